@@ -1,0 +1,82 @@
+# Every target does its own set-up: Python >= 3.11 and a C compiler are all that must be there.
+#
+#   make demo    train, reload, predict and score on real data
+#   make test    the tests in the normal build, in the checked build, and against an installed wheel
+#   make check   linters, formatters and types
+#   make bench   speed beside Vowpal Wabbit
+#   make build   compile what has changed, in place
+#   make clean   remove everything that the other targets made
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: build demo test test-normal test-checked test-installed check bench clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+CHECKED := build/checked/venv
+INSTALLED := build/installed
+CYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+PYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.py' -o -name '*.pyi')
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+
+# Runs the tests against the vwlite of the virtual environment $(1), away from the sources: Python could not import
+# ./vwlite even by mistake.
+define test_outside
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	cp -R tests examples benchmarks pyproject.toml *.md "$$folder"; cd "$$folder"; \
+	VWLITE_SOURCE='$(CURDIR)' '$(CURDIR)/$(1)/bin/python' -m pytest -n auto
+endef
+
+build: .venv/built
+
+.venv/installed: pyproject.toml setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP_INSTALL) --editable '.[test,dev]'
+	touch $@
+
+# Installing has compiled everything; later only what has changed since is compiled.
+.venv/built: .venv/installed $(CYTHON_SOURCES)
+	@if [ -n "$$(find $(CYTHON_SOURCES) -newer .venv/installed)" ]; then \
+	  $(BIN)/python setup.py --quiet build_ext --inplace; \
+	fi
+	touch $@
+
+demo: build
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+test: test-normal test-checked test-installed
+
+test-normal: build
+	$(BIN)/python -m pytest -n auto
+
+test-checked: $(CHECKED)/installed
+	$(call test_outside,$(CHECKED))
+
+$(CHECKED)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES)
+	$(PYTHON) -m venv $(CHECKED)
+	VWLITE_CHECKED=1 $(CHECKED)/bin/python $(PIP_INSTALL) '.[test]'
+	touch $@
+
+# sdist -> wheel -> install, each from nothing
+test-installed: build
+	rm -rf build/dist $(INSTALLED)
+	$(BIN)/python -m build --outdir build/dist >build/dist.log || { cat build/dist.log; exit 1; }
+	$(PYTHON) -m venv $(INSTALLED)
+	$(INSTALLED)/bin/python $(PIP_INSTALL) "$$(echo build/dist/*.whl)[test]"
+	$(call test_outside,$(INSTALLED))
+
+check: build
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint $(filter %.pyx %.pxd,$(CYTHON_SOURCES))
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+bench: build
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find vwlite parsers reductions tests examples benchmarks \( -name '*.so' -o -name __pycache__ \) -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Formats: one file each, from bytes to blocks of examples."""

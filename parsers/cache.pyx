@@ -1,0 +1,246 @@
+"""Parsed examples on disk or in memory, for further passes and further runs.
+
+A header (magic, length, JSON with what the cache was made from), then one record a block, then an end record. The
+arrays of a block are stored as they lie in memory, without malformed and empty lines and, unless names are wanted,
+without the text but for the tags. A cache belongs to the machine and version that wrote it.
+"""
+import json
+import os
+import tempfile
+
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+from posix.unistd cimport lseek, read
+
+from vwlite.example cimport PADDING, ROW_EXAMPLE, Block, Extent, Feature, NameSpan, Row
+from vwlite.parser cimport Parser
+
+from vwlite.errors import VwliteError
+from vwlite.paths import explain
+
+MAGIC = b"vwlite cache 1\n\0"
+
+cdef enum:
+    RECORD = 0x6B636F6C               # starts a block
+    LAST = 0x646E6521                 # the end: a cache without it is incomplete
+    MOST = 1 << 31                    # items of one array
+
+cdef struct Head:
+    uint64_t kind, n_rows, n_extents, n_features, text_length, names, source, position
+
+
+class CacheWriter:
+    """Writes blocks; with a path the file appears there on commit(), else the cache lives until the run ends.
+
+    Raises VwliteError when it can't be written.
+    """
+
+    def __init__(self, path, key):
+        self.path = path
+        try:
+            if path is None:
+                self.file = tempfile.TemporaryFile(prefix="vwlite-")
+                self.part = None
+            else:
+                folder = os.path.dirname(os.path.realpath(path))
+                os.makedirs(folder, exist_ok=True)
+                self.part = os.path.realpath(path) + ".writing"
+                self.file = open(self.part, "w+b")
+        except OSError as error:
+            self.fail(error)
+        text = json.dumps(key).encode()
+        self.start = len(MAGIC) + 8 + len(text)
+        self.put(MAGIC + len(text).to_bytes(8, "little") + text)
+
+    def fail(self, error):
+        raise VwliteError(f"{self.path or 'cache'}: can't write the cache: {explain(error, self.path or '.')}") from error
+
+    def put(self, data):
+        try:
+            self.file.write(data)
+        except OSError as error:
+            self.fail(error)
+
+    def write(self, Block block not None):
+        """Append a parsed block."""
+        cdef Head head
+        cdef size_t i, tags = 0, n = 0
+        rows_bytes = bytearray(block.n_rows * sizeof(Row))
+        cdef Row* rows = <Row*><char*>rows_bytes
+        cdef bint names = block.names != NULL
+        cdef char* text = NULL
+        for i in range(block.n_rows):
+            if block.rows[i].kind == ROW_EXAMPLE:
+                tags += block.rows[i].tag_length
+        compact = bytearray(0 if names else tags)
+        if not names:
+            text = <char*>compact
+        tags = 0
+        for i in range(block.n_rows):
+            if block.rows[i].kind != ROW_EXAMPLE:
+                continue
+            rows[n] = block.rows[i]
+            rows[n].warned = 0
+            if not names:
+                memcpy(text + tags, block.text + rows[n].tag, rows[n].tag_length)
+                rows[n].tag = <uint32_t>tags
+                rows[n].text = rows[n].text_length = 0
+                tags += rows[n].tag_length
+            n += 1
+        memset(&head, 0, sizeof(Head))
+        head.kind = RECORD
+        head.n_rows = n
+        head.n_extents = block.n_extents
+        head.n_features = block.n_features
+        head.text_length = block.text_length if names else tags
+        head.names = names
+        head.source = block.source
+        head.position = block.position
+        self.put(<bytes>(<char*>&head)[:sizeof(Head)])
+        self.put(memoryview(rows_bytes)[:n * sizeof(Row)])
+        self.put(<bytes>(<char*>block.extents)[:block.n_extents * sizeof(Extent)])
+        self.put(<bytes>(<char*>block.features)[:block.n_features * sizeof(Feature)])
+        if names:
+            self.put(<bytes>(<char*>block.names)[:block.n_features * sizeof(NameSpan)])
+            self.put(<bytes>block.text[:block.text_length])
+        else:
+            self.put(compact)
+
+    def commit(self, publish=True):
+        """All is written; with `publish` and a path the file appears, otherwise only reread() sees it."""
+        cdef Head head
+        memset(&head, 0, sizeof(Head))
+        head.kind = LAST
+        self.put(<bytes>(<char*>&head)[:sizeof(Head)])
+        try:
+            self.file.flush()
+            if self.part is not None:
+                if publish:
+                    os.replace(self.part, os.path.realpath(self.path))
+                else:
+                    os.unlink(self.part)
+                self.part = None
+        except OSError as error:
+            self.fail(error)
+
+    def discard(self):
+        """The run failed: leave nothing behind."""
+        self.file.close()
+        if self.part is not None:
+            os.unlink(self.part)
+            self.part = None
+
+    def reread(self):
+        """A parser of what was written."""
+        return CacheParser(self.path or "cache", os.dup(self.file.fileno()), self.start)
+
+
+cdef class CacheParser(Parser):
+    """Reads a cache back; raises VwliteError for a damaged one."""
+
+    cdef int fd
+    cdef object path
+
+    def __cinit__(self):
+        self.fd = -1
+
+    def __init__(self, path, fd=-1, start=0):
+        self.path = path
+        if fd < 0:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            start = len(MAGIC) + 8 + int.from_bytes(os.pread(fd, 8, len(MAGIC)), "little")
+        self.fd = fd
+        lseek(self.fd, start, 0)
+
+    @staticmethod
+    def fits(path, key):
+        """Whether there is a cache at path that was made from the same sources with the same options."""
+        try:
+            with open(path, "rb") as file:
+                if file.read(len(MAGIC)) != MAGIC:
+                    return False
+                length = int.from_bytes(file.read(8), "little")
+                return length < 1 << 24 and json.loads(file.read(length)) == json.loads(json.dumps(key))
+        except (OSError, ValueError):
+            return False
+
+    def close(self):
+        """Close the file."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    cdef int fill(self, Block block) except -1 nogil:
+        cdef Head head
+        self.take(&head, sizeof(Head))
+        if head.kind == LAST:
+            return 0
+        if (head.kind != RECORD or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST
+                or head.text_length > MOST or (block.wants_names and not head.names)):
+            self.refuse()
+        block.reserve_text(head.text_length)
+        block.reserve_exactly(head.n_rows, head.n_extents, head.n_features)
+        self.take(block.rows, head.n_rows * sizeof(Row))
+        self.take(block.extents, head.n_extents * sizeof(Extent))
+        self.take(block.features, head.n_features * sizeof(Feature))
+        memset(<void*>(block.features + head.n_features), 0, PADDING * sizeof(Feature))
+        if head.names:
+            if block.wants_names:
+                self.take(block.names, head.n_features * sizeof(NameSpan))
+            else:
+                lseek(self.fd, head.n_features * sizeof(NameSpan), 1)
+        self.take(block.text, head.text_length)
+        block.text_length = head.text_length
+        block.n_rows = head.n_rows
+        block.n_extents = head.n_extents
+        block.n_features = head.n_features
+        block.n_lines = 0
+        block.n_problems = 0
+        block.source = <uint32_t>head.source
+        block.position = head.position
+        return 1
+
+    cdef int parse(self, Block block) except -1 nogil:
+        """Check that every position lies inside the block."""
+        cdef size_t i, j
+        cdef uint64_t before
+        cdef const Row* row
+        cdef const Extent* extent
+        for i in range(block.n_rows):
+            row = &block.rows[i]
+            if (<uint64_t>row.feature + row.n_features + 1 > block.n_features
+                    or <uint64_t>row.extent + row.n_extents > block.n_extents
+                    or <uint64_t>row.tag + row.tag_length > block.text_length
+                    or row.kind != ROW_EXAMPLE or row.reason or row.warned):
+                self.refuse()
+            before = 0
+            for j in range(row.n_extents):
+                extent = &block.extents[row.extent + j]
+                if extent.begin < before or extent.begin > row.n_features:
+                    self.refuse()
+                if block.names != NULL and <uint64_t>extent.name + (extent.name_length_index >> 8) > block.text_length:
+                    self.refuse()
+                before = extent.begin
+        if block.names != NULL:
+            for i in range(block.n_features):
+                if <uint64_t>block.names[i].begin + block.names[i].length > block.text_length:
+                    self.refuse()
+        return 0
+
+    cdef int take(self, void* to, size_t n) except -1 nogil:
+        """Exactly n bytes."""
+        cdef size_t have = 0
+        cdef ssize_t got
+        while have < n:
+            got = read(self.fd, <char*>to + have, n - have)
+            if got < 0 and errno == EINTR:
+                continue
+            if got <= 0:
+                self.refuse()
+            have += got
+        return 0
+
+    cdef int refuse(self) except -1 nogil:
+        with gil:
+            raise VwliteError(f"{self.path}: the cache is damaged; make it anew with --kill_cache")

@@ -1,0 +1,568 @@
+"""Vowpal Wabbit's text format -> blocks of hashed sparse examples.
+
+    line      := [head] ( '|' namespace )*
+    head      := what stands before the first '|'. If it holds a TAB, all up to and with the first TAB is dropped.
+                 Its last word is the tag if it touches the '|' or starts with "'"; the others are the label:
+                 label [importance [initial]]
+    namespace := [name [':' float]] ( blank [feature] )*
+    feature   := name | name ':' float | ':' float | name ':' text
+
+A malformed line is left out and says where and why; with `vw_compat` it is used as far as VW uses it.
+
+Number syntax is VW's too: a "number" without digits before a blank (`x:-`, `x:.`, `x:e5`) is 0, everything else
+is what C's strtof reads. Values are rounded correctly (VW's own decimals are often one unit in the last place off).
+"""
+from libc.math cimport isfinite, isnan
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport strtod
+from libc.string cimport memcpy, memset
+
+from vwlite.example cimport (
+    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+)
+from vwlite.hashing cimport hash_all, hash_string
+from vwlite.parser cimport (
+    FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX,
+    NAMESPACE_VALUE, VALUE_FINITE, WEIGHT_NEGATIVE, Parser, Readiness, Reason,
+)
+from vwlite.reader cimport LineReader
+
+from vwlite.hashing import murmur3_32
+from vwlite.options import Option, OptionGroup
+
+cdef extern from "bytescan.h" nogil:
+    size_t vwl_token_length(const uint8_t* p)
+    uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
+
+OPTIONS = OptionGroup("Text input", (
+    Option("hash", str, "how names become numbers: 'strings' takes a name of digits as its own number, 'all' hashes every name",
+           default="strings", choices=("strings", "all"), keep=True, fixed=True),
+    Option("hash_seed", int, "seed of the hash", default=0, least=0, most=0xFFFFFFFF, keep=True, fixed=True),
+    Option("redefine", str, "N:=S puts the namespaces whose first letter is in S into namespace N (':' all, empty: the default one)",
+           many=True, keep=True, metavar="N:=S"),
+    Option("strict_parse", bool, "stop at the first malformed line"),
+    Option("vw_compat", bool, "do as Vowpal Wabbit does where it is unwise: malformed lines are used as far as they go, "
+           "and a model forgets its loss function"),
+    Option("max_line_bytes", int, "longest line that is read, in bytes", default=1 << 26, least=1 << 10, most=1 << 30),
+))
+
+cdef float UNLABELLED = float("nan")
+
+# 10^0 .. 10^22 are exact in double precision
+cdef double[23] POWERS
+cdef int power
+for power in range(23):
+    POWERS[power] = 10.0 ** power
+
+# a number may end here without asking strtod
+cdef uint8_t[256] ENDS_NUMBER
+memset(ENDS_NUMBER, 0, 256)
+for power in (9, 10, 32, 58, 124):
+    ENDS_NUMBER[power] = 1
+
+
+cdef enum:
+    TAKEN = 1 << 31                   # marks an extent in gather_namespaces
+
+cdef uint64_t MOST_MANTISSA = 10 ** 14    # ten times this and a digit is still exact in double precision
+
+cdef struct Lines:
+    # where the parse of a block stands
+    const uint8_t* text
+    Feature* features
+    Extent* extents
+    NameSpan* names
+    Row* row
+    Feature* feature
+    Extent* extent
+    uint32_t line
+    uint32_t problems
+    bint repeated                     # the line names a namespace twice
+    uint32_t[256] seen                # the last line (counted from 1) that has features in the namespace
+
+
+cdef class TextParser(Parser):
+    """Parses the lines of `paths` ("-" is standard input)."""
+
+    cdef public LineReader reader
+    cdef bint all_names, compat
+    cdef uint32_t seed, anonymous_hash
+    cdef size_t limit
+    cdef uint8_t[256] index_of        # --redefine
+
+    def __init__(self, options, paths, digest=False):
+        self.reader = LineReader(list(paths), options["max_line_bytes"], digest)
+        self.reader.stopping = &self.stopping
+        self.all_names = options["hash"] == "all"
+        self.compat = options["vw_compat"]
+        self.seed = options["hash_seed"]
+        self.limit = options["max_line_bytes"]
+        self.anonymous_hash = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
+        for i, index in enumerate(redefined(options["redefine"])):
+            self.index_of[i] = index
+
+    cdef int fill(self, Block block) except -1 nogil:
+        return self.reader.fill(block)
+
+    cdef Readiness ready(self) noexcept nogil:
+        return self.reader.ready()
+
+    def close(self):
+        self.reader.close()
+
+    cdef int parse(self, Block block) except -1 nogil:
+        cdef Lines lines
+        cdef const uint8_t* p
+        cdef const uint8_t* end
+        block.reserve_parsed()
+        memset(&lines, 0, sizeof(lines))
+        memset(block.text + block.text_length, 0, PADDING)
+        lines.text = <const uint8_t*>block.text
+        lines.row = block.rows
+        lines.feature = block.features
+        lines.extent = block.extents
+        lines.features = block.features
+        lines.extents = block.extents
+        lines.names = block.names if block.wants_names else NULL
+        p = lines.text
+        end = p + block.text_length
+        while p < end:
+            p = self.parse_line(&lines, p, block.truncated)
+        block.n_lines = lines.line
+        block.n_rows = lines.row - block.rows
+        block.n_features = lines.feature - block.features
+        block.n_extents = lines.extent - block.extents
+        block.n_problems = lines.problems
+        memset(<void*>lines.feature, 0, PADDING * sizeof(Feature))
+        return 0
+
+    cdef const uint8_t* parse_line(self, Lines* lines, const uint8_t* p, bint truncated) noexcept nogil:
+        """Parse the line at p into the next row; returns the start of the line after it."""
+        cdef Row* row = lines.row
+        cdef const uint8_t* start = p
+        cdef const uint8_t* at = p    # the place of a problem
+        cdef const uint8_t* end
+        cdef Reason reason = FINE
+        cdef Feature* first_feature = lines.feature
+        cdef Extent* first_extent = lines.extent
+        if p[0] == 0xEF and p[1] == 0xBB and p[2] == 0xBF:
+            p += 3
+        row.line = lines.line
+        row.text = <uint32_t>(p - lines.text)
+        row.feature = <uint32_t>(lines.feature - lines.features)
+        row.extent = <uint32_t>(lines.extent - lines.extents)
+        row.warned = FINE
+        row.reason = FINE
+        row.kind = ROW_EXAMPLE
+        row.label = UNLABELLED
+        row.weight = 1
+        row.initial = 0
+        row.tag = row.text
+        row.tag_length = 0
+        lines.line += 1
+        lines.repeated = False
+        if p[0] == b"\n" or (p[0] == b"\r" and p[1] == b"\n"):
+            row.kind = ROW_EMPTY
+            row.text_length = 0
+            row.n_features = 0
+            row.n_extents = 0
+            lines.row += 1
+            return p + (1 if p[0] == b"\n" else 2)
+        if p[0] != b"|":
+            p = self.parse_head(lines, row, p, &reason, &at)
+        if reason == FINE or self.compat:
+            row.warned = reason
+            reason = FINE
+            p = self.parse_namespaces(lines, row, p, &reason)
+            if reason != FINE:
+                at = p
+        # a good line ends here; a malformed one is searched for its end
+        end = p if p[0] == b"\n" or (p[0] == b"\r" and p[1] == b"\n") else line_end(p)
+        row.text_length = <uint32_t>(end - lines.text) - row.text
+        if truncated or <size_t>(end - start) > self.limit:
+            reason = LINE_LENGTH
+            at = start
+        elif self.compat and reason != FINE:
+            row.warned = reason
+            reason = FINE
+        if reason != FINE:
+            row.kind = ROW_PROBLEM
+            row.reason = reason
+            row.column = <uint32_t>(at - start) + 1
+            lines.problems += 1
+            lines.feature = first_feature
+            lines.extent = first_extent
+        else:
+            row.column = <uint32_t>(at - start) + 1
+            if lines.repeated:
+                lines.extent = gather_namespaces(lines, first_extent, first_feature)
+            lines.feature.hash = CONSTANT_HASH
+            lines.feature.value = 1
+            if lines.names != NULL:
+                memset(&lines.names[lines.feature - lines.features], 0, sizeof(NameSpan))
+            lines.feature += 1
+        row.n_extents = <uint32_t>(lines.extent - first_extent)
+        row.n_features = <uint32_t>(lines.feature - first_feature) - (row.kind == ROW_EXAMPLE)
+        lines.row += 1
+        return end + (1 if end[0] == b"\n" else 2)
+
+    cdef const uint8_t* parse_head(
+        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
+    ) noexcept nogil:
+        """Label, importance, initial and tag; returns the place of the first '|' or the line's end."""
+        cdef const uint8_t* end = p
+        cdef const uint8_t* word
+        cdef const uint8_t* stop
+        cdef const uint8_t* behind
+        cdef float[3] numbers
+        cdef int count = 0
+        cdef bint tab = False, tagged
+        while end[0] != b"|" and end[0] != b"\n":
+            if end[0] == b"\t" and not tab:
+                p = end + 1
+                tab = True
+            end += 1
+        stop = end
+        if end[0] == b"\n" and end > p and (end - 1)[0] == b"\r":
+            stop -= 1
+            end -= 1
+        if stop > p and (stop - 1)[0] != b" ":
+            tagged = True
+        else:
+            tagged = False
+            while stop > p and (stop - 1)[0] == b" ":
+                stop -= 1
+        # the last word may be the tag
+        word = stop
+        while word > p and (word - 1)[0] != b" ":
+            word -= 1
+        if word < stop and (tagged or word[0] == b"'"):
+            row.tag = <uint32_t>(word - lines.text) + (word[0] == b"'")
+            row.tag_length = <uint32_t>(stop - lines.text) - row.tag
+            stop = word
+        while True:
+            while p < stop and p[0] == b" ":
+                p += 1
+            if p >= stop:
+                break
+            word = p
+            while p < stop and p[0] != b" ":
+                p += 1
+            if count == 3:
+                reason[0] = LABEL_WORDS
+                at[0] = word
+                return end
+            behind = parse_number(word, &numbers[count])
+            # VW takes 1:1 or 1x for 1
+            if behind == word or (behind != p and not self.compat):
+                reason[0] = LABEL_NUMBER
+                at[0] = word
+                numbers[count] = 0
+            elif not isfinite(numbers[count]):
+                if reason[0] == FINE:
+                    reason[0] = LABEL_FINITE
+                    at[0] = word
+                if isnan(numbers[count]):
+                    numbers[count] = 0
+            count += 1
+        if count:
+            row.label = numbers[0]
+        if count > 1:
+            row.weight = numbers[1]
+            if numbers[1] < 0 and reason[0] == FINE:
+                reason[0] = WEIGHT_NEGATIVE
+                at[0] = word
+        if count > 2:
+            row.initial = numbers[2]
+        return end
+
+    cdef const uint8_t* parse_namespaces(
+        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason
+    ) noexcept nogil:
+        """From a '|' to the end of the line, or to the place of a problem."""
+        cdef Feature* feature = lines.feature
+        cdef Extent* extent = lines.extent
+        cdef Feature* first = feature
+        cdef const uint8_t* name
+        cdef const uint8_t* after
+        cdef size_t n, n_text
+        cdef uint32_t hash, ns_hash, anonymous, index
+        cdef float value, scale
+        cdef uint8_t c
+        while p[0] == b"|":
+            p += 1
+            name = p
+            scale = 1
+            anonymous = 0
+            n = name_length(p)
+            p += n
+            if n:
+                ns_hash = self.hash(name, n)
+                index = self.index_of[name[0]]
+                if p[0] == b":":
+                    p += 1
+                    after = parse_number(p, &scale)
+                    if after == p:
+                        if not self.compat or not ends_line(p):
+                            reason[0] = NAMESPACE_VALUE
+                            break
+                        row.warned = NAMESPACE_VALUE
+                    elif not isfinite(scale):
+                        if not self.compat:
+                            reason[0] = NAMESPACE_VALUE
+                            break
+                        row.warned = NAMESPACE_VALUE
+                        if isnan(scale):
+                            scale = 1
+                    p = after
+            elif p[0] == b":":
+                reason[0] = NAMESPACE_NAME
+                break
+            else:
+                ns_hash = self.anonymous_hash
+                index = self.index_of[32]
+            extent.hash = ns_hash
+            extent.begin = <uint32_t>(feature - first)
+            extent.name = <uint32_t>(name - lines.text)
+            extent.name_length_index = <uint32_t>(n << 8) | index
+            while p[0] == b" " or p[0] == b"\t":
+                p += 1
+                name = p
+                n = name_length(p)
+                p += n
+                c = p[0]
+                value = 1
+                if c != b":":
+                    if n == 0:
+                        continue
+                    hash = self.hash_with(name, n, ns_hash)
+                    value = scale
+                    n_text = 0
+                else:
+                    p += 1
+                    after = parse_number(p, &value)
+                    n_text = 0
+                    if after == p:
+                        n_text = name_length(p)
+                        p += n_text
+                        value = scale if n_text == 0 else 1
+                        hash = self.hash_with(name, n, ns_hash)
+                        if n_text:
+                            hash = self.hash_with(p - n_text, n_text, hash)
+                        elif n == 0:
+                            hash = ns_hash + anonymous
+                            anonymous += value != 0
+                    else:
+                        p = after
+                        if not isfinite(value):
+                            if not self.compat:
+                                reason[0] = VALUE_FINITE
+                                p = name
+                                break
+                            if isnan(value):
+                                row.warned = VALUE_FINITE
+                                value = 0
+                        value = value * scale
+                        if not isfinite(value) and not self.compat:
+                            reason[0] = VALUE_FINITE
+                            p = name
+                            break
+                        if n:
+                            hash = self.hash_with(name, n, ns_hash)
+                        else:
+                            hash = ns_hash + anonymous
+                            anonymous += value != 0
+                if value != 0:
+                    feature.hash = hash
+                    feature.value = value
+                    if lines.names != NULL:
+                        lines.names[feature - lines.features].begin = <uint32_t>(name - lines.text)
+                        lines.names[feature - lines.features].length = <uint32_t>(n + 1 + n_text if n_text else n)
+                    feature += 1
+            if feature - first > extent.begin:
+                c = <uint8_t>index
+                if lines.seen[c] == lines.line:
+                    lines.repeated = True
+                lines.seen[c] = lines.line
+                extent += 1
+            if reason[0] != FINE:
+                break
+            if p[0] != b"|":
+                if not ends_line(p):
+                    reason[0] = FEATURE_SYNTAX if extent.begin != feature - first else NAMESPACE_SYNTAX
+                break
+        lines.feature = feature
+        lines.extent = extent
+        return p
+
+    cdef inline uint32_t hash(self, const uint8_t* name, size_t n) noexcept nogil:
+        return self.hash_with(name, n, self.seed)
+
+    cdef inline uint32_t hash_with(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
+        cdef int digits = 0
+        cdef uint32_t number
+        if self.all_names:
+            return hash_all(name, n, seed)
+        if name[0] > 57 and name[n - 1] > 32:
+            return hash_all(name, n, seed)
+        if n <= 8:
+            number = vwl_few_digits(name, n, &digits)
+            if digits:
+                return number + seed
+        return hash_string(name, n, seed)
+
+
+cdef inline bint ends_line(const uint8_t* p) noexcept nogil:
+    return p[0] == b"\n" or (p[0] == b"\r" and p[1] == b"\n")
+
+
+cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:
+    """The line end at or after p: its CR if it has one."""
+    cdef const uint8_t* start = p
+    while p[0] != b"\n":
+        p += 1
+    if p > start and (p - 1)[0] == b"\r":
+        p -= 1
+    return p
+
+
+cdef inline size_t name_length(const uint8_t* p) noexcept nogil:
+    """Bytes up to a blank, TAB, ':', '|' or the line's end; other control characters belong to names."""
+    cdef size_t n = vwl_token_length(p)
+    while p[n] < 32 and p[n] != b"\t" and not ends_line(p + n):
+        n += 1
+        n += vwl_token_length(p + n)
+    return n
+
+
+cdef inline const uint8_t* parse_number(const uint8_t* p, float* value) noexcept nogil:
+    """Read a number; returns the place behind it, p itself when there is none."""
+    cdef size_t n = vwl_token_length(p)
+    cdef int ok = 0
+    cdef uint32_t digits
+    if n == 0:
+        return p
+    if n <= 10 and p[1] == b"." and n > 2 and <uint8_t>(p[0] - 48) < 10:
+        digits = vwl_few_digits(p + 2, n - 2, &ok)
+        if ok and ENDS_NUMBER[p[n]]:
+            value[0] = <float>((<double>(p[0] - 48) * POWERS[n - 2] + digits) / POWERS[n - 2])
+            return p + n
+    elif n <= 8:
+        digits = vwl_few_digits(p, n, &ok)
+        if ok and ENDS_NUMBER[p[n]]:
+            value[0] = <float>digits
+            return p + n
+    return parse_any_number(p, value)
+
+
+cdef const uint8_t* parse_any_number(const uint8_t* start, float* value) noexcept nogil:
+    """Any number: VW's decimal grammar, else what strtod reads."""
+    cdef const uint8_t* p = start
+    cdef uint64_t mantissa = 0
+    cdef int exponent = 0, written = 0, sign = 1, digits = 0
+    cdef bint negative = p[0] == b"-", exact = True
+    cdef double number
+    cdef char* end
+    p += negative
+    while <uint8_t>(p[0] - 48) < 10:
+        digits += 1
+        if mantissa < MOST_MANTISSA:
+            mantissa = mantissa * 10 + (p[0] - 48)
+        else:
+            exact = False
+        p += 1
+    if p[0] == b".":
+        p += 1
+        while <uint8_t>(p[0] - 48) < 10:
+            digits += 1
+            if mantissa < MOST_MANTISSA:
+                mantissa = mantissa * 10 + (p[0] - 48)
+                exponent -= 1
+            else:
+                exact = False
+            p += 1
+    if p[0] == b"e" or p[0] == b"E":
+        p += 1
+        if p[0] == b"-":
+            sign = -1
+            p += 1
+        while <uint8_t>(p[0] - 48) < 10:
+            if written < 10000:
+                written = written * 10 + (p[0] - 48)
+            p += 1
+        exponent += sign * written
+    if p[0] == b" " or p[0] == b"\t" or ends_line(p):
+        if digits == 0:
+            value[0] = 0
+            return p
+        if exact and -22 <= exponent <= 22:
+            number = <double>mantissa
+            number = number * POWERS[exponent] if exponent >= 0 else number / POWERS[-exponent]
+            value[0] = <float>(-number if negative else number)
+            return p
+        value[0] = <float>strtod(<const char*>start, NULL)
+        return p
+    if start[0] <= 32:
+        return start
+    value[0] = <float>strtod(<const char*>start, &end)
+    return <const uint8_t*>end
+
+
+cdef Extent* gather_namespaces(Lines* lines, Extent* first_extent, Feature* first) noexcept nogil:
+    """Bring the features of a namespace that is named twice together, in the order in which namespaces first appear.
+
+    The free space behind the line's features and extents serves for the copy.
+    """
+    cdef size_t n = lines.extent - first_extent, n_features = lines.feature - first
+    cdef size_t i, j, begin, length
+    cdef Extent* sorted_extents = lines.extent
+    cdef Feature* sorted_features = lines.feature
+    cdef NameSpan* names = NULL
+    cdef size_t to = 0, k = 0
+    if lines.names != NULL:
+        names = lines.names + (first - lines.features)
+    for i in range(n):
+        if first_extent[i].name_length_index & TAKEN:
+            continue
+        for j in range(i, n):
+            if (first_extent[j].name_length_index ^ first_extent[i].name_length_index) & 0xFF:
+                continue
+            begin = first_extent[j].begin
+            length = (first_extent[j + 1].begin if j + 1 < n else n_features) - begin
+            sorted_extents[k] = first_extent[j]
+            sorted_extents[k].begin = <uint32_t>to
+            memcpy(sorted_features + to, first + begin, length * sizeof(Feature))
+            if names != NULL:
+                memcpy(names + n_features + to, names + begin, length * sizeof(NameSpan))
+            to += length
+            k += 1
+            if j > i:
+                first_extent[j].name_length_index |= TAKEN
+    memcpy(first_extent, sorted_extents, n * sizeof(Extent))
+    memcpy(first, sorted_features, n_features * sizeof(Feature))
+    if names != NULL:
+        memcpy(names, names + n_features, n_features * sizeof(NameSpan))
+    return lines.extent
+
+
+def redefined(rules):
+    """The namespace index of every first byte after --redefine; later rules win.
+
+    Raises OptionError for a rule without ':='.
+    """
+    from vwlite.errors import OptionError
+    from vwlite.interactions import decode_names
+    table = list(range(256))
+    for rule in rules:
+        target, separator, names = rule.partition(":=")
+        if not separator:
+            raise OptionError([f"--redefine {rule}: expected N:=S, for instance --redefine a:=bc"])
+        index = (decode_names(target) or b" ")[0]
+        if not names:
+            table[32] = index
+        for byte in decode_names(names):
+            if byte == 58:
+                table = [index] * 256
+            else:
+                table[byte] = index
+    return table

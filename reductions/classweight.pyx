@@ -1,0 +1,64 @@
+"""classweight: importance weights by label.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+
+--classweight 1:2,-1:0.5 multiplies the weight of examples labelled 1 by 2 and of those labelled -1 by 0.5.
+"""
+import math
+
+from vwlite.example cimport Example
+from vwlite.learner cimport Learner
+
+from vwlite.errors import OptionError
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("classweight: importance by label", (
+    Option("classweight", str, "factors on the importance of labels, e.g. 1:2,-1:0.5", many=True, necessary=True,
+           keep=True, metavar="LABEL:WEIGHT,.."),
+))
+
+cdef enum:
+    MOST = 64                         # labels
+
+
+def setup(options, base):
+    """There when --classweight is given."""
+    return ClassWeight(base, options["classweight"]) if options["classweight"] else None
+
+
+cdef class ClassWeight(Learner):
+    """Multiplies importance weights by a factor of the label."""
+
+    name = "classweight-scalar"
+    cdef float[MOST] labels, factors
+    cdef size_t n
+
+    def __init__(self, base, rules):
+        super().__init__(base, {"classweight": rules})
+        for rule in ",".join(rules).split(","):
+            label, _, factor = rule.partition(":")
+            try:
+                values = float(label), float(factor)
+            except ValueError:
+                values = (math.nan, math.nan)
+            if not (math.isfinite(values[0]) and math.isfinite(values[1]) and values[1] >= 0):
+                raise OptionError([f"--classweight {rule}: expected LABEL:WEIGHT with a weight of 0 or more"])
+            if self.n == MOST:
+                raise OptionError([f"--classweight: at most {MOST} labels"])
+            self.labels[self.n], self.factors[self.n] = values
+            self.n += 1
+
+    cdef inline float factor(self, Example ex) noexcept nogil:
+        cdef size_t i
+        if ex.labelled:
+            for i in range(self.n):
+                if self.labels[i] == ex.label:
+                    return self.factors[i]
+        return 1
+
+    # The driver reads the new weight when it counts the example, so it stays: bind() sets it anew each time.
+    cdef float predict(self, Example ex) except? -3e38 nogil:
+        ex.weight *= self.factor(ex)
+        return self.base.predict(ex)
+
+    cdef float learn(self, Example ex) except? -3e38 nogil:
+        ex.weight *= self.factor(ex)
+        return self.base.learn(ex)

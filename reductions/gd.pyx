@@ -1,0 +1,443 @@
+"""gd: online gradient descent with Vowpal Wabbit's update.        SIMPLE -> SCALAR, bottom learner
+
+Prediction:  p = initial + sum_i w_i x_i, clipped to the range of labels.
+Update, for a label y with importance weight h and loss L (h > 0, L > 0):
+
+    G_i += h (dL/dp)^2 x_i^2                                 adaptive: Duchi, Hazan and Singer 2011
+    N_i  = max(N_i, |x_i|); w_i shrinks as N_i grows         normalized: Ross, Mineiro and Langford 2013, Algorithm 2
+    S   += h sum_i x_i^2 / N_i^2,   T += h
+    r_i  = G_i^-1/2 / N_i                                    rate of the feature
+    ppu  = sqrt(T / S) sum_i x_i^2 r_i                       what the prediction moves per unit of update
+    w_i += U(p, y, eta h, ppu) sqrt(T / S) r_i x_i           U: the loss's importance-invariant update (losses.pyx)
+
+With another --power_t the exponents -1/2 become -power_t. Without adaptive the rate decays as t^-power_t instead.
+L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient) that predictions apply.
+"""
+from libc.math cimport copysignf, fabsf, isfinite, isnan, powf, sqrtf
+from libc.stdint cimport uint32_t
+
+from vwlite.example cimport CONSTANT_HASH, Example, Feature
+from vwlite.learner cimport Learner
+from vwlite.parameters cimport DenseTable, slot
+
+from vwlite.errors import OptionError
+from vwlite.losses import make_loss
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
+    Option("bit_precision", int, "number of bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
+           keep=True, fixed=True),
+    Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True),
+    Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True),
+    Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True),
+    Option("decay_learning_rate", float, "factor on the learning rate after each pass", default=1.0, above=0, keep=True),
+    Option("sgd", bool, "plain stochastic gradient descent: none of the next three unless named too", keep=True, fixed=True),
+    Option("adaptive", bool, "a rate for each feature by its gradients (on by default)", keep=True, fixed=True),
+    Option("normalized", bool, "a rate for each feature by its scale (on by default)", keep=True, fixed=True),
+    Option("invariant", bool, "importance-invariant updates (on by default)", keep=True, fixed=True),
+    Option("l1", float, "L1 regularization", default=0.0, least=0, keep=True, vw_forgets=True),
+    Option("l2", float, "L2 regularization", default=0.0, least=0, keep=True, vw_forgets=True),
+    Option("sparse_l2", float, "L2 regularization of the features of each example only", default=0.0, least=0,
+           keep=True, vw_forgets=True),
+    Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
+    Option("constant", float, "what the constant's weight starts at", short="C", default=0.0),
+))
+
+# with -t alone a model is read for its weights; what of these is given needs the rest of it
+NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
+
+cdef enum:
+    W = 0
+    G = 1                             # adaptive: sum of squared gradients
+    N = 2                             # normalizer: largest |x|
+    R = 3                             # rate of the last update
+    AHEAD = 16                        # features between prefetch and use
+
+cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
+cdef float TINY2 = 1.084202e-19 * 1.084202e-19
+
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void*) nogil
+
+
+def setup(options, base):
+    """gd is there whenever no other bottom learner was asked for."""
+    return GD(options)
+
+
+cdef class GD(Learner):
+    """Gradient descent over a dense table of hashed weights."""
+
+    name = "gd"
+    base_label = None
+    base_prediction = None
+
+    cdef readonly DenseTable table
+    cdef bint adaptive, normalized, invariant, usual_power, truncates
+    cdef bint given_range
+    cdef readonly bint weights_only   # a table of nothing but weights: predictions only
+    cdef int width_shift
+    cdef public float learning_rate
+    cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay
+    cdef double l1, l2
+    # state
+    cdef public double t, normalized_sum, total_weight, gravity, contraction
+    cdef float decayed
+    cdef float multiplier             # sqrt(T / S) of the last update
+
+    def __init__(self, options, width_shift=0):
+        taken = {name: options[name] for name in ("bit_precision", "learning_rate", "power_t", "loss_function")}
+        super().__init__(None, taken)
+        named = [name for name in ("sgd", "adaptive", "normalized", "invariant") if options[name]]
+        self.adaptive = options["adaptive"] or not named
+        self.normalized = options["normalized"] or not named
+        self.invariant = options["invariant"] or not named
+        self.power_t = options["power_t"]
+        self.usual_power = options["power_t"] == 0.5
+        self.norm_power = self.power_t - 1
+        self.initial_t = options["initial_t"]
+        self.learning_rate = options["learning_rate"]
+        if not options.given("learning_rate") and not (self.adaptive and self.normalized):
+            self.learning_rate = 10
+        if not self.adaptive and not self.normalized:
+            if not options.given("initial_t"):
+                self.initial_t = 1
+            self.learning_rate *= powf(self.initial_t, self.power_t)
+        self.rate_decay = options["decay_learning_rate"]
+        self.l1, self.l2, self.sparse_l2 = options["l1"], options["l2"], options["sparse_l2"]
+        self.initial_weight = options["initial_weight"]
+        self.weights_only = options["testonly"] and not any(options[name] for name in NEEDS_ALL)
+        self.given_range = options.given("min_prediction") or options.given("max_prediction")
+        self.loss = make_loss(options, options["testonly"])
+        self.width_shift = width_shift
+        self.t = self.normalized_sum = self.total_weight = self.initial_t
+        self.contraction = self.multiplier = 1
+        self.decayed = 1
+        self.truncates = self.l1 > 0
+        plain = self.weights_only or not (self.adaptive or self.normalized)
+        self.table = DenseTable(options["bit_precision"], 0 if plain else 2)
+        self.fill()
+        if options["constant"]:
+            slot(self.table, CONSTANT_HASH << width_shift)[W] = options["constant"]
+
+    @property
+    def initial_clock(self):
+        """initial_t as the header shows it."""
+        return self.initial_t
+
+    cdef int fill(self) except -1:
+        """What weights and adaptive terms start at, where that is not zero."""
+        cdef size_t i
+        cdef float* at
+        cdef float g = self.starting_adaptive()
+        if self.initial_weight == 0 and g == 0:
+            return 0
+        for i in range(self.table.count()):
+            at = self.table.values + (i << self.table.stride_shift)
+            at[W] = self.initial_weight
+            if self.table.stride_shift:
+                at[G] = g
+        return 0
+
+    cdef float starting_adaptive(self) noexcept nogil:
+        return self.initial_t if self.adaptive else 0
+
+    cdef inline float* at(self, uint32_t hash, uint32_t offset) noexcept nogil:
+        return slot(self.table, (hash << self.width_shift) + offset)
+
+    cdef float predict(self, Example ex) except? -3e38 nogil:
+        cdef const Feature* feature = ex.features
+        cdef const Feature* end = feature + ex.n
+        cdef float* values = self.table.values
+        cdef size_t mask = self.table.mask
+        cdef int stride = self.table.stride_shift, width = self.width_shift
+        cdef uint32_t offset = ex.offset
+        cdef float score = ex.initial, w, gravity
+        if not self.truncates:
+            while feature < end:
+                prefetch(values + ((((feature[AHEAD].hash << width) + offset) & mask) << stride))
+                score += values[(((feature.hash << width) + offset) & mask) << stride] * feature.value
+                feature += 1
+        else:
+            gravity = <float>self.gravity
+            while feature < end:
+                w = self.at(feature.hash, offset)[W]
+                if fabsf(w) > gravity:
+                    score += (w - copysignf(gravity, w)) * feature.value
+                feature += 1
+        score *= <float>self.contraction
+        ex.score = score
+        ex.prediction = self.loss.clip(score)
+        if isnan(score):
+            ex.prediction = 0
+        return ex.prediction
+
+    cdef float learn(self, Example ex) except? -3e38 nogil:
+        cdef float prediction = self.predict(ex)
+        self.update(ex)
+        return prediction
+
+    cdef float update(self, Example ex) except? -3e38 nogil:
+        cdef float p = ex.prediction, y = ex.label, h = ex.weight
+        cdef float g2, ppu = 1, scale, u = 0
+        if not ex.labelled or h <= 0:
+            return p
+        self.t += h
+        if self.loss.loss(p, y) > 0:
+            if self.adaptive or self.normalized:
+                g2 = h * self.loss.square_gradient(p, y)
+                if g2 != 0:
+                    ppu = self.rates(ex, g2, h)
+            else:
+                ppu = squared_length(ex)
+            scale = self.learning_rate * h
+            if not self.adaptive:
+                scale *= powf(<float>self.t, -self.power_t)
+            u = self.loss.update(p, y, scale, ppu) if self.invariant else self.loss.plain_update(p, y, scale)
+            if (self.l1 or self.l2) and fabsf(u) > 1e-8:
+                u = self.regularize(u, self.loss.derivative(p, y))
+        if self.sparse_l2:
+            u -= self.sparse_l2 * p
+        if u != 0 and isfinite(u):
+            self.apply(ex, u * self.multiplier)
+        return p
+
+    cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
+        """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update.
+
+        The usual case (adaptive, normalized, power_t 0.5) has a loop of its own.
+        """
+        cdef const Feature* feature = ex.features
+        cdef const Feature* end = feature + ex.n
+        cdef float* values = self.table.values
+        cdef size_t mask = self.table.mask
+        cdef int width = self.width_shift
+        cdef uint32_t offset = ex.offset
+        cdef float* at
+        cdef float x, x2, inverse, rate, ppu = 0, norm = 0
+        if self.adaptive and self.normalized and self.usual_power:
+            while feature < end:
+                at = values + ((((feature.hash << width) + offset) & mask) << 2)
+                x = fabsf(feature.value)
+                if x < TINY:
+                    x = TINY
+                x2 = x * x
+                at[G] += g2 * x2
+                if x > at[N]:
+                    if at[N] > 0:
+                        at[W] *= at[N] / x
+                    at[N] = x
+                inverse = 1 / at[N]
+                norm += x2 * (inverse * inverse)
+                rate = inverse / sqrtf(at[G])
+                at[R] = rate
+                ppu += x2 * rate
+                feature += 1
+        else:
+            while feature < end:
+                at = self.at(feature.hash, offset)
+                x = fabsf(feature.value)
+                if x < TINY:
+                    x = TINY
+                x2 = x * x
+                rate = 1
+                if self.adaptive:
+                    at[G] += g2 * x2
+                    rate = 1 / sqrtf(at[G]) if self.usual_power else powf(at[G], -self.power_t)
+                if self.normalized:
+                    if x > at[N]:
+                        if at[N] > 0:
+                            at[W] *= self.shrinkage(x / at[N])
+                        at[N] = x
+                    norm += x2 / (at[N] * at[N])
+                    rate *= self.shrinkage(at[N])
+                at[R] = rate
+                ppu += x2 * rate
+                feature += 1
+        if self.normalized:
+            self.normalized_sum += h * norm
+            self.total_weight += h
+            self.multiplier = self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
+            ppu *= self.multiplier
+        return ppu
+
+    cdef inline float shrinkage(self, float ratio) noexcept nogil:
+        """How a weight or rate scales when the feature's scale grows by a ratio."""
+        if self.usual_power:
+            return 1 / ratio if self.adaptive else 1 / (ratio * ratio)
+        return powf(ratio * ratio, self.norm_power)
+
+    cdef inline float shrinkage_of_square(self, float square) noexcept nogil:
+        if self.usual_power:
+            return 1 / sqrtf(square) if self.adaptive else 1 / square
+        return powf(square, self.norm_power)
+
+    cdef float regularize(self, float u, float derivative) noexcept nogil:
+        """Move the lazy L1 and L2 scalars by the size of the step; returns the update in the contracted space."""
+        cdef double step = -u / derivative if fabsf(derivative) > 1e-8 else 0
+        self.contraction *= 1 - self.l2 * step
+        u /= <float>self.contraction
+        self.gravity += step * self.l1
+        if self.contraction < 1e-9 or self.gravity > 1e3:
+            self.materialize()
+        return u
+
+    cdef void apply(self, Example ex, float u) noexcept nogil:
+        cdef const Feature* feature = ex.features
+        cdef const Feature* end = feature + ex.n
+        cdef float* at
+        if self.table.stride_shift:
+            while feature < end:
+                at = self.at(feature.hash, ex.offset)
+                at[W] += u * (feature.value * at[R])
+                feature += 1
+        else:
+            while feature < end:
+                self.at(feature.hash, ex.offset)[W] += u * feature.value
+                feature += 1
+
+    cdef void materialize(self) noexcept nogil:
+        """Write the lazy regularization into the weights."""
+        cdef size_t i
+        cdef float* at
+        for i in range(self.table.count()):
+            at = self.table.values + (i << self.table.stride_shift)
+            if fabsf(at[W]) > <float>self.gravity:
+                at[W] = (at[W] - copysignf(<float>self.gravity, at[W])) * <float>self.contraction
+            else:
+                at[W] = 0
+        self.gravity = 0
+        self.contraction = 1
+
+    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+        """The prediction's move per unit of importance weight, without learning."""
+        cdef const Feature* feature = ex.features
+        cdef const Feature* end = feature + ex.n
+        cdef float* at
+        cdef float x, n, g, rate, ppu = 0, g2 = self.loss.square_gradient(ex.prediction, ex.label)
+        if self.weights_only or g2 == 0:
+            return 0
+        while feature < end:
+            x = max(fabsf(feature.value), TINY)
+            at = self.at(feature.hash, ex.offset)
+            rate = 1
+            if self.adaptive:
+                g = at[G] + g2 * x * x
+                rate = powf(g, -self.power_t)
+            if self.normalized:
+                n = max(at[N], x)
+                rate *= self.shrinkage(n)
+            ppu += x * x * rate
+            feature += 1
+        if self.normalized and self.total_weight > 0:
+            ppu *= self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
+        rate = self.learning_rate
+        if not self.adaptive:
+            rate *= powf(<float>self.t + 1, -self.power_t)
+        return rate * ppu
+
+    def end_pass(self):
+        self.learning_rate *= self.rate_decay
+        self.decayed *= self.rate_decay
+
+    def save_load(self, io):
+        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
+        columns = self.columns() if io.saving else (None,) * 4
+        index = io.array("index", "U32", columns[0])
+        weight = io.array("weight", "F32", columns[1])
+        adaptive = normalizer = None
+        whole = not io.weights_only if io.saving else io.has("t")
+        if whole:
+            self.t = io.float64("t", self.t)
+            self.normalized_sum = io.float64("normalized_sum", self.normalized_sum)
+            self.total_weight = io.float64("total_weight", self.total_weight)
+            self.multiplier = io.float32("multiplier", self.multiplier)
+            self.decayed = io.float32("decayed", self.decayed)
+            if self.table.stride_shift:
+                adaptive = io.array("adaptive", "F32", columns[2])
+                normalizer = io.array("normalizer", "F32", columns[3])
+        self.gravity = io.float64("gravity", self.gravity)
+        self.contraction = io.float64("contraction", self.contraction)
+        if not io.saving:
+            if not self.given_range:
+                self.loss.min_label, self.loss.max_label = low, high
+            self.learning_rate *= self.decayed
+            self.place(io, index, weight, adaptive, normalizer)
+            self.truncates = self.gravity > 0 or self.l1 > 0
+            if self.weights_only:
+                self.materialize()
+                self.truncates = False
+
+    def columns(self):
+        """(index, weight, adaptive, normalizer) of the slots that differ from how they started, as bytearrays."""
+        cdef size_t i, n = 0, k = 0
+        cdef float* at
+        cdef float g = self.starting_adaptive()
+        cdef bint wide = self.table.stride_shift > 0
+        with nogil:
+            for i in range(self.table.count()):
+                at = self.table.values + (i << self.table.stride_shift)
+                n += at[W] != self.initial_weight or (wide and (at[G] != g or at[N] != 0))
+        index, weight = bytearray(4 * n), bytearray(4 * n)
+        adaptive, normalizer = (bytearray(4 * n), bytearray(4 * n)) if wide else (bytearray(4), bytearray(4))
+        cdef uint32_t* to_index = <uint32_t*><char*>index
+        cdef float* to_weight = <float*><char*>weight
+        cdef float* to_adaptive = <float*><char*>adaptive
+        cdef float* to_normalizer = <float*><char*>normalizer
+        with nogil:
+            for i in range(self.table.count()):
+                at = self.table.values + (i << self.table.stride_shift)
+                if at[W] != self.initial_weight or (wide and (at[G] != g or at[N] != 0)):
+                    to_index[k] = <uint32_t>i
+                    to_weight[k] = at[W]
+                    if wide:
+                        to_adaptive[k] = at[G]
+                        to_normalizer[k] = at[N]
+                    k += 1
+        return index, weight, adaptive, normalizer
+
+    def own_columns(self, columns):
+        """Of (adaptive, normalizer) those that this variant of the update uses."""
+        return [column for column, used in zip(columns, (self.adaptive, self.normalized)) if used]
+
+    def place(self, io, const uint32_t[::1] index, const float[::1] weight, adaptive, normalizer):
+        """The opposite of columns().
+
+        Raises ModelError for slots outside the table, columns of different lengths, or numbers that are not finite.
+        """
+        cdef size_t i, n = index.shape[0]
+        cdef const float[::1] g, largest
+        cdef float* at
+        cdef bint wide = adaptive is not None, sound = True
+        if wide:
+            g, largest = adaptive, normalizer
+            sound = g.shape[0] == n and largest.shape[0] == n
+        if weight.shape[0] != n or not sound:
+            io.refuse("its weight columns differ in length")
+        for i in range(n):
+            if index[i] > self.table.mask:
+                io.refuse(f"slot {index[i]} is outside the table of 2^{self.table.bits} slots")
+            at = self.table.values + (<size_t>index[i] << self.table.stride_shift)
+            at[W] = weight[i]
+            sound = sound and isfinite(weight[i])
+            if wide:
+                at[G] = g[i]
+                at[N] = largest[i]
+                sound = sound and isfinite(g[i]) and isfinite(largest[i]) and g[i] >= 0 and largest[i] >= 0
+        if not sound:
+            io.refuse("its weights are not all finite numbers")
+
+    def weight_at(self, unsigned int hash):
+        """(weight, adaptive, normalizer) of a slot, for audit and tests."""
+        cdef float* at = self.at(hash, 0)
+        if self.table.stride_shift:
+            return at[W], at[G], at[N]
+        return at[W], 0.0, 0.0
+
+
+cdef float squared_length(Example ex) noexcept nogil:
+    cdef float total = 0
+    cdef size_t i
+    for i in range(ex.n):
+        total += ex.features[i].value * ex.features[i].value
+    return total

@@ -1,0 +1,68 @@
+"""scorer: loss and link.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+
+Widens the range of predictions to the label, learns from examples with a label and a positive weight, works out
+their loss on the unlinked prediction, and applies the link: identity, logistic 1/(1 + e^-p),
+glf1 2/(1 + e^-p) - 1, poisson e^p.
+"""
+from libc.math cimport expf
+
+from vwlite.example cimport Example
+from vwlite.learner cimport Learner
+
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("scorer: what is reported", (
+    Option("link", str, "what turns scores into predictions", default="identity", keep=True,
+           choices=("identity", "logistic", "glf1", "poisson")),
+))
+
+cdef enum Link:
+    IDENTITY
+    LOGISTIC
+    GLF1
+    POISSON
+
+LINKS = {"identity": IDENTITY, "logistic": LOGISTIC, "glf1": GLF1, "poisson": POISSON}
+
+
+def setup(options, base):
+    """Every stack of simple labels has a scorer."""
+    return Scorer(base, options["link"])
+
+
+cdef class Scorer(Learner):
+    """Loss and link over any scalar learner."""
+
+    cdef Link link
+    cdef readonly str name
+
+    def __init__(self, base, link):
+        super().__init__(base, {"link": link})
+        self.link = LINKS[link]
+        self.name = f"scorer-{link}"
+
+    cdef float predict(self, Example ex) except? -3e38 nogil:
+        self.base.predict(ex)
+        return self.finish_score(ex)
+
+    cdef float learn(self, Example ex) except? -3e38 nogil:
+        if ex.labelled:
+            self.loss.see(ex.label)
+        if ex.labelled and ex.weight > 0:
+            self.base.learn(ex)
+        else:
+            self.base.predict(ex)
+        return self.finish_score(ex)
+
+    cdef inline float finish_score(self, Example ex) noexcept nogil:
+        cdef float p = ex.prediction
+        if ex.labelled and ex.weight > 0:
+            ex.loss = self.loss.loss(p, ex.label) * ex.weight
+        if self.link == LOGISTIC:
+            p = 1 / (1 + expf(-p))
+        elif self.link == GLF1:
+            p = 2 / (1 + expf(-p)) - 1
+        elif self.link == POISSON:
+            p = expf(p)
+        ex.prediction = p
+        return p

@@ -1,0 +1,145 @@
+"""Names beside numbers: --audit, --invert_hash and --readable_model, in VW's layouts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vwlite.model_file import write_text
+
+if TYPE_CHECKING:
+    from vwlite.workspace import Workspace
+
+VW_VERSION = "9.11.2"  # whose layout readable models follow
+CONSTANT = 11650396
+
+
+class Group(NamedTuple):
+    """A namespace of one example."""
+
+    index: int  # first byte of the name
+    name: bytes
+    names: list[bytes | None]  # of features, as written; empty for anonymous ones
+    features: list[tuple[int, float]]  # hash and value
+
+
+class View(NamedTuple):
+    """One example with its names."""
+
+    groups: list[Group]
+    features: list[tuple[int, float]]  # all that count, in order of evaluation
+    constant: bool
+    tag: bytes
+    prediction: float
+
+
+def names(view: View, interactions: Any) -> Iterator[str]:
+    """The name of each of view.features, in the same order."""
+    spaces: dict[int, list[str]] = {}
+    for group in view.groups:
+        linear = [feature_name(group.name, name) for name in group.names]
+        spaces.setdefault(group.index, []).extend(linear)
+        if not interactions.is_linear_ignored(group.index):
+            yield from linear
+    if view.constant:
+        yield "Constant"
+    for term in interactions.terms:
+        yield from crossed(spaces, term, interactions.in_every_order, 0)
+
+
+def feature_name(namespace: bytes, name: bytes | None) -> str:
+    """``ns^feature``, ``ns^feature^text`` for a text value, the bare feature in the default namespace."""
+    feature = (name or b"").replace(b":", b"^", 1)
+    return (namespace + b"^" + feature if namespace else feature).decode("utf-8", "surrogateescape")
+
+
+def crossed(spaces: dict[int, list[str]], term: bytes, in_every_order: bool, start: int) -> Iterator[str]:
+    """Names of the products of namespaces, in the order in which features are crossed."""
+    features = spaces.get(term[0], [])
+    for i in range(start, len(features)):
+        if len(term) == 1:
+            yield features[i]
+        else:
+            again = i if term[1] == term[0] and not in_every_order else 0
+            for rest in crossed(spaces, term[1:], in_every_order, again):
+                yield f"{features[i]}*{rest}"
+
+
+def audit_lines(view: View, workspace: Workspace) -> str:
+    """VW's audit of an example: its prediction, then name:index:value:weight@adaptive, largest |w x| first."""
+    mask = (1 << workspace.options["bit_precision"]) - 1
+    cells = []
+    for name, (number, value) in zip(names(view, workspace.interactions), view.features, strict=True):
+        weight, adaptive, _ = workspace.bottom.weight_at(number)
+        cells.append((abs(weight * value), f"{name}:{number & mask}:{value:g}:{weight:g}@{adaptive:g}"))
+    cells.sort(key=lambda cell: -cell[0])
+    return "\t" + "\t".join(text for _, text in cells)
+
+
+def note_names(view: View, workspace: Workspace) -> None:
+    """Remember the first name seen for each slot."""
+    mask = (1 << workspace.options["bit_precision"]) - 1
+    for name, (number, _) in zip(names(view, workspace.interactions), view.features, strict=True):
+        workspace.names.setdefault(number & mask, name)
+
+
+def readable(workspace: Workspace, path: str, with_names: bool) -> None:
+    """Write the weights as text; raises ModelError when the file can't be written."""
+    bottom, figures, loss = workspace.bottom, workspace.driver, workspace.top.loss
+    weights_only = workspace.options["predict_only_model"]
+    lines = [
+        f"Version {VW_VERSION}",
+        "Id ",
+        f"Min label:{loss.min_label:g}",
+        f"Max label:{loss.max_label:g}",
+        f"bits:{workspace.options['bit_precision']}",
+        "lda:0",
+        "0 ngram:",
+        "0 skip:",
+        "options:" + "".join(f" {words}" for words in kept_words(workspace)),
+        "Checksum: 0",
+        f":{0 if weights_only else 1}",
+    ]
+    if not weights_only:
+        state = (
+            ("initial_t", bottom.initial_clock),
+            ("norm normalizer", bottom.normalized_sum),
+            ("t", bottom.t),
+            ("sum_loss", figures.sum_loss),
+            ("sum_loss_since_last_dump", figures.sum_loss_since),
+            ("dump_interval", figures.dump_interval),
+            ("min_label", loss.min_label),
+            ("max_label", loss.max_label),
+            ("weighted_labeled_examples", figures.weighted_labeled),
+            ("weighted_labels", figures.weighted_labels),
+            ("weighted_unlabeled_examples", figures.weighted_unlabeled),
+            ("example_number", figures.example_number),
+            ("total_features", figures.total_features),
+            ("total_weight", bottom.total_weight),
+            ("sd::oec.weighted_labeled_examples", figures.weighted_labeled_before),
+            ("current_pass", max(figures.current_pass, 1)),
+            ("l1_state", bottom.gravity),
+            ("l2_state", bottom.contraction),
+        )
+        lines += [f"{name} {value:g}" for name, value in state]
+    index, weight, *state_columns = (memoryview(column) for column in bottom.columns())
+    columns = [column.cast("f") for column in (weight, *([] if weights_only else bottom.own_columns(state_columns)))]
+    for i, slot in enumerate(index.cast("I")):
+        if columns[0][i] != 0:
+            numbers = " ".join(f"{column[i]:g}" for column in columns)
+            name = f"{workspace.names.get(slot, '')}:" if with_names else ""
+            lines.append(f"{name}{slot}:{numbers}")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def kept_words(workspace: Workspace) -> list[str]:
+    """The options that VW would keep, as words, in alphabetical order."""
+    declared = workspace.options.declared
+    words = []
+    for name, value in sorted(workspace.options.kept().items()):
+        if declared[name].vw_forgets or name in ("bit_precision", "random_seed"):
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            words.append(f"--{name}" if one is True else f"--{name} {os.fspath(one) if isinstance(one, str) else one}")
+    return words

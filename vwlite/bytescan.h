@@ -1,0 +1,100 @@
+/* The few places where the parser looks at bytes in bulk: stop-byte search, decimal digits, murmur3.
+ *
+ * Design: a) every load may read up to 16 bytes past the token, so the text must be padded; b) short tokens
+ * are handled without branches on their length, because a mispredicted branch costs more than the work;
+ * c) plain x86-64 (SSE2) or any other machine: nothing here needs special compiler flags. */
+#ifndef VWLITE_BYTESCAN_H
+#define VWLITE_BYTESCAN_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "vwlite reads numbers as little-endian words; big-endian machines are not supported"
+#endif
+
+static inline uint32_t vwl_rotl(uint32_t x, int r) { return (x << r) | (x >> (32 - r)); }
+
+static inline uint32_t vwl_load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+
+static inline uint64_t vwl_load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+
+static inline uint32_t vwl_mix(uint32_t k) { return vwl_rotl(k * 0xcc9e2d51u, 15) * 0x1b873593u; }
+
+static inline uint32_t vwl_step(uint32_t h, uint32_t k) { return vwl_rotl(h ^ vwl_mix(k), 13) * 5 + 0xe6546b64u; }
+
+static inline uint32_t vwl_finish(uint32_t h, size_t n) {
+    h ^= (uint32_t)n;
+    h = (h ^ (h >> 16)) * 0x85ebca6bu;
+    h = (h ^ (h >> 13)) * 0xc2b2ae35u;
+    return h ^ (h >> 16);
+}
+
+/* Austin Appleby's MurmurHash3_x86_32 (public domain algorithm); reads exactly n bytes. */
+static inline uint32_t vwl_murmur3_32(const uint8_t *p, size_t n, uint32_t h) {
+    size_t left = n;
+    uint32_t k = 0;
+    for (; left >= 4; p += 4, left -= 4) h = vwl_step(h, vwl_load32(p));
+    while (left) k = (k << 8) | p[--left];
+    return vwl_finish(h ^ vwl_mix(k), n);
+}
+
+/* The same value; may read up to 16 bytes past the end. */
+static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_t h) {
+    size_t words = n >> 2, i = 0;
+    uint32_t tail;
+    for (; i + 4 <= words; i++) h = vwl_step(h, vwl_load32(p + 4 * i));
+    /* at most three whole words are left: take each or leave it, without a jump */
+    uint32_t next = vwl_step(h, vwl_load32(p + 4 * i));
+    h = i < words ? next : h;
+    next = vwl_step(h, vwl_load32(p + 4 * i + 4));
+    h = i + 1 < words ? next : h;
+    next = vwl_step(h, vwl_load32(p + 4 * i + 8));
+    h = i + 2 < words ? next : h;
+    tail = vwl_load32(p + 4 * words) & ((1u << (8 * (n & 3))) - 1);
+    return vwl_finish(h ^ vwl_mix(tail), n);
+}
+
+/* How many bytes before the first that is <= ' ', ':' or '|'. The text must hold such a byte. */
+static inline size_t vwl_token_length(const uint8_t *p) {
+    const uint8_t *q = p;
+#if defined(__SSE2__)
+    const __m128i blank = _mm_set1_epi8(0x20), colon = _mm_set1_epi8(':'), bar = _mm_set1_epi8('|');
+    for (;; q += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)q);
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v),
+                                    _mm_or_si128(_mm_cmpeq_epi8(v, colon), _mm_cmpeq_epi8(v, bar)));
+        unsigned mask = (unsigned)_mm_movemask_epi8(stop);
+        if (mask) return (size_t)(q - p) + (size_t)__builtin_ctz(mask);
+    }
+#else
+    while (*q > ' ' && *q != ':' && *q != '|') q++;
+    return (size_t)(q - p);
+#endif
+}
+
+/* Eight ASCII digits at once (the well-known SWAR forms, see e.g. Lemire 2022, "parsing eight digits"). */
+static inline int vwl_are_digits(uint64_t v) {
+    return !(((v + 0x4646464646464646ull) | (v - 0x3030303030303030ull)) & 0x8080808080808080ull);
+}
+
+static inline uint32_t vwl_eight_digits(uint64_t v) {
+    v -= 0x3030303030303030ull;
+    v = (v * 10) + (v >> 8);
+    return (uint32_t)((((v & 0x000000FF000000FFull) * 0x000F424000000064ull) +
+                       (((v >> 16) & 0x000000FF000000FFull) * 0x0000271000000001ull)) >> 32);
+}
+
+/* The first n <= 8 bytes as digits, padded with zeros on the left; *ok tells whether they all were. n = 0 is 0. */
+static inline uint32_t vwl_few_digits(const uint8_t *p, size_t n, int *ok) {
+    uint64_t v;
+    if (!n) { *ok = 1; return 0; }
+    v = vwl_load64(p) << (8 * (8 - n));
+    if (n < 8) v |= 0x3030303030303030ull >> (8 * n);
+    *ok = vwl_are_digits(v);
+    return vwl_eight_digits(v);
+}
+#endif

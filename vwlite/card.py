@@ -1,0 +1,176 @@
+"""The card of a model: what it is, what it was made from, and what it weighs most."""
+
+import math
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from vwlite import model_file
+from vwlite.errors import ModelError
+from vwlite.model_file import ModelReader
+
+SHOWN_DIGITS = 12  # of a sha256 or an id
+
+
+def describe(path: str, top: int = 10) -> dict[str, Any]:
+    """Return the facts of a model file as what JSON can hold, having checked the digest of every array.
+
+    Args:
+        path: The model file.
+        top: How many weights, the largest first, are listed of each table of weights.
+
+    Returns:
+        The metadata of the file, and "labels" (the range a learner has seen), "weights" (one entry a table) and
+        "arrays". None stands for a number that is not finite, which JSON lacks.
+
+    Raises:
+        ModelError: The file can't be read or is damaged.
+    """
+    reader = model_file.open(path)
+    values = {name: _values(reader, name) for name in reader.names()}
+    facts = {
+        "path": path,
+        **reader.metadata,
+        "labels": [
+            {"learner": owner, "least": values[f"{owner}.min_label"][0], "most": values[f"{owner}.max_label"][0]}
+            for owner in _owners(values, ".min_label", ".max_label")
+        ],
+        "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
+        "arrays": [
+            {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
+            | ({"value": value[0]} if reader.shape(name) == [] else {})
+            for name, value in values.items()
+        ],
+    }
+    return _finite(facts)
+
+
+def render(facts: dict[str, Any]) -> str:
+    """Return the facts of `describe` as text for a person."""
+    # Names come from data and may hold anything, but not steer a terminal or fail to be encoded.
+    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in _lines(facts))
+
+
+def _values(reader: ModelReader, name: str) -> memoryview:
+    return reader.array(name, reader.dtype(name))
+
+
+def _owners(names: dict[str, memoryview], suffix: str, sibling: str) -> list[str]:
+    owners = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+    return [owner for owner in owners if owner + sibling in names]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
+    # Imported here: `vwlite --help` loads this module too.
+    import numpy as np
+
+    slots = np.asarray(_values(reader, f"{owner}.index"))
+    weights = np.asarray(_values(reader, f"{owner}.weight"))
+    width = len(weights) // len(slots) if len(slots) else 1
+    if width == 0 or width * len(slots) != len(weights):
+        raise ModelError(f"{reader.path}: {owner} has {len(weights)} weights for {len(slots)} features; train again")
+
+    sizes = np.nan_to_num(np.abs(weights), nan=np.inf, posinf=np.inf)
+    nonzero = int(np.count_nonzero(sizes))
+    count = min(top, nonzero)
+    # Only what is as large as the last one shown is sorted. Ties go by slot, so that a card can be reproduced.
+    least = np.partition(sizes, -count)[-count] if count else np.inf
+    places = np.flatnonzero(sizes >= least)
+    places = places[np.argsort(-sizes[places], kind="stable")][:count]
+    rows = slots[places // width].tolist()
+    names = _names_of(reader, rows)
+    columns = [{"column": column} if width > 1 else {} for column in (places % width).tolist()]
+    largest = [
+        {"slot": slot, **column, "weight": weight, "names": names.get(slot, [])}
+        for slot, column, weight in zip(rows, columns, weights[places].tolist(), strict=True)
+    ]
+    return {"learner": owner, "features": len(slots), "nonzero": nonzero, "top": largest}
+
+
+def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
+    """Return the names of the features in some slots; features that collide share one."""
+    if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
+        return {}
+    import numpy as np
+
+    named = np.asarray(reader.array("names.slot", "U64"))
+    texts = bytes(reader.array("names.text", "U8")).split(b"\n") if len(named) else []
+    if len(texts) != len(named):
+        raise ModelError(f"{reader.path}: has {len(texts)} names for {len(named)} slots; train again")
+    names: dict[int, list[str]] = {}
+    for place in np.flatnonzero(np.isin(named, np.array(slots, dtype=np.uint64))).tolist():
+        names.setdefault(int(named[place]), []).append(texts[place].decode(errors="replace"))
+    return names
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"{facts['path']}: a model in vwlite format {facts['format_version']}"
+    yield f"  id            {facts.get('id', 'unknown')}"
+    yield f"  written       {facts.get('created', 'at an unknown time')}, by vwlite {facts.get('vwlite_version', '?')}"
+    for table in facts["weights"]:
+        yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
+    for labels in facts["labels"]:
+        if labels["least"] is not None and labels["most"] is not None:
+            yield f"  {labels['learner']:12}  labels from {labels['least']:.9g} to {labels['most']:.9g}"
+
+    yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
+    options = facts.get("options", {})
+    yield from _section("options kept", [_option_words(name, options[name]) for name in options])
+    runs = [f"{number}  {_run_line(run)}" for number, run in enumerate(facts.get("journal", []), 1)]
+    yield from _section("runs", runs)
+    for table in facts["weights"]:
+        yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
+    yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield title
+        yield from (f"  {line}" for line in lines)
+
+
+def _learner_line(learner: dict[str, Any]) -> str:
+    options = " ".join(_option_words(name, value) for name, value in learner.get("options", {}).items())
+    return f"{learner['name']:16} {learner['label']} -> {learner['prediction']}  {options}".rstrip()
+
+
+def _option_words(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--{name} false"
+    return " ".join(f"--{name} {shlex.quote(str(item))}" for item in (value if isinstance(value, list) else [value]))
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    parts = [run.get("when") or "at an unknown time"]
+    parts += [
+        source["name"] + (f" (sha256 {source['sha256'][:SHOWN_DIGITS]})" if source.get("sha256") else "")
+        for source in run.get("sources", [])
+    ]
+    parts.append(f"{run.get('examples', '?')} examples")
+    losses = [run.get("loss_before"), run.get("loss_after")]
+    if losses != [None, None]:
+        parts.append("loss " + " -> ".join("none" if loss is None else f"{loss:.6g}" for loss in losses))
+    parts.append(f"seed {run.get('seed', '?')}")
+    if run.get("parent"):
+        parts.append(f"from model {run['parent'][:SHOWN_DIGITS]}")
+    return f"{', '.join(parts)}: vwlite {run.get('version', '?')} {shlex.join(run.get('arguments', []))}".rstrip()
+
+
+def _weight_line(row: dict[str, Any]) -> str:
+    column = f"[{row['column']}]" if "column" in row else ""
+    weight = "not finite" if row["weight"] is None else f"{row['weight']:+.6g}"
+    return f"{weight:>13}  slot {row['slot']}{column}  {' = '.join(row['names'])}".rstrip()
+
+
+def _array_line(array: dict[str, Any]) -> str:
+    value = f" = {array['value']}" if "value" in array else ""
+    return f"{array['name']:24} {array['type']:4} {array['shape']}{value}"

@@ -1,0 +1,76 @@
+"""The command `vwlite`. Every start pays for what is imported here, so all else waits until it is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+
+from vwlite.errors import OptionError, VwliteError
+
+# Each module holds a click command named `command`.
+SUBCOMMANDS = {"inspect": "vwlite.cli.inspect"}
+
+# As a shell reports a program that SIGINT or SIGPIPE ended.
+INTERRUPTED, PIPE_CLOSED = 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `vwlite` with the words of a command line and returns its exit status."""
+    try:
+        status = dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # a closed pipe has to show while it can still be handled
+        return status
+    except VwliteError as error:
+        message = str(error)
+    except BrokenPipeError:
+        # Python flushes standard output once more as it ends; what is left there must have somewhere to go.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+    except MemoryError:
+        message = "out of memory"
+    for line in message.split("\n"):
+        print(f"vwlite: error: {line}", file=sys.stderr)
+    return 1
+
+
+def dispatch(words: list[str]) -> int:
+    """Runs the subcommand that the first word names, or else a workspace; whatever fails is an exception."""
+    if words and words[0] in SUBCOMMANDS:
+        import click
+
+        command: click.Command = import_module(SUBCOMMANDS[words[0]]).command
+        try:
+            # Not command.main(), which has its own ideas of exit statuses and messages.
+            with command.make_context(f"vwlite {words[0]}", words[1:]) as context:
+                status = command.invoke(context)
+                return status if isinstance(status, int) else 0
+        except click.exceptions.Exit as stop:
+            return stop.exit_code
+        except click.ClickException as error:
+            raise OptionError(error.format_message()) from error
+
+    if "--version" in words:
+        from vwlite import __version__
+
+        print(f"vwlite {__version__}")
+        return 0
+
+    from vwlite import workspace
+
+    if "--help" in words or "-h" in words or "_VWLITE_COMPLETE" in os.environ:
+        from vwlite.cli.help import GroupedCommand
+
+        subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}
+        return GroupedCommand(workspace.option_groups(), subcommands).show()
+
+    from vwlite.cli.command import parse
+
+    return workspace.run(parse(words, workspace.option_groups()))

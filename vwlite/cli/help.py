@@ -1,0 +1,102 @@
+"""The help of the command line and its completion in a shell, as a click command made from the declared options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from vwlite.cli.command import GENERAL
+from vwlite.options import Option, OptionGroup, ValueType
+
+METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}
+
+SUMMARY = """Learn from examples in Vowpal Wabbit's text format, online, or predict with a model learned before.
+
+DATA is a file of examples, one a line; without it, and without --data, they come from standard input. Words of a flag
+may be joined by "_" or "-". A value follows its flag or is attached to it: -b 18, -b18, --passes 3, --passes=3.
+"""
+
+# "\b" keeps click from filling the lines of a paragraph.
+EPILOG = """\b
+Examples:
+
+\b
+  Learn a classifier, in three passes over the data, and save it:
+    vwlite -d train.txt --loss_function logistic --passes 3 -c -f spam.model
+
+\b
+  Score new examples without learning from them:
+    vwlite -d new.txt -i spam.model -t -p scores.txt
+
+\b
+  Go on learning from a stream, with all pairs of features from namespaces u and a:
+    zcat clicks.gz | vwlite -q ua -f clicks.model --quiet
+"""
+
+
+class GroupedCommand(click.Command):
+    """A command that lists its options under the titles of their groups, and then its subcommands."""
+
+    def __init__(self, groups: Iterable[OptionGroup], subcommands: Mapping[str, click.Command]) -> None:
+        self.groups = [(group, [parameter(option) for option in group.options]) for group in (*groups, GENERAL)]
+        self.subcommands = subcommands
+        options = [option for _, options in self.groups for option in options]
+        super().__init__(
+            "vwlite",
+            params=[*options, click.Argument(["data_file"], required=False, type=click.Path(), metavar="[DATA]")],
+            help=SUMMARY,
+            epilog=EPILOG,
+            add_help_option=False,
+            context_settings={"max_content_width": 100},
+        )
+
+    def show(self) -> int:
+        """Prints the help, or answers a shell that asks for completions; returns an exit status."""
+        if "_VWLITE_COMPLETE" in os.environ:
+            self.main([], "vwlite")
+        with click.Context(self, info_name="vwlite", **self.context_settings) as context:
+            click.echo(self.get_help(context))
+        return 0
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes one section a group."""
+        for group, options in self.groups:
+            with formatter.section(group.title):
+                if group.help:
+                    formatter.write_text(group.help)
+                records = [option.get_help_record(ctx) for option in options]
+                formatter.write_dl([record for record in records if record])
+        if self.subcommands:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.subcommands.items()])
+
+
+def parameter(option: Option) -> click.Option:
+    """Returns click's own description of an option, with what it accepts spelled out in the help."""
+    value_type: click.ParamType[Any] | None = None
+    if option.choices:
+        value_type = click.Choice(option.choices)
+    elif option.metavar == "FILE":
+        value_type = click.Path()
+    extras = []
+    if option.default not in (None, "", False, [], ()):
+        extras.append(f"default {option.default}")
+    if option.least is not None:
+        extras.append(f"at least {option.least:g}")
+    if option.above is not None:
+        extras.append(f"above {option.above:g}")
+    if option.most is not None:
+        extras.append(f"at most {option.most:g}")
+    if option.many:
+        extras.append("may be repeated")
+    return click.Option(
+        [*([f"-{option.short}"] if option.short else []), f"--{option.name}", option.name],
+        type=value_type,
+        is_flag=option.type is bool,
+        multiple=option.many,
+        metavar=option.metavar or (None if option.choices else METAVARS[option.type]),
+        help=option.help + (f" [{', '.join(extras)}]" if extras else ""),
+    )

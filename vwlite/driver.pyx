@@ -1,0 +1,316 @@
+"""The loop over examples, and the figures of a run.
+
+One example at a time goes through: choice and crossing of features, the stack, the counters, the outputs. All of it
+runs without the GIL but for the rare things a person sees: rows of the progress table, malformed lines, audits.
+The counters are VW's (double precision; held-out examples apart), so that tables and summaries agree.
+"""
+from itertools import islice
+
+from libc.math cimport floorf, rint
+from libc.stdio cimport snprintf
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+from vwlite.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row
+from vwlite.interactions cimport Interactions
+from vwlite.learner cimport Learner
+from vwlite.parser cimport Parser
+
+from vwlite.parser import REASONS_IN_WORDS
+
+cdef enum:
+    LINES_AT_ONCE = 1000
+
+
+cdef class Output:
+    """Text on its way to a file: the caller drains it once a block."""
+
+    cdef char* buffer
+    cdef size_t used, capacity
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    @property
+    def size(self):
+        """Bytes waiting."""
+        return self.used
+
+    def drain(self):
+        """The bytes gathered so far, which are then forgotten."""
+        text = PyBytes_FromStringAndSize(self.buffer, self.used)
+        self.used = 0
+        return text
+
+    cdef int reserve(self, size_t n) except -1 nogil:
+        cdef char* room
+        if self.used + n > self.capacity:
+            room = <char*>realloc(self.buffer, 2 * (self.used + n))
+            if room == NULL:
+                with gil:
+                    raise MemoryError
+            self.buffer = room
+            self.capacity = 2 * (self.used + n)
+        return 0
+
+    cdef int text(self, const char* what, size_t n) except -1 nogil:
+        self.reserve(n)
+        memcpy(self.buffer + self.used, what, n)
+        self.used += n
+        return 0
+
+    cdef int tag(self, Example ex) except -1 nogil:
+        """A blank and the tag, if there is one, and the line's end."""
+        self.reserve(ex.tag_length + 2)
+        if ex.tag_length:
+            self.buffer[self.used] = b" "
+            memcpy(self.buffer + self.used + 1, ex.tag, ex.tag_length)
+            self.used += ex.tag_length + 1
+        self.buffer[self.used] = b"\n"
+        self.used += 1
+        return 0
+
+    cdef int number(self, float value) except -1 nogil:
+        """VW's form: whole numbers bare, others as printf's %.6f."""
+        cdef double size = -value if value < 0 else value
+        cdef unsigned long long millionths
+        cdef unsigned int whole, part
+        cdef int i
+        cdef char[12] digits
+        self.reserve(64)
+        if not size < 1e6 or floorf(value) == value:
+            self.used += snprintf(self.buffer + self.used, 64, b"%.0f" if floorf(value) == value else b"%.6f",
+                                  <double>value)
+            return 0
+        # a float32 below 2^20 times 10^6 is exact in double precision, so this rounds as printf does: ties to even
+        millionths = <unsigned long long>rint(size * 1e6)
+        whole = <unsigned int>(millionths // 1000000)
+        part = <unsigned int>(millionths % 1000000)
+        if value < 0:
+            self.buffer[self.used] = b"-"
+            self.used += 1
+        i = 0
+        while True:
+            digits[i] = 48 + whole % 10
+            whole //= 10
+            i += 1
+            if whole == 0:
+                break
+        while i:
+            i -= 1
+            self.buffer[self.used] = digits[i]
+            self.used += 1
+        self.buffer[self.used] = b"."
+        for i in range(6):
+            self.buffer[self.used + 6 - i] = 48 + part % 10
+            part //= 10
+        self.used += 7
+        return 0
+
+
+cdef class Driver:
+    """Runs blocks of examples through a stack."""
+
+    cdef readonly Learner top
+    cdef readonly Interactions interactions
+    cdef public object listener       # told about rows of the table, problems and audits
+    cdef Example ex
+    cdef public bint training, constant, quiet, audits
+    cdef public Output predictions, raw_predictions
+    # holdout
+    cdef public bint holdout
+    cdef public size_t holdout_period, holdout_after, in_pass, current_pass
+    # limits
+    cdef public size_t example_limit, parsed
+    cdef public bint done
+    # figures, in double as in VW
+    cdef public size_t example_number, total_features, problems
+    cdef public double weighted_labeled, weighted_labels, weighted_unlabeled, sum_loss
+    cdef public double sum_loss_since, weighted_labeled_before
+    cdef public double holdout_loss, holdout_weight, holdout_loss_since, holdout_weight_since
+    cdef public double holdout_loss_of_pass, holdout_weight_of_pass
+    cdef public float dump_interval, progress_step
+    cdef public bint progress_adds
+    # labels seen: at most two different ones are told apart
+    cdef public float first_label, second_label
+    cdef public size_t labels_seen
+
+    def __init__(self, Learner top not None, Interactions interactions not None, bint constant):
+        self.top = top
+        self.interactions = interactions
+        self.constant = constant
+        self.training = True
+        self.quiet = True
+        self.holdout_period = 10
+        self.dump_interval = 1
+        self.progress_step = 2
+        self.ex = Example()
+
+    def run_block(self, Block block not None):
+        """Run the rows of a parsed block."""
+        cdef Example ex = self.ex
+        with nogil:
+            self.run(block, ex)
+
+    cdef int run(self, Block block, Example ex) except -1 nogil:
+        cdef size_t i
+        cdef const Row* row
+        for i in range(block.n_rows):
+            if self.done:
+                return 0
+            row = &block.rows[i]
+            if row.reason or row.warned:
+                with gil:
+                    self.report(block, i)
+            if row.kind == ROW_EXAMPLE:
+                self.one(block, row, ex)
+        return 0
+
+    cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """One example through the stack, the counters and the outputs."""
+        self.parsed += 1
+        if self.example_limit and self.parsed >= self.example_limit:
+            self.done = True
+        ex.bind(block, row, self.constant)
+        self.in_pass += 1
+        ex.test_only = not ex.labelled or (self.holdout and self.is_held_out())
+        self.interactions.expand(ex)
+        if self.audits:
+            self.top.predict(ex)
+            with gil:
+                self.listener.audit(self, self.view())
+            ex.weight = row.weight
+        if self.training and not ex.test_only:
+            self.top.learn(ex)
+        else:
+            self.top.predict(ex)
+        self.count(ex)
+        self.output(ex)
+        if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
+            with gil:
+                self.progress()
+        return 0
+
+    cdef inline bint is_held_out(self) noexcept nogil:
+        """Examples are counted from 1 in each pass."""
+        if self.holdout_after:
+            return self.in_pass > self.holdout_after
+        return self.in_pass % self.holdout_period == 0
+
+    cdef void count(self, Example ex) noexcept nogil:
+        if ex.labelled and self.labels_seen < 3:
+            if self.labels_seen == 0:
+                self.first_label = ex.label
+                self.labels_seen = 1
+            elif ex.label != self.first_label and (self.labels_seen == 1 or ex.label != self.second_label):
+                if self.labels_seen == 1:
+                    self.second_label = ex.label
+                self.labels_seen += 1
+        if ex.labelled and ex.test_only:
+            self.holdout_weight += ex.weight
+            self.holdout_weight_since += ex.weight
+            self.holdout_weight_of_pass += ex.weight
+            self.holdout_loss += ex.loss
+            self.holdout_loss_since += ex.loss
+            self.holdout_loss_of_pass += ex.loss
+            return
+        if ex.labelled:
+            self.weighted_labeled += ex.weight
+            self.weighted_labels += <double>(ex.label * ex.weight)
+        else:
+            self.weighted_unlabeled += ex.weight
+        self.sum_loss += ex.loss
+        self.sum_loss_since += ex.loss
+        self.total_features += ex.n_counted
+        self.example_number += 1
+
+    cdef int output(self, Example ex) except -1 nogil:
+        if self.predictions is not None:
+            self.predictions.number(ex.prediction)
+            self.predictions.tag(ex)
+        if self.raw_predictions is not None:
+            self.raw_predictions.number(ex.score)
+            self.raw_predictions.tag(ex)
+        return 0
+
+    cdef int progress(self) except -1:
+        """A row of the table; then the next one is due when the weight has doubled, or as -P says."""
+        cdef double weight = self.weighted_labeled + self.weighted_unlabeled
+        self.listener.row(self, self.ex.label if self.ex.labelled else None, self.ex.prediction, self.ex.n_counted)
+        self.sum_loss_since = 0
+        self.holdout_loss_since = self.holdout_weight_since = 0
+        self.weighted_labeled_before = self.weighted_labeled
+        self.dump_interval = <float>weight + self.progress_step if self.progress_adds \
+            else <float>weight * self.progress_step
+        return 0
+
+    cdef int report(self, Block block, size_t i) except -1:
+        """Tell about a malformed line, or in compatible mode about one that was used nevertheless."""
+        cdef const Row* row = &block.rows[i]
+        cdef int reason = row.reason or row.warned
+        self.problems += row.kind == ROW_PROBLEM
+        self.listener.problem(
+            block.source, block.first_line + row.line, row.column, REASONS_IN_WORDS[reason],
+            PyBytes_FromStringAndSize(block.text + row.text, row.text_length), row.kind != ROW_PROBLEM,
+        )
+        return 0
+
+    def run_lines(self, Parser parser not None, lines, problem):
+        """Parse and run lines (bytes); the predictions, one for each example.
+
+        `problem(line, column, reason, text)` is called at a malformed line, after the lines before it were run.
+        """
+        cdef Block block = Block()
+        cdef Example ex = self.ex
+        cdef Row* row
+        cdef size_t i, first = 1
+        cdef bytes text
+        predictions = []
+        lines = iter(lines)
+        while chunk := list(islice(lines, LINES_AT_ONCE)):
+            for line in chunk:
+                if b"\n" in line[:-1]:
+                    raise ValueError("a line with a line end inside: give several lines as a list")
+            text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
+            block.reserve_text(len(text))
+            memcpy(block.text, <const char*>text, len(text))
+            block.text_length = len(text)
+            parser.parse(block)
+            for i in range(block.n_rows):
+                row = &block.rows[i]
+                if row.kind == ROW_PROBLEM:
+                    problem(first + row.line, row.column, REASONS_IN_WORDS[row.reason],
+                            PyBytes_FromStringAndSize(block.text + row.text, row.text_length))
+                elif row.kind == ROW_EXAMPLE:
+                    self.one(block, row, ex)
+                    predictions.append(ex.prediction)
+            first += len(chunk)
+        return predictions
+
+    def end_pass(self):
+        """Close the books of a pass; returns its holdout loss, or None when nothing was held out."""
+        cdef double loss = self.holdout_loss_of_pass, weight = self.holdout_weight_of_pass
+        self.holdout_loss_of_pass = self.holdout_weight_of_pass = 0
+        self.in_pass = 0
+        self.parsed = 0
+        self.current_pass += 1
+        return loss / weight if weight > 0 else None
+
+    def view(self):
+        """The current example as Python values: what audits and hash inversion look at."""
+        from vwlite.audit import Group, View
+        cdef Example ex = self.ex
+        cdef size_t i, j, begin, end
+        groups = []
+        for i in range(ex.n_extents):
+            begin = ex.extents[i].begin
+            end = ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear
+            name = ex.text[ex.extents[i].name:ex.extents[i].name + (ex.extents[i].name_length_index >> 8)]
+            names = [None if ex.names == NULL else
+                     <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length] for j in range(begin, end)]
+            groups.append(Group(ex.extents[i].name_length_index & 0xFF, name, names,
+                                [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
+        features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]
+        return View(groups, features, self.constant, ex.tag[:ex.tag_length], ex.prediction)

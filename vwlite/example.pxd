@@ -1,0 +1,99 @@
+"""What a parser hands to the learners.
+
+Design:
+a) A Block is some hundred kilobytes of whole lines and what they parse into, in flat arrays; the parser fills it
+   in one thread while learners read earlier blocks in another. Nothing is allocated per example.
+b) A Feature is 8 bytes. Hashes have 32 bits because murmur3_32 has; tables have at most 2^32 slots, and the
+   interaction hash of any length depends on no higher bit.
+c) An Example is one reused view of a row. `features` are in VW's order of evaluation: namespaces as first seen,
+   the constant, then interactions. They stay readable for PADDING features past the end, so learners prefetch
+   ahead without asking where the example ends.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef enum:
+    PADDING = 32                  # readable features past the last one, readable bytes past the text
+    CONSTANT_NAMESPACE = 128
+    CONSTANT_HASH = 11650396
+
+cdef enum RowKind:
+    ROW_EXAMPLE
+    ROW_EMPTY                     # an empty line: ends a multi-line example
+    ROW_PROBLEM                   # malformed and left out; says where and why
+
+cdef struct Feature:
+    uint32_t hash                 # not yet masked to the size of a table
+    float value
+
+cdef struct Extent:
+    uint32_t hash                 # of the namespace's whole name
+    uint32_t begin                # its first feature, counted from the example's first; ends where the next begins
+    uint32_t name                 # where the name stands in the text
+    uint32_t name_length_index    # length << 8 | first byte (the namespace's index)
+
+cdef struct Row:
+    uint32_t feature, n_features  # n_features does not count the constant, which always follows them
+    uint32_t extent, n_extents
+    uint32_t text, text_length    # the line, without its end
+    uint32_t tag, tag_length
+    uint32_t line                 # counted from the block's first line
+    float label, weight, initial
+    uint8_t kind
+    uint8_t reason                # why a problem is one, see parser.pxd
+    uint8_t warned                # VW would have warned about this one
+    uint32_t column               # of the problem, counted from 1
+
+cdef struct NameSpan:
+    uint32_t begin, length        # the feature as written, `name` or `name:text`; length 0: anonymous
+
+cdef class Block:
+    cdef char* text
+    cdef size_t text_length, text_capacity
+    cdef Feature* features
+    cdef Extent* extents
+    cdef Row* rows
+    cdef NameSpan* names          # NULL unless names are wanted; one for each feature
+    cdef bint wants_names
+    cdef size_t n_features, n_extents, n_rows, n_lines, n_problems
+    cdef size_t feature_capacity, extent_capacity, row_capacity
+    cdef size_t first_line        # 1-based number of the block's first line in its source
+    cdef uint32_t source          # which of the run's sources
+    cdef bint truncated           # its one line is over the limit and cut short
+    cdef readonly size_t position # bytes of the source read when the block was cut
+    cdef int reserve_text(self, size_t n) except -1 nogil
+    cdef int reserve_parsed(self) except -1 nogil
+    cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil
+
+cdef class Example:
+    # features, in the order of evaluation; the namespaces' own are `linear`
+    cdef const Feature* features
+    cdef size_t n
+    cdef size_t n_counted         # as reported: --ignore_linear hides features but VW counts them
+    cdef const Feature* linear
+    cdef size_t n_linear
+    cdef const Extent* extents
+    cdef size_t n_extents
+    cdef const NameSpan* names
+    cdef const char* text         # of the block: names and tag are positions in it
+    cdef const char* tag
+    cdef size_t tag_length
+    # simple label
+    cdef float label, weight, initial
+    cdef bint labelled            # has a label
+    cdef bint test_only           # predict only: unlabelled, held out, or -t
+    # which of several weight vectors, in slots; see Learner.feature_width
+    cdef uint32_t offset
+    # results
+    cdef float score              # unclipped sum, before any link ("partial prediction")
+    cdef float prediction
+    cdef float loss               # weighted
+    cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil
+
+cdef inline size_t extent_end(Example ex, size_t i) noexcept nogil:
+    return ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear
+
+cdef inline uint8_t extent_index(const Extent* extent) noexcept nogil:
+    return extent.name_length_index & 0xFF
+
+cdef inline uint32_t extent_name_length(const Extent* extent) noexcept nogil:
+    return extent.name_length_index >> 8

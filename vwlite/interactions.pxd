@@ -1,0 +1,40 @@
+"""Which features of an example count, and the crossed ones: --ignore, --keep, -q, --cubic, --interactions ...
+
+The learning thread calls expand() on each example before it enters the stack, so every learner sees the same flat
+list. Without such options the example keeps pointing at what was parsed and nothing is done.
+"""
+from libc.stdint cimport uint8_t, uint32_t
+
+from vwlite.example cimport Example, Extent, Feature, NameSpan
+
+cdef enum:
+    MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
+
+cdef struct Span:
+    uint32_t begin, end
+
+cdef class Interactions:
+    cdef readonly list patterns       # as given, b"ab", b"::", ...
+    cdef readonly list terms          # patterns without wildcards, in order of evaluation
+    cdef readonly list notes
+    cdef bint active, removes, wildcards, permutations, keep_duplicates, limits
+    cdef uint8_t[256] ignored, ignored_linear, seen
+    cdef uint32_t[256] limit          # --feature_limit
+    cdef uint32_t mask
+    cdef uint8_t* flat_terms          # length, then its namespaces, for each term
+    cdef size_t n_terms
+    cdef Feature* features
+    cdef size_t capacity, n
+    cdef Feature* kept
+    cdef Extent* kept_extents
+    cdef NameSpan* kept_names
+    cdef size_t kept_capacity
+    cdef Span[256] spans
+    cdef int expand(self, Example ex) except -1 nogil
+    cdef int remove(self, Example ex) except -1 nogil
+    cdef int see(self, Example ex) except -1 nogil
+    cdef int reserve(self, size_t n) except -1 nogil
+    cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
+                   uint32_t from_feature, int previous) except -1 nogil
+    cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil
+    cdef int compile(self, list terms) except -1

@@ -1,0 +1,298 @@
+"""Choice and crossing of features. The hash of a crossed feature is FNV-1 over the hashes of its parts:
+h = (P h) xor i for each further part i, P = 16777619 (Fowler, Noll and Vo); its value is the product.
+"""
+import os
+import re
+from itertools import combinations_with_replacement, product
+
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from vwlite.example cimport CONSTANT_HASH, PADDING, extent_end, extent_index
+
+from vwlite.errors import OptionError, VwliteError
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("Features", (
+    Option("quadratic", str, "cross each feature of one namespace with each of another; ':' stands for any namespace",
+           short="q", many=True, keep=True, metavar="AB"),
+    Option("cubic", str, "cross three namespaces", many=True, keep=True, metavar="ABC"),
+    Option("interactions", str, "cross as many namespaces as letters are given", many=True, keep=True, metavar="ABC.."),
+    Option("permutations", bool, "cross a namespace with itself in every order, not just in one", keep=True),
+    Option("leave_duplicate_interactions", bool, "keep interactions that are the same but for order", keep=True),
+    Option("ignore", str, "leave out the namespaces that begin with one of these letters", many=True, keep=True,
+           metavar="LETTERS"),
+    Option("ignore_linear", str, "use these namespaces only in interactions", many=True, keep=True, metavar="LETTERS"),
+    Option("keep", str, "leave out all other namespaces", many=True, keep=True, metavar="LETTERS"),
+    Option("feature_limit", str, "use at most N different features of each namespace, or of namespace X (XN or X:N)",
+           many=True, keep=True, metavar="N"),
+    Option("noconstant", bool, "no constant feature", keep=True),
+))
+
+cdef enum:
+    FNV_PRIME = 16777619
+    WILDCARD = 58                     # ':'
+
+
+def decode_names(text):
+    """Namespace letters as bytes; \\xHH stands for any byte."""
+    raw = os.fsencode(text)
+    return re.sub(rb"\\x([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), raw)
+
+
+cdef class Interactions:
+    """What the feature options do to each example; raises OptionError for interactions of the wrong length."""
+
+    def __init__(self, options, bits):
+        self.mask = <uint32_t>((1 << bits) - 1)
+        self.permutations = options["permutations"]
+        self.keep_duplicates = options["leave_duplicate_interactions"]
+        self.notes = []
+        self.patterns = [decode_names(text) for name in ("quadratic", "cubic", "interactions")
+                         for text in given_interactions(options, name)]
+        self.wildcards = any(WILDCARD in pattern for pattern in self.patterns)
+        keep = b"".join(map(decode_names, options["keep"]))
+        for i in range(256):
+            self.ignored[i] = bool(keep) and i not in keep
+        for byte in b"".join(map(decode_names, options["ignore"])):
+            self.ignored[byte] = True
+        for byte in b"".join(map(decode_names, options["ignore_linear"])):
+            self.ignored_linear[byte] = True
+        for rule in options["feature_limit"]:
+            self.set_limit(rule)
+        self.removes = bool(options["keep"] or options["ignore"] or options["feature_limit"])
+        self.active = bool(self.patterns or self.removes or options["ignore_linear"])
+        self.compile(self.fixed_terms())
+
+    def __dealloc__(self):
+        free(self.flat_terms)
+        free(self.features)
+        free(self.kept)
+        free(self.kept_extents)
+        free(self.kept_names)
+
+    @property
+    def in_every_order(self):
+        """--permutations."""
+        return self.permutations
+
+    def is_linear_ignored(self, index):
+        """--ignore_linear."""
+        return self.ignored_linear[index]
+
+    def set_limit(self, rule):
+        """--feature_limit N, XN or X:N."""
+        match = re.fullmatch(rb"(.??):?(\d{1,9})", decode_names(rule), re.DOTALL)
+        if not match or not int(match[2]):
+            raise OptionError([f"--feature_limit {rule}: expected N or a namespace's letter and N, for instance a10"])
+        self.limits = True
+        for i in range(256) if not match[1] else match[1]:
+            self.limit[i] = int(match[2])
+
+    def fixed_terms(self):
+        """The patterns without wildcards; wildcards over the namespaces seen so far."""
+        terms = []
+        present = [i for i in range(32, 127) if self.seen[i]]
+        for pattern in self.patterns:
+            holes = pattern.count(b":")
+            fillings = product(present, repeat=holes) if self.keep_duplicates else \
+                combinations_with_replacement(present, holes)
+            for filling in fillings:
+                letters = iter(filling)
+                terms.append(bytes(next(letters) if c == WILDCARD else c for c in pattern))
+        terms.sort(key=lambda term: (len(term), term))
+        if self.keep_duplicates:
+            return terms
+        unique = {}
+        for term in terms:
+            # one that repeats a namespace is evaluated with the repeats side by side
+            unique.setdefault(bytes(sorted(term)), bytes(sorted(term)) if len(set(term)) < len(term) else term)
+        if len(unique) < len(terms) and not self.wildcards:
+            self.notes.append(f"{len(terms) - len(unique)} interactions left out that are the same but for order "
+                              "(--leave_duplicate_interactions keeps them)")
+        return sorted(unique.values(), key=lambda term: (len(term), term))
+
+    cdef int compile(self, list terms) except -1:
+        """Lay the terms out for the loops."""
+        flat = b"".join(bytes([len(term)]) + term for term in terms)
+        cdef uint8_t* room = <uint8_t*>realloc(self.flat_terms, len(flat) + 1)
+        if room == NULL:
+            raise MemoryError
+        memcpy(room, <const uint8_t*>flat, len(flat))
+        self.flat_terms = room
+        self.n_terms = len(terms)
+        self.terms = terms
+        return 0
+
+    cdef int expand(self, Example ex) except -1 nogil:
+        """Point ex.features at the chosen and crossed features."""
+        cdef size_t i, begin, end, constant = ex.n - ex.n_linear
+        cdef uint8_t index
+        cdef const uint8_t* term
+        if not self.active:
+            return 0
+        if self.removes:
+            self.remove(ex)
+        if self.wildcards:
+            self.see(ex)
+        self.n = 0
+        self.reserve(ex.n_linear + 1)
+        for i in range(ex.n_extents):
+            begin = ex.extents[i].begin
+            end = extent_end(ex, i)
+            index = extent_index(&ex.extents[i])
+            if self.spans[index].end == 0:
+                self.spans[index].begin = <uint32_t>begin
+            self.spans[index].end = <uint32_t>end
+            if not self.ignored_linear[index]:
+                memcpy(self.features + self.n, ex.linear + begin, (end - begin) * sizeof(Feature))
+                self.n += end - begin
+        if constant:
+            self.features[self.n].hash = CONSTANT_HASH
+            self.features[self.n].value = 1
+            self.n += 1
+        ex.n_counted = ex.n_linear + constant - self.n
+        term = self.flat_terms
+        for i in range(self.n_terms):
+            self.cross(ex.linear, term + 1, term[0], 0, 1, 0, -1)
+            term += term[0] + 1
+        for i in range(ex.n_extents):
+            index = extent_index(&ex.extents[i])
+            self.spans[index].begin = 0
+            self.spans[index].end = 0
+        memset(self.features + self.n, 0, PADDING * sizeof(Feature))
+        ex.features = self.features
+        ex.n = self.n
+        ex.n_counted += self.n
+        return 0
+
+    cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
+                   uint32_t from_feature, int previous) except -1 nogil:
+        """All products of the namespaces term[:left], times what hash and value already hold."""
+        cdef Span span = self.spans[term[0]]
+        cdef uint32_t i = span.begin
+        cdef Feature* out
+        if previous == term[0] and not self.permutations:
+            i = from_feature          # with repetition, but each pair once
+        if left == 1:
+            self.reserve(self.n + span.end - i)
+            out = self.features + self.n
+            self.n += span.end - i
+            hash *= FNV_PRIME
+            for i in range(i, span.end):
+                out.hash = hash ^ linear[i].hash
+                out.value = value * linear[i].value
+                out += 1
+            return 0
+        for i in range(i, span.end):
+            self.cross(linear, term + 1, left - 1,
+                       linear[i].hash if previous < 0 else (hash * FNV_PRIME) ^ linear[i].hash,
+                       value * linear[i].value, i, term[0])
+        return 0
+
+    cdef int reserve(self, size_t n) except -1 nogil:
+        """Room for n features and the padding."""
+        cdef Feature* room
+        if n > MAX_FEATURES:
+            with gil:
+                raise VwliteError(f"an example has more than {MAX_FEATURES:,} features with its interactions: "
+                                  "cross fewer namespaces, or cut them with --feature_limit")
+        if n + PADDING > self.capacity:
+            room = <Feature*>realloc(self.features, 2 * (n + PADDING) * sizeof(Feature))
+            if room == NULL:
+                with gil:
+                    raise MemoryError
+            self.features = room
+            self.capacity = 2 * (n + PADDING)
+        return 0
+
+    cdef int see(self, Example ex) except -1 nogil:
+        """Wildcards stand for all namespaces seen so far: recompile when there is a new one."""
+        cdef size_t i
+        cdef bint new = False
+        for i in range(ex.n_extents):
+            if not self.seen[extent_index(&ex.extents[i])]:
+                self.seen[extent_index(&ex.extents[i])] = True
+                new = True
+        if new:
+            with gil:
+                self.compile(self.fixed_terms())
+        return 0
+
+    cdef int remove(self, Example ex) except -1 nogil:
+        """Drop ignored namespaces and those over their limit: ex.linear becomes a shorter copy."""
+        cdef size_t i, begin, length, to = 0, k = 0
+        cdef uint8_t index
+        if ex.n_linear + ex.n_extents + 1 > self.kept_capacity:
+            self.kept_capacity = 2 * (ex.n_linear + ex.n_extents + 1)
+            free(self.kept)
+            free(self.kept_extents)
+            free(self.kept_names)
+            self.kept = <Feature*>malloc(self.kept_capacity * sizeof(Feature))
+            self.kept_extents = <Extent*>malloc(self.kept_capacity * sizeof(Extent))
+            self.kept_names = <NameSpan*>malloc(self.kept_capacity * sizeof(NameSpan))
+            if self.kept == NULL or self.kept_extents == NULL or self.kept_names == NULL:
+                with gil:
+                    raise MemoryError
+        for i in range(ex.n_extents):
+            index = extent_index(&ex.extents[i])
+            if self.ignored[index]:
+                continue
+            begin = ex.extents[i].begin
+            length = extent_end(ex, i) - begin
+            self.kept_extents[k] = ex.extents[i]
+            self.kept_extents[k].begin = <uint32_t>to
+            memcpy(self.kept + to, ex.linear + begin, length * sizeof(Feature))
+            if ex.names != NULL:
+                memcpy(self.kept_names + to, ex.names + begin, length * sizeof(NameSpan))
+            if self.limits and self.limit[index] and length > self.limit[index]:
+                length = self.cut(to, length, self.limit[index], ex.names != NULL)
+            to += length
+            k += 1
+        ex.linear = self.kept
+        ex.n_linear = to
+        ex.extents = self.kept_extents
+        ex.n_extents = k
+        if ex.names != NULL:
+            ex.names = self.kept_names
+        return 0
+
+    cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil:
+        """Sort kept[begin:begin + n] by index, drop repeats and all beyond the limit; returns how many are left."""
+        cdef size_t i, j, smallest, left = 0
+        cdef Feature feature
+        cdef NameSpan name
+        for i in range(begin, begin + n):
+            # selection, because names move with their features and the limit is small
+            if left == limit:
+                break
+            smallest = i
+            for j in range(i + 1, begin + n):
+                if (self.kept[j].hash & self.mask) < (self.kept[smallest].hash & self.mask):
+                    smallest = j
+            feature = self.kept[smallest]
+            self.kept[smallest] = self.kept[i]
+            self.kept[i] = feature
+            if names:
+                name = self.kept_names[smallest]
+                self.kept_names[smallest] = self.kept_names[i]
+                self.kept_names[i] = name
+            if left and not ((self.kept[begin + left - 1].hash ^ feature.hash) & self.mask):
+                continue
+            self.kept[begin + left] = feature
+            if names:
+                self.kept_names[begin + left] = self.kept_names[i]
+            left += 1
+        return left
+
+
+def given_interactions(options, name):
+    """The interactions of one option, their length checked."""
+    length = {"quadratic": 2, "cubic": 3}.get(name)
+    for text in options[name]:
+        n = len(decode_names(text))
+        if length and n != length:
+            raise OptionError([f"--{name} {text}: expected {length} letters, one for each namespace"])
+        if n < 2 or n > 255:
+            raise OptionError([f"--{name} {text}: expected at least 2 letters, one for each namespace"])
+    return options[name]

@@ -1,0 +1,28 @@
+"""The contract of a learner. A *reduction* has a base below it, a *bottom learner* has none.
+
+Not recursive (a reduction calls its base itself):
+    predict(ex)  the prediction; changes nothing that a later prediction or a save could see
+    learn(ex)    learns from the example and returns the prediction made before the update
+    update(ex)   learns when ex.score and ex.prediction are those of a predict just made; by default learn
+    multipredict(ex, count, step, scores)  scores of several weight vectors: ex.offset, + step, + 2 step ...
+    sensitivity(ex)  how far the prediction would move towards the label per unit of importance weight
+Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
+    save_load(io), end_pass(), end_examples(), finish(), metrics()
+
+Both hot methods run without the GIL; an error raised below propagates. ODD marks "maybe an exception": a value that
+no prediction takes, so that looking for one costs nothing.
+"""
+from libc.stdint cimport uint32_t
+
+from vwlite.example cimport Example
+from vwlite.losses cimport Loss
+
+cdef class Learner:
+    cdef readonly Learner base
+    cdef readonly Loss loss           # of the bottom learner; every learner above sees the same one
+    cdef readonly dict options        # what the learner took, for the card and --dry-run
+    cdef float predict(self, Example ex) except? -3e38 nogil
+    cdef float learn(self, Example ex) except? -3e38 nogil
+    cdef float update(self, Example ex) except? -3e38 nogil
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
+    cdef float sensitivity(self, Example ex) except? -3e38 nogil

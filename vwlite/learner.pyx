@@ -1,0 +1,70 @@
+"""The base of all learners. The contract is in learner.pxd."""
+from vwlite.types import LabelType, PredictionType
+
+
+cdef class Learner:
+    """Base class.
+
+    Class attributes say what a learner is: ``name``; ``takes_label`` and ``gives_prediction`` upwards;
+    ``base_label`` and ``base_prediction`` downwards (None for a bottom learner); ``multiline`` whether an example is
+    a block of lines; ``feature_width`` how many weight vectors it needs of its base.
+    """
+
+    name = "learner"
+    takes_label = LabelType.SIMPLE
+    gives_prediction = PredictionType.SCALAR
+    base_label = LabelType.SIMPLE
+    base_prediction = PredictionType.SCALAR
+    multiline = False
+    base_multiline = False
+    feature_width = 1
+
+    def __init__(self, Learner base=None, taken=None):
+        self.base = base
+        self.options = dict(taken or {})
+        if base is not None:
+            self.loss = base.loss
+
+    cdef float predict(self, Example ex) except? -3e38 nogil:
+        return self.base.predict(ex)
+
+    cdef float learn(self, Example ex) except? -3e38 nogil:
+        return self.base.learn(ex)
+
+    cdef float update(self, Example ex) except? -3e38 nogil:
+        return self.learn(ex)
+
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil:
+        cdef uint32_t i, offset = ex.offset
+        for i in range(count):
+            ex.offset = offset + i * step
+            scores[i] = self.predict(ex)
+        ex.offset = offset
+        return 0
+
+    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+        return self.base.sensitivity(ex)
+
+    def save_load(self, io):
+        """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
+
+    def end_pass(self):
+        """After each pass over the data."""
+
+    def end_examples(self):
+        """After the last example."""
+
+    def finish(self):
+        """Before the learner goes away."""
+
+    def metrics(self):
+        """Figures about the run, name -> number."""
+        return {}
+
+
+def walk(Learner top):
+    """The learners of a stack, top to bottom."""
+    cdef Learner learner = top
+    while learner is not None:
+        yield learner
+        learner = learner.base

@@ -1,0 +1,309 @@
+"""Loss functions.
+
+For each: loss L(p, y); derivative dL/dp; the squared gradient that drives adaptive rates; and two updates, the
+plain gradient step and the importance-invariant one: following the gradient continuously for the total step
+n = scale * ppu instead of jumping (Karampatziakis and Langford 2011, "Online importance weight aware updates").
+An update is the factor u in  w_i += u * rate_i * x_i.
+"""
+from libc.math cimport exp, expf, expm1, fabsf, log, log1p
+
+from vwlite.errors import OptionError
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("Loss", (
+    Option("loss_function", str, "what is minimised", default="squared", keep=True, vw_forgets=True,
+           choices=("squared", "classic", "logistic", "hinge", "quantile", "expectile", "poisson")),
+    Option("quantile_tau", float, "the quantile that --loss_function quantile aims at", default=0.5, least=0, most=1,
+           keep=True, vw_forgets=True),
+    Option("expectile_q", float, "the expectile that --loss_function expectile aims at (needed with it)",
+           above=0, most=0.5, keep=True, vw_forgets=True),
+    Option("logistic_min", float, "the label that --loss_function logistic takes for the negative class",
+           default=-1.0, keep=True, vw_forgets=True),
+    Option("logistic_max", float, "the label that --loss_function logistic takes for the positive class",
+           default=1.0, keep=True, vw_forgets=True),
+    Option("min_prediction", float, "smallest prediction (default: the smallest label seen)"),
+    Option("max_prediction", float, "largest prediction (default: the largest label seen)"),
+))
+
+cdef float FEW = 1e-6                 # below this total step the plain update is exact to rounding
+
+
+cdef class Loss:
+    """Base class: bookkeeping of the label range."""
+
+    cdef void see(self, float y) noexcept nogil:
+        """Widen the range of predictions to the label."""
+        if not self.fixed_range:
+            if y < self.min_label:
+                self.min_label = y
+            if y > self.max_label:
+                self.max_label = y
+
+    cdef float clip(self, float p) noexcept nogil:
+        if p > self.max_label:
+            return self.max_label
+        if p < self.min_label:
+            return self.min_label
+        return p
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        return 0
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return 0
+
+    cdef float square_gradient(self, float p, float y) noexcept nogil:
+        cdef float d = self.derivative(p, y)
+        return d * d
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        return self.plain_update(p, y, scale)
+
+    cdef float plain_update(self, float p, float y, float scale) noexcept nogil:
+        return -scale * self.derivative(p, y)
+
+    def at(self, float p, float y, float scale=1, float ppu=1):
+        """(loss, derivative, squared gradient, invariant update, plain update) at a point, for tests."""
+        return (self.loss(p, y), self.derivative(p, y), self.square_gradient(p, y),
+                self.update(p, y, scale, ppu), self.plain_update(p, y, scale))
+
+
+cdef class Squared(Loss):
+    """(p - y)^2 on real labels; linear outside the range of labels seen, where predictions are clipped anyway.
+
+    Flow: dp/dn = 2(y - p), so p moves by (y - p)(1 - exp(-2n)).
+    """
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        cdef float lo = self.min_label, hi = self.max_label
+        if p < lo:
+            return 0 if y == lo else (y - lo) * (y - lo) + 2 * (y - lo) * (lo - p)
+        if p > hi:
+            return 0 if y == hi else (hi - y) * (hi - y) + 2 * (hi - y) * (p - hi)
+        return (p - y) * (p - y)
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return 2 * (self.clip(p) - y)
+
+    cdef float square_gradient(self, float p, float y) noexcept nogil:
+        return 4 * (p - y) * (p - y)
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        if scale * ppu < FEW:
+            return 2 * (y - p) * scale
+        return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
+
+    cdef float plain_update(self, float p, float y, float scale) noexcept nogil:
+        return 2 * (y - p) * scale
+
+
+cdef class Classic(Squared):
+    """Squared loss without clipping inside the loss and without the invariant update."""
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        return (p - y) * (p - y)
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return 2 * (p - y)
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        return 2 * (y - p) * scale
+
+
+cdef class Logistic(Loss):
+    """log(1 + exp(-yp)) for labels -1 and +1; a label in between mixes the two.
+
+    With s = (y - min)/(max - min) the share of the positive class, every quantity is s f(+1) + (1 - s) f(-1).
+    Flow: for y = +1, dp/dn = 1/(1 + exp(p)), so with z = p + exp(p) the end point solves z' = z + n; the solution
+    is p' = x - W(e^x) with x = n + p + exp(p) and W Lambert's function.
+    """
+    cdef float low, width
+
+    def __cinit__(self, float low, float high):
+        self.low = low
+        self.width = high - low
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        cdef float s = (y - self.low) / self.width
+        if s == 1:
+            return softplus(-p)
+        if s == 0:
+            return softplus(p)
+        return s * softplus(-p) + (1 - s) * softplus(p)
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        cdef float s = (y - self.low) / self.width
+        if s == 1:
+            return -1 / (1 + expf(p))
+        if s == 0:
+            return 1 / (1 + expf(-p))
+        return -s / (1 + expf(p)) + (1 - s) / (1 + expf(-p))
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        cdef float s = (y - self.low) / self.width
+        if s == 1:
+            return logistic_flow(p, 1, scale, ppu)
+        if s == 0:
+            return logistic_flow(p, -1, scale, ppu)
+        return s * logistic_flow(p, 1, scale, ppu) + (1 - s) * logistic_flow(p, -1, scale, ppu)
+
+
+cdef inline float softplus(float x) noexcept nogil:
+    """log(1 + exp(x)) without overflow."""
+    return <float>(x + log1p(exp(-x)) if x > 0 else log1p(exp(x)))
+
+
+cdef float logistic_flow(float p, float y, float scale, float ppu) noexcept nogil:
+    cdef float e = expf(y * p)
+    cdef float n = scale * ppu
+    if n < FEW:
+        return y * scale / (1 + e)
+    return -(y * lambert_minus(n + y * p + e) + p) / ppu
+
+
+cdef inline float lambert_minus(float x) noexcept nogil:
+    """W(e^x) - x to a relative error of 1e-5 or so: one step of Fritsch, Shafer and Crowley (1973), Algorithm 443,
+    from a linear or exponential start."""
+    cdef double w, r, t, q
+    if x >= 1:
+        w = 0.86 * x + 0.01
+        r = x - log(w) - w
+    else:
+        w = exp(0.8 * x - 0.65)
+        r = 0.2 * x + 0.65 - w
+    t = 1 + w
+    q = 2 * t * (t + 2 * r / 3)
+    return <float>(w * (1 + r / t * (q - r) / (q - 2 * r)) - x)
+
+
+cdef class Hinge(Loss):
+    """max(0, 1 - yp) for labels -1 and +1. Flow: straight until yp = 1, where it stops."""
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        cdef float e = 1 - y * p
+        return e if e > 0 else 0
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return 0 if y * p >= 1 else -y
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        cdef float e = 1 - y * p
+        if e <= 0:
+            return 0
+        return y * (scale if scale * ppu < e else e / ppu)
+
+
+cdef class Quantile(Loss):
+    """tau (y - p) above, (1 - tau)(p - y) below (Koenker and Bassett 1978). Flow: straight, stops at p = y."""
+    cdef float tau
+
+    def __cinit__(self, float tau):
+        self.tau = tau
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        cdef float e = y - p
+        return self.tau * e if e > 0 else -(1 - self.tau) * e
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        cdef float e = y - p
+        if e == 0:
+            return 0
+        return -self.tau if e > 0 else 1 - self.tau
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        cdef float e = y - p, n = scale * ppu
+        if e == 0:
+            return 0
+        if e > 0:
+            return self.tau * scale if self.tau * n < e else e / ppu
+        return -(1 - self.tau) * scale if -(1 - self.tau) * n > e else e / ppu
+
+
+cdef class Expectile(Loss):
+    """Squared loss times q below the label's residual 0 (y < p) and 1 - q above (Newey and Powell 1987)."""
+    cdef float q
+
+    def __cinit__(self, float q):
+        self.q = q
+
+    cdef inline float share(self, float p, float y) noexcept nogil:
+        return 1 - self.q if y > p else self.q
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        return self.share(p, y) * (y - p) * (y - p)
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return 2 * self.share(p, y) * (p - y)
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        scale *= self.share(p, y)
+        if scale * ppu < FEW:
+            return 2 * (y - p) * scale
+        return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
+
+
+cdef class Poisson(Loss):
+    """The deviance 2(y log(y/e^p) - (y - e^p)) of counts y >= 0; p is the logarithm of the mean.
+
+    Flow: dp/dn = y - e^p, solved in closed form with q = e^-p.
+    """
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        cdef double bounded = max(-44.0, min(44.0, <double>p))
+        return <float>(2 * (y * (log(y + 1e-6) - bounded) - (y - exp(bounded))))
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return <float>(exp(max(-44.0, min(44.0, <double>p))) - y)
+
+    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
+        cdef double mean = exp(max(-44.0, min(44.0, <double>p))), n = <double>scale * ppu
+        if n < FEW:
+            return <float>((y - mean) * scale)
+        if y > 0:
+            return <float>(y * scale - log1p(mean * expm1(y * n) / y) / ppu)
+        return <float>(-log1p(mean * n) / ppu)
+
+    cdef float plain_update(self, float p, float y, float scale) noexcept nogil:
+        return <float>((y - exp(max(-44.0, min(44.0, <double>p)))) * scale)
+
+
+def make_loss(options, predict_only=False):
+    """The loss that the options ask for.
+
+    Raises OptionError for values that don't go together.
+    """
+    cdef Loss loss
+    name = options["loss_function"]
+    if name == "squared":
+        loss = Squared()
+    elif name == "classic":
+        loss = Classic()
+    elif name == "logistic":
+        if not options["logistic_min"] < options["logistic_max"]:
+            raise OptionError(["--logistic_min must be less than --logistic_max"])
+        loss = Logistic(options["logistic_min"], options["logistic_max"])
+    elif name == "hinge":
+        loss = Hinge()
+    elif name == "quantile":
+        loss = Quantile(options["quantile_tau"])
+    elif name == "expectile":
+        if options["expectile_q"] is None:
+            raise OptionError(["--loss_function expectile needs --expectile_q Q with 0 < Q <= 0.5"])
+        loss = Expectile(options["expectile_q"])
+    else:
+        loss = Poisson()
+    loss.name = name
+    if name in ("logistic", "poisson"):
+        loss.min_label, loss.max_label = -50, 50
+    if options.given("min_prediction") or options.given("max_prediction"):
+        low, high = options["min_prediction"], options["max_prediction"]
+        # as in VW an end that is not given stays where it is
+        loss.min_label = loss.min_label if low is None else low
+        loss.max_label = loss.max_label if high is None else high
+        if loss.min_label > loss.max_label:
+            raise OptionError([f"the range of predictions is empty: --min_prediction {loss.min_label:g} "
+                               f"--max_prediction {loss.max_label:g}"])
+        loss.fixed_range = True
+    if predict_only:
+        loss.fixed_range = True
+    return loss

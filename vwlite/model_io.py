@@ -1,0 +1,88 @@
+"""What a learner's save_load talks to: the same line writes a field or reads it.
+
+    self.offset = io.float32("offset", self.offset)
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from vwlite.errors import ModelError
+from vwlite.learner import Learner, walk
+
+if TYPE_CHECKING:
+    from vwlite.model_file import Array, ModelReader
+
+CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
+
+
+class Saver:
+    """Collects a stack's fields as arrays; every method returns the value it was given."""
+
+    saving = True
+
+    def __init__(self, weights_only: bool = False) -> None:
+        self.weights_only = weights_only
+        self.arrays: dict[str, Array] = {}
+        self.owner = ""
+
+    def float32(self, name: str, value: float) -> float:
+        return self.scalar(name, "F32", value)
+
+    def float64(self, name: str, value: float) -> float:
+        return self.scalar(name, "F64", value)
+
+    def int64(self, name: str, value: int) -> int:
+        return int(self.scalar(name, "I64", value))
+
+    def scalar(self, name: str, dtype: str, value: float) -> float:
+        self.arrays[f"{self.owner}.{name}"] = (dtype, [], struct.pack("<" + CODES[dtype], value))
+        return value
+
+    def array(self, name: str, dtype: str, values: Any) -> Any:
+        """A flat array; `values` is any buffer of items of the type."""
+        self.arrays[f"{self.owner}.{name}"] = (dtype, [len(values) // struct.calcsize(CODES[dtype])], values)
+        return values
+
+
+class Loader:
+    """Gives a stack its fields back; the value handed in is ignored. Raises ModelError for a field that is not there."""
+
+    saving = False
+
+    def __init__(self, reader: ModelReader) -> None:
+        self.reader = reader
+        self.owner = ""
+        self.fields = set(reader.names())
+
+    def has(self, name: str) -> bool:
+        return f"{self.owner}.{name}" in self.fields
+
+    def float32(self, name: str, value: float) -> float:
+        return self.scalar(name, "F32")
+
+    def float64(self, name: str, value: float) -> float:
+        return self.scalar(name, "F64")
+
+    def int64(self, name: str, value: int) -> int:
+        return int(self.scalar(name, "I64"))
+
+    def scalar(self, name: str, dtype: str) -> float:
+        values = self.array(name, dtype, None)
+        if len(values) != 1:
+            self.refuse(f"{name} is not a single number")
+        return float(values[0]) if dtype != "I64" else values[0]
+
+    def array(self, name: str, dtype: str, values: Any) -> Any:
+        return self.reader.array(f"{self.owner}.{name}", dtype)
+
+    def refuse(self, what: str) -> None:
+        raise ModelError(f"{self.reader.path}: {self.owner} can't be restored: {what}; train the model again")
+
+
+def save_load(top: Learner, io: Saver | Loader) -> None:
+    """Walk a stack, top to bottom; fields carry their learner's name."""
+    for learner in walk(top):
+        io.owner = learner.name.partition("-")[0]
+        learner.save_load(io)

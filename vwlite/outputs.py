@@ -1,0 +1,172 @@
+"""What a run shows and writes: header, progress table and summary on stderr, predictions in files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+import time
+from typing import IO, Any
+
+from vwlite.errors import VwliteError
+from vwlite.options import Option, OptionGroup
+from vwlite.paths import explain
+
+OPTIONS = OptionGroup(
+    "Output",
+    (
+        Option("predictions", str, "write a prediction for each example here", short="p", metavar="FILE"),
+        Option("raw_predictions", str, "write unclipped, unlinked scores here", short="r", metavar="FILE"),
+        Option("progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"),
+        Option("quiet", bool, "say nothing but errors"),
+        Option("audit", bool, "print each example's features, hashes and weights on standard output", short="a"),
+    ),
+)
+
+TABLE_HEADER = (
+    "average  since         example        example        current        current  current\n"
+    "loss     last          counter         weight          label        predict features"
+)
+FLUSH_BYTES = 1 << 16
+PROBLEMS_SHOWN = 5
+
+
+class Sink:
+    """A file for predictions. A regular file appears under its name when all is written; pipes get each block at once.
+
+    Raises VwliteError when it can't be made.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = "/dev/stdout" if path in ("stdout", "-") else path
+        self.part: str | None = None
+        if self.path == "/dev/stdout":
+            sys.stdout.flush()
+            self.fd = os.dup(1)
+            return
+        try:
+            folder = os.path.dirname(os.path.realpath(self.path))
+            os.makedirs(folder, exist_ok=True)
+            if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
+                self.fd = os.open(self.path, os.O_WRONLY)
+                return
+            self.path = os.path.realpath(self.path)
+            self.fd, self.part = tempfile.mkstemp(prefix=f".{os.path.basename(self.path)}.", dir=folder)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(self.fd, os.stat(self.path).st_mode & 0o777 if os.path.exists(self.path) else 0o666 & ~umask)
+        except OSError as error:
+            raise VwliteError(f"{path}: can't write predictions: {explain(error, path)}") from error
+
+    def write(self, text: bytes) -> None:
+        """Write all of it."""
+        view = memoryview(text)
+        while view:
+            try:
+                view = view[os.write(self.fd, view) :]
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise VwliteError(f"{self.path}: can't write predictions: {explain(error, self.path)}") from error
+
+    def commit(self) -> None:
+        """Everything is written: let the file appear."""
+        os.close(self.fd)
+        if self.part is not None:
+            os.replace(self.part, self.path)
+            self.part = None
+
+    def discard(self) -> None:
+        """The run failed: leave no half-written file."""
+        if self.part is not None:
+            with contextlib.suppress(OSError):
+                os.close(self.fd)
+                os.unlink(self.part)
+            self.part = None
+
+
+def shown(number: float) -> str:
+    """A number as C++ streams print it: six significant digits."""
+    return f"{number:g}"
+
+
+def row(driver: Any, label: float | None, prediction: float, features: int) -> str:
+    """A row of the progress table; columns that are too long are cut, as in VW."""
+    if driver.holdout and driver.current_pass >= 1:
+        average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown")
+        since = ratio(driver.holdout_loss_since, driver.holdout_weight_since, "unknown")
+    else:
+        average = ratio(driver.sum_loss, driver.weighted_labeled, "n.a.")
+        since = ratio(driver.sum_loss_since, driver.weighted_labeled - driver.weighted_labeled_before, "n.a.")
+    weight = f"{driver.weighted_labeled + driver.weighted_unlabeled:.1f}"
+    cells = [
+        f"{average[:8]:<8}",
+        f"{since[:8]:<8}",
+        f"{str(driver.example_number)[:12]:>12}",
+        f"{weight[:14]:>14}",
+        f"{shorten('unknown' if label is None else f'{label:.4f}', 14):>14}",
+        f"{shorten(f'{prediction:.4f}', 14):>14}",
+        f"{str(features)[:8]:>8}",
+    ]
+    return " ".join(cells) + (" h" if driver.holdout and driver.current_pass >= 1 else "")
+
+
+def ratio(loss: float, weight: float, nothing: str) -> str:
+    return f"{loss / weight:.6f}" if weight > 0 else nothing
+
+
+def shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def problem_line(source: str, line: int, column: int, reason: str, text: bytes) -> str:
+    """One line about a malformed line: where, why, and how it begins."""
+    start = text[:60].decode("utf-8", "replace")
+    start = start if start.isprintable() else repr(start)[1:-1]
+    return f"{source}:{line}:{column}: {reason}: {start}{'...' if len(text) > 60 else ''}"
+
+
+class Progress:
+    """A bar on the last line of a terminal: share, rate and time left. Quiet unless there is a terminal and a size."""
+
+    def __init__(self, stream: IO[str], total: int | None, wanted: bool) -> None:
+        self.stream = stream
+        self.total = total
+        self.on = wanted and bool(total) and stream.isatty()
+        self.started = time.monotonic()
+        self.shown_at = self.started
+        self.width = 0
+
+    def update(self, done: int, examples: int) -> None:
+        """Redraw, at most ten times a second."""
+        now = time.monotonic()
+        if not self.on or now - self.shown_at < 0.1:
+            return
+        self.shown_at = now
+        self.clear()
+        text = bar(done, self.total or 1, examples, now - self.started)
+        self.stream.write(text)
+        self.stream.flush()
+        self.width = len(text)
+
+    def clear(self) -> None:
+        """Wipe the bar, so that a line can be written."""
+        if self.width:
+            self.stream.write("\r" + " " * self.width + "\r")
+            self.width = 0
+
+
+def bar(done: int, total: int, examples: int, seconds: float) -> str:
+    """The text of the bar.
+
+    >>> bar(50, 200, 1_000_000, 2.0)
+    '[#######                       ]  25%  500,000 examples/s  6 s left'
+    """
+    share = min(done / total, 1.0)
+    filled = int(30 * share)
+    left = f"{seconds * (1 - share) / share:.0f} s left" if share > 0 else ""
+    return f"[{'#' * filled:<30}] {share:4.0%}  {examples / max(seconds, 1e-9):,.0f} examples/s  {left}"
+
+

@@ -1,0 +1,50 @@
+"""Parameter tables. Design notes are in parameters.pxd."""
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
+
+from vwlite.errors import OptionError
+
+cdef extern from *:
+    """
+    #include <sys/mman.h>
+    static void vwl_huge_pages(void *begin, size_t bytes) {
+    #ifdef MADV_HUGEPAGE
+        madvise(begin, bytes, MADV_HUGEPAGE);
+    #else
+        (void)begin; (void)bytes;
+    #endif
+    }
+    """
+    void vwl_huge_pages(void* begin, size_t bytes) nogil
+
+cdef enum:
+    HUGE_PAGE = 2 << 20
+    HUGE_BYTES = 256 << 20
+
+
+cdef class DenseTable:
+    """2^bits slots of 2^stride_shift float32, all zero.
+
+    Raises OptionError when the memory can't be had.
+    """
+
+    def __cinit__(self, int bits, int stride_shift):
+        self.bits = bits
+        self.stride_shift = stride_shift
+        self.mask = <uint32_t>((<uint64_t>1 << bits) - 1)
+        # room to move the start to a multiple of the huge page, which munmap gives back as part of the whole
+        self.bytes = ((<size_t>1 << bits) << stride_shift) * sizeof(float) + HUGE_PAGE
+        self.mapping = mmap(NULL, self.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        if self.mapping == MAP_FAILED:
+            self.mapping = NULL
+            raise OptionError([f"-b {bits} needs {self.bytes / 2.0**30:.1f} GiB of memory: take fewer bits"])
+        self.values = <float*>((<size_t>self.mapping + HUGE_PAGE - 1) & ~<size_t>(HUGE_PAGE - 1))
+        if HUGE_PAGE <= self.bytes - HUGE_PAGE <= HUGE_BYTES:
+            vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
+
+    def __dealloc__(self):
+        if self.mapping != NULL:
+            munmap(self.mapping, self.bytes)
+
+    cdef size_t count(self) noexcept nogil:
+        """How many slots there are."""
+        return <size_t>self.mask + 1

@@ -1,0 +1,49 @@
+"""The contract of a parser, and the ring that runs one beside the learners.
+
+Design:
+a) A parser turns input into Blocks in two steps: `fill` takes the next piece of input (one call at a time, in
+   order), `parse` makes rows of it (any number of blocks at once, in any thread). Both run without the GIL.
+b) The ring hands blocks out in the order they were filled, so results don't depend on the number of threads.
+c) The learning thread parses too when no block is ready and input is at hand: on two cores nobody waits.
+"""
+from libc.stdint cimport uint8_t
+
+from vwlite.example cimport Block
+
+cdef enum Reason:
+    FINE
+    LABEL_WORDS
+    LABEL_NUMBER
+    LABEL_FINITE
+    WEIGHT_NEGATIVE
+    NAMESPACE_NAME
+    NAMESPACE_VALUE
+    NAMESPACE_SYNTAX
+    VALUE_FINITE
+    FEATURE_SYNTAX
+    CARRIAGE_RETURN
+    LINE_LENGTH
+    REASONS
+
+cdef enum Readiness:
+    MUST_WAIT                         # fill would wait for input from outside
+    AT_HAND                           # input is there just now
+    NEVER_WAITS                       # regular files
+
+cdef class Parser:
+    cdef bint stopping                # set from outside: a fill that waits should give up
+    cdef int fill(self, Block block) except -1 nogil
+    cdef int parse(self, Block block) except -1 nogil
+    cdef Readiness ready(self) noexcept nogil
+
+cdef class Ring:
+    cdef Parser parser
+    cdef list blocks, threads
+    cdef size_t size, workers
+    cdef void* shared                 # locks and counters, see parser.pyx
+    cdef object failure
+    cdef size_t taken                 # blocks the learner has taken
+    cdef bint holding
+    cdef readonly bint interrupted
+    cdef size_t line, source          # where the next block starts
+    cdef Block next(self)

@@ -1,0 +1,280 @@
+"""The base of all parsers, and the ring of blocks between parsing and learning threads."""
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdlib cimport calloc, free
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t*, void*)
+    int pthread_mutex_lock(pthread_mutex_t*)
+    int pthread_mutex_trylock(pthread_mutex_t*)
+    int pthread_mutex_unlock(pthread_mutex_t*)
+    int pthread_mutex_destroy(pthread_mutex_t*)
+    int pthread_cond_init(pthread_cond_t*, void*)
+    int pthread_cond_wait(pthread_cond_t*, pthread_mutex_t*)
+    int pthread_cond_timedwait(pthread_cond_t*, pthread_mutex_t*, const timespec*)
+    int pthread_cond_broadcast(pthread_cond_t*)
+    int pthread_cond_destroy(pthread_cond_t*)
+
+REASONS_IN_WORDS = {
+    LABEL_WORDS: "more than three words before the first '|': label, importance, initial, and a tag that touches the '|'",
+    LABEL_NUMBER: "the label, importance or initial prediction is not a number",
+    LABEL_FINITE: "the label, importance or initial prediction is not finite",
+    WEIGHT_NEGATIVE: "the importance weight is negative",
+    NAMESPACE_NAME: "a namespace needs a name before ':'",
+    NAMESPACE_VALUE: "the namespace's value is not a finite number",
+    NAMESPACE_SYNTAX: "expected a blank, '|' or the end of the line after the namespace",
+    VALUE_FINITE: "the feature's value is not finite",
+    FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
+    CARRIAGE_RETURN: "a carriage return inside the line: are these old Macintosh line ends?",
+    LINE_LENGTH: "the line is longer than --max_line_bytes",
+}
+
+cdef enum SlotState:
+    FREE
+    FILLED
+    READY
+
+cdef struct Shared:
+    pthread_mutex_t reading           # held while input is taken: keeps blocks in order
+    pthread_mutex_t lock              # guards all below
+    pthread_cond_t changed
+    size_t filled                     # blocks filled so far
+    size_t released                   # blocks given back by the learner
+    bint ended, stopped, failed
+    int* state                        # of each slot
+
+
+cdef class Parser:
+    """Base class. `fill` returns 0 at the end of input."""
+
+    cdef int fill(self, Block block) except -1 nogil:
+        return 0
+
+    cdef int parse(self, Block block) except -1 nogil:
+        return 0
+
+    cdef Readiness ready(self) noexcept nogil:
+        """Whether fill would return without waiting for input from outside."""
+        return NEVER_WAITS
+
+
+cdef class Ring:
+    """Blocks on their way from a parser to the learner.
+
+    next() hands them out in order and returns None at the end; the block handed out last is given back by the
+    following call. With no workers everything happens in the calling thread.
+    """
+
+    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False):
+        cdef size_t i
+        cdef Block block
+        self.parser = parser
+        self.size = 4 + 2 * workers if workers else 1
+        self.workers = workers
+        self.blocks = []
+        self.threads = []
+        self.line = 1
+        cdef Shared* shared = <Shared*>calloc(1, sizeof(Shared))
+        if shared == NULL:
+            raise MemoryError
+        self.shared = shared
+        shared.state = <int*>calloc(self.size, sizeof(int))
+        if shared.state == NULL:
+            raise MemoryError
+        pthread_mutex_init(&shared.reading, NULL)
+        pthread_mutex_init(&shared.lock, NULL)
+        pthread_cond_init(&shared.changed, NULL)
+        for i in range(self.size):
+            block = Block()
+            block.wants_names = names
+            self.blocks.append(block)
+
+    def __dealloc__(self):
+        cdef Shared* shared = <Shared*>self.shared
+        if shared != NULL:
+            pthread_mutex_destroy(&shared.reading)
+            pthread_mutex_destroy(&shared.lock)
+            pthread_cond_destroy(&shared.changed)
+            free(shared.state)
+            free(shared)
+
+    def start(self):
+        """Start the parsing threads."""
+        for _ in range(self.workers):
+            thread = threading.Thread(target=_work, args=(self,), name="vwlite-parser", daemon=True)
+            thread.start()
+            self.threads.append(thread)
+
+    def take(self):
+        """The next block, its lines numbered; None at the end."""
+        cdef Block block = self.next()
+        if block is not None:
+            if block.source != self.source:
+                self.source = block.source
+                self.line = 1
+            block.first_line = self.line
+            self.line += block.n_lines
+        return block
+
+    def interrupt(self):
+        """Make take() return None soon; safe in a signal handler of the main thread."""
+        self.interrupted = self.parser.stopping = True
+        (<Shared*>self.shared).stopped = True
+
+    def stop(self):
+        """Stop and join the parsing threads; safe to call twice."""
+        cdef Shared* shared = <Shared*>self.shared
+        self.parser.stopping = True
+        pthread_mutex_lock(&shared.lock)
+        shared.stopped = True
+        pthread_cond_broadcast(&shared.changed)
+        pthread_mutex_unlock(&shared.lock)
+        for thread in self.threads:
+            thread.join()
+        self.threads.clear()
+
+    cdef Block next(self):
+        """The next block in order, or None at the end; raises what a parsing thread raised."""
+        cdef Shared* shared = <Shared*>self.shared
+        cdef size_t slot = self.taken % self.size
+        cdef timespec until
+        cdef bint found = False
+        cdef int helped
+        with nogil:
+            pthread_mutex_lock(&shared.lock)
+            if self.holding:
+                shared.state[(self.taken + self.size - 1) % self.size] = FREE
+                shared.released += 1
+                self.holding = False
+                pthread_cond_broadcast(&shared.changed)
+            while True:
+                if shared.filled > self.taken and shared.state[slot] == READY:
+                    found = True
+                    break
+                if shared.failed or shared.stopped or (shared.ended and shared.filled == self.taken):
+                    break
+                pthread_mutex_unlock(&shared.lock)
+                helped = advance(self, True)
+                pthread_mutex_lock(&shared.lock)
+                if helped == 1:
+                    continue
+                if not (
+                    (shared.filled > self.taken and shared.state[slot] == READY)
+                    or shared.failed or shared.stopped or (shared.ended and shared.filled == self.taken)
+                ):
+                    # a bounded wait, so that a signal handler gets its turn in the main thread
+                    clock_gettime(CLOCK_REALTIME, &until)
+                    until.tv_nsec += 50_000_000
+                    if until.tv_nsec >= 1_000_000_000:
+                        until.tv_nsec -= 1_000_000_000
+                        until.tv_sec += 1
+                    pthread_cond_timedwait(&shared.changed, &shared.lock, &until)
+                    pthread_mutex_unlock(&shared.lock)
+                    with gil:
+                        PyErr_CheckSignals()
+                    pthread_mutex_lock(&shared.lock)
+            pthread_mutex_unlock(&shared.lock)
+        if found:
+            self.taken += 1
+            self.holding = True
+            return self.blocks[slot]
+        if shared.failed:
+            raise self.failure
+        return None
+
+
+cdef int advance(Ring ring, bint helping) except -2 nogil:
+    """Fill and parse one block if input and a free slot are there: 1 done, 0 nothing to do now, -1 the end."""
+    cdef Shared* shared = <Shared*>ring.shared
+    cdef size_t slot
+    cdef int got, readiness
+    if helping and ring.workers:
+        readiness = ring.parser.ready()
+        if readiness == MUST_WAIT or (readiness == AT_HAND and pthread_mutex_trylock(&shared.reading)):
+            return 0
+        if readiness == NEVER_WAITS:
+            pthread_mutex_lock(&shared.reading)
+    else:
+        pthread_mutex_lock(&shared.reading)
+    pthread_mutex_lock(&shared.lock)
+    while not helping and shared.filled - shared.released >= ring.size and not (shared.stopped or shared.failed):
+        pthread_cond_wait(&shared.changed, &shared.lock)
+    if shared.ended or shared.stopped or shared.failed:
+        got = -1
+    else:
+        got = shared.filled - shared.released < ring.size
+    slot = shared.filled % ring.size
+    pthread_mutex_unlock(&shared.lock)
+    if got == 1 and helping and ring.workers and ring.parser.ready() == MUST_WAIT:
+        got = 0
+    if got != 1:
+        pthread_mutex_unlock(&shared.reading)
+        return got
+    with gil:
+        got = fill_slot(ring, slot)
+    pthread_mutex_lock(&shared.lock)
+    if got:
+        shared.state[slot] = FILLED
+        shared.filled += 1
+    else:
+        shared.ended = True
+    pthread_cond_broadcast(&shared.changed)
+    pthread_mutex_unlock(&shared.lock)
+    pthread_mutex_unlock(&shared.reading)
+    if not got:
+        return -1
+    with gil:
+        parse_slot(ring, slot)
+    pthread_mutex_lock(&shared.lock)
+    shared.state[slot] = READY
+    pthread_cond_broadcast(&shared.changed)
+    pthread_mutex_unlock(&shared.lock)
+    return 1
+
+
+cdef int fill_slot(Ring ring, size_t slot) except -2:
+    cdef Block block = ring.blocks[slot]
+    cdef Parser parser = ring.parser
+    cdef int got
+    try:
+        with nogil:
+            got = parser.fill(block)
+        return got
+    except BaseException as error:
+        fail(ring, error)
+        return 0
+
+
+cdef int parse_slot(Ring ring, size_t slot) except -2:
+    cdef Block block = ring.blocks[slot]
+    cdef Parser parser = ring.parser
+    try:
+        with nogil:
+            parser.parse(block)
+    except BaseException as error:
+        fail(ring, error)
+    return 0
+
+
+cdef int fail(Ring ring, object error) except -1:
+    """Keep a thread's exception for the learner."""
+    cdef Shared* shared = <Shared*>ring.shared
+    pthread_mutex_lock(&shared.lock)
+    if not shared.failed:
+        ring.failure = error
+        shared.failed = True
+    pthread_cond_broadcast(&shared.changed)
+    pthread_mutex_unlock(&shared.lock)
+    return 0
+
+
+def _work(Ring ring):
+    with nogil:
+        while advance(ring, False) >= 0:
+            pass

@@ -1,0 +1,27 @@
+"""Bytes from a chain of sources, cut into blocks of whole lines."""
+from vwlite.example cimport Block
+from vwlite.parser cimport Readiness
+
+cdef enum:
+    BLOCK_BYTES = 1 << 18
+
+cdef class LineReader:
+    cdef list paths
+    cdef object source, digest        # the open source; its sha256 so far, or None
+    cdef public list records          # what is known of each source: name, bytes, sha256
+    cdef bint digest_on, regular, wants_close
+    cdef int fd
+    cdef size_t index                 # of the source to open next
+    cdef char* carry                  # the line begun in the last block
+    cdef size_t carried, carry_capacity
+    cdef size_t limit                 # longest line, bytes
+    cdef bint skipping                # the rest of a line over the limit
+    cdef const bint* stopping         # of the parser that reads
+    cdef size_t position
+    cdef int fill(self, Block block) except -1 nogil
+    cdef Readiness ready(self) noexcept nogil
+    cdef bint open_next(self) except -1
+    cdef int close_source(self) except -1
+    cdef ssize_t read(self, char* into, size_t n, bint wait) except -2 nogil
+    cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil
+    cdef int keep(self, const char* text, size_t n) except -1 nogil

@@ -1,0 +1,199 @@
+"""Bytes from a chain of sources, cut into blocks of whole lines.
+
+A block is handed on as soon as no more input is at hand, so a person who types lines into a pipe gets each answer
+at once, while a fast producer fills blocks of BLOCK_BYTES.
+"""
+import hashlib
+import os
+import stat
+
+from libc.errno cimport EINTR, EAGAIN, errno
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memchr, memcpy, memmove
+from posix.unistd cimport read
+
+from vwlite.parser cimport AT_HAND, MUST_WAIT, NEVER_WAITS
+
+from vwlite.errors import VwliteError
+from vwlite.sources import open_source
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int POLLIN
+    int poll(pollfd*, unsigned long, int)
+
+
+cdef class LineReader:
+    """Reads `paths` one after the other ("-" is standard input); a last line without an end gets one."""
+
+    def __cinit__(self, list paths, size_t limit, bint digest):
+        self.paths = paths
+        self.limit = limit
+        self.digest_on = digest
+        self.records = []
+        self.fd = -1
+
+    def __dealloc__(self):
+        free(self.carry)
+
+    def close(self):
+        """Close what is open, without complaint about what was not read."""
+        source, self.source, self.fd = self.source, None, -1
+        if source is not None:
+            try:
+                source.close()
+            except VwliteError:
+                pass
+
+    cdef bint open_next(self) except -1:
+        """Open the next source; False when there is none."""
+        if self.index >= len(self.paths):
+            return False
+        self.source = open_source(self.paths[self.index])
+        self.index += 1
+        self.fd = self.source.fd
+        self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
+        if self.digest_on:
+            self.digest = hashlib.sha256()
+        self.position = 0
+        self.records.append({"name": self.source.name, "sha256": None, "bytes": 0})
+        return True
+
+    cdef int close_source(self) except -1:
+        """At the end of a source: its figures, then errors of a decompressor."""
+        source, self.source, self.fd = self.source, None, -1
+        self.wants_close = False
+        self.records[len(self.records) - 1]["bytes"] = self.position
+        if self.digest_on:
+            self.records[len(self.records) - 1]["sha256"] = self.digest.hexdigest()
+        source.close()
+        return 0
+
+    cdef Readiness ready(self) noexcept nogil:
+        cdef pollfd question
+        if self.fd < 0 or self.regular:
+            return NEVER_WAITS
+        question.fd = self.fd
+        question.events = <short>POLLIN
+        question.revents = 0
+        return AT_HAND if poll(&question, 1, 0) > 0 else MUST_WAIT
+
+    cdef ssize_t read(self, char* into, size_t n, bint wait) except -2 nogil:
+        """Up to n bytes; 0 at the end; -1 when nothing is at hand and wait is off, or when stopping."""
+        cdef pollfd question
+        cdef ssize_t got
+        question.fd = self.fd
+        question.events = <short>POLLIN
+        while not self.regular:
+            question.revents = 0
+            if poll(&question, 1, 100 if wait else 0) > 0:
+                break
+            if not wait or self.stopping[0]:
+                return -1
+        while True:
+            got = read(self.fd, into, n)
+            if got >= 0:
+                return got
+            if errno == EINTR:
+                continue
+            if errno == EAGAIN:
+                return -1
+            with gil:
+                raise VwliteError(f"{self.source.name}: {os.strerror(errno)} while reading")
+
+    cdef int fill(self, Block block) except -1 nogil:
+        cdef size_t have, target, scanned
+        cdef ssize_t got = 1
+        cdef size_t whole = 0         # bytes up to and with the last line end
+        block.truncated = False
+        if self.wants_close:
+            with gil:
+                self.close_source()
+        if self.fd < 0:
+            with gil:
+                if not self.open_next():
+                    return 0
+        have = self.carried
+        target = have + BLOCK_BYTES
+        block.reserve_text(target + 1)
+        memcpy(block.text, self.carry, have)
+        self.carried = 0
+        while have < target:
+            got = self.read(block.text + have, target - have, whole == 0)
+            if got == -1:
+                if whole:
+                    break
+                if self.stopping[0]:
+                    return 0
+                continue
+            if got == 0:
+                break
+            if self.digest_on:
+                with gil:
+                    self.digest.update(<char[:got]>(block.text + have))
+            self.position += got
+            scanned = have
+            have += got
+            if self.skipping:
+                have = self.skip_to_line_end(block.text, have)
+                scanned = 0
+            whole = last_line_end(block.text, scanned, have, whole)
+            if have == target and not whole:
+                if have > self.limit:
+                    block.truncated = self.skipping = True
+                    have = 64         # enough to show which line it was
+                    break
+                target = 2 * have
+                block.reserve_text(target + 1)
+        if got == 0:
+            self.wants_close = True
+            self.skipping = False
+            if have == 0:
+                return self.fill(block)
+        if got == 0 or block.truncated:
+            if block.text[have - 1] != 10:
+                block.text[have] = 10
+                have += 1
+            whole = have
+        self.keep(block.text + whole, have - whole)
+        block.text_length = whole
+        block.source = <uint32_t>(self.index - 1)
+        block.position = self.position
+        return 1
+
+    cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil:
+        """Drop the rest of a line over the limit; returns how many bytes are left."""
+        cdef char* end = <char*>memchr(text, 10, have)
+        if end == NULL:
+            return 0
+        self.skipping = False
+        have -= end + 1 - text
+        memmove(text, end + 1, have)
+        return have
+
+    cdef int keep(self, const char* text, size_t n) except -1 nogil:
+        """Carry the beginning of a line over to the next block."""
+        cdef char* room
+        if n > self.carry_capacity:
+            room = <char*>realloc(self.carry, n)
+            if room == NULL:
+                with gil:
+                    raise MemoryError(f"{n:,} bytes for a line")
+            self.carry = room
+            self.carry_capacity = n
+        memcpy(self.carry, text, n)
+        self.carried = n
+        return 0
+
+
+cdef size_t last_line_end(const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
+    """The position behind the last line end in text[begin:end]."""
+    while end > begin:
+        if text[end - 1] == 10:
+            return end
+        end -= 1
+    return otherwise

@@ -1,0 +1,317 @@
+"""A run of the command line: header, passes over the data, model, summary."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from vwlite import audit, outputs
+from vwlite.errors import OptionError, ParseError, StackError
+from vwlite.feed import Feed
+from vwlite.learner import walk
+from vwlite.options import Options
+from vwlite.stack import table
+from vwlite.summary import summary
+from vwlite.workspace import Workspace
+
+
+class Run:
+    """Drives a workspace over the sources that the options name. It is also what the driver talks to."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.workspace = Workspace(options)
+        self.driver = self.workspace.driver
+        self.feed = Feed(options)
+        self.sinks: list[tuple[outputs.Sink, Any]] = []
+        self.stopped_by: signal.Signals | None = None
+        self.lines_shown = 0
+        self.no_win = 0
+        self.best_holdout: float | None = None
+        self.saved_best = False
+        self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
+
+    def main(self) -> int:
+        """The whole run; the exit status."""
+        if self.options["dry_run"]:
+            print(table(self.workspace.top))
+            return 0
+        self.prepare()
+        try:
+            with self.signals():
+                self.say(self.header())
+                self.passes()
+            self.finish()
+        except BaseException:
+            for sink, _ in self.sinks:
+                sink.discard()
+            self.feed.close()
+            raise
+        return 0 if self.stopped_by is None else 128 + self.stopped_by
+
+    def prepare(self) -> None:
+        """Turn options into the driver's settings, and open what will be written."""
+        options, driver = self.options, self.driver
+        for note in self.workspace.notes:
+            self.log("info", note)
+        if options["save_resume"]:
+            self.log("info", "--save_resume is not needed: models hold all that learning goes on from")
+        if options["readable_model"] or options["invert_hash"]:
+            self.note_model_layout()
+        driver.listener = self
+        driver.quiet = options["quiet"]
+        driver.audits = options["audit"] or bool(options["invert_hash"])
+        driver.example_limit = options["examples"] or 0
+        driver.done = options["examples"] == 0
+        driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
+        driver.holdout_period = options["holdout_period"]
+        driver.holdout_after = options["holdout_after"]
+        self.set_progress(options["progress"])
+        from vwlite.driver import Output
+
+        for name in ("predictions", "raw_predictions"):
+            if options[name]:
+                output = Output()
+                setattr(driver, name, output)
+                self.sinks.append((outputs.Sink(options[name]), output))
+
+    def note_model_layout(self) -> None:
+        if self.options["vw_compat"] and not self.options["predict_only_model"]:
+            self.log(
+                "info",
+                "VW 9.0.0 introduced a change to the default model save behavior. Please use '--predict_only_model' "
+                "when using either '--invert_hash' or '--readable_model' to get the old behavior. "
+                "Details: https://vowpalwabbit.org/link/1",
+            )
+
+    def set_progress(self, text: str | None) -> None:
+        """-P 3 adds 3 to the weight at each row, -P 1.5 (with a dot) multiplies it."""
+        driver = self.driver
+        if text is None:
+            return
+        if not re.fullmatch(r"\d{1,15}(\.\d*)?|\.\d+", text):
+            raise OptionError(f"--progress {text}: expected a number such as 100 or 1.5")
+        driver.progress_adds = "." not in text
+        driver.progress_step = float(text)
+        if driver.progress_adds:
+            driver.progress_step = max(driver.progress_step, 1)
+            driver.dump_interval = driver.progress_step
+        else:
+            driver.progress_step += driver.progress_step <= 1
+            driver.dump_interval = 1
+
+    def passes(self) -> None:
+        """All passes, until one of the reasons to stop."""
+        options, driver = self.options, self.driver
+        for number in range(options["passes"]):
+            self.one_pass(number)
+            if self.stopped_by is not None:
+                return
+            for learner in walk(self.workspace.top):
+                learner.end_pass()
+            if self.end_pass(number):
+                return
+            driver.done = options["examples"] == 0
+
+    def one_pass(self, number: int) -> None:
+        """Every block of one pass through the driver."""
+        names = self.driver.audits
+        for block, done in self.feed.blocks(number, names, self):
+            if self.driver.holdout and number == 0 and self.feed.first_block:
+                self.say_holdout()
+            self.driver.run_block(block)
+            self.flush(force=False)
+            self.progress.update(done, self.driver.example_number)
+            if self.driver.done or self.stopped_by is not None:
+                break
+        self.flush(force=True)
+
+    def end_pass(self, number: int) -> bool:
+        """Holdout bookkeeping and saves after a pass; whether to stop early."""
+        options, driver = self.options, self.driver
+        loss = driver.end_pass()
+        final = options["final_regressor"]
+        if options["save_per_pass"] and final and options["passes"] > 1:
+            self.workspace.sources = self.feed.records
+            self.workspace.save(f"{final}.{number}")
+        if not driver.holdout:
+            return False
+        if loss is not None and (self.best_holdout is None or loss < self.best_holdout):
+            self.best_holdout = loss
+            self.no_win = 0
+            if options["passes"] > 1:
+                self.save()
+                self.saved_best = True
+            return False
+        if loss is None and self.best_holdout is None:
+            return False
+        self.no_win += 1
+        self.stopped_early = self.no_win >= options["early_terminate"]
+        return self.stopped_early
+
+    stopped_early = False
+
+    def finish(self) -> None:
+        """After the last example: close, save, sum up."""
+        self.progress.clear()
+        for learner in walk(self.workspace.top):
+            learner.end_examples()
+        self.feed.close()
+        for sink, _ in self.sinks:
+            sink.commit()
+        if not (self.stopped_early and self.saved_best):
+            self.save()
+        self.say("\n".join(summary(self.driver, self.options, self.driver.current_pass, self.best_holdout, self.workspace.top.loss)))
+        self.say_skipped()
+        if self.stopped_by is not None:
+            saved = self.options["final_regressor"]
+            self.log("warning", f"stopped by {self.stopped_by.name}" + (f", model saved to {saved}" if saved else ""))
+        for learner in walk(self.workspace.top):
+            learner.finish()
+
+    def save(self) -> None:
+        """Write the model in every form that was asked for."""
+        options = self.options
+        self.workspace.sources = self.feed.records
+        if options["final_regressor"]:
+            self.workspace.save(options["final_regressor"])
+        if options["readable_model"]:
+            audit.readable(self.workspace, options["readable_model"], with_names=False)
+        if options["invert_hash"]:
+            audit.readable(self.workspace, options["invert_hash"], with_names=True)
+
+    def flush(self, force: bool) -> None:
+        for sink, output in self.sinks:
+            if force or output.size >= outputs.FLUSH_BYTES or self.feed.interactive:
+                sink.write(output.drain())
+
+    # what the driver calls
+
+    def row(self, driver: Any, label: float | None, prediction: float, features: int) -> None:
+        """A row of the table is due."""
+        self.progress.clear()
+        self.say(outputs.row(driver, label, prediction, features))
+
+    def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
+        """A malformed line: stop (--strict_parse), or show the first few."""
+        name = self.feed.names[source]
+        if self.options["strict_parse"]:
+            raise ParseError(name, line, column, reason, text.decode("utf-8", "surrogateescape"))
+        if used:
+            self.log("warning", f"malformed example! {reason} in Example #{self.driver.example_number}: {text[:200]!r}")
+        elif self.lines_shown < outputs.PROBLEMS_SHOWN and not self.options["quiet"]:
+            self.lines_shown += 1
+            self.progress.clear()
+            self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
+
+    def audit(self, driver: Any, view: Any) -> None:
+        """Before an example is learnt from."""
+        if self.options["invert_hash"]:
+            audit.note_names(view, self.workspace)
+        if self.options["audit"]:
+            print(f"{view.prediction:g}" + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
+            print(audit.audit_lines(view, self.workspace))
+
+    # words
+
+    def say(self, text: str) -> None:
+        """Driver output: stderr, unless --quiet."""
+        if not self.options["quiet"]:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def log(self, level: str, text: str) -> None:
+        """A remark beside the run; on standard output in compatible mode, as VW does."""
+        if not self.options["quiet"]:
+            self.progress.clear()
+            print(f"[{level}] {text}", file=sys.stdout if self.options["vw_compat"] else sys.stderr, flush=True)
+
+    def say_holdout(self) -> None:
+        options = self.options
+        if options["vw_compat"] or not options["passes"] > 1:
+            return
+        what = (
+            f"all examples after the first {options['holdout_after']}"
+            if options["holdout_after"]
+            else f"every {options['holdout_period']}th example"
+        )
+        self.log("info", f"holding out {what} to see when to stop; --holdout_off learns from all")
+
+    def say_skipped(self) -> None:
+        skipped = self.driver.problems
+        if skipped:
+            total = self.driver.example_number + skipped
+            self.say(f"skipped malformed lines = {skipped} of {total} (--strict_parse stops at the first)")
+
+    def header(self) -> str:
+        """VW's header."""
+        options, lines = self.options, []
+        for name, words in (
+            ("quadratic", "creating quadratic features for pairs: "),
+            ("cubic", "creating cubic features for triples: "),
+            ("interactions", "creating features for following interactions: "),
+            ("ignore", "ignoring namespaces beginning with: "),
+            ("ignore_linear", "ignoring linear terms for namespaces beginning with: "),
+            ("keep", "using namespaces beginning with: "),
+        ):
+            if options[name]:
+                lines.append(words + " ".join(options[name]))
+        if options["testonly"]:
+            lines.append("only testing")
+        for name, words in (("l1", "using l1 regularization = "), ("l2", "using l2 regularization = ")):
+            if options[name]:
+                lines.append(f"{words}{options[name]:g}")
+        for name, words in (
+            ("final_regressor", "final_regressor = "),
+            ("predictions", "predictions = "),
+            ("raw_predictions", "raw predictions = "),
+        ):
+            if options[name]:
+                lines.append(words + options[name])
+        lines += self.feed.description()
+        bottom = self.workspace.bottom
+        lines += [
+            f"Num weight bits = {options['bit_precision']}",
+            f"learning rate = {bottom.learning_rate:g}",
+            f"initial_t = {bottom.t if bottom.t else bottom.initial_clock:g}",
+            f"power_t = {options['power_t']:g}",
+        ]
+        if options["passes"] > 1:
+            lines.append(f"decay_learning_rate = {options['decay_learning_rate']:g}")
+        learners = list(walk(self.workspace.top))
+        lines += [
+            "Enabled learners: " + ", ".join(learner.name for learner in reversed(learners)),
+            f"Input label = {learners[0].takes_label.name}",
+            f"Output pred = {learners[0].gives_prediction.name}",
+            outputs.TABLE_HEADER,
+        ]
+        return "\n".join(lines)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the run after the examples at hand; a second one ends it at once."""
+        before = {}
+
+        def stop(number: int, frame: object) -> None:
+            self.stopped_by = signal.Signals(number)
+            self.driver.done = True
+            self.feed.interrupt()
+            for other, handler in before.items():
+                signal.signal(other, handler)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                before[number] = signal.signal(number, stop)
+            except ValueError:
+                break  # not in the main thread: the embedding program keeps its handlers
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+

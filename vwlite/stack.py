@@ -1,0 +1,95 @@
+"""Builds the stack of learners that the options ask for, and checks every seam."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vwlite.errors import StackError
+from vwlite.learner import Learner, walk
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from vwlite.options import OptionGroup, Options
+
+# The one ordered list, bottom to top. Of the bottom learners the first whose setup() answers is taken.
+BOTTOM_LEARNERS = ("gd",)
+REDUCTIONS = ("offset", "classweight", "scorer", "binary")
+
+
+def modules() -> list[ModuleType]:
+    """The modules of all learners, bottom to top."""
+    return [import_module(f"vwlite.reductions.{name}") for name in BOTTOM_LEARNERS + REDUCTIONS]
+
+
+def option_groups() -> list[OptionGroup]:
+    """The options of all learners that have some."""
+    return [module.OPTIONS for module in modules() if hasattr(module, "OPTIONS")]
+
+
+def build(options: Options) -> Any:
+    """The top learner of the stack.
+
+    Raises StackError when two neighbours don't fit, OptionError when a learner can't be set up.
+    """
+    found = modules()
+    top: Any = None
+    for module in found[: len(BOTTOM_LEARNERS)]:
+        top = top or module.setup(options, None)
+    for module in found[len(BOTTOM_LEARNERS) :]:
+        learner = module.setup(options, top)
+        if learner is not None:
+            check_seam(learner)
+            top = learner
+    return top
+
+
+def check_seam(learner: Learner) -> None:
+    """Compare what a reduction hands down and expects back with what its base takes and gives.
+
+    Raises StackError that names both learners, both types, and what would fit.
+    """
+    base = learner.base
+    seams = (
+        ("labels", "takes", learner.base_label, base.takes_label),
+        ("predictions", "gives", learner.base_prediction, base.gives_prediction),
+    )
+    for what, verb, wanted, got in seams:
+        if wanted is not got:
+            fitting = [
+                other.name for other in walk(base.base) if getattr(other, f"{verb}_{what[:-1]}") is wanted
+            ]
+            hint = f"put it above {' or '.join(fitting)}" if fitting else f"no learner of this run {verb} {wanted.name}"
+            raise StackError(
+                f"{learner.name} can't stand on {base.name}: it works with {wanted.name} {what}, "
+                f"{base.name} {verb} {got.name}; {hint}"
+            )
+    if learner.base_multiline is not base.multiline:
+        kinds = {True: "blocks of lines", False: "single lines"}
+        raise StackError(
+            f"{learner.name} can't stand on {base.name}: it hands down {kinds[learner.base_multiline]}, "
+            f"{base.name} takes {kinds[base.multiline]}"
+        )
+
+
+def describe(top: Learner) -> list[dict[str, Any]]:
+    """The stack top to bottom, for the model file and the card."""
+    return [
+        {
+            "name": learner.name,
+            "label": learner.takes_label.name,
+            "prediction": learner.gives_prediction.name,
+            "options": learner.options,
+        }
+        for learner in walk(top)
+    ]
+
+
+def table(top: Learner) -> str:
+    """The stack as --dry-run prints it: one learner a line, top to bottom."""
+    lines = []
+    for entry in describe(top):
+        taken = "".join(f"  --{name} {value}" if value is not True else f"  --{name}" for name, value in entry["options"].items())
+        lines.append(f"{entry['name']:<20} {entry['label']} -> {entry['prediction']}{taken}")
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""The end of a run: VW's summary with its best constant."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def best_constant(driver: Any, loss: Any, tau: float, low: float, high: float) -> tuple[float, float | None] | None:
+    """The constant prediction with the smallest loss, and that loss when at most two different labels were seen.
+
+    As in VW: a second label that was never seen counts as 0, and for losses other than squared there is an answer
+    only for two labels, whose weights follow from the sum of labels.
+    """
+    if driver.labels_seen == 0:
+        return None
+    first, second = driver.first_label, driver.second_label if driver.labels_seen > 1 else 0.0
+    first, second = sorted((first, second))
+    weight = driver.weighted_labeled
+    if first == second or weight <= 0:
+        return None
+    first_weight = (driver.weighted_labels - second * weight) / (first - second)
+    second_weight = weight - first_weight
+    two = driver.labels_seen < 3
+    if loss.name in ("squared", "classic"):
+        constant = driver.weighted_labels / weight
+    elif not two:
+        return None
+    elif loss.name == "hinge":
+        constant = -1.0 if second_weight <= first_weight else 1.0
+    elif loss.name == "logistic":
+        first, second = low, high
+        if first_weight <= 0:
+            constant = 1.0
+        elif second_weight <= 0:
+            constant = -1.0
+        else:
+            constant = math.log(second_weight / first_weight)
+    elif loss.name == "quantile":
+        constant = second if tau * second_weight > (1 - tau) * first_weight else first
+    else:
+        return None
+    if not two:
+        return constant, None
+    total = sum(loss.at(constant, y)[0] * w for y, w in ((first, first_weight), (second, second_weight)) if w > 0)
+    return constant, total / weight
+
+
+def summary(driver: Any, options: Any, passes: int, best_holdout: float | None, loss: Any) -> list[str]:
+    """The lines of the summary."""
+    n = driver.example_number
+    lines = ["", "finished run"]
+    if passes <= 1:
+        lines.append(f"number of examples = {n}")
+    else:
+        lines += [f"number of examples per pass = {n // passes}", f"passes used = {passes}"]
+    lines.append(f"weighted example sum = {driver.weighted_labeled + driver.weighted_unlabeled:.6f}")
+    lines.append(f"weighted label sum = {driver.weighted_labels:.6f}")
+    if driver.holdout:
+        average = "undefined (no holdout)" if best_holdout is None else f"{best_holdout:.6f} h"
+    else:
+        average = f"{driver.sum_loss / driver.weighted_labeled:.6f}" if driver.weighted_labeled > 0 else "n.a."
+    lines.append(f"average loss = {average}")
+    best = best_constant(driver, loss, options["quantile_tau"], options["logistic_min"], options["logistic_max"])
+    if best is not None:
+        lines.append(f"best constant = {best[0]:.6f}")
+        if best[1] is not None:
+            lines.append(f"best constant's loss = {best[1]:.6f}")
+    lines.append(f"total feature number = {driver.total_features}")
+    return lines

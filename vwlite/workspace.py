@@ -1,0 +1,238 @@
+"""The engine as a whole: options, stack, figures and model in one object, for Python and for the command line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from vwlite import __version__, driver, interactions, losses, model_file, outputs, stack
+from vwlite.errors import ParseError, StackError
+from vwlite.learner import walk
+from vwlite.model_io import Loader, Saver, save_load
+from vwlite.options import Option, OptionGroup, Options
+from vwlite.parsers import text
+
+RUN_OPTIONS = OptionGroup(
+    "Run",
+    (
+        Option("testonly", bool, "predict only: learn nothing", short="t"),
+        Option("passes", int, "passes over the data", default=1, least=1),
+        Option("examples", int, "stop after this many examples of each pass", least=0, metavar="N"),
+        Option("holdout_off", bool, "hold nothing out when there are several passes"),
+        Option("holdout_period", int, "hold every N-th example out", default=10, least=1, metavar="N"),
+        Option("holdout_after", int, "hold all examples after the first N out", default=0, least=0, metavar="N"),
+        Option(
+            "early_terminate",
+            int,
+            "stop after this many passes without a better holdout loss",
+            default=3,
+            least=1,
+            metavar="N",
+        ),
+        Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
+        Option("onethread", bool, "parse in the learning thread"),
+        Option("dry_run", bool, "print the stack of learners and stop"),
+    ),
+)
+MODEL_OPTIONS = OptionGroup(
+    "Model",
+    (
+        Option("final_regressor", str, "save the model here", short="f", metavar="FILE"),
+        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE"),
+        Option("save_per_pass", bool, "save the model after each pass too, as FILE.0, FILE.1, ..."),
+        Option("predict_only_model", bool, "save weights only: smaller, but learning can't go on as if never stopped"),
+        Option("preserve_performance_counters", bool, "go on counting where the loaded model stopped"),
+        Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
+        Option("readable_model", str, "write the weights as text", metavar="FILE"),
+        Option("invert_hash", str, "write the weights as text, with the features' names", metavar="FILE"),
+    ),
+)
+
+FIGURES = (
+    "example_number",
+    "total_features",
+    "weighted_labeled",
+    "weighted_labels",
+    "weighted_unlabeled",
+    "sum_loss",
+    "sum_loss_since",
+    "weighted_labeled_before",
+    "dump_interval",
+)
+
+
+def option_groups() -> list[OptionGroup]:
+    """Every option there is, grouped as --help shows them."""
+    from vwlite import feed
+
+    learners = stack.option_groups()
+    return [
+        feed.OPTIONS,
+        text.OPTIONS,
+        outputs.OPTIONS,
+        MODEL_OPTIONS,
+        RUN_OPTIONS,
+        interactions.OPTIONS,
+        losses.OPTIONS,
+        *learners,
+    ]
+
+
+def run(options: Options) -> int:
+    """Do what a command line asks for; the exit status."""
+    from vwlite.run import Run
+
+    return Run(options).main()
+
+
+class _Load:
+    """Workspace.load(path) makes a workspace; workspace.load(path) starts an existing one over from the model."""
+
+    def __get__(self, instance: Workspace | None, owner: type[Workspace]) -> Any:
+        def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:
+            """Load a saved model; flags are added to what the model kept."""
+            words = shlex.split(flags) if isinstance(flags, str) else list(flags)
+            if instance is not None:
+                words = [*instance.flags, *words]
+            words += ["-i", os.fspath(path)]
+            workspace = owner(words) if instance is None else instance
+            if instance is not None:
+                instance.__init__(words)  # type: ignore[misc]
+            return workspace
+
+        return load
+
+
+class Workspace:
+    """A stack of learners with its model.
+
+    ``flags`` are those of the command line, as one string or a list of words, or parsed Options.
+
+    >>> workspace = Workspace("--loss_function logistic --link logistic")
+    >>> _ = workspace.learn(["1 | rain wind", "-1 | sun"] * 20)
+    >>> workspace.predict("| rain") > 0.5 > workspace.predict("| sun")
+    True
+
+    Raises OptionError, StackError or ModelError when the flags can't be met.
+    """
+
+    load = _Load()
+
+    def __init__(self, flags: str | Sequence[str] | Options = "") -> None:
+        if isinstance(flags, Options):
+            options = flags
+        else:
+            from vwlite.cli.command import parse
+
+            options = parse(shlex.split(flags) if isinstance(flags, str) else list(flags), option_groups())
+        self.flags = options.arguments
+        self.options = options
+        self.notes: list[str] = []
+        self.journal: list[dict[str, Any]] = []
+        self.parent: str | None = None
+        self.names: dict[int, str] = {}
+        self.sources: list[dict[str, Any]] = []
+        reader = None
+        if options["initial_regressor"]:
+            reader = model_file.open(options["initial_regressor"])
+            self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
+        self.top = stack.build(options)
+        self.bottom = list(walk(self.top))[-1]
+        self.interactions = interactions.Interactions(options, options["bit_precision"])
+        self.notes += self.interactions.notes
+        self.driver = driver.Driver(self.top, self.interactions, not options["noconstant"])
+        self.driver.training = not options["testonly"]
+        if reader is not None:
+            self._restore(reader)
+        self.parser = text.TextParser(options, [])
+        self._examples_before = self.driver.example_number
+        self._loss_before = self._loss()
+
+    def learn(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
+        """Learn from a line, or from each of several; the prediction(s) made before learning.
+
+        A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
+
+        Raises ParseError at the first malformed line; the lines before it have been learnt.
+        """
+        return self._run(lines, self.driver.training)
+
+    def predict(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
+        """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see."""
+        return self._run(lines, False)
+
+    def _run(self, lines: str | bytes | Iterable[str | bytes], training: bool) -> Any:
+        single = isinstance(lines, (str, bytes))
+        every = [lines] if single else lines
+        encoded = (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line for line in every)
+        was_training, self.driver.training = self.driver.training, training
+        try:
+            results = self.driver.run_lines(self.parser, encoded, self._problem)
+        finally:
+            self.driver.training = was_training
+        if not single:
+            return results
+        return results[0] if results else None
+
+    def _problem(self, line: int, column: int, reason: str, text: bytes) -> None:
+        raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, all of it or nothing; raises ModelError when it can't be written."""
+        saver = Saver(self.options["predict_only_model"])
+        save_load(self.top, saver)
+        arrays = saver.arrays
+        if self.names:
+            slots = sorted(self.names)
+            text = "\n".join(self.names[slot].replace("\n", " ") for slot in slots).encode("utf-8", "surrogateescape")
+            arrays["names.slot"] = ("U64", [len(slots)], b"".join(slot.to_bytes(8, "little") for slot in slots))
+            arrays["names.text"] = ("U8", [len(text)], text)
+        model_file.write(path, arrays, self.metadata())
+
+    def metadata(self) -> dict[str, Any]:
+        """What the model file says about itself."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        record = {
+            "when": now,
+            "version": __version__,
+            "arguments": self.flags,
+            "seed": self.options["random_seed"],
+            "sources": self.sources,
+            "examples": self.driver.example_number - self._examples_before,
+            "loss_before": self._loss_before,
+            "loss_after": self._loss(),
+            "parent": self.parent,
+        }
+        return {
+            "vwlite_version": __version__,
+            "id": os.urandom(8).hex(),
+            "created": now,
+            "stack": stack.describe(self.top),
+            "options": self.options.kept(),
+            "journal": [*self.journal, record],
+            "figures": {name: getattr(self.driver, name) for name in FIGURES},
+        }
+
+    def _restore(self, reader: model_file.ModelReader) -> None:
+        """Take the state of a loaded model over."""
+        metadata = reader.metadata
+        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
+        if ours[-1] != theirs[-1]:
+            raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, these options ask for {ours[-1]}")
+        save_load(self.top, Loader(reader))
+        self.journal = list(metadata["journal"])
+        self.parent = metadata["id"]
+        if "names.slot" in reader.names():
+            texts = bytes(reader.array("names.text", "U8")).decode("utf-8", "surrogateescape").split("\n")
+            self.names = dict(zip(reader.array("names.slot", "U64"), texts, strict=False))
+        if self.options["preserve_performance_counters"] and self.driver.training:
+            for name in FIGURES:
+                setattr(self.driver, name, metadata["figures"][name])
+
+    def _loss(self) -> float | None:
+        """The progressive loss so far."""
+        weight = self.driver.weighted_labeled
+        return self.driver.sum_loss / weight if weight > 0 else None
