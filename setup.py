@@ -33,7 +33,8 @@ else:
 # Neither -march=native: a wheel must run on every machine of its kind; nor -ffast-math: it reorders sums and assumes
 # that there is no infinity and no NaN, while vwlite promises the same bits everywhere and stops NaN at the door; and
 # -ffp-contract=off, because fused multiply-adds, the default where the processor has them, round differently too.
-COMPILE += ["-ffp-contract=off", "-pthread"]
+# -fno-math-errno lets square roots go side by side; it changes no result.
+COMPILE += ["-ffp-contract=off", "-fno-math-errno", "-pthread"]
 
 # One folder for each kind of build: no object of the other kind is ever reused.
 BUILD = Path("build", "checked" if CHECKED else "normal")

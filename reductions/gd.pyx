@@ -13,11 +13,12 @@ Update, for a label y with importance weight h and loss L (h > 0, L > 0):
 With another --power_t the exponents -1/2 become -power_t. Without adaptive the rate decays as t^-power_t instead.
 L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient) that predictions apply.
 """
-from libc.math cimport copysignf, fabsf, isfinite, isnan, powf, sqrtf
+from libc.math cimport copysignf, fabsf, isfinite, isnan, powf, sqrt, sqrtf
 from libc.stdint cimport uint32_t
 
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.learner cimport Learner
+from vwlite.losses cimport Point
 from vwlite.parameters cimport DenseTable, slot
 
 from vwlite.errors import OptionError
@@ -52,6 +53,7 @@ cdef enum:
     N = 2                             # normalizer: largest |x|
     R = 3                             # rate of the last update
     AHEAD = 16                        # features between prefetch and use
+    CHUNK = 16                        # features whose rates are worked out together
 
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 cdef float TINY2 = 1.084202e-19 * 1.084202e-19
@@ -73,7 +75,7 @@ cdef class GD(Learner):
     base_prediction = None
 
     cdef readonly DenseTable table
-    cdef bint adaptive, normalized, invariant, usual_power, truncates
+    cdef bint adaptive, normalized, invariant, usual_power, usual, truncates
     cdef bint given_range
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
@@ -94,6 +96,7 @@ cdef class GD(Learner):
         self.invariant = options["invariant"] or not named
         self.power_t = options["power_t"]
         self.usual_power = options["power_t"] == 0.5
+        self.usual = self.adaptive and self.normalized and self.usual_power
         self.norm_power = self.power_t - 1
         self.initial_t = options["initial_t"]
         self.learning_rate = options["learning_rate"]
@@ -178,82 +181,101 @@ cdef class GD(Learner):
         return prediction
 
     cdef float update(self, Example ex) except? -3e38 nogil:
-        cdef float p = ex.prediction, y = ex.label, h = ex.weight
-        cdef float g2, ppu = 1, scale, u = 0
+        cdef Point at
+        cdef float h = ex.weight, ppu = 1, scale, u = 0
         if not ex.labelled or h <= 0:
-            return p
+            return ex.prediction
+        at.p = ex.prediction
+        at.y = ex.label
         self.t += h
-        if self.loss.loss(p, y) > 0:
-            if self.adaptive or self.normalized:
-                g2 = h * self.loss.square_gradient(p, y)
-                if g2 != 0:
-                    ppu = self.rates(ex, g2, h)
-            else:
+        self.loss.evaluate(&at)
+        ex.loss = at.loss
+        if at.loss > 0:
+            if not (self.adaptive or self.normalized):
                 ppu = squared_length(ex)
+            elif at.square != 0:
+                ppu = self.usual_rates(ex, h * at.square, h) if self.usual else self.rates(ex, h * at.square, h)
             scale = self.learning_rate * h
             if not self.adaptive:
                 scale *= powf(<float>self.t, -self.power_t)
-            u = self.loss.update(p, y, scale, ppu) if self.invariant else self.loss.plain_update(p, y, scale)
+            u = self.loss.update(&at, scale, ppu) if self.invariant else self.loss.plain_update(&at, scale)
             if (self.l1 or self.l2) and fabsf(u) > 1e-8:
-                u = self.regularize(u, self.loss.derivative(p, y))
+                u = self.regularize(u, at.derivative)
         if self.sparse_l2:
-            u -= self.sparse_l2 * p
+            u -= self.sparse_l2 * at.p
         if u != 0 and isfinite(u):
             self.apply(ex, u * self.multiplier)
-        return p
+        return at.p
 
-    cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
-        """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update.
-
-        The usual case (adaptive, normalized, power_t 0.5) has a loop of its own.
-        """
+    cdef float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
+        """rates() for adaptive, normalized and power_t 0.5, in chunks: divisions and roots of a chunk go side by side."""
         cdef const Feature* feature = ex.features
-        cdef const Feature* end = feature + ex.n
         cdef float* values = self.table.values
-        cdef size_t mask = self.table.mask
+        cdef size_t mask = self.table.mask, left = ex.n, n, j
         cdef int width = self.width_shift
         cdef uint32_t offset = ex.offset
         cdef float* at
-        cdef float x, x2, inverse, rate, ppu = 0, norm = 0
-        if self.adaptive and self.normalized and self.usual_power:
-            while feature < end:
-                at = values + ((((feature.hash << width) + offset) & mask) << 2)
-                x = fabsf(feature.value)
+        cdef float* slots[CHUNK]
+        cdef float[CHUNK] squares, gradients, largest, inverse, rate
+        cdef float x, ppu = 0, norm = 0
+        for j in range(CHUNK):
+            gradients[j] = largest[j] = 1
+        while left:
+            n = left if left < CHUNK else CHUNK
+            for j in range(n):
+                at = values + ((((feature[j].hash << width) + offset) & mask) << 2)
+                x = fabsf(feature[j].value)
                 if x < TINY:
                     x = TINY
-                x2 = x * x
-                at[G] += g2 * x2
+                slots[j] = at
+                squares[j] = x * x
+                at[G] += g2 * squares[j]
+                gradients[j] = at[G]
                 if x > at[N]:
                     if at[N] > 0:
                         at[W] *= at[N] / x
                     at[N] = x
-                inverse = 1 / at[N]
-                norm += x2 * (inverse * inverse)
-                rate = inverse / sqrtf(at[G])
-                at[R] = rate
-                ppu += x2 * rate
-                feature += 1
-        else:
-            while feature < end:
-                at = self.at(feature.hash, offset)
-                x = fabsf(feature.value)
-                if x < TINY:
-                    x = TINY
-                x2 = x * x
-                rate = 1
-                if self.adaptive:
-                    at[G] += g2 * x2
-                    rate = 1 / sqrtf(at[G]) if self.usual_power else powf(at[G], -self.power_t)
-                if self.normalized:
-                    if x > at[N]:
-                        if at[N] > 0:
-                            at[W] *= self.shrinkage(x / at[N])
-                        at[N] = x
-                    norm += x2 / (at[N] * at[N])
-                    rate *= self.shrinkage(at[N])
-                at[R] = rate
-                ppu += x2 * rate
-                feature += 1
+                largest[j] = at[N]
+            for j in range(CHUNK):
+                inverse[j] = 1 / largest[j]
+                rate[j] = inverse[j] / sqrtf(gradients[j])
+            for j in range(n):
+                slots[j][R] = rate[j]
+                ppu += squares[j] * rate[j]
+                norm += squares[j] * (inverse[j] * inverse[j])
+            feature += n
+            left -= n
+        self.normalized_sum += h * norm
+        self.total_weight += h
+        self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)
+        return ppu * self.multiplier
+
+    cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
+        """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update."""
+        cdef const Feature* feature = ex.features
+        cdef const Feature* end = feature + ex.n
+        cdef float* at
+        cdef float x, x2, rate, ppu = 0, norm = 0
+        while feature < end:
+            at = self.at(feature.hash, ex.offset)
+            x = fabsf(feature.value)
+            if x < TINY:
+                x = TINY
+            x2 = x * x
+            rate = 1
+            if self.adaptive:
+                at[G] += g2 * x2
+                rate = 1 / sqrtf(at[G]) if self.usual_power else powf(at[G], -self.power_t)
+            if self.normalized:
+                if x > at[N]:
+                    if at[N] > 0:
+                        at[W] *= self.shrinkage(x / at[N])
+                    at[N] = x
+                norm += x2 / (at[N] * at[N])
+                rate *= self.shrinkage(at[N])
+            at[R] = rate
+            ppu += x2 * rate
+            feature += 1
         if self.normalized:
             self.normalized_sum += h * norm
             self.total_weight += h
@@ -314,7 +336,12 @@ cdef class GD(Learner):
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef float* at
-        cdef float x, n, g, rate, ppu = 0, g2 = self.loss.square_gradient(ex.prediction, ex.label)
+        cdef float x, n, g, g2, rate, ppu = 0
+        cdef Point point
+        point.p = ex.prediction
+        point.y = ex.label
+        self.loss.evaluate(&point)
+        g2 = point.square
         if self.weights_only or g2 == 0:
             return 0
         while feature < end:

@@ -43,21 +43,21 @@ cdef class Scorer(Learner):
 
     cdef float predict(self, Example ex) except? -3e38 nogil:
         self.base.predict(ex)
-        return self.finish_score(ex)
+        if ex.labelled and ex.weight > 0:
+            ex.loss = self.loss.loss(ex.prediction, ex.label) * ex.weight
+        return self.linked(ex)
 
     cdef float learn(self, Example ex) except? -3e38 nogil:
         if ex.labelled:
             self.loss.see(ex.label)
-        if ex.labelled and ex.weight > 0:
-            self.base.learn(ex)
-        else:
-            self.base.predict(ex)
-        return self.finish_score(ex)
+        if not ex.labelled or ex.weight <= 0:
+            return self.predict(ex)
+        self.base.learn(ex)
+        ex.loss *= ex.weight
+        return self.linked(ex)
 
-    cdef inline float finish_score(self, Example ex) noexcept nogil:
+    cdef inline float linked(self, Example ex) noexcept nogil:
         cdef float p = ex.prediction
-        if ex.labelled and ex.weight > 0:
-            ex.loss = self.loss.loss(p, ex.label) * ex.weight
         if self.link == LOGISTIC:
             p = 1 / (1 + expf(-p))
         elif self.link == GLF1:

@@ -69,8 +69,12 @@ def crossed(spaces: dict[int, list[str]], term: bytes, in_every_order: bool, sta
 def audit_lines(view: View, workspace: Workspace) -> str:
     """VW's audit of an example: its prediction, then name:index:value:weight@adaptive, largest |w x| first."""
     mask = (1 << workspace.options["bit_precision"]) - 1
+    # VW's caches don't hold names
+    nameless = workspace.options["vw_compat"] and workspace.driver.current_pass > 0
     cells = []
     for name, (number, value) in zip(names(view, workspace.interactions), view.features, strict=True):
+        if nameless and name != "Constant":
+            name = ""
         weight, adaptive, _ = workspace.bottom.weight_at(number)
         cells.append((abs(weight * value), f"{name}:{number & mask}:{value:g}:{weight:g}@{adaptive:g}"))
     cells.sort(key=lambda cell: -cell[0])

@@ -240,7 +240,8 @@ cdef class Driver:
         cdef double weight = self.weighted_labeled + self.weighted_unlabeled
         self.listener.row(self, self.ex.label if self.ex.labelled else None, self.ex.prediction, self.ex.n_counted)
         self.sum_loss_since = 0
-        self.holdout_loss_since = self.holdout_weight_since = 0
+        if self.holdout and self.current_pass:
+            self.holdout_loss_since = self.holdout_weight_since = 0
         self.weighted_labeled_before = self.weighted_labeled
         self.dump_interval = <float>weight + self.progress_step if self.progress_adds \
             else <float>weight * self.progress_step
@@ -274,10 +275,7 @@ cdef class Driver:
                 if b"\n" in line[:-1]:
                     raise ValueError("a line with a line end inside: give several lines as a list")
             text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
-            block.reserve_text(len(text))
-            memcpy(block.text, <const char*>text, len(text))
-            block.text_length = len(text)
-            parser.parse(block)
+            parse_text(parser, block, text)
             for i in range(block.n_rows):
                 row = &block.rows[i]
                 if row.kind == ROW_PROBLEM:
@@ -314,3 +312,19 @@ cdef class Driver:
                                 [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
         features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]
         return View(groups, features, self.constant, ex.tag[:ex.tag_length], ex.prediction)
+
+
+cdef int parse_text(Parser parser, Block block, bytes text) except -1:
+    """Parse whole lines from memory."""
+    block.reserve_text(len(text))
+    memcpy(block.text, <const char*>text, len(text))
+    block.text_length = len(text)
+    parser.parse(block)
+    return 0
+
+
+def parse(Parser parser not None, text):
+    """The block that a parser makes of bytes; a missing last line end is added."""
+    cdef Block block = Block()
+    parse_text(parser, block, text if text.endswith(b"\n") or not text else text + b"\n")
+    return block

@@ -20,6 +20,33 @@ cdef int grow(void** buffer, size_t* capacity, size_t wanted, size_t size) excep
 cdef class Block:
     """A run of whole lines and what they parse into."""
 
+    def examples(self):
+        """The rows as plain Python values, for tests and for looking at what a parser made of a line.
+
+        A list of dicts: kind ("example", "empty", "problem"), line (from 0), reason and column of a problem, label,
+        weight, initial (label NaN when there is none), tag, and namespaces as (index, hash, [(hash, value), ...]).
+        """
+        cdef size_t i, j, k, end
+        cdef const Row* row
+        cdef const Extent* extent
+        cdef const Feature* feature
+        found = []
+        for i in range(self.n_rows):
+            row = &self.rows[i]
+            namespaces = []
+            for j in range(row.n_extents):
+                extent = &self.extents[row.extent + j]
+                end = (extent + 1).begin if j + 1 < row.n_extents else row.n_features
+                feature = self.features + row.feature
+                namespaces.append((extent_index(extent), extent.hash,
+                                   [(feature[k].hash, feature[k].value) for k in range(extent.begin, end)]))
+            found.append({
+                "kind": ("example", "empty", "problem")[row.kind], "line": row.line, "reason": row.reason,
+                "column": row.column, "label": row.label, "weight": row.weight, "initial": row.initial,
+                "tag": self.text[row.tag:row.tag + row.tag_length], "namespaces": namespaces,
+            })
+        return found
+
     def __dealloc__(self):
         free(self.text)
         free(self.features)
@@ -40,8 +67,11 @@ cdef class Block:
         return 0
 
     cdef int reserve_parsed(self) except -1 nogil:
-        """Room for the worst that text_length bytes can hold: a feature takes 2 bytes, a line or a namespace 1."""
-        cdef size_t n = self.text_length
+        """Room for the worst that the text can hold: a feature takes 2 bytes, a line or a namespace 1.
+
+        Goes by the capacity of the text, not its length, so that blocks of one size never allocate again.
+        """
+        cdef size_t n = self.text_capacity
         return self.reserve_exactly(n + 1, n + 1, n // 2 + n)
 
     cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil:

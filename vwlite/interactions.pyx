@@ -76,6 +76,11 @@ cdef class Interactions:
         """--permutations."""
         return self.permutations
 
+    @property
+    def has_wildcards(self):
+        """Whether terms grow with the namespaces seen."""
+        return self.wildcards
+
     def is_linear_ignored(self, index):
         """--ignore_linear."""
         return self.ignored_linear[index]

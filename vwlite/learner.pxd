@@ -2,7 +2,8 @@
 
 Not recursive (a reduction calls its base itself):
     predict(ex)  the prediction; changes nothing that a later prediction or a save could see
-    learn(ex)    learns from the example and returns the prediction made before the update
+    learn(ex)    learns from the example and returns the prediction made before the update; a bottom learner leaves that
+                 prediction's loss, unweighted, in ex.loss
     update(ex)   learns when ex.score and ex.prediction are those of a predict just made; by default learn
     multipredict(ex, count, step, scores)  scores of several weight vectors: ex.offset, + step, + 2 step ...
     sensitivity(ex)  how far the prediction would move towards the label per unit of importance weight

@@ -5,7 +5,7 @@ plain gradient step and the importance-invariant one: following the gradient con
 n = scale * ppu instead of jumping (Karampatziakis and Langford 2011, "Online importance weight aware updates").
 An update is the factor u in  w_i += u * rate_i * x_i.
 """
-from libc.math cimport exp, expf, expm1, fabsf, log, log1p
+from libc.math cimport exp, expf, expm1, log, log1p, logf
 
 from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup
@@ -52,20 +52,25 @@ cdef class Loss:
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 0
 
-    cdef float square_gradient(self, float p, float y) noexcept nogil:
-        cdef float d = self.derivative(p, y)
-        return d * d
+    cdef void evaluate(self, Point* at) noexcept nogil:
+        """Fill in loss, derivative and squared gradient at (p, y)."""
+        at.loss = self.loss(at.p, at.y)
+        at.derivative = self.derivative(at.p, at.y)
+        at.square = at.derivative * at.derivative
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        return self.plain_update(p, y, scale)
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        return self.plain_update(at, scale)
 
-    cdef float plain_update(self, float p, float y, float scale) noexcept nogil:
-        return -scale * self.derivative(p, y)
+    cdef float plain_update(self, const Point* at, float scale) noexcept nogil:
+        return -scale * at.derivative
 
     def at(self, float p, float y, float scale=1, float ppu=1):
         """(loss, derivative, squared gradient, invariant update, plain update) at a point, for tests."""
-        return (self.loss(p, y), self.derivative(p, y), self.square_gradient(p, y),
-                self.update(p, y, scale, ppu), self.plain_update(p, y, scale))
+        cdef Point point
+        point.p, point.y = p, y
+        self.evaluate(&point)
+        return (point.loss, point.derivative, point.square,
+                self.update(&point, scale, ppu), self.plain_update(&point, scale))
 
 
 cdef class Squared(Loss):
@@ -85,16 +90,22 @@ cdef class Squared(Loss):
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 2 * (self.clip(p) - y)
 
-    cdef float square_gradient(self, float p, float y) noexcept nogil:
-        return 4 * (p - y) * (p - y)
+    cdef void evaluate(self, Point* at) noexcept nogil:
+        at.loss = self.loss(at.p, at.y)
+        at.derivative = self.derivative(at.p, at.y)
+        at.square = 4 * (at.p - at.y) * (at.p - at.y)
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        if scale * ppu < FEW:
-            return 2 * (y - p) * scale
-        return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        return squared_flow(at.p, at.y, scale, ppu)
 
-    cdef float plain_update(self, float p, float y, float scale) noexcept nogil:
+    cdef float plain_update(self, const Point* at, float scale) noexcept nogil:
+        return 2 * (at.y - at.p) * scale
+
+
+cdef inline float squared_flow(float p, float y, float scale, float ppu) noexcept nogil:
+    if scale * ppu < FEW:
         return 2 * (y - p) * scale
+    return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
 
 
 cdef class Classic(Squared):
@@ -106,8 +117,8 @@ cdef class Classic(Squared):
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 2 * (p - y)
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        return 2 * (y - p) * scale
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        return 2 * (at.y - at.p) * scale
 
 
 cdef class Logistic(Loss):
@@ -139,22 +150,35 @@ cdef class Logistic(Loss):
             return 1 / (1 + expf(-p))
         return -s / (1 + expf(p)) + (1 - s) / (1 + expf(-p))
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        cdef float s = (y - self.low) / self.width
+    cdef void evaluate(self, Point* at) noexcept nogil:
+        cdef float s = (at.y - self.low) / self.width, margin
+        if s != 0 and s != 1:
+            at.loss = self.loss(at.p, at.y)
+            at.derivative = self.derivative(at.p, at.y)
+        else:
+            margin = at.p if s == 1 else -at.p
+            at.exponential = expf(margin)
+            at.loss = logf(1 + 1 / at.exponential) if margin > -80 else -margin
+            at.derivative = (-1 if s == 1 else 1) / (1 + at.exponential)
+        at.square = at.derivative * at.derivative
+
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        cdef float s = (at.y - self.low) / self.width
         if s == 1:
-            return logistic_flow(p, 1, scale, ppu)
+            return logistic_flow(at.p, 1, at.exponential, scale, ppu)
         if s == 0:
-            return logistic_flow(p, -1, scale, ppu)
-        return s * logistic_flow(p, 1, scale, ppu) + (1 - s) * logistic_flow(p, -1, scale, ppu)
+            return logistic_flow(at.p, -1, at.exponential, scale, ppu)
+        return (s * logistic_flow(at.p, 1, expf(at.p), scale, ppu)
+                + (1 - s) * logistic_flow(at.p, -1, expf(-at.p), scale, ppu))
 
 
 cdef inline float softplus(float x) noexcept nogil:
-    """log(1 + exp(x)) without overflow."""
-    return <float>(x + log1p(exp(-x)) if x > 0 else log1p(exp(x)))
+    """log(1 + exp(x)), which is exactly 0 once exp(x) is lost beside 1: there learning stops, as in VW."""
+    return x if x > 80 else logf(1 + expf(x))
 
 
-cdef float logistic_flow(float p, float y, float scale, float ppu) noexcept nogil:
-    cdef float e = expf(y * p)
+cdef inline float logistic_flow(float p, float y, float e, float scale, float ppu) noexcept nogil:
+    """The update for a label y of -1 or 1, with e = exp(yp)."""
     cdef float n = scale * ppu
     if n < FEW:
         return y * scale / (1 + e)
@@ -186,11 +210,11 @@ cdef class Hinge(Loss):
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 0 if y * p >= 1 else -y
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        cdef float e = 1 - y * p
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        cdef float e = 1 - at.y * at.p
         if e <= 0:
             return 0
-        return y * (scale if scale * ppu < e else e / ppu)
+        return at.y * (scale if scale * ppu < e else e / ppu)
 
 
 cdef class Quantile(Loss):
@@ -210,8 +234,8 @@ cdef class Quantile(Loss):
             return 0
         return -self.tau if e > 0 else 1 - self.tau
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        cdef float e = y - p, n = scale * ppu
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        cdef float e = at.y - at.p, n = scale * ppu
         if e == 0:
             return 0
         if e > 0:
@@ -235,11 +259,8 @@ cdef class Expectile(Loss):
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 2 * self.share(p, y) * (p - y)
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        scale *= self.share(p, y)
-        if scale * ppu < FEW:
-            return 2 * (y - p) * scale
-        return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        return squared_flow(at.p, at.y, scale * self.share(at.p, at.y), ppu)
 
 
 cdef class Poisson(Loss):
@@ -255,16 +276,13 @@ cdef class Poisson(Loss):
     cdef float derivative(self, float p, float y) noexcept nogil:
         return <float>(exp(max(-44.0, min(44.0, <double>p))) - y)
 
-    cdef float update(self, float p, float y, float scale, float ppu) noexcept nogil:
-        cdef double mean = exp(max(-44.0, min(44.0, <double>p))), n = <double>scale * ppu
+    cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
+        cdef double mean = at.derivative + at.y, n = <double>scale * ppu
         if n < FEW:
-            return <float>((y - mean) * scale)
-        if y > 0:
-            return <float>(y * scale - log1p(mean * expm1(y * n) / y) / ppu)
+            return <float>((at.y - mean) * scale)
+        if at.y > 0:
+            return <float>(at.y * scale - log1p(mean * expm1(at.y * n) / at.y) / ppu)
         return <float>(-log1p(mean * n) / ppu)
-
-    cdef float plain_update(self, float p, float y, float scale) noexcept nogil:
-        return <float>((y - exp(max(-44.0, min(44.0, <double>p)))) * scale)
 
 
 def make_loss(options, predict_only=False):

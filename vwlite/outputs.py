@@ -87,9 +87,9 @@ class Sink:
             self.part = None
 
 
-def shown(number: float) -> str:
-    """A number as C++ streams print it: six significant digits."""
-    return f"{number:g}"
+def scalar(value: float) -> str:
+    """A prediction as VW writes it: whole numbers bare, others with six decimals."""
+    return f"{value:.0f}" if value == int(value) else f"{value:.6f}"
 
 
 def row(driver: Any, label: float | None, prediction: float, features: int) -> str:

@@ -201,10 +201,13 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
         if readiness == NEVER_WAITS:
             pthread_mutex_lock(&shared.reading)
     else:
+        # wait for a free slot before taking the reading lock: nobody waits for a slot while holding it
+        pthread_mutex_lock(&shared.lock)
+        while not helping and shared.filled - shared.released >= ring.size and not (shared.stopped or shared.failed):
+            pthread_cond_wait(&shared.changed, &shared.lock)
+        pthread_mutex_unlock(&shared.lock)
         pthread_mutex_lock(&shared.reading)
     pthread_mutex_lock(&shared.lock)
-    while not helping and shared.filled - shared.released >= ring.size and not (shared.stopped or shared.failed):
-        pthread_cond_wait(&shared.changed, &shared.lock)
     if shared.ended or shared.stopped or shared.failed:
         got = -1
     else:

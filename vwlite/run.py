@@ -213,7 +213,7 @@ class Run:
         if self.options["invert_hash"]:
             audit.note_names(view, self.workspace)
         if self.options["audit"]:
-            print(f"{view.prediction:g}" + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
+            print(outputs.scalar(view.prediction) + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
             print(audit.audit_lines(view, self.workspace))
 
     # words
@@ -284,12 +284,21 @@ class Run:
             lines.append(f"decay_learning_rate = {options['decay_learning_rate']:g}")
         learners = list(walk(self.workspace.top))
         lines += [
-            "Enabled learners: " + ", ".join(learner.name for learner in reversed(learners)),
+            "Enabled learners: " + ", ".join(self.learner_names()),
             f"Input label = {learners[0].takes_label.name}",
             f"Output pred = {learners[0].gives_prediction.name}",
             outputs.TABLE_HEADER,
         ]
         return "\n".join(lines)
+
+    def learner_names(self) -> list[str]:
+        """The stack bottom to top; in compatible mode with VW's reductions that are no learners here."""
+        names = [learner.name for learner in walk(self.workspace.top)][::-1]
+        if self.options["vw_compat"]:
+            if self.workspace.interactions.has_wildcards:
+                names.insert(1, "generate_interactions")
+            names.append("count_label")
+        return names
 
     @contextmanager
     def signals(self) -> Iterator[None]:
