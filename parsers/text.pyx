@@ -27,11 +27,14 @@ from vwlite.parser cimport (
 )
 from vwlite.reader cimport LineReader
 
-from vwlite.hashing import murmur3_32
+from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
 
 cdef extern from "bytescan.h" nogil:
-    size_t vwl_token_length(const uint8_t* p)
+    ctypedef struct vwl_cursor:
+        pass
+    void vwl_seek(vwl_cursor* cursor, const uint8_t* p)
+    const uint8_t* vwl_next_stop(vwl_cursor* cursor)
     uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
 
 OPTIONS = OptionGroup("Text input", (
@@ -53,13 +56,6 @@ cdef double[23] POWERS
 cdef int power
 for power in range(23):
     POWERS[power] = 10.0 ** power
-
-# a number may end here without asking strtod
-cdef uint8_t[256] ENDS_NUMBER
-memset(ENDS_NUMBER, 0, 256)
-for power in (9, 10, 32, 58, 124):
-    ENDS_NUMBER[power] = 1
-
 
 cdef enum:
     TAKEN = 1 << 31                   # marks an extent in gather_namespaces
@@ -89,6 +85,7 @@ cdef class TextParser(Parser):
     cdef uint32_t seed, anonymous_hash
     cdef size_t limit
     cdef uint8_t[256] index_of        # --redefine
+    cdef uint32_t[256] letter_hash    # of namespaces with names of one byte
 
     def __init__(self, options, paths, digest=False):
         self.reader = LineReader(list(paths), options["max_line_bytes"], digest)
@@ -97,6 +94,9 @@ cdef class TextParser(Parser):
         self.compat = options["vw_compat"]
         self.seed = options["hash_seed"]
         self.limit = options["max_line_bytes"]
+        for i in range(256):
+            hash_name = murmur3_32 if self.all_names else feature_hash
+            self.letter_hash[i] = hash_name(bytes([i]), self.seed)
         self.anonymous_hash = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
@@ -143,6 +143,7 @@ cdef class TextParser(Parser):
         cdef const uint8_t* at = p    # the place of a problem
         cdef const uint8_t* end
         cdef Reason reason = FINE
+        cdef bint minus
         cdef Feature* first_feature = lines.feature
         cdef Extent* first_extent = lines.extent
         if p[0] == 0xEF and p[1] == 0xBB and p[2] == 0xBF:
@@ -168,7 +169,11 @@ cdef class TextParser(Parser):
             row.n_extents = 0
             lines.row += 1
             return p + (1 if p[0] == b"\n" else 2)
-        if p[0] != b"|":
+        minus = p[0] == b"-"
+        if <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
+            row.label = p[minus] - 48 if not minus else 48 - p[minus]     # the usual head: a label of one digit
+            p += minus + 2
+        elif p[0] != b"|":
             p = self.parse_head(lines, row, p, &reason, &at)
         if reason == FINE or self.compat:
             row.warned = reason
@@ -252,7 +257,7 @@ cdef class TextParser(Parser):
                 reason[0] = LABEL_WORDS
                 at[0] = word
                 return end
-            behind = parse_number(word, &numbers[count])
+            behind = parse_any_number(word, &numbers[count])
             # VW takes 1:1 or 1x for 1
             if behind == word or (behind != p and not self.compat):
                 reason[0] = LABEL_NUMBER
@@ -283,80 +288,71 @@ cdef class TextParser(Parser):
         cdef Feature* feature = lines.feature
         cdef Extent* extent = lines.extent
         cdef Feature* first = feature
+        cdef vwl_cursor cursor
         cdef const uint8_t* name
-        cdef const uint8_t* after
+        cdef const uint8_t* text
+        cdef const uint8_t* behind
         cdef size_t n, n_text
         cdef uint32_t hash, ns_hash, anonymous, index
         cdef float value, scale
-        cdef uint8_t c
+        if p[0] != b"|":
+            return p
+        vwl_seek(&cursor, p)
         while p[0] == b"|":
-            p += 1
-            name = p
+            name = p + 1
+            p = next_stop(&cursor)
+            n = p - name
             scale = 1
             anonymous = 0
-            n = name_length(p)
-            p += n
-            if n:
-                ns_hash = self.hash(name, n)
-                index = self.index_of[name[0]]
-                if p[0] == b":":
-                    p += 1
-                    after = parse_number(p, &scale)
-                    if after == p:
-                        if not self.compat or not ends_line(p):
-                            reason[0] = NAMESPACE_VALUE
-                            break
-                        row.warned = NAMESPACE_VALUE
-                    elif not isfinite(scale):
-                        if not self.compat:
-                            reason[0] = NAMESPACE_VALUE
-                            break
-                        row.warned = NAMESPACE_VALUE
-                        if isnan(scale):
-                            scale = 1
-                    p = after
-            elif p[0] == b":":
-                reason[0] = NAMESPACE_NAME
-                break
-            else:
-                ns_hash = self.anonymous_hash
-                index = self.index_of[32]
+            index = self.index_of[name[0]] if n else self.index_of[32]
+            ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n) if n else self.anonymous_hash
+            if p[0] == b":":
+                text = p + 1
+                if n == 0:
+                    reason[0] = NAMESPACE_NAME
+                    break
+                p = next_stop(&cursor)
+                behind = parse_number(text, p - text, &scale)
+                if behind == text or behind != p or not isfinite(scale):
+                    if not self.compat:
+                        reason[0] = NAMESPACE_VALUE
+                        p = text
+                        break
+                    row.warned = NAMESPACE_VALUE
+                    if isnan(scale):
+                        scale = 1
+                    if behind != p:
+                        reason[0] = NAMESPACE_SYNTAX
+                        p = behind
+                        break
             extent.hash = ns_hash
             extent.begin = <uint32_t>(feature - first)
             extent.name = <uint32_t>(name - lines.text)
             extent.name_length_index = <uint32_t>(n << 8) | index
             while p[0] == b" " or p[0] == b"\t":
-                p += 1
-                name = p
-                n = name_length(p)
-                p += n
-                c = p[0]
-                value = 1
-                if c != b":":
+                name = p + 1
+                p = next_stop(&cursor)
+                n = p - name
+                n_text = 0
+                behind = p
+                if p[0] != b":":
                     if n == 0:
                         continue
-                    hash = self.hash_with(name, n, ns_hash)
                     value = scale
-                    n_text = 0
+                    hash = self.hash_with(name, n, ns_hash)
                 else:
-                    p += 1
-                    after = parse_number(p, &value)
-                    n_text = 0
-                    if after == p:
-                        n_text = name_length(p)
-                        p += n_text
-                        value = scale if n_text == 0 else 1
-                        hash = self.hash_with(name, n, ns_hash)
-                        if n_text:
-                            hash = self.hash_with(p - n_text, n_text, hash)
-                        elif n == 0:
-                            hash = ns_hash + anonymous
-                            anonymous += value != 0
+                    text = p + 1
+                    p = next_stop(&cursor)
+                    behind = parse_number(text, p - text, &value)
+                    if behind == text:
+                        # no number: a text value, or none (`x:`)
+                        behind = p
+                        n_text = p - text
+                        value = 1 if n_text else scale
                     else:
-                        p = after
-                        if not isfinite(value):
+                        if not isfinite(value) or (behind != p and not self.compat):
                             if not self.compat:
-                                reason[0] = VALUE_FINITE
+                                reason[0] = VALUE_FINITE if behind == p else FEATURE_SYNTAX
                                 p = name
                                 break
                             if isnan(value):
@@ -367,11 +363,13 @@ cdef class TextParser(Parser):
                             reason[0] = VALUE_FINITE
                             p = name
                             break
-                        if n:
-                            hash = self.hash_with(name, n, ns_hash)
-                        else:
-                            hash = ns_hash + anonymous
-                            anonymous += value != 0
+                    if n or n_text:
+                        hash = self.hash_with(name, n, ns_hash)
+                        if n_text:
+                            hash = self.hash_with(text, n_text, hash)
+                    else:
+                        hash = ns_hash + anonymous
+                        anonymous += value != 0
                 if value != 0:
                     feature.hash = hash
                     feature.value = value
@@ -379,17 +377,19 @@ cdef class TextParser(Parser):
                         lines.names[feature - lines.features].begin = <uint32_t>(name - lines.text)
                         lines.names[feature - lines.features].length = <uint32_t>(n + 1 + n_text if n_text else n)
                     feature += 1
+                if behind != p:
+                    reason[0] = FEATURE_SYNTAX        # and what was read of the feature is used, in compatible mode
+                    p = behind
+                    break
             if feature - first > extent.begin:
-                c = <uint8_t>index
-                if lines.seen[c] == lines.line:
+                if lines.seen[index] == lines.line:
                     lines.repeated = True
-                lines.seen[c] = lines.line
+                lines.seen[index] = lines.line
                 extent += 1
             if reason[0] != FINE:
                 break
-            if p[0] != b"|":
-                if not ends_line(p):
-                    reason[0] = FEATURE_SYNTAX if extent.begin != feature - first else NAMESPACE_SYNTAX
+            if p[0] != b"|" and not ends_line(p):
+                reason[0] = FEATURE_SYNTAX
                 break
         lines.feature = feature
         lines.extent = extent
@@ -426,30 +426,28 @@ cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:
     return p
 
 
-cdef inline size_t name_length(const uint8_t* p) noexcept nogil:
-    """Bytes up to a blank, TAB, ':', '|' or the line's end; other control characters belong to names."""
-    cdef size_t n = vwl_token_length(p)
-    while p[n] < 32 and p[n] != b"\t" and not ends_line(p + n):
-        n += 1
-        n += vwl_token_length(p + n)
-    return n
+cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
+    """The next blank, TAB, ':', '|' or line end; other control characters belong to words."""
+    cdef const uint8_t* p = vwl_next_stop(cursor)
+    while p[0] < 32 and p[0] != b"\t" and not ends_line(p):
+        p = vwl_next_stop(cursor)
+    return p
 
 
-cdef inline const uint8_t* parse_number(const uint8_t* p, float* value) noexcept nogil:
-    """Read a number; returns the place behind it, p itself when there is none."""
-    cdef size_t n = vwl_token_length(p)
+cdef inline const uint8_t* parse_number(const uint8_t* p, size_t n, float* value) noexcept nogil:
+    """Read a number from the word of n bytes at p; returns the place behind it, p itself when there is none."""
     cdef int ok = 0
     cdef uint32_t digits
     if n == 0:
         return p
-    if n <= 10 and p[1] == b"." and n > 2 and <uint8_t>(p[0] - 48) < 10:
+    if 2 < n <= 10 and p[1] == b".":
         digits = vwl_few_digits(p + 2, n - 2, &ok)
-        if ok and ENDS_NUMBER[p[n]]:
+        if ok and <uint8_t>(p[0] - 48) < 10:
             value[0] = <float>((<double>(p[0] - 48) * POWERS[n - 2] + digits) / POWERS[n - 2])
             return p + n
     elif n <= 8:
         digits = vwl_few_digits(p, n, &ok)
-        if ok and ENDS_NUMBER[p[n]]:
+        if ok:
             value[0] = <float>digits
             return p + n
     return parse_any_number(p, value)

@@ -52,11 +52,15 @@ cdef enum:
     G = 1                             # adaptive: sum of squared gradients
     N = 2                             # normalizer: largest |x|
     R = 3                             # rate of the last update
-    AHEAD = 16                        # features between prefetch and use
-    CHUNK = 16                        # features whose rates are worked out together
+    AHEAD = 32                        # features between prefetch and use
+    LANES = 4                         # running sums kept side by side
 
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 cdef float TINY2 = 1.084202e-19 * 1.084202e-19
+
+cdef extern from "slots.h" nogil:
+    void vwl_usual_rates(float* values, size_t mask, int width, uint32_t offset, const void* features, size_t n,
+                         float g2, float* ppu, float* norm)
 
 cdef extern from *:
     void prefetch "__builtin_prefetch"(const void*) nogil
@@ -156,11 +160,23 @@ cdef class GD(Learner):
         cdef int stride = self.table.stride_shift, width = self.width_shift
         cdef uint32_t offset = ex.offset
         cdef float score = ex.initial, w, gravity
+        cdef float[LANES] sums
+        cdef size_t k
         if not self.truncates:
+            for k in range(LANES):
+                sums[k] = 0
+            while end - feature >= LANES:
+                for k in range(LANES):
+                    prefetch(values + ((((feature[AHEAD + k].hash << width) + offset) & mask) << stride))
+                    sums[k] += values[(((feature[k].hash << width) + offset) & mask) << stride] * feature[k].value
+                feature += LANES
+            k = 0
             while feature < end:
                 prefetch(values + ((((feature[AHEAD].hash << width) + offset) & mask) << stride))
-                score += values[(((feature.hash << width) + offset) & mask) << stride] * feature.value
+                sums[k] += values[(((feature.hash << width) + offset) & mask) << stride] * feature.value
                 feature += 1
+                k += 1
+            score += (sums[0] + sums[1]) + (sums[2] + sums[3])
         else:
             gravity = <float>self.gravity
             while feature < end:
@@ -208,43 +224,10 @@ cdef class GD(Learner):
         return at.p
 
     cdef float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
-        """rates() for adaptive, normalized and power_t 0.5, in chunks: divisions and roots of a chunk go side by side."""
-        cdef const Feature* feature = ex.features
-        cdef float* values = self.table.values
-        cdef size_t mask = self.table.mask, left = ex.n, n, j
-        cdef int width = self.width_shift
-        cdef uint32_t offset = ex.offset
-        cdef float* at
-        cdef float* slots[CHUNK]
-        cdef float[CHUNK] squares, gradients, largest, inverse, rate
-        cdef float x, ppu = 0, norm = 0
-        for j in range(CHUNK):
-            gradients[j] = largest[j] = 1
-        while left:
-            n = left if left < CHUNK else CHUNK
-            for j in range(n):
-                at = values + ((((feature[j].hash << width) + offset) & mask) << 2)
-                x = fabsf(feature[j].value)
-                if x < TINY:
-                    x = TINY
-                slots[j] = at
-                squares[j] = x * x
-                at[G] += g2 * squares[j]
-                gradients[j] = at[G]
-                if x > at[N]:
-                    if at[N] > 0:
-                        at[W] *= at[N] / x
-                    at[N] = x
-                largest[j] = at[N]
-            for j in range(CHUNK):
-                inverse[j] = 1 / largest[j]
-                rate[j] = inverse[j] / sqrtf(gradients[j])
-            for j in range(n):
-                slots[j][R] = rate[j]
-                ppu += squares[j] * rate[j]
-                norm += squares[j] * (inverse[j] * inverse[j])
-            feature += n
-            left -= n
+        """rates() for adaptive, normalized and power_t 0.5, see slots.h."""
+        cdef float ppu = 0, norm = 0
+        vwl_usual_rates(self.table.values, self.table.mask, self.width_shift, ex.offset, ex.features, ex.n, g2,
+                        &ppu, &norm)
         self.normalized_sum += h * norm
         self.total_weight += h
         self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)

@@ -1,6 +1,6 @@
 /* The few places where the parser looks at bytes in bulk: stop-byte search, decimal digits, murmur3.
  *
- * Design: a) every load may read up to 16 bytes past the token, so the text must be padded; b) short tokens
+ * Design: a) loads may reach up to 64 bytes past a word, so the text must be padded; b) short tokens
  * are handled without branches on their length, because a mispredicted branch costs more than the work;
  * c) plain x86-64 (SSE2) or any other machine: nothing here needs special compiler flags. */
 #ifndef VWLITE_BYTESCAN_H
@@ -58,22 +58,46 @@ static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_
     return vwl_finish(h ^ vwl_mix(tail), n);
 }
 
-/* How many bytes before the first that is <= ' ', ':' or '|'. The text must hold such a byte. */
-static inline size_t vwl_token_length(const uint8_t *p) {
-    const uint8_t *q = p;
+/* Stop bytes, which end words: all that are <= ' ', ':' and '|'. A bit for each of 64 bytes, the first lowest. */
+static inline uint64_t vwl_stops(const uint8_t *p) {
+    uint64_t mask = 0;
 #if defined(__SSE2__)
     const __m128i blank = _mm_set1_epi8(0x20), colon = _mm_set1_epi8(':'), bar = _mm_set1_epi8('|');
-    for (;; q += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)q);
+    int i;
+    for (i = 0; i < 4; i++) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(p + 16 * i));
         __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v),
                                     _mm_or_si128(_mm_cmpeq_epi8(v, colon), _mm_cmpeq_epi8(v, bar)));
-        unsigned mask = (unsigned)_mm_movemask_epi8(stop);
-        if (mask) return (size_t)(q - p) + (size_t)__builtin_ctz(mask);
+        mask |= (uint64_t)(uint32_t)_mm_movemask_epi8(stop) << (16 * i);
     }
 #else
-    while (*q > ' ' && *q != ':' && *q != '|') q++;
-    return (size_t)(q - p);
+    int i;
+    for (i = 0; i < 64; i++) mask |= (uint64_t)(p[i] <= ' ' || p[i] == ':' || p[i] == '|') << i;
 #endif
+    return mask;
+}
+
+/* Walks from stop to stop. The text must hold one more stop whenever vwl_next_stop is called. */
+typedef struct {
+    const uint8_t *base;
+    uint64_t mask;
+} vwl_cursor;
+
+/* Start behind p, which must itself be a stop. */
+static inline void vwl_seek(vwl_cursor *cursor, const uint8_t *p) {
+    cursor->base = p;
+    cursor->mask = vwl_stops(p) & ~(uint64_t)1;
+}
+
+static inline const uint8_t *vwl_next_stop(vwl_cursor *cursor) {
+    const uint8_t *stop;
+    while (!cursor->mask) {
+        cursor->base += 64;
+        cursor->mask = vwl_stops(cursor->base);
+    }
+    stop = cursor->base + __builtin_ctzll(cursor->mask);
+    cursor->mask &= cursor->mask - 1;
+    return stop;
 }
 
 /* Eight ASCII digits at once (the well-known SWAR forms, see e.g. Lemire 2022, "parsing eight digits"). */

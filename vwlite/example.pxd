@@ -12,7 +12,7 @@ c) An Example is one reused view of a row. `features` are in VW's order of evalu
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    PADDING = 32                  # readable features past the last one, readable bytes past the text
+    PADDING = 64                  # readable features past the last one, readable bytes past the text
     CONSTANT_NAMESPACE = 128
     CONSTANT_HASH = 11650396
 

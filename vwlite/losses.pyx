@@ -197,7 +197,7 @@ cdef inline float lambert_minus(float x) noexcept nogil:
         r = 0.2 * x + 0.65 - w
     t = 1 + w
     q = 2 * t * (t + 2 * r / 3)
-    return <float>(w * (1 + r / t * (q - r) / (q - 2 * r)) - x)
+    return <float>(w * (1 + r * (q - r) / (t * (q - 2 * r))) - x)
 
 
 cdef class Hinge(Loss):

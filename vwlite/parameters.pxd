@@ -2,8 +2,8 @@
 
 Design:
 a) The table is one lazily zeroed mapping; pages never touched cost nothing.
-b) Up to HUGE_BYTES it asks for 2 MB pages: named features jump all over the table, and the time goes into TLB misses.
-   Larger tables get ordinary pages, because one touched float would cost 2 MB each.
+b) Huge pages are left to the kernel, and only asked for once a run has proved long: a first touch of 2 MB is slow
+   (0.1 s for a table of 64 MB on a virtual machine), and one touched float would cost 2 MB of memory.
 c) All floats of a slot are neighbours (weight, adaptive, normalizer, rate: one quarter of a cache line).
 """
 from libc.stdint cimport uint32_t, uint64_t

@@ -18,7 +18,6 @@ cdef extern from *:
 
 cdef enum:
     HUGE_PAGE = 2 << 20
-    HUGE_BYTES = 256 << 20
 
 
 cdef class DenseTable:
@@ -38,12 +37,14 @@ cdef class DenseTable:
             self.mapping = NULL
             raise OptionError([f"-b {bits} needs {self.bytes / 2.0**30:.1f} GiB of memory: take fewer bits"])
         self.values = <float*>((<size_t>self.mapping + HUGE_PAGE - 1) & ~<size_t>(HUGE_PAGE - 1))
-        if HUGE_PAGE <= self.bytes - HUGE_PAGE <= HUGE_BYTES:
-            vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
 
     def __dealloc__(self):
         if self.mapping != NULL:
             munmap(self.mapping, self.bytes)
+
+    def use_huge_pages(self):
+        """Let the kernel move the table to 2 MB pages at its leisure."""
+        vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
 
     cdef size_t count(self) noexcept nogil:
         """How many slots there are."""

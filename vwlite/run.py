@@ -19,6 +19,9 @@ from vwlite.summary import summary
 from vwlite.workspace import Workspace
 
 
+LONG_RUN = 10_000_000  # examples after which huge pages pay for their making
+
+
 class Run:
     """Drives a workspace over the sources that the options name. It is also what the driver talks to."""
 
@@ -126,6 +129,9 @@ class Run:
             self.driver.run_block(block)
             self.flush(force=False)
             self.progress.update(done, self.driver.example_number)
+            if not self.long and self.driver.example_number > LONG_RUN:
+                self.long = True
+                self.workspace.bottom.table.use_huge_pages()
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
@@ -154,6 +160,7 @@ class Run:
         return self.stopped_early
 
     stopped_early = False
+    long = False
 
     def finish(self) -> None:
         """After the last example: close, save, sum up."""
