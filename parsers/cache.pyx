@@ -1,8 +1,8 @@
 """Parsed examples on disk or in memory, for further passes and further runs.
 
 A header (magic, length, JSON with what the cache was made from), then one record a block, then an end record. The
-arrays of a block are stored as they lie in memory, without malformed and empty lines and, unless names are wanted,
-without the text but for the tags. A cache belongs to the machine and version that wrote it.
+arrays of a block are stored as they lie in memory, without empty lines and, unless names are wanted, without the
+text but for tags and the beginnings of malformed lines. A cache belongs to the machine and version that wrote it.
 """
 import json
 import os
@@ -13,8 +13,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.unistd cimport lseek, read
 
-from vwlite.example cimport PADDING, ROW_EXAMPLE, Block, Extent, Feature, NameSpan, Row
-from vwlite.parser cimport Parser
+from vwlite.example cimport (
+    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+)
+from vwlite.parser cimport FINE, REASONS, Parser
 
 from vwlite.errors import VwliteError
 from vwlite.paths import explain
@@ -25,9 +27,10 @@ cdef enum:
     RECORD = 0x6B636F6C               # starts a block
     LAST = 0x646E6521                 # the end: a cache without it is incomplete
     MOST = 1 << 31                    # items of one array
+    BEGINNING = 200                   # bytes that are kept of a malformed line
 
 cdef struct Head:
-    uint64_t kind, n_rows, n_extents, n_features, text_length, names, source, position
+    uint64_t kind, n_rows, n_extents, n_features, text_length, names, source, first_line
 
 
 class CacheWriter:
@@ -54,7 +57,8 @@ class CacheWriter:
         self.put(MAGIC + len(text).to_bytes(8, "little") + text)
 
     def fail(self, error):
-        raise VwliteError(f"{self.path or 'cache'}: can't write the cache: {explain(error, self.path or '.')}") from error
+        path = self.path or tempfile.gettempdir()
+        raise VwliteError(f"{path}: can't write the cache: {explain(error, path)}") from error
 
     def put(self, data):
         try:
@@ -65,38 +69,48 @@ class CacheWriter:
     def write(self, Block block not None):
         """Append a parsed block."""
         cdef Head head
-        cdef size_t i, tags = 0, n = 0
+        cdef size_t i, kept = 0, n = 0
+        cdef Row* row
         rows_bytes = bytearray(block.n_rows * sizeof(Row))
         cdef Row* rows = <Row*><char*>rows_bytes
         cdef bint names = block.names != NULL
         cdef char* text = NULL
         for i in range(block.n_rows):
-            if block.rows[i].kind == ROW_EXAMPLE:
-                tags += block.rows[i].tag_length
-        compact = bytearray(0 if names else tags)
-        if not names:
-            text = <char*>compact
-        tags = 0
-        for i in range(block.n_rows):
-            if block.rows[i].kind != ROW_EXAMPLE:
+            if block.rows[i].kind == ROW_EMPTY:
                 continue
-            rows[n] = block.rows[i]
-            rows[n].warned = 0
-            if not names:
-                memcpy(text + tags, block.text + rows[n].tag, rows[n].tag_length)
-                rows[n].tag = <uint32_t>tags
-                rows[n].text = rows[n].text_length = 0
-                tags += rows[n].tag_length
+            row = &rows[n]
+            row[0] = block.rows[i]
+            row.warned = 0
             n += 1
+            if names:
+                continue
+            if row.kind == ROW_EXAMPLE:
+                row.text_length = 0
+            else:
+                row.tag_length = 0
+                row.text_length = min(row.text_length, BEGINNING)
+            kept += row.tag_length + row.text_length
+        compact = bytearray(0 if names else kept)
+        if not names:
+            text = compact
+            kept = 0
+            for i in range(n):
+                row = &rows[i]
+                memcpy(text + kept, block.text + row.tag, row.tag_length)
+                row.tag = <uint32_t>kept
+                kept += row.tag_length
+                memcpy(text + kept, block.text + row.text, row.text_length)
+                row.text = <uint32_t>kept
+                kept += row.text_length
         memset(&head, 0, sizeof(Head))
         head.kind = RECORD
         head.n_rows = n
         head.n_extents = block.n_extents
         head.n_features = block.n_features
-        head.text_length = block.text_length if names else tags
+        head.text_length = block.text_length if names else kept
         head.names = names
         head.source = block.source
-        head.position = block.position
+        head.first_line = block.first_line
         self.put(<bytes>(<char*>&head)[:sizeof(Head)])
         self.put(memoryview(rows_bytes)[:n * sizeof(Row)])
         self.put(<bytes>(<char*>block.extents)[:block.n_extents * sizeof(Extent)])
@@ -198,7 +212,8 @@ cdef class CacheParser(Parser):
         block.n_lines = 0
         block.n_problems = 0
         block.source = <uint32_t>head.source
-        block.position = head.position
+        block.first_line = head.first_line
+        block.numbered = True
         return 1
 
     cdef int parse(self, Block block) except -1 nogil:
@@ -209,10 +224,12 @@ cdef class CacheParser(Parser):
         cdef const Extent* extent
         for i in range(block.n_rows):
             row = &block.rows[i]
-            if (<uint64_t>row.feature + row.n_features + 1 > block.n_features
+            if (<uint64_t>row.feature + row.n_features + (row.kind == ROW_EXAMPLE) > block.n_features
                     or <uint64_t>row.extent + row.n_extents > block.n_extents
                     or <uint64_t>row.tag + row.tag_length > block.text_length
-                    or row.kind != ROW_EXAMPLE or row.reason or row.warned):
+                    or <uint64_t>row.text + row.text_length > block.text_length
+                    or not (row.kind == ROW_EXAMPLE and row.reason == FINE
+                            or row.kind == ROW_PROBLEM and FINE < row.reason < REASONS) or row.warned):
                 self.refuse()
             before = 0
             for j in range(row.n_extents):

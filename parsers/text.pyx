@@ -38,14 +38,14 @@ cdef extern from "bytescan.h" nogil:
     uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
 
 OPTIONS = OptionGroup("Text input", (
-    Option("hash", str, "how names become numbers: 'strings' takes a name of digits as its own number, 'all' hashes every name",
+    Option("hash", str, "'strings' takes a name of digits as its own number, 'all' hashes every name",
            default="strings", choices=("strings", "all"), keep=True, fixed=True),
     Option("hash_seed", int, "seed of the hash", default=0, least=0, most=0xFFFFFFFF, keep=True, fixed=True),
-    Option("redefine", str, "N:=S puts the namespaces whose first letter is in S into namespace N (':' all, empty: the default one)",
+    Option("redefine", str, "put namespaces whose first letter is in S into N (':' all, empty: the default one)",
            many=True, keep=True, metavar="N:=S"),
     Option("strict_parse", bool, "stop at the first malformed line"),
-    Option("vw_compat", bool, "do as Vowpal Wabbit does where it is unwise: malformed lines are used as far as they go, "
-           "and a model forgets its loss function"),
+    Option("vw_compat", bool, "do as Vowpal Wabbit does where it is unwise: use malformed lines as far as they go, "
+           "forget a model's loss function"),
     Option("max_line_bytes", int, "longest line that is read, in bytes", default=1 << 26, least=1 << 10, most=1 << 30),
 ))
 
@@ -53,9 +53,11 @@ cdef float UNLABELLED = float("nan")
 
 # 10^0 .. 10^22 are exact in double precision
 cdef double[23] POWERS
+cdef double[23] INVERSES              # a product is off by less than 2^-52, which a float32 shows once in 2^28 times
 cdef int power
 for power in range(23):
     POWERS[power] = 10.0 ** power
+    INVERSES[power] = 1 / POWERS[power]
 
 cdef enum:
     TAKEN = 1 << 31                   # marks an extent in gather_namespaces
@@ -171,7 +173,7 @@ cdef class TextParser(Parser):
             return p + (1 if p[0] == b"\n" else 2)
         minus = p[0] == b"-"
         if <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
-            row.label = p[minus] - 48 if not minus else 48 - p[minus]     # the usual head: a label of one digit
+            row.label = (p[minus] - 48) * (1 - 2 * minus)       # the usual head: a label of one digit
             p += minus + 2
         elif p[0] != b"|":
             p = self.parse_head(lines, row, p, &reason, &at)
@@ -294,6 +296,7 @@ cdef class TextParser(Parser):
         cdef const uint8_t* behind
         cdef size_t n, n_text
         cdef uint32_t hash, ns_hash, anonymous, index
+        cdef int digits
         cdef float value, scale
         if p[0] != b"|":
             return p
@@ -305,7 +308,7 @@ cdef class TextParser(Parser):
             scale = 1
             anonymous = 0
             index = self.index_of[name[0]] if n else self.index_of[32]
-            ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n) if n else self.anonymous_hash
+            ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n, self.seed) if n else self.anonymous_hash
             if p[0] == b":":
                 text = p + 1
                 if n == 0:
@@ -335,11 +338,20 @@ cdef class TextParser(Parser):
                 n = p - name
                 n_text = 0
                 behind = p
+                # names of letters and digits at once, the rest in a call
+                if name[0] > 57 and (p - 1)[0] > 32 and n and not self.all_names:
+                    hash = hash_all(name, n, ns_hash)
+                else:
+                    digits = 0
+                    hash = ns_hash
+                    if n <= 8 and not self.all_names:
+                        hash += vwl_few_digits(name, n, &digits)
+                    if not digits:
+                        hash = self.hash(name, n, ns_hash)
                 if p[0] != b":":
                     if n == 0:
                         continue
                     value = scale
-                    hash = self.hash_with(name, n, ns_hash)
                 else:
                     text = p + 1
                     p = next_stop(&cursor)
@@ -363,13 +375,11 @@ cdef class TextParser(Parser):
                             reason[0] = VALUE_FINITE
                             p = name
                             break
-                    if n or n_text:
-                        hash = self.hash_with(name, n, ns_hash)
-                        if n_text:
-                            hash = self.hash_with(text, n_text, hash)
-                    else:
+                    if n == 0 and n_text == 0:
                         hash = ns_hash + anonymous
                         anonymous += value != 0
+                    elif n_text:
+                        hash = self.hash(text, n_text, hash)
                 if value != 0:
                     feature.hash = hash
                     feature.value = value
@@ -395,21 +405,8 @@ cdef class TextParser(Parser):
         lines.extent = extent
         return p
 
-    cdef inline uint32_t hash(self, const uint8_t* name, size_t n) noexcept nogil:
-        return self.hash_with(name, n, self.seed)
-
-    cdef inline uint32_t hash_with(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
-        cdef int digits = 0
-        cdef uint32_t number
-        if self.all_names:
-            return hash_all(name, n, seed)
-        if name[0] > 57 and name[n - 1] > 32:
-            return hash_all(name, n, seed)
-        if n <= 8:
-            number = vwl_few_digits(name, n, &digits)
-            if digits:
-                return number + seed
-        return hash_string(name, n, seed)
+    cdef uint32_t hash(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
+        return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
 
 
 cdef inline bint ends_line(const uint8_t* p) noexcept nogil:
@@ -443,7 +440,7 @@ cdef inline const uint8_t* parse_number(const uint8_t* p, size_t n, float* value
     if 2 < n <= 10 and p[1] == b".":
         digits = vwl_few_digits(p + 2, n - 2, &ok)
         if ok and <uint8_t>(p[0] - 48) < 10:
-            value[0] = <float>((<double>(p[0] - 48) * POWERS[n - 2] + digits) / POWERS[n - 2])
+            value[0] = <float>((<double>(p[0] - 48) * POWERS[n - 2] + digits) * INVERSES[n - 2])
             return p + n
     elif n <= 8:
         digits = vwl_few_digits(p, n, &ok)
@@ -507,7 +504,7 @@ cdef const uint8_t* parse_any_number(const uint8_t* start, float* value) noexcep
 
 
 cdef Extent* gather_namespaces(Lines* lines, Extent* first_extent, Feature* first) noexcept nogil:
-    """Bring the features of a namespace that is named twice together, in the order in which namespaces first appear.
+    """Bring the features of a namespace that is named twice together, in the order in which namespaces appear.
 
     The free space behind the line's features and extents serves for the copy.
     """

@@ -11,7 +11,7 @@ OPTIONS = OptionGroup("binary: classes -1 and 1", (
 
 def setup(options, base):
     """There when --binary is given."""
-    return Binary(base) if options["binary"] else None
+    return Binary(base)
 
 
 cdef class Binary(Learner):

@@ -21,7 +21,7 @@ cdef enum:
 
 def setup(options, base):
     """There when --classweight is given."""
-    return ClassWeight(base, options["classweight"]) if options["classweight"] else None
+    return ClassWeight(base, options["classweight"])
 
 
 cdef class ClassWeight(Learner):

@@ -21,18 +21,18 @@ from vwlite.learner cimport Learner
 from vwlite.losses cimport Point
 from vwlite.parameters cimport DenseTable, slot
 
-from vwlite.errors import OptionError
 from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
-    Option("bit_precision", int, "number of bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
+    Option("bit_precision", int, "bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
            keep=True, fixed=True),
     Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True),
     Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True),
     Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True),
-    Option("decay_learning_rate", float, "factor on the learning rate after each pass", default=1.0, above=0, keep=True),
-    Option("sgd", bool, "plain stochastic gradient descent: none of the next three unless named too", keep=True, fixed=True),
+    Option("decay_learning_rate", float, "factor on the learning rate after each pass", default=1.0, above=0,
+           keep=True),
+    Option("sgd", bool, "plain gradient descent: none of the next three unless named too", keep=True, fixed=True),
     Option("adaptive", bool, "a rate for each feature by its gradients (on by default)", keep=True, fixed=True),
     Option("normalized", bool, "a rate for each feature by its scale (on by default)", keep=True, fixed=True),
     Option("invariant", bool, "importance-invariant updates (on by default)", keep=True, fixed=True),

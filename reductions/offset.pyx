@@ -15,7 +15,7 @@ OPTIONS = OptionGroup("offset: a known part of the score", (
 
 def setup(options, base):
     """There when --offset_scale is given."""
-    return Offset(base, options["offset_scale"]) if options.given("offset_scale") else None
+    return Offset(base, options["offset_scale"])
 
 
 cdef class Offset(Learner):

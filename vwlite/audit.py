@@ -18,7 +18,7 @@ CONSTANT = 11650396
 class Group(NamedTuple):
     """A namespace of one example."""
 
-    index: int  # first byte of the name
+    letter: int  # first byte of the name, VW's namespace index
     name: bytes
     names: list[bytes | None]  # of features, as written; empty for anonymous ones
     features: list[tuple[int, float]]  # hash and value
@@ -39,8 +39,8 @@ def names(view: View, interactions: Any) -> Iterator[str]:
     spaces: dict[int, list[str]] = {}
     for group in view.groups:
         linear = [feature_name(group.name, name) for name in group.names]
-        spaces.setdefault(group.index, []).extend(linear)
-        if not interactions.is_linear_ignored(group.index):
+        spaces.setdefault(group.letter, []).extend(linear)
+        if not interactions.is_linear_ignored(group.letter):
             yield from linear
     if view.constant:
         yield "Constant"

@@ -6,7 +6,7 @@ The counters are VW's (double precision; held-out examples apart), so that table
 """
 from itertools import islice
 
-from libc.math cimport floorf, rint
+from libc.math cimport floorf, isnan, rint
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
@@ -135,7 +135,7 @@ cdef class Driver:
     cdef public bint progress_adds
     # labels seen: at most two different ones are told apart
     cdef public float first_label, second_label
-    cdef public size_t labels_seen
+    cdef public bint more_labels
 
     def __init__(self, Learner top not None, Interactions interactions not None, bint constant):
         self.top = top
@@ -146,6 +146,7 @@ cdef class Driver:
         self.holdout_period = 10
         self.dump_interval = 1
         self.progress_step = 2
+        self.first_label = self.second_label = float("nan")
         self.ex = Example()
 
     def run_block(self, Block block not None):
@@ -161,7 +162,7 @@ cdef class Driver:
             if self.done:
                 return 0
             row = &block.rows[i]
-            if row.reason or row.warned:
+            if (row.reason or row.warned) and self.current_pass == 0:
                 with gil:
                     self.report(block, i)
             if row.kind == ROW_EXAMPLE:
@@ -200,14 +201,9 @@ cdef class Driver:
         return self.in_pass % self.holdout_period == 0
 
     cdef void count(self, Example ex) noexcept nogil:
-        if ex.labelled and self.labels_seen < 3:
-            if self.labels_seen == 0:
-                self.first_label = ex.label
-                self.labels_seen = 1
-            elif ex.label != self.first_label and (self.labels_seen == 1 or ex.label != self.second_label):
-                if self.labels_seen == 1:
-                    self.second_label = ex.label
-                self.labels_seen += 1
+        # both compared at once: which of two labels comes next is nothing a branch could learn
+        if ex.labelled and (ex.label != self.first_label) & (ex.label != self.second_label):
+            self.see_label(ex.label)
         if ex.labelled and ex.test_only:
             self.holdout_weight += ex.weight
             self.holdout_weight_since += ex.weight
@@ -225,6 +221,15 @@ cdef class Driver:
         self.sum_loss_since += ex.loss
         self.total_features += ex.n_counted
         self.example_number += 1
+
+    cdef void see_label(self, float label) noexcept nogil:
+        """A label that is neither of the first two different ones (NaN while there are none)."""
+        if isnan(self.first_label):
+            self.first_label = label
+        elif isnan(self.second_label):
+            self.second_label = label
+        else:
+            self.more_labels = True
 
     cdef int output(self, Example ex) except -1 nogil:
         if self.predictions is not None:

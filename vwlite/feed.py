@@ -16,7 +16,14 @@ from vwlite.paths import explain
 OPTIONS = OptionGroup(
     "Input",
     (
-        Option("data", str, "read examples from here (- is standard input, the default)", short="d", many=True, metavar="FILE"),
+        Option(
+            "data",
+            str,
+            "read examples from here (- is standard input, the default)",
+            short="d",
+            many=True,
+            metavar="FILE",
+        ),
         Option("no_stdin", bool, "read nothing when no data is named"),
         Option("cache", bool, "keep parsed examples in DATA.cache, and use them when nothing has changed", short="c"),
         Option("cache_file", str, "the same, in this file", metavar="FILE"),
@@ -46,7 +53,6 @@ class Feed:
         self.ring: Any = None
         self.parser: Any = None
         self.writer: Any = None
-        self.first_block = False
         # somebody may wait for each answer
         self.interactive = any(not is_regular(path) for path in self.paths)
 
@@ -60,11 +66,10 @@ class Feed:
         return f"{self.paths[0]}.cache"
 
     def size(self) -> int | None:
-        """Bytes to read in all passes, for the progress bar; None if that is unknown."""
+        """Bytes to read in the first pass, for the progress bar; None if that is unknown."""
         if not self.paths or self.interactive:
             return None
-        total = sum(os.stat(path).st_size for path in self.paths)
-        return total if self.options["passes"] == 1 else None
+        return sum(os.stat(path).st_size for path in self.paths)
 
     def description(self) -> list[str]:
         """VW's lines about the input."""
@@ -86,11 +91,17 @@ class Feed:
                 sources.append([os.path.abspath(path), state.st_size, state.st_mtime_ns])
             else:
                 sources.append(path)
-        options = {name: self.options[name] for name in ("hash", "hash_seed", "redefine", "vw_compat", "max_line_bytes")}
-        return {"sources": sources, "options": options, "names": bool(self.options["audit"] or self.options["invert_hash"])}
+        options = {
+            name: self.options[name] for name in ("hash", "hash_seed", "redefine", "vw_compat", "max_line_bytes")
+        }
+        return {
+            "sources": sources,
+            "options": options,
+            "names": bool(self.options["audit"] or self.options["invert_hash"]),
+        }
 
-    def blocks(self, number: int, names: bool, listener: Any) -> Iterator[tuple[Any, int]]:
-        """The blocks of pass `number` (from 0) and the bytes read so far."""
+    def blocks(self, number: int, names: bool) -> Iterator[Any]:
+        """The blocks of pass `number` (from 0)."""
         if self.cached or (number == 0 and self.cache_path is not None and self._usable_cache()):
             self.cached = True
             self.parser = self.writer.reread() if self.writer is not None else CacheParser(self.cache_path)
@@ -103,14 +114,12 @@ class Feed:
             self.records = self.parser.reader.records
         self.ring = Ring(self.parser, 0 if self.options["onethread"] else 1, names)
         self.ring.start()
-        self.first_block = True
         whole = False
         try:
             while (block := self.ring.take()) is not None:
                 if writer is not None:
                     writer.write(block)
-                yield block, block.position
-                self.first_block = False
+                yield block
             whole = not self.ring.interrupted
         except GeneratorExit:
             # the driver has enough (--examples): what it saw will do for further passes, but not for further runs
@@ -127,6 +136,10 @@ class Feed:
             elif writer is not None:
                 writer.discard()
 
+    def progress(self) -> int | None:
+        """Bytes of the first pass read so far; None when a cache is read."""
+        return self.parser.reader.progress() if isinstance(self.parser, TextParser) else None
+
     def interrupt(self) -> None:
         """Make blocks() end soon; safe in a signal handler."""
         if self.ring is not None:
@@ -141,4 +154,5 @@ class Feed:
 
 
 def is_regular(path: str) -> bool:
+    """Whether the path is a file that can be read again."""
     return path != "-" and os.path.isfile(path)

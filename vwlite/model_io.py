@@ -1,6 +1,9 @@
 """What a learner's save_load talks to: the same line writes a field or reads it.
 
-    self.offset = io.float32("offset", self.offset)
+>>> from vwlite.model_io import Saver
+>>> io = Saver()
+>>> io.float32("offset", 0.5)
+0.5
 """
 
 from __future__ import annotations
@@ -28,15 +31,19 @@ class Saver:
         self.owner = ""
 
     def float32(self, name: str, value: float) -> float:
+        """A number in single precision."""
         return self.scalar(name, "F32", value)
 
     def float64(self, name: str, value: float) -> float:
+        """A number in double precision."""
         return self.scalar(name, "F64", value)
 
     def int64(self, name: str, value: int) -> int:
+        """A whole number."""
         return int(self.scalar(name, "I64", value))
 
     def scalar(self, name: str, dtype: str, value: float) -> float:
+        """A number of any of these types."""
         self.arrays[f"{self.owner}.{name}"] = (dtype, [], struct.pack("<" + CODES[dtype], value))
         return value
 
@@ -47,7 +54,10 @@ class Saver:
 
 
 class Loader:
-    """Gives a stack its fields back; the value handed in is ignored. Raises ModelError for a field that is not there."""
+    """Gives a stack its fields back; the value handed in is ignored.
+
+    Raises ModelError for a field that is not there.
+    """
 
     saving = False
 
@@ -57,27 +67,34 @@ class Loader:
         self.fields = set(reader.names())
 
     def has(self, name: str) -> bool:
+        """Whether the model holds the field."""
         return f"{self.owner}.{name}" in self.fields
 
     def float32(self, name: str, value: float) -> float:
+        """A number in single precision."""
         return self.scalar(name, "F32")
 
     def float64(self, name: str, value: float) -> float:
+        """A number in double precision."""
         return self.scalar(name, "F64")
 
     def int64(self, name: str, value: int) -> int:
+        """A whole number."""
         return int(self.scalar(name, "I64"))
 
     def scalar(self, name: str, dtype: str) -> float:
+        """A number of any of these types."""
         values = self.array(name, dtype, None)
         if len(values) != 1:
             self.refuse(f"{name} is not a single number")
         return float(values[0]) if dtype != "I64" else values[0]
 
     def array(self, name: str, dtype: str, values: Any) -> Any:
+        """A flat array, as a read-only memoryview."""
         return self.reader.array(f"{self.owner}.{name}", dtype)
 
     def refuse(self, what: str) -> None:
+        """Say that what was read makes no sense."""
         raise ModelError(f"{self.reader.path}: {self.owner} can't be restored: {what}; train the model again")
 
 

@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import IO, Any
 
 from vwlite.errors import VwliteError
@@ -19,7 +20,9 @@ OPTIONS = OptionGroup(
     (
         Option("predictions", str, "write a prediction for each example here", short="p", metavar="FILE"),
         Option("raw_predictions", str, "write unclipped, unlinked scores here", short="r", metavar="FILE"),
-        Option("progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"),
+        Option(
+            "progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"
+        ),
         Option("quiet", bool, "say nothing but errors"),
         Option("audit", bool, "print each example's features, hashes and weights on standard output", short="a"),
     ),
@@ -114,10 +117,12 @@ def row(driver: Any, label: float | None, prediction: float, features: int) -> s
 
 
 def ratio(loss: float, weight: float, nothing: str) -> str:
+    """A mean loss, or a word when there is no weight."""
     return f"{loss / weight:.6f}" if weight > 0 else nothing
 
 
 def shorten(text: str, width: int) -> str:
+    """Text cut to a width, with dots."""
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
@@ -139,10 +144,13 @@ class Progress:
         self.shown_at = self.started
         self.width = 0
 
-    def update(self, done: int, examples: int) -> None:
-        """Redraw, at most ten times a second."""
+    def update(self, progress: Callable[[], int | None], examples: int) -> None:
+        """Redraw, at most ten times a second; `progress` gives the bytes read, None when that is unknown."""
         now = time.monotonic()
         if not self.on or now - self.shown_at < 0.1:
+            return
+        done = progress()
+        if done is None:
             return
         self.shown_at = now
         self.clear()
@@ -168,5 +176,3 @@ def bar(done: int, total: int, examples: int, seconds: float) -> str:
     filled = int(30 * share)
     left = f"{seconds * (1 - share) / share:.0f} s left" if share > 0 else ""
     return f"[{'#' * filled:<30}] {share:4.0%}  {examples / max(seconds, 1e-9):,.0f} examples/s  {left}"
-
-

@@ -114,7 +114,7 @@ cdef class Ring:
     def take(self):
         """The next block, its lines numbered; None at the end."""
         cdef Block block = self.next()
-        if block is not None:
+        if block is not None and not block.numbered:
             if block.source != self.source:
                 self.source = block.source
                 self.line = 1

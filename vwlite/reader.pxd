@@ -3,7 +3,7 @@ from vwlite.example cimport Block
 from vwlite.parser cimport Readiness
 
 cdef enum:
-    BLOCK_BYTES = 1 << 18
+    BLOCK_BYTES = 1 << 17
 
 cdef class LineReader:
     cdef list paths
@@ -17,7 +17,7 @@ cdef class LineReader:
     cdef size_t limit                 # longest line, bytes
     cdef bint skipping                # the rest of a line over the limit
     cdef const bint* stopping         # of the parser that reads
-    cdef size_t position
+    cdef size_t position, finished
     cdef int fill(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
     cdef bint open_next(self) except -1
@@ -25,3 +25,4 @@ cdef class LineReader:
     cdef ssize_t read(self, char* into, size_t n, bint wait) except -2 nogil
     cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil
     cdef int keep(self, const char* text, size_t n) except -1 nogil
+    cdef int refuse_packed(self, const unsigned char* start, size_t n) except -1 nogil

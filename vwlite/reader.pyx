@@ -27,6 +27,10 @@ cdef extern from "<poll.h>" nogil:
     int poll(pollfd*, unsigned long, int)
 
 
+PACKED = ((b"\x1f\x8b", "gzip", ".gz"), (b"BZh", "bzip2", ".bz2"), (b"\xfd7zXZ\0", "xz", ".xz"),
+          (b"\x28\xb5\x2f\xfd", "zstd", ".zst"))
+
+
 cdef class LineReader:
     """Reads `paths` one after the other ("-" is standard input); a last line without an end gets one."""
 
@@ -63,6 +67,11 @@ cdef class LineReader:
         self.records.append({"name": self.source.name, "sha256": None, "bytes": 0})
         return True
 
+    def progress(self):
+        """Bytes taken from all sources so far, as they lie on disk."""
+        source = self.source
+        return self.finished + ((source.position() or 0) if source is not None else 0)
+
     cdef int close_source(self) except -1:
         """At the end of a source: its figures, then errors of a decompressor."""
         source, self.source, self.fd = self.source, None, -1
@@ -70,6 +79,7 @@ cdef class LineReader:
         self.records[len(self.records) - 1]["bytes"] = self.position
         if self.digest_on:
             self.records[len(self.records) - 1]["sha256"] = self.digest.hexdigest()
+        self.finished += source.size or 0
         source.close()
         return 0
 
@@ -135,6 +145,8 @@ cdef class LineReader:
             if self.digest_on:
                 with gil:
                     self.digest.update(<char[:got]>(block.text + have))
+            if self.position == 0:
+                self.refuse_packed(<const unsigned char*>block.text + have, got)
             self.position += got
             scanned = have
             have += got
@@ -164,6 +176,19 @@ cdef class LineReader:
         block.source = <uint32_t>(self.index - 1)
         block.position = self.position
         return 1
+
+    cdef int refuse_packed(self, const unsigned char* start, size_t n) except -1 nogil:
+        """Compressed bytes whose name has no suffix that says so are no text."""
+        if n < 4 or not (start[0] == 0x1F and start[1] == 0x8B or start[0] == 0x28 and start[1] == 0xB5
+                         or start[0] == 0xFD and start[1] == 0x37 or start[0] == 0x42 and start[1] == 0x5A
+                         and start[2] == 0x68 and start[3] <= 0x39):
+            return 0
+        with gil:
+            for magic, tool, suffix in PACKED:
+                if (<const char*>start)[:n].startswith(magic):
+                    raise VwliteError(f"{self.source.name}: these are bytes compressed by {tool}: unpack them first "
+                                      f"(`{tool} -dc | vwlite ...`), or name the file *{suffix}")
+        return 0
 
     cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil:
         """Drop the rest of a line over the limit; returns how many bytes are left."""

@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from vwlite import audit, outputs
-from vwlite.errors import OptionError, ParseError, StackError
+from vwlite.errors import OptionError, ParseError
 from vwlite.feed import Feed
 from vwlite.learner import walk
 from vwlite.options import Options
 from vwlite.stack import table
 from vwlite.summary import summary
 from vwlite.workspace import Workspace
-
 
 LONG_RUN = 10_000_000  # examples after which huge pages pay for their making
 
@@ -46,6 +45,7 @@ class Run:
         self.prepare()
         try:
             with self.signals():
+                self.say_holdout()
                 self.say(self.header())
                 self.passes()
             self.finish()
@@ -83,6 +83,7 @@ class Run:
                 self.sinks.append((outputs.Sink(options[name]), output))
 
     def note_model_layout(self) -> None:
+        """VW's remark about readable models."""
         if self.options["vw_compat"] and not self.options["predict_only_model"]:
             self.log(
                 "info",
@@ -123,12 +124,10 @@ class Run:
     def one_pass(self, number: int) -> None:
         """Every block of one pass through the driver."""
         names = self.driver.audits
-        for block, done in self.feed.blocks(number, names, self):
-            if self.driver.holdout and number == 0 and self.feed.first_block:
-                self.say_holdout()
+        for block in self.feed.blocks(number, names):
             self.driver.run_block(block)
             self.flush(force=False)
-            self.progress.update(done, self.driver.example_number)
+            self.progress.update(self.feed.progress, self.driver.example_number)
             if not self.long and self.driver.example_number > LONG_RUN:
                 self.long = True
                 self.workspace.bottom.table.use_huge_pages()
@@ -172,7 +171,11 @@ class Run:
             sink.commit()
         if not (self.stopped_early and self.saved_best):
             self.save()
-        self.say("\n".join(summary(self.driver, self.options, self.driver.current_pass, self.best_holdout, self.workspace.top.loss)))
+        loss = self.workspace.top.loss
+        self.say("\n".join(summary(self.driver, self.options, self.driver.current_pass, self.best_holdout, loss)))
+        for learner in walk(self.workspace.top):
+            for name, value in learner.metrics().items():
+                self.say(f"{name} = {outputs.scalar(value)}")
         self.say_skipped()
         if self.stopped_by is not None:
             saved = self.options["final_regressor"]
@@ -192,6 +195,7 @@ class Run:
             audit.readable(self.workspace, options["invert_hash"], with_names=True)
 
     def flush(self, force: bool) -> None:
+        """Write the predictions gathered so far, if they are many or somebody waits."""
         for sink, output in self.sinks:
             if force or output.size >= outputs.FLUSH_BYTES or self.feed.interactive:
                 sink.write(output.drain())
@@ -238,8 +242,9 @@ class Run:
             print(f"[{level}] {text}", file=sys.stdout if self.options["vw_compat"] else sys.stderr, flush=True)
 
     def say_holdout(self) -> None:
+        """Tell what is not learnt from."""
         options = self.options
-        if options["vw_compat"] or not options["passes"] > 1:
+        if options["vw_compat"] or not self.driver.holdout:
             return
         what = (
             f"all examples after the first {options['holdout_after']}"
@@ -249,6 +254,7 @@ class Run:
         self.log("info", f"holding out {what} to see when to stop; --holdout_off learns from all")
 
     def say_skipped(self) -> None:
+        """Sum up malformed lines."""
         skipped = self.driver.problems
         if skipped:
             total = self.driver.example_number + skipped
@@ -310,7 +316,7 @@ class Run:
     @contextmanager
     def signals(self) -> Iterator[None]:
         """SIGINT and SIGTERM end the run after the examples at hand; a second one ends it at once."""
-        before = {}
+        before: dict[signal.Signals, Any] = {}
 
         def stop(number: int, frame: object) -> None:
             self.stopped_by = signal.Signals(number)
@@ -329,5 +335,3 @@ class Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-

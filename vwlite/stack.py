@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vwlite.errors import StackError
 from vwlite.learner import Learner, walk
+from vwlite.options import spell
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,13 +37,21 @@ def build(options: Options) -> Any:
     found = modules()
     top: Any = None
     for module in found[: len(BOTTOM_LEARNERS)]:
-        top = top or module.setup(options, None)
+        if top is None and is_wanted(module, options):
+            top = module.setup(options, None)
     for module in found[len(BOTTOM_LEARNERS) :]:
-        learner = module.setup(options, top)
+        learner = module.setup(options, top) if is_wanted(module, options) else None
         if learner is not None:
             check_seam(learner)
             top = learner
     return top
+
+
+def is_wanted(module: ModuleType, options: Options) -> bool:
+    """Whether one of the learner's necessary options is given; a learner without such options is always asked."""
+    group = getattr(module, "OPTIONS", None)
+    necessary = [option.name for option in group.options if option.necessary] if group else []
+    return not necessary or any(options.given(name) for name in necessary)
 
 
 def check_seam(learner: Learner) -> None:
@@ -57,9 +66,7 @@ def check_seam(learner: Learner) -> None:
     )
     for what, verb, wanted, got in seams:
         if wanted is not got:
-            fitting = [
-                other.name for other in walk(base.base) if getattr(other, f"{verb}_{what[:-1]}") is wanted
-            ]
+            fitting = [other.name for other in walk(base.base) if getattr(other, f"{verb}_{what[:-1]}") is wanted]
             hint = f"put it above {' or '.join(fitting)}" if fitting else f"no learner of this run {verb} {wanted.name}"
             raise StackError(
                 f"{learner.name} can't stand on {base.name}: it works with {wanted.name} {what}, "
@@ -90,6 +97,6 @@ def table(top: Learner) -> str:
     """The stack as --dry-run prints it: one learner a line, top to bottom."""
     lines = []
     for entry in describe(top):
-        taken = "".join(f"  --{name} {value}" if value is not True else f"  --{name}" for name, value in entry["options"].items())
+        taken = "".join(f"  {spell(name, value)}" for name, value in entry["options"].items())
         lines.append(f"{entry['name']:<20} {entry['label']} -> {entry['prediction']}{taken}")
     return "\n".join(lines)

@@ -12,16 +12,15 @@ def best_constant(driver: Any, loss: Any, tau: float, low: float, high: float) -
     As in VW: a second label that was never seen counts as 0, and for losses other than squared there is an answer
     only for two labels, whose weights follow from the sum of labels.
     """
-    if driver.labels_seen == 0:
+    if math.isnan(driver.first_label):
         return None
-    first, second = driver.first_label, driver.second_label if driver.labels_seen > 1 else 0.0
-    first, second = sorted((first, second))
+    first, second = sorted((driver.first_label, 0.0 if math.isnan(driver.second_label) else driver.second_label))
     weight = driver.weighted_labeled
     if first == second or weight <= 0:
         return None
     first_weight = (driver.weighted_labels - second * weight) / (first - second)
     second_weight = weight - first_weight
-    two = driver.labels_seen < 3
+    two = not driver.more_labels
     if loss.name in ("squared", "classic"):
         constant = driver.weighted_labels / weight
     elif not two:

@@ -8,12 +8,17 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from vwlite import __version__, driver, interactions, losses, model_file, outputs, stack
-from vwlite.errors import ParseError, StackError
+from vwlite import __version__, feed, model_file, outputs, stack
+from vwlite.driver import Driver
+from vwlite.errors import OptionError, ParseError, StackError
+from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
+from vwlite.interactions import Interactions
 from vwlite.learner import walk
+from vwlite.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.model_io import Loader, Saver, save_load
 from vwlite.options import Option, OptionGroup, Options
-from vwlite.parsers import text
+from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
+from vwlite.parsers.text import TextParser
 
 RUN_OPTIONS = OptionGroup(
     "Run",
@@ -66,17 +71,15 @@ FIGURES = (
 
 def option_groups() -> list[OptionGroup]:
     """Every option there is, grouped as --help shows them."""
-    from vwlite import feed
-
     learners = stack.option_groups()
     return [
         feed.OPTIONS,
-        text.OPTIONS,
+        TEXT_OPTIONS,
         outputs.OPTIONS,
         MODEL_OPTIONS,
         RUN_OPTIONS,
-        interactions.OPTIONS,
-        losses.OPTIONS,
+        FEATURE_OPTIONS,
+        LOSS_OPTIONS,
         *learners,
     ]
 
@@ -86,6 +89,31 @@ def run(options: Options) -> int:
     from vwlite.run import Run
 
     return Run(options).main()
+
+
+# what only a run of the command line does
+RUN_ONLY = {
+    "data": "give examples to learn() or predict()",
+    "cache": "examples are in memory already",
+    "cache_file": "examples are in memory already",
+    "passes": "call learn() once for each pass",
+    "final_regressor": "call save()",
+    "predictions": "predict() and learn() return them",
+    "raw_predictions": "predict() and learn() return predictions",
+    "readable_model": "save() the model and use the command line",
+    "invert_hash": "save() the model and use the command line",
+    "audit": "use the command line",
+    "dry_run": "use the command line",
+}
+
+
+def refuse_run_options(options: Options) -> None:
+    """Raises OptionError for options that a Workspace would silently not obey."""
+    errors = [f"--{name} has no effect in a Workspace: {RUN_ONLY[name]}" for name in RUN_ONLY if options.given(name)]
+    if options.data is not None:
+        errors.append(f"{options.data}: a Workspace reads no files: {RUN_ONLY['data']}")
+    if errors:
+        raise OptionError(errors)
 
 
 class _Load:
@@ -128,6 +156,7 @@ class Workspace:
             from vwlite.cli.command import parse
 
             options = parse(shlex.split(flags) if isinstance(flags, str) else list(flags), option_groups())
+            refuse_run_options(options)
         self.flags = options.arguments
         self.options = options
         self.notes: list[str] = []
@@ -138,18 +167,21 @@ class Workspace:
         reader = None
         if options["initial_regressor"]:
             reader = model_file.open(options["initial_regressor"])
-            self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
+            try:
+                self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
+            except OptionError as error:
+                raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
         self.bottom = list(walk(self.top))[-1]
-        self.interactions = interactions.Interactions(options, options["bit_precision"])
+        self.interactions = Interactions(options, options["bit_precision"])
         self.notes += self.interactions.notes
-        self.driver = driver.Driver(self.top, self.interactions, not options["noconstant"])
+        self.driver = Driver(self.top, self.interactions, not options["noconstant"])
         self.driver.training = not options["testonly"]
         if reader is not None:
             self._restore(reader)
-        self.parser = text.TextParser(options, [])
+        self.parser = TextParser(options, [])
         self._examples_before = self.driver.example_number
-        self._loss_before = self._loss()
+        self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
     def learn(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
         """Learn from a line, or from each of several; the prediction(s) made before learning.
@@ -221,7 +253,7 @@ class Workspace:
         metadata = reader.metadata
         ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
         if ours[-1] != theirs[-1]:
-            raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, these options ask for {ours[-1]}")
+            raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
         save_load(self.top, Loader(reader))
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]

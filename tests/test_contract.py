@@ -1,0 +1,325 @@
+"""What every learner promises, checked for each of them: the contract is in vwlite/learner.pxd."""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from vwlite import Workspace, model_file, stack
+from vwlite.cli import main
+from vwlite.learner import walk
+
+
+class Case(NamedTuple):
+    """A learner, the flags that put it into the stack, and the labels it learns from."""
+
+    learner: str
+    flags: str
+    labels: str
+
+
+LABELS: dict[str, Callable[[random.Random], float]] = {
+    "real": lambda source: round(source.uniform(-2, 3), 3),
+    "sign": lambda source: source.choice([-1, 1]),
+    "count": lambda source: source.randrange(6),
+}
+
+CASES = [
+    Case("gd", "", "real"),
+    Case("gd", "-b 6 -q ab --cubic aab -q ::", "real"),
+    Case("gd", "--loss_function logistic", "sign"),
+    Case("gd", "--loss_function hinge --ignore b", "sign"),
+    Case("gd", "--loss_function quantile --quantile_tau 0.3", "real"),
+    Case("gd", "--loss_function expectile --expectile_q 0.2 --ignore_linear a -q ab", "real"),
+    Case("gd", "--loss_function poisson", "count"),
+    Case("gd", "--loss_function classic --noconstant", "real"),
+    Case("gd", "--sgd -l 0.05", "real"),
+    Case("gd", "--adaptive", "real"),
+    Case("gd", "--normalized", "real"),
+    Case("gd", "--invariant -l 0.05", "real"),
+    Case("gd", "--adaptive --normalized --power_t 0.3", "real"),
+    Case("gd", "--power_t 0.4 --initial_t 2 -C 0.5", "real"),
+    Case("gd", "--l1 0.001", "real"),
+    Case("gd", "--l2 0.001 --loss_function logistic", "sign"),
+    Case("gd", "--l1 0.001 --l2 0.001 --sgd -l 0.05", "real"),
+    Case("gd", "--sparse_l2 0.01", "real"),
+    Case("gd", "--initial_weight 0.1 -b 8", "real"),
+    Case("gd", "--hash all --hash_seed 5 --feature_limit 2", "real"),
+    Case("gd", "--min_prediction -1 --max_prediction 2", "real"),
+    Case("offset", "--offset_scale 0.5", "real"),
+    Case("offset", "--offset_scale -2 --loss_function logistic --l2 0.001", "sign"),
+    Case("classweight", "--classweight 1:3,-1:0.5 --loss_function logistic", "sign"),
+    Case("classweight", "--classweight 0:0 --classweight 2:0.25 --sgd -l 0.05", "count"),
+    Case("scorer", "--link identity --loss_function logistic", "sign"),
+    Case("scorer", "--link logistic --loss_function logistic", "sign"),
+    Case("scorer", "--link glf1 --loss_function logistic", "sign"),
+    Case("scorer", "--link poisson --loss_function poisson", "count"),
+    Case("binary", "--binary --loss_function hinge", "sign"),
+    Case("binary", "--binary --classweight 1:2 --offset_scale 0.1 --link logistic --loss_function logistic", "sign"),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case.learner} {case.flags}")
+def case(request):
+    return request.param
+
+
+def examples(case: Case, seed: int, count: int) -> list[str]:
+    """Labelled lines with weights, initial predictions and tags; the first have the extreme labels of their kind."""
+    source = random.Random(seed)
+    extremes = {"real": [-2, 3], "sign": [-1, 1], "count": [0, 5]}[case.labels]
+    lines = []
+    for i in range(count):
+        label = extremes[i] if i < len(extremes) else LABELS[case.labels](source)
+        weight = source.choice([1, 1, 0.5, 2])
+        initial = source.choice([0, 0, 0.25, -0.5])
+        words = [
+            f"{name} {' '.join(feature(source) for _ in range(source.randrange(4)))}" for name in ("a", "b:0.5", "")
+        ]
+        lines.append(f"{label} {weight:g} {initial:g} 'tag{i}|{'|'.join(words)}")
+    return lines
+
+
+def feature(source: random.Random) -> str:
+    name = source.choice(["red", "green", "blue", "7", "23"])
+    return name if source.random() < 0.5 else f"{name}:{source.uniform(-3, 3):.4g}"
+
+
+def unlabelled(lines: list[str]) -> list[str]:
+    return [line[line.index("|") :] for line in lines]
+
+
+def arrays(path: Any) -> dict[str, tuple[str, list[int], bytes]]:
+    """All that a model file holds but its metadata."""
+    reader = model_file.open(path)
+    return {
+        name: (reader.dtype(name), reader.shape(name), bytes(reader.array(name, reader.dtype(name))))
+        for name in reader.names()
+    }
+
+
+@pytest.fixture
+def state(tmp_path):
+    def save(workspace: Workspace) -> dict[str, tuple[str, list[int], bytes]]:
+        workspace.save(tmp_path / "state.model")
+        return arrays(tmp_path / "state.model")
+
+    return save
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the command line on lines; returns the predictions and the model's arrays."""
+
+    def command(lines: list[str], *words: str) -> tuple[str, dict[str, tuple[str, list[int], bytes]]]:
+        (tmp_path / "data.txt").write_text("".join(f"{line}\n" for line in lines))
+        files = ["-d", "data.txt", "-p", "predictions.txt", "-f", "run.model"]
+        paths = [word if word.startswith("-") else str(tmp_path / word) for word in files]
+        assert main([*paths, "--quiet", *words]) == 0
+        return (tmp_path / "predictions.txt").read_text(), arrays(tmp_path / "run.model")
+
+    return command
+
+
+def trained(case: Case, count: int = 60) -> Workspace:
+    workspace = Workspace(case.flags)
+    workspace.learn(examples(case, 1, count))
+    return workspace
+
+
+def test_every_learner_is_in_the_table():
+    assert {case.learner for case in CASES} == {*stack.BOTTOM_LEARNERS, *stack.REDUCTIONS}
+
+
+def test_the_flags_put_the_learner_into_the_stack(case):
+    assert case.learner in {learner.name.partition("-")[0] for learner in walk(Workspace(case.flags).top)}
+
+
+def test_it_learns_something(case, state):
+    assert state(trained(case)) != state(Workspace(case.flags))
+
+
+def test_predicting_changes_no_model_and_no_prediction(case, state):
+    workspace = trained(case)
+    before = state(workspace)
+    lines = examples(case, 2, 40)
+    first = workspace.predict(lines)
+    assert workspace.predict(lines) == first
+    assert [workspace.predict(line) for line in lines] == first
+    assert all(map(math.isfinite, first))
+    assert state(workspace) == before
+
+
+def test_predicting_leaves_the_figures_of_a_save_alone(case):
+    workspace = trained(case)
+    figures, loss = workspace.metadata()["figures"], workspace.metadata()["journal"][-1]["loss_after"]
+    workspace.predict(examples(case, 2, 40))
+    assert workspace.metadata()["figures"] == figures
+    assert workspace.metadata()["journal"][-1]["loss_after"] == loss
+
+
+def test_lines_without_a_label_teach_nothing(case, state):
+    workspace = trained(case)
+    before = state(workspace)
+    lines = unlabelled(examples(case, 2, 40))
+    assert workspace.learn(lines) == workspace.predict(lines)
+    assert state(workspace) == before
+
+
+def test_examples_of_no_weight_teach_nothing(case, state):
+    workspace = trained(case)
+    before = state(workspace)
+    lines = [line.split(" ", 2) for line in examples(case, 2, 40)]
+    weightless = [f"{label} 0 {rest}" for label, _, rest in lines]
+    assert workspace.learn(weightless) == workspace.predict(weightless)
+    assert state(workspace) == before
+
+
+def test_a_run_that_only_tests_leaves_the_model_as_it_was(case, run, tmp_path):
+    _, before = run(examples(case, 1, 60), *case.flags.split())
+    (tmp_path / "run.model").rename(tmp_path / "first.model")
+    words = ["-i", str(tmp_path / "first.model"), "-t"]
+    lines = examples(case, 2, 40)
+    predictions, after = run(lines, *words)
+    assert after == before
+    assert run(lines, *words)[0] == predictions
+
+
+def test_learning_returns_the_prediction_made_before(case):
+    workspace = trained(case)
+    for line in examples(case, 2, 40):
+        prediction = workspace.predict(line)
+        assert workspace.learn(line) == prediction
+
+
+def test_two_runs_give_the_bits_of_one(case, run, tmp_path):
+    lines = examples(case, 3, 90)
+    words = case.flags.split()
+    predictions, model = run(lines, *words)
+    for cut in (1, 37):
+        head, _ = run(lines[:cut], *words)
+        (tmp_path / "run.model").rename(tmp_path / "first.model")
+        # with the flags given once more or left to the model, it makes no difference
+        for again in ([], words):
+            tail, resumed = run(lines[cut:], "-i", str(tmp_path / "first.model"), *again)
+            assert head + tail == predictions
+            assert resumed == model
+
+
+def test_learning_goes_on_in_python_where_it_stopped(case, state, tmp_path):
+    lines = examples(case, 3, 90)
+    whole = Workspace(case.flags)
+    expected = whole.learn(lines)
+    first = Workspace(case.flags)
+    head = first.learn(lines[:37])
+    first.save(tmp_path / "first.model")
+    second = Workspace.load(tmp_path / "first.model", case.flags)
+    assert head + second.learn(lines[37:]) == expected
+    assert state(second) == state(whole)
+
+
+def test_a_loaded_model_predicts_as_the_saved_one(case, state, tmp_path):
+    workspace = trained(case)
+    workspace.save(tmp_path / "saved.model")
+    lines = [*examples(case, 2, 40), *unlabelled(examples(case, 4, 40))]
+    expected = workspace.predict(lines)
+    assert Workspace.load(tmp_path / "saved.model").predict(lines) == expected
+    assert state(Workspace.load(tmp_path / "saved.model")) == state(workspace)
+
+
+def test_a_model_loaded_only_to_test_predicts_as_the_saved_one(case, tmp_path):
+    workspace = trained(case)
+    workspace.save(tmp_path / "saved.model")
+    lines = unlabelled(examples(case, 2, 40))
+    expected = workspace.predict(lines)
+    # L1 and L2 regularization is worked into the weights as they are loaded, which rounds
+    worked_in = "--l1" in case.flags or "--l2" in case.flags
+    tested = Workspace.load(tmp_path / "saved.model", "-t").predict(lines)
+    assert tested == (pytest.approx(expected, abs=1e-6) if worked_in else expected)
+
+
+def test_a_model_of_weights_only_predicts_as_the_whole_one(case, tmp_path):
+    workspace = Workspace(f"{case.flags} --predict_only_model")
+    workspace.learn(examples(case, 1, 60))
+    workspace.save(tmp_path / "weights.model")
+    lines = unlabelled(examples(case, 2, 40))
+    assert Workspace.load(tmp_path / "weights.model", "-t").predict(lines) == pytest.approx(
+        workspace.predict(lines), abs=1e-6
+    )
+
+
+def test_an_untaught_model_can_be_saved_and_loaded(case, state, tmp_path):
+    fresh = Workspace(case.flags)
+    fresh.save(tmp_path / "fresh.model")
+    assert state(Workspace.load(tmp_path / "fresh.model")) == state(fresh)
+
+
+def test_the_number_of_threads_makes_no_difference(case, run):
+    # long lines, so that there are several blocks to hand from thread to thread
+    padding = " ".join(f"word{i}" for i in range(1000))
+    lines = [f"{line} |padding {padding}" for line in examples(case, 5, 120)]
+    lines = lines if "::" not in case.flags and "cubic" not in case.flags else lines[:2]
+    results = [run(lines, *case.flags.split(), *more) for more in ([], ["--onethread"], [])]
+    assert results[0] == results[1] == results[2]
+
+
+def test_features_that_are_new_at_prediction_time_do_no_harm(case, state):
+    workspace = trained(case)
+    before = state(workspace)
+    lines = ["|new thing other:2", "|a red unheard |zzz x:1e30", "|", "|a :5 |b 99999999999999999999 red:text"]
+    assert all(map(math.isfinite, workspace.predict(lines)))
+    assert state(workspace) == before
+
+
+def test_features_that_vanish_do_no_harm(case):
+    workspace = trained(case)
+    workspace.learn([line.replace("green", "").replace("blue", "") for line in examples(case, 2, 40) if ":" in line])
+    assert all(map(math.isfinite, workspace.predict(examples(case, 2, 40))))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["|a red:1e20", "1e30 |a red", "|a red:3e38 green:-3e38", "1 3e38 |a red", "|a red:1e-38", "3e38 |a red:3e38"],
+)
+def test_huge_and_tiny_values_never_reach_a_model_that_is_not_finite(case, state, rest):
+    workspace = trained(case)
+    workspace.learn([f"{label} {rest}" for label in ([0, 5] if case.labels == "count" else [-1, 1])])
+    for dtype, _, content in state(workspace).values():
+        if dtype in ("F32", "F64"):
+            assert all(map(math.isfinite, memoryview(content).cast("f" if dtype == "F32" else "d")))
+    assert all(map(math.isfinite, workspace.predict(examples(case, 2, 40))))
+
+
+def test_an_example_is_handed_back_as_it_came(case, run):
+    # an audit predicts each example once more before it is learnt
+    lines = examples(case, 3, 60)
+    words = case.flags.split()
+    predictions, model = run(lines, *words)
+    audited_predictions, audited = run(lines, *words, "--invert_hash", "/dev/null")
+    assert audited_predictions == predictions
+    assert {name: audited[name] for name in model} == model
+
+
+def test_a_second_pass_sees_the_examples_of_the_first(case, run):
+    # the second pass goes over the parsed examples that the first pass went over
+    lines = examples(case, 3, 40)
+    twice, model = run([*lines, *lines], *case.flags.split())
+    assert run(lines, *case.flags.split(), "--passes", "2", "--holdout_off") == (twice, model)
+
+
+def test_learning_twice_is_not_learning_once(case, state):
+    # guards the check above against a second pass that does nothing
+    lines = examples(case, 3, 40)
+    once, twice = Workspace(case.flags), Workspace(case.flags)
+    once.learn(lines)
+    twice.learn([*lines, *lines])
+    assert state(once) != state(twice)
+
+
+def test_the_model_says_which_learners_made_it(case, tmp_path):
+    workspace = trained(case)
+    workspace.save(tmp_path / "saved.model")
+    entries = model_file.open(tmp_path / "saved.model").metadata["stack"]
+    assert [entry["name"] for entry in entries] == [learner.name for learner in walk(workspace.top)]
