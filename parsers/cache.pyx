@@ -1,8 +1,8 @@
 """Parsed examples on disk or in memory, for further passes and further runs.
 
 A header (magic, length, JSON with what the cache was made from), then one record a block, then an end record. The
-arrays of a block are stored as they lie in memory, without empty lines and, unless names are wanted, without the
-text but for tags and the beginnings of malformed lines. A cache belongs to the machine and version that wrote it.
+arrays of a block are stored as they lie in memory with a checksum and, unless names are wanted, without the text
+but for tags and the beginnings of malformed lines. A cache belongs to the machine and version that wrote it.
 """
 import json
 import os
@@ -21,6 +21,9 @@ from vwlite.parser cimport FINE, REASONS, Parser
 from vwlite.errors import VwliteError
 from vwlite.paths import explain
 
+cdef extern from "bytescan.h" nogil:
+    uint64_t vwl_checksum(const void* data, size_t n, uint64_t sum)
+
 MAGIC = b"vwlite cache 1\n\0"
 
 cdef enum:
@@ -30,7 +33,7 @@ cdef enum:
     BEGINNING = 200                   # bytes that are kept of a malformed line
 
 cdef struct Head:
-    uint64_t kind, n_rows, n_extents, n_features, text_length, names, source, first_line
+    uint64_t kind, n_rows, n_extents, n_features, text_length, names, source, first_line, checksum
 
 
 class CacheWriter:
@@ -76,19 +79,17 @@ class CacheWriter:
         cdef bint names = block.names != NULL
         cdef char* text = NULL
         for i in range(block.n_rows):
-            if block.rows[i].kind == ROW_EMPTY:
-                continue
             row = &rows[n]
             row[0] = block.rows[i]
             row.warned = 0
             n += 1
             if names:
                 continue
-            if row.kind == ROW_EXAMPLE:
-                row.text_length = 0
-            else:
+            if row.kind == ROW_PROBLEM:
                 row.tag_length = 0
                 row.text_length = min(row.text_length, BEGINNING)
+            else:
+                row.text_length = 0
             kept += row.tag_length + row.text_length
         compact = bytearray(0 if names else kept)
         if not names:
@@ -111,15 +112,20 @@ class CacheWriter:
         head.names = names
         head.source = block.source
         head.first_line = block.first_line
+        texts = block.text[:block.text_length] if names else compact
+        head.checksum = vwl_checksum(rows, n * sizeof(Row), head.first_line)
+        head.checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), head.checksum)
+        head.checksum = vwl_checksum(block.features, block.n_features * sizeof(Feature), head.checksum)
+        if names:
+            head.checksum = vwl_checksum(block.names, block.n_features * sizeof(NameSpan), head.checksum)
+        head.checksum = vwl_checksum(<char*>texts, len(texts), head.checksum)
         self.put(<bytes>(<char*>&head)[:sizeof(Head)])
         self.put(memoryview(rows_bytes)[:n * sizeof(Row)])
         self.put(<bytes>(<char*>block.extents)[:block.n_extents * sizeof(Extent)])
         self.put(<bytes>(<char*>block.features)[:block.n_features * sizeof(Feature)])
         if names:
             self.put(<bytes>(<char*>block.names)[:block.n_features * sizeof(NameSpan)])
-            self.put(<bytes>block.text[:block.text_length])
-        else:
-            self.put(compact)
+        self.put(texts)
 
     def commit(self, publish=True):
         """All is written; with `publish` and a path the file appears, otherwise only reread() sees it."""
@@ -191,7 +197,7 @@ cdef class CacheParser(Parser):
         if head.kind == LAST:
             return 0
         if (head.kind != RECORD or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST
-                or head.text_length > MOST or (block.wants_names and not head.names)):
+                or head.text_length > MOST or head.names != block.wants_names):
             self.refuse()
         block.reserve_text(head.text_length)
         block.reserve_exactly(head.n_rows, head.n_extents, head.n_features)
@@ -200,10 +206,7 @@ cdef class CacheParser(Parser):
         self.take(block.features, head.n_features * sizeof(Feature))
         memset(<void*>(block.features + head.n_features), 0, PADDING * sizeof(Feature))
         if head.names:
-            if block.wants_names:
-                self.take(block.names, head.n_features * sizeof(NameSpan))
-            else:
-                lseek(self.fd, head.n_features * sizeof(NameSpan), 1)
+            self.take(block.names, head.n_features * sizeof(NameSpan))
         self.take(block.text, head.text_length)
         block.text_length = head.text_length
         block.n_rows = head.n_rows
@@ -214,6 +217,7 @@ cdef class CacheParser(Parser):
         block.source = <uint32_t>head.source
         block.first_line = head.first_line
         block.numbered = True
+        block.checksum = head.checksum
         return 1
 
     cdef int parse(self, Block block) except -1 nogil:
@@ -222,13 +226,20 @@ cdef class CacheParser(Parser):
         cdef uint64_t before
         cdef const Row* row
         cdef const Extent* extent
+        cdef uint64_t checksum = vwl_checksum(block.rows, block.n_rows * sizeof(Row), block.first_line)
+        checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), checksum)
+        checksum = vwl_checksum(block.features, block.n_features * sizeof(Feature), checksum)
+        if block.names != NULL:
+            checksum = vwl_checksum(block.names, block.n_features * sizeof(NameSpan), checksum)
+        if vwl_checksum(block.text, block.text_length, checksum) != block.checksum:
+            self.refuse()
         for i in range(block.n_rows):
             row = &block.rows[i]
             if (<uint64_t>row.feature + row.n_features + (row.kind == ROW_EXAMPLE) > block.n_features
                     or <uint64_t>row.extent + row.n_extents > block.n_extents
                     or <uint64_t>row.tag + row.tag_length > block.text_length
                     or <uint64_t>row.text + row.text_length > block.text_length
-                    or not (row.kind == ROW_EXAMPLE and row.reason == FINE
+                    or not (row.kind <= ROW_EMPTY and row.reason == FINE
                             or row.kind == ROW_PROBLEM and FINE < row.reason < REASONS) or row.warned):
                 self.refuse()
             before = 0

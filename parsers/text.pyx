@@ -41,7 +41,7 @@ OPTIONS = OptionGroup("Text input", (
     Option("hash", str, "'strings' takes a name of digits as its own number, 'all' hashes every name",
            default="strings", choices=("strings", "all"), keep=True, fixed=True),
     Option("hash_seed", int, "seed of the hash", default=0, least=0, most=0xFFFFFFFF, keep=True, fixed=True),
-    Option("redefine", str, "put namespaces whose first letter is in S into N (':' all, empty: the default one)",
+    Option("redefine", str, "put namespaces whose first letter is in S into N (':' all that have a name)",
            many=True, keep=True, metavar="N:=S"),
     Option("strict_parse", bool, "stop at the first malformed line"),
     Option("vw_compat", bool, "do as Vowpal Wabbit does where it is unwise: use malformed lines as far as they go, "
@@ -167,6 +167,7 @@ cdef class TextParser(Parser):
         if p[0] == b"\n" or (p[0] == b"\r" and p[1] == b"\n"):
             row.kind = ROW_EMPTY
             row.text_length = 0
+            row.column = 0
             row.n_features = 0
             row.n_extents = 0
             lines.row += 1
@@ -307,14 +308,14 @@ cdef class TextParser(Parser):
             n = p - name
             scale = 1
             anonymous = 0
-            index = self.index_of[name[0]] if n else self.index_of[32]
+            index = self.index_of[name[0]] if n else 32
             ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n, self.seed) if n else self.anonymous_hash
             if p[0] == b":":
                 text = p + 1
                 if n == 0:
                     reason[0] = NAMESPACE_NAME
                     break
-                p = next_stop(&cursor)
+                p = value_end(&cursor, &text)
                 behind = parse_number(text, p - text, &scale)
                 if behind == text or behind != p or not isfinite(scale):
                     if not self.compat:
@@ -354,7 +355,7 @@ cdef class TextParser(Parser):
                     value = scale
                 else:
                     text = p + 1
-                    p = next_stop(&cursor)
+                    p = value_end(&cursor, &text)
                     behind = parse_number(text, p - text, &value)
                     if behind == text:
                         # no number: a text value, or none (`x:`)
@@ -377,7 +378,7 @@ cdef class TextParser(Parser):
                             break
                     if n == 0 and n_text == 0:
                         hash = ns_hash + anonymous
-                        anonymous += value != 0
+                        anonymous += 1        # zeros count, though they are left out
                     elif n_text:
                         hash = self.hash(text, n_text, hash)
                 if value != 0:
@@ -428,6 +429,15 @@ cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
     cdef const uint8_t* p = vwl_next_stop(cursor)
     while p[0] < 32 and p[0] != b"\t" and not ends_line(p):
         p = vwl_next_stop(cursor)
+    return p
+
+
+cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text) noexcept nogil:
+    """The stop behind the value that starts at text; blanks between ':' and a value are skipped, as in VW."""
+    cdef const uint8_t* p = next_stop(cursor)
+    while p == text[0] and p[0] == b" ":
+        text[0] = p + 1
+        p = next_stop(cursor)
     return p
 
 
@@ -553,8 +563,6 @@ def redefined(rules):
         if not separator:
             raise OptionError([f"--redefine {rule}: expected N:=S, for instance --redefine a:=bc"])
         index = (decode_names(target) or b" ")[0]
-        if not names:
-            table[32] = index
         for byte in decode_names(names):
             if byte == 58:
                 table = [index] * 256

@@ -55,10 +55,7 @@ cdef class ClassWeight(Learner):
         return 1
 
     # The driver reads the new weight when it counts the example, so it stays: bind() sets it anew each time.
-    cdef float predict(self, Example ex) except? -3e38 nogil:
-        ex.weight *= self.factor(ex)
-        return self.base.predict(ex)
-
+    # As in VW predictions are not weighted.
     cdef float learn(self, Example ex) except? -3e38 nogil:
         ex.weight *= self.factor(ex)
         return self.base.learn(ex)

@@ -13,6 +13,7 @@ Update, for a label y with importance weight h and loss L (h > 0, L > 0):
 With another --power_t the exponents -1/2 become -power_t. Without adaptive the rate decays as t^-power_t instead.
 L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient) that predictions apply.
 """
+from libc.float cimport FLT_MAX
 from libc.math cimport copysignf, fabsf, isfinite, isnan, powf, sqrt, sqrtf
 from libc.stdint cimport uint32_t
 
@@ -43,6 +44,8 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
     Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
     Option("constant", float, "what the constant's weight starts at", short="C", default=0.0),
 ))
+
+ALWAYS_SHOWN = ("bit_precision", "learning_rate", "power_t")
 
 # with -t alone a model is read for its weights; what of these is given needs the rest of it
 NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
@@ -92,7 +95,9 @@ cdef class GD(Learner):
     cdef float multiplier             # sqrt(T / S) of the last update
 
     def __init__(self, options, width_shift=0):
-        taken = {name: options[name] for name in ("bit_precision", "learning_rate", "power_t", "loss_function")}
+        taken = {option.name: options[option.name] for option in OPTIONS.options
+                 if option.name in ALWAYS_SHOWN or options.given(option.name)}
+        taken["loss_function"] = options["loss_function"]
         super().__init__(None, taken)
         named = [name for name in ("sgd", "adaptive", "normalized", "invariant") if options[name]]
         self.adaptive = options["adaptive"] or not named
@@ -228,7 +233,7 @@ cdef class GD(Learner):
         cdef float ppu = 0, norm = 0
         vwl_usual_rates(self.table.values, self.table.mask, self.width_shift, ex.offset, ex.features, ex.n, g2,
                         &ppu, &norm)
-        self.normalized_sum += h * norm
+        self.normalized_sum += <double>h * norm
         self.total_weight += h
         self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)
         return ppu * self.multiplier
@@ -247,20 +252,20 @@ cdef class GD(Learner):
             x2 = x * x
             rate = 1
             if self.adaptive:
-                at[G] += g2 * x2
+                at[G] = min(at[G] + g2 * x2, FLT_MAX)
                 rate = 1 / sqrtf(at[G]) if self.usual_power else powf(at[G], -self.power_t)
             if self.normalized:
                 if x > at[N]:
                     if at[N] > 0:
                         at[W] *= self.shrinkage(x / at[N])
                     at[N] = x
-                norm += x2 / (at[N] * at[N])
+                norm += (x / at[N]) * (x / at[N])
                 rate *= self.shrinkage(at[N])
             at[R] = rate
             ppu += x2 * rate
             feature += 1
         if self.normalized:
-            self.normalized_sum += h * norm
+            self.normalized_sum += <double>h * norm
             self.total_weight += h
             self.multiplier = self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
             ppu *= self.multiplier
@@ -291,14 +296,20 @@ cdef class GD(Learner):
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef float* at
+        cdef float w
         if self.table.stride_shift:
             while feature < end:
                 at = self.at(feature.hash, ex.offset)
-                at[W] += u * (feature.value * at[R])
+                w = at[W] + u * (feature.value * at[R])
+                if fabsf(w) <= FLT_MAX:       # not so for infinities and NaN
+                    at[W] = w
                 feature += 1
         else:
             while feature < end:
-                self.at(feature.hash, ex.offset)[W] += u * feature.value
+                at = self.at(feature.hash, ex.offset)
+                w = at[W] + u * feature.value
+                if fabsf(w) <= FLT_MAX:
+                    at[W] = w
                 feature += 1
 
     cdef void materialize(self) noexcept nogil:

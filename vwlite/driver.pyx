@@ -117,7 +117,7 @@ cdef class Driver:
     cdef readonly Interactions interactions
     cdef public object listener       # told about rows of the table, problems and audits
     cdef Example ex
-    cdef public bint training, constant, quiet, audits
+    cdef public bint training, counting, constant, quiet, audits
     cdef public Output predictions, raw_predictions
     # holdout
     cdef public bint holdout
@@ -141,7 +141,7 @@ cdef class Driver:
         self.top = top
         self.interactions = interactions
         self.constant = constant
-        self.training = True
+        self.training = self.counting = True
         self.quiet = True
         self.holdout_period = 10
         self.dump_interval = 1
@@ -165,17 +165,19 @@ cdef class Driver:
             if (row.reason or row.warned) and self.current_pass == 0:
                 with gil:
                     self.report(block, i)
+            # VW counts empty lines towards --examples and the holdout
+            if row.kind != ROW_PROBLEM:
+                self.in_pass += 1
+                self.parsed += 1
+                if self.example_limit and self.parsed >= self.example_limit:
+                    self.done = True
             if row.kind == ROW_EXAMPLE:
                 self.one(block, row, ex)
         return 0
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """One example through the stack, the counters and the outputs."""
-        self.parsed += 1
-        if self.example_limit and self.parsed >= self.example_limit:
-            self.done = True
         ex.bind(block, row, self.constant)
-        self.in_pass += 1
         ex.test_only = not ex.labelled or (self.holdout and self.is_held_out())
         self.interactions.expand(ex)
         if self.audits:
@@ -187,7 +189,8 @@ cdef class Driver:
             self.top.learn(ex)
         else:
             self.top.predict(ex)
-        self.count(ex)
+        if self.counting:
+            self.count(ex)
         self.output(ex)
         if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
             with gil:

@@ -59,6 +59,7 @@ cdef class Block:
     cdef size_t first_line        # 1-based number of the block's first line in its source
     cdef uint32_t source          # which of the run's sources
     cdef bint numbered            # first_line is set by whoever filled the block
+    cdef uint64_t checksum        # what a cache says about its block
     cdef bint truncated           # its one line is over the limit and cut short
     cdef readonly size_t position  # bytes of the source read when the block was cut
     cdef int reserve_text(self, size_t n) except -1 nogil

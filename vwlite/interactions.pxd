@@ -36,5 +36,6 @@ cdef class Interactions:
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
                    uint32_t from_feature, int previous) except -1 nogil
+    cdef bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil
     cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil
     cdef int compile(self, list terms) except -1

@@ -5,6 +5,7 @@ import os
 import re
 from itertools import combinations_with_replacement, product
 
+from libc.float cimport FLT_MAX
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
@@ -48,14 +49,13 @@ cdef class Interactions:
         self.permutations = options["permutations"]
         self.keep_duplicates = options["leave_duplicate_interactions"]
         self.notes = []
-        self.patterns = [decode_names(text) for name in ("quadratic", "cubic", "interactions")
-                         for text in given_interactions(options, name)]
+        self.patterns = self.given_patterns(options)
         self.wildcards = any(WILDCARD in pattern for pattern in self.patterns)
         keep = b"".join(map(decode_names, options["keep"]))
+        ignore = b"".join(map(decode_names, options["ignore"]))
         for i in range(256):
-            self.ignored[i] = bool(keep) and i not in keep
-        for byte in b"".join(map(decode_names, options["ignore"])):
-            self.ignored[byte] = True
+            # as in VW, --keep wins over --ignore
+            self.ignored[i] = i not in keep if keep else i in ignore
         for byte in b"".join(map(decode_names, options["ignore_linear"])):
             self.ignored_linear[byte] = True
         for rule in options["feature_limit"]:
@@ -94,28 +94,39 @@ cdef class Interactions:
         for i in range(256) if not match[1] else match[1]:
             self.limit[i] = int(match[2])
 
+    def given_patterns(self, options):
+        """The patterns as given, shorter ones first, then by letters; without those that are the same but for order."""
+        given = sorted((decode_names(text) for name in ("quadratic", "cubic", "interactions")
+                        for text in given_interactions(options, name)), key=lambda pattern: (len(pattern), pattern))
+        kept = given if self.keep_duplicates else unordered_unique(given)
+        if len(kept) < len(given):
+            self.notes.append(f"{len(given) - len(kept)} interactions left out that are the same but for order "
+                              "(--leave_duplicate_interactions keeps them)")
+        return [repeats_together(pattern) for pattern in kept]
+
     def fixed_terms(self):
-        """The patterns without wildcards; wildcards over the namespaces seen so far."""
+        """The terms in VW's order of evaluation; wildcards stand for the namespaces seen so far.
+
+        The order of letters within a term is part of its hash, so the fillings of wildcards come in VW's orders too:
+        one or two wildcards ascending, three or more descending.
+        """
         terms = []
         present = [i for i in range(32, 127) if self.seen[i]]
         for pattern in self.patterns:
             holes = pattern.count(b":")
-            fillings = product(present, repeat=holes) if self.keep_duplicates else \
-                combinations_with_replacement(present, holes)
+            if self.keep_duplicates:
+                fillings = product(present, repeat=holes)
+            elif holes < 3:
+                fillings = combinations_with_replacement(present, holes)
+            else:
+                fillings = sorted(filling[::-1] for filling in combinations_with_replacement(present, holes))
             for filling in fillings:
                 letters = iter(filling)
                 terms.append(bytes(next(letters) if c == WILDCARD else c for c in pattern))
-        terms.sort(key=lambda term: (len(term), term))
-        if self.keep_duplicates:
-            return terms
-        unique = {}
-        for term in terms:
-            # one that repeats a namespace is evaluated with the repeats side by side
-            unique.setdefault(bytes(sorted(term)), bytes(sorted(term)) if len(set(term)) < len(term) else term)
-        if len(unique) < len(terms) and not self.wildcards:
-            self.notes.append(f"{len(terms) - len(unique)} interactions left out that are the same but for order "
-                              "(--leave_duplicate_interactions keeps them)")
-        return sorted(unique.values(), key=lambda term: (len(term), term))
+        if not self.keep_duplicates:
+            terms = unordered_unique(terms)
+        terms = [repeats_together(term) for term in terms]
+        return sorted(term for term in terms if len(term) == 2) + [term for term in terms if len(term) > 2]
 
     cdef int compile(self, list terms) except -1:
         """Lay the terms out for the loops."""
@@ -177,6 +188,7 @@ cdef class Interactions:
         cdef Span span = self.spans[term[0]]
         cdef uint32_t i = span.begin
         cdef Feature* out
+        cdef float crossed
         if previous == term[0] and not self.permutations:
             i = from_feature          # with repetition, but each pair once
         if left == 1:
@@ -186,7 +198,8 @@ cdef class Interactions:
             hash *= FNV_PRIME
             for i in range(i, span.end):
                 out.hash = hash ^ linear[i].hash
-                out.value = value * linear[i].value
+                crossed = value * linear[i].value
+                out.value = max(-FLT_MAX, min(FLT_MAX, crossed))
                 out += 1
             return 0
         for i in range(i, span.end):
@@ -262,8 +275,16 @@ cdef class Interactions:
             ex.names = self.kept_names
         return 0
 
+    cdef bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil:
+        if (a.hash ^ b.hash) & self.mask:
+            return (a.hash & self.mask) < (b.hash & self.mask)
+        return a.value > b.value
+
     cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil:
-        """Sort kept[begin:begin + n] by index, drop repeats and all beyond the limit; returns how many are left."""
+        """Sort kept[begin:begin + n] by index, of repeats keep the largest value, drop all beyond the limit.
+
+        Returns how many are left.
+        """
         cdef size_t i, j, smallest, left = 0
         cdef Feature feature
         cdef NameSpan name
@@ -273,7 +294,7 @@ cdef class Interactions:
                 break
             smallest = i
             for j in range(i + 1, begin + n):
-                if (self.kept[j].hash & self.mask) < (self.kept[smallest].hash & self.mask):
+                if self.comes_before(&self.kept[j], &self.kept[smallest]):
                     smallest = j
             feature = self.kept[smallest]
             self.kept[smallest] = self.kept[i]
@@ -289,6 +310,19 @@ cdef class Interactions:
                 self.kept_names[begin + left] = self.kept_names[i]
             left += 1
         return left
+
+
+def unordered_unique(terms):
+    """The first of all terms that have the same letters."""
+    unique = {}
+    for term in terms:
+        unique.setdefault(bytes(sorted(term)), term)
+    return list(unique.values())
+
+
+def repeats_together(term):
+    """A term that names a namespace twice has its letters sorted, as in VW."""
+    return bytes(sorted(term)) if len(set(term)) < len(term) else term
 
 
 def given_interactions(options, name):

@@ -243,7 +243,7 @@ cdef class Quantile(Loss):
 
 
 cdef class Expectile(Loss):
-    """Squared loss times q below the label's residual 0 (y < p) and 1 - q above (Newey and Powell 1987)."""
+    """Squared loss times q where the prediction is above the label, 1 - q below (Newey and Powell 1987)."""
     cdef float q
 
     def __cinit__(self, float q):
@@ -276,9 +276,12 @@ cdef class Poisson(Loss):
         return <float>(exp(max(-44.0, min(44.0, <double>p))) - y)
 
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
-        cdef double mean = at.derivative + at.y, n = <double>scale * ppu
+        cdef double log_mean = max(-44.0, min(44.0, <double>at.p)), n = <double>scale * ppu
+        cdef double mean = exp(log_mean)
         if n < FEW:
             return <float>((at.y - mean) * scale)
+        if at.y > 0 and at.y * n > 500:
+            return <float>((log(at.y) - log_mean) / ppu)     # the end of the flow; expm1 would overflow
         if at.y > 0:
             return <float>(at.y * scale - log1p(mean * expm1(at.y * n) / at.y) / ppu)
         return <float>(-log1p(mean * n) / ppu)

@@ -7,6 +7,7 @@
  * Sums run in four lanes; machines without SSE2 keep the same four lanes, so results are the same everywhere. */
 #ifndef VWLITE_SLOTS_H
 #define VWLITE_SLOTS_H
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,11 +20,12 @@ typedef struct { uint32_t hash; float value; } vwl_feature;
 #define VWL_TINY 1.084202e-19f /* |x| below this counts as this: its square is the smallest normal float */
 
 static inline void vwl_rate(float *slot, float x, float g2, float *ppu, float *norm) {
-    float x2, inverse, rate;
+    float x2, inverse, rate, share;
     x = fabsf(x);
     x = x < VWL_TINY ? VWL_TINY : x;
     x2 = x * x;
-    slot[1] += g2 * x2;
+    slot[1] = slot[1] + g2 * x2;
+    if (!(slot[1] <= FLT_MAX)) slot[1] = FLT_MAX;
     if (x > slot[2]) {
         if (slot[2] > 0) slot[0] *= slot[2] / x;
         slot[2] = x;
@@ -32,7 +34,8 @@ static inline void vwl_rate(float *slot, float x, float g2, float *ppu, float *n
     rate = inverse / sqrtf(slot[1]);
     slot[3] = rate;
     *ppu += x2 * rate;
-    *norm += x2 * (inverse * inverse);
+    share = x * inverse;
+    *norm += share * share;
 }
 
 /* Update G and N (and W where N grows), leave the rates in R; adds sum x^2 r to *ppu and sum x^2/N^2 to *norm. */
@@ -44,7 +47,8 @@ static inline void vwl_usual_rates(float *values, size_t mask, int width, uint32
     size_t j = 0, k;
 #define VWL_SLOT(i) (values + ((((size_t)(uint32_t)((f[i].hash << width) + offset)) & mask) << 2))
 #if defined(__SSE2__)
-    const __m128 tiny = _mm_set1_ps(VWL_TINY), one = _mm_set1_ps(1.0f), g2s = _mm_set1_ps(g2);
+    const __m128 tiny = _mm_set1_ps(VWL_TINY), one = _mm_set1_ps(1.0f), g2s = _mm_set1_ps(g2),
+                 most = _mm_set1_ps(FLT_MAX);
     const __m128 positive = _mm_castsi128_ps(_mm_set1_epi32(0x7FFFFFFF));
     __m128 sum = _mm_setzero_ps(), norm_sum = _mm_setzero_ps();
 #endif
@@ -72,7 +76,7 @@ static inline void vwl_usual_rates(float *values, size_t mask, int width, uint32
             x = _mm_max_ps(_mm_and_ps(_mm_set_ps(f[j + 3].value, f[j + 2].value, f[j + 1].value, f[j].value), positive),
                            tiny);
             x2 = _mm_mul_ps(x, x);
-            g = _mm_add_ps(g, _mm_mul_ps(g2s, x2));
+            g = _mm_min_ps(_mm_add_ps(g, _mm_mul_ps(g2s, x2)), most);
             grown = _mm_cmpgt_ps(x, m);
             if (_mm_movemask_ps(grown)) {
                 /* where 0 < N < |x| the weight shrinks by N/|x| */
@@ -83,7 +87,8 @@ static inline void vwl_usual_rates(float *values, size_t mask, int width, uint32
             inverse = _mm_div_ps(one, m);
             r = _mm_div_ps(inverse, _mm_sqrt_ps(g));
             sum = _mm_add_ps(sum, _mm_mul_ps(x2, r));
-            norm_sum = _mm_add_ps(norm_sum, _mm_mul_ps(x2, _mm_mul_ps(inverse, inverse)));
+            x = _mm_mul_ps(x, inverse); /* at most 1, so no value of a feature makes the sum infinite */
+            norm_sum = _mm_add_ps(norm_sum, _mm_mul_ps(x, x));
             _MM_TRANSPOSE4_PS(w, g, m, r);
             _mm_store_ps(slot[0], w);
             _mm_store_ps(slot[1], g);

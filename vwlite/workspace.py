@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import time
@@ -200,11 +201,12 @@ class Workspace:
         single = isinstance(lines, (str, bytes))
         every = [lines] if single else lines
         encoded = (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line for line in every)
-        was_training, self.driver.training = self.driver.training, training
+        before = self.driver.training, self.driver.counting
+        self.driver.training = self.driver.counting = training
         try:
             results = self.driver.run_lines(self.parser, encoded, self._problem)
         finally:
-            self.driver.training = was_training
+            self.driver.training, self.driver.counting = before
         if not single:
             return results
         return results[0] if results else None
@@ -245,7 +247,7 @@ class Workspace:
             "stack": stack.describe(self.top),
             "options": self.options.kept(),
             "journal": [*self.journal, record],
-            "figures": {name: getattr(self.driver, name) for name in FIGURES},
+            "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
         }
 
     def _restore(self, reader: model_file.ModelReader) -> None:
@@ -261,10 +263,14 @@ class Workspace:
             texts = bytes(reader.array("names.text", "U8")).decode("utf-8", "surrogateescape").split("\n")
             self.names = dict(zip(reader.array("names.slot", "U64"), texts, strict=False))
         if self.options["preserve_performance_counters"] and self.driver.training:
-            for name in FIGURES:
-                setattr(self.driver, name, metadata["figures"][name])
+            for name, value in metadata["figures"].items():
+                if name in FIGURES:
+                    setattr(self.driver, name, value)
+
+    def _figures(self) -> list[tuple[str, float]]:
+        return [(name, getattr(self.driver, name)) for name in FIGURES]
 
     def _loss(self) -> float | None:
-        """The progressive loss so far."""
-        weight = self.driver.weighted_labeled
-        return self.driver.sum_loss / weight if weight > 0 else None
+        """The progressive loss so far; None if it can't be told."""
+        weight, loss = self.driver.weighted_labeled, self.driver.sum_loss
+        return loss / weight if weight > 0 and math.isfinite(loss) else None

@@ -132,13 +132,17 @@ def some(strategy, most=4) -> st.SearchStrategy[str]:
 
 
 DIGITS = st.text("0123456789", max_size=6)
-DECIMAL = joined(st.sampled_from(("", "", "-")), DIGITS, st.sampled_from(("", ".")), DIGITS)
+DECIMAL = joined(
+    st.sampled_from(("", "", "-")), st.text("0123456789", min_size=1, max_size=6), st.sampled_from(("", ".")), DIGITS
+)
 EXPONENT = joined(st.sampled_from("eE"), st.sampled_from(("", "-", "+")), st.integers(0, 20).map(str))
 NUMBER = st.one_of(
     st.sampled_from(("1", "0", "2", "0.5", "-1", "-0", "3.", ".5", "1e-2", "1e3", "1E-3", "00012", "1.50", "-.25")),
     DECIMAL,
     joined(DECIMAL, EXPONENT),
-    st.floats(-1e6, 1e6, width=32).map(repr),
+    st.floats(-1e6, 1e6, width=32)
+    .map("{:.7g}".format)
+    .filter(lambda number: "e-3" not in number and "e-4" not in number),
 )
 ODD_NUMBER = st.sampled_from(
     (
@@ -179,22 +183,27 @@ FEATURE = st.one_of(
     joined(":", TEXT_VALUE),
     st.sampled_from(("", ":1:2", "a:1:2")),
 )
-BLANK = st.sampled_from((" ", " ", " ", "  ", "\t", " \t", ""))
+BLANK = st.sampled_from((" ", " ", " ", "  ", "\t", " \t"))
+PERHAPS_BLANK = st.one_of(st.just(""), BLANK)
 NAMESPACE_NAME = st.one_of(
     st.sampled_from(("a", "b", "alpha", "", "", "7", "é")),
     NAME,
     joined(NAME, ":", NUMBER),
     joined(NAME, ":", ODD_NUMBER),
 )
-NAMESPACE = joined("|", NAMESPACE_NAME, some(joined(BLANK, FEATURE), 5), BLANK)
+# VW takes a '|' right behind a value that is text into the value
+NAMESPACE = st.one_of(
+    joined("|", NAMESPACE_NAME, some(joined(BLANK, FEATURE), 5), BLANK),
+    joined("|", NAMESPACE_NAME, some(joined(BLANK, NAME, ":", NUMBER), 3), PERHAPS_BLANK),
+)
 TAG = st.one_of(st.sampled_from(("", "", "'tag", "'", "''", "tag", "a'b", "1")), joined("'", LETTERS))
 HEAD = st.one_of(
     st.just(""),
-    joined(TAG, BLANK),
-    joined(NUMBER, " ", TAG, BLANK),
-    joined(NUMBER, BLANK, NUMBER, BLANK, TAG, BLANK),
-    joined(NUMBER, " ", NUMBER, " ", NUMBER, BLANK, TAG, BLANK),
-    joined(ODD_NUMBER, BLANK, TAG, BLANK),
+    joined(TAG, PERHAPS_BLANK),
+    joined(NUMBER, " ", TAG, PERHAPS_BLANK),
+    joined(NUMBER, " ", NUMBER, PERHAPS_BLANK, TAG, PERHAPS_BLANK),
+    joined(NUMBER, " ", NUMBER, " ", NUMBER, BLANK, TAG, PERHAPS_BLANK),
+    joined(ODD_NUMBER, BLANK, TAG, PERHAPS_BLANK),
     joined(NUMBER, " ", NUMBER, " ", NUMBER, " ", NUMBER, BLANK),
 )
 # Workspace.parse strips lines
@@ -230,7 +239,12 @@ def test_same_as_vw_or_refused_with_reason(oracle, strict, line):
     found, wanted = ours(strict, line), oracle.parse(line)
     event(f"refused {found.complaint}, VW complains {wanted.complaint}")
     if found.complaint:
-        assert wanted.complaint or not wanted.finite() or not all(map(is_number, line.partition("|")[0].split()))
+        assert (
+            wanted.complaint
+            or not wanted.finite()
+            or "inf" in line
+            or not all(map(is_number, line.partition("|")[0].split()))
+        )
     else:
         assert_same(found, wanted)
 

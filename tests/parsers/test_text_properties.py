@@ -15,20 +15,9 @@ from vwlite.workspace import Workspace
 SMALL = ["-b", "10"]
 BLOCK = 1 << 18  # about what the reader takes at once
 PIECES = st.sampled_from(
-    [b"1", b"-1", b"0.5", b" ", b"|", b"|a", b"|b:2", b" x", b":", b":3", b":e", b"\t", b"\r", b"\n", b"\r\n", b"'tag"]
-    + [
-        b"\xef\xbb\xbf",
-        b"\x00",
-        b"\xff",
-        b"nan",
-        b"inf",
-        b"1e999",
-        b"0x1p3",
-        b"-",
-        b".",
-        b"007",
-        b"4294967296",
-        b"abcdefgh",
+    [
+        *b"1 -1 0.5 | |a |b:2 : :3 :e 'tag nan inf 1e999 0x1p3 - . 007 4294967296 abcdefgh".split(),
+        *[b" ", b" x", b"\t", b"\r", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\x00", b"\xff"],
     ]
 )
 ANYTHING = st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=60).map(b"".join))
@@ -59,6 +48,7 @@ def run(words, text: bytes | list[bytes], folder):
     predictions = folder / "predictions"
     command = [sys.executable, "-m", "vwlite", *SMALL, "-p", str(predictions), *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
         for piece in [text] if isinstance(text, bytes) else text:
             process.stdin.write(piece)
             process.stdin.flush()

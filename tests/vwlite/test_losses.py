@@ -5,6 +5,7 @@ update * ppu; the reference solves that differential equation numerically.
 """
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -36,7 +37,7 @@ HALVED = {"poisson"}
 CURVED = [name for name in LOSSES if name.split()[0] in ("squared", "expectile", "poisson")]
 
 
-class Given(dict):
+class Given(dict[str, Any]):
     """Options of a run, as far as losses ask for them."""
 
     def __init__(self, name, **values):
@@ -83,8 +84,8 @@ def flow(loss, p, y, n):
     start = loss.at(p, y)[1]
     if start == 0:
         return p
-    turning_point.terminal = True
-    turning_point.direction = -1
+    turning_point.terminal = True  # type: ignore[attr-defined]
+    turning_point.direction = -1  # type: ignore[attr-defined]
     solution = solve_ivp(slope, (0, n), [p], events=turning_point, method="LSODA", rtol=1e-5, atol=1e-6)
     return solution.y[0, -1]
 
