@@ -204,7 +204,7 @@ cdef class GD(Learner):
     cdef float update(self, Example ex) except? -3e38 nogil:
         cdef Point at
         cdef float h = ex.weight, ppu = 1, scale, u = 0
-        if not ex.labelled or h <= 0:
+        if not ex.labelled or not 0 < h <= FLT_MAX:
             return ex.prediction
         at.p = ex.prediction
         at.y = ex.label

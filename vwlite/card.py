@@ -119,7 +119,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
     for labels in facts["labels"]:
         if labels["least"] is not None and labels["most"] is not None:
-            yield f"  {labels['learner']:12}  labels from {labels['least']:.9g} to {labels['most']:.9g}"
+            yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"
 
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})

@@ -239,7 +239,7 @@ cdef class Interactions:
 
     cdef int remove(self, Example ex) except -1 nogil:
         """Drop ignored namespaces and those over their limit: ex.linear becomes a shorter copy."""
-        cdef size_t i, begin, length, to = 0, k = 0
+        cdef size_t i, begin, length, to = 0, k = 0, start = 0
         cdef uint8_t index
         if ex.n_linear + ex.n_extents + 1 > self.kept_capacity:
             self.kept_capacity = 2 * (ex.n_linear + ex.n_extents + 1)
@@ -263,10 +263,16 @@ cdef class Interactions:
             memcpy(self.kept + to, ex.linear + begin, length * sizeof(Feature))
             if ex.names != NULL:
                 memcpy(self.kept_names + to, ex.names + begin, length * sizeof(NameSpan))
-            if self.limits and self.limit[index] and length > self.limit[index]:
-                length = self.cut(to, length, self.limit[index], ex.names != NULL)
             to += length
+            # the extents of a namespace are neighbours: behind its last one they are cut as one
+            if k == 0 or extent_index(&self.kept_extents[k - 1]) != index:
+                start = to - length
             k += 1
+            if (self.limits and self.limit[index] and to - start > self.limit[index]
+                    and (i + 1 == ex.n_extents or extent_index(&ex.extents[i + 1]) != index)):
+                to = start + self.cut(start, to - start, self.limit[index], ex.names != NULL)
+                while k > 1 and self.kept_extents[k - 1].begin > start:
+                    k -= 1
         ex.linear = self.kept
         ex.n_linear = to
         ex.extents = self.kept_extents
@@ -278,10 +284,10 @@ cdef class Interactions:
     cdef bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil:
         if (a.hash ^ b.hash) & self.mask:
             return (a.hash & self.mask) < (b.hash & self.mask)
-        return a.value > b.value
+        return a.value < b.value
 
     cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil:
-        """Sort kept[begin:begin + n] by index, of repeats keep the largest value, drop all beyond the limit.
+        """Sort kept[begin:begin + n] by index, of repeats keep the smallest value, drop all beyond the limit.
 
         Returns how many are left.
         """

@@ -21,8 +21,10 @@ OPTIONS = OptionGroup("Loss", (
            default=-1.0, keep=True, vw_forgets=True),
     Option("logistic_max", float, "the label that --loss_function logistic takes for the positive class",
            default=1.0, keep=True, vw_forgets=True),
-    Option("min_prediction", float, "smallest prediction (default: the smallest label seen)"),
-    Option("max_prediction", float, "largest prediction (default: the largest label seen)"),
+    Option("min_prediction", float, "smallest prediction (default: the smallest label seen)",
+           keep=True, vw_forgets=True),
+    Option("max_prediction", float, "largest prediction (default: the largest label seen)",
+           keep=True, vw_forgets=True),
 ))
 
 cdef float FEW = 1e-6                 # below this total step the plain update is exact to rounding

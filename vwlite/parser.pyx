@@ -154,7 +154,8 @@ cdef class Ring:
                 self.holding = False
                 pthread_cond_broadcast(&shared.changed)
             while True:
-                if shared.filled > self.taken and shared.state[slot] == READY:
+                # a failure first: the block at hand may be the one that could not be parsed
+                if not shared.failed and shared.filled > self.taken and shared.state[slot] == READY:
                     found = True
                     break
                 if shared.failed or shared.stopped or (shared.ended and shared.filled == self.taken):

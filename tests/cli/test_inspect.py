@@ -96,7 +96,7 @@ def test_the_card_tells_all_a_person_asks(path, capsys):
         "  id            cafe1234",
         "  written       2026-01-03T03:04:06Z, by vwlite 0.1.0",
         "  gd            5 features, 4 weights not zero",
-        "  gd            labels from -1 to 2.5",
+        "  gd            predictions from -1 to 2.5",
         "",
         "learners, top to bottom",
         "  scorer           SIMPLE -> SCALAR  --link logistic",
@@ -202,7 +202,7 @@ def test_numbers_that_are_not_finite_are_shown_and_remain_json(path, capsys):
     assert [row["weight"] for row in facts["weights"][0]["top"]] == [None, None, 1.0]
     assert facts["labels"] == [{"learner": "gd", "least": None, "most": None}]
     card = inspect(capsys, path)
-    assert "labels from" not in card
+    assert "predictions from" not in card
     assert "not finite  slot 2" in card
     assert "loss none -> 1" in card
 

@@ -295,7 +295,7 @@ def test_the_bar_grows_to_the_whole_of_all_files(monkeypatch, names):
     Path("data.gz").write_bytes(gzip.compress(TEXT.encode()))
     Path("more.txt").write_text(TEXT)
     seen = []
-    monkeypatch.setattr(outputs.Progress, "update", lambda self, done, examples: seen.append(done / self.total))
+    monkeypatch.setattr(outputs.Progress, "update", lambda self, progress, _: seen.append(progress() / self.total))
     assert main([word for name in names for word in ("-d", name)] + ["--quiet"]) == 0
     assert seen == sorted(seen)
     assert seen[-1] == 1
