@@ -4,9 +4,7 @@ A header (magic, length, JSON with what the cache was made from), then one recor
 arrays of a block are stored as they lie in memory with a checksum and, unless names are wanted, without the text
 but for tags and the beginnings of malformed lines. A cache belongs to the machine and version that wrote it.
 """
-import json
 import os
-import tempfile
 
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint32_t, uint64_t
@@ -43,6 +41,8 @@ class CacheWriter:
     """
 
     def __init__(self, path, key):
+        import json
+        import tempfile
         self.path = path
         try:
             if path is None:
@@ -60,7 +60,7 @@ class CacheWriter:
         self.put(MAGIC + len(text).to_bytes(8, "little") + text)
 
     def fail(self, error):
-        path = self.path or tempfile.gettempdir()
+        path = self.path or "the temporary folder"
         raise VwliteError(f"{path}: can't write the cache: {explain(error, path)}") from error
 
     def put(self, data):
@@ -176,6 +176,7 @@ cdef class CacheParser(Parser):
     @staticmethod
     def fits(path, key):
         """Whether there is a cache at path that was made from the same sources with the same options."""
+        import json
         try:
             with open(path, "rb") as file:
                 if file.read(len(MAGIC)) != MAGIC:

@@ -309,7 +309,9 @@ cdef class TextParser(Parser):
             scale = 1
             anonymous = 0
             index = self.index_of[name[0]] if n else 32
-            ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n, self.seed) if n else self.anonymous_hash
+            ns_hash = self.anonymous_hash
+            if n:
+                ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n, self.seed)
             if p[0] == b":":
                 text = p + 1
                 if n == 0:

@@ -87,14 +87,14 @@ cdef class GD(Learner):
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
     cdef public float learning_rate
-    cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay
+    cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
     cdef double l1, l2
     # state
     cdef public double t, normalized_sum, total_weight, gravity, contraction
     cdef float decayed
     cdef float multiplier             # sqrt(T / S) of the last update
 
-    def __init__(self, options, width_shift=0):
+    def __init__(self, options):
         taken = {option.name: options[option.name] for option in OPTIONS.options
                  if option.name in ALWAYS_SHOWN or options.given(option.name)}
         taken["loss_function"] = options["loss_function"]
@@ -121,7 +121,6 @@ cdef class GD(Learner):
         self.weights_only = options["testonly"] and not any(options[name] for name in NEEDS_ALL)
         self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.loss = make_loss(options, options["testonly"])
-        self.width_shift = width_shift
         self.t = self.normalized_sum = self.total_weight = self.initial_t
         self.contraction = self.multiplier = 1
         self.decayed = 1
@@ -129,13 +128,24 @@ cdef class GD(Learner):
         plain = self.weights_only or not (self.adaptive or self.normalized)
         self.table = DenseTable(options["bit_precision"], 0 if plain else 2)
         self.fill()
-        if options["constant"]:
-            slot(self.table, CONSTANT_HASH << width_shift)[W] = options["constant"]
+        self.constant = options["constant"]
 
     @property
     def initial_clock(self):
         """initial_t as the header shows it."""
         return self.initial_t
+
+    def spread(self, width):
+        """The weight vectors of a feature are neighbours: slot hash * width + offset, width a power of two as in VW."""
+        cdef uint32_t i
+        self.width_shift = (width - 1).bit_length()
+        if self.constant:
+            for i in range(width):
+                self.at(CONSTANT_HASH, i)[W] = self.constant
+
+    def slot_of(self, unsigned int hash):
+        """The slot of a hash."""
+        return (hash << self.width_shift) & self.table.mask
 
     cdef int fill(self) except -1:
         """What weights and adaptive terms start at, where that is not zero."""

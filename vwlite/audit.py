@@ -68,7 +68,6 @@ def crossed(spaces: dict[int, list[str]], term: bytes, in_every_order: bool, sta
 
 def audit_lines(view: View, workspace: Workspace) -> str:
     """VW's audit of an example: its prediction, then name:index:value:weight@adaptive, largest |w x| first."""
-    mask = (1 << workspace.options["bit_precision"]) - 1
     # VW's caches don't hold names
     nameless = workspace.options["vw_compat"] and workspace.driver.current_pass > 0
     cells = []
@@ -76,16 +75,16 @@ def audit_lines(view: View, workspace: Workspace) -> str:
         if nameless and name != "Constant":
             name = ""
         weight, adaptive, _ = workspace.bottom.weight_at(number)
-        cells.append((abs(weight * value), f"{name}:{number & mask}:{value:g}:{weight:g}@{adaptive:g}"))
+        slot = workspace.bottom.slot_of(number)
+        cells.append((abs(weight * value), f"{name}:{slot}:{value:g}:{weight:g}@{adaptive:g}"))
     cells.sort(key=lambda cell: -cell[0])
     return "\t" + "\t".join(text for _, text in cells)
 
 
 def note_names(view: View, workspace: Workspace) -> None:
     """Remember the first name seen for each slot."""
-    mask = (1 << workspace.options["bit_precision"]) - 1
     for name, (number, _) in zip(names(view, workspace.interactions), view.features, strict=True):
-        workspace.names.setdefault(number & mask, name)
+        workspace.names.setdefault(workspace.bottom.slot_of(number), name)
 
 
 def readable(workspace: Workspace, path: str, with_names: bool) -> None:

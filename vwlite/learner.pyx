@@ -45,6 +45,9 @@ cdef class Learner:
     cdef float sensitivity(self, Example ex) except? -3e38 nogil:
         return self.base.sensitivity(ex)
 
+    def spread(self, width):
+        """Called once when the stack is complete: the learners above need `width` weight vectors of this one."""
+
     def save_load(self, io):
         """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import IO, Any
@@ -55,6 +54,8 @@ class Sink:
             if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
                 self.fd = os.open(self.path, os.O_WRONLY)
                 return
+            import tempfile  # here, because most runs write no predictions and it is slow to import
+
             self.path = os.path.realpath(self.path)
             self.fd, self.part = tempfile.mkstemp(prefix=f".{os.path.basename(self.path)}.", dir=folder)
             umask = os.umask(0)

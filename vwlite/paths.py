@@ -1,7 +1,6 @@
 """What went wrong with a file, in words for the person who named it."""
 
 import errno
-from pathlib import Path
 
 
 def explain(error: OSError | ValueError, path: str) -> str:
@@ -25,6 +24,8 @@ def explain(error: OSError | ValueError, path: str) -> str:
 
 
 def _missing(path: str) -> str:
+    from pathlib import Path  # here, because start-up pays for it otherwise
+
     folder, name = Path(path).parent, Path(path).name
     try:
         present = sorted(other.name for other in folder.iterdir())

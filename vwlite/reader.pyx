@@ -3,7 +3,6 @@
 A block is handed on as soon as no more input is at hand, so a person who types lines into a pipe gets each answer
 at once, while a fast producer fills blocks of BLOCK_BYTES.
 """
-import hashlib
 import os
 import stat
 
@@ -62,7 +61,8 @@ cdef class LineReader:
         self.fd = self.source.fd
         self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
         if self.digest_on:
-            self.digest = hashlib.sha256()
+            from hashlib import sha256
+            self.digest = sha256()
         self.position = 0
         self.records.append({"name": self.source.name, "sha256": None, "bytes": 0})
         return True

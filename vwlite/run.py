@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vwlite import audit, outputs
+from vwlite import outputs
 from vwlite.errors import OptionError, ParseError
 from vwlite.feed import Feed
 from vwlite.learner import walk
@@ -189,6 +189,10 @@ class Run:
         self.workspace.sources = self.feed.records
         if options["final_regressor"]:
             self.workspace.save(options["final_regressor"])
+        if not (options["readable_model"] or options["invert_hash"]):
+            return
+        from vwlite import audit
+
         if options["readable_model"]:
             audit.readable(self.workspace, options["readable_model"], with_names=False)
         if options["invert_hash"]:
@@ -213,7 +217,8 @@ class Run:
         if self.options["strict_parse"]:
             raise ParseError(name, line, column, reason, text.decode("utf-8", "surrogateescape"))
         if used:
-            self.log("warning", f"malformed example! {reason} in Example #{self.driver.example_number}: {text[:200]!r}")
+            shown = outputs.problem_line(name, line, column, reason, text)
+            self.log("warning", f"malformed example! {shown} in Example #{self.driver.example_number}")
         elif self.lines_shown < outputs.PROBLEMS_SHOWN and not self.options["quiet"]:
             self.lines_shown += 1
             self.progress.clear()
@@ -221,6 +226,8 @@ class Run:
 
     def audit(self, driver: Any, view: Any) -> None:
         """Before an example is learnt from."""
+        from vwlite import audit
+
         if self.options["invert_hash"]:
             audit.note_names(view, self.workspace)
         if self.options["audit"]:

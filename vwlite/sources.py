@@ -13,7 +13,6 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from vwlite.errors import VwliteError
@@ -170,7 +169,7 @@ def _measure(fd: int) -> int | None:
 
 def _unpacker(path: str) -> _Unpack | None:
     """Return what unpacks a file of this name, None if it is plain."""
-    suffix = Path(path).suffix.lower()
+    suffix = os.path.splitext(path)[1].lower()
     try:
         match suffix:
             case ".gz":

@@ -44,6 +44,10 @@ def build(options: Options) -> Any:
         if learner is not None:
             check_seam(learner)
             top = learner
+    width = 1
+    for learner in walk(top):
+        learner.spread(width)
+        width *= learner.feature_width
     return top
 
 
@@ -54,7 +58,7 @@ def is_wanted(module: ModuleType, options: Options) -> bool:
     return not necessary or any(options.given(name) for name in necessary)
 
 
-def check_seam(learner: Learner) -> None:
+def check_seam(learner: Any) -> None:
     """Compare what a reduction hands down and expects back with what its base takes and gives.
 
     Raises StackError that names both learners, both types, and what would fit.

@@ -7,19 +7,23 @@ import os
 import shlex
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vwlite import __version__, feed, model_file, outputs, stack
+from vwlite import __version__, feed, outputs, stack
 from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError, StackError
 from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
 from vwlite.losses import OPTIONS as LOSS_OPTIONS
-from vwlite.model_io import Loader, Saver, save_load
 from vwlite.options import Option, OptionGroup, Options
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
+
+if TYPE_CHECKING:
+    from vwlite.model_file import ModelReader
+
+# Modules about model files are imported where they are used: a run without a model doesn't pay for them.
 
 RUN_OPTIONS = OptionGroup(
     "Run",
@@ -124,13 +128,12 @@ class _Load:
         def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:
             """Load a saved model; flags are added to what the model kept."""
             words = shlex.split(flags) if isinstance(flags, str) else list(flags)
-            if instance is not None:
-                words = [*instance.flags, *words]
-            words += ["-i", os.fspath(path)]
-            workspace = owner(words) if instance is None else instance
-            if instance is not None:
-                instance.__init__(words)  # type: ignore[misc]
-            return workspace
+            if instance is None:
+                return owner([*words, "-i", os.fspath(path)])
+            own = [*instance.own_flags, *words]
+            instance.__init__([*own, "-i", os.fspath(path)])  # type: ignore[misc]
+            instance.own_flags = own  # so that the next load doesn't name two models
+            return instance
 
         return load
 
@@ -158,7 +161,7 @@ class Workspace:
 
             options = parse(shlex.split(flags) if isinstance(flags, str) else list(flags), option_groups())
             refuse_run_options(options)
-        self.flags = options.arguments
+        self.flags = self.own_flags = options.arguments
         self.options = options
         self.notes: list[str] = []
         self.journal: list[dict[str, Any]] = []
@@ -167,13 +170,15 @@ class Workspace:
         self.sources: list[dict[str, Any]] = []
         reader = None
         if options["initial_regressor"]:
+            from vwlite import model_file
+
             reader = model_file.open(options["initial_regressor"])
             try:
                 self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
-        self.bottom = list(walk(self.top))[-1]
+        self.bottom: Any = list(walk(self.top))[-1]
         self.interactions = Interactions(options, options["bit_precision"])
         self.notes += self.interactions.notes
         self.driver = Driver(self.top, self.interactions, not options["noconstant"])
@@ -216,6 +221,9 @@ class Workspace:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, all of it or nothing; raises ModelError when it can't be written."""
+        from vwlite import model_file
+        from vwlite.model_io import Saver, save_load
+
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)
         arrays = saver.arrays
@@ -250,8 +258,10 @@ class Workspace:
             "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
         }
 
-    def _restore(self, reader: model_file.ModelReader) -> None:
+    def _restore(self, reader: ModelReader) -> None:
         """Take the state of a loaded model over."""
+        from vwlite.model_io import Loader, save_load
+
         metadata = reader.metadata
         ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
         if ours[-1] != theirs[-1]:
