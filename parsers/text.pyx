@@ -297,6 +297,8 @@ cdef class TextParser(Parser):
         cdef const uint8_t* behind
         cdef size_t n, n_text
         cdef uint32_t hash, ns_hash, anonymous, index
+        cdef bint all_names = self.all_names
+        cdef NameSpan* names = lines.names
         cdef int digits
         cdef float value, scale
         if p[0] != b"|":
@@ -342,12 +344,12 @@ cdef class TextParser(Parser):
                 n_text = 0
                 behind = p
                 # names of letters and digits at once, the rest in a call
-                if name[0] > 57 and (p - 1)[0] > 32 and n and not self.all_names:
+                if name[0] > 57 and (p - 1)[0] > 32 and n and not all_names:
                     hash = hash_all(name, n, ns_hash)
                 else:
                     digits = 0
                     hash = ns_hash
-                    if n <= 8 and not self.all_names:
+                    if n <= 8 and not all_names:
                         hash += vwl_few_digits(name, n, &digits)
                     if not digits:
                         hash = self.hash(name, n, ns_hash)
@@ -386,9 +388,9 @@ cdef class TextParser(Parser):
                 if value != 0:
                     feature.hash = hash
                     feature.value = value
-                    if lines.names != NULL:
-                        lines.names[feature - lines.features].begin = <uint32_t>(name - lines.text)
-                        lines.names[feature - lines.features].length = <uint32_t>(n + 1 + n_text if n_text else n)
+                    if names != NULL:
+                        names[feature - lines.features].begin = <uint32_t>(name - lines.text)
+                        names[feature - lines.features].length = <uint32_t>(n + 1 + n_text if n_text else n)
                     feature += 1
                 if behind != p:
                     reason[0] = FEATURE_SYNTAX        # and what was read of the feature is used, in compatible mode

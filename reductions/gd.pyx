@@ -55,18 +55,19 @@ cdef enum:
     G = 1                             # adaptive: sum of squared gradients
     N = 2                             # normalizer: largest |x|
     R = 3                             # rate of the last update
-    AHEAD = 32                        # features between prefetch and use
-    LANES = 4                         # running sums kept side by side
 
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 cdef float TINY2 = 1.084202e-19 * 1.084202e-19
 
 cdef extern from "slots.h" nogil:
-    void vwl_usual_rates(float* values, size_t mask, int width, uint32_t offset, const void* features, size_t n,
-                         float g2, float* ppu, float* norm)
-
-cdef extern from *:
-    void prefetch "__builtin_prefetch"(const void*) nogil
+    ctypedef struct vwl_table:
+        float* values
+        size_t mask
+        uint32_t offset
+        int width, stride
+    float vwl_dot(const vwl_table* table, const void* features, size_t n)
+    void vwl_add(const vwl_table* table, const void* features, size_t n, float u)
+    void vwl_usual_rates(const vwl_table* table, const void* features, size_t n, float g2, float* ppu, float* norm)
 
 
 def setup(options, base):
@@ -86,6 +87,7 @@ cdef class GD(Learner):
     cdef bint given_range
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
+    cdef vwl_table where              # the table as slots.h sees it
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
     cdef double l1, l2
@@ -127,6 +129,9 @@ cdef class GD(Learner):
         self.truncates = self.l1 > 0
         plain = self.weights_only or not (self.adaptive or self.normalized)
         self.table = DenseTable(options["bit_precision"], 0 if plain else 2)
+        self.where.values = self.table.values
+        self.where.mask = self.table.mask
+        self.where.stride = self.table.stride_shift
         self.fill()
         self.constant = options["constant"]
 
@@ -138,7 +143,7 @@ cdef class GD(Learner):
     def spread(self, width):
         """The weight vectors of a feature are neighbours: slot hash * width + offset, width a power of two as in VW."""
         cdef uint32_t i
-        self.width_shift = (width - 1).bit_length()
+        self.width_shift = self.where.width = (width - 1).bit_length()
         if self.constant:
             for i in range(width):
                 self.at(CONSTANT_HASH, i)[W] = self.constant
@@ -170,32 +175,14 @@ cdef class GD(Learner):
     cdef float predict(self, Example ex) except? -3e38 nogil:
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
-        cdef float* values = self.table.values
-        cdef size_t mask = self.table.mask
-        cdef int stride = self.table.stride_shift, width = self.width_shift
-        cdef uint32_t offset = ex.offset
         cdef float score = ex.initial, w, gravity
-        cdef float[LANES] sums
-        cdef size_t k
         if not self.truncates:
-            for k in range(LANES):
-                sums[k] = 0
-            while end - feature >= LANES:
-                for k in range(LANES):
-                    prefetch(values + ((((feature[AHEAD + k].hash << width) + offset) & mask) << stride))
-                    sums[k] += values[(((feature[k].hash << width) + offset) & mask) << stride] * feature[k].value
-                feature += LANES
-            k = 0
-            while feature < end:
-                prefetch(values + ((((feature[AHEAD].hash << width) + offset) & mask) << stride))
-                sums[k] += values[(((feature.hash << width) + offset) & mask) << stride] * feature.value
-                feature += 1
-                k += 1
-            score += (sums[0] + sums[1]) + (sums[2] + sums[3])
+            self.where.offset = ex.offset
+            score += vwl_dot(&self.where, feature, ex.n)
         else:
             gravity = <float>self.gravity
             while feature < end:
-                w = self.at(feature.hash, offset)[W]
+                w = self.at(feature.hash, ex.offset)[W]
                 if fabsf(w) > gravity:
                     score += (w - copysignf(gravity, w)) * feature.value
                 feature += 1
@@ -235,14 +222,15 @@ cdef class GD(Learner):
         if self.sparse_l2:
             u -= self.sparse_l2 * at.p
         if u != 0 and isfinite(u):
-            self.apply(ex, u * self.multiplier)
+            self.where.offset = ex.offset
+            vwl_add(&self.where, ex.features, ex.n, u * self.multiplier)
         return at.p
 
     cdef float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
         """rates() for adaptive, normalized and power_t 0.5, see slots.h."""
         cdef float ppu = 0, norm = 0
-        vwl_usual_rates(self.table.values, self.table.mask, self.width_shift, ex.offset, ex.features, ex.n, g2,
-                        &ppu, &norm)
+        self.where.offset = ex.offset
+        vwl_usual_rates(&self.where, ex.features, ex.n, g2, &ppu, &norm)
         self.normalized_sum += <double>h * norm
         self.total_weight += h
         self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)
@@ -301,26 +289,6 @@ cdef class GD(Learner):
         if self.contraction < 1e-9 or self.gravity > 1e3:
             self.materialize()
         return u
-
-    cdef void apply(self, Example ex, float u) noexcept nogil:
-        cdef const Feature* feature = ex.features
-        cdef const Feature* end = feature + ex.n
-        cdef float* at
-        cdef float w
-        if self.table.stride_shift:
-            while feature < end:
-                at = self.at(feature.hash, ex.offset)
-                w = at[W] + u * (feature.value * at[R])
-                if fabsf(w) <= FLT_MAX:       # not so for infinities and NaN
-                    at[W] = w
-                feature += 1
-        else:
-            while feature < end:
-                at = self.at(feature.hash, ex.offset)
-                w = at[W] + u * feature.value
-                if fabsf(w) <= FLT_MAX:
-                    at[W] = w
-                feature += 1
 
     cdef void materialize(self) noexcept nogil:
         """Write the lazy regularization into the weights."""

@@ -47,13 +47,12 @@ static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_
     size_t words = n >> 2, i = 0;
     uint32_t tail;
     for (; i + 4 <= words; i++) h = vwl_step(h, vwl_load32(p + 4 * i));
-    /* at most three whole words are left: take each or leave it, without a jump */
+    /* at most three whole words are left: take the first two or leave them, without a jump */
     uint32_t next = vwl_step(h, vwl_load32(p + 4 * i));
     h = i < words ? next : h;
     next = vwl_step(h, vwl_load32(p + 4 * i + 4));
     h = i + 1 < words ? next : h;
-    next = vwl_step(h, vwl_load32(p + 4 * i + 8));
-    h = i + 2 < words ? next : h;
+    if (i + 2 < words) h = vwl_step(h, vwl_load32(p + 4 * i + 8));
     tail = vwl_load32(p + 4 * words) & ((1u << (8 * (n & 3))) - 1);
     return vwl_finish(h ^ vwl_mix(tail), n);
 }
