@@ -160,6 +160,7 @@ cdef class CacheParser(Parser):
     """Reads a cache back; raises VwliteError for a damaged one."""
 
     cdef int fd
+    cdef uint64_t size                # of the file
     cdef object path
 
     def __cinit__(self):
@@ -171,6 +172,7 @@ cdef class CacheParser(Parser):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             start = len(MAGIC) + 8 + int.from_bytes(os.pread(fd, 8, len(MAGIC)), "little")
         self.fd = fd
+        self.size = os.fstat(fd).st_size
         lseek(self.fd, start, 0)
 
     @staticmethod
@@ -194,10 +196,13 @@ cdef class CacheParser(Parser):
 
     cdef int fill(self, Block block) except -1 nogil:
         cdef Head head
+        cdef uint64_t needed
         self.take(&head, sizeof(Head))
         if head.kind == LAST:
             return 0
-        if (head.kind != RECORD or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST
+        needed = (head.n_rows * sizeof(Row) + head.n_extents * sizeof(Extent) + head.text_length
+                  + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.names else 0)))
+        if (head.kind != RECORD or needed > self.size or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST
                 or head.text_length > MOST or head.names != block.wants_names):
             self.refuse()
         block.reserve_text(head.text_length)

@@ -83,7 +83,7 @@ cdef class GD(Learner):
     base_prediction = None
 
     cdef readonly DenseTable table
-    cdef bint adaptive, normalized, invariant, usual_power, usual, truncates
+    cdef bint adaptive, normalized, invariant, usual_power, usual, truncates, contracts
     cdef bint given_range
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
@@ -127,6 +127,7 @@ cdef class GD(Learner):
         self.contraction = self.multiplier = 1
         self.decayed = 1
         self.truncates = self.l1 > 0
+        self.contracts = self.l2 > 0
         plain = self.weights_only or not (self.adaptive or self.normalized)
         self.table = DenseTable(options["bit_precision"], 0 if plain else 2)
         self.where.values = self.table.values
@@ -186,7 +187,8 @@ cdef class GD(Learner):
                 if fabsf(w) > gravity:
                     score += (w - copysignf(gravity, w)) * feature.value
                 feature += 1
-        score *= <float>self.contraction
+        if self.contracts:
+            score *= <float>self.contraction
         ex.score = score
         ex.prediction = self.loss.clip(score)
         if isnan(score):
@@ -363,9 +365,10 @@ cdef class GD(Learner):
             self.learning_rate *= self.decayed
             self.place(io, index, weight, adaptive, normalizer)
             self.truncates = self.gravity > 0 or self.l1 > 0
+            self.contracts = self.contraction != 1 or self.l2 > 0
             if self.weights_only:
                 self.materialize()
-                self.truncates = False
+                self.truncates = self.contracts = False
 
     def columns(self):
         """(index, weight, adaptive, normalizer) of the slots that differ from how they started, as bytearrays."""

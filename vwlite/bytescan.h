@@ -42,18 +42,21 @@ static inline uint32_t vwl_murmur3_32(const uint8_t *p, size_t n, uint32_t h) {
     return vwl_finish(h ^ vwl_mix(k), n);
 }
 
+/* h after one more word where `take` holds, else h; spelt with a mask, because compilers make jumps of choices, and
+ * lengths of names are nothing that a jump could predict. */
+static inline uint32_t vwl_step_if(int take, uint32_t h, const uint8_t *p) {
+    return h ^ ((h ^ vwl_step(h, vwl_load32(p))) & (0u - (uint32_t)take));
+}
+
 /* The same value; may read up to 16 bytes past the end. */
 static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_t h) {
-    size_t words = n >> 2, i = 0;
+    const uint8_t *end = p + (n & ~(size_t)3);
     uint32_t tail;
-    for (; i + 4 <= words; i++) h = vwl_step(h, vwl_load32(p + 4 * i));
-    /* at most three whole words are left: take the first two or leave them, without a jump */
-    uint32_t next = vwl_step(h, vwl_load32(p + 4 * i));
-    h = i < words ? next : h;
-    next = vwl_step(h, vwl_load32(p + 4 * i + 4));
-    h = i + 1 < words ? next : h;
-    if (i + 2 < words) h = vwl_step(h, vwl_load32(p + 4 * i + 8));
-    tail = vwl_load32(p + 4 * words) & ((1u << (8 * (n & 3))) - 1);
+    for (; __builtin_expect(end - p > 12, 0); p += 4) h = vwl_step(h, vwl_load32(p));
+    h = vwl_step_if(end - p >= 4, h, p);
+    h = vwl_step_if(end - p >= 8, h, p + 4);
+    h = vwl_step_if(end - p >= 12, h, p + 8);
+    tail = vwl_load32(end) & ((1u << (8 * (n & 3))) - 1);
     return vwl_finish(h ^ vwl_mix(tail), n);
 }
 

@@ -183,7 +183,9 @@ cdef inline float logistic_flow(float p, float y, float e, float scale, float pp
     cdef float n = scale * ppu
     if n < FEW:
         return y * scale / (1 + e)
-    return -(y * lambert_minus(n + y * p + e) + p) / ppu
+    # the reciprocal, because it is worked out while the other factor still is: examples follow each other no faster
+    # than this chain of operations allows
+    return -(y * lambert_minus(n + y * p + e) + p) * (1 / ppu)
 
 
 cdef inline float lambert_minus(float x) noexcept nogil:
@@ -197,7 +199,7 @@ cdef inline float lambert_minus(float x) noexcept nogil:
         w = exp(0.8 * x - 0.65)
         r = 0.2 * x + 0.65 - w
     t = 1 + w
-    q = 2 * t * (t + 2 * r / 3)
+    q = 2 * t * (t + r * (2.0 / 3.0))
     return <float>(w * (1 + r * (q - r) / (t * (q - 2 * r))) - x)
 
 

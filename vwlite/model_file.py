@@ -22,12 +22,13 @@ import mmap
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from vwlite.errors import ModelError
-from vwlite.paths import explain
+from vwlite.paths import explain, inherited
 
 FORMAT_VERSION = 1
 
@@ -145,6 +146,25 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         raise ModelError(f"{path}: not written: {explain(error, path)}") from error
 
 
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise `ModelError` if a file could not be written now: better before a long run than after it."""
+    path = os.fspath(path)
+    if inherited(path) is not None:
+        return
+    target = os.path.realpath(path)
+    while not os.path.exists(target):
+        target = os.path.dirname(target)
+    code = 0
+    if os.path.isdir(path):
+        code = errno.EISDIR
+    elif target != os.path.realpath(path) and not os.path.isdir(target):
+        code = errno.ENOTDIR
+    elif not os.access(target, os.W_OK):
+        code = errno.EACCES
+    if code:
+        raise ModelError(f"{path}: can't be written: {explain(OSError(code, os.strerror(code)), path)}")
+
+
 def open(path: str | os.PathLike[str]) -> ModelReader:
     """Open a model file, having checked its header; raise `ModelError` with the reason and a way out if it is bad."""
     path = os.fspath(path)
@@ -186,6 +206,12 @@ def _as_bytes(name: str, dtype: str, shape: Sequence[int], buffer: Any) -> memor
 
 
 def _write_safely(path: str, fill: Callable[[io.BufferedIOBase], object]) -> None:
+    descriptor = inherited(path)
+    if descriptor is not None:
+        sys.stdout.flush()
+        with builtins.open(os.dup(descriptor), "wb") as file:
+            fill(file)
+        return
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from vwlite.errors import VwliteError
 from vwlite.options import Option, OptionGroup
-from vwlite.paths import explain
+from vwlite.paths import explain, inherited
 
 OPTIONS = OptionGroup(
     "Output",
@@ -44,11 +44,12 @@ class Sink:
     def __init__(self, path: str) -> None:
         self.path = "/dev/stdout" if path in ("stdout", "-") else path
         self.part: str | None = None
-        if self.path == "/dev/stdout":
-            sys.stdout.flush()
-            self.fd = os.dup(1)
-            return
+        descriptor = inherited(self.path)
         try:
+            if descriptor is not None:
+                sys.stdout.flush()
+                self.fd = os.dup(descriptor)
+                return
             folder = os.path.dirname(os.path.realpath(self.path))
             os.makedirs(folder, exist_ok=True)
             if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):

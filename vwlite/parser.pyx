@@ -31,7 +31,6 @@ REASONS_IN_WORDS = {
     NAMESPACE_SYNTAX: "expected a blank, '|' or the end of the line after the namespace",
     VALUE_FINITE: "the feature's value is not finite",
     FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
-    CARRIAGE_RETURN: "a carriage return inside the line: are these old Macintosh line ends?",
     LINE_LENGTH: "the line is longer than --max_line_bytes",
 }
 
@@ -47,6 +46,7 @@ cdef struct Shared:
     size_t filled                     # blocks filled so far
     size_t released                   # blocks given back by the learner
     bint ended, stopped, failed
+    bint full                         # a parsing thread waits for free slots
     int* state                        # of each slot
 
 
@@ -75,7 +75,7 @@ cdef class Ring:
         cdef size_t i
         cdef Block block
         self.parser = parser
-        self.size = 4 + 2 * workers if workers else 1
+        self.size = 16 if workers else 1
         self.workers = workers
         self.blocks = []
         self.threads = []
@@ -152,7 +152,10 @@ cdef class Ring:
                 shared.state[(self.taken + self.size - 1) % self.size] = FREE
                 shared.released += 1
                 self.holding = False
-                pthread_cond_broadcast(&shared.changed)
+                # a thread that found the ring full is woken when half of it is free: waking is slow
+                if shared.full and 2 * (shared.filled - shared.released) <= self.size:
+                    shared.full = False
+                    pthread_cond_broadcast(&shared.changed)
             while True:
                 # a failure first: the block at hand may be the one that could not be parsed
                 if not shared.failed and shared.filled > self.taken and shared.state[slot] == READY:
@@ -205,6 +208,7 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
         # wait for a free slot before taking the reading lock: nobody waits for a slot while holding it
         pthread_mutex_lock(&shared.lock)
         while not helping and shared.filled - shared.released >= ring.size and not (shared.stopped or shared.failed):
+            shared.full = True
             pthread_cond_wait(&shared.changed, &shared.lock)
         pthread_mutex_unlock(&shared.lock)
         pthread_mutex_lock(&shared.reading)

@@ -23,6 +23,18 @@ def explain(error: OSError | ValueError, path: str) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
+def inherited(path: str) -> int | None:
+    """Return the file descriptor that a path such as /dev/stdout or /dev/fd/3 stands for, None for ordinary paths.
+
+    Such a file belongs to whoever opened it: it is written to as it stands, neither truncated nor replaced.
+    """
+    name = path.removeprefix("/dev/")
+    if name in ("stdout", "stderr"):
+        return 1 if name == "stdout" else 2
+    number = name.removeprefix("fd/")
+    return int(number) if path.startswith("/dev/fd/") and number.isdecimal() else None
+
+
 def _missing(path: str) -> str:
     from pathlib import Path  # here, because start-up pays for it otherwise
 

@@ -6,6 +6,7 @@ at once, while a fast producer fills blocks of BLOCK_BYTES.
 import os
 import stat
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, EAGAIN, errno
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, realloc
@@ -104,6 +105,8 @@ cdef class LineReader:
                 break
             if not wait or self.stopping[0]:
                 return -1
+            with gil:
+                PyErr_CheckSignals()      # with --onethread this is the main thread, where signals are handled
         while True:
             got = read(self.fd, into, n)
             if got >= 0:

@@ -74,6 +74,12 @@ class Run:
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
         self.set_progress(options["progress"])
+        written = [options[name] for name in ("final_regressor", "readable_model", "invert_hash") if options[name]]
+        if written:
+            from vwlite.model_file import require_writable
+
+            for path in written:
+                require_writable(path)
         from vwlite.driver import Output
 
         for name in ("predictions", "raw_predictions"):

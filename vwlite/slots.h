@@ -148,7 +148,7 @@ static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, const v
 }
 #endif
 
-/* Update G and N (and W where N grows), leave the rates in R; *ppu is sum x^2 r, *norm is sum x^2/N^2. */
+/* Update G and N (and W where N grows), leave the rates in R; add sum x^2 r to *ppu and sum x^2/N^2 to *norm. */
 static inline void vwl_usual_rates(const vwl_table *table, const void *features, size_t n, float g2, float *ppu,
                                    float *norm) {
     float sums[4] = {0, 0, 0, 0}, norms[4] = {0, 0, 0, 0};
@@ -182,13 +182,13 @@ static inline void vwl_usual_rates(const vwl_table *table, const void *features,
             VWL_RATE4(INDEX)                                                                                         \
         }                                                                                                            \
         VWL_STORE_SUMS();                                                                                            \
-        for (k = 0; j < n; j++, k++) vwl_rate(values + (INDEX(f[j]) << 2), f[j].value, g2, &sums[k], &norms[k]);     \
+        for (; j < n; j++) vwl_rate(values + (INDEX(f[j]) << 2), f[j].value, g2, ppu, norm);                         \
     }
     VWL_EITHER(VWL_RATES);
 #undef VWL_RATES
 #undef VWL_RATE4
 #undef VWL_STORE_SUMS
-    *ppu = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    *norm = (norms[0] + norms[1]) + (norms[2] + norms[3]);
+    *ppu += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    *norm += (norms[0] + norms[1]) + (norms[2] + norms[3]);
 }
 #endif
