@@ -202,7 +202,7 @@ def test_two_runs_give_the_bits_of_one(case, run, tmp_path):
         head, _ = run(lines[:cut], *words)
         (tmp_path / "run.model").rename(tmp_path / "first.model")
         # with the flags given once more or left to the model, it makes no difference
-        for again in ([], words):
+        for again in (words[:0], words):
             tail, resumed = run(lines[cut:], "-i", str(tmp_path / "first.model"), *again)
             assert head + tail == predictions
             assert resumed == model

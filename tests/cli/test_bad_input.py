@@ -215,7 +215,7 @@ def options(path: str) -> dict[str, object]:
 
 def test_the_command_line_wins_over_the_file_over_the_model_over_the_default():
     def rate(*words: str) -> str:
-        return re.search(r"^learning rate = (.*)$", run("--no_stdin", *words).stderr, re.MULTILINE)[1]
+        return re.findall(r"^learning rate = (.*)$", run("--no_stdin", *words).stderr, re.MULTILINE)[0]
 
     Path("config.toml").write_text("learning_rate = 0.2\n")
     run("--no_stdin", "-l", "0.1", "-f", "m.model")

@@ -48,7 +48,8 @@ def start(tmp_path, monkeypatch):
             process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
-            stream.close()
+            if stream is not None:
+                stream.close()
 
 
 def end(process: Any) -> str:

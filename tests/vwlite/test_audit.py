@@ -186,7 +186,7 @@ def test_the_first_name_seen_wins_a_slot():
     names = [f"f{i}" for i in range(64)]
     Path("data.txt").write_text("".join(f"{i % 2 + 1} |n {name}\n" for i, name in enumerate(names)))
     assert main(["data.txt", "--quiet", "-b", "4", "--invert_hash", "i.txt", "--noconstant"]) == 0
-    first = {}
+    first: dict[int, str] = {}
     for name in names:
         first.setdefault(hash_of(f"n^{name}", 4), f"n^{name}")
     assert {index: name for name, index, _ in named("i.txt")} == {index: first[index] for _, index, _ in named("i.txt")}

@@ -17,7 +17,7 @@ LINES = [f"{1 if i % 3 else -1} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}"
 PHISHING = Path(__file__).parents[2] / "examples" / "data" / "phishing_train.vw.gz"
 
 
-def taught(flags: str = "") -> Workspace:
+def taught(flags: str | list[str] = "") -> Workspace:
     workspace = Workspace(flags)
     workspace.learn(LINES)
     return workspace
@@ -205,7 +205,7 @@ def test_the_journal_tells_of_every_run(tmp_path):
 def test_importing_the_package_imports_no_engine():
     assert vwlite.Workspace is Workspace
     with pytest.raises(AttributeError):
-        _ = vwlite.workspase  # type: ignore[attr-defined]
+        _ = vwlite.workspase
 
 
 def test_many_workspaces_leave_memory_flat(tmp_path):
