@@ -203,7 +203,8 @@ cdef class CacheParser(Parser):
         needed = (head.n_rows * sizeof(Row) + head.n_extents * sizeof(Extent) + head.text_length
                   + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.names else 0)))
         if (head.kind != RECORD or needed > self.size
-                or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST or head.text_length > MOST or head.names != block.wants_names):
+                or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST
+                or head.text_length > MOST or head.names != block.wants_names):
             self.refuse()
         block.reserve_text(head.text_length)
         block.reserve_exactly(head.n_rows, head.n_extents, head.n_features)

@@ -9,12 +9,10 @@
 
 A malformed line is left out and says where and why; with `vw_compat` it is used as far as VW uses it.
 
-Number syntax is VW's too: a "number" without digits before a blank (`x:-`, `x:.`, `x:e5`) is 0, everything else
-is what C's strtof reads. Values are rounded correctly (VW's own decimals are often one unit in the last place off).
+Numbers are VW's too, see number.h.
 """
 from libc.math cimport isfinite, isnan
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport strtod
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport (
@@ -37,6 +35,11 @@ cdef extern from "bytescan.h" nogil:
     const uint8_t* vwl_next_stop(vwl_cursor* cursor)
     uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
 
+cdef extern from "number.h" nogil:
+    bint vwl_ends_line(const uint8_t* p)
+    const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
+    const uint8_t* vwl_any_number(const uint8_t* start, float* value)
+
 OPTIONS = OptionGroup("Text input", (
     Option("hash", str, "'strings' takes a name of digits as its own number, 'all' hashes every name",
            default="strings", choices=("strings", "all"), keep=True, fixed=True),
@@ -51,18 +54,9 @@ OPTIONS = OptionGroup("Text input", (
 
 cdef float UNLABELLED = float("nan")
 
-# 10^0 .. 10^22 are exact in double precision
-cdef double[23] POWERS
-cdef double[23] INVERSES              # a product is off by less than 2^-52, which a float32 shows once in 2^28 times
-cdef int power
-for power in range(23):
-    POWERS[power] = 10.0 ** power
-    INVERSES[power] = 1 / POWERS[power]
-
 cdef enum:
     TAKEN = 1 << 31                   # marks an extent in gather_namespaces
 
-cdef uint64_t MOST_MANTISSA = 10 ** 14    # ten times this and a digit is still exact in double precision
 
 cdef struct Lines:
     # where the parse of a block stands
@@ -260,7 +254,7 @@ cdef class TextParser(Parser):
                 reason[0] = LABEL_WORDS
                 at[0] = word
                 return end
-            behind = parse_any_number(word, &numbers[count])
+            behind = vwl_any_number(word, &numbers[count])
             # VW takes 1:1 or 1x for 1
             if behind == word or (behind != p and not self.compat):
                 reason[0] = LABEL_NUMBER
@@ -320,7 +314,7 @@ cdef class TextParser(Parser):
                     reason[0] = NAMESPACE_NAME
                     break
                 p = value_end(&cursor, &text)
-                behind = parse_number(text, p - text, &scale)
+                behind = vwl_number(text, p - text, &scale)
                 if behind == text or behind != p or not isfinite(scale):
                     if not self.compat:
                         reason[0] = NAMESPACE_VALUE
@@ -360,7 +354,7 @@ cdef class TextParser(Parser):
                 else:
                     text = p + 1
                     p = value_end(&cursor, &text)
-                    behind = parse_number(text, p - text, &value)
+                    behind = vwl_number(text, p - text, &value)
                     if behind == text:
                         # no number: a text value, or none (`x:`)
                         behind = p
@@ -403,7 +397,7 @@ cdef class TextParser(Parser):
                 extent += 1
             if reason[0] != FINE:
                 break
-            if p[0] != b"|" and not ends_line(p):
+            if p[0] != b"|" and not vwl_ends_line(p):
                 reason[0] = FEATURE_SYNTAX
                 break
         lines.feature = feature
@@ -412,10 +406,6 @@ cdef class TextParser(Parser):
 
     cdef uint32_t hash(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
         return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
-
-
-cdef inline bint ends_line(const uint8_t* p) noexcept nogil:
-    return p[0] == b"\n" or (p[0] == b"\r" and p[1] == b"\n")
 
 
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:
@@ -431,7 +421,7 @@ cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:
 cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
     """The next blank, TAB, ':', '|' or line end; other control characters belong to words."""
     cdef const uint8_t* p = vwl_next_stop(cursor)
-    while p[0] < 32 and p[0] != b"\t" and not ends_line(p):
+    while p[0] < 32 and p[0] != b"\t" and not vwl_ends_line(p):
         p = vwl_next_stop(cursor)
     return p
 
@@ -443,78 +433,6 @@ cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text) n
         text[0] = p + 1
         p = next_stop(cursor)
     return p
-
-
-cdef inline const uint8_t* parse_number(const uint8_t* p, size_t n, float* value) noexcept nogil:
-    """Read a number from the word of n bytes at p; returns the place behind it, p itself when there is none."""
-    cdef int ok = 0
-    cdef uint32_t digits
-    if n == 0:
-        return p
-    if 2 < n <= 10 and p[1] == b".":
-        digits = vwl_few_digits(p + 2, n - 2, &ok)
-        if ok and <uint8_t>(p[0] - 48) < 10:
-            value[0] = <float>((<double>(p[0] - 48) * POWERS[n - 2] + digits) * INVERSES[n - 2])
-            return p + n
-    elif n <= 8:
-        digits = vwl_few_digits(p, n, &ok)
-        if ok:
-            value[0] = <float>digits
-            return p + n
-    return parse_any_number(p, value)
-
-
-cdef const uint8_t* parse_any_number(const uint8_t* start, float* value) noexcept nogil:
-    """Any number: VW's decimal grammar, else what strtod reads."""
-    cdef const uint8_t* p = start
-    cdef uint64_t mantissa = 0
-    cdef int exponent = 0, written = 0, sign = 1, digits = 0
-    cdef bint negative = p[0] == b"-", exact = True
-    cdef double number
-    cdef char* end
-    p += negative
-    while <uint8_t>(p[0] - 48) < 10:
-        digits += 1
-        if mantissa < MOST_MANTISSA:
-            mantissa = mantissa * 10 + (p[0] - 48)
-        else:
-            exact = False
-        p += 1
-    if p[0] == b".":
-        p += 1
-        while <uint8_t>(p[0] - 48) < 10:
-            digits += 1
-            if mantissa < MOST_MANTISSA:
-                mantissa = mantissa * 10 + (p[0] - 48)
-                exponent -= 1
-            else:
-                exact = False
-            p += 1
-    if p[0] == b"e" or p[0] == b"E":
-        p += 1
-        if p[0] == b"-":
-            sign = -1
-            p += 1
-        while <uint8_t>(p[0] - 48) < 10:
-            if written < 10000:
-                written = written * 10 + (p[0] - 48)
-            p += 1
-        exponent += sign * written
-    if p[0] == b" " or p[0] == b"\t" or ends_line(p):
-        if digits == 0:
-            value[0] = 0
-            return p
-        if exact and -22 <= exponent <= 22:
-            number = <double>mantissa
-            number = number * POWERS[exponent] if exponent >= 0 else number / POWERS[-exponent]
-            value[0] = <float>(-number if negative else number)
-            return p
-        value[0] = <float>strtod(<const char*>start, NULL)
-        return p
-    if start[0] <= 32:
-        return start
-    value[0] = <float>strtod(<const char*>start, &end)
-    return <const uint8_t*>end
 
 
 cdef Extent* gather_namespaces(Lines* lines, Extent* first_extent, Feature* first) noexcept nogil:
