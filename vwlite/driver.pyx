@@ -315,7 +315,8 @@ cdef class Driver:
             end = ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear
             name = ex.text[ex.extents[i].name:ex.extents[i].name + (ex.extents[i].name_length_index >> 8)]
             names = [None if ex.names == NULL else
-                     <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length] for j in range(begin, end)]
+                     <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                     for j in range(begin, end)]
             groups.append(Group(ex.extents[i].name_length_index & 0xFF, name, names,
                                 [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
         features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]

@@ -169,7 +169,7 @@ cdef class Interactions:
             self.n += 1
         ex.n_counted = ex.n_linear + constant - self.n
         term = self.flat_terms
-        for i in range(self.n_terms):
+        for _ in range(self.n_terms):
             self.cross(ex.linear, term + 1, term[0], 0, 1, 0, -1)
             term += term[0] + 1
         for i in range(ex.n_extents):

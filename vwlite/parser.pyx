@@ -22,7 +22,7 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_destroy(pthread_cond_t*)
 
 REASONS_IN_WORDS = {
-    LABEL_WORDS: "more than three words before the first '|': label, importance, initial, and a tag that touches the '|'",
+    LABEL_WORDS: "more than label, importance and initial prediction before the first '|' (a tag touches the '|')",
     LABEL_NUMBER: "the label, importance or initial prediction is not a number",
     LABEL_FINITE: "the label, importance or initial prediction is not finite",
     WEIGHT_NEGATIVE: "the importance weight is negative",
@@ -90,7 +90,7 @@ cdef class Ring:
         pthread_mutex_init(&shared.reading, NULL)
         pthread_mutex_init(&shared.lock, NULL)
         pthread_cond_init(&shared.changed, NULL)
-        for i in range(self.size):
+        for _ in range(self.size):
             block = Block()
             block.wants_names = names
             self.blocks.append(block)

@@ -11,7 +11,7 @@ from libc.errno cimport EINTR, EAGAIN, errno
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcpy, memmove
-from posix.unistd cimport read
+from posix.unistd cimport read as read_some
 
 from vwlite.parser cimport AT_HAND, MUST_WAIT, NEVER_WAITS
 
@@ -108,7 +108,7 @@ cdef class LineReader:
             with gil:
                 PyErr_CheckSignals()      # with --onethread this is the main thread, where signals are handled
         while True:
-            got = read(self.fd, into, n)
+            got = read_some(self.fd, into, n)
             if got >= 0:
                 return got
             if errno == EINTR:
