@@ -179,7 +179,8 @@ cdef class Driver:
         """One example through the stack, the counters and the outputs."""
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and self.is_held_out())
-        self.interactions.expand(ex)
+        if not block.is_expanded:
+            self.interactions.expand(ex)
         if self.audits:
             self.top.predict(ex)
             with gil:

@@ -8,6 +8,8 @@ b) A Feature is 8 bytes. Hashes have 32 bits because murmur3_32 has; tables have
 c) An Example is one reused view of a row. `features` are in VW's order of evaluation: namespaces as first seen,
    the constant, then interactions. They stay readable for PADDING features past the end, so learners prefetch
    ahead without asking where the example ends.
+d) Where crossing features needs no more than the line itself, the parsing thread does it (`expanded`): it has time to
+   spare, and examples then lie one behind the other, so that prefetching reaches into the next one.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -43,6 +45,10 @@ cdef struct Row:
     uint8_t warned                # VW would have warned about this one
     uint32_t column               # of the problem, counted from 1
 
+cdef struct Expansion:
+    # of a row, in the features of all rows with the crossed ones
+    uint32_t begin, n, n_counted
+
 cdef struct NameSpan:
     uint32_t begin, length        # the feature as written, `name` or `name:text`; length 0: anonymous
 
@@ -54,6 +60,11 @@ cdef class Block:
     cdef Row* rows
     cdef NameSpan* names          # NULL unless names are wanted; one for each feature
     cdef bint wants_names
+    cdef object expander          # an Interactions of its own, or None
+    cdef bint is_expanded
+    cdef Feature* expanded
+    cdef Expansion* expansions    # of each row
+    cdef size_t expanded_capacity, expansion_capacity
     cdef size_t n_features, n_extents, n_rows, n_lines, n_problems
     cdef size_t feature_capacity, extent_capacity, row_capacity
     cdef size_t first_line        # 1-based number of the block's first line in its source

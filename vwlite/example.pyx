@@ -53,6 +53,8 @@ cdef class Block:
         free(self.extents)
         free(self.rows)
         free(self.names)
+        free(self.expanded)
+        free(self.expansions)
 
     cdef int reserve_text(self, size_t n) except -1 nogil:
         """Room for n bytes and the padding; what is there already stays."""
@@ -89,10 +91,16 @@ cdef class Example:
 
     cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil:
         """Look at a row of a block; `constant` says whether the constant feature counts."""
-        self.features = block.features + row.feature
-        self.linear = self.features
+        cdef const Expansion* expansion
+        self.linear = self.features = block.features + row.feature
         self.n_linear = row.n_features
-        self.n = self.n_counted = row.n_features + constant
+        if block.is_expanded:
+            expansion = block.expansions + (row - block.rows)
+            self.features = block.expanded + expansion.begin
+            self.n = expansion.n
+            self.n_counted = expansion.n_counted
+        else:
+            self.n = self.n_counted = row.n_features + constant
         self.extents = block.extents + row.extent
         self.n_extents = row.n_extents
         self.names = block.names + row.feature if block.names != NULL else NULL

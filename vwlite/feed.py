@@ -100,8 +100,8 @@ class Feed:
             "names": bool(self.options["audit"] or self.options["invert_hash"]),
         }
 
-    def blocks(self, number: int, names: bool) -> Iterator[Any]:
-        """The blocks of pass `number` (from 0)."""
+    def blocks(self, number: int, names: bool, interactions: Any) -> Iterator[Any]:
+        """The blocks of pass `number` (from 0), features crossed ahead where `interactions` can."""
         if self.cached or (number == 0 and self.cache_path is not None and self._usable_cache()):
             self.cached = True
             self.parser = self.writer.reread() if self.writer is not None else CacheParser(self.cache_path)
@@ -112,7 +112,8 @@ class Feed:
             wanted = self.cache_path is not None or self.options["passes"] > 1
             writer = self.writer = CacheWriter(self.cache_path, self._key()) if wanted else None
             self.records = self.parser.reader.records
-        self.ring = Ring(self.parser, 0 if self.options["onethread"] else 1, names)
+        workers = 0 if self.options["onethread"] else 1
+        self.ring = Ring(self.parser, workers, names, interactions.ahead(self.options, self.options["bit_precision"]))
         self.ring.start()
         whole = False
         try:

@@ -5,10 +5,11 @@ list. Without such options the example keeps pointing at what was parsed and not
 """
 from libc.stdint cimport uint8_t, uint32_t
 
-from vwlite.example cimport Example, Extent, Feature, NameSpan
+from vwlite.example cimport Block, Example, Extent, Feature, NameSpan
 
 cdef enum:
     MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
+    MAX_BLOCK_FEATURES = 1 << 19      # of a block that is expanded ahead
 
 cdef struct Span:
     uint32_t begin, end
@@ -30,7 +31,11 @@ cdef class Interactions:
     cdef NameSpan* kept_names
     cdef size_t kept_capacity
     cdef Span[256] spans
+    cdef bint constant
+    cdef Example ex
     cdef int expand(self, Example ex) except -1 nogil
+    cdef int expand_block(self, Block block) except -1
+    cdef int expand_rows(self, Block block, Example ex) except -1 nogil
     cdef int remove(self, Example ex) except -1 nogil
     cdef int see(self, Example ex) except -1 nogil
     cdef int reserve(self, size_t n) except -1 nogil

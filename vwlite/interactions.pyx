@@ -9,7 +9,7 @@ from libc.float cimport FLT_MAX
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from vwlite.example cimport CONSTANT_HASH, PADDING, extent_end, extent_index
+from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
 
 from vwlite.errors import OptionError, VwliteError
 from vwlite.options import Option, OptionGroup
@@ -49,6 +49,8 @@ cdef class Interactions:
         self.permutations = options["permutations"]
         self.keep_duplicates = options["leave_duplicate_interactions"]
         self.notes = []
+        self.constant = not options["noconstant"]
+        self.ex = Example()
         self.patterns = self.given_patterns(options)
         self.wildcards = any(WILDCARD in pattern for pattern in self.patterns)
         keep = b"".join(map(decode_names, options["keep"]))
@@ -180,6 +182,54 @@ cdef class Interactions:
         ex.features = self.features
         ex.n = self.n
         ex.n_counted += self.n
+        return 0
+
+    def ahead(self, options, bits):
+        """A twin for each block, or None where crossing depends on lines before or features are removed."""
+        if not self.active or self.wildcards or self.removes:
+            return None
+        return lambda: Interactions(options, bits)
+
+    cdef int expand_block(self, Block block) except -1:
+        """Expand all rows of a block in the parsing thread; one too large is left to the learning thread."""
+        cdef Example ex = self.ex
+        with nogil:
+            self.expand_rows(block, ex)
+        return 0
+
+    cdef int expand_rows(self, Block block, Example ex) except -1 nogil:
+        cdef size_t i, n = 0
+        cdef void* room
+        block.is_expanded = False
+        if block.n_rows > block.expansion_capacity:
+            room = realloc(block.expansions, 2 * block.n_rows * sizeof(Expansion))
+            if room == NULL:
+                with gil:
+                    raise MemoryError
+            block.expansions = <Expansion*>room
+            block.expansion_capacity = 2 * block.n_rows
+        for i in range(block.n_rows):
+            if block.rows[i].kind != ROW_EXAMPLE:
+                continue
+            ex.bind(block, &block.rows[i], self.constant)
+            self.expand(ex)
+            if n + ex.n > MAX_BLOCK_FEATURES:
+                return 0
+            if n + ex.n + PADDING > block.expanded_capacity:
+                room = realloc(block.expanded, 2 * (n + ex.n + PADDING) * sizeof(Feature))
+                if room == NULL:
+                    with gil:
+                        raise MemoryError
+                block.expanded = <Feature*>room
+                block.expanded_capacity = 2 * (n + ex.n + PADDING)
+            memcpy(block.expanded + n, ex.features, ex.n * sizeof(Feature))
+            block.expansions[i].begin = <uint32_t>n
+            block.expansions[i].n = <uint32_t>ex.n
+            block.expansions[i].n_counted = <uint32_t>ex.n_counted
+            n += ex.n
+        if n:
+            memset(block.expanded + n, 0, PADDING * sizeof(Feature))
+        block.is_expanded = True
         return 0
 
     cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,

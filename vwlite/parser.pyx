@@ -5,6 +5,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdlib cimport calloc, free
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
+from vwlite.interactions cimport Interactions
+
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:
         pass
@@ -68,11 +70,11 @@ cdef class Ring:
     """Blocks on their way from a parser to the learner.
 
     next() hands them out in order and returns None at the end; the block handed out last is given back by the
-    following call. With no workers everything happens in the calling thread.
+    following call. With no workers everything happens in the calling thread. `expander()` makes the Interactions of
+    each block where features are crossed ahead.
     """
 
-    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False):
-        cdef size_t i
+    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False, expander=None):
         cdef Block block
         self.parser = parser
         self.size = 16 if workers else 1
@@ -93,6 +95,7 @@ cdef class Ring:
         for _ in range(self.size):
             block = Block()
             block.wants_names = names
+            block.expander = expander() if expander is not None else None
             self.blocks.append(block)
 
     def __dealloc__(self):
@@ -265,6 +268,8 @@ cdef int parse_slot(Ring ring, size_t slot) except -2:
     try:
         with nogil:
             parser.parse(block)
+        if block.expander is not None:
+            (<Interactions>block.expander).expand_block(block)
     except BaseException as error:
         fail(ring, error)
     return 0

@@ -130,7 +130,7 @@ class Run:
     def one_pass(self, number: int) -> None:
         """Every block of one pass through the driver."""
         names = self.driver.audits
-        for block in self.feed.blocks(number, names):
+        for block in self.feed.blocks(number, names, self.workspace.interactions):
             self.driver.run_block(block)
             self.flush(force=False)
             self.progress.update(self.feed.progress, self.driver.example_number)

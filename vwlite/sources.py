@@ -59,10 +59,7 @@ class _Unpacked(Source):
     def __init__(self, name: str, fd: int, size: int | None, unpack: _Unpack) -> None:
         read_end, write_end = os.pipe()
         super().__init__(name, read_end, size)
-        with contextlib.suppress(ImportError, AttributeError, OSError):
-            import fcntl
-
-            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        _enlarge(write_end)
         self._input = _Input(fd, write_end)
         self._failure = ""
         self._thread = threading.Thread(target=self._run, args=(unpack, write_end), name=f"unpack {name}", daemon=True)
@@ -140,6 +137,7 @@ def open_source(path: str | None) -> Source:
     """
     if path is None or path == "-":
         try:
+            _enlarge(0)
             return Source("stdin", 0, _measure(0))
         except OSError as error:
             raise VwliteError("stdin: is closed or a folder; name a file with -d") from error
@@ -157,6 +155,14 @@ def open_source(path: str | None) -> Source:
         if fd >= 0:
             os.close(fd)
         raise VwliteError(f"{path}: {explain(error, path)}") from error
+
+
+def _enlarge(fd: int) -> None:
+    """Give a pipe room for whole blocks; what is no pipe, or may not be larger, stays as it is."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
 def _measure(fd: int) -> int | None:
