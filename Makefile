@@ -59,13 +59,16 @@ $(CHECKED)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES
 	VWLITE_CHECKED=1 $(CHECKED)/bin/python $(PIP_INSTALL) '.[test]'
 	touch $@
 
+test-installed: $(INSTALLED)/installed
+	$(call test_outside,$(INSTALLED))
+
 # sdist -> wheel -> install, each from nothing
-test-installed: build
+$(INSTALLED)/installed: .venv/built $(PYTHON_SOURCES)
 	rm -rf build/dist $(INSTALLED)
 	$(BIN)/python -m build --outdir build/dist >build/dist.log || { cat build/dist.log; exit 1; }
 	$(PYTHON) -m venv $(INSTALLED)
 	$(INSTALLED)/bin/python $(PIP_INSTALL) "$$(echo build/dist/*.whl)[test]"
-	$(call test_outside,$(INSTALLED))
+	touch $@
 
 check: build
 	$(BIN)/ruff check
@@ -74,8 +77,9 @@ check: build
 	$(BIN)/codespell
 	$(BIN)/mypy
 
-bench: build
-	$(BIN)/python benchmarks/run.py
+# wheel beside wheel: an editable install would start more slowly
+bench: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python benchmarks/run.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

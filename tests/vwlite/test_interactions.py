@@ -1,0 +1,59 @@
+"""Crossed features: the same whether a parsing thread crosses them ahead or the learner as it goes."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from vwlite import Workspace
+from vwlite.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def lines(count: int, width: int) -> list[str]:
+    choose = random.Random(5)
+    return [
+        f"{choose.choice((-1, 1))} 'tag{i} |a "
+        + " ".join(f"x{choose.randrange(500)}:{choose.random():.3f}" for _ in range(choose.randint(0, width)))
+        + "|b "
+        + " ".join(f"y{choose.randrange(500)}" for _ in range(choose.randint(0, width)))
+        for i in range(count)
+    ]
+
+
+def predictions_of_a_run(text: list[str], *words: str) -> list[float]:
+    Path("data.txt").write_text("\n".join(text) + "\n")
+    assert main(["data.txt", "--quiet", "-p", "p.txt", *words]) == 0
+    return [float(line.split()[0]) for line in Path("p.txt").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["-q ab", "-q aa --noconstant", "--cubic aab", "-q ab --ignore_linear a", "-q ab --permutations -q bb", "-q ::"],
+)
+def test_a_run_over_blocks_equals_one_line_after_the_other(flags):
+    text = ["", *lines(300, 6), "1 | c:1:1", "", *lines(20, 6)]
+    learnt = Workspace(flags).learn([line for line in text if "c:1:1" not in line])
+    assert predictions_of_a_run(text, *flags.split()) == pytest.approx(learnt, abs=1e-6)
+
+
+def test_a_block_with_too_many_crossed_features_is_crossed_as_it_is_learnt():
+    text = lines(400, 90)  # some 800,000 pairs in a single block
+    assert predictions_of_a_run(text, "-q", "ab") == pytest.approx(Workspace("-q ab").learn(text), abs=1e-6)
+
+
+@pytest.mark.parametrize("flags", [(), ("--onethread",)])
+def test_an_example_with_more_features_than_fit_is_refused_with_a_remedy(flags, capsys):
+    Path("data.txt").write_text("1 |a " + " ".join(f"x{i}" for i in range(300)) + "\n")
+    assert main(["data.txt", "--quiet", "--cubic", "aaa", "--permutations", *flags]) == 1
+    assert "--feature_limit" in capsys.readouterr().err
+
+
+def test_the_features_of_crossed_namespaces_are_counted(capsys):
+    Path("data.txt").write_text("1 |a x y |b u v w\n")
+    assert main(["data.txt", "-q", "ab"]) == 0
+    assert "total feature number = 12\n" in capsys.readouterr().err
