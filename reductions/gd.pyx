@@ -306,17 +306,17 @@ cdef class GD(Learner):
         self.contraction = 1
 
     cdef float sensitivity(self, Example ex) except? -3e38 nogil:
-        """The prediction's move per unit of importance weight, without learning."""
+        """Rate times what the prediction moves per unit of update; ex.score is that of a predict just made."""
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef float* at
         cdef float x, n, g, g2, rate, ppu = 0
         cdef Point point
-        point.p = ex.prediction
+        point.p = self.loss.clip(ex.score)
         point.y = ex.label
         self.loss.evaluate(&point)
         g2 = point.square
-        if self.weights_only or g2 == 0:
+        if self.weights_only or not ex.labelled or g2 == 0:
             return 0
         while feature < end:
             x = max(fabsf(feature.value), TINY)

@@ -296,6 +296,18 @@ cdef class Driver:
             first += len(chunk)
         return predictions
 
+    def sensitivity(self, Parser parser not None, bytes line):
+        """The stack's sensitivity to one line, None if it is no example."""
+        cdef Block block = Block()
+        cdef Example ex = self.ex
+        parse_text(parser, block, line + b"\n")
+        if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
+            return None
+        ex.bind(block, &block.rows[0], self.constant)
+        self.interactions.expand(ex)
+        self.top.predict(ex)
+        return self.top.sensitivity(ex)
+
     def end_pass(self):
         """Close the books of a pass; returns its holdout loss, or None when nothing was held out."""
         cdef double loss = self.holdout_loss_of_pass, weight = self.holdout_weight_of_pass

@@ -6,7 +6,8 @@ Not recursive (a reduction calls its base itself):
                  prediction's loss, unweighted, in ex.loss
     update(ex)   learns when ex.score and ex.prediction are those of a predict just made; by default learn
     multipredict(ex, count, step, scores)  scores of several weight vectors: ex.offset, + step, + 2 step ...
-    sensitivity(ex)  how far the prediction would move towards the label per unit of importance weight
+    sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
+                     derivative; changes nothing
 Set up once (stack.py calls it): spread(width), with the product of the feature_width of all learners above.
 Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics()

@@ -202,6 +202,14 @@ class Workspace:
         """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see."""
         return self._run(lines, False)
 
+    def sensitivity(self, line: str) -> float | None:
+        """How far the prediction for a labelled line would move per unit of importance weight and of dL/dp.
+
+        Small where much has been learnt already: the measure of importance-weighted active learning (Karampatziakis
+        and Langford 2011). None for a line that is no example. Changes nothing.
+        """
+        return self.driver.sensitivity(self.parser, line.encode("utf-8", "surrogateescape"))
+
     def _run(self, lines: str | bytes | Iterable[str | bytes], training: bool) -> Any:
         single = isinstance(lines, (str, bytes))
         every = [lines] if single else lines

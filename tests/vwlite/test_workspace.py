@@ -225,3 +225,15 @@ def test_many_workspaces_leave_memory_flat(tmp_path):
         cycle()
     # each cycle holds three tables of 4 MiB
     assert peak() - before < 120 << 20
+
+
+def test_sensitivity_tells_how_far_learning_a_line_moves_its_prediction():
+    workspace = Workspace("--loss_function classic --min_prediction -9 --max_prediction 9 --offset_scale 0.5")
+    workspace.learn(["1 |a x:0.5 y", "-1 |a y z:2", "0.5 |a x z"] * 50)
+    line = "3 1 0.2|a x:0.4 z"
+    before, sensitivity = workspace.predict(line), workspace.sensitivity(line)
+    assert workspace.sensitivity(line) == sensitivity
+    workspace.learn(line)
+    assert workspace.predict(line) - before == pytest.approx(2 * (3 - before) * sensitivity, rel=0.02)
+    assert 0 < workspace.sensitivity(line) < sensitivity
+    assert workspace.sensitivity("no |number") is None
