@@ -14,7 +14,7 @@ from posix.unistd cimport lseek, read
 from vwlite.example cimport (
     PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
 )
-from vwlite.parser cimport FINE, REASONS, Parser
+from vwlite.parser cimport ENDED, FAILED, FINE, REASONS, WHOLE, Filled, Parser
 
 from vwlite.errors import VwliteError
 from vwlite.paths import explain
@@ -194,12 +194,12 @@ cdef class CacheParser(Parser):
             os.close(self.fd)
             self.fd = -1
 
-    cdef int fill(self, Block block) except -1 nogil:
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef Head head
         cdef uint64_t needed
         self.take(&head, sizeof(Head))
         if head.kind == LAST:
-            return 0
+            return ENDED
         needed = (head.n_rows * sizeof(Row) + head.n_extents * sizeof(Extent) + head.text_length
                   + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.names else 0)))
         if (head.kind != RECORD or needed > self.size
@@ -225,7 +225,7 @@ cdef class CacheParser(Parser):
         block.first_line = head.first_line
         block.numbered = True
         block.checksum = head.checksum
-        return 1
+        return WHOLE
 
     cdef int parse(self, Block block) except -1 nogil:
         """Check that every position lies inside the block."""

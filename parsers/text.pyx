@@ -20,8 +20,8 @@ from vwlite.example cimport (
 )
 from vwlite.hashing cimport hash_all, hash_string
 from vwlite.parser cimport (
-    FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX,
-    NAMESPACE_VALUE, VALUE_FINITE, WEIGHT_NEGATIVE, Parser, Readiness, Reason,
+    FAILED, FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX,
+    NAMESPACE_VALUE, VALUE_FINITE, WEIGHT_NEGATIVE, Filled, Parser, Readiness, Reason,
 )
 from vwlite.reader cimport LineReader
 
@@ -97,8 +97,8 @@ cdef class TextParser(Parser):
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
 
-    cdef int fill(self, Block block) except -1 nogil:
-        return self.reader.fill(block)
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
+        return self.reader.fill(block, wait)
 
     cdef Readiness ready(self) noexcept nogil:
         return self.reader.ready()

@@ -72,7 +72,6 @@ cdef class Block:
     cdef bint numbered            # first_line is set by whoever filled the block
     cdef uint64_t checksum        # what a cache says about its block
     cdef bint truncated           # its one line is over the limit and cut short
-    cdef readonly size_t position  # bytes of the source read when the block was cut
     cdef int reserve_text(self, size_t n) except -1 nogil
     cdef int reserve_parsed(self) except -1 nogil
     cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil

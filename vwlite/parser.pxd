@@ -29,9 +29,15 @@ cdef enum Readiness:
     AT_HAND                           # input is there just now
     NEVER_WAITS                       # regular files
 
+cdef enum Filled:
+    FAILED = -1
+    ENDED                             # no more input
+    WHOLE                             # the block holds whole lines
+    NOT_NOW                           # without waiting there is not one whole line
+
 cdef class Parser:
     cdef bint stopping                # set from outside: a fill that waits should give up
-    cdef int fill(self, Block block) except -1 nogil
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef int parse(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
 

@@ -53,10 +53,10 @@ cdef struct Shared:
 
 
 cdef class Parser:
-    """Base class. `fill` returns 0 at the end of input."""
+    """Base class of all formats."""
 
-    cdef int fill(self, Block block) except -1 nogil:
-        return 0
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
+        return ENDED
 
     cdef int parse(self, Block block) except -1 nogil:
         return 0
@@ -228,18 +228,19 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
         pthread_mutex_unlock(&shared.reading)
         return got
     with gil:
-        got = fill_slot(ring, slot)
+        # the learning thread must not wait for input: blocks may become ready meanwhile
+        got = fill_slot(ring, slot, not helping or ring.workers == 0)
     pthread_mutex_lock(&shared.lock)
-    if got:
+    if got == WHOLE:
         shared.state[slot] = FILLED
         shared.filled += 1
-    else:
+    elif got == ENDED:
         shared.ended = True
     pthread_cond_broadcast(&shared.changed)
     pthread_mutex_unlock(&shared.lock)
     pthread_mutex_unlock(&shared.reading)
-    if not got:
-        return -1
+    if got != WHOLE:
+        return -1 if got == ENDED else 0
     with gil:
         parse_slot(ring, slot)
     pthread_mutex_lock(&shared.lock)
@@ -249,17 +250,17 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
     return 1
 
 
-cdef int fill_slot(Ring ring, size_t slot) except -2:
+cdef int fill_slot(Ring ring, size_t slot, bint wait) except -2:
     cdef Block block = ring.blocks[slot]
     cdef Parser parser = ring.parser
     cdef int got
     try:
         with nogil:
-            got = parser.fill(block)
+            got = parser.fill(block, wait)
         return got
     except BaseException as error:
         fail(ring, error)
-        return 0
+        return ENDED
 
 
 cdef int parse_slot(Ring ring, size_t slot) except -2:

@@ -1,6 +1,6 @@
 """Bytes from a chain of sources, cut into blocks of whole lines."""
 from vwlite.example cimport Block
-from vwlite.parser cimport Readiness
+from vwlite.parser cimport FAILED, Filled, Readiness
 
 cdef enum:
     BLOCK_BYTES = 1 << 17
@@ -11,14 +11,14 @@ cdef class LineReader:
     cdef public list records          # what is known of each source: name, bytes, sha256
     cdef bint digest_on, regular, wants_close
     cdef int fd
-    cdef size_t index                 # of the source to open next
+    cdef size_t index, n_paths        # of the source to open next, of all
     cdef char* carry                  # the line begun in the last block
     cdef size_t carried, carry_capacity
     cdef size_t limit                 # longest line, bytes
     cdef bint skipping                # the rest of a line over the limit
     cdef const bint* stopping         # of the parser that reads
     cdef size_t position, finished
-    cdef int fill(self, Block block) except -1 nogil
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef Readiness ready(self) noexcept nogil
     cdef bint open_next(self) except -1
     cdef int close_source(self) except -1

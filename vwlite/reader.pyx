@@ -13,7 +13,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcpy, memmove
 from posix.unistd cimport read as read_some
 
-from vwlite.parser cimport AT_HAND, MUST_WAIT, NEVER_WAITS
+from vwlite.parser cimport AT_HAND, ENDED, MUST_WAIT, NEVER_WAITS, NOT_NOW, WHOLE
 
 from vwlite.errors import VwliteError
 from vwlite.sources import open_source
@@ -36,6 +36,7 @@ cdef class LineReader:
 
     def __cinit__(self, list paths, size_t limit, bint digest):
         self.paths = paths
+        self.n_paths = len(paths)
         self.limit = limit
         self.digest_on = digest
         self.records = []
@@ -86,8 +87,12 @@ cdef class LineReader:
 
     cdef Readiness ready(self) noexcept nogil:
         cdef pollfd question
-        if self.fd < 0 or self.regular:
-            return NEVER_WAITS
+        cdef bint more = self.index < self.n_paths
+        # the next source may be one that waits, or be slow to open
+        if self.fd < 0 or self.wants_close:
+            return MUST_WAIT if more else NEVER_WAITS
+        if self.regular:
+            return AT_HAND if more else NEVER_WAITS
         question.fd = self.fd
         question.events = <short>POLLIN
         question.revents = 0
@@ -118,7 +123,7 @@ cdef class LineReader:
             with gil:
                 raise VwliteError(f"{self.source.name}: {os.strerror(errno)} while reading")
 
-    cdef int fill(self, Block block) except -1 nogil:
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef size_t have, target, scanned
         cdef ssize_t got = 1
         cdef size_t whole = 0         # bytes up to and with the last line end
@@ -129,19 +134,22 @@ cdef class LineReader:
         if self.fd < 0:
             with gil:
                 if not self.open_next():
-                    return 0
+                    return ENDED
         have = self.carried
         target = have + BLOCK_BYTES
         block.reserve_text(target + 1)
         memcpy(block.text, self.carry, have)
         self.carried = 0
         while have < target:
-            got = self.read(block.text + have, target - have, whole == 0)
+            got = self.read(block.text + have, target - have, wait and whole == 0)
             if got == -1:
                 if whole:
                     break
                 if self.stopping[0]:
-                    return 0
+                    return ENDED
+                if not wait:
+                    self.keep(block.text, have)
+                    return NOT_NOW
                 continue
             if got == 0:
                 break
@@ -168,7 +176,7 @@ cdef class LineReader:
             self.wants_close = True
             self.skipping = False
             if have == 0:
-                return self.fill(block)
+                return self.fill(block, wait)
         if got == 0 or block.truncated:
             if block.text[have - 1] != 10:
                 block.text[have] = 10
@@ -177,8 +185,7 @@ cdef class LineReader:
         self.keep(block.text + whole, have - whole)
         block.text_length = whole
         block.source = <uint32_t>(self.index - 1)
-        block.position = self.position
-        return 1
+        return WHOLE
 
     cdef int refuse_packed(self, const unsigned char* start, size_t n) except -1 nogil:
         """Compressed bytes whose name has no suffix that says so are no text."""

@@ -216,14 +216,17 @@ def test_lines_without_a_label_are_predicted():
     assert lines[2] == f"{lines[1]} mine" and lines[3] == f"{lines[1]} named"
 
 
-@pytest.mark.parametrize("words", [["-p", "/dev/stdout"], ["-p", "stdout", "--onethread"], ["-p", "-", "-t"]])
+@pytest.mark.parametrize("words", 10 * [["-p", "/dev/stdout"]] + [["-p", "stdout", "--onethread"], ["-p", "-", "-t"]])
 def test_each_line_is_answered_before_the_next_is_written(words):
     process = subprocess.Popen(
         [*VWLITE, "--quiet", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
     assert process.stdin is not None and process.stdout is not None
     for i in range(20):
-        process.stdin.write(f"1 'n{i} | a b\n")
+        # in two pieces: whoever has the first must not keep others from answering
+        process.stdin.write(f"1 'n{i} |")
+        process.stdin.flush()
+        process.stdin.write(" a b\n")
         process.stdin.flush()
         assert process.stdout.readline().split()[1] == f"n{i}"
     process.stdin.close()
