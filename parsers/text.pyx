@@ -20,8 +20,8 @@ from vwlite.example cimport (
 )
 from vwlite.hashing cimport hash_all, hash_string
 from vwlite.parser cimport (
-    FAILED, FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX,
-    NAMESPACE_VALUE, VALUE_FINITE, WEIGHT_NEGATIVE, Filled, Parser, Readiness, Reason,
+    FAILED, FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME,
+    NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, WEIGHT_NEGATIVE, Filled, Parser, Readiness, Reason,
 )
 from vwlite.reader cimport LineReader
 
