@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 from posix.unistd cimport lseek, read
 
 from vwlite.example cimport (
-    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row, extent_name_length,
 )
 from vwlite.parser cimport ENDED, FAILED, FINE, REASONS, WHOLE, Filled, Parser
 
@@ -220,7 +220,6 @@ cdef class CacheParser(Parser):
         block.n_extents = head.n_extents
         block.n_features = head.n_features
         block.n_lines = 0
-        block.n_problems = 0
         block.source = <uint32_t>head.source
         block.first_line = head.first_line
         block.numbered = True
@@ -254,7 +253,7 @@ cdef class CacheParser(Parser):
                 extent = &block.extents[row.extent + j]
                 if extent.begin < before or extent.begin > row.n_features:
                     self.refuse()
-                if block.names != NULL and <uint64_t>extent.name + (extent.name_length_index >> 8) > block.text_length:
+                if block.names != NULL and <uint64_t>extent.name + (extent_name_length(extent)) > block.text_length:
                     self.refuse()
                 before = extent.begin
         if block.names != NULL:

@@ -68,7 +68,6 @@ cdef struct Lines:
     Feature* feature
     Extent* extent
     uint32_t line
-    uint32_t problems
     bint repeated                     # the line names a namespace twice
     uint32_t[256] seen                # the last line (counted from 1) that has features in the namespace
 
@@ -128,7 +127,6 @@ cdef class TextParser(Parser):
         block.n_rows = lines.row - block.rows
         block.n_features = lines.feature - block.features
         block.n_extents = lines.extent - block.extents
-        block.n_problems = lines.problems
         memset(<void*>lines.feature, 0, PADDING * sizeof(Feature))
         return 0
 
@@ -191,7 +189,6 @@ cdef class TextParser(Parser):
             row.kind = ROW_PROBLEM
             row.reason = reason
             row.column = <uint32_t>(at - start) + 1
-            lines.problems += 1
             lines.feature = first_feature
             lines.extent = first_extent
         else:

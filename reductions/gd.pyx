@@ -57,7 +57,6 @@ cdef enum:
     R = 3                             # rate of the last update
 
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
-cdef float TINY2 = 1.084202e-19 * 1.084202e-19
 
 cdef extern from "slots.h" nogil:
     ctypedef struct vwl_table:

@@ -33,22 +33,13 @@ static inline uint32_t vwl_finish(uint32_t h, size_t n) {
     return h ^ (h >> 16);
 }
 
-/* Austin Appleby's MurmurHash3_x86_32 (public domain algorithm); reads exactly n bytes. */
-static inline uint32_t vwl_murmur3_32(const uint8_t *p, size_t n, uint32_t h) {
-    size_t left = n;
-    uint32_t k = 0;
-    for (; left >= 4; p += 4, left -= 4) h = vwl_step(h, vwl_load32(p));
-    while (left) k = (k << 8) | p[--left];
-    return vwl_finish(h ^ vwl_mix(k), n);
-}
-
 /* h after one more word where `take` holds, else h; spelt with a mask, because compilers make jumps of choices, and
  * lengths of names are nothing that a jump could predict. */
 static inline uint32_t vwl_step_if(int take, uint32_t h, const uint8_t *p) {
     return h ^ ((h ^ vwl_step(h, vwl_load32(p))) & (0u - (uint32_t)take));
 }
 
-/* The same value; may read up to 16 bytes past the end. */
+/* Austin Appleby's MurmurHash3_x86_32 (public domain algorithm); may read up to 16 bytes past the end. */
 static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_t h) {
     const uint8_t *end = p + (n & ~(size_t)3);
     uint32_t tail;

@@ -13,7 +13,9 @@ from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row
+from vwlite.example cimport (
+    ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, extent_end, extent_index, extent_name_length,
+)
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
 from vwlite.parser cimport Parser
@@ -325,12 +327,12 @@ cdef class Driver:
         groups = []
         for i in range(ex.n_extents):
             begin = ex.extents[i].begin
-            end = ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear
-            name = ex.text[ex.extents[i].name:ex.extents[i].name + (ex.extents[i].name_length_index >> 8)]
+            end = extent_end(ex, i)
+            name = ex.text[ex.extents[i].name:ex.extents[i].name + extent_name_length(&ex.extents[i])]
             names = [None if ex.names == NULL else
                      <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
                      for j in range(begin, end)]
-            groups.append(Group(ex.extents[i].name_length_index & 0xFF, name, names,
+            groups.append(Group(extent_index(&ex.extents[i]), name, names,
                                 [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
         features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]
         return View(groups, features, self.constant, ex.tag[:ex.tag_length], ex.prediction)

@@ -15,7 +15,6 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef enum:
     PADDING = 64                  # readable features past the last one, readable bytes past the text
-    CONSTANT_NAMESPACE = 128
     CONSTANT_HASH = 11650396
 
 cdef enum RowKind:
@@ -65,7 +64,7 @@ cdef class Block:
     cdef Feature* expanded
     cdef Expansion* expansions    # of each row
     cdef size_t expanded_capacity, expansion_capacity
-    cdef size_t n_features, n_extents, n_rows, n_lines, n_problems
+    cdef size_t n_features, n_extents, n_rows, n_lines
     cdef size_t feature_capacity, extent_capacity, row_capacity
     cdef size_t first_line        # 1-based number of the block's first line in its source
     cdef uint32_t source          # which of the run's sources

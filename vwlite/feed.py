@@ -47,8 +47,11 @@ class Feed:
                 except OSError as error:
                     raise VwliteError(f"{path}: can't read examples: {explain(error, path)}") from error
         self.names = ["stdin" if path == "-" else path for path in self.paths]
+        # names are kept beside hashes only where somebody will read them
+        self.wants_names: bool = options["audit"] or bool(options["invert_hash"])
         self.cache_path = self._cache_path()
-        self.cached = False
+        # read from the cache, from the first pass or from when a pass has filled it
+        self.cached = self.cache_path is not None and self._fits()
         self.records: list[dict[str, Any]] = []
         self.ring: Any = None
         self.parser: Any = None
@@ -73,13 +76,12 @@ class Feed:
 
     def description(self) -> list[str]:
         """VW's lines about the input."""
-        cache = "using no cache" if self.cache_path is None else f"creating cache_file = {self.cache_path}"
-        if self.cache_path is not None and self._usable_cache():
-            cache = f"using cache_file = {self.cache_path}"
+        verb = "using" if self.cached else "creating"
+        cache = "using no cache" if self.cache_path is None else f"{verb} cache_file = {self.cache_path}"
         name = ", ".join(self.names) if self.names else "none"
         return [cache, f"Reading datafile = {name}", f"num sources = {len(self.paths)}"]
 
-    def _usable_cache(self) -> bool:
+    def _fits(self) -> bool:
         return not self.options["kill_cache"] and CacheParser.fits(self.cache_path, self._key())
 
     def _key(self) -> dict[str, Any]:
@@ -97,13 +99,12 @@ class Feed:
         return {
             "sources": sources,
             "options": options,
-            "names": bool(self.options["audit"] or self.options["invert_hash"]),
+            "names": self.wants_names,
         }
 
-    def blocks(self, number: int, names: bool, interactions: Any) -> Iterator[Any]:
-        """The blocks of pass `number` (from 0), features crossed ahead where `interactions` can."""
-        if self.cached or (number == 0 and self.cache_path is not None and self._usable_cache()):
-            self.cached = True
+    def blocks(self, interactions: Any) -> Iterator[Any]:
+        """The blocks of a pass, features crossed ahead where `interactions` can."""
+        if self.cached:
             self.parser = self.writer.reread() if self.writer is not None else CacheParser(self.cache_path)
             writer = None
         else:
@@ -113,7 +114,8 @@ class Feed:
             writer = self.writer = CacheWriter(self.cache_path, self._key()) if wanted else None
             self.records = self.parser.reader.records
         workers = 0 if self.options["onethread"] else 1
-        self.ring = Ring(self.parser, workers, names, interactions.ahead(self.options, self.options["bit_precision"]))
+        expander = interactions.ahead(self.options, self.options["bit_precision"])
+        self.ring = Ring(self.parser, workers, self.wants_names, expander)
         self.ring.start()
         whole = False
         try:

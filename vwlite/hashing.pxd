@@ -7,7 +7,6 @@ short names be hashed without a branch on their length.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "bytescan.h" nogil:
-    uint32_t vwl_murmur3_32(const uint8_t* data, size_t n, uint32_t seed)
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
 
 cdef inline uint32_t hash_all(const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:

@@ -160,21 +160,13 @@ cdef class Ring:
                     shared.full = False
                     pthread_cond_broadcast(&shared.changed)
             while True:
-                # a failure first: the block at hand may be the one that could not be parsed
-                if not shared.failed and shared.filled > self.taken and shared.state[slot] == READY:
-                    found = True
-                    break
-                if shared.failed or shared.stopped or (shared.ended and shared.filled == self.taken):
+                found = is_there(shared, self.taken, slot)
+                if found or is_over(shared, self.taken):
                     break
                 pthread_mutex_unlock(&shared.lock)
                 helped = advance(self, True)
                 pthread_mutex_lock(&shared.lock)
-                if helped == 1:
-                    continue
-                if not (
-                    (shared.filled > self.taken and shared.state[slot] == READY)
-                    or shared.failed or shared.stopped or (shared.ended and shared.filled == self.taken)
-                ):
+                if helped != 1 and not is_there(shared, self.taken, slot) and not is_over(shared, self.taken):
                     # a bounded wait, so that a signal handler gets its turn in the main thread
                     clock_gettime(CLOCK_REALTIME, &until)
                     until.tv_nsec += 50_000_000
@@ -194,6 +186,16 @@ cdef class Ring:
         if shared.failed:
             raise self.failure
         return None
+
+
+cdef inline bint is_there(const Shared* shared, size_t taken, size_t slot) noexcept nogil:
+    """Whether the next block is ready; after a failure it may be the one that could not be parsed."""
+    return not shared.failed and shared.filled > taken and shared.state[slot] == READY
+
+
+cdef inline bint is_over(const Shared* shared, size_t taken) noexcept nogil:
+    """Whether no block will come any more."""
+    return shared.failed or shared.stopped or (shared.ended and shared.filled == taken)
 
 
 cdef int advance(Ring ring, bint helping) except -2 nogil:

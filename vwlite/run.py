@@ -35,6 +35,8 @@ class Run:
         self.no_win = 0
         self.best_holdout: float | None = None
         self.saved_best = False
+        self.stopped_early = False
+        self.long = False
         self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
 
     def main(self) -> int:
@@ -67,7 +69,7 @@ class Run:
             self.note_model_layout()
         driver.listener = self
         driver.quiet = options["quiet"]
-        driver.audits = options["audit"] or bool(options["invert_hash"])
+        driver.audits = self.feed.wants_names
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
@@ -118,7 +120,7 @@ class Run:
         """All passes, until one of the reasons to stop."""
         options, driver = self.options, self.driver
         for number in range(options["passes"]):
-            self.one_pass(number)
+            self.one_pass()
             if self.stopped_by is not None:
                 return
             for learner in walk(self.workspace.top):
@@ -127,10 +129,9 @@ class Run:
                 return
             driver.done = options["examples"] == 0
 
-    def one_pass(self, number: int) -> None:
+    def one_pass(self) -> None:
         """Every block of one pass through the driver."""
-        names = self.driver.audits
-        for block in self.feed.blocks(number, names, self.workspace.interactions):
+        for block in self.feed.blocks(self.workspace.interactions):
             self.driver.run_block(block)
             self.flush(force=False)
             self.progress.update(self.feed.progress, self.driver.example_number)
@@ -163,9 +164,6 @@ class Run:
         self.no_win += 1
         self.stopped_early = self.no_win >= options["early_terminate"]
         return self.stopped_early
-
-    stopped_early = False
-    long = False
 
     def finish(self) -> None:
         """After the last example: close, save, sum up."""
