@@ -18,8 +18,9 @@ from vwlite.example cimport (
 )
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
-from vwlite.parser cimport Parser
+from vwlite.parser cimport FINE, Parser
 
+from vwlite.learner import walk
 from vwlite.parser import REASONS_IN_WORDS
 
 cdef enum:
@@ -120,6 +121,8 @@ cdef class Driver:
     cdef public object listener       # told about rows of the table, problems and audits
     cdef Example ex
     cdef public bint training, counting, constant, quiet, audits
+    cdef bint vetting                 # some learner may refuse examples
+    cdef readonly bint needs_names    # some learner reads the features' names
     cdef public Output predictions, raw_predictions
     # holdout
     cdef public bint holdout
@@ -143,6 +146,8 @@ cdef class Driver:
         self.top = top
         self.interactions = interactions
         self.constant = constant
+        self.vetting = any(learner.vets for learner in walk(top))
+        self.needs_names = any(learner.needs_names for learner in walk(top))
         self.training = self.counting = True
         self.quiet = True
         self.holdout_period = 10
@@ -166,7 +171,7 @@ cdef class Driver:
             row = &block.rows[i]
             if (row.reason or row.warned) and self.current_pass == 0:
                 with gil:
-                    self.report(block, i)
+                    self.report(block, row, row.reason or row.warned, row.column)
             # VW counts empty lines towards --examples and the holdout
             if row.kind != ROW_PROBLEM:
                 self.in_pass += 1
@@ -179,10 +184,18 @@ cdef class Driver:
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """One example through the stack, the counters and the outputs."""
+        cdef int reason
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and self.is_held_out())
         if not block.is_expanded:
             self.interactions.expand(ex)
+        if self.vetting:
+            reason = self.top.vet(ex)
+            if reason != FINE:
+                if self.current_pass == 0:
+                    with gil:
+                        self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+                return 0
         if self.audits:
             self.top.predict(ex)
             with gil:
@@ -258,28 +271,29 @@ cdef class Driver:
             else <float>weight * self.progress_step
         return 0
 
-    cdef int report(self, Block block, size_t i) except -1:
-        """Tell about a malformed line, or in compatible mode about one that was used nevertheless."""
-        cdef const Row* row = &block.rows[i]
-        cdef int reason = row.reason or row.warned
-        self.problems += row.kind == ROW_PROBLEM
+    cdef int report(self, Block block, const Row* row, int reason, size_t column) except -1:
+        """Tell about a line that is left out, or in compatible mode about a malformed one that is used nevertheless."""
+        cdef bint used = row.warned and reason == row.warned
+        self.problems += not used
         self.listener.problem(
-            block.source, block.first_line + row.line, row.column, REASONS_IN_WORDS[reason],
-            PyBytes_FromStringAndSize(block.text + row.text, row.text_length), row.kind != ROW_PROBLEM,
+            block.source, block.first_line + row.line, column, REASONS_IN_WORDS[reason],
+            PyBytes_FromStringAndSize(block.text + row.text, row.text_length), used,
         )
         return 0
 
-    def run_lines(self, Parser parser not None, lines, problem):
+    def run_lines(self, Parser parser not None, lines):
         """Parse and run lines (bytes); the predictions, one for each example.
 
-        `problem(line, column, reason, text)` is called at a malformed line, after the lines before it were run.
+        The listener is told of a malformed line when the lines before it were run.
         """
         cdef Block block = Block()
         cdef Example ex = self.ex
         cdef Row* row
-        cdef size_t i, first = 1
+        cdef size_t i
         cdef bytes text
         predictions = []
+        block.first_line = 1
+        block.wants_names = self.needs_names
         lines = iter(lines)
         while chunk := list(islice(lines, LINES_AT_ONCE)):
             for line in chunk:
@@ -290,18 +304,18 @@ cdef class Driver:
             for i in range(block.n_rows):
                 row = &block.rows[i]
                 if row.kind == ROW_PROBLEM:
-                    problem(first + row.line, row.column, REASONS_IN_WORDS[row.reason],
-                            PyBytes_FromStringAndSize(block.text + row.text, row.text_length))
+                    self.report(block, row, row.reason, row.column)
                 elif row.kind == ROW_EXAMPLE:
                     self.one(block, row, ex)
                     predictions.append(ex.prediction)
-            first += len(chunk)
+            block.first_line += len(chunk)
         return predictions
 
     def sensitivity(self, Parser parser not None, bytes line):
         """The stack's sensitivity to one line, None if it is no example."""
         cdef Block block = Block()
         cdef Example ex = self.ex
+        block.wants_names = self.needs_names
         parse_text(parser, block, line + b"\n")
         if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
             return None

@@ -10,6 +10,8 @@ c) An Example is one reused view of a row. `features` are in VW's order of evalu
    ahead without asking where the example ends.
 d) Where crossing features needs no more than the line itself, the parsing thread does it (`expanded`): it has time to
    spare, and examples then lie one behind the other, so that prefetching reaches into the next one.
+e) What a learner knows beyond a score travels in the Example too: how sure it is (`variance`, when `wants_variance`),
+   and a draw from its posterior instead of the mean (`draw`), the same for the same number.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -94,7 +96,19 @@ cdef class Example:
     cdef bint test_only           # predict only: unlabelled, held out, or -t
     # which of several weight vectors, in slots; see Learner.feature_width
     cdef uint32_t offset
+    # which entity's parameters, for a learner that keeps some for each; its name is readable text
+    cdef uint64_t entity
+    cdef const char* entity_name
+    cdef uint32_t entity_name_length
+    # how to predict: with the variance of the score; or, if draw is not 0, by coefficients drawn from the posterior,
+    # draw_scale standard deviations wide, the same ones for the same number
+    cdef bint wants_variance
+    cdef uint64_t draw
+    cdef float draw_scale
+    # where a learner that can't use the example found the reason
+    cdef const char* problem_at
     # results
+    cdef double variance          # of the score, by what learners with a posterior know
     cdef float score              # unclipped sum, before any link ("partial prediction")
     cdef float prediction
     cdef float loss               # weighted

@@ -112,6 +112,8 @@ cdef class Example:
         self.initial = row.initial
         self.labelled = not isnan(row.label)
         self.offset = 0
+        self.problem_at = block.text + row.text
+        self.variance = 0
         self.score = 0
         self.prediction = 0
         self.loss = 0

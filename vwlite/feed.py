@@ -35,7 +35,7 @@ OPTIONS = OptionGroup(
 class Feed:
     """The sources of a run, read once as text and, for further passes, from a cache in a file or in memory."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, needs_names: bool = False) -> None:
         self.options = options
         self.paths: list[str] = [*([options.data] if options.data else []), *options["data"]]
         if not self.paths and not options["no_stdin"]:
@@ -48,7 +48,7 @@ class Feed:
                     raise VwliteError(f"{path}: can't read examples: {explain(error, path)}") from error
         self.names = ["stdin" if path == "-" else path for path in self.paths]
         # names are kept beside hashes only where somebody will read them
-        self.wants_names: bool = options["audit"] or bool(options["invert_hash"])
+        self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
         self.cache_path = self._cache_path()
         # read from the cache, from the first pass or from when a pass has filled it
         self.cached = self.cache_path is not None and self._fits()

@@ -8,6 +8,8 @@ Not recursive (a reduction calls its base itself):
     multipredict(ex, count, step, scores)  scores of several weight vectors: ex.offset, + step, + 2 step ...
     sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
                      derivative; changes nothing
+    vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict or
+                     learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
 Set up once (stack.py calls it): spread(width), with the product of the feature_width of all learners above.
 Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics()
@@ -23,9 +25,11 @@ from vwlite.losses cimport Loss
 cdef class Learner:
     cdef readonly Learner base
     cdef readonly Loss loss           # of the bottom learner; every learner above sees the same one
+    cdef readonly list beside         # learners that stand beside the base, each below this one too
     cdef readonly dict options        # what the learner took, for the card and --dry-run
     cdef float predict(self, Example ex) except? -3e38 nogil
     cdef float learn(self, Example ex) except? -3e38 nogil
     cdef float update(self, Example ex) except? -3e38 nogil
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
     cdef float sensitivity(self, Example ex) except? -3e38 nogil
+    cdef int vet(self, Example ex) except -1 nogil

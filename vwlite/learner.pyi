@@ -12,6 +12,12 @@ class Learner:
     multiline: ClassVar[bool]
     base_multiline: ClassVar[bool]
     feature_width: ClassVar[int]
+    vets: ClassVar[bool]
+    needs_names: ClassVar[bool]
+    @property
+    def owner(self) -> str: ...
+    @property
+    def beside(self) -> list[Learner]: ...
     @property
     def base(self) -> Learner | None: ...
     @property

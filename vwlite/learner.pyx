@@ -1,4 +1,6 @@
 """The base of all learners. The contract is in learner.pxd."""
+from vwlite.parser cimport FINE
+
 from vwlite.types import LabelType, PredictionType
 
 
@@ -7,7 +9,8 @@ cdef class Learner:
 
     Class attributes say what a learner is: ``name``; ``takes_label`` and ``gives_prediction`` upwards;
     ``base_label`` and ``base_prediction`` downwards (None for a bottom learner); ``multiline`` whether an example is
-    a block of lines; ``feature_width`` how many weight vectors it needs of its base.
+    a block of lines; ``feature_width`` how many weight vectors it needs of its base; ``vets`` whether it may refuse
+    examples; ``needs_names`` whether it reads the features' names.
     """
 
     name = "learner"
@@ -18,9 +21,12 @@ cdef class Learner:
     multiline = False
     base_multiline = False
     feature_width = 1
+    vets = False
+    needs_names = False
 
     def __init__(self, Learner base=None, taken=None):
         self.base = base
+        self.beside = []
         self.options = dict(taken or {})
         if base is not None:
             self.loss = base.loss
@@ -45,6 +51,14 @@ cdef class Learner:
     cdef float sensitivity(self, Example ex) except? -3e38 nogil:
         return self.base.sensitivity(ex)
 
+    cdef int vet(self, Example ex) except -1 nogil:
+        return FINE if self.base is None else self.base.vet(ex)
+
+    @property
+    def owner(self):
+        """What the learner's fields are called after in a model file."""
+        return self.name.partition("-")[0]
+
     def spread(self, width):
         """Called once when the stack is complete: the learners above need `width` weight vectors of this one."""
 
@@ -66,8 +80,10 @@ cdef class Learner:
 
 
 def walk(Learner top):
-    """The learners of a stack, top to bottom."""
+    """The learners of a stack, top to bottom; those beside a base come before it."""
     cdef Learner learner = top
     while learner is not None:
         yield learner
+        for other in learner.beside:
+            yield from walk(other)
         learner = learner.base

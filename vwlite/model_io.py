@@ -101,5 +101,5 @@ class Loader:
 def save_load(top: Learner, io: Saver | Loader) -> None:
     """Walk a stack, top to bottom; fields carry their learner's name."""
     for learner in walk(top):
-        io.owner = learner.name.partition("-")[0]
+        io.owner = learner.owner
         learner.save_load(io)

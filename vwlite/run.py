@@ -28,7 +28,7 @@ class Run:
         self.options = options
         self.workspace = Workspace(options)
         self.driver = self.workspace.driver
-        self.feed = Feed(options)
+        self.feed = Feed(options, self.driver.needs_names)
         self.sinks: list[tuple[outputs.Sink, Any]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
@@ -69,7 +69,7 @@ class Run:
             self.note_model_layout()
         driver.listener = self
         driver.quiet = options["quiet"]
-        driver.audits = self.feed.wants_names
+        driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]

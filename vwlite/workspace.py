@@ -183,6 +183,7 @@ class Workspace:
         self.notes += self.interactions.notes
         self.driver = Driver(self.top, self.interactions, not options["noconstant"])
         self.driver.training = not options["testonly"]
+        self.driver.listener = self
         if reader is not None:
             self._restore(reader)
         self.parser = TextParser(options, [])
@@ -217,14 +218,15 @@ class Workspace:
         before = self.driver.training, self.driver.counting
         self.driver.training = self.driver.counting = training
         try:
-            results = self.driver.run_lines(self.parser, encoded, self._problem)
+            results = self.driver.run_lines(self.parser, encoded)
         finally:
             self.driver.training, self.driver.counting = before
         if not single:
             return results
         return results[0] if results else None
 
-    def _problem(self, line: int, column: int, reason: str, text: bytes) -> None:
+    def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
+        """What the driver calls at a line that can't be used."""
         raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
