@@ -1,0 +1,24 @@
+"""Random numbers that are a function of a key and a counter, and of nothing else.
+
+Design: a draw is worked out from what it is for (seed, decision, coefficient), not taken from a stream. So it does not
+depend on the order of work or the number of threads, any draw can be made again by itself, and there is no state to save.
+"""
+from libc.math cimport fabs, log, sqrt
+from libc.stdint cimport uint64_t
+
+cdef inline uint64_t mix(uint64_t key, uint64_t i) noexcept nogil:
+    """64 well mixed bits: the i-th output of SplitMix64 (Steele, Lea and Flood 2014) started at key."""
+    cdef uint64_t z = key + (i + 1) * <uint64_t>0x9E3779B97F4A7C15
+    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+cdef inline double uniform(uint64_t key, uint64_t i) noexcept nogil:
+    """Uniform in (0, 1), ends excluded."""
+    return ((mix(key, i) >> 12) + 0.5) * (1.0 / 4503599627370496.0)
+
+cdef inline double normal(uint64_t key, uint64_t i) noexcept nogil:
+    """Standard normal."""
+    return normal_quantile(uniform(key, i))
+
+cdef double normal_quantile(double p) noexcept nogil
