@@ -84,6 +84,7 @@ cdef class GD(Learner):
     cdef readonly DenseTable table
     cdef bint adaptive, normalized, invariant, usual_power, usual, truncates, contracts
     cdef bint given_range
+    cdef object shown_decay
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
     cdef vwl_table where              # the table as slots.h sees it
@@ -134,6 +135,7 @@ cdef class GD(Learner):
         self.where.stride = self.table.stride_shift
         self.fill()
         self.constant = options["constant"]
+        self.shown_decay = options["decay_learning_rate"] if options["passes"] > 1 else None
 
     @property
     def initial_clock(self):
@@ -335,6 +337,15 @@ cdef class GD(Learner):
         if not self.adaptive:
             rate *= powf(<float>self.t + 1, -self.power_t)
         return rate * ppu
+
+    def settings(self):
+        """VW's lines of the header."""
+        lines = [f"Num weight bits = {self.table.bits}", f"learning rate = {self.learning_rate:g}",
+                 f"initial_t = {self.t or self.initial_t:g}", f"power_t = {self.power_t:g}"]
+        return lines + ([f"decay_learning_rate = {self.shown_decay:g}"] if self.shown_decay is not None else [])
+
+    def long_run(self):
+        self.table.use_huge_pages()
 
     def end_pass(self):
         self.learning_rate *= self.rate_decay

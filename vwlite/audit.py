@@ -40,7 +40,7 @@ def names(view: View, interactions: Any) -> Iterator[str]:
     for group in view.groups:
         linear = [feature_name(group.name, name) for name in group.names]
         spaces.setdefault(group.letter, []).extend(linear)
-        if not interactions.is_linear_ignored(group.letter):
+        if not interactions.is_linear_ignored(group.letter, group.name):
             yield from linear
     if view.constant:
         yield "Constant"

@@ -18,6 +18,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cdef enum:
     PADDING = 64                  # readable features past the last one, readable bytes past the text
     CONSTANT_HASH = 11650396
+    MOST_PARTS = 16
 
 cdef enum RowKind:
     ROW_EXAMPLE
@@ -108,6 +109,7 @@ cdef class Example:
     # where a learner that can't use the example found the reason
     cdef const char* problem_at
     # results
+    cdef float[MOST_PARTS] parts  # of the score: fixed, then each effect, where there are effects
     cdef double variance          # of the score, by what learners with a posterior know
     cdef float score              # unclipped sum, before any link ("partial prediction")
     cdef float prediction

@@ -9,6 +9,7 @@ from vwlite.example cimport Block, Example, Extent, Feature, NameSpan
 
 cdef enum:
     MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
+    MOST_ASIDE = 32
     MAX_BLOCK_FEATURES = 1 << 19      # of a block that is expanded ahead
 
 cdef struct Span:
@@ -21,6 +22,9 @@ cdef class Interactions:
     cdef bint active, removes, wildcards, permutations, keep_duplicates, limits
     cdef uint8_t[256] ignored, ignored_linear, seen
     cdef uint32_t[256] limit          # --feature_limit
+    cdef readonly tuple aside_names   # namespaces that are no features
+    cdef uint32_t[MOST_ASIDE] aside
+    cdef size_t n_aside
     cdef uint32_t mask
     cdef uint8_t* flat_terms          # length, then its namespaces, for each term
     cdef size_t n_terms
@@ -33,6 +37,7 @@ cdef class Interactions:
     cdef Span[256] spans
     cdef bint constant
     cdef Example ex
+    cdef bint is_aside(self, uint32_t hash) noexcept nogil
     cdef int expand(self, Example ex) except -1 nogil
     cdef int expand_block(self, Block block) except -1
     cdef int expand_rows(self, Block block, Example ex) except -1 nogil

@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memset
 from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
 
 from vwlite.errors import OptionError, VwliteError
+from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("Features", (
@@ -35,6 +36,12 @@ cdef enum:
     WILDCARD = 58                     # ':'
 
 
+def namespace_hash(options, name):
+    """The hash of a namespace's name under the options of the text format."""
+    raw = os.fsencode(name)
+    return (murmur3_32 if options["hash"] == "all" else feature_hash)(raw, options["hash_seed"])
+
+
 def decode_names(text):
     """Namespace letters as bytes; \\xHH stands for any byte."""
     raw = os.fsencode(text)
@@ -42,9 +49,13 @@ def decode_names(text):
 
 
 cdef class Interactions:
-    """What the feature options do to each example; raises OptionError for interactions of the wrong length."""
+    """What the feature options do to each example; raises OptionError for interactions of the wrong length.
 
-    def __init__(self, options, bits):
+    The features of the namespaces `aside` (full names) count in interactions only; learners look at them in the linear
+    part.
+    """
+
+    def __init__(self, options, bits, aside=()):
         self.mask = <uint32_t>((1 << bits) - 1)
         self.permutations = options["permutations"]
         self.keep_duplicates = options["leave_duplicate_interactions"]
@@ -63,7 +74,13 @@ cdef class Interactions:
         for rule in options["feature_limit"]:
             self.set_limit(rule)
         self.removes = bool(options["keep"] or options["ignore"] or options["feature_limit"])
-        self.active = bool(self.patterns or self.removes or options["ignore_linear"])
+        self.aside_names = tuple(aside)
+        if len(self.aside_names) > MOST_ASIDE:
+            raise OptionError([f"at most {MOST_ASIDE} namespaces can be those of entities"])
+        for name in self.aside_names:
+            self.aside[self.n_aside] = namespace_hash(options, name)
+            self.n_aside += 1
+        self.active = bool(self.patterns or self.removes or options["ignore_linear"] or self.n_aside)
         self.compile(self.fixed_terms())
 
     def __dealloc__(self):
@@ -83,9 +100,16 @@ cdef class Interactions:
         """Whether terms grow with the namespaces seen."""
         return self.wildcards
 
-    def is_linear_ignored(self, index):
-        """--ignore_linear."""
-        return self.ignored_linear[index]
+    def is_linear_ignored(self, index, name):
+        """Whether the features of a namespace count in interactions only."""
+        return self.ignored_linear[index] or name in [os.fsencode(other) for other in self.aside_names]
+
+    cdef inline bint is_aside(self, uint32_t hash) noexcept nogil:
+        cdef size_t i
+        for i in range(self.n_aside):
+            if self.aside[i] == hash:
+                return True
+        return False
 
     def set_limit(self, rule):
         """--feature_limit N, XN or X:N."""
@@ -162,7 +186,7 @@ cdef class Interactions:
             if self.spans[index].end == 0:
                 self.spans[index].begin = <uint32_t>begin
             self.spans[index].end = <uint32_t>end
-            if not self.ignored_linear[index]:
+            if not (self.ignored_linear[index] or self.n_aside and self.is_aside(ex.extents[i].hash)):
                 memcpy(self.features + self.n, ex.linear + begin, (end - begin) * sizeof(Feature))
                 self.n += end - begin
         if constant:
@@ -188,7 +212,7 @@ cdef class Interactions:
         """A twin for each block, or None where crossing depends on lines before or features are removed."""
         if not self.active or self.wildcards or self.removes:
             return None
-        return lambda: Interactions(options, bits)
+        return lambda: Interactions(options, bits, self.aside_names)
 
     cdef int expand_block(self, Block block) except -1:
         """Expand all rows of a block in the parsing thread; one too large is left to the learning thread."""

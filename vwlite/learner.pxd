@@ -8,9 +8,13 @@ Not recursive (a reduction calls its base itself):
     multipredict(ex, count, step, scores)  scores of several weight vectors: ex.offset, + step, + 2 step ...
     sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
                      derivative; changes nothing
+    experience(ex)   how many examples of ex.entity a bottom learner has learnt from
+    meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
     vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict or
                      learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
 Set up once (stack.py calls it): spread(width), with the product of the feature_width of all learners above.
+Asked by a learner that fits those below and beside it again and again to the same examples (what can't be taught anew
+may leave them out): mark() and return_to_mark() what has been learnt, close_batches() that wait, unmark()
 Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics()
 
@@ -32,4 +36,6 @@ cdef class Learner:
     cdef float update(self, Example ex) except? -3e38 nogil
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
     cdef float sensitivity(self, Example ex) except? -3e38 nogil
+    cdef int meet(self, Example ex) except -1 nogil
+    cdef double experience(self, Example ex) noexcept nogil
     cdef int vet(self, Example ex) except -1 nogil

@@ -10,7 +10,8 @@ cdef class Learner:
     Class attributes say what a learner is: ``name``; ``takes_label`` and ``gives_prediction`` upwards;
     ``base_label`` and ``base_prediction`` downwards (None for a bottom learner); ``multiline`` whether an example is
     a block of lines; ``feature_width`` how many weight vectors it needs of its base; ``vets`` whether it may refuse
-    examples; ``needs_names`` whether it reads the features' names.
+    examples; ``needs_names`` whether it reads the features' names; ``has_posterior`` whether it knows variances and
+    draws; ``sets_aside`` the namespaces that are no features, though the learner looks at them.
     """
 
     name = "learner"
@@ -23,6 +24,8 @@ cdef class Learner:
     feature_width = 1
     vets = False
     needs_names = False
+    has_posterior = False
+    sets_aside = ()
 
     def __init__(self, Learner base=None, taken=None):
         self.base = base
@@ -54,6 +57,12 @@ cdef class Learner:
     cdef int vet(self, Example ex) except -1 nogil:
         return FINE if self.base is None else self.base.vet(ex)
 
+    cdef int meet(self, Example ex) except -1 nogil:
+        return 0
+
+    cdef double experience(self, Example ex) noexcept nogil:
+        return 0
+
     @property
     def owner(self):
         """What the learner's fields are called after in a model file."""
@@ -64,6 +73,25 @@ cdef class Learner:
 
     def save_load(self, io):
         """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
+
+    def mark(self):
+        """Remember what is known now."""
+
+    def return_to_mark(self):
+        """Forget what was learnt since."""
+
+    def unmark(self):
+        """Let go of what mark() remembered."""
+
+    def close_batches(self):
+        """Learn from examples that wait for others."""
+
+    def settings(self):
+        """Lines for the header of a run."""
+        return []
+
+    def long_run(self):
+        """Once, when a run has proved long: time for what pays only then."""
 
     def end_pass(self):
         """After each pass over the data."""

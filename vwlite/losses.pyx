@@ -173,6 +173,20 @@ cdef class Logistic(Loss):
                 + (1 - s) * logistic_flow(at.p, -1, expf(-at.p), scale, ppu))
 
 
+cdef class Signs(Logistic):
+    """The logistic loss where a label above 0 is the positive class and any other the negative one: 0 and 1 will do."""
+
+    cdef float loss(self, float p, float y) noexcept nogil:
+        return softplus(-p if y > 0 else p)
+
+    cdef float derivative(self, float p, float y) noexcept nogil:
+        return -1 / (1 + expf(p)) if y > 0 else 1 / (1 + expf(-p))
+
+    cdef void evaluate(self, Point* at) noexcept nogil:
+        at.y = 1 if at.y > 0 else -1
+        Logistic.evaluate(self, at)
+
+
 cdef inline float softplus(float x) noexcept nogil:
     """log(1 + exp(x)), which is exactly 0 once exp(x) is lost beside 1: there learning stops, as in VW."""
     return x if x > 80 else logf(1 + expf(x))
@@ -291,17 +305,45 @@ cdef class Poisson(Loss):
         return <float>(-log1p(mean * n) / ppu)
 
 
+IMPLIED = {"bayes_logistic": "logistic", "logistic": "logistic", "bayes_linear": "squared", "square": "squared"}
+
+
+def loss_name(options):
+    """The loss that is minimised: the one that a learner asked for implies, or else that of --loss_function.
+
+    Raises OptionError when they differ.
+    """
+    name = options["loss_function"]
+    implied = implied_loss(options)
+    if implied is not None:
+        learner, name = implied
+        if options.given("loss_function") and options["loss_function"] != name:
+            raise OptionError([f"--{learner} minimises the {name} loss: leave --loss_function "
+                               f"{options['loss_function']} out"])
+    return name
+
+
+def implied_loss(options):
+    """(learner, loss) of the first learner asked for that has a loss of its own, or None."""
+    for learner, implied in IMPLIED.items():
+        if learner in options and options[learner]:
+            return learner, implied
+    return None
+
+
 def make_loss(options, predict_only=False):
     """The loss that the options ask for.
 
     Raises OptionError for values that don't go together.
     """
     cdef Loss loss
-    name = options["loss_function"]
+    name = loss_name(options)
     if name == "squared":
         loss = Squared()
     elif name == "classic":
         loss = Classic()
+    elif name == "logistic" and implied_loss(options):
+        loss = Signs(-1, 1)
     elif name == "logistic":
         if not options["logistic_min"] < options["logistic_max"]:
             raise OptionError(["--logistic_min must be less than --logistic_max"])

@@ -22,6 +22,9 @@ cdef enum Reason:
     VALUE_FINITE
     FEATURE_SYNTAX
     LINE_LENGTH
+    LABEL_BINARY
+    ENTITY_TWICE
+    ENTITY_NAMELESS
     REASONS
 
 cdef enum Readiness:

@@ -34,6 +34,9 @@ REASONS_IN_WORDS = {
     VALUE_FINITE: "the feature's value is not finite",
     FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
     LINE_LENGTH: "the line is longer than --max_line_bytes",
+    LABEL_BINARY: "a logistic model takes the labels -1 and 1, or 0 and 1",
+    ENTITY_TWICE: "two features in the namespace of a random effect: an example belongs to one entity",
+    ENTITY_NAMELESS: "the feature in the namespace of a random effect has no name, so it names no entity",
 }
 
 cdef enum SlotState:

@@ -137,7 +137,8 @@ class Run:
             self.progress.update(self.feed.progress, self.driver.example_number)
             if not self.long and self.driver.example_number > LONG_RUN:
                 self.long = True
-                self.workspace.bottom.table.use_huge_pages()
+                for learner in walk(self.workspace.top):
+                    learner.long_run()
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
@@ -297,16 +298,9 @@ class Run:
             if options[name]:
                 lines.append(words + options[name])
         lines += self.feed.description()
-        bottom = self.workspace.bottom
-        lines += [
-            f"Num weight bits = {options['bit_precision']}",
-            f"learning rate = {bottom.learning_rate:g}",
-            f"initial_t = {bottom.t if bottom.t else bottom.initial_clock:g}",
-            f"power_t = {options['power_t']:g}",
-        ]
-        if options["passes"] > 1:
-            lines.append(f"decay_learning_rate = {options['decay_learning_rate']:g}")
         learners = list(walk(self.workspace.top))
+        for learner in reversed(learners):
+            lines += learner.settings()
         lines += [
             "Enabled learners: " + ", ".join(self.learner_names()),
             f"Input label = {learners[0].takes_label.name}",

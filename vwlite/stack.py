@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vwlite.errors import StackError
+from vwlite.errors import OptionError, StackError
 from vwlite.learner import Learner, walk
 from vwlite.options import spell
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from vwlite.options import OptionGroup, Options
 
 # The one ordered list, bottom to top. Of the bottom learners the first whose setup() answers is taken.
-BOTTOM_LEARNERS = ("gd",)
-REDUCTIONS = ("offset", "classweight", "scorer", "binary")
+BOTTOM_LEARNERS = ("nothing", "glm", "gd")
+REDUCTIONS = ("random_effect", "offset", "classweight", "scorer", "binary")
 
 
 def modules() -> list[ModuleType]:
@@ -49,6 +49,19 @@ def build(options: Options) -> Any:
         learner.spread(width)
         width *= learner.feature_width
     return top
+
+
+def effect(options: Options, name: str, ridge: float) -> Any:
+    """The learner of a random effect, with parameters for each entity.
+
+    Raises OptionError when no learner that can be one was asked for.
+    """
+    glm = import_module("vwlite.reductions.glm")
+    kind = glm.kind_of(options)
+    if kind is None:
+        kinds = ", ".join(f"--{one}" for one in glm.KINDS)
+        raise OptionError([f"--random_effect {name} needs a learner for the effects: one of {kinds}"])
+    return glm.GLM(options, kind, f"random_effect.{name}", ridge, options["shrink"] == "mean")
 
 
 def is_wanted(module: ModuleType, options: Options) -> bool:

@@ -179,7 +179,8 @@ class Workspace:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
         self.bottom: Any = list(walk(self.top))[-1]
-        self.interactions = Interactions(options, options["bit_precision"])
+        aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
+        self.interactions = Interactions(options, options["bit_precision"], aside)
         self.notes += self.interactions.notes
         self.driver = Driver(self.top, self.interactions, not options["noconstant"])
         self.driver.training = not options["testonly"]

@@ -1,0 +1,45 @@
+"""nothing: the bottom of a stack without a global part.        SIMPLE -> SCALAR, bottom learner
+
+Score: the example's initial prediction.
+"""
+from vwlite.example cimport Example
+from vwlite.learner cimport Learner
+
+from vwlite.losses import make_loss
+
+
+def setup(options, base):
+    """There under --fixed none."""
+    return Nothing(options) if options["random_effect"] and options["fixed"] == "none" else None
+
+
+cdef class Nothing(Learner):
+    """Knows nothing and learns nothing."""
+
+    name = "nothing"
+    base_label = None
+    base_prediction = None
+
+    def __init__(self, options):
+        super().__init__(None, {"fixed": "none"})
+        self.loss = make_loss(options, options["testonly"])
+
+    cdef float predict(self, Example ex) except? -3e38 nogil:
+        ex.score = ex.initial
+        ex.prediction = self.loss.clip(ex.score)
+        return ex.prediction
+
+    cdef float learn(self, Example ex) except? -3e38 nogil:
+        return self.predict(ex)
+
+    cdef float update(self, Example ex) except? -3e38 nogil:
+        ex.loss = self.loss.loss(ex.prediction, ex.label)
+        return ex.prediction
+
+    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+        return 0
+
+    def save_load(self, io):
+        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
+        if not io.saving and not self.loss.fixed_range:
+            self.loss.min_label, self.loss.max_label = low, high

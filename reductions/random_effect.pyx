@@ -1,0 +1,641 @@
+"""random_effect: small models for each user, item, ...        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+
+Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below, effect_r the model of
+the entity that the example names in the effect's namespace (generalised linear mixed models; GAME of Zhang and others
+2016, "GLMix"). Each part learns with the scores of the others as its offset, one after the other: fixed, then the
+effects in the order given, each seeing what those before it have just learnt.
+
+    --random_effect user           a number for each user: lme4's (1 | user)
+    --random_effect user:ctx,ad    and a coefficient for each feature of the namespaces ctx and ad: (1 + ctx + ad | user)
+    --random_effect 'user:*'       and one for every feature of the example
+
+The entity is the feature in the namespace; an example without one is scored by the rest of the stack and teaches that
+rest. Namespaces of entities are no features of any part. --sweeps fits all parts again to the examples of a pass, in
+turn, as often as told: coordinate descent.
+"""
+import math
+
+from libc.math cimport isfinite, pow
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
+
+from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.learner cimport Learner
+from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE
+
+from vwlite.errors import OptionError
+from vwlite.interactions import namespace_hash
+from vwlite.learner import walk
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
+    Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the features "
+           "of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True, fixed=True,
+           metavar="NAME[:NAMESPACE,..]"),
+    Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
+           fixed=True, choices=("gd", "same", "none")),
+    Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
+           "'auto' to estimate it", default="1", keep=True, metavar="L|NAME=L,..|auto"),
+    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind", default="zero", keep=True,
+           fixed=True, choices=("zero", "mean")),
+    Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
+           metavar="N"),
+    Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean 1: "
+           "user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
+    Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
+    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
+))
+
+ctypedef float (*Hot)(void*, Example) except? -3e38 nogil
+ctypedef int (*Checked)(void*, Example) except -1 nogil
+ctypedef double (*Known)(void*, Example) noexcept nogil
+
+cdef float predict_of(Learner learner, Example ex) except? -3e38 nogil:
+    return learner.predict(ex)
+
+cdef float update_of(Learner learner, Example ex) except? -3e38 nogil:
+    return learner.update(ex)
+
+cdef int vet_of(Learner learner, Example ex) except -1 nogil:
+    return learner.vet(ex)
+
+cdef int meet_of(Learner learner, Example ex) except -1 nogil:
+    return learner.meet(ex)
+
+cdef float sensitivity_of(Learner learner, Example ex) except? -3e38 nogil:
+    return learner.sensitivity(ex)
+
+cdef double experience_of(Learner learner, Example ex) noexcept nogil:
+    return learner.experience(ex)
+
+# a learner held in an array of C, where Cython knows no objects
+cdef Hot call_predict = <Hot>predict_of
+cdef Hot call_update = <Hot>update_of
+cdef Hot call_sensitivity = <Hot>sensitivity_of
+cdef Checked call_vet = <Checked>vet_of
+cdef Checked call_meet = <Checked>meet_of
+cdef Known call_experience = <Known>experience_of
+
+cdef extern from "bytescan.h" nogil:
+    uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
+
+cdef enum:
+    MOST = 15                         # effects
+    MOST_NAMESPACES = 32              # of one effect
+
+cdef enum Kind:
+    INTERCEPT
+    NAMED
+    ALL
+
+cdef struct Effect:
+    void* learner
+    uint32_t namespace
+    Kind kind
+    uint32_t[MOST_NAMESPACES] named   # namespaces whose features count
+    size_t n_named
+    double power                      # of --count_weight
+    bint frozen
+    # of the example at hand
+    bint present
+    uint64_t entity
+    const char* name
+    uint32_t name_length
+    Feature* features
+    size_t n, capacity
+    double score
+
+cdef struct Kept:
+    # an example that sweeps go over again; its features lie in random_effect.features
+    float label, weight, initial
+    size_t begin
+    uint32_t n
+
+
+def setup(options, base):
+    """There when --random_effect is given."""
+    from vwlite.stack import effect
+    if not options["random_effect"]:
+        return None
+    specs = [parse_spec(text) for text in options["random_effect"]]
+    names = [name for name, _ in specs]
+    if len(set(names)) < len(names) or {"fixed", "score", "sd"} & set(names):
+        raise OptionError([f"--random_effect {' '.join(names)}: each needs a namespace of its own, other than fixed, "
+                           "score and sd, which mean something else"])
+    if len(specs) > MOST:
+        raise OptionError([f"at most {MOST} random effects"])
+    ridges = by_name("effect_l2", options["effect_l2"], names, 1.0)
+    for name, ridge in ridges.items():
+        if ridge <= 0:
+            raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
+    learners = [effect(options, name, ridges[name]) for name in names]
+    return RandomEffect(options, base, specs, learners)
+
+
+def parse_spec(text):
+    """('user', ['ctx', 'ad']) of user:ctx,ad; None instead of a list stands for all features."""
+    name, separator, rest = text.partition(":")
+    named = rest.split(",") if separator else []
+    if not name or (separator and not all(named)) or len(named) > MOST_NAMESPACES:
+        raise OptionError([f"--random_effect {text}: expected NAMESPACE, NAMESPACE:NAMESPACE,.. (at most "
+                           f"{MOST_NAMESPACES}) or NAMESPACE:*"])
+    return name, None if named == ["*"] else named
+
+
+def by_name(option, text, names, otherwise):
+    """The numbers of name=number,..; one bare number holds for every name."""
+    values = dict.fromkeys(names, otherwise)
+    for part in text.split(","):
+        name, separator, number = part.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise OptionError([f"--{option} {text}: {number!r} is not a number"])
+        if separator and name not in values:
+            raise OptionError([f"--{option} {text}: there is no random effect {name!r}, only {', '.join(names)}"])
+        values |= {name: value} if separator else dict.fromkeys(names, value)
+    return values
+
+
+cdef class RandomEffect(Learner):
+    """The sum of a base and of the models of an example's entities."""
+
+    name = "random_effect"
+    vets = True
+    needs_names = True
+
+    cdef Effect[MOST] effects
+    cdef readonly size_t n_effects
+    cdef readonly list names
+    cdef bint fixed_frozen, weighs, base_vets
+    cdef double least                 # --entity_min
+    cdef double base_variance
+    cdef Feature[PADDING + 1] intercept
+    # state
+    cdef public double weight_sum, weight_count
+    # examples of a pass, for sweeps
+    cdef readonly size_t sweeps
+    cdef bint keeps
+    cdef Kept* kept
+    cdef uint64_t* entities           # of each kept example and effect
+    cdef uint32_t* counts             # and how many features; 0: not of that effect
+    cdef double* scores               # of each kept example: fixed, then each effect
+    cdef Feature* features
+    cdef size_t n_kept, kept_capacity, n_features, feature_capacity
+    cdef double loss_after
+
+    def __init__(self, options, base, specs, learners):
+        cdef Effect* effect
+        taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
+        super().__init__(base, taken)
+        self.names = [name for name, _ in specs]
+        self.beside = learners
+        self.n_effects = len(specs)
+        self.least = options["entity_min"]
+        powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
+        self.weighs = any(powers.values())
+        unknown = [name for name in options["freeze"] if name not in (*self.names, "fixed")]
+        if unknown:
+            raise OptionError([f"--freeze {unknown[0]}: there is no such part, only fixed, {', '.join(self.names)}"])
+        self.fixed_frozen = "fixed" in options["freeze"]
+        self.base_vets = any(learner.vets for learner in walk(base))
+        memset(self.effects, 0, sizeof(self.effects))
+        for i, (name, named) in enumerate(specs):
+            effect = &self.effects[i]
+            effect.learner = <void*>(<Learner>learners[i])
+            effect.namespace = namespace_hash(options, name)
+            effect.kind = ALL if named is None else NAMED if named else INTERCEPT
+            for j, other in enumerate(named or []):
+                effect.named[j] = namespace_hash(options, other)
+            effect.n_named = len(named or [])
+            effect.power = powers[name]
+            effect.frozen = name in options["freeze"]
+        memset(self.intercept, 0, sizeof(self.intercept))
+        self.intercept[0].hash = CONSTANT_HASH
+        self.intercept[0].value = 1
+        at_once = any(learner.batch_size == 0 for learner in learners)
+        self.sweeps = options["sweeps"] or (1 if at_once else 0)
+        self.keeps = self.sweeps > 0
+        self.loss_after = math.nan
+
+    def __dealloc__(self):
+        for i in range(self.n_effects):
+            free(self.effects[i].features)
+        self.forget_kept()
+
+    @property
+    def sets_aside(self):
+        """The namespaces of entities."""
+        return self.names
+
+    # one example
+
+    cdef int vet(self, Example ex) except -1 nogil:
+        cdef size_t i, r, count
+        cdef int reason
+        for r in range(self.n_effects):
+            count = 0
+            for i in range(ex.n_extents):
+                if ex.extents[i].hash == self.effects[r].namespace:
+                    count += extent_end(ex, i) - ex.extents[i].begin
+                    if count > 1 or (count and ex.names[ex.extents[i].begin].length == 0):
+                        ex.problem_at = ex.text + ex.extents[i].name
+                        return ENTITY_TWICE if count > 1 else ENTITY_NAMELESS
+        reason = self.base.vet(ex)
+        return reason if reason else self.beside_vets(ex)
+
+    cdef int beside_vets(self, Example ex) except -1 nogil:
+        return call_vet(self.effects[0].learner, ex)          # all effects are of one kind
+
+    cdef int resolve(self, Example ex) except -1 nogil:
+        """Which entity each effect is of, and with which features."""
+        cdef size_t i, r, begin
+        cdef Effect* effect
+        for r in range(self.n_effects):
+            effect = &self.effects[r]
+            effect.present = False
+            effect.score = 0
+            for i in range(ex.n_extents):
+                begin = ex.extents[i].begin
+                if ex.extents[i].hash == effect.namespace and begin < extent_end(ex, i):
+                    effect.present = True
+                    effect.name = ex.text + ex.names[begin].begin
+                    effect.name_length = ex.names[begin].length
+                    effect.entity = (<uint64_t>vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
+                                                                     effect.namespace) << 32
+                                     | vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
+                                                             ~effect.namespace))
+                    break
+            if effect.present and effect.kind == NAMED:
+                self.gather(effect, ex)
+        return 0
+
+    cdef int gather(self, Effect* effect, Example ex) except -1 nogil:
+        """The features of the namespaces named, and the intercept."""
+        cdef size_t i, j, begin, n = 0
+        cdef void* room
+        if ex.n_linear + 1 > effect.capacity:
+            room = realloc(effect.features, 2 * (ex.n_linear + 1) * sizeof(Feature))
+            if room == NULL:
+                with gil:
+                    raise MemoryError
+            effect.features = <Feature*>room
+            effect.capacity = 2 * (ex.n_linear + 1)
+        for i in range(ex.n_extents):
+            for j in range(effect.n_named):
+                if ex.extents[i].hash == effect.named[j]:
+                    begin = ex.extents[i].begin
+                    memcpy(effect.features + n, ex.linear + begin, (extent_end(ex, i) - begin) * sizeof(Feature))
+                    n += extent_end(ex, i) - begin
+                    break
+        effect.features[n] = self.intercept[0]
+        effect.n = n + 1
+        return 0
+
+    cdef inline void point(self, Example ex, const Effect* effect, const Feature* features, size_t n) noexcept nogil:
+        """Show an effect's learner what it learns from; the whole example has the n features."""
+        ex.entity = effect.entity
+        ex.entity_name = effect.name
+        ex.entity_name_length = effect.name_length
+        if effect.kind == INTERCEPT:
+            ex.features, ex.n = self.intercept, 1
+        elif effect.kind == NAMED:
+            ex.features, ex.n = effect.features, effect.n
+        else:
+            ex.features, ex.n = features, n
+
+    cdef inline void unpoint(self, Example ex, const Feature* features, size_t n, float initial) noexcept nogil:
+        ex.features, ex.n, ex.initial = features, n, initial
+        ex.entity = 0
+        ex.entity_name_length = 0
+
+    cdef double score_of(self, Effect* effect, Example ex) except? -3e38 nogil:
+        """The score of an entity that the example points at."""
+        ex.initial = 0
+        ex.variance = 0
+        if self.least and call_experience(effect.learner, ex) < self.least:
+            return 0
+        call_predict(effect.learner, ex)
+        return ex.score
+
+    cdef float predict(self, Example ex) except? -3e38 nogil:
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef double total, variance
+        self.resolve(ex)
+        self.base.predict(ex)
+        total = ex.score
+        variance = ex.variance
+        ex.parts[0] = ex.score
+        for r in range(self.n_effects):
+            if self.effects[r].present:
+                self.point(ex, &self.effects[r], features, n)
+                self.effects[r].score = self.score_of(&self.effects[r], ex)
+                variance += ex.variance
+                total += self.effects[r].score
+            ex.parts[r + 1] = <float>self.effects[r].score
+        self.unpoint(ex, features, n, initial)
+        ex.variance = variance
+        ex.score = <float>total
+        ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
+        return ex.prediction
+
+    cdef float learn(self, Example ex) except? -3e38 nogil:
+        cdef float prediction = self.predict(ex)
+        self.update(ex)
+        return prediction
+
+    cdef float update(self, Example ex) except? -3e38 nogil:
+        cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
+        ex.loss = self.loss.loss(prediction, ex.label)
+        if self.sweeps:
+            if self.keeps:
+                self.keep(ex)
+            return prediction
+        if self.weighs:
+            ex.weight *= self.count_weight(ex)
+        if ex.weight > 0:
+            self.update_parts(ex)
+        ex.weight, ex.prediction, ex.score = weight, prediction, score
+        ex.loss = self.loss.loss(prediction, ex.label)
+        return prediction
+
+    cdef int update_parts(self, Example ex) except -1 nogil:
+        """Fixed, then each effect, each with what the others say now as its offset."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef double fixed = ex.parts[0], others = 0
+        cdef Effect* effect
+        for r in range(self.n_effects):
+            others += self.effects[r].score
+        if not self.fixed_frozen:
+            ex.initial = <float>(initial + others)
+            self.base.update(ex)
+            ex.initial = initial
+            self.base.predict(ex)
+            fixed = ex.score
+        for r in range(self.n_effects):
+            effect = &self.effects[r]
+            if not effect.present or effect.frozen:
+                continue
+            self.point(ex, effect, features, n)
+            others -= effect.score
+            ex.initial = <float>(fixed + others)
+            call_predict(effect.learner, ex)
+            call_update(effect.learner, ex)
+            effect.score = self.score_of(effect, ex)
+            others = self.sum_of_others(r)
+        self.unpoint(ex, features, n, initial)
+        return 0
+
+    cdef double sum_of_others(self, size_t r) noexcept nogil:
+        """All effects' scores anew: subtracting and adding would drift."""
+        cdef size_t i
+        cdef double total = 0
+        for i in range(self.n_effects):
+            total += self.effects[i].score
+        return total
+
+    cdef float count_weight(self, Example ex) except? -3e38 nogil:
+        """The product of powers of the entities' counts with this example, over its mean so far."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef double weight = 1
+        for r in range(self.n_effects):
+            if self.effects[r].present and self.effects[r].power != 0:
+                self.point(ex, &self.effects[r], features, n)
+                weight *= pow(call_experience(self.effects[r].learner, ex) + 1, self.effects[r].power)
+        self.unpoint(ex, features, n, initial)
+        self.weight_sum += weight
+        self.weight_count += 1
+        return <float>(weight * self.weight_count / self.weight_sum)
+
+    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+        """What all parts together would move by."""
+        cdef float total = self.base.sensitivity(ex)
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        self.resolve(ex)
+        for r in range(self.n_effects):
+            if self.effects[r].present:
+                self.point(ex, &self.effects[r], features, n)
+                total += call_sensitivity(self.effects[r].learner, ex)
+        self.unpoint(ex, features, n, initial)
+        return total
+
+    # sweeps
+
+    cdef int keep(self, Example ex) except -1 nogil:
+        """Keep an example for the sweeps at the end of the pass."""
+        cdef size_t r, total = ex.n, i = self.n_kept
+        cdef Kept* kept
+        cdef Effect* effect
+        for r in range(self.n_effects):
+            if self.effects[r].kind == NAMED and self.effects[r].present:
+                total += self.effects[r].n
+        self.reserve(total)
+        kept = &self.kept[i]
+        kept.label, kept.weight, kept.initial = ex.label, ex.weight, ex.initial
+        kept.begin, kept.n = self.n_features, <uint32_t>ex.n
+        memcpy(self.features + self.n_features, ex.features, ex.n * sizeof(Feature))
+        self.n_features += ex.n
+        for r in range(self.n_effects):
+            effect = &self.effects[r]
+            self.entities[i * self.n_effects + r] = effect.entity
+            self.counts[i * self.n_effects + r] = 0
+            if effect.present:
+                self.counts[i * self.n_effects + r] = 1
+                if effect.kind == NAMED:
+                    self.counts[i * self.n_effects + r] = <uint32_t>effect.n
+                    memcpy(self.features + self.n_features, effect.features, effect.n * sizeof(Feature))
+                    self.n_features += effect.n
+                self.name_entity(effect, ex)
+        self.n_kept += 1
+        return 0
+
+    cdef int name_entity(self, Effect* effect, Example ex) except -1 nogil:
+        """Sweeps see no names, so the entity is known to its learner from now on."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n
+        cdef float initial = ex.initial
+        self.point(ex, effect, features, n)
+        call_meet(effect.learner, ex)
+        self.unpoint(ex, features, n, initial)
+        return 0
+
+    cdef int reserve(self, size_t features) except -1 nogil:
+        """Room for one more example."""
+        cdef size_t wanted
+        if self.n_kept == self.kept_capacity:
+            wanted = 2 * self.kept_capacity + 1024
+            grow(<void**>&self.kept, wanted * sizeof(Kept))
+            grow(<void**>&self.entities, wanted * self.n_effects * sizeof(uint64_t))
+            grow(<void**>&self.counts, wanted * self.n_effects * sizeof(uint32_t))
+            self.kept_capacity = wanted
+        if self.n_features + features + PADDING > self.feature_capacity:
+            wanted = 2 * (self.n_features + features) + PADDING
+            grow(<void**>&self.features, wanted * sizeof(Feature))
+            memset(<void*>(self.features + wanted - PADDING), 0, PADDING * sizeof(Feature))
+            self.feature_capacity = wanted
+        return 0
+
+    def end_pass(self):
+        """Coordinate descent over the examples of the pass; later passes only predict."""
+        if not self.keeps:
+            return
+        self.keeps = False
+        below = list(walk(self.base))
+        for learner in [*below, *self.beside]:
+            learner.mark()
+        self.scores = <double*>calloc(self.n_kept * (self.n_effects + 1) + 1, sizeof(double))
+        if self.scores == NULL:
+            raise MemoryError
+        self.weigh_kept()
+        ex = Example()
+        for part in range(self.n_effects + 1):
+            self.score_part(ex, part)
+        for _ in range(self.sweeps):
+            for part in range(self.n_effects + 1):
+                if self.fixed_frozen if part == 0 else self.effects[part - 1].frozen:
+                    continue
+                learners = [self.beside[part - 1]] if part else below
+                for learner in learners:
+                    learner.return_to_mark()
+                self.fit_part(ex, part)
+                for learner in learners:
+                    learner.close_batches()
+                self.score_part(ex, part)
+        self.loss_after = self.mean_loss()
+        for learner in [*below, *self.beside]:
+            learner.unmark()
+        self.forget_kept()
+
+    cdef int weigh_kept(self) except -1:
+        """--count_weight, with the counts of the whole pass."""
+        cdef size_t i, r
+        cdef double total = 0, weight
+        if not self.weighs:
+            return 0
+        counts = {}
+        for i in range(self.n_kept * self.n_effects):
+            if self.counts[i]:
+                counts[self.entities[i]] = counts.get(self.entities[i], 0) + 1
+        weights = []
+        for i in range(self.n_kept):
+            weight = 1
+            for r in range(self.n_effects):
+                if self.counts[i * self.n_effects + r] and self.effects[r].power != 0:
+                    weight *= pow(counts[self.entities[i * self.n_effects + r]], self.effects[r].power)
+            weights.append(weight)
+            total += weight
+        for i in range(self.n_kept):
+            self.kept[i].weight *= <float>(<double>weights[i] * self.n_kept / total)
+        return 0
+
+    cdef void load(self, Example ex, size_t i, size_t part) noexcept nogil:
+        """Kept example i as the learner of a part sees it, with all scores but the part's as its offset."""
+        cdef Kept* kept = &self.kept[i]
+        cdef Feature* features = self.features + kept.begin
+        cdef double* scores = self.scores + i * (self.n_effects + 1)
+        cdef double offset = kept.initial if part == 0 else scores[0]
+        cdef size_t r
+        ex.features, ex.n = features, kept.n
+        ex.label, ex.weight = kept.label, kept.weight
+        ex.labelled = True
+        ex.entity = 0
+        features += kept.n
+        for r in range(self.n_effects):
+            if r + 1 != part:
+                offset += scores[r + 1]
+            elif self.effects[r].kind == INTERCEPT:
+                ex.features, ex.n = self.intercept, 1
+            elif self.effects[r].kind == NAMED:
+                ex.features, ex.n = features, self.counts[i * self.n_effects + r]
+            if r + 1 == part:
+                ex.entity = self.entities[i * self.n_effects + r]
+            if self.effects[r].kind == NAMED:
+                features += self.counts[i * self.n_effects + r]
+        ex.initial = <float>offset
+
+    cdef inline bint has_part(self, size_t i, size_t part) noexcept nogil:
+        return part == 0 or self.counts[i * self.n_effects + part - 1] > 0
+
+    cdef int fit_part(self, Example ex, size_t part) except -1 nogil:
+        """Teach a part every example."""
+        cdef size_t i
+        for i in range(self.n_kept):
+            if not self.has_part(i, part) or self.kept[i].weight <= 0:
+                continue
+            self.load(ex, i, part)
+            if part == 0:
+                self.base.predict(ex)
+                self.base.update(ex)
+            else:
+                call_predict(self.effects[part - 1].learner, ex)
+                call_update(self.effects[part - 1].learner, ex)
+        return 0
+
+    cdef int score_part(self, Example ex, size_t part) except -1 nogil:
+        """What a part says about every example; fixed counts the initial prediction in."""
+        cdef size_t i
+        cdef double* score
+        for i in range(self.n_kept):
+            score = self.scores + i * (self.n_effects + 1) + part
+            if not self.has_part(i, part):
+                continue
+            self.load(ex, i, part)
+            if part == 0:
+                ex.initial = self.kept[i].initial
+                self.base.predict(ex)
+                score[0] = ex.score
+            else:
+                score[0] = self.score_of(&self.effects[part - 1], ex)
+        return 0
+
+    cdef double mean_loss(self):
+        cdef size_t i, r
+        cdef double total = 0, weight = 0, score
+        for i in range(self.n_kept):
+            score = 0
+            for r in range(self.n_effects + 1):
+                score += self.scores[i * (self.n_effects + 1) + r]
+            total += self.kept[i].weight * self.loss.loss(self.loss.clip(<float>score), self.kept[i].label)
+            weight += self.kept[i].weight
+        return total / weight if weight > 0 else math.nan
+
+    cdef void forget_kept(self) noexcept nogil:
+        free(self.kept)
+        free(self.entities)
+        free(self.counts)
+        free(self.scores)
+        free(self.features)
+        self.kept, self.entities, self.counts, self.scores, self.features = NULL, NULL, NULL, NULL, NULL
+        self.n_kept = self.kept_capacity = self.n_features = self.feature_capacity = 0
+
+    # books
+
+    def save_load(self, io):
+        self.weight_sum = io.float64("weight_sum", self.weight_sum)
+        self.weight_count = io.float64("weight_count", self.weight_count)
+
+    def metrics(self):
+        """The loss of the examples that were fitted."""
+        if math.isnan(self.loss_after):
+            return {}
+        return {f"loss after {self.sweeps} sweep{'s' if self.sweeps > 1 else ''}": self.loss_after}
+
+
+cdef int grow(void** buffer, size_t bytes) except -1 nogil:
+    cdef void* room = realloc(buffer[0], bytes)
+    if room == NULL:
+        with gil:
+            raise MemoryError(f"{bytes:,} bytes to keep examples for --sweeps")
+    buffer[0] = room
+    return 0

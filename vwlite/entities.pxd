@@ -1,0 +1,76 @@
+"""Where a learner with a posterior keeps its numbers: a small table of coefficients for each entity.
+
+Design:
+a) A record is one piece of memory: name, the features' hashes, means, and what the data say about precision: for each
+   coefficient (diagonal), or packed by rows (full). So an entity seen for the first time costs one allocation.
+b) Precisions are kept without the prior's: zero means nothing learnt, and the prior may be changed later.
+c) A record has its own exact index: the place of a feature in it, found by looking at the place after the last one
+   found, then at all hashes four at a time, and from 65 coefficients on in a hash table. Features never collide.
+d) Records form a list: oldest first, or least recently used first where there is a limit. That is the order in a file.
+e) The learner of a whole stack has one record, of entity 0.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from vwlite.example cimport Example
+
+cdef enum:
+    ABSENT = 0xFFFFFFFF
+
+cdef struct Waiting:
+    # an example that waits for its batch: features follow
+    Waiting* before
+    double label, weight, initial
+    uint32_t n
+
+cdef struct Record:
+    uint64_t key
+    Record* newer
+    Record* older
+    Waiting* waiting                  # the last of a batch that is not full yet
+    uint32_t* index                   # hash table of places + 1, from 65 coefficients on
+    uint32_t index_mask
+    uint32_t n, capacity              # coefficients
+    uint32_t n_waiting
+    uint32_t name_length
+    int64_t count                     # examples learnt from
+    double clock                      # when it was last learnt, where time makes it forget
+    double prior                      # the prior's precision that the means were worked out with
+
+cdef class EntityTable:
+    cdef bint full, clocked
+    cdef Record** slots               # open addressing by key
+    cdef size_t mask
+    cdef readonly size_t count
+    cdef Record* oldest
+    cdef Record* newest
+    cdef readonly size_t bytes        # of all records
+    cdef Record* find(self, uint64_t key) noexcept nogil
+    cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil
+    cdef Record* room(self, Record* record, uint32_t capacity) except NULL nogil
+    cdef uint32_t place(self, Record* record, uint32_t hash) except? 0xFFFFFFFE nogil
+    cdef int wait(self, Record* record, Example ex) except -1 nogil
+    cdef void forget_waiting(self, Record* record) noexcept nogil
+    cdef void empty(self, Record* record) noexcept nogil
+    cdef void clear(self) noexcept nogil
+    cdef size_t place_of(self, uint64_t key) noexcept nogil
+    cdef int grow_slots(self) except -1 nogil
+    cdef int grow_index(self, Record* record) except -1 nogil
+
+cdef inline char* name_of(Record* record) noexcept nogil:
+    return <char*>(record + 1)
+
+cdef inline uint32_t* hashes_of(Record* record) noexcept nogil:
+    return <uint32_t*>(<char*>(record + 1) + ((record.name_length + 7) & ~<uint32_t>7))
+
+cdef inline double* means_of(Record* record) noexcept nogil:
+    return <double*>(hashes_of(record) + record.capacity)      # capacities are even
+
+cdef inline double* precisions_of(Record* record) noexcept nogil:
+    """What data say about precision: one number a coefficient, or the packed lower triangle."""
+    return means_of(record) + record.capacity
+
+cdef inline double* clocks_of(Record* record) noexcept nogil:
+    """When a coefficient was last brought up to date; only in tables that are clocked (and diagonal)."""
+    return means_of(record) + 2 * <size_t>record.capacity
+
+cdef uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil
