@@ -116,7 +116,7 @@ cdef class Output:
 cdef class Observer:
     """Does nothing."""
 
-    cdef int note(self, Example ex, bint tested) except -1 nogil:
+    cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
         return 0
 
 
@@ -216,7 +216,7 @@ cdef class Driver:
         if self.counting:
             self.count(ex)
         if self.observer is not None:
-            self.observer.note(ex, ex.test_only or not self.training)
+            self.observer.note(ex, block, row, ex.test_only or not self.training)
         self.output(ex)
         if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
             with gil:

@@ -4,7 +4,7 @@ Design:
 a) Progressive predictions (made before learning from the example) and held-out ones are tallied apart.
 b) A Tally has a Grouping for all examples and one for each namespace whose entities are told apart. A grouping holds
    one row of sums an entity, so a figure of all and the figures of entities come from the same formula.
-c) What is a mean is summed in double precision: 96 bytes in all, and as many an entity. The area under the curve is
+c) What is a mean is summed in double precision: 88 bytes in all, and as many an entity. The area under the curve is
    exact, so each score is kept: 8 bytes an example (float32 score, float32 weight whose sign says which of the two
    labels), and 4 more for each namespace of an `auc:namespace`.
 """
@@ -15,7 +15,7 @@ from libc.stdlib cimport calloc, free, realloc
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
 from vwlite.driver cimport Observer
-from vwlite.example cimport Example
+from vwlite.example cimport Block, Example, Extent, Row
 
 cdef enum:
     FIRST_ROOM = 64
@@ -23,7 +23,7 @@ cdef enum:
 
 # the columns of a row, in the order of the struct
 COLUMNS = ("weight", "label", "prediction", "positive", "probability", "square", "absolute", "log_loss", "brier",
-           "right_at_zero", "right_at_half", "examples")
+           "right_at_zero", "right_at_half")
 
 cdef struct Sums:
     # all times the importance weight
@@ -31,7 +31,6 @@ cdef struct Sums:
     double positive, probability      # labels above 0 count 1; the score taken as log-odds
     double square, absolute, log_loss, brier
     double right_at_zero, right_at_half
-    double examples                   # how many, whatever their weight
 
 cdef struct Place:
     uint32_t key, row                 # row + 1; 0 is a free place
@@ -98,7 +97,7 @@ cdef class Tally:
         free(self.scores)
         free(self.weights)
 
-    cdef int note(self, Example ex) except -1 nogil:
+    cdef int note(self, Example ex, Block block, const Row* row) except -1 nogil:
         cdef double weight = ex.weight, label = ex.label, score = ex.score, prediction = ex.prediction
         cdef double positive = label > 0
         # log(1 + e^-m) = max(-m, 0) + log(1 + e^-|m|), m the score in the label's favour, never overflows
@@ -107,7 +106,7 @@ cdef class Tally:
         cdef double difference = prediction - label
         cdef Sums sums
         cdef size_t i
-        cdef int64_t row
+        cdef int64_t entity
         sums.weight = weight
         sums.label = weight * label
         sums.prediction = weight * prediction
@@ -119,7 +118,6 @@ cdef class Tally:
         sums.brier = weight * (probability - positive) * (probability - positive)
         sums.right_at_zero = weight * ((score > 0) == (label > 0))
         sums.right_at_half = weight * ((score > 0.5) == (label > 0))
-        sums.examples = 1
         if label != self.first and label != self.second:
             self.see_label(label)
         if self.keeps_scores and not self.more_labels:
@@ -128,11 +126,11 @@ cdef class Tally:
             self.weights[self.n_scores] = ex.weight if label == self.first else -ex.weight
         add(&self.groupings[0].rows[0], &sums)
         for i in range(1, self.n_groupings):
-            row = row_of(&self.groupings[i], ex)
-            if row >= 0:
-                add(&self.groupings[i].rows[row], &sums)
+            entity = row_of(&self.groupings[i], block, row)
+            if entity >= 0:
+                add(&self.groupings[i].rows[entity], &sums)
             if self.groupings[i].keeps_scores and not self.more_labels:
-                self.groupings[i].entities[self.n_scores] = <uint32_t>row
+                self.groupings[i].entities[self.n_scores] = <uint32_t>entity
         self.n_scores += self.keeps_scores and not self.more_labels
         self.noted += 1
         return 0
@@ -193,25 +191,28 @@ cdef inline void add(Sums* to, const Sums* sums) noexcept nogil:
         (<double*>to)[i] += (<const double*>sums)[i]
 
 
-cdef int64_t row_of(Grouping* g, Example ex) except -2 nogil:
+cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
     """The row of the example's entity, the first feature of the namespace; -1 when it has no such namespace."""
+    cdef const Extent* extents = block.extents + row.extent
     cdef size_t i
+    cdef uint32_t key
     cdef Place* place
-    for i in range(ex.n_extents):
-        if ex.extents[i].hash == g.hash:
+    for i in range(row.n_extents):
+        if extents[i].hash == g.hash:
             break
     else:
         return -1
     if 2 * g.n_rows >= g.n_places:
         widen(g)
-    place = place_of(g.places, g.n_places, ex.linear[ex.extents[i].begin].hash)
+    key = block.features[row.feature + extents[i].begin].hash
+    place = place_of(g.places, g.n_places, key)
     if place.row == 0:
         if g.n_rows == g.row_capacity:
             g.rows = <Sums*>grown(g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums))
             g.row_capacity = 2 * g.row_capacity or FIRST_ROOM
-        g.rows[g.n_rows] = Sums(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        g.rows[g.n_rows] = Sums(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         g.n_rows += 1
-        place.key = ex.linear[ex.extents[i].begin].hash
+        place.key = key
         place.row = <uint32_t>g.n_rows
     return place.row - 1
 
@@ -259,12 +260,12 @@ cdef class Metrics(Observer):
         self.progressive = Tally(*self.shape)
         self.tests = self.last = Tally(*self.shape)
 
-    cdef int note(self, Example ex, bint tested) except -1 nogil:
+    cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
         if not ex.labelled or not ex.weight > 0:
             return 0
         if tested:
-            return self.tests.note(ex)
-        return 0 if self.later_pass else self.progressive.note(ex)
+            return self.tests.note(ex, block, row)
+        return 0 if self.later_pass else self.progressive.note(ex, block, row)
 
     @property
     def held_out(self):
