@@ -11,6 +11,7 @@ c) What is a mean is summed in double precision: 88 bytes in all, and as many an
 from libc.math cimport NAN, exp, fabs, isnan, log1p
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memset
 
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
@@ -187,7 +188,7 @@ cdef object view(void* begin, size_t n):
 
 cdef inline void add(Sums* to, const Sums* sums) noexcept nogil:
     cdef size_t i
-    for i in range(sizeof(Sums) / sizeof(double)):
+    for i in range(sizeof(Sums) // sizeof(double)):
         (<double*>to)[i] += (<const double*>sums)[i]
 
 
@@ -210,7 +211,7 @@ cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
         if g.n_rows == g.row_capacity:
             g.rows = <Sums*>grown(g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums))
             g.row_capacity = 2 * g.row_capacity or FIRST_ROOM
-        g.rows[g.n_rows] = Sums(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        memset(&g.rows[g.n_rows], 0, sizeof(Sums))
         g.n_rows += 1
         place.key = key
         place.row = <uint32_t>g.n_rows

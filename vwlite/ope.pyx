@@ -85,7 +85,7 @@ cdef class OffPolicy:
 
     cdef void add(self, double cost, double probability, double policy,
                   double predicted_logged, double predicted_policy) noexcept nogil:
-        """One decision; predictions are NaN where there are none. What check() refuses is counted and left out."""
+        """One decision; predictions are NaN where there are none. A bad one is counted as refused and left out."""
         cdef double w
         if fault(cost, probability, policy, predicted_logged, predicted_policy) != NULL:
             self.refused += 1
@@ -106,10 +106,13 @@ cdef class OffPolicy:
             gather(&self.corrected, predicted_policy + w * (cost - predicted_logged), 1)
 
     def note(self, double cost, double probability, double policy,
-             double predicted_logged=float("nan"), double predicted_policy=float("nan")):
-        """Count a decision in; raises ValueError that says what is wrong with it, and then it does not count."""
+             double predicted_logged=float("nan"), double predicted_policy=float("nan"), *, bint strict=True):
+        """Count a decision in.
+
+        A bad one does not count: ValueError says what is wrong with it, or if not strict, `refused` grows by one.
+        """
         cdef const char* wrong = fault(cost, probability, policy, predicted_logged, predicted_policy)
-        if wrong != NULL:
+        if strict and wrong != NULL:
             raise ValueError(f"{wrong.decode()}: cost {cost:g}, logged probability {probability:g}, probability under "
                              f"the new policy {policy:g}, predicted costs {predicted_logged:g} and "
                              f"{predicted_policy:g}")
@@ -156,6 +159,8 @@ cdef class OffPolicy:
         figures["effective decisions"] = found.effective_n
         figures["mean weight"] = found.mean_weight
         figures["max weight"] = found.max_weight
+        if self.refused:
+            figures["refused decisions"] = float(self.refused)
         return {name: value for name, value in figures.items() if value is not None}
 
 

@@ -192,6 +192,10 @@ def test_a_bad_decision_is_refused_with_a_reason_and_does_not_count(decision, re
     with pytest.raises(ValueError, match=reason):
         policy.note(*decision)
     assert policy.estimates() == before
+    assert policy.refused == 0
+    policy.note(*decision, strict=False)
+    assert policy.estimates() == before
+    assert policy.figures()["refused decisions"] == policy.refused == 1
 
 
 def test_probabilities_in_single_precision_may_exceed_one_by_rounding():
