@@ -334,10 +334,10 @@ def test_unknown_metrics_are_refused_by_name(text):
 
 
 def test_a_mistyped_metric_is_one_line_that_names_the_known_ones(capfd):
-    assert main(["--metrics", "auc,acuracy", "--no_stdin"]) == 1
+    assert main(["--metrics", "auc,acc", "--no_stdin"]) == 1
     error = capfd.readouterr().err
     assert error.count("\n") == 1
-    assert "'acuracy'" in error
+    assert "'acc'" in error
     assert all(name in error for name in figures.NAMES)
 
 
