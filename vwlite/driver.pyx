@@ -113,12 +113,20 @@ cdef class Output:
         return 0
 
 
+cdef class Observer:
+    """Does nothing."""
+
+    cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
+        return 0
+
+
 cdef class Driver:
     """Runs blocks of examples through a stack."""
 
     cdef readonly Learner top
     cdef readonly Interactions interactions
     cdef public object listener       # told about rows of the table, problems and audits
+    cdef public Observer observer     # told about every example, or None
     cdef Example ex
     cdef public bint training, counting, constant, quiet, audits
     cdef bint vetting                 # some learner may refuse examples
@@ -207,6 +215,8 @@ cdef class Driver:
             self.top.predict(ex)
         if self.counting:
             self.count(ex)
+        if self.observer is not None:
+            self.observer.note(ex, block, row, ex.test_only or not self.training)
         self.output(ex)
         if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
             with gil:

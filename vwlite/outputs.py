@@ -22,6 +22,14 @@ OPTIONS = OptionGroup(
         Option(
             "progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"
         ),
+        Option(
+            "metrics",
+            str,
+            "figures for the summary: auc, logloss, brier, accuracy, rmse, mse, mae, calibration, separated by commas; "
+            "auc:user is the mean over the entities of the namespace user",
+            many=True,
+            metavar="NAMES",
+        ),
         Option("quiet", bool, "say nothing but errors"),
         Option("audit", bool, "print each example's features, hashes and weights on standard output", short="a"),
     ),

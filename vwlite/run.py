@@ -147,6 +147,8 @@ class Run:
         """Holdout bookkeeping and saves after a pass; whether to stop early."""
         options, driver = self.options, self.driver
         loss = driver.end_pass()
+        if self.workspace.report is not None:
+            self.workspace.report.metrics.end_pass()
         final = options["final_regressor"]
         if options["save_per_pass"] and final and options["passes"] > 1:
             self.workspace.sources = self.feed.records
@@ -156,6 +158,8 @@ class Run:
         if loss is not None and (self.best_holdout is None or loss < self.best_holdout):
             self.best_holdout = loss
             self.no_win = 0
+            if self.workspace.report is not None:
+                self.workspace.report.metrics.mark_best()
             if options["passes"] > 1:
                 self.save()
                 self.saved_best = True
@@ -174,10 +178,15 @@ class Run:
         self.feed.close()
         for sink, _ in self.sinks:
             sink.commit()
+        report = self.workspace.report
         if not (self.stopped_early and self.saved_best):
             self.save()
+        elif report is not None:
+            report.metrics.go_back()
         loss = self.workspace.top.loss
-        self.say("\n".join(summary(self.driver, self.options, self.driver.current_pass, self.best_holdout, loss)))
+        metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
+        passes = self.driver.current_pass
+        self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
         for learner in walk(self.workspace.top):
             for name, value in learner.metrics().items():
                 self.say(f"{name} = {outputs.scalar(value)}")

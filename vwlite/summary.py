@@ -45,8 +45,10 @@ def best_constant(driver: Any, loss: Any, tau: float, low: float, high: float) -
     return constant, total / weight
 
 
-def summary(driver: Any, options: Any, passes: int, best_holdout: float | None, loss: Any) -> list[str]:
-    """The lines of the summary."""
+def summary(
+    driver: Any, options: Any, passes: int, best_holdout: float | None, loss: Any, metrics: list[str]
+) -> list[str]:
+    """The lines of the summary, with those of --metrics."""
     n = driver.example_number
     lines = ["", "finished run"]
     if passes <= 1:
@@ -59,7 +61,7 @@ def summary(driver: Any, options: Any, passes: int, best_holdout: float | None, 
         average = "undefined (no holdout)" if best_holdout is None else f"{best_holdout:.6f} h"
     else:
         average = f"{driver.sum_loss / driver.weighted_labeled:.6f}" if driver.weighted_labeled > 0 else "n.a."
-    lines.append(f"average loss = {average}")
+    lines += [f"average loss = {average}", *metrics]
     best = best_constant(driver, loss, options["quantile_tau"], options["logistic_min"], options["logistic_max"])
     if best is not None:
         lines.append(f"best constant = {best[0]:.6f}")

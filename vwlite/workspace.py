@@ -21,6 +21,7 @@ from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 
 if TYPE_CHECKING:
+    from vwlite.figures import Report
     from vwlite.model_file import ModelReader
 
 # Modules about model files are imported where they are used: a run without a model doesn't pay for them.
@@ -185,6 +186,12 @@ class Workspace:
         self.driver = Driver(self.top, self.interactions, not options["noconstant"])
         self.driver.training = not options["testonly"]
         self.driver.listener = self
+        self.report: Report | None = None
+        if options["metrics"]:
+            from vwlite import figures
+
+            self.report = figures.Report(options, self.top)
+            self.driver.observer = self.report.metrics
         if reader is not None:
             self._restore(reader)
         self.parser = TextParser(options, [])
@@ -211,6 +218,19 @@ class Workspace:
         and Langford 2011). None for a line that is no example. Changes nothing.
         """
         return self.driver.sensitivity(self.parser, line.encode("utf-8", "surrogateescape"))
+
+    def metrics(self) -> dict[str, float | None]:
+        """The figures of --metrics so far, by the names that a summary gives them; None for one that is undefined.
+
+        What learn() predicts before it learns is progressive; what predict() says of labelled lines is held out, and
+        so is everything under -t. Without the option there are none.
+
+        >>> workspace = Workspace("--metrics rmse")
+        >>> _ = workspace.learn(["1 | a", "0 | b"]), workspace.predict("0 | a")
+        >>> list(workspace.metrics())
+        ['rmse', 'rmse held out']
+        """
+        return {} if self.report is None else {figure.name: figure.value for figure in self.report.figures()}
 
     def _run(self, lines: str | bytes | Iterable[str | bytes], training: bool) -> Any:
         single = isinstance(lines, (str, bytes))

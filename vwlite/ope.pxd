@@ -1,0 +1,17 @@
+"""Estimates of a policy's cost from another policy's log, fed decision by decision. See ope.pyx."""
+
+cdef struct Moments:
+    # of weighted values: sum of weights, mean, weighted sum of squares about the mean
+    double weight, mean, square
+
+cdef class OffPolicy:
+    cdef readonly size_t n            # decisions noted
+    cdef readonly size_t refused      # decisions that add() left out
+    cdef size_t n_predicted, n_weighted
+    cdef double weights, squared_weights, greatest
+    cdef Moments plain                # of w c
+    cdef Moments by_weight            # of c, weighted by w
+    cdef Moments by_square            # of c, weighted by w^2
+    cdef Moments corrected            # of the doubly robust terms
+    cdef void add(self, double cost, double probability, double policy,
+                  double predicted_logged, double predicted_policy) noexcept nogil

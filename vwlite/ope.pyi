@@ -1,0 +1,35 @@
+from typing import NamedTuple
+
+class Estimate(NamedTuple):
+    value: float | None
+    low: float | None
+    high: float | None
+
+class Estimates(NamedTuple):
+    n: int
+    n_predicted: int
+    level: float
+    ips: Estimate
+    snips: Estimate
+    dr: Estimate
+    effective_n: float
+    mean_weight: float | None
+    max_weight: float | None
+
+class OffPolicy:
+    @property
+    def n(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    def note(
+        self,
+        cost: float,
+        probability: float,
+        policy: float,
+        predicted_logged: float = ...,
+        predicted_policy: float = ...,
+        *,
+        strict: bool = True,
+    ) -> None: ...
+    def estimates(self, level: float = 0.95) -> Estimates: ...
+    def figures(self, level: float = 0.95) -> dict[str, float]: ...
