@@ -369,7 +369,7 @@ cdef class GLM(Learner):
         else:
             self.table.wait(record, ex)
             if record.n_waiting == self.batch_size and not self.at_once:
-                self.solve(record, self.time_of(ex, record.clock))
+                self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
         return ex.prediction
 
     cdef int meet(self, Example ex) except -1 nogil:
