@@ -111,6 +111,7 @@ cdef class GLM(Learner):
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
     cdef bint at_once                 # all examples that come are one batch
+    cdef double left                  # of an identity, in the prior of the batch at hand
     cdef bint logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
@@ -240,7 +241,11 @@ cdef class GLM(Learner):
         """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""
         cdef double before = precisions_of(record)[place], mean = means_of(record)[place]
         cdef double l2 = self.ridge(hashes_of(record)[place])
-        cdef double share = pow(self.forget, record.clock - clocks_of(record)[place]) if self.table.clocked else 1
+        cdef double elapsed = record.clock - clocks_of(record)[place] if self.table.clocked else 0
+        cdef double share = pow(self.forget, elapsed), center
+        if self.identity:             # each batch forgets a share of I, and ends with I
+            center = self.prior_mean(hashes_of(record)[place])
+            return center + pow(self.forget / (self.forget + (1 - self.forget) * l2), elapsed) * (mean - center)
         if precision != NULL:
             precision[0] = share * before
         mean = share * (before + self.ridge_before(record, place)) * mean
@@ -423,7 +428,7 @@ cdef class GLM(Learner):
         else:
             for k in range(n):
                 place = self.places[k]
-                u[k] = x[k] / (precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
+                u[k] = x[k] / (self.left * precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
                 z += x[k] * u[k]
         if not (0 < z * w and isfinite(z * w) and isfinite(s)):
             return 0                  # nothing to learn from, or beyond double precision
@@ -534,8 +539,9 @@ cdef class GLM(Learner):
         cdef double* right
         if self.forget < 1:
             share = pow(self.forget, now - record.clock)
+        self.left = share if self.identity else 1
         record.clock = now
-        if share == 1 and record.prior == self.l2:
+        if share == 1 and record.prior == self.l2 and not (n and self.table.clocked):
             return 0
         if self.full:
             # t = (d E + P)^-1 d (E + P) m, the minimum of the two quadratic terms
@@ -689,7 +695,7 @@ cdef class GLM(Learner):
             memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
             if not self.full:
-                prior[k * (k + 1) // 2 + k] = (precisions_of(record)[self.places[k]]
+                prior[k * (k + 1) // 2 + k] = (self.left * precisions_of(record)[self.places[k]]
                                                + self.ridge(hashes_of(record)[self.places[k]]))
             t[k] = t[d + k] = means_of(record)[self.places[k]]
 
@@ -754,7 +760,7 @@ cdef class GLM(Learner):
             self.precision(record, 1, &prior_view[0])
         for k in range(d):
             if not self.full:
-                prior_view[k] = (precisions_of(record)[self.places[k]]
+                prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
         found, curvature, value = minimise(arrays[:3], *arrays[3], self.logistic, prior, start)
