@@ -18,7 +18,7 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 from libc.float cimport FLT_MAX
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
@@ -92,7 +92,10 @@ def setup(options, base):
     kind = kind_of(options)
     if kind is None or (options["random_effect"] and options["fixed"] != "same"):
         return None
-    return GLM(options, kind, "glm", options["l2"] if options.given("l2") else 1.0)
+    l2 = options["l2"] if options.given("l2") else 1.0
+    if not l2 > 0:
+        raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 leaves coefficients nearly free"])
+    return GLM(options, kind, "glm", l2)
 
 
 cdef class GLM(Learner):
@@ -115,6 +118,7 @@ cdef class GLM(Learner):
     cdef bint logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
+    cdef bint l2_given                # for this run, not by the model
     cdef double intercept_l2, forget, noise
     cdef uint32_t time_namespace
     # state
@@ -151,6 +155,8 @@ cdef class GLM(Learner):
         self.full = options["posterior"] == "full"
         self.identity = options["posterior"] == "identity"
         self.l2 = l2
+        ridge = "l2" if owner == "glm" else "effect_l2"
+        self.l2_given = options.source(ridge) in ("command line", "config file") and options[ridge] != "auto"
         self.intercept_l2 = options["intercept_l2"] or 0
         self.batch_size = batch_size(options, 1 if bayesian else 0)
         self.set_noise(options)
@@ -369,11 +375,12 @@ cdef class GLM(Learner):
         ex.loss = self.loss.loss(ex.prediction, ex.label)
         self.meet(ex)
         record = self.table.find(ex.entity)
-        if self.batch_size == 1 and not self.at_once:
+        if self.batch_size == 1 and not record.n_waiting and not self.at_once:
             self.step(record, ex)
         else:
             self.table.wait(record, ex)
-            if record.n_waiting == self.batch_size and not self.at_once:
+            # more than a batch may wait where the model was made with larger ones
+            if 0 < self.batch_size <= record.n_waiting and not self.at_once:
                 self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
         return ex.prediction
 
@@ -482,6 +489,7 @@ cdef class GLM(Learner):
             place = lookup(record, features[k].hash, place + 1)
             missing += place == ABSENT
         if missing:
+            self.version += 1
             record = self.table.room(record, record.n + missing)
             for k in range(n):
                 place = lookup(record, features[k].hash, place + 1)
@@ -880,7 +888,9 @@ cdef class GLM(Learner):
         low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
         if not io.saving and not self.loss.fixed_range:
             self.loss.min_label, self.loss.max_label = low, high
-        self.l2 = io.float64("l2", self.l2)
+        l2 = io.float64("l2", self.l2)
+        if not self.l2_given:
+            self.l2 = l2
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
         self.table.save_load(io)
@@ -925,6 +935,22 @@ cdef class GLM(Learner):
                 variance = 1 / (precisions_of(record)[k] + self.ridge(hashes_of(record)[k]))
             found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
         return found
+
+    def drawn_at(self, features, unsigned long long draw, float scale=1, unsigned long long key=0):
+        """The score of (hash, value) pairs under a draw from the posterior (draw > 0), for tests."""
+        cdef Example ex = Example()
+        cdef Feature* room = <Feature*>malloc((len(features) + 1) * sizeof(Feature))
+        if room == NULL:
+            raise MemoryError
+        for k, (hash, value) in enumerate(features):
+            room[k].hash, room[k].value = hash, value
+        ex.features, ex.n = room, len(features)
+        ex.entity, ex.draw, ex.draw_scale = key, draw, scale
+        try:
+            self.predict(ex)
+        finally:
+            free(room)
+        return ex.score
 
     def slot_of(self, unsigned int hash):
         """What an audit shows as a feature's slot: coefficients have no collisions, and so their own hash."""
