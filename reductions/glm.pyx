@@ -894,13 +894,30 @@ cdef class GLM(Learner):
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
         self.table.save_load(io)
+        if not io.saving and not self.is_sound():
+            io.refuse("there are precisions below 0 in it")
         if self.center != NULL:
             io.owner = f"{self.owner}.mean"
             self.table_of_means.save_load(io)
             self.center = self.table_of_means.find(0)
+            if self.center == NULL:
+                io.refuse("the mean of its effects is not there")
             io.owner = self.owner
         if not io.saving:
             self.version += 1
+
+    cdef bint is_sound(self) noexcept nogil:
+        """Whether priors and what data say about each coefficient could be precisions."""
+        cdef Record* record = self.table.oldest
+        cdef size_t k
+        while record != NULL:
+            if not record.prior > 0:
+                return False
+            for k in range(record.n if not self.identity else 0):
+                if precisions_of(record)[k * (k + 1) // 2 + k if self.full else k] < 0:
+                    return False
+            record = record.newer
+        return True
 
     def metrics(self):
         """What was estimated."""
