@@ -127,7 +127,7 @@ def setup(options, base):
         raise OptionError([f"at most {MOST} random effects"])
     ridges = by_name("effect_l2", options["effect_l2"], names, 1.0)
     for name, ridge in ridges.items():
-        if ridge <= 0:
+        if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
     return RandomEffect(options, base, specs, learners)
@@ -144,15 +144,15 @@ def parse_spec(text):
 
 
 def by_name(option, text, names, otherwise):
-    """The numbers of name=number,..; one bare number holds for every name."""
+    """The numbers of name=number,.., None for auto; one without a name holds for every name."""
     values = dict.fromkeys(names, otherwise)
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
         try:
-            value = float(number)
+            value = None if number == "auto" and option == "effect_l2" else float(number)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if value is not None and not math.isfinite(value):
             raise OptionError([f"--{option} {text}: {number!r} is not a number"])
         if separator and name not in values:
             raise OptionError([f"--{option} {text}: there is no random effect {name!r}, only {', '.join(names)}"])
