@@ -165,6 +165,7 @@ cdef class RandomEffect(Learner):
 
     name = "random_effect"
     vets = True
+    has_posterior = True
     needs_names = True
 
     cdef Effect[MOST] effects
@@ -225,6 +226,11 @@ cdef class RandomEffect(Learner):
         for i in range(self.n_effects):
             free(self.effects[i].features)
         self.forget_kept()
+
+    @property
+    def part_names(self):
+        """What ex.parts are."""
+        return ["fixed", *self.names]
 
     @property
     def sets_aside(self):
@@ -351,6 +357,7 @@ cdef class RandomEffect(Learner):
 
     cdef float update(self, Example ex) except? -3e38 nogil:
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
+        cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
         if self.sweeps:
             if self.keeps:
@@ -360,7 +367,7 @@ cdef class RandomEffect(Learner):
             ex.weight *= self.count_weight(ex)
         if ex.weight > 0:
             self.update_parts(ex)
-        ex.weight, ex.prediction, ex.score = weight, prediction, score
+        ex.weight, ex.prediction, ex.score, ex.variance = weight, prediction, score, variance
         ex.loss = self.loss.loss(prediction, ex.label)
         return prediction
 

@@ -84,11 +84,34 @@ class Run:
                 require_writable(path)
         from vwlite.driver import Output
 
+        self.set_columns()
         for name in ("predictions", "raw_predictions"):
             if options[name]:
                 output = Output()
                 setattr(driver, name, output)
                 self.sinks.append((outputs.Sink(options[name]), output))
+
+    def set_columns(self) -> None:
+        """--columns and --confidence."""
+        options, learners = self.options, list(walk(self.workspace.top))
+        if not (options.given("columns") or options.given("confidence")):
+            return
+        from vwlite.random import quantile
+
+        columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
+        unsure = {"sd", "low", "high"} & set(columns)
+        if unsure and not any(learner.has_posterior for learner in learners):
+            raise OptionError(
+                f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
+                "--bayes_logistic, --bayes_linear, --logistic or --square"
+            )
+        if {"low", "high"} & unsure and not options.given("confidence"):
+            raise OptionError("--columns low,high need --confidence P, such as 0.9")
+        if not options["predictions"]:
+            raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
+        parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
+        confidence = options["confidence"]
+        self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
 
     def note_model_layout(self) -> None:
         """VW's remark about readable models."""
