@@ -107,6 +107,7 @@ cdef class GLM(Learner):
     has_posterior = True
 
     cdef readonly str name, owner
+    cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef readonly EntityTable table
     cdef EntityTable table_of_means   # where entities are shrunk to their mean: sum and number, in one record
     cdef Record* center
@@ -145,6 +146,7 @@ cdef class GLM(Learner):
                   if option.name not in KINDS and options.given(option.name)}
         super().__init__(None, taken)
         self.name = kind
+        self.names = {CONSTANT_HASH: "intercept"}
         self.owner = owner
         self.loss = make_loss(options, options["testonly"])
         self.logistic = kind in ("logistic", "bayes_logistic")
@@ -807,7 +809,7 @@ cdef class GLM(Learner):
                 self.solve_large(record, d)
         elif d:
             packed = d * (d + 1) // 2
-            self.reserve(n * (d + 3) + 2 * d + 3 * packed + 5 * d)
+            self.reserve(n * (d + 3) + 2 * d + 4 * packed + 5 * d)
             x = self.work
             batch.x, batch.y, batch.w, batch.o = x, x + n * d, x + n * (d + 1), x + n * (d + 2)
             t = x + n * (d + 3)
@@ -890,34 +892,20 @@ cdef class GLM(Learner):
     cdef int solve_large(self, Record* record, size_t d) except -1:
         """A batch with many unknowns, by SciPy."""
         from vwlite.solve import minimise
-        cdef Waiting* waiting = record.waiting
-        cdef const Feature* features
-        cdef size_t n = record.n_waiting, i, k, count = 0
-        cdef uint32_t place = ABSENT
         import numpy as np
+        cdef Waiting* waiting = record.waiting
+        cdef size_t n = record.n_waiting, count = 0, k
         while waiting != NULL:
             count += waiting.n
             waiting = waiting.before
-        arrays = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
-        cdef double[::1] values = arrays[0]
-        cdef int[::1] columns = arrays[1]
-        cdef long long[::1] rows = arrays[2]
-        cdef double[:, ::1] targets = arrays[3]
-        waiting = record.waiting
-        i = n
-        while waiting != NULL:
-            i -= 1
-            rows[i + 1] = count
-            count -= waiting.n
-            features = <const Feature*>(waiting + 1)
-            for k in range(waiting.n):
-                place = lookup(record, features[k].hash, place + 1)
-                values[count + k] = features[k].value
-                columns[count + k] = <int>self.touched[place] - 1
-            targets[0, i] = self.target(waiting.label)
-            targets[1, i] = waiting.weight
-            targets[2, i] = waiting.initial
-            waiting = waiting.before
+        cdef bint dense = 4 * count > n * d
+        room = np.empty(n * (d + 3) if dense else 1)
+        cdef double[::1] room_view = room
+        if dense:
+            self.lay_out(record, d, &room_view[0])
+            features, targets = room[:n * d].reshape(n, d), room[n * d:].reshape(3, n)
+        else:
+            features, targets = self.lay_out_sparse(record, d, count)
         packed = d * (d + 1) // 2 if self.full else d
         prior = np.empty(packed)
         start = np.empty(d)
@@ -929,7 +917,7 @@ cdef class GLM(Learner):
                 prior_view[k] = (precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
-        found, curvature, value = minimise(arrays[:3], *arrays[3], self.logistic, prior, start)
+        found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
         cdef double[::1] found_view = found, curvature_view = curvature
         cdef double* data = precisions_of(record)
         for k in range(d):
@@ -944,6 +932,36 @@ cdef class GLM(Learner):
         self.noise_sum += 2 * <double>value
         self.noise_count += n
         return 0
+
+    cdef object lay_out_sparse(self, Record* record, size_t d, size_t count):
+        """The batch as a sparse matrix, and (labels, weights, offsets)."""
+        import numpy as np
+        from scipy import sparse
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef size_t n = record.n_waiting, i = n, k
+        cdef uint32_t place = ABSENT
+        values, columns, rows, targets = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
+        cdef double[::1] value_view = values
+        cdef int[::1] column_view = columns
+        cdef long long[::1] row_view = rows
+        cdef double[:, ::1] target_view = targets
+        while waiting != NULL:
+            i -= 1
+            row_view[i + 1] = count
+            count -= waiting.n
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                value_view[count + k] = features[k].value
+                column_view[count + k] = <int>self.touched[place] - 1
+            target_view[0, i] = self.target(waiting.label)
+            target_view[1, i] = waiting.weight
+            target_view[2, i] = waiting.initial
+            waiting = waiting.before
+        x = sparse.csr_array((values, columns, rows), shape=(n, d))
+        x.sum_duplicates()
+        return x, targets
 
     def settings(self):
         """What a header shows."""
@@ -1094,7 +1112,7 @@ cdef class GLM(Learner):
         figures = {}
         if self.estimates_prior and self.n_prior:
             hashes, covariance = self.prior_covariance()
-            names = ["intercept" if hash == CONSTANT_HASH else f"feature {hash}" for hash in hashes]
+            names = [self.names.get(hash, f"feature {hash}") for hash in hashes]
             for i, name in enumerate(names):
                 figures[f"{self.owner} sd of {name}"] = sqrt(covariance[i][i])
                 for j in range(i):
@@ -1171,10 +1189,10 @@ def minimise(x, y, w, o, a, m, start, logistic):
     columns = [memoryview_of(column) for column in (y, w, o, m, [a[i][j] for i in range(d) for j in range(i + 1)])]
     cdef double[::1] xs = rows, ys = columns[0], ws = columns[1], os = columns[2], ms = columns[3], prior = columns[4]
     cdef double[::1] t = memoryview_of(start), curvature = memoryview_of([0] * packed)
-    cdef double[::1] work = memoryview_of([0] * (packed + 5 * d)), gradient = memoryview_of([0] * d)
+    cdef double[::1] work = memoryview_of([0] * (2 * packed + 5 * d)), gradient = memoryview_of([0] * d)
     batch.n, batch.d, batch.logistic = n, d, logistic
     batch.x, batch.y, batch.w, batch.o, batch.a, batch.m = &xs[0], &ys[0], &ws[0], &os[0], &prior[0], &ms[0]
-    before = vwl_objective(&batch, &t[0], &gradient[0], NULL, &work[0])
+    before = vwl_objective(&batch, &t[0], &gradient[0], &curvature[0], &work[0])
     value = vwl_minimise(&batch, &t[0], &curvature[0], &work[0])
     symmetric = [[curvature[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)] for j in range(d)] for i in range(d)]
     return list(t), value, symmetric, before, list(gradient)

@@ -72,6 +72,9 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
+        sweeping = any(getattr(learner, "sweeps", 0) for learner in walk(self.workspace.top))
+        if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
+            options.set("passes", 2)  # the second measures what the sweeps after the first have made
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
