@@ -24,7 +24,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, name_of, precisions_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.learner cimport Learner
@@ -1063,9 +1063,10 @@ cdef class GLM(Learner):
         return 0
 
     def save_load(self, io):
-        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        if not io.saving and not self.loss.fixed_range:
-            self.loss.min_label, self.loss.max_label = low, high
+        if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
+            low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
+            if not io.saving and not self.loss.fixed_range:
+                self.loss.min_label, self.loss.max_label = low, high
         self.l2 = io.float64("l2", self.l2)
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
         self.spread_count = io.float64("spread_count", self.spread_count)
@@ -1130,10 +1131,19 @@ cdef class GLM(Learner):
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
         cdef Record* record = self.table.find(key)
+        return None if record == NULL else self.coefficients_of(record)
+
+    def entities(self):
+        """(name, examples learnt from, coefficients() of it) of each entity, in the order of a model file."""
+        cdef Record* record = self.table.oldest
+        while record != NULL:
+            name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "surrogateescape")
+            yield name, record.count, self.coefficients_of(record)
+            record = record.newer
+
+    cdef dict coefficients_of(self, Record* record):
         cdef size_t d, i, k
         cdef double* v
-        if record == NULL:
-            return None
         d = record.n
         found = {}
         self.reserve(d + d * (d + 1) // 2)

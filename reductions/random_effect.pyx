@@ -211,6 +211,7 @@ cdef class RandomEffect(Learner):
         for i, (name, named) in enumerate(specs):
             effect = &self.effects[i]
             effect.learner = <void*>(<Learner>learners[i])
+            (<Learner>learners[i]).loss = self.loss
             effect.namespace = namespace_hash(options, name)
             effect.kind = ALL if named is None else NAMED if named else INTERCEPT
             for j, other in enumerate(named or []):
