@@ -15,6 +15,8 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 
 --square and --logistic fit each batch, which by default is all of a pass, by itself (d = 0).
 """
+import struct
+
 from libc.float cimport FLT_MAX
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
@@ -22,7 +24,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, name_of, precisions_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.learner cimport Learner
@@ -56,6 +58,7 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
 cdef enum:
+    MOST_CORRELATED = 16              # coefficients whose covariance is estimated
     SMALL = 64                        # coefficients up to which problems are solved here, larger ones by SciPy
 
 cdef extern from "newton.h" nogil:
@@ -107,6 +110,7 @@ cdef class GLM(Learner):
     has_posterior = True
 
     cdef readonly str name, owner
+    cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef readonly EntityTable table
     cdef EntityTable table_of_means   # where entities are shrunk to their mean: sum and number, in one record
     cdef Record* center
@@ -119,6 +123,11 @@ cdef class GLM(Learner):
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
     cdef bint l2_given                # for this run, not by the model
+    cdef readonly bint estimates_prior
+    cdef double first_l2, spread_sum, spread_count
+    cdef size_t n_prior               # a prior of its own for each of these coefficients, and their covariance
+    cdef uint32_t[MOST_CORRELATED] prior_hashes
+    cdef double[MOST_CORRELATED * MOST_CORRELATED] prior
     cdef double intercept_l2, forget, noise
     cdef uint32_t time_namespace
     # state
@@ -137,11 +146,12 @@ cdef class GLM(Learner):
     cdef uint64_t drawn_version, version
 
     def __init__(self, options, kind, owner, l2, to_mean=False):
-        taken = {kind: True, "l2": l2}
+        taken = {kind: True, "l2": "auto" if l2 is None else l2}
         taken |= {option.name: options[option.name] for option in OPTIONS.options
                   if option.name not in KINDS and options.given(option.name)}
         super().__init__(None, taken)
         self.name = kind
+        self.names = {CONSTANT_HASH: "intercept"}
         self.owner = owner
         self.loss = make_loss(options, options["testonly"])
         self.logistic = kind in ("logistic", "bayes_logistic")
@@ -154,9 +164,10 @@ cdef class GLM(Learner):
         self.forget = options["forget"] if bayesian else 0
         self.full = options["posterior"] == "full"
         self.identity = options["posterior"] == "identity"
-        self.l2 = l2
+        self.estimates_prior = l2 is None
+        self.l2 = self.first_l2 = 1 if l2 is None else l2
         ridge = "l2" if owner == "glm" else "effect_l2"
-        self.l2_given = options.source(ridge) in ("command line", "config file") and options[ridge] != "auto"
+        self.l2_given = l2 is not None and options.source(ridge) in ("command line", "config file")
         self.intercept_l2 = options["intercept_l2"] or 0
         self.batch_size = batch_size(options, 1 if bayesian else 0)
         self.set_noise(options)
@@ -197,6 +208,10 @@ cdef class GLM(Learner):
 
     cdef inline double ridge(self, uint32_t hash) noexcept nogil:
         """The prior's precision of a coefficient."""
+        cdef size_t i
+        for i in range(self.n_prior):
+            if self.prior_hashes[i] == hash:
+                return self.prior[i * MOST_CORRELATED + i]
         return self.intercept_l2 if self.intercept_l2 > 0 and hash == CONSTANT_HASH else self.l2
 
     cdef inline double scale(self) noexcept nogil:
@@ -306,6 +321,19 @@ cdef class GLM(Learner):
             into[k] = share * data[k]
         for k in range(d):
             into[k * (k + 1) // 2 + k] += self.ridge(hashes_of(record)[k])
+        if self.n_prior > 1:
+            self.add_prior_covariance(record, into)
+
+    cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil:
+        """What the prior's precision has off its diagonal."""
+        cdef size_t i, j
+        cdef uint32_t a, b
+        for i in range(self.n_prior):
+            a = lookup(record, self.prior_hashes[i], 0)
+            for j in range(i):
+                b = lookup(record, self.prior_hashes[j], 0)
+                if a != ABSENT and b != ABSENT:
+                    into[<size_t>max(a, b) * (max(a, b) + 1) // 2 + min(a, b)] += self.prior[i * MOST_CORRELATED + j]
 
     cdef double drawn_score(self, Example ex, Record* record) except? -3e38 nogil:
         """The example's features times coefficients drawn from the posterior: functions of ex.draw, entity and hash."""
@@ -495,6 +523,7 @@ cdef class GLM(Learner):
                 place = lookup(record, features[k].hash, place + 1)
                 if place == ABSENT:
                     place = self.table.place(record, features[k].hash)
+                    self.spread_count += not (self.intercept_l2 > 0 and features[k].hash == CONSTANT_HASH)
                     if self.center != NULL:
                         means_of(record)[place] = self.prior_mean(features[k].hash)
                         self.move_center(features[k].hash, means_of(record)[place], 1)
@@ -582,6 +611,8 @@ cdef class GLM(Learner):
 
     cdef inline double ridge_before(self, Record* record, size_t k) noexcept nogil:
         """The ridge that the means were worked out with."""
+        if self.n_prior:
+            return self.ridge(hashes_of(record)[k])
         return self.intercept_l2 if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH else record.prior
 
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
@@ -598,10 +629,153 @@ cdef class GLM(Learner):
             vwl_backward(room, d, b)
         return 0
 
-    cdef void learnt(self, Record* record, size_t n) noexcept nogil:
+    cdef int learnt(self, Record* record, size_t n) except -1 nogil:
         """Books of an update."""
         record.count += n
         self.version += 1
+        if self.estimates_prior and not self.at_once and not self.n_prior:
+            self.spread_sum -= record.spread
+            record.spread = self.spread(record)
+            self.spread_sum += record.spread
+            self.estimate_ridge()
+        return 0
+
+    # the prior's variance, by expectation and maximisation: the mean over entities of m^2 + Var (Laird and Ware 1982)
+
+    cdef double spread(self, Record* record) except? -1 nogil:
+        """Sum of m^2 + Var of the coefficients that the ridge is of."""
+        cdef size_t d = record.n, i, k
+        cdef double total = 0, variance, scale = self.scale(), delta
+        cdef double* v
+        cdef bint exact = self.full and d <= SMALL
+        self.reserve(d + d * (d + 1) // 2)
+        v = self.work
+        if exact:
+            self.factor(record, 1, v + d)
+        for k in range(d):
+            if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
+                continue
+            if exact:
+                for i in range(d):
+                    v[i] = i == k
+                vwl_forward(v + d, d, v)
+                variance = vwl_dot_product(v, v, d)
+            else:
+                variance = precisions_of(record)[k * (k + 1) // 2 + k if self.full else k] \
+                    + self.ridge(hashes_of(record)[k])
+                variance = 1 / variance
+            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+            total += delta * delta + scale * variance
+        return total
+
+    cdef void estimate_ridge(self) noexcept nogil:
+        """One coefficient's worth of belief in the first ridge keeps the first few entities from running away."""
+        cdef double scale = self.scale()
+        cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)
+        if variance > 0 and isfinite(variance):
+            self.l2 = min(max(scale / variance, 1e-9), 1e9)
+
+    cdef int estimate_prior(self) except -1:
+        """After a fit of all entities: the prior of the coefficients, each its own with their covariance if the posterior
+        is full and they are few, else one ridge for all; and the means that go with it."""
+        from vwlite import variance
+        cdef Record* record = self.table.oldest
+        cdef size_t i, k, n = 0, total = 0
+        cdef bint structured
+        hashes = {}
+        while record != NULL:
+            n += record.n > 0
+            total += record.n
+            for k in range(record.n if len(hashes) <= MOST_CORRELATED else 0):
+                hashes.setdefault(hashes_of(record)[k], len(hashes))
+            record = record.newer
+        structured = self.full and 0 < len(hashes) <= MOST_CORRELATED and not self.intercept_l2
+        if structured:
+            self.estimate_covariance(variance, list(hashes), n)
+        elif total:
+            self.estimate_one(variance, total)
+        return 0
+
+    cdef object noise_of(self, variance, double explained):
+        return variance.Noise(self.estimates_noise, self.noise_sum, self.noise_count, explained, self.noise)
+
+    cdef int estimate_covariance(self, variance, list hashes, size_t n) except -1:
+        """The covariance of all coefficients."""
+        import numpy as np
+        cdef size_t d = len(hashes), i, j, k, at = 0
+        cdef Record* record = self.table.oldest
+        cdef uint32_t a, c
+        data, means, start = np.zeros((n, d, d)), np.zeros((n, d)), np.zeros((d, d))
+        center = np.array([self.prior_mean(hash) for hash in hashes])
+        cdef double[:, :, ::1] data_view = data
+        cdef double[:, ::1] means_view = means
+        while record != NULL:
+            if record.n:
+                for i in range(d):
+                    a = lookup(record, hashes[i], 0)
+                    if a == ABSENT:
+                        means_view[at, i] = center[i]
+                        continue
+                    means_view[at, i] = means_of(record)[a]
+                    for j in range(d):
+                        c = lookup(record, hashes[j], 0)
+                        if c != ABSENT:
+                            k = <size_t>max(a, c) * (max(a, c) + 1) // 2 + min(a, c)
+                            data_view[at, i, j] = precisions_of(record)[k]
+                at += 1
+            record = record.newer
+        known = {self.prior_hashes[i]: i for i in range(self.n_prior)}
+        for i in range(d):
+            start[i, i] = self.ridge(hashes[i])
+            for j in range(d):
+                if i != j and hashes[i] in known and hashes[j] in known:
+                    start[i, j] = self.prior[<size_t>known[hashes[i]] * MOST_CORRELATED + <size_t>known[hashes[j]]]
+        means -= center
+        b = np.einsum("nij,nj->ni", data + start, means)
+        explained = float((b * means).sum())
+        noise = self.noise_of(variance, explained)
+        precision, means = variance.covariance(data, b, start, noise)
+        self.noise_sum += explained - float((b * means).sum())
+        means_view = means
+        self.n_prior = d
+        for i in range(d):
+            self.prior_hashes[i] = hashes[i]
+            for j in range(d):
+                self.prior[i * MOST_CORRELATED + j] = precision[i, j]
+        record = self.table.oldest
+        at = 0
+        while record != NULL:
+            if record.n:
+                for i in range(d):
+                    a = lookup(record, hashes[i], 0)
+                    if a != ABSENT:
+                        means_of(record)[a] = means_view[at, i] + <double>center[i]
+                at += 1
+            record = record.newer
+        self.version += 1
+        return 0
+
+    cdef int estimate_one(self, variance, size_t total) except -1:
+        """One ridge for all coefficients, as if they were uncorrelated."""
+        import numpy as np
+        cdef Record* record = self.table.oldest
+        cdef size_t k, at = 0
+        data, means = np.zeros(total), np.zeros(total)
+        cdef double[::1] data_view = data, means_view = means
+        while record != NULL:
+            for k in range(record.n):
+                data_view[at] = precisions_of(record)[k * (k + 1) // 2 + k if self.full else k]
+                means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+                at += 1
+            record = record.newer
+        b = (data + self.l2) * means
+        self.l2 = variance.ridge(data, b, self.l2, self.noise_of(variance, float(b @ means)))
+        record = self.table.oldest
+        while record != NULL:
+            if record.n:
+                self.pass_time(record, record.clock, 0)
+            record = record.newer
+        return 0
 
     # batches
 
@@ -649,7 +823,7 @@ cdef class GLM(Learner):
                 self.solve_large(record, d)
         elif d:
             packed = d * (d + 1) // 2
-            self.reserve(n * (d + 3) + 2 * d + 3 * packed + 5 * d)
+            self.reserve(n * (d + 3) + 2 * d + 4 * packed + 5 * d)
             x = self.work
             batch.x, batch.y, batch.w, batch.o = x, x + n * d, x + n * (d + 1), x + n * (d + 2)
             t = x + n * (d + 3)
@@ -732,34 +906,20 @@ cdef class GLM(Learner):
     cdef int solve_large(self, Record* record, size_t d) except -1:
         """A batch with many unknowns, by SciPy."""
         from vwlite.solve import minimise
-        cdef Waiting* waiting = record.waiting
-        cdef const Feature* features
-        cdef size_t n = record.n_waiting, i, k, count = 0
-        cdef uint32_t place = ABSENT
         import numpy as np
+        cdef Waiting* waiting = record.waiting
+        cdef size_t n = record.n_waiting, count = 0, k
         while waiting != NULL:
             count += waiting.n
             waiting = waiting.before
-        arrays = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
-        cdef double[::1] values = arrays[0]
-        cdef int[::1] columns = arrays[1]
-        cdef long long[::1] rows = arrays[2]
-        cdef double[:, ::1] targets = arrays[3]
-        waiting = record.waiting
-        i = n
-        while waiting != NULL:
-            i -= 1
-            rows[i + 1] = count
-            count -= waiting.n
-            features = <const Feature*>(waiting + 1)
-            for k in range(waiting.n):
-                place = lookup(record, features[k].hash, place + 1)
-                values[count + k] = features[k].value
-                columns[count + k] = <int>self.touched[place] - 1
-            targets[0, i] = self.target(waiting.label)
-            targets[1, i] = waiting.weight
-            targets[2, i] = waiting.initial
-            waiting = waiting.before
+        cdef bint dense = 4 * count > n * d
+        room = np.empty(n * (d + 3) if dense else 1)
+        cdef double[::1] room_view = room
+        if dense:
+            self.lay_out(record, d, &room_view[0])
+            features, targets = room[:n * d].reshape(n, d), room[n * d:].reshape(3, n)
+        else:
+            features, targets = self.lay_out_sparse(record, d, count)
         packed = d * (d + 1) // 2 if self.full else d
         prior = np.empty(packed)
         start = np.empty(d)
@@ -771,7 +931,7 @@ cdef class GLM(Learner):
                 prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
-        found, curvature, value = minimise(arrays[:3], *arrays[3], self.logistic, prior, start)
+        found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
         cdef double[::1] found_view = found, curvature_view = curvature
         cdef double* data = precisions_of(record)
         for k in range(d):
@@ -786,6 +946,36 @@ cdef class GLM(Learner):
         self.noise_sum += 2 * <double>value
         self.noise_count += n
         return 0
+
+    cdef object lay_out_sparse(self, Record* record, size_t d, size_t count):
+        """The batch as a sparse matrix, and (labels, weights, offsets)."""
+        import numpy as np
+        from scipy import sparse
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef size_t n = record.n_waiting, i = n, k
+        cdef uint32_t place = ABSENT
+        values, columns, rows, targets = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
+        cdef double[::1] value_view = values
+        cdef int[::1] column_view = columns
+        cdef long long[::1] row_view = rows
+        cdef double[:, ::1] target_view = targets
+        while waiting != NULL:
+            i -= 1
+            row_view[i + 1] = count
+            count -= waiting.n
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                value_view[count + k] = features[k].value
+                column_view[count + k] = <int>self.touched[place] - 1
+            target_view[0, i] = self.target(waiting.label)
+            target_view[1, i] = waiting.weight
+            target_view[2, i] = waiting.initial
+            waiting = waiting.before
+        x = sparse.csr_array((values, columns, rows), shape=(n, d))
+        x.sum_duplicates()
+        return x, targets
 
     def settings(self):
         """What a header shows."""
@@ -828,6 +1018,8 @@ cdef class GLM(Learner):
                     self.solve(record, record.clock + (not self.timed))
                     record = self.table.find(key)
                 record = record.newer
+        if self.at_once and self.estimates_prior:
+            self.estimate_prior()
         if self.center_fixed and self.center != NULL:
             self.find_center()
         self.center_fixed = False
@@ -885,12 +1077,16 @@ cdef class GLM(Learner):
         return 0
 
     def save_load(self, io):
-        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        if not io.saving and not self.loss.fixed_range:
-            self.loss.min_label, self.loss.max_label = low, high
+        if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
+            low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
+            if not io.saving and not self.loss.fixed_range:
+                self.loss.min_label, self.loss.max_label = low, high
         l2 = io.float64("l2", self.l2)
         if not self.l2_given:
             self.l2 = l2
+        self.spread_sum = io.float64("spread_sum", self.spread_sum)
+        self.spread_count = io.float64("spread_count", self.spread_count)
+        self.save_load_prior(io)
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
         self.table.save_load(io)
@@ -919,9 +1115,45 @@ cdef class GLM(Learner):
             record = record.newer
         return True
 
+    def save_load_prior(self, io):
+        """The coefficients that have a prior of their own, and its precision by rows."""
+        cdef size_t i, j, d = self.n_prior
+        rows = b"".join([struct.pack("<d", self.prior[i * MOST_CORRELATED + j]) for i in range(d) for j in range(d)])
+        hashes = io.array("prior_hash", "U32", b"".join([struct.pack("<I", self.prior_hashes[i]) for i in range(d)]))
+        precision = io.array("prior_precision", "F64", rows)
+        if io.saving:
+            return
+        d = len(hashes)
+        if d > MOST_CORRELATED or len(precision) != d * d or not all(isfinite(one) for one in precision):
+            io.refuse("its prior doesn't hold together")
+        self.n_prior = d
+        for i in range(d):
+            self.prior_hashes[i] = hashes[i]
+            for j in range(d):
+                self.prior[i * MOST_CORRELATED + j] = precision[i * d + j]
+
+    def prior_covariance(self):
+        """(hashes, rows of the covariance) of the coefficients whose prior was estimated together; None otherwise."""
+        import numpy as np
+        if not self.n_prior:
+            return None
+        d = self.n_prior
+        precision = np.array([self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]).reshape(d, d)
+        return [self.prior_hashes[i] for i in range(d)], (self.scale() * np.linalg.inv(precision)).tolist()
+
     def metrics(self):
         """What was estimated."""
         figures = {}
+        if self.estimates_prior and self.n_prior:
+            hashes, covariance = self.prior_covariance()
+            names = [self.names.get(hash, f"feature {hash}") for hash in hashes]
+            for i, name in enumerate(names):
+                figures[f"{self.owner} sd of {name}"] = sqrt(covariance[i][i])
+                for j in range(i):
+                    figures[f"{self.owner} correlation of {names[j]} and {name}"] = (
+                        covariance[i][j] / sqrt(covariance[i][i] * covariance[j][j]))
+        elif self.estimates_prior:
+            figures[f"{self.owner} sd"] = sqrt(self.scale() / self.l2)
         if self.estimates_noise and self.noise_count >= 2:
             figures[f"{self.owner} noise"] = self.scale()
         return figures
@@ -932,10 +1164,19 @@ cdef class GLM(Learner):
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
         cdef Record* record = self.table.find(key)
+        return None if record == NULL else self.coefficients_of(record)
+
+    def entities(self):
+        """(name, examples learnt from, coefficients() of it) of each entity, in the order of a model file."""
+        cdef Record* record = self.table.oldest
+        while record != NULL:
+            name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "surrogateescape")
+            yield name, record.count, self.coefficients_of(record)
+            record = record.newer
+
+    cdef dict coefficients_of(self, Record* record):
         cdef size_t d, i, k
         cdef double* v
-        if record == NULL:
-            return None
         d = record.n
         found = {}
         self.reserve(d + d * (d + 1) // 2)
@@ -1007,10 +1248,10 @@ def minimise(x, y, w, o, a, m, start, logistic):
     columns = [memoryview_of(column) for column in (y, w, o, m, [a[i][j] for i in range(d) for j in range(i + 1)])]
     cdef double[::1] xs = rows, ys = columns[0], ws = columns[1], os = columns[2], ms = columns[3], prior = columns[4]
     cdef double[::1] t = memoryview_of(start), curvature = memoryview_of([0] * packed)
-    cdef double[::1] work = memoryview_of([0] * (packed + 5 * d)), gradient = memoryview_of([0] * d)
+    cdef double[::1] work = memoryview_of([0] * (2 * packed + 5 * d)), gradient = memoryview_of([0] * d)
     batch.n, batch.d, batch.logistic = n, d, logistic
     batch.x, batch.y, batch.w, batch.o, batch.a, batch.m = &xs[0], &ys[0], &ws[0], &os[0], &prior[0], &ms[0]
-    before = vwl_objective(&batch, &t[0], &gradient[0], NULL, &work[0])
+    before = vwl_objective(&batch, &t[0], &gradient[0], &curvature[0], &work[0])
     value = vwl_minimise(&batch, &t[0], &curvature[0], &work[0])
     symmetric = [[curvature[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)] for j in range(d)] for i in range(d)]
     return list(t), value, symmetric, before, list(gradient)

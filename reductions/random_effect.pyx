@@ -15,6 +15,7 @@ turn, as often as told: coordinate descent.
 """
 import math
 
+from cpython.ref cimport PyObject
 from libc.math cimport isfinite, pow
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
@@ -83,6 +84,7 @@ cdef extern from "bytescan.h" nogil:
 cdef enum:
     MOST = 15                         # effects
     MOST_NAMESPACES = 32              # of one effect
+    MOST_NAMED = 16                   # features whose names are remembered
 
 cdef enum Kind:
     INTERCEPT
@@ -95,6 +97,8 @@ cdef struct Effect:
     Kind kind
     uint32_t[MOST_NAMESPACES] named   # namespaces whose features count
     size_t n_named
+    uint32_t[MOST_NAMED] known        # features whose names are known
+    size_t n_known
     double power                      # of --count_weight
     bint frozen
     # of the example at hand
@@ -127,7 +131,7 @@ def setup(options, base):
         raise OptionError([f"at most {MOST} random effects"])
     ridges = by_name("effect_l2", options["effect_l2"], names, 1.0)
     for name, ridge in ridges.items():
-        if ridge <= 0:
+        if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
     return RandomEffect(options, base, specs, learners)
@@ -144,15 +148,15 @@ def parse_spec(text):
 
 
 def by_name(option, text, names, otherwise):
-    """The numbers of name=number,..; one bare number holds for every name."""
+    """The numbers of name=number,.., None for auto; one without a name holds for every name."""
     values = dict.fromkeys(names, otherwise)
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
         try:
-            value = float(number)
+            value = None if number == "auto" and option == "effect_l2" else float(number)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if value is not None and not math.isfinite(value):
             raise OptionError([f"--{option} {text}: {number!r} is not a number"])
         if separator and name not in values:
             raise OptionError([f"--{option} {text}: there is no random effect {name!r}, only {', '.join(names)}"])
@@ -165,6 +169,7 @@ cdef class RandomEffect(Learner):
 
     name = "random_effect"
     vets = True
+    has_posterior = True
     needs_names = True
 
     cdef Effect[MOST] effects
@@ -206,6 +211,7 @@ cdef class RandomEffect(Learner):
         for i, (name, named) in enumerate(specs):
             effect = &self.effects[i]
             effect.learner = <void*>(<Learner>learners[i])
+            (<Learner>learners[i]).loss = self.loss
             effect.namespace = namespace_hash(options, name)
             effect.kind = ALL if named is None else NAMED if named else INTERCEPT
             for j, other in enumerate(named or []):
@@ -225,6 +231,11 @@ cdef class RandomEffect(Learner):
         for i in range(self.n_effects):
             free(self.effects[i].features)
         self.forget_kept()
+
+    @property
+    def part_names(self):
+        """What ex.parts are."""
+        return ["fixed", *self.names]
 
     @property
     def sets_aside(self):
@@ -351,6 +362,7 @@ cdef class RandomEffect(Learner):
 
     cdef float update(self, Example ex) except? -3e38 nogil:
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
+        cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
         if self.sweeps:
             if self.keeps:
@@ -360,7 +372,7 @@ cdef class RandomEffect(Learner):
             ex.weight *= self.count_weight(ex)
         if ex.weight > 0:
             self.update_parts(ex)
-        ex.weight, ex.prediction, ex.score = weight, prediction, score
+        ex.weight, ex.prediction, ex.score, ex.variance = weight, prediction, score, variance
         ex.loss = self.loss.loss(prediction, ex.label)
         return prediction
 
@@ -454,10 +466,31 @@ cdef class RandomEffect(Learner):
                 self.counts[i * self.n_effects + r] = 1
                 if effect.kind == NAMED:
                     self.counts[i * self.n_effects + r] = <uint32_t>effect.n
+                    self.name_features(effect, ex)
                     memcpy(self.features + self.n_features, effect.features, effect.n * sizeof(Feature))
                     self.n_features += effect.n
                 self.name_entity(effect, ex)
         self.n_kept += 1
+        return 0
+
+    cdef int name_features(self, Effect* effect, Example ex) except -1 nogil:
+        """The names of an effect's first few features, for what is printed about them."""
+        cdef size_t i, j, k
+        for i in range(effect.n - 1 if effect.n_known < MOST_NAMED else 0):
+            for k in range(effect.n_known):
+                if effect.known[k] == effect.features[i].hash:
+                    break
+            else:
+                if effect.n_known == MOST_NAMED:
+                    break
+                effect.known[effect.n_known] = effect.features[i].hash
+                effect.n_known += 1
+                for j in range(ex.n_linear):
+                    if ex.linear[j].hash == effect.features[i].hash:
+                        with gil:
+                            name = <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                            (<object><PyObject*>effect.learner).names[ex.linear[j].hash] = name.decode("utf-8", "replace")
+                        break
         return 0
 
     cdef int name_entity(self, Effect* effect, Example ex) except -1 nogil:

@@ -4,7 +4,7 @@ Widens the range of predictions to the label, learns from examples with a label 
 their loss on the unlinked prediction, and applies the link: identity, logistic 1/(1 + e^-p),
 glf1 2/(1 + e^-p) - 1, poisson e^p.
 """
-from libc.math cimport expf
+from libc.math cimport expf, sqrt
 
 from vwlite.example cimport Example
 from vwlite.learner cimport Learner
@@ -57,12 +57,19 @@ cdef class Scorer(Learner):
         return self.linked(ex)
 
     cdef inline float linked(self, Example ex) noexcept nogil:
-        cdef float p = ex.prediction
+        cdef double reach
+        if ex.interval > 0:
+            reach = ex.interval * sqrt(ex.variance)
+            ex.low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
+            ex.high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
+        ex.prediction = self.link_of(ex.prediction)
+        return ex.prediction
+
+    cdef inline float link_of(self, float p) noexcept nogil:
         if self.link == LOGISTIC:
             p = 1 / (1 + expf(-p))
         elif self.link == GLF1:
             p = 2 / (1 + expf(-p)) - 1
         elif self.link == POISSON:
             p = expf(p)
-        ex.prediction = p
         return p

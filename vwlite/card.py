@@ -9,6 +9,7 @@ from vwlite import model_file
 from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
+CONSTANT = 11650396  # the hash of the constant feature
 SHOWN_DIGITS = 12  # of a sha256 or an id
 
 
@@ -20,8 +21,8 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         top: How many weights, the largest first, are listed of each table of weights.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "weights" (one entry a table) and
-        "arrays". None stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "weights" and "entities" (one entry a
+        table) and "arrays". None stands for a number that is not finite, which JSON lacks.
 
     Raises:
         ModelError: The file can't be read or is damaged.
@@ -36,6 +37,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
             for owner in _owners(values, ".min_label", ".max_label")
         ],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
+        "entities": [_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")],
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
             | ({"value": value[0]} if reader.shape(name) == [] else {})
@@ -95,6 +97,34 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     return {"learner": owner, "features": len(slots), "nonzero": nonzero, "top": largest}
 
 
+def _describe_entities(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
+    """The entities of a random effect (or the one record of a whole stack), those with most examples first."""
+    import numpy as np
+
+    counts, sizes, lengths = (
+        np.asarray(reader.array(f"{owner}.{column}", dtype))
+        for column, dtype in (("count", "I64"), ("coefficients", "U32"), ("name_length", "U32"))
+    )
+    hashes, means = np.asarray(reader.array(f"{owner}.hash", "U32")), np.asarray(reader.array(f"{owner}.mean", "F64"))
+    names = bytes(reader.array(f"{owner}.name", "U8"))
+    if not (len(counts) == len(sizes) == len(lengths) and sizes.sum() == len(hashes) == len(means)):
+        raise ModelError(f"{reader.path}: the entities of {owner} don't hold together; train again")
+    name_ends, ends = np.cumsum(lengths.astype(np.int64)), np.cumsum(sizes.astype(np.int64))
+    largest = []
+    for place in np.argsort(-counts, kind="stable")[:top].tolist():
+        own = slice(int(ends[place] - sizes[place]), int(ends[place]))
+        intercept = means[own][hashes[own] == CONSTANT]
+        largest.append(
+            {
+                "name": names[int(name_ends[place] - lengths[place]) : int(name_ends[place])].decode(errors="replace"),
+                "examples": int(counts[place]),
+                "coefficients": int(sizes[place]),
+                "intercept": float(intercept[0]) if len(intercept) else None,
+            }
+        )
+    return {"learner": owner, "entities": len(counts), "coefficients": len(hashes), "top": largest}
+
+
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
     """Return the names of the features in some slots; features that collide share one."""
     if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
@@ -117,6 +147,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"  written       {facts.get('created', 'at an unknown time')}, by vwlite {facts.get('vwlite_version', '?')}"
     for table in facts["weights"]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
+    for table in facts["entities"]:
+        entities = f"{table['entities']} entities, " if any(row["name"] for row in table["top"]) else ""
+        yield f"  {table['learner']:12}  {entities}{table['coefficients']} coefficients"
     for labels in facts["labels"]:
         if labels["least"] is not None and labels["most"] is not None:
             yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"
@@ -128,6 +161,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield from _section("runs", runs)
     for table in facts["weights"]:
         yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
+    for table in facts["entities"]:
+        lines = [_entity_line(row) for row in table["top"] if row["name"]]
+        yield from _section(f"entities of {table['learner']} with most examples", lines)
     yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
 
 
@@ -169,6 +205,11 @@ def _weight_line(row: dict[str, Any]) -> str:
     column = f"[{row['column']}]" if "column" in row else ""
     weight = "not finite" if row["weight"] is None else f"{row['weight']:+.6g}"
     return f"{weight:>13}  slot {row['slot']}{column}  {' = '.join(row['names'])}".rstrip()
+
+
+def _entity_line(row: dict[str, Any]) -> str:
+    intercept = "" if row["intercept"] is None else f"  intercept {row['intercept']:+.6g}"
+    return f"{row['examples']:>10} examples  {row['name']}{intercept}"
 
 
 def _array_line(array: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ The counters are VW's (double precision; held-out examples apart), so that table
 """
 from itertools import islice
 
-from libc.math cimport floorf, isnan, rint
+from libc.math cimport floorf, isnan, rint, sqrt
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
@@ -20,11 +20,24 @@ from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
 from vwlite.parser cimport FINE, Parser
 
+from vwlite.errors import OptionError
 from vwlite.learner import walk
 from vwlite.parser import REASONS_IN_WORDS
 
 cdef enum:
     LINES_AT_ONCE = 1000
+    MOST_COLUMNS = 64
+
+cdef enum Column:
+    PREDICTION
+    SCORE
+    INITIAL
+    SD
+    LOW
+    HIGH
+    PART                              # the first part of the score; others follow
+
+COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH}
 
 
 cdef class Output:
@@ -132,6 +145,8 @@ cdef class Driver:
     cdef bint vetting                 # some learner may refuse examples
     cdef readonly bint needs_names    # some learner reads the features' names
     cdef public Output predictions, raw_predictions
+    cdef int[MOST_COLUMNS] columns    # of a prediction; none: just the prediction
+    cdef size_t n_columns
     # holdout
     cdef public bint holdout
     cdef public size_t holdout_period, holdout_after, in_pass, current_pass
@@ -163,6 +178,24 @@ cdef class Driver:
         self.progress_step = 2
         self.first_label = self.second_label = float("nan")
         self.ex = Example()
+
+    def set_columns(self, names, parts, interval):
+        """Which columns a prediction has; `parts` are the names of the score's parts, `interval` in standard deviations.
+
+        Raises OptionError for a name that is none.
+        """
+        known = COLUMNS | {name: PART + i for i, name in enumerate(parts)}
+        for name in names:
+            if name not in known:
+                raise OptionError([f"--columns {','.join(names)}: there is no column {name!r} here, only "
+                                   f"{', '.join(known)}"])
+        if len(names) > MOST_COLUMNS:
+            raise OptionError([f"--columns: at most {MOST_COLUMNS}"])
+        for i, name in enumerate(names):
+            self.columns[i] = known[name]
+        self.n_columns = len(names)
+        self.ex.wants_variance = bool({"sd", "low", "high"} & set(names))
+        self.ex.interval = interval
 
     def run_block(self, Block block not None):
         """Run the rows of a parsed block."""
@@ -261,13 +294,32 @@ cdef class Driver:
             self.more_labels = True
 
     cdef int output(self, Example ex) except -1 nogil:
+        cdef size_t i
         if self.predictions is not None:
-            self.predictions.number(ex.prediction)
+            for i in range(self.n_columns):
+                if i:
+                    self.predictions.text(b" ", 1)
+                self.predictions.number(self.column(ex, self.columns[i]))
+            if self.n_columns == 0:
+                self.predictions.number(ex.prediction)
             self.predictions.tag(ex)
         if self.raw_predictions is not None:
             self.raw_predictions.number(ex.score)
             self.raw_predictions.tag(ex)
         return 0
+
+    cdef float column(self, Example ex, int which) noexcept nogil:
+        if which >= PART:
+            return ex.parts[which - PART]
+        if which == PREDICTION:
+            return ex.prediction
+        if which == SCORE:
+            return ex.score
+        if which == INITIAL:
+            return ex.initial
+        if which == SD:
+            return <float>sqrt(ex.variance)
+        return ex.low if which == LOW else ex.high
 
     cdef int progress(self) except -1:
         """A row of the table; then the next one is due when the weight has doubled, or as -P says."""

@@ -35,6 +35,7 @@ cdef struct Record:
     int64_t count                     # examples learnt from
     double clock                      # when it was last learnt, where time makes it forget
     double prior                      # the prior's precision that the means were worked out with
+    double spread                     # its part of what the prior's variance is estimated from
 
 cdef class EntityTable:
     cdef bint full, clocked

@@ -227,6 +227,7 @@ cdef class EntityTable:
         record.n = 0
         record.count = 0
         record.clock = 0
+        record.spread = 0
 
     def copy(self):
         """A table with copies of all records that have coefficients or wait."""
@@ -270,12 +271,13 @@ cdef class EntityTable:
         while record != NULL:
             triangle = record.n * (record.n + 1) // 2 if self.full else record.n
             add(columns["key"], &record.key, 8)
-            add(columns["n"], &record.n, 4)
+            add(columns["coefficients"], &record.n, 4)
             add(columns["name_length"], &record.name_length, 4)
             add(columns["waiting"], &record.n_waiting, 4)
             add(columns["count"], &record.count, 8)
             add(columns["clock"], &record.clock, 8)
             add(columns["prior"], &record.prior, 8)
+            add(columns["spread"], &record.spread, 8)
             add(columns["name"], name_of(record), record.name_length)
             add(columns["hash"], hashes_of(record), 4 * record.n)
             add(columns["mean"], means_of(record), 8 * record.n)
@@ -301,12 +303,13 @@ cdef class EntityTable:
     def load(self, io):
         """The opposite of save()."""
         cdef const uint64_t[::1] keys = io.array("key", "U64", None)
-        cdef const uint32_t[::1] ns = io.array("n", "U32", None)
+        cdef const uint32_t[::1] ns = io.array("coefficients", "U32", None)
         cdef const uint32_t[::1] name_lengths = io.array("name_length", "U32", None)
         cdef const uint32_t[::1] n_waiting = io.array("waiting", "U32", None)
         cdef const int64_t[::1] counts = io.array("count", "I64", None)
         cdef const double[::1] clocks = io.array("clock", "F64", None)
         cdef const double[::1] priors = io.array("prior", "F64", None)
+        cdef const double[::1] spreads = io.array("spread", "F64", None)
         cdef const unsigned char[::1] names = io.array("name", "U8", None)
         cdef const uint32_t[::1] hashes = io.array("hash", "U32", None)
         cdef const double[::1] means = io.array("mean", "F64", None)
@@ -322,7 +325,7 @@ cdef class EntityTable:
         cdef size_t count = keys.shape[0]
         cdef bint sound = (<size_t>ns.shape[0] == count and <size_t>name_lengths.shape[0] == count
                            and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
-                           and <size_t>clocks.shape[0] == count and <size_t>priors.shape[0] == count)
+                           and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count and <size_t>priors.shape[0] == count)
         self.clear()
         for i in range(count if sound else 0):
             n = ns[i]
@@ -333,12 +336,12 @@ cdef class EntityTable:
                      and at_name + name_lengths[i] <= <size_t>names.shape[0]
                      and (not self.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
                      and self.slots[self.place_of(keys[i])] == NULL
-                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and counts[i] >= 0)
+                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
             if not sound:
                 break
             name = <const char*>&names[at_name] if name_lengths[i] else NULL
             record = self.make(keys[i], name, name_lengths[i], <uint32_t>n)
-            record.count, record.clock, record.prior = counts[i], clocks[i], priors[i]
+            record.count, record.clock, record.prior, record.spread = counts[i], clocks[i], priors[i], spreads[i]
             for j in range(n):
                 sound = sound and lookup(record, hashes[at + j], ABSENT) == ABSENT and isfinite(means[at + j])
                 self.place(record, hashes[at + j])
@@ -387,21 +390,10 @@ cdef class EntityTable:
             self.clear()
             io.refuse("its tables of entities don't hold together")
 
-    def entities(self):
-        """(name, examples learnt from, [(hash, mean, what data say about precision)]) of each entity, in order."""
-        cdef Record* record = self.oldest
-        cdef size_t i
-        while record != NULL:
-            rows = []
-            for i in range(record.n):
-                at = i * (i + 1) // 2 + i if self.full else i
-                rows.append((hashes_of(record)[i], means_of(record)[i], precisions_of(record)[at]))
-            yield (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "replace"), record.count, rows
-            record = record.newer
-
 
 FIELDS = {
-    "key": "U64", "n": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64", "prior": "F64",
+    "key": "U64", "coefficients": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64", "prior": "F64",
+    "spread": "F64",
     "name": "U8", "hash": "U32", "mean": "F64", "precision": "F64", "coefficient_clock": "F64",
     "waiting_example": "F64", "waiting_n": "U32", "waiting_feature": "U32",
 }
@@ -416,7 +408,7 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
     memcpy(precisions_of(to), precisions_of(record), (n * (n + 1) // 2 if table.full else n) * sizeof(double))
     if table.clocked:
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
-    to.count, to.clock, to.prior = record.count, record.clock, record.prior
+    to.count, to.clock, to.prior, to.spread = record.count, record.clock, record.prior, record.spread
     return 0
 
 

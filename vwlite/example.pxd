@@ -104,12 +104,14 @@ cdef class Example:
     # how to predict: with the variance of the score; or, if draw is not 0, by coefficients drawn from the posterior,
     # draw_scale standard deviations wide, the same ones for the same number
     cdef bint wants_variance
+    cdef double interval          # low and high are wanted, so many standard deviations from the score; 0: not
     cdef uint64_t draw
     cdef float draw_scale
     # where a learner that can't use the example found the reason
     cdef const char* problem_at
     # results
     cdef float[MOST_PARTS] parts  # of the score: fixed, then each effect, where there are effects
+    cdef float low, high          # what would be predicted at the ends of the interval
     cdef double variance          # of the score, by what learners with a posterior know
     cdef float score              # unclipped sum, before any link ("partial prediction")
     cdef float prediction

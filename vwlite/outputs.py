@@ -18,6 +18,21 @@ OPTIONS = OptionGroup(
     "Output",
     (
         Option("predictions", str, "write a prediction for each example here", short="p", metavar="FILE"),
+        Option(
+            "columns",
+            str,
+            "what -p writes of each prediction: prediction, score, initial, sd, low, high, and the parts of the score: "
+            "fixed and each random effect by its name",
+            metavar="NAME,..",
+        ),
+        Option(
+            "confidence",
+            float,
+            "-p writes the ends of the interval that holds the expected value with this probability, too",
+            above=0,
+            most=0.999999,
+            metavar="P",
+        ),
         Option("raw_predictions", str, "write unclipped, unlinked scores here", short="r", metavar="FILE"),
         Option(
             "progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"

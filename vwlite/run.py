@@ -72,6 +72,9 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
+        sweeping = any(getattr(learner, "sweeps", 0) for learner in walk(self.workspace.top))
+        if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
+            options.set("passes", 2)  # the second measures what the sweeps after the first have made
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
@@ -84,11 +87,34 @@ class Run:
                 require_writable(path)
         from vwlite.driver import Output
 
+        self.set_columns()
         for name in ("predictions", "raw_predictions"):
             if options[name]:
                 output = Output()
                 setattr(driver, name, output)
                 self.sinks.append((outputs.Sink(options[name]), output))
+
+    def set_columns(self) -> None:
+        """--columns and --confidence."""
+        options, learners = self.options, list(walk(self.workspace.top))
+        if not (options.given("columns") or options.given("confidence")):
+            return
+        from vwlite.random import quantile
+
+        columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
+        unsure = {"sd", "low", "high"} & set(columns)
+        if unsure and not any(learner.has_posterior for learner in learners):
+            raise OptionError(
+                f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
+                "--bayes_logistic, --bayes_linear, --logistic or --square"
+            )
+        if {"low", "high"} & unsure and not options.given("confidence"):
+            raise OptionError("--columns low,high need --confidence P, such as 0.9")
+        if not options["predictions"]:
+            raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
+        parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
+        confidence = options["confidence"]
+        self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
 
     def note_model_layout(self) -> None:
         """VW's remark about readable models."""

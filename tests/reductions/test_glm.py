@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import optimize, sparse, special
 
 from vwlite import Workspace
 from vwlite.errors import OptionError
@@ -191,6 +191,33 @@ def test_time_makes_forget_by_what_the_timestamp_says(posterior, size, data):
     assert workspace.predict(probe.line()) == pytest.approx(probe.row(p) @ brute.m, rel=1e-5, abs=1e-5)
 
 
+def single(value: float) -> float:
+    return float(np.float32(value))
+
+
+@settings(max_examples=400)
+@example(label=-1.0, weight=2.0, offset=2.755518584064, x=5.210228246545)
+@given(
+    label=st.sampled_from([-1.0, 1.0]),
+    weight=st.floats(-3, 12).map(lambda power: single(10**power)),
+    offset=st.one_of(st.floats(-10, 10, width=32), st.floats(-1e4, 1e4, width=32)),
+    x=st.floats(-3, 12).map(lambda power: single(10**power)),
+)
+def test_one_logistic_example_is_learnt_to_the_last_digits(label, weight, offset, x):
+    """u, the margin after learning, solves u = y s + w x^2 / (1 + e^u)."""
+    offset, x = single(offset), single(x)
+    workspace = Workspace("--bayes_logistic --noconstant")
+    workspace.learn(Record(label, ((0, x),), weight, offset).line())
+    start, most = label * offset, weight * x * x
+
+    def excess(u: float) -> float:
+        return u - start - most * special.expit(-u)
+
+    root = optimize.brentq(excess, start, max(start, 0) + math.log1p(most) + 1, xtol=1e-300, rtol=1e-15, maxiter=10000)
+    moved = weight * label * special.expit(-root) * x  # H^-1 x g
+    assert workspace.bottom.coefficients()[column(0)][0] == pytest.approx(moved, rel=1e-9, abs=1e-300)
+
+
 # Large and awkward problems
 
 
@@ -235,15 +262,16 @@ def test_the_batch_solver_finds_the_minimum(logistic, data):
     np.testing.assert_allclose(curvature, x.T @ (x * weights[:, None]), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
 @pytest.mark.parametrize("diagonal", [True, False])
 @pytest.mark.parametrize("logistic", [True, False])
 @settings(max_examples=60)
 @given(data=st.data())
-def test_the_solver_of_large_batches_finds_the_minimum(logistic, diagonal, data):
+def test_the_solver_of_large_batches_finds_the_minimum(logistic, diagonal, layout, data):
     x, y, w, o, a, m = data.draw(problems(logistic))
     d = len(m)
     a = np.diag(np.diag(a)) if diagonal else a
-    features = (x.ravel(), np.tile(np.arange(d, dtype=np.int32), len(y)), np.arange(0, x.size + 1, d))
+    features = x if layout == "dense" else sparse.csr_array(x)
     prior = np.diag(a).copy() if diagonal else a[np.tril_indices(d)]
     t, curvature, value = minimise_large(features, y, w, o, logistic, prior, m)
     assert excess(t, (x, y, w, o, a, m), logistic) < 1e-9
@@ -261,9 +289,7 @@ def test_very_many_uncorrelated_coefficients_are_found_without_a_matrix():
     n, d = 40, 3500
     x = (source.random((n, d)) < 0.01) * source.normal(size=(n, d))
     y, w, o = source.choice([-1.0, 1.0], n), np.ones(n), source.normal(size=n)
-    rows, columns = np.nonzero(x)
-    starts = np.searchsorted(rows, np.arange(n + 1))
-    t, _, value = minimise_large((x[rows, columns], columns.astype(np.int32), starts), y, w, o, True, np.ones(d), np.zeros(d))
+    t, _, value = minimise_large(sparse.csr_array(x), y, w, o, True, np.ones(d), np.zeros(d))
     gradient = x.T @ (-y * special.expit(-y * (x @ t + o))) + t
     assert np.abs(gradient).max() < 1e-6
     assert value == pytest.approx(objective(t, x, y, w, o, np.eye(d), np.zeros(d), True), rel=1e-12)
