@@ -20,9 +20,12 @@ cdef class Nothing(Learner):
     base_label = None
     base_prediction = None
 
+    cdef bint given_range
+
     def __init__(self, options):
         super().__init__(None, {"fixed": "none"})
         self.loss = make_loss(options, options["testonly"])
+        self.given_range = options.given("min_prediction") or options.given("max_prediction")
 
     cdef float predict(self, Example ex) except? -3e38 nogil:
         ex.score = ex.initial
@@ -39,7 +42,15 @@ cdef class Nothing(Learner):
     cdef float sensitivity(self, Example ex) except? -3e38 nogil:
         return 0
 
+    def slot_of(self, unsigned int hash):
+        """What an audit shows as a feature's slot."""
+        return hash
+
+    def weight_at(self, unsigned int hash):
+        """What an audit shows as a feature's weight."""
+        return 0.0, 0.0, 0.0
+
     def save_load(self, io):
         low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        if not io.saving and not self.loss.fixed_range:
+        if not io.saving and not self.given_range:
             self.loss.min_label, self.loss.max_label = low, high
