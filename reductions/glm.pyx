@@ -123,7 +123,7 @@ cdef class GLM(Learner):
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
     cdef bint at_once                 # all examples that come are one batch
-    cdef bint moments, logistic, full, identity, estimates_noise, timed
+    cdef bint given_range, moments, logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
     cdef readonly bint estimates_prior
@@ -157,6 +157,7 @@ cdef class GLM(Learner):
         self.names = {CONSTANT_HASH: "intercept"}
         self.owner = owner
         self.loss = make_loss(options, options["testonly"])
+        self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.logistic = kind in ("logistic", "bayes_logistic")
         bayesian = kind in ("bayes_logistic", "bayes_linear")
         if not bayesian and options.given("forget"):
@@ -1083,7 +1084,7 @@ cdef class GLM(Learner):
     def save_load(self, io):
         if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
             low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-            if not io.saving and not self.loss.fixed_range:
+            if not io.saving and not self.given_range:
                 self.loss.min_label, self.loss.max_label = low, high
         self.l2 = io.float64("l2", self.l2)
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
