@@ -10,6 +10,11 @@ the next one, d of it (--forget), the rest being the first prior, N(0, 1/l). Wit
 Algorithm 3 of Chapelle and Li 2011; with forgetting, of Saha and others 2020, "Lambda Learner". A batch of one example
 needs no search in many dimensions: its optimum lies on the line m + H^-1 x g, so one equation in s is left.
 
+The mode of a single example's posterior, and the curvature there, is a poor picture of it while little is known, and
+the error stays in the posterior: nominal 90% intervals hold about 86%. --moments takes mean and variance of s under the
+exact posterior of the one example instead (assumed density filtering: Opper 1998, Minka 2001): about 90%, and
+coefficients up to a fifth nearer to the truth. Larger batches hardly need it.
+
 Squared loss is exact recursive least squares. Its noise v doesn't move the coefficients; the posterior is N(m, v H^-1),
 and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-gamma conjugacy).
 
@@ -49,6 +54,8 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            default=1.0, least=0, most=1, keep=True),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE"),
+    Option("moments", bool, "--bayes_logistic takes mean and variance of the posterior of each example instead of its mode "
+           "and the curvature there: intervals as wide as they should be, and smaller errors", keep=True),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free", above=0,
            keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
@@ -78,6 +85,7 @@ cdef extern from "newton.h" nogil:
     void vwl_multiply(const double* a, size_t n, const double* x, double* r)
     double vwl_sigmoid(double t)
     double vwl_logistic_step(double s, double z, double y, double w)
+    void vwl_logistic_moments(double s, double z, double y, double w, double* mean, double* variance)
     double vwl_objective(const vwl_batch* p, const double* t, double* gradient, double* curvature, double* delta)
     double vwl_minimise(const vwl_batch* p, double* t, double* curvature, double* work)
 
@@ -119,7 +127,7 @@ cdef class GLM(Learner):
     cdef object marked_noise
     cdef bint at_once                 # all examples that come are one batch
     cdef double left                  # of an identity, in the prior of the batch at hand
-    cdef bint logistic, full, identity, estimates_noise, timed, given_range
+    cdef bint given_range, moments, logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
     cdef bint l2_given                # for this run, not by the model
@@ -163,6 +171,9 @@ cdef class GLM(Learner):
         if options["forget_time"] is not None and not options.given("forget"):
             raise OptionError(["--forget_time needs --forget D: how much is left after one unit of time"])
         self.forget = options["forget"] if bayesian else 0
+        self.moments = options["moments"]
+        if self.moments and (kind != "bayes_logistic" or options["batch_size"] not in (None, "1")):
+            raise OptionError(["--moments is about single examples of --bayes_logistic"])
         self.full = options["posterior"] == "full"
         self.identity = options["posterior"] == "identity"
         self.estimates_prior = l2 is None
@@ -436,7 +447,7 @@ cdef class GLM(Learner):
         cdef double* x
         cdef double* u
         cdef double* mean
-        cdef double y, w = ex.weight, s, z = 0, g, c, q, t, now
+        cdef double y, w = ex.weight, s, z = 0, g, c, q, t, v, now
         cdef uint32_t place
         record = self.admit(record, ex.features, ex.n)
         now = self.time_of(ex, record.clock + (not self.timed))
@@ -470,10 +481,17 @@ cdef class GLM(Learner):
             return 0                  # nothing to learn from, or beyond double precision
         if self.logistic:
             y = 1 if ex.label > 0 else -1
-            t = vwl_logistic_step(s, z, y, w)
-            q = vwl_sigmoid(t)
-            c = w * q * (1 - q)
-            g = w * y * vwl_sigmoid(-y * t)
+            if self.moments:
+                vwl_logistic_moments(s, z, y, w, &t, &v)
+                c = max(1 / v - 1 / z, 0)
+                g = (t - s) / z
+            else:
+                t = vwl_logistic_step(s, z, y, w)
+                q = vwl_sigmoid(t)
+                c = w * q * (1 - q)
+                g = w * y * vwl_sigmoid(-y * t)
+            if not (isfinite(c) and isfinite(g)):
+                return 0
         else:
             y = ex.label
             c = w

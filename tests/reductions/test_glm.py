@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import optimize, sparse, special
+from scipy import integrate, optimize, sparse, special
 
 from vwlite import Workspace
 from vwlite.errors import OptionError
@@ -221,6 +221,26 @@ def test_one_logistic_example_is_learnt_to_the_last_digits(label, weight, offset
     root = optimize.brentq(excess, start, max(start, 0) + math.log1p(most) + 1, xtol=1e-300, rtol=1e-15, maxiter=10000)
     moved = weight * label * special.expit(-root) * x  # H^-1 x g
     assert workspace.bottom.coefficients()[column(0)][0] == pytest.approx(moved, rel=1e-9, abs=1e-300)
+
+
+@settings(max_examples=60)
+@given(
+    label=st.sampled_from([-1.0, 1.0]),
+    weight=st.sampled_from([1.0, 0.25, 4.0]),
+    offset=st.floats(-6, 6, width=32),
+    x=st.floats(0.25, 16, width=32),
+)
+def test_moments_are_those_of_the_exact_posterior_of_an_example(label, weight, offset, x):
+    workspace = Workspace("--bayes_logistic --noconstant --moments")
+    workspace.learn(Record(label, ((0, x),), weight, offset).line())
+
+    def mass(t: float, power: int) -> float:
+        return float(t**power * np.exp(-t * t / 2 - weight * np.logaddexp(0, -label * (t * x + offset))))
+
+    total, first, second = (integrate.quad(mass, -12, 12, args=(k,), points=[-offset / x], limit=500)[0] for k in range(3))
+    mean, variance = workspace.bottom.coefficients()[column(0)]
+    assert mean == pytest.approx(first / total, abs=1e-2)
+    assert variance == pytest.approx(second / total - (first / total) ** 2, rel=3e-2)
 
 
 # Large and awkward problems
@@ -542,6 +562,8 @@ def test_a_loaded_model_takes_another_ridge(tmp_path):
         ("--bayes_linear --noise much", "expected a variance above 0"),
         ("--bayes_logistic --noise 2", "--noise is of squared loss"),
         ("--bayes_linear --l2 0", "--l2"),
+        ("--bayes_linear --moments", "single examples"),
+        ("--bayes_logistic --moments --batch_size 3", "single examples"),
         ("--bayes_linear --loss_function hinge", "--loss_function"),
     ],
 )
