@@ -1,5 +1,6 @@
 """The card of a model: what it is, what it was made from, and what it weighs most."""
 
+import json
 import math
 import shlex
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
 SHOWN_DIGITS = 12  # of a sha256 or an id
+FIXED = ".fixed.metadata"  # the end of the name of what a model keeps of another one inside it
 
 
 def describe(path: str, top: int = 10) -> dict[str, Any]:
@@ -20,8 +22,8 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         top: How many weights, the largest first, are listed of each table of weights.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "weights" (one entry a table) and
-        "arrays". None stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "fixed" (metadata of models inside it
+        that learn no more), "weights" (one entry a table) and "arrays". None stands for a number that is not finite, which JSON lacks.
 
     Raises:
         ModelError: The file can't be read or is damaged.
@@ -35,6 +37,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
             {"learner": owner, "least": values[f"{owner}.min_label"][0], "most": values[f"{owner}.max_label"][0]}
             for owner in _owners(values, ".min_label", ".max_label")
         ],
+        "fixed": [_describe_fixed(name, value) for name, value in values.items() if name.endswith(FIXED)],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
@@ -68,6 +71,10 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _describe_fixed(name: str, value: memoryview) -> dict[str, Any]:
+    return {"learner": name.removesuffix(FIXED), **json.loads(bytes(value))}
+
+
 def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
     # Imported here: `vwlite --help` loads this module too.
     import numpy as np
@@ -86,7 +93,8 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     places = np.flatnonzero(sizes >= least)
     places = places[np.argsort(-sizes[places], kind="stable")][:count]
     rows = slots[places // width].tolist()
-    names = _names_of(reader, rows)
+    # names belong to the slots of this model, not to those of a fixed one inside it
+    names = {} if "." in owner else _names_of(reader, rows)
     columns = [{"column": column} if width > 1 else {} for column in (places % width).tolist()]
     largest = [
         {"slot": slot, **column, "weight": weight, "names": names.get(slot, [])}
@@ -124,8 +132,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})
     yield from _section("options kept", [_option_words(name, options[name]) for name in options])
-    runs = [f"{number}  {_run_line(run)}" for number, run in enumerate(facts.get("journal", []), 1)]
-    yield from _section("runs", runs)
+    yield from _section("runs", _run_lines(facts))
+    for fixed in facts["fixed"]:
+        yield from _section(f"fixed effect of {fixed['learner']}, which learns no more", list(_fixed_lines(fixed)))
     for table in facts["weights"]:
         yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
     yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
@@ -163,6 +172,17 @@ def _run_line(run: dict[str, Any]) -> str:
     if run.get("parent"):
         parts.append(f"from model {run['parent'][:SHOWN_DIGITS]}")
     return f"{', '.join(parts)}: vwlite {run.get('version', '?')} {shlex.join(run.get('arguments', []))}".rstrip()
+
+
+def _run_lines(facts: dict[str, Any]) -> list[str]:
+    return [f"{number}  {_run_line(run)}" for number, run in enumerate(facts.get("journal", []), 1)]
+
+
+def _fixed_lines(fixed: dict[str, Any]) -> Iterator[str]:
+    yield f"id       {fixed['id']}"
+    yield f"written  {fixed['created']}, by vwlite {fixed['vwlite_version']}"
+    yield f"options  {' '.join(_option_words(name, value) for name, value in fixed['options'].items())}".rstrip()
+    yield from (f"run {line}" for line in _run_lines(fixed))
 
 
 def _weight_line(row: dict[str, Any]) -> str:

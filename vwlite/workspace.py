@@ -178,6 +178,8 @@ class Workspace:
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
+        if reader is not None:
+            self._restore_learners(reader)
         self.bottom: Any = list(walk(self.top))[-1]
         self.interactions = Interactions(options, options["bit_precision"])
         self.notes += self.interactions.notes
@@ -185,7 +187,7 @@ class Workspace:
         self.driver.training = not options["testonly"]
         self.driver.listener = self
         if reader is not None:
-            self._restore(reader)
+            self._restore_rest(reader)
         self.parser = TextParser(options, [])
         self._examples_before = self.driver.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
@@ -268,15 +270,18 @@ class Workspace:
             "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
         }
 
-    def _restore(self, reader: ModelReader) -> None:
-        """Take the state of a loaded model over."""
+    def _restore_learners(self, reader: ModelReader) -> None:
+        """Take over what the learners of a loaded model know: before the driver asks them what they need."""
         from vwlite.model_io import Loader, save_load
 
-        metadata = reader.metadata
-        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
+        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), reader.metadata["stack"]))
         if ours[-1] != theirs[-1]:
             raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
         save_load(self.top, Loader(reader))
+
+    def _restore_rest(self, reader: ModelReader) -> None:
+        """Take over the journal, the names and the figures of a loaded model."""
+        metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
         if "names.slot" in reader.names():
