@@ -166,12 +166,12 @@ cdef class Offset(Learner):
 
     cdef void fit(self, Example ex, double known, double given) noexcept nogil:
         """Update the scale by an example; ex.score is that of the prediction made before."""
-        cdef double rest = <double>ex.score - given, scale, precision, q, share
+        cdef double rest = <double>ex.score - given, scale, precision, share, s
         if self.logistic:
             share = (ex.label - self.negative) / self.width
             scale = mode(self.scale, self.precision, known, rest, share, ex.weight)
-            q = sigmoid(scale * known + rest)
-            precision = self.precision + ex.weight * q * (1 - q) * known * known
+            s = scale * known + rest
+            precision = self.precision + ex.weight * sigmoid(s) * sigmoid(-s) * known * known
         else:
             precision = self.precision + ex.weight * known * known
             scale = self.scale + ex.weight * known / precision * (ex.label - <double>ex.score)
@@ -208,6 +208,14 @@ cdef class Offset(Learner):
                              f"{path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
         self.fixed.load(io)
 
+    def uncertain(self, initial, draw=0, draw_scale=1):
+        """(score, variance) of an example without features, its score drawn if `draw` is not 0, for tests."""
+        cdef Example ex = Example()
+        ex.initial, ex.draw, ex.draw_scale = initial, draw, draw_scale
+        ex.wants_variance = True
+        self.predict(ex)
+        return ex.score, ex.variance
+
     def metrics(self):
         if not self.fits:
             return {}
@@ -231,18 +239,19 @@ cdef double mode(double mean, double precision, double o, double rest, double sh
     Newton's method between bounds: where the slope vanishes, precision (b - mean) = weight o (share - q), 0 < q < 1.
     A step that leaves the bounds, or does not halve the slope, is replaced by bisection.
     """
-    cdef double b = mean, next, q, slope, before = 0
+    cdef double b = mean, next, q, rest_of_q, slope, before = 0
     cdef double one = mean + weight * o / precision * (share - 1), other = mean + weight * o / precision * share
     cdef double low = min(one, other), high = max(one, other)
     cdef int i
     for i in range(MOST_STEPS):
         q = sigmoid(b * o + rest)
-        slope = weight * o * (q - share) + precision * (b - mean)
+        rest_of_q = sigmoid(-b * o - rest)        # not 1 - q, of which nothing is left when q is nearly 1
+        slope = weight * o * (q * (1 - share) - rest_of_q * share) + precision * (b - mean)
         if slope > 0:
             high = b
         else:
             low = b
-        next = b - slope / (weight * o * o * q * (1 - q) + precision)
+        next = b - slope / (weight * o * o * q * rest_of_q + precision)
         if fabs(next - b) <= 1e-15 * max(1.0, fabs(b)):
             return next
         if not low < next < high or (i and 2 * fabs(slope) > before):

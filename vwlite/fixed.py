@@ -62,6 +62,8 @@ class FixedModel:
         from vwlite import model_file
 
         reader = model_file.open(path)
+        for name in reader.names():
+            reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
         fixed = cls(reader.metadata, options, path)
         save_load(fixed.top, Loader(reader))
         return fixed
@@ -73,7 +75,7 @@ class FixedModel:
 
     def save(self, io: Saver) -> None:
         """Write all that `load` needs into the model that this one is part of."""
-        io.text("fixed.metadata", json.dumps(self.metadata, sort_keys=True))
+        io.text("fixed.metadata", json.dumps(self.metadata))
         save_load(self.top, io.nested("fixed"))
 
     @staticmethod

@@ -61,7 +61,11 @@ class Saver:
 
     def array(self, name: str, dtype: str, values: Any) -> Any:
         """A flat array; `values` is any buffer of items of the type."""
-        self.arrays[f"{self.prefix}{self.owner}.{name}"] = (dtype, [len(values) // struct.calcsize(CODES[dtype])], values)
+        self.arrays[f"{self.prefix}{self.owner}.{name}"] = (
+            dtype,
+            [len(values) // struct.calcsize(CODES[dtype])],
+            values,
+        )
         return values
 
 
@@ -116,7 +120,9 @@ class Loader:
 
     def refuse(self, what: str) -> None:
         """Say that what was read makes no sense."""
-        raise ModelError(f"{self.reader.path}: {self.prefix}{self.owner} can't be restored: {what}; train the model again")
+        raise ModelError(
+            f"{self.reader.path}: {self.prefix}{self.owner} can't be restored: {what}; train the model again"
+        )
 
 
 def save_load(top: Learner, io: Saver | Loader) -> None:

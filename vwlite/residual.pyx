@@ -153,7 +153,7 @@ cdef class Residual:
             elif head.begin == head.end:
                 self.write(b" ", 1)
             self.write(self.word, self.word_end - self.word)
-            if not head.labelled:
+            if not head.labelled and head.begin == head.end:
                 self.write(b" ", 1)   # a word that touches the '|' would be a tag
             copied = head.end
         self.write(copied, text + data.text_length - copied)
