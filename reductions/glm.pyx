@@ -218,18 +218,24 @@ cdef class GLM(Learner):
         place = lookup(self.center, hash, 0)
         return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
 
-    cdef double experience(self, Example ex) noexcept nogil:
-        cdef Record* record = self.table.find(ex.entity)
+    cdef double experience(self, Example ex) except? -1 nogil:
+        cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
         return record.count + record.n_waiting if record != NULL else 0
 
     # prediction
 
     cdef float predict(self, Example ex) except? -3e38 nogil:
-        cdef Record* record = self.table.find(ex.entity)
+        cdef Record* record
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef double score = ex.initial, mean
         cdef uint32_t place = ABSENT
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
         if ex.draw:
             score += self.drawn_score(ex, record)
         elif record != NULL or self.center != NULL:
@@ -369,6 +375,8 @@ cdef class GLM(Learner):
         return 0
 
     cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+        if self.table.limited:
+            self.table.bring(ex.entity)
         return <float>self.variance(ex, self.table.find(ex.entity))
 
     cdef int vet(self, Example ex) except -1 nogil:
@@ -390,6 +398,7 @@ cdef class GLM(Learner):
         ex.loss = self.loss.loss(ex.prediction, ex.label)
         self.meet(ex)
         record = self.table.find(ex.entity)
+        record.changed = True
         if self.batch_size == 1 and not self.at_once:
             self.step(record, ex)
         else:
@@ -400,6 +409,8 @@ cdef class GLM(Learner):
 
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
         if self.table.find(ex.entity) == NULL:
             record = self.table.make(ex.entity, ex.entity_name, ex.entity_name_length, <uint32_t>ex.n)
             record.prior = self.l2
@@ -956,6 +967,13 @@ cdef class GLM(Learner):
         if self.batch_size == 0:
             self.close_batches()
 
+    def limit_entities(self, limit, store):
+        """Have no more than `limit` entities in memory."""
+        from vwlite.limited import LimitedTable
+        table = LimitedTable(self.table.full, self.table.clocked)
+        table.keep(limit, store, store.add(self.owner))
+        self.table = table
+
     def mark(self):
         """Copy what is known; who the entities are need not be forgotten."""
         self.close_batches()
@@ -1104,6 +1122,9 @@ cdef class GLM(Learner):
             figures[f"{self.owner} sd"] = sqrt(self.scale() / self.l2)
         if self.estimates_noise and self.noise_count >= 2:
             figures[f"{self.owner} noise"] = self.scale()
+        if self.table.limited:
+            figures[f"{self.owner} entities in memory"] = self.table.count
+            figures[f"{self.owner} entities on disk only"] = self.table.total - self.table.count
         return figures
 
     def coefficients(self, unsigned long long key=0):
@@ -1111,9 +1132,11 @@ cdef class GLM(Learner):
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
-        cdef Record* record = self.table.find(key)
+        cdef Record* record
         cdef size_t d, i, k
         cdef double* v
+        self.table.bring(key)
+        record = self.table.find(key)
         if record == NULL:
             return None
         d = record.n

@@ -9,6 +9,7 @@ Not recursive (a reduction calls its base itself):
     sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
                      derivative; changes nothing
     experience(ex)   how many examples of ex.entity a bottom learner has learnt from
+    limit_entities(n, store)   asked of a learner beside a base before it has entities: no more than n in memory
     meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
     vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict or
                      learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
@@ -37,5 +38,5 @@ cdef class Learner:
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
     cdef float sensitivity(self, Example ex) except? -3e38 nogil
     cdef int meet(self, Example ex) except -1 nogil
-    cdef double experience(self, Example ex) noexcept nogil
+    cdef double experience(self, Example ex) except? -1 nogil
     cdef int vet(self, Example ex) except -1 nogil

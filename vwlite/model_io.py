@@ -15,6 +15,7 @@ from vwlite.errors import ModelError
 from vwlite.learner import Learner, walk
 
 if TYPE_CHECKING:
+    from vwlite.entity_store import StoreFile
     from vwlite.model_file import Array, ModelReader
 
 CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
@@ -54,15 +55,16 @@ class Saver:
 
 
 class Loader:
-    """Gives a stack its fields back; the value handed in is ignored.
+    """Gives a stack its fields back; the value handed in is ignored. `store` has the entities that are beside the model.
 
     Raises ModelError for a field that is not there.
     """
 
     saving = False
 
-    def __init__(self, reader: ModelReader) -> None:
+    def __init__(self, reader: ModelReader, store: StoreFile | None = None) -> None:
         self.reader = reader
+        self.store = store
         self.owner = ""
         self.fields = set(reader.names())
 

@@ -21,6 +21,7 @@ from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 
 if TYPE_CHECKING:
+    from vwlite.entity_store import EntityStore, StoreFile
     from vwlite.figures import Report
     from vwlite.model_file import ModelReader
 
@@ -169,7 +170,7 @@ class Workspace:
         self.parent: str | None = None
         self.names: dict[int, str] = {}
         self.sources: list[dict[str, Any]] = []
-        reader = None
+        reader = store = None
         if options["initial_regressor"]:
             from vwlite import model_file
 
@@ -178,6 +179,10 @@ class Workspace:
                 self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
+            if "entities" in reader.metadata:
+                from vwlite import entity_store
+
+                reader, store = entity_store.find(reader)
         self.top = stack.build(options)
         self.bottom: Any = list(walk(self.top))[-1]
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
@@ -192,8 +197,11 @@ class Workspace:
 
             self.report = figures.Report(options, self.top)
             self.driver.observer = self.report.metrics
+        self.entities: EntityStore | None = None
+        if options["entity_limit"]:
+            self._limit_entities(store)
         if reader is not None:
-            self._restore(reader)
+            self._restore(reader, store)
         self.parser = TextParser(options, [])
         self._examples_before = self.driver.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
@@ -263,7 +271,16 @@ class Workspace:
             text = "\n".join(self.names[slot].replace("\n", " ") for slot in slots).encode("utf-8", "surrogateescape")
             arrays["names.slot"] = ("U64", [len(slots)], b"".join(slot.to_bytes(8, "little") for slot in slots))
             arrays["names.text"] = ("U8", [len(text)], text)
-        model_file.write(path, arrays, self.metadata())
+        metadata = self.metadata()
+        if self.entities is not None:
+            with self.entities.saved(path) as entities:
+                model_file.write(path, arrays, {**metadata, "entities": entities})
+            return
+        model_file.write(path, arrays, metadata)
+        if os.path.exists(f"{os.path.realpath(path)}.entities"):
+            from vwlite import entity_store
+
+            entity_store.discard(path)
 
     def metadata(self) -> dict[str, Any]:
         """What the model file says about itself."""
@@ -289,7 +306,17 @@ class Workspace:
             "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
         }
 
-    def _restore(self, reader: ModelReader) -> None:
+    def _limit_entities(self, base: StoreFile | None) -> None:
+        """Let learners keep no more than --entity_limit entities in memory; `base` has those of the model loaded."""
+        from vwlite.entity_store import EntityStore
+
+        path = self.options["final_regressor"]
+        self.entities = EntityStore(os.path.dirname(os.path.realpath(path)) if path else None, base)
+        for learner in walk(self.top):
+            for effect in learner.beside:
+                effect.limit_entities(self.options["entity_limit"], self.entities)
+
+    def _restore(self, reader: ModelReader, store: StoreFile | None) -> None:
         """Take the state of a loaded model over."""
         from vwlite.model_io import Loader, save_load
 
@@ -297,7 +324,7 @@ class Workspace:
         ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
         if ours[-1] != theirs[-1]:
             raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
-        save_load(self.top, Loader(reader))
+        save_load(self.top, Loader(reader, store))
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
         if "names.slot" in reader.names():
