@@ -20,13 +20,20 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         top: How many weights, the largest first, are listed of each table of weights.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "weights" (one entry a table) and
-        "arrays". None stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "weights" (one entry a table),
+        "entities" (how many each random effect has, and in which file they are) and "arrays". None stands for a number that is not finite, which JSON lacks.
 
     Raises:
-        ModelError: The file can't be read or is damaged.
+        ModelError: The file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
+    place = path
+    if "entities" in reader.metadata:
+        from vwlite import entity_store
+
+        reader, store = entity_store.find(reader)
+        store.check()
+        place = store.path
     values = {name: _values(reader, name) for name in reader.names()}
     facts = {
         "path": path,
@@ -36,6 +43,9 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
             for owner in _owners(values, ".min_label", ".max_label")
         ],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
+        "entities": [
+            {"learner": owner, "entities": count, "file": place} for owner, count in _entities(reader, values).items()
+        ],
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
             | ({"value": value[0]} if reader.shape(name) == [] else {})
@@ -58,6 +68,15 @@ def _values(reader: ModelReader, name: str) -> memoryview:
 def _owners(names: dict[str, memoryview], suffix: str, sibling: str) -> list[str]:
     owners = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
     return [owner for owner in owners if owner + sibling in names]
+
+
+def _entities(reader: ModelReader, values: dict[str, memoryview]) -> dict[str, int]:
+    """Return how many entities each learner has, whether they are in the model or beside it."""
+    counts = {name.removesuffix(".stored"): int(values[name][0]) for name in values if name.endswith(".stored")}
+    for owner in _owners(values, ".key", ".mean"):
+        if owner.startswith("random_effect.") and not owner.endswith(".mean"):
+            counts[owner] = reader.shape(f"{owner}.key")[0]
+    return counts
 
 
 def _finite(value: Any) -> Any:
@@ -117,6 +136,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"  written       {facts.get('created', 'at an unknown time')}, by vwlite {facts.get('vwlite_version', '?')}"
     for table in facts["weights"]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
+    for table in facts["entities"]:
+        yield f"  {table['learner']:12}  {table['entities']} entities, in {table['file']}"
     for labels in facts["labels"]:
         if labels["least"] is not None and labels["most"] is not None:
             yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"

@@ -347,7 +347,7 @@ class EntityStore:
 def _connect(path: str) -> sqlite3.Connection:
     """A file of this process alone, which is synced once if at all."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -16000"):
+    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
