@@ -10,6 +10,11 @@ the next one, d of it (--forget), the rest being the first prior, N(0, 1/l). Wit
 Algorithm 3 of Chapelle and Li 2011; with forgetting, of Saha and others 2020, "Lambda Learner". A batch of one example
 needs no search in many dimensions: its optimum lies on the line m + H^-1 x g, so one equation in s is left.
 
+The mode of a single example's posterior, and the curvature there, is a poor picture of it while little is known, and
+the error stays in the posterior: nominal 90% intervals hold about 86%. --moments takes mean and variance of s under the
+exact posterior of the one example instead (assumed density filtering: Opper 1998, Minka 2001): about 90%, and
+coefficients up to a fifth nearer to the truth. Larger batches hardly need it.
+
 Squared loss is exact recursive least squares. Its noise v doesn't move the coefficients; the posterior is N(m, v H^-1),
 and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-gamma conjugacy).
 
@@ -24,7 +29,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, name_of, precisions_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.learner cimport Learner
@@ -49,6 +54,8 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            default=1.0, least=0, most=1, keep=True),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE"),
+    Option("moments", bool, "--bayes_logistic takes mean and variance of the posterior of each example instead of its mode "
+           "and the curvature there: intervals as wide as they should be, and smaller errors", keep=True),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free", above=0,
            keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
@@ -78,6 +85,7 @@ cdef extern from "newton.h" nogil:
     void vwl_multiply(const double* a, size_t n, const double* x, double* r)
     double vwl_sigmoid(double t)
     double vwl_logistic_step(double s, double z, double y, double w)
+    void vwl_logistic_moments(double s, double z, double y, double w, double* mean, double* variance)
     double vwl_objective(const vwl_batch* p, const double* t, double* gradient, double* curvature, double* delta)
     double vwl_minimise(const vwl_batch* p, double* t, double* curvature, double* work)
 
@@ -107,6 +115,7 @@ cdef class GLM(Learner):
     has_posterior = True
 
     cdef readonly str name, owner
+    cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef readonly EntityTable table
     cdef EntityTable table_of_means   # where entities are shrunk to their mean: sum and number, in one record
     cdef Record* center
@@ -114,7 +123,7 @@ cdef class GLM(Learner):
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
     cdef bint at_once                 # all examples that come are one batch
-    cdef bint logistic, full, identity, estimates_noise, timed
+    cdef bint given_range, moments, logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
     cdef readonly bint estimates_prior
@@ -145,8 +154,10 @@ cdef class GLM(Learner):
                   if option.name not in KINDS and options.given(option.name)}
         super().__init__(None, taken)
         self.name = kind
+        self.names = {CONSTANT_HASH: "intercept"}
         self.owner = owner
         self.loss = make_loss(options, options["testonly"])
+        self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.logistic = kind in ("logistic", "bayes_logistic")
         bayesian = kind in ("bayes_logistic", "bayes_linear")
         if not bayesian and options.given("forget"):
@@ -155,6 +166,9 @@ cdef class GLM(Learner):
         if options["forget_time"] is not None and not options.given("forget"):
             raise OptionError(["--forget_time needs --forget D: how much is left after one unit of time"])
         self.forget = options["forget"] if bayesian else 0
+        self.moments = options["moments"]
+        if self.moments and (kind != "bayes_logistic" or options["batch_size"] not in (None, "1")):
+            raise OptionError(["--moments is about single examples of --bayes_logistic"])
         self.full = options["posterior"] == "full"
         self.identity = options["posterior"] == "identity"
         self.estimates_prior = l2 is None
@@ -432,7 +446,7 @@ cdef class GLM(Learner):
         cdef double* x
         cdef double* u
         cdef double* mean
-        cdef double y, w = ex.weight, s, z = 0, g, c, q, t, now
+        cdef double y, w = ex.weight, s, z = 0, g, c, q, t, v, now
         cdef uint32_t place
         record = self.admit(record, ex.features, ex.n)
         now = self.time_of(ex, record.clock + (not self.timed))
@@ -466,10 +480,17 @@ cdef class GLM(Learner):
             return 0                  # nothing to learn from, or beyond double precision
         if self.logistic:
             y = 1 if ex.label > 0 else -1
-            t = vwl_logistic_step(s, z, y, w)
-            q = vwl_sigmoid(t)
-            c = w * q * (1 - q)
-            g = w * y * vwl_sigmoid(-y * t)
+            if self.moments:
+                vwl_logistic_moments(s, z, y, w, &t, &v)
+                c = max(1 / v - 1 / z, 0)
+                g = (t - s) / z
+            else:
+                t = vwl_logistic_step(s, z, y, w)
+                q = vwl_sigmoid(t)
+                c = w * q * (1 - q)
+                g = w * y * vwl_sigmoid(-y * t)
+            if not (isfinite(c) and isfinite(g)):
+                return 0
         else:
             y = ex.label
             c = w
@@ -818,7 +839,7 @@ cdef class GLM(Learner):
                 self.solve_large(record, d)
         elif d:
             packed = d * (d + 1) // 2
-            self.reserve(n * (d + 3) + 2 * d + 3 * packed + 5 * d)
+            self.reserve(n * (d + 3) + 2 * d + 4 * packed + 5 * d)
             x = self.work
             batch.x, batch.y, batch.w, batch.o = x, x + n * d, x + n * (d + 1), x + n * (d + 2)
             t = x + n * (d + 3)
@@ -901,34 +922,20 @@ cdef class GLM(Learner):
     cdef int solve_large(self, Record* record, size_t d) except -1:
         """A batch with many unknowns, by SciPy."""
         from vwlite.solve import minimise
-        cdef Waiting* waiting = record.waiting
-        cdef const Feature* features
-        cdef size_t n = record.n_waiting, i, k, count = 0
-        cdef uint32_t place = ABSENT
         import numpy as np
+        cdef Waiting* waiting = record.waiting
+        cdef size_t n = record.n_waiting, count = 0, k
         while waiting != NULL:
             count += waiting.n
             waiting = waiting.before
-        arrays = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
-        cdef double[::1] values = arrays[0]
-        cdef int[::1] columns = arrays[1]
-        cdef long long[::1] rows = arrays[2]
-        cdef double[:, ::1] targets = arrays[3]
-        waiting = record.waiting
-        i = n
-        while waiting != NULL:
-            i -= 1
-            rows[i + 1] = count
-            count -= waiting.n
-            features = <const Feature*>(waiting + 1)
-            for k in range(waiting.n):
-                place = lookup(record, features[k].hash, place + 1)
-                values[count + k] = features[k].value
-                columns[count + k] = <int>self.touched[place] - 1
-            targets[0, i] = self.target(waiting.label)
-            targets[1, i] = waiting.weight
-            targets[2, i] = waiting.initial
-            waiting = waiting.before
+        cdef bint dense = 4 * count > n * d
+        room = np.empty(n * (d + 3) if dense else 1)
+        cdef double[::1] room_view = room
+        if dense:
+            self.lay_out(record, d, &room_view[0])
+            features, targets = room[:n * d].reshape(n, d), room[n * d:].reshape(3, n)
+        else:
+            features, targets = self.lay_out_sparse(record, d, count)
         packed = d * (d + 1) // 2 if self.full else d
         prior = np.empty(packed)
         start = np.empty(d)
@@ -940,7 +947,7 @@ cdef class GLM(Learner):
                 prior_view[k] = (precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
-        found, curvature, value = minimise(arrays[:3], *arrays[3], self.logistic, prior, start)
+        found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
         cdef double[::1] found_view = found, curvature_view = curvature
         cdef double* data = precisions_of(record)
         for k in range(d):
@@ -955,6 +962,36 @@ cdef class GLM(Learner):
         self.noise_sum += 2 * <double>value
         self.noise_count += n
         return 0
+
+    cdef object lay_out_sparse(self, Record* record, size_t d, size_t count):
+        """The batch as a sparse matrix, and (labels, weights, offsets)."""
+        import numpy as np
+        from scipy import sparse
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef size_t n = record.n_waiting, i = n, k
+        cdef uint32_t place = ABSENT
+        values, columns, rows, targets = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
+        cdef double[::1] value_view = values
+        cdef int[::1] column_view = columns
+        cdef long long[::1] row_view = rows
+        cdef double[:, ::1] target_view = targets
+        while waiting != NULL:
+            i -= 1
+            row_view[i + 1] = count
+            count -= waiting.n
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                value_view[count + k] = features[k].value
+                column_view[count + k] = <int>self.touched[place] - 1
+            target_view[0, i] = self.target(waiting.label)
+            target_view[1, i] = waiting.weight
+            target_view[2, i] = waiting.initial
+            waiting = waiting.before
+        x = sparse.csr_array((values, columns, rows), shape=(n, d))
+        x.sum_duplicates()
+        return x, targets
 
     def settings(self):
         """What a header shows."""
@@ -997,6 +1034,14 @@ cdef class GLM(Learner):
         """Learn what waits for a full batch, entity by entity."""
         cdef Record* record = self.table.oldest
         cdef uint64_t key
+        if self.table.limited:
+            for key in self.table.waiting():
+                self.table.bring(key)
+                record = self.table.find(key)
+                if record.n_waiting:
+                    record.changed = True
+                    self.solve(record, record.clock + (not self.timed))
+            return
         with nogil:
             while record != NULL:
                 key = record.key
@@ -1063,9 +1108,10 @@ cdef class GLM(Learner):
         return 0
 
     def save_load(self, io):
-        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        if not io.saving and not self.loss.fixed_range:
-            self.loss.min_label, self.loss.max_label = low, high
+        if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
+            low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
+            if not io.saving and not self.given_range:
+                self.loss.min_label, self.loss.max_label = low, high
         self.l2 = io.float64("l2", self.l2)
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
         self.spread_count = io.float64("spread_count", self.spread_count)
@@ -1112,7 +1158,7 @@ cdef class GLM(Learner):
         figures = {}
         if self.estimates_prior and self.n_prior:
             hashes, covariance = self.prior_covariance()
-            names = ["intercept" if hash == CONSTANT_HASH else f"feature {hash}" for hash in hashes]
+            names = [self.names.get(hash, f"feature {hash}") for hash in hashes]
             for i, name in enumerate(names):
                 figures[f"{self.owner} sd of {name}"] = sqrt(covariance[i][i])
                 for j in range(i):
@@ -1133,12 +1179,29 @@ cdef class GLM(Learner):
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
         cdef Record* record
-        cdef size_t d, i, k
-        cdef double* v
         self.table.bring(key)
         record = self.table.find(key)
-        if record == NULL:
-            return None
+        return None if record == NULL else self.coefficients_of(record)
+
+    def entities(self):
+        """(name, examples learnt from, coefficients() of it) of each entity, in the order of a model file."""
+        if not self.table.limited:
+            yield from self.entities_of(self.table)
+            return
+        for table in self.table.one_by_one():
+            yield from self.entities_of(table)
+
+    def entities_of(self, EntityTable table):
+        """The same, of all in the memory of a table."""
+        cdef Record* record = table.oldest
+        while record != NULL:
+            name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "surrogateescape")
+            yield name, record.count, self.coefficients_of(record)
+            record = record.newer
+
+    cdef dict coefficients_of(self, Record* record):
+        cdef size_t d, i, k
+        cdef double* v
         d = record.n
         found = {}
         self.reserve(d + d * (d + 1) // 2)
@@ -1194,10 +1257,10 @@ def minimise(x, y, w, o, a, m, start, logistic):
     columns = [memoryview_of(column) for column in (y, w, o, m, [a[i][j] for i in range(d) for j in range(i + 1)])]
     cdef double[::1] xs = rows, ys = columns[0], ws = columns[1], os = columns[2], ms = columns[3], prior = columns[4]
     cdef double[::1] t = memoryview_of(start), curvature = memoryview_of([0] * packed)
-    cdef double[::1] work = memoryview_of([0] * (packed + 5 * d)), gradient = memoryview_of([0] * d)
+    cdef double[::1] work = memoryview_of([0] * (2 * packed + 5 * d)), gradient = memoryview_of([0] * d)
     batch.n, batch.d, batch.logistic = n, d, logistic
     batch.x, batch.y, batch.w, batch.o, batch.a, batch.m = &xs[0], &ys[0], &ws[0], &os[0], &prior[0], &ms[0]
-    before = vwl_objective(&batch, &t[0], &gradient[0], NULL, &work[0])
+    before = vwl_objective(&batch, &t[0], &gradient[0], &curvature[0], &work[0])
     value = vwl_minimise(&batch, &t[0], &curvature[0], &work[0])
     symmetric = [[curvature[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)] for j in range(d)] for i in range(d)]
     return list(t), value, symmetric, before, list(gradient)

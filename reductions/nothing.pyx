@@ -20,9 +20,12 @@ cdef class Nothing(Learner):
     base_label = None
     base_prediction = None
 
+    cdef bint given_range
+
     def __init__(self, options):
         super().__init__(None, {"fixed": "none"})
         self.loss = make_loss(options, options["testonly"])
+        self.given_range = options.given("min_prediction") or options.given("max_prediction")
 
     cdef float predict(self, Example ex) except? -3e38 nogil:
         ex.score = ex.initial
@@ -41,5 +44,5 @@ cdef class Nothing(Learner):
 
     def save_load(self, io):
         low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        if not io.saving and not self.loss.fixed_range:
+        if not io.saving and not self.given_range:
             self.loss.min_label, self.loss.max_label = low, high

@@ -15,6 +15,7 @@ turn, as often as told: coordinate descent.
 """
 import math
 
+from cpython.ref cimport PyObject
 from libc.math cimport isfinite, pow
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
@@ -85,6 +86,7 @@ cdef extern from "bytescan.h" nogil:
 cdef enum:
     MOST = 15                         # effects
     MOST_NAMESPACES = 32              # of one effect
+    MOST_NAMED = 16                   # features whose names are remembered
 
 cdef enum Kind:
     INTERCEPT
@@ -97,6 +99,8 @@ cdef struct Effect:
     Kind kind
     uint32_t[MOST_NAMESPACES] named   # namespaces whose features count
     size_t n_named
+    uint32_t[MOST_NAMED] known        # features whose names are known
+    size_t n_known
     double power                      # of --count_weight
     bint frozen
     # of the example at hand
@@ -209,6 +213,7 @@ cdef class RandomEffect(Learner):
         for i, (name, named) in enumerate(specs):
             effect = &self.effects[i]
             effect.learner = <void*>(<Learner>learners[i])
+            (<Learner>learners[i]).loss = self.loss
             effect.namespace = namespace_hash(options, name)
             effect.kind = ALL if named is None else NAMED if named else INTERCEPT
             for j, other in enumerate(named or []):
@@ -469,10 +474,31 @@ cdef class RandomEffect(Learner):
                 self.counts[i * self.n_effects + r] = 1
                 if effect.kind == NAMED:
                     self.counts[i * self.n_effects + r] = <uint32_t>effect.n
+                    self.name_features(effect, ex)
                     memcpy(self.features + self.n_features, effect.features, effect.n * sizeof(Feature))
                     self.n_features += effect.n
                 self.name_entity(effect, ex)
         self.n_kept += 1
+        return 0
+
+    cdef int name_features(self, Effect* effect, Example ex) except -1 nogil:
+        """The names of an effect's first few features, for what is printed about them."""
+        cdef size_t i, j, k
+        for i in range(effect.n - 1 if effect.n_known < MOST_NAMED else 0):
+            for k in range(effect.n_known):
+                if effect.known[k] == effect.features[i].hash:
+                    break
+            else:
+                if effect.n_known == MOST_NAMED:
+                    break
+                effect.known[effect.n_known] = effect.features[i].hash
+                effect.n_known += 1
+                for j in range(ex.n_linear):
+                    if ex.linear[j].hash == effect.features[i].hash:
+                        with gil:
+                            name = <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                            (<object><PyObject*>effect.learner).names[ex.linear[j].hash] = name.decode("utf-8", "replace")
+                        break
         return 0
 
     cdef int name_entity(self, Effect* effect, Example ex) except -1 nogil:

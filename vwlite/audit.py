@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vwlite.learner import walk
 from vwlite.model_file import write_text
 
 if TYPE_CHECKING:
@@ -82,13 +83,36 @@ def audit_lines(view: View, workspace: Workspace) -> str:
 
 
 def note_names(view: View, workspace: Workspace) -> None:
-    """Remember the first name seen for each slot."""
+    """Remember the first name seen for each slot, and for each hash where learners keep hashes."""
     for name, (number, _) in zip(names(view, workspace.interactions), view.features, strict=True):
         workspace.names.setdefault(workspace.bottom.slot_of(number), name)
+        if workspace.has_entities:
+            workspace.hash_names.setdefault(number, name)
 
 
 def readable(workspace: Workspace, path: str, with_names: bool) -> None:
-    """Write the weights as text; raises ModelError when the file can't be written."""
+    """Write the weights as text, in VW's layout, and the coefficients of entities in a table for each learner.
+
+    Raises ModelError when the file can't be written.
+    """
+    lines = vw_layout(workspace, with_names) if hasattr(workspace.bottom, "columns") else []
+    for learner in walk(workspace.top):
+        if hasattr(learner, "entities"):
+            lines += entity_table(learner, workspace.hash_names if with_names else {})
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def entity_table(learner: Any, names: dict[int, str]) -> Iterator[str]:
+    """Tab-separated: entity, feature, mean, standard deviation; features by name where it is known, else by hash."""
+    yield f"{learner.owner}\tfeature\tmean\tsd"
+    for entity, _, coefficients in learner.entities():
+        for number, (mean, variance) in coefficients.items():
+            name = "Constant" if number == CONSTANT else names.get(number, number)
+            yield f"{entity}\t{name}\t{mean:g}\t{variance**0.5:g}"
+
+
+def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
+    """The lines of VW's readable models."""
     bottom, figures, loss = workspace.bottom, workspace.driver, workspace.top.loss
     weights_only = workspace.options["predict_only_model"]
     lines = [
@@ -133,7 +157,7 @@ def readable(workspace: Workspace, path: str, with_names: bool) -> None:
             numbers = " ".join(f"{column[i]:g}" for column in columns)
             name = f"{workspace.names.get(slot, '')}:" if with_names else ""
             lines.append(f"{name}{slot}:{numbers}")
-    write_text(path, "\n".join(lines) + "\n")
+    return lines
 
 
 def kept_words(workspace: Workspace) -> list[str]:

@@ -1,14 +1,20 @@
 """The card of a model: what it is, what it was made from, and what it weighs most."""
 
+from __future__ import annotations
+
 import math
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
 from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
+if TYPE_CHECKING:
+    from vwlite.entity_store import StoreFile
+
+CONSTANT = 11650396  # the hash of the constant feature
 SHOWN_DIGITS = 12  # of a sha256 or an id
 
 
@@ -20,20 +26,20 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         top: How many weights, the largest first, are listed of each table of weights.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "weights" (one entry a table),
-        "entities" (how many each random effect has, and in which file they are) and "arrays". None stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "weights" and "entities" (one entry a
+        table; "file" says where entities are that are beside the model) and "arrays". None stands for a number that
+        is not finite, which JSON lacks.
 
     Raises:
         ModelError: The file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
-    place = path
+    store = None
     if "entities" in reader.metadata:
         from vwlite import entity_store
 
         reader, store = entity_store.find(reader)
         store.check()
-        place = store.path
     values = {name: _values(reader, name) for name in reader.names()}
     facts = {
         "path": path,
@@ -44,7 +50,8 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         ],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
         "entities": [
-            {"learner": owner, "entities": count, "file": place} for owner, count in _entities(reader, values).items()
+            *(_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")),
+            *(_describe_stored(store, owner, top) for owner in _owners(values, ".stored", ".next_serial") if store),
         ],
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
@@ -68,15 +75,6 @@ def _values(reader: ModelReader, name: str) -> memoryview:
 def _owners(names: dict[str, memoryview], suffix: str, sibling: str) -> list[str]:
     owners = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
     return [owner for owner in owners if owner + sibling in names]
-
-
-def _entities(reader: ModelReader, values: dict[str, memoryview]) -> dict[str, int]:
-    """Return how many entities each learner has, whether they are in the model or beside it."""
-    counts = {name.removesuffix(".stored"): int(values[name][0]) for name in values if name.endswith(".stored")}
-    for owner in _owners(values, ".key", ".mean"):
-        if owner.startswith("random_effect.") and not owner.endswith(".mean"):
-            counts[owner] = reader.shape(f"{owner}.key")[0]
-    return counts
 
 
 def _finite(value: Any) -> Any:
@@ -114,6 +112,52 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     return {"learner": owner, "features": len(slots), "nonzero": nonzero, "top": largest}
 
 
+def _describe_entities(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
+    """The entities of a random effect (or the one record of a whole stack), those with most examples first."""
+    import numpy as np
+
+    counts, sizes, lengths = (
+        np.asarray(reader.array(f"{owner}.{column}", dtype))
+        for column, dtype in (("count", "I64"), ("coefficients", "U32"), ("name_length", "U32"))
+    )
+    hashes, means = np.asarray(reader.array(f"{owner}.hash", "U32")), np.asarray(reader.array(f"{owner}.mean", "F64"))
+    names = bytes(reader.array(f"{owner}.name", "U8"))
+    if not (len(counts) == len(sizes) == len(lengths) and sizes.sum() == len(hashes) == len(means)):
+        raise ModelError(f"{reader.path}: the entities of {owner} don't hold together; train again")
+    name_ends, ends = np.cumsum(lengths.astype(np.int64)), np.cumsum(sizes.astype(np.int64))
+    largest = []
+    for place in np.argsort(-counts, kind="stable")[:top].tolist():
+        own = slice(int(ends[place] - sizes[place]), int(ends[place]))
+        intercept = means[own][hashes[own] == CONSTANT]
+        largest.append(
+            {
+                "name": names[int(name_ends[place] - lengths[place]) : int(name_ends[place])].decode(errors="replace"),
+                "examples": int(counts[place]),
+                "coefficients": int(sizes[place]),
+                "intercept": float(intercept[0]) if len(intercept) else None,
+            }
+        )
+    return {"learner": owner, "entities": len(counts), "coefficients": len(hashes), "top": largest}
+
+
+def _describe_stored(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
+    """The same, of entities that are beside the model."""
+    import heapq
+
+    total = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal total
+        for name, examples, coefficients, intercept in store.summaries(owner):
+            total += coefficients
+            yield {"name": name, "examples": examples, "coefficients": coefficients, "intercept": intercept}
+
+    # One at a time, because they may be more than memory holds.
+    largest = heapq.nlargest(top, rows(), key=lambda row: row["examples"])
+    entities = store.totals[owner]
+    return {"learner": owner, "entities": entities, "coefficients": total, "top": largest, "file": store.path}
+
+
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
     """Return the names of the features in some slots; features that collide share one."""
     if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
@@ -137,7 +181,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     for table in facts["weights"]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
     for table in facts["entities"]:
-        yield f"  {table['learner']:12}  {table['entities']} entities, in {table['file']}"
+        entities = f"{table['entities']} entities, " if any(row["name"] for row in table["top"]) else ""
+        place = f", in {table['file']}" if "file" in table else ""
+        yield f"  {table['learner']:12}  {entities}{table['coefficients']} coefficients{place}"
     for labels in facts["labels"]:
         if labels["least"] is not None and labels["most"] is not None:
             yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"
@@ -149,6 +195,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield from _section("runs", runs)
     for table in facts["weights"]:
         yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
+    for table in facts["entities"]:
+        lines = [_entity_line(row) for row in table["top"] if row["name"]]
+        yield from _section(f"entities of {table['learner']} with most examples", lines)
     yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
 
 
@@ -190,6 +239,11 @@ def _weight_line(row: dict[str, Any]) -> str:
     column = f"[{row['column']}]" if "column" in row else ""
     weight = "not finite" if row["weight"] is None else f"{row['weight']:+.6g}"
     return f"{weight:>13}  slot {row['slot']}{column}  {' = '.join(row['names'])}".rstrip()
+
+
+def _entity_line(row: dict[str, Any]) -> str:
+    intercept = "" if row["intercept"] is None else f"  intercept {row['intercept']:+.6g}"
+    return f"{row['examples']:>10} examples  {row['name']}{intercept}"
 
 
 def _array_line(array: dict[str, Any]) -> str:

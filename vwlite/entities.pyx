@@ -283,7 +283,7 @@ cdef class EntityTable:
         while record != NULL:
             triangle = record.n * (record.n + 1) // 2 if self.full else record.n
             add(columns["key"], &record.key, 8)
-            add(columns["n"], &record.n, 4)
+            add(columns["coefficients"], &record.n, 4)
             add(columns["name_length"], &record.name_length, 4)
             add(columns["waiting"], &record.n_waiting, 4)
             add(columns["count"], &record.count, 8)
@@ -315,7 +315,7 @@ cdef class EntityTable:
     def load(self, io):
         """The opposite of save()."""
         cdef const uint64_t[::1] keys = io.array("key", "U64", None)
-        cdef const uint32_t[::1] ns = io.array("n", "U32", None)
+        cdef const uint32_t[::1] ns = io.array("coefficients", "U32", None)
         cdef const uint32_t[::1] name_lengths = io.array("name_length", "U32", None)
         cdef const uint32_t[::1] n_waiting = io.array("waiting", "U32", None)
         cdef const int64_t[::1] counts = io.array("count", "I64", None)
@@ -392,21 +392,9 @@ cdef class EntityTable:
             self.clear()
             io.refuse("its tables of entities don't hold together")
 
-    def entities(self):
-        """(name, examples learnt from, [(hash, mean, what data say about precision)]) of each entity, in order."""
-        cdef Record* record = self.oldest
-        cdef size_t i
-        while record != NULL:
-            rows = []
-            for i in range(record.n):
-                at = i * (i + 1) // 2 + i if self.full else i
-                rows.append((hashes_of(record)[i], means_of(record)[i], precisions_of(record)[at]))
-            yield (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "replace"), record.count, rows
-            record = record.newer
-
 
 FIELDS = {
-    "key": "U64", "n": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64", "prior": "F64",
+    "key": "U64", "coefficients": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64", "prior": "F64",
     "spread": "F64",
     "name": "U8", "hash": "U32", "mean": "F64", "precision": "F64", "coefficient_clock": "F64",
     "waiting_example": "F64", "waiting_n": "U32", "waiting_feature": "U32",

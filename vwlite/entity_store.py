@@ -7,8 +7,8 @@ b) A model and its store are saved together: the new store is built under anothe
    this is cut short, the model in place finds the store it names as ``MODEL.entities`` or ``MODEL.entities.new``.
 c) Savers wait for each other (a lock on the folder, gone with its holder), readers never: what they have open stays.
 d) A file has the tables store (its id), effects (number, owner, how many entities), and for each effect entities_NUMBER
-   (key, serial, record): the 64-bit key as a signed number, the order in which entities were met, and limited.pyx's
-   bytes, which have a checksum.
+   (key, serial, waiting, record): the 64-bit key as a signed number, the order in which entities were met, how many
+   examples wait for their batch, and limited.pyx's bytes, which have a checksum.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ from vwlite.paths import explain, inherited
 
 APPLICATION = 0x76776C65  # "vwle": marks our files among SQLite's
 VERSION = 1
+COLUMNS = "key, serial, waiting, record"
+KEYS_AT_ONCE = 1000
 PATIENCE = 60.0  # seconds to wait for another process that saves in the same folder
 UNKEPT = "cannot keep entities there for --entity_limit"
+UNREAD = "cannot read the entities there"
 UNSAVED = "not saved, and any older model there is unchanged"
 ATTEMPTS = 5  # to find model and store together while somebody saves
 
-Row = tuple[int, int, bytes]  # key, serial, record
+Row = tuple[int, int, int, bytes]  # key, serial, examples that wait, record
 
 
 def place(model: str) -> str:
@@ -71,14 +74,19 @@ class StoreFile:
             self.refuse("its size is not what its head says")
         # The file is never changed, so there is nothing to lock, and its folder may be read-only.
         uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro&immutable=1"
-        self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            if not os.path.exists(path):  # renamed since
+                raise FileNotFoundError(path) from error
+            self.refuse(str(error))
         self.numbers: dict[str, int] = {}
         self.totals: dict[str, int] = {}
         with self.trouble():
             ((self.id,),) = self.connection.execute("SELECT id FROM store").fetchall()
             for number, owner, entities in self.connection.execute("SELECT number, owner, entities FROM effects"):
                 self.numbers[owner], self.totals[owner] = number, entities
-                self.connection.execute(f"SELECT key, serial, record FROM entities_{number} LIMIT 0")
+                self.connection.execute(f"SELECT {COLUMNS} FROM entities_{number} LIMIT 0")
         if sorted(self.numbers.values()) != list(range(len(self.numbers))):
             self.refuse("its tables are not numbered from 0")
 
@@ -121,24 +129,25 @@ class StoreFile:
         if owner in self.numbers:
             with self.trouble():
                 yield from self.connection.execute(
-                    f"SELECT key, serial, record FROM entities_{self.numbers[owner]} ORDER BY serial"
+                    f"SELECT {COLUMNS} FROM entities_{self.numbers[owner]} ORDER BY serial"
                 )
 
     def check(self) -> None:
-        """Raise ModelError if anything is damaged. Reads the whole file."""
-        from vwlite.limited import check
-
+        """Raise ModelError if the structure of the file is damaged. Reads all of it."""
         with self.trouble():
             ((answer,),) = self.connection.execute("PRAGMA quick_check(1)").fetchall()
         if answer != "ok":
             self.refuse(answer)
-        for owner, number in self.numbers.items():
-            count = 0
-            with self.trouble():
-                for (record,) in self.connection.execute(f"SELECT record FROM entities_{number}"):
-                    check(record, self)
-                    count += 1
-            self.require(owner, count)
+
+    def summaries(self, owner: str) -> Iterator[tuple[str, int, int, float | None]]:
+        """Name, examples, coefficients and intercept of all entities of an effect, in order; each record is checked."""
+        from vwlite.limited import summary
+
+        count = 0
+        for *_, record in self.rows(owner):
+            yield summary(record, self)
+            count += 1
+        self.require(owner, count)
 
 
 def is_store(head: bytes) -> bool:
@@ -203,6 +212,12 @@ class EntityStore:
         if self.own is not None:
             self.own.close()
 
+    def refuse(self, what: str) -> NoReturn:
+        """Raise a ModelError about what was read."""
+        if self.base is None:
+            raise ModelError(f"{self.folder}: the entities kept there for --entity_limit are damaged: {what}")
+        self.base.refuse(what)
+
     def add(self, owner: str) -> int:
         """The number of an effect's table."""
         if owner not in self.owners:
@@ -238,31 +253,58 @@ class EntityStore:
                 if self.own is None:
                     self.own = self._make_own()
                 self.own.execute("BEGIN")
-                self.own.executemany(f"INSERT OR REPLACE INTO entities_{number} VALUES (?, ?, ?)", rows)
+                self.own.executemany(f"INSERT OR REPLACE INTO entities_{number} VALUES (?, ?, ?, ?)", rows)
                 self.own.execute("COMMIT")
         except ModelError as error:
             self.failed = error  # without a journal nobody knows what the file has now
             raise
 
-    def rows(self, number: int) -> Iterator[tuple[int, int, bytes, bool]]:
-        """All entities of an effect, in the order in which they were met."""
-        streams: list[Iterator[tuple[int, int, bytes, bool]]] = []
+    def rows(self, number: int) -> Iterator[tuple[int, int, int, bytes, bool]]:
+        """All entities of an effect, in the order in which they were met, and whether this process wrote them."""
+        streams: list[Iterator[tuple[int, int, int, bytes, bool]]] = []
         if self.own is not None:
-            query = f"SELECT key, serial, record FROM entities_{number} ORDER BY serial"
-            streams.append((*row, True) for row in self.own.execute(query))
+            streams.append((*row, True) for row in self._own_rows(self.own, number))
         if self.base is not None:
             streams.append((*row, False) for row in self.base.rows(self.owners[number]))
         # An entity has the same serial in both; the first stream's comes first.
         for _, same in groupby(merge(*streams, key=itemgetter(1)), key=itemgetter(1)):
             yield next(same)
 
+    def _own_rows(self, own: sqlite3.Connection, number: int) -> Iterator[Row]:
+        with _trouble(self.folder, UNREAD):
+            yield from own.execute(f"SELECT {COLUMNS} FROM entities_{number} ORDER BY serial")
+
+    def waiting(self, number: int) -> Iterator[int]:
+        """Keys of the entities that have, or in an older state had, examples waiting, in the order of rows().
+
+        Entities may be written meanwhile.
+        """
+        query = (
+            f"SELECT key, serial FROM entities_{number} WHERE waiting > 0 AND serial > ? "
+            f"ORDER BY serial LIMIT {KEYS_AT_ONCE}"
+        )
+        last = -1
+        while True:
+            found: set[tuple[int, int]] = set()
+            sources = [self.own] if self.own is not None else []
+            if self.base is not None and number < len(self.base.numbers):
+                sources.append(self.base.connection)
+            for source in sources:
+                with _trouble(self.folder if source is self.own else self.base.path, UNREAD):
+                    found.update((serial, key) for key, serial in source.execute(query, (last,)))
+            if not found:
+                return
+            # What lies behind the first so many may be only a part of what is there.
+            for serial, key in sorted(found)[:KEYS_AT_ONCE]:
+                yield key
+                last = serial
+
     def _make_own(self) -> sqlite3.Connection:
         descriptor, path = tempfile.mkstemp(prefix=".vwlite-", suffix=".tmp", dir=self.folder)
         os.close(descriptor)
         try:
             own = _connect(path)
-            for number in range(len(self.owners)):
-                own.execute(_table("main", number))
+            own.executescript("".join(_tables(number) for number in range(len(self.owners))))
         finally:
             os.unlink(path)
         return own
@@ -312,11 +354,11 @@ class EntityStore:
                 target.execute(
                     "CREATE TABLE effects (number INTEGER PRIMARY KEY, owner TEXT NOT NULL, entities INTEGER NOT NULL)"
                 )
+            target.executescript("".join(_tables(number) for number in range(len(self.owners))))
             target.execute("BEGIN")
             target.execute("DELETE FROM store")
             target.execute("INSERT INTO store VALUES (?)", (new_id,))
             for number, owner in enumerate(self.owners):
-                target.execute(_table("main", number))
                 target.execute(
                     "INSERT OR REPLACE INTO effects VALUES (?, ?, ?)", (number, owner, self.totals.get(owner, 0))
                 )
@@ -352,10 +394,11 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _table(schema: str, number: int) -> str:
+def _tables(number: int) -> str:
     return (
-        f"CREATE TABLE IF NOT EXISTS {schema}.entities_{number} "
-        "(key INTEGER PRIMARY KEY, serial INTEGER NOT NULL, record BLOB NOT NULL)"
+        f"CREATE TABLE IF NOT EXISTS entities_{number} (key INTEGER PRIMARY KEY, serial INTEGER NOT NULL, "
+        "waiting INTEGER NOT NULL, record BLOB NOT NULL);"
+        f"CREATE INDEX IF NOT EXISTS waiting_{number} ON entities_{number} (serial) WHERE waiting > 0;"
     )
 
 

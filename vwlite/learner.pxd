@@ -19,7 +19,7 @@ may leave them out): mark() and return_to_mark() what has been learnt, close_bat
 Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics()
 
-Both hot methods run without the GIL; an error raised below propagates. ODD marks "maybe an exception": a value that
+Both hot methods run without the GIL; an error raised below propagates. The odd value marks "maybe an exception": one that
 no prediction takes, so that looking for one costs nothing.
 """
 from libc.stdint cimport uint32_t

@@ -20,7 +20,7 @@ from libc.string cimport memcpy
 from vwlite.entities cimport (
     ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, home_of, lookup, means_of, name_of, precisions_of,
 )
-from vwlite.example cimport Feature
+from vwlite.example cimport CONSTANT_HASH, Feature
 
 cdef enum:
     LAYOUT = 1                        # the version of what is above
@@ -123,7 +123,7 @@ cdef class LimitedTable(EntityTable):
             rows = []
             while record != end and len(rows) < MOST_AT_ONCE:
                 if record.changed:
-                    rows.append((<int64_t>record.key, record.serial, pack(self, record)))
+                    rows.append((<int64_t>record.key, record.serial, record.n_waiting, pack(self, record)))
                 record = record.newer
             if rows:
                 rows.sort()
@@ -186,14 +186,23 @@ cdef class LimitedTable(EntityTable):
         io.store.require(io.owner, total)
         self.total, self.next_serial = total, next_serial
 
-    def entities(self):
-        """As that of any table: in the order in which they were met."""
+    def one_by_one(self):
+        """Tables of one entity each, in the order in which they were met; a table is good until the next."""
         cdef EntityTable scratch = EntityTable(self.full, self.clocked)
         self.write_back(NULL)
-        for key, _, text, own in self.store.rows(self.number):
+        for key, _, _, text, own in self.store.rows(self.number):
             scratch.clear()
             unpack(scratch, <uint64_t><int64_t>key, text, own, self.store)
-            yield from scratch.entities()
+            yield scratch
+
+    def waiting(self):
+        """Keys of the entities that have examples waiting for their batch, in the order in which they were met.
+
+        They may be brought, learnt and evicted meanwhile; one that waits no more may be among them.
+        """
+        self.write_back(NULL)
+        for key in self.store.waiting(self.number):
+            yield <uint64_t><int64_t>key
 
 
 def load_stored(EntityTable table, io):
@@ -201,19 +210,25 @@ def load_stored(EntityTable table, io):
     cdef size_t total = io.int64("stored", 0)
     table.clear()
     io.store.require(io.owner, total)
-    for key, _, text in io.store.rows(io.owner):
+    for key, _, _, text in io.store.rows(io.owner):
         unpack(table, <uint64_t><int64_t>key, text, False, io.store)
     if table.count != total:
         io.store.refuse(f"{table.count:,} of {total:,} entities of {io.owner} are there")
 
 
-def check(bytes text, store):
-    """Raises ModelError for a record that is damaged."""
+def summary(bytes text, store):
+    """(name, examples, coefficients, mean of the intercept or None) of a record; ModelError if it is damaged."""
     cdef const Header* header = <const Header*><const char*>text
+    cdef EntityTable table
+    cdef Record* record
+    cdef uint32_t place
     if len(text) < <Py_ssize_t>sizeof(Header):
         store.refuse("a record is too short")
-    cdef EntityTable table = EntityTable(header.full, header.clocked)
-    unpack(table, 0, text, False, store)
+    table = EntityTable(header.full, header.clocked)
+    record = unpack(table, 0, text, False, store)
+    place = lookup(record, CONSTANT_HASH, 0)
+    name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "replace")
+    return name, record.count, record.n, means_of(record)[place] if place != ABSENT else None
 
 
 cdef bytes pack(EntityTable table, Record* record):

@@ -11,17 +11,28 @@
 
 #define VWL_ROW(a, i) ((a) + (size_t)(i) * ((size_t)(i) + 1) / 2)
 
+typedef double vwl_pair __attribute__((vector_size(16), aligned(8)));
+
 static inline double vwl_dot_product(const double *a, const double *b, size_t n) {
-    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    vwl_pair s = {0, 0}, t = {0, 0};
+    double total;
     size_t i = 0;
     for (; i + 4 <= n; i += 4) {
-        s0 += a[i] * b[i];
-        s1 += a[i + 1] * b[i + 1];
-        s2 += a[i + 2] * b[i + 2];
-        s3 += a[i + 3] * b[i + 3];
+        s += *(const vwl_pair *)(a + i) * *(const vwl_pair *)(b + i);
+        t += *(const vwl_pair *)(a + i + 2) * *(const vwl_pair *)(b + i + 2);
     }
-    for (; i < n; i++) s0 += a[i] * b[i];
-    return (s0 + s1) + (s2 + s3);
+    s += t;
+    total = s[0] + s[1];
+    for (; i < n; i++) total += a[i] * b[i];
+    return total;
+}
+
+/* a += c b */
+static inline void vwl_add_scaled(double *a, const double *b, double c, size_t n) {
+    const vwl_pair cc = {c, c};
+    size_t i = 0;
+    for (; i + 2 <= n; i += 2) *(vwl_pair *)(a + i) += cc * *(const vwl_pair *)(b + i);
+    for (; i < n; i++) a[i] += c * b[i];
 }
 
 /* The lower factor L of a = L L', in place. Features that repeat each other with (nearly) no ridge leave a pivot that
@@ -53,28 +64,26 @@ static inline void vwl_forward(const double *factor, size_t n, double *b) {
 
 /* L' y = b, in place. */
 static inline void vwl_backward(const double *factor, size_t n, double *b) {
-    size_t i, j;
+    size_t i;
     for (i = n; i-- > 0;) {
         const double *row = VWL_ROW(factor, i);
         const double y = b[i] / row[i];
         b[i] = y;
-        for (j = 0; j < i; j++) b[j] -= y * row[j];
+        vwl_add_scaled(b, row, -y, i);
     }
 }
 
 /* r = a x. */
 static inline void vwl_multiply(const double *a, size_t n, const double *x, double *r) {
-    size_t i, j;
+    size_t i;
     for (i = 0; i < n; i++) {
         const double *row = VWL_ROW(a, i);
         r[i] = vwl_dot_product(row, x, i + 1);
-        for (j = 0; j < i; j++) r[j] += row[j] * x[i];
+        vwl_add_scaled(r, row, x[i], i);
     }
 }
 
-/* log(1 + e^t) and 1 / (1 + e^-t), neither of which overflows. */
-static inline double vwl_softplus(double t) { return (t > 0 ? t : 0) + log1p(exp(-fabs(t))); }
-
+/* 1 / (1 + e^-t), which does not overflow. */
 static inline double vwl_sigmoid(double t) {
     const double e = exp(-fabs(t));
     return (t >= 0 ? 1 : e) / (1 + e);
@@ -98,6 +107,37 @@ static inline double vwl_logistic_step(double s, double z, double y, double w) {
     return y * u;
 }
 
+/* Nodes x and weights w e^(x^2) of Gauss and Hermite's rule with 20 points; the rule is symmetric. */
+static const double VWL_NODES[10] = {
+    0.24534070830090124, 0.7374737285453944, 1.234076215395323, 1.7385377121165861, 2.2549740020892757,
+    2.7888060584281305, 3.3478545673832163, 3.944764040115625, 4.603682449550744, 5.387480890011233};
+static const double VWL_WEIGHTS[10] = {
+    0.49092150066674584, 0.493843385272053, 0.4999208713362905, 0.5096790271174586, 0.5240803509485573,
+    0.5448517423645194, 0.5752624428525032, 0.6222786961914105, 0.7043329611769401, 0.8985919614531869};
+
+/* Mean and variance of a score that was N(s, z) before one record of label y (-1 or 1) and weight w: moments of
+ * N(t | s, z) (1 + e^-yt)^-w, by quadrature around its mode (Liu and Pierce 1994). */
+static inline void vwl_logistic_moments(double s, double z, double y, double w, double *mean, double *variance) {
+    const double mode = vwl_logistic_step(s, z, y, w), q = vwl_sigmoid(mode);
+    const double scale = sqrt(2 * z / (1 + z * w * q * (1 - q))), at_mode = y * mode;
+    double total = 0, first = 0, second = 0;
+    int i;
+    for (i = 0; i < 20; i++) {
+        const double x = i < 10 ? VWL_NODES[i] : -VWL_NODES[i - 10], t = mode + scale * x, u = y * t;
+        /* log of the density, less that at the mode: log (1 + e^-u) without overflow */
+        const double loss = (u < 0 ? -u : 0) + log1p(exp(-fabs(u)));
+        const double loss_at_mode = (at_mode < 0 ? -at_mode : 0) + log1p(exp(-fabs(at_mode)));
+        const double density = ((mode - s) * (mode - s) - (t - s) * (t - s)) / (2 * z) - w * (loss - loss_at_mode);
+        const double mass = VWL_WEIGHTS[i < 10 ? i : i - 10] * exp(density);
+        total += mass;
+        first += mass * x;
+        second += mass * x * x;
+    }
+    first /= total;
+    *mean = mode + scale * first;
+    *variance = scale * scale * (second / total - first * first);
+}
+
 /* A batch of one problem: n records of d features (x by rows), a Gaussian prior of precision a (packed) around m. */
 typedef struct {
     size_t n, d;
@@ -106,27 +146,24 @@ typedef struct {
     const double *a, *m;
 } vwl_batch;
 
-/* Objective sum w loss + (t - m)' a (t - m) / 2; with gradient (d) and curvature x' diag(w c) x (packed) if given. */
-static inline double vwl_objective(const vwl_batch *p, const double *t, double *gradient, double *curvature, double *delta) {
-    size_t i, j, k;
+/* Objective sum w loss + (t - m)' a (t - m) / 2, with its gradient (d) and the losses' curvature x' diag(w c) x (packed);
+ * delta has room for d. */
+static inline double vwl_objective(const vwl_batch *p, const double *t, double *gradient, double *curvature,
+                                   double *delta) {
+    const size_t d = p->d;
+    size_t i, j;
     double total;
-    for (j = 0; j < p->d; j++) delta[j] = t[j] - p->m[j];
-    if (gradient) {
-        vwl_multiply(p->a, p->d, delta, gradient);
-        total = vwl_dot_product(delta, gradient, p->d) / 2;
-    } else {
-        double *product = delta + p->d;
-        vwl_multiply(p->a, p->d, delta, product);
-        total = vwl_dot_product(delta, product, p->d) / 2;
-    }
-    if (curvature) memset(curvature, 0, p->d * (p->d + 1) / 2 * sizeof(double));
+    for (j = 0; j < d; j++) delta[j] = t[j] - p->m[j];
+    vwl_multiply(p->a, d, delta, gradient);
+    total = vwl_dot_product(delta, gradient, d) / 2;
+    memset(curvature, 0, d * (d + 1) / 2 * sizeof(double));
     for (i = 0; i < p->n; i++) {
-        const double *x = p->x + i * p->d;
-        const double s = p->o[i] + vwl_dot_product(x, t, p->d), y = p->y[i], w = p->w[i];
-        double g, c;
+        const double *x = p->x + i * d;
+        const double s = p->o[i] + vwl_dot_product(x, t, d), y = p->y[i], w = p->w[i];
+        double g, c, *row = curvature;
         if (p->logistic) {
-            const double q = vwl_sigmoid(-y * s);
-            total += w * vwl_softplus(-y * s);
+            const double e = exp(-fabs(s)), q = (y * s >= 0 ? e : 1) / (1 + e); /* q = 1 / (1 + e^ys) */
+            total += w * ((y * s < 0 ? fabs(s) : 0) + log1p(e));
             g = -w * y * q;
             c = w * q * (1 - q);
         } else {
@@ -134,49 +171,43 @@ static inline double vwl_objective(const vwl_batch *p, const double *t, double *
             g = w * (s - y);
             c = w;
         }
-        if (gradient) for (j = 0; j < p->d; j++) gradient[j] += g * x[j];
-        if (curvature)
-            for (j = 0; j < p->d; j++) {
-                double *row = VWL_ROW(curvature, j);
-                const double cx = c * x[j];
-                if (cx != 0) for (k = 0; k <= j; k++) row[k] += cx * x[k];
-            }
+        vwl_add_scaled(gradient, x, g, d);
+        for (j = 0; j < d; row += ++j)
+            if (x[j] != 0) vwl_add_scaled(row, x, c * x[j], j + 1);
     }
     return total;
 }
 
-/* Minimises in place, from t; returns the objective there. On return curvature is that of the losses at the minimum, and
- * work starts with the factor of a + curvature. work has room for d (d + 1) / 2 + 5 d. */
+/* Minimises in place, from t; returns the objective there. On return curvature is that of the losses at the minimum.
+ * work has room for d (d + 1) + 5 d. */
 static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvature, double *work) {
     const size_t d = p->d, packed = d * (d + 1) / 2;
-    double *factor = work, *gradient = work + packed, *delta = gradient + d, *trial = delta + 2 * d, *step = trial + d;
-    double value = 0;
+    double *factor = work, *other = work + packed, *gradient = other + packed, *trial = gradient + d, *step = trial + d;
+    double *ahead = step + d, *delta = ahead + d;
+    double value = vwl_objective(p, t, gradient, curvature, delta);
     int i, halvings;
     for (i = 0; i < 200; i++) {
-        double slope, length = 1, next;
+        double slope, length = 1, next = 0;
         size_t j;
-        value = vwl_objective(p, t, gradient, curvature, delta);
         for (j = 0; j < packed; j++) factor[j] = p->a[j] + curvature[j];
         vwl_cholesky(factor, d);
         for (j = 0; j < d; j++) step[j] = -gradient[j];
         vwl_forward(factor, d, step);
-        vwl_backward(factor, d, step);
-        slope = -vwl_dot_product(gradient, step, d); /* the squared Newton decrement */
+        slope = vwl_dot_product(step, step, d); /* the squared Newton decrement */
         if (!(slope > 1e-22 * (1 + fabs(value)))) break;
+        vwl_backward(factor, d, step);
         for (halvings = 0; halvings < 60; halvings++) {
             for (j = 0; j < d; j++) trial[j] = t[j] + length * step[j];
-            next = vwl_objective(p, trial, NULL, NULL, delta);
+            next = vwl_objective(p, trial, ahead, other, delta);
             if (next <= value - 0.25 * length * slope + 1e-15 * fabs(value)) break;
             length /= 2;
         }
         if (halvings == 60) break;
         memcpy(t, trial, d * sizeof(double));
-        if (length == 1 && slope <= 1e-13 * (1 + fabs(value))) { /* converges quadratically: this step was the last */
-            value = vwl_objective(p, t, gradient, curvature, delta);
-            for (j = 0; j < packed; j++) factor[j] = p->a[j] + curvature[j];
-            vwl_cholesky(factor, d);
-            break;
-        }
+        memcpy(gradient, ahead, d * sizeof(double));
+        memcpy(curvature, other, packed * sizeof(double));
+        value = next;
+        if (length == 1 && slope <= 1e-11 * (1 + fabs(value))) break; /* quadratic convergence: nothing is left */
     }
     return value;
 }

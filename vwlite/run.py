@@ -72,6 +72,9 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
+        sweeping = any(getattr(learner, "sweeps", 0) for learner in walk(self.workspace.top))
+        if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
+            options.set("passes", 2)  # the second measures what the sweeps after the first have made
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
@@ -113,6 +116,9 @@ class Run:
             raise OptionError("--columns low,high need --confidence P, such as 0.9")
         if not options["predictions"]:
             raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
+        if options["confidence"] and any(learner.name == "bayes_logistic" for learner in learners):
+            if not options["moments"] and options["batch_size"] in (None, "1"):
+                self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
         parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
         confidence = options["confidence"]
         self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)

@@ -168,7 +168,8 @@ class Workspace:
         self.notes: list[str] = []
         self.journal: list[dict[str, Any]] = []
         self.parent: str | None = None
-        self.names: dict[int, str] = {}
+        self.names: dict[int, str] = {}  # by slot of the bottom learner
+        self.hash_names: dict[int, str] = {}  # by hash, for learners whose coefficients go by that
         self.sources: list[dict[str, Any]] = []
         reader = store = None
         if options["initial_regressor"]:
@@ -184,6 +185,7 @@ class Workspace:
 
                 reader, store = entity_store.find(reader)
         self.top = stack.build(options)
+        self.has_entities = any(hasattr(learner, "entities") for learner in walk(self.top))
         self.bottom: Any = list(walk(self.top))[-1]
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
         self.interactions = Interactions(options, options["bit_precision"], aside)
@@ -325,6 +327,9 @@ class Workspace:
         if ours[-1] != theirs[-1]:
             raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
         save_load(self.top, Loader(reader, store))
+        if self.options["testonly"] and not self.options["final_regressor"]:
+            for learner in walk(self.top):
+                learner.close_batches()  # what waits for more counts in a test; a model that is saved again keeps it
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
         if "names.slot" in reader.names():

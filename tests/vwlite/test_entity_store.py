@@ -78,7 +78,7 @@ def state(path, limit=3, users=40):
     return Workspace.load(path, limited(limit)).predict(probe(users))
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(st.sampled_from(FLAGS), st.integers(1, 6), st.lists(STEPS, min_size=1, max_size=10))
 def test_a_limit_changes_no_prediction_and_nothing_that_is_learnt(tmp_path_factory, flags, limit, steps):
     folder = tmp_path_factory.mktemp("store")
@@ -93,6 +93,9 @@ def test_a_limit_changes_no_prediction_and_nothing_that_is_learnt(tmp_path_facto
             assert getattr(other, what)(argument) == getattr(plain, what)(argument)
     other.save(folder / "other")
     plain.save(folder / "plain")
+    lines = [f"|user u{user} |item i1 |x a b{user} |y c" for user in range(9)]
+    tested = Workspace.load(folder / "plain", "-t").predict(lines)  # what waits for its batch is learnt
+    assert Workspace.load(folder / "other", f"-t {limited(limit)}").predict(lines) == tested
     Workspace.load(folder / "other").save(folder / "whole")  # all in memory, in the order in which they were met
     assert arrays(folder / "whole") == arrays(folder / "plain")
 
@@ -114,7 +117,7 @@ def test_the_order_of_entities_is_that_in_which_they_were_met():
     for flags in (EFFECT, f"{EFFECT} {limited(4)}"):
         workspace = Workspace(flags)
         workspace.learn(lines)
-        tables.append(list(workspace.top.base.beside[0].table.entities()))
+        tables.append(list(workspace.top.base.beside[0].entities()))
     assert tables[0] == tables[1]
     assert len(tables[0]) > 20
 
@@ -164,7 +167,9 @@ def test_a_run_says_where_entities_are_and_testing_writes_nothing_beside_the_mod
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
     capsys.readouterr()
     assert main(["inspect", str(model)]) == 0
-    assert f"random_effect.user  50 entities, in {model}.entities" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"random_effect.user  50 entities, 150 coefficients, in {model}.entities" in said
+    assert "entities of random_effect.user with most examples\n" in said
 
 
 def test_the_model_after_each_pass_has_a_store_of_its_own(tmp_path):
@@ -288,7 +293,7 @@ def with_number(place, number):
 def test_a_damaged_record_is_never_used(change, tmp_path):
     trained(tmp_path / "m")
     store = str(tmp_path / "m.entities")
-    name = next(iter(Workspace.load(tmp_path / "m").top.base.beside[0].table.entities()))[0]
+    name = next(iter(Workspace.load(tmp_path / "m").top.base.beside[0].entities()))[0]
     rewritten(store, change)
     workspace = Workspace.load(tmp_path / "m", limited(3))
     for _ in range(2):

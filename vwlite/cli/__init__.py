@@ -19,6 +19,9 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `vwlite` with the words of a command line and returns its exit status."""
+    # The threads of a BLAS would take turns with the parsing thread, and change the order of sums.
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     try:
         status = dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # a closed pipe has to show while it can still be handled
