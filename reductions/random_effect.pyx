@@ -45,8 +45,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean 1: "
            "user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
-    Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are on "
-           "disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
+    Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
+           "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
 ))
 
@@ -228,9 +228,9 @@ cdef class RandomEffect(Learner):
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
         if options["entity_limit"] and self.sweeps:
             if not options["testonly"]:
-                raise OptionError(["--entity_limit keeps entities on disk, but --sweeps (and a batch of all examples, the "
-                                   "default of --square and --logistic) keeps all examples in memory: leave one of the "
-                                   "two out; with -t they go together"])
+                raise OptionError(["--entity_limit keeps entities on disk, but --sweeps (and a batch of all examples, "
+                                   "the default of --square and --logistic) keeps all examples in memory: leave one of "
+                                   "the two out; with -t they go together"])
             self.sweeps = 0
         self.keeps = self.sweeps > 0
         self.loss_after = math.nan

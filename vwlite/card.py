@@ -12,7 +12,7 @@ from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
 if TYPE_CHECKING:
-    from vwlite.entity_store import StoreFile
+    from vwlite.store_file import StoreFile
 
 CONSTANT = 11650396  # the hash of the constant feature
 SHOWN_DIGITS = 12  # of a sha256 or an id
@@ -36,10 +36,9 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
     reader = model_file.open(path)
     store = None
     if "entities" in reader.metadata:
-        from vwlite import entity_store
+        from vwlite import store_file
 
-        reader, store = entity_store.find(reader)
-        store.check()
+        reader, store = store_file.find(reader)
     values = {name: _values(reader, name) for name in reader.names()}
     facts = {
         "path": path,

@@ -1,20 +1,16 @@
-"""Entities on disk, for --entity_limit: a SQLite file beside a model, ``MODEL.entities``, and a private one of each run.
+"""Entities on disk, for --entity_limit: those of the model that was loaded, and a private file of what has changed.
 
-a) The file beside a model is never changed, only replaced, as the model itself. A run reads it, and writes entities
-   that leave its memory to a private file, which has no name any more, so that it is gone with the process.
+a) The file beside a model (store_file.py) is never changed, only replaced, as the model itself. A run reads it, and
+   writes entities that leave its memory to a private file without a name, which is gone with the process.
 b) A model and its store are saved together: the new store is built under another name and renamed to
-   ``MODEL.entities.new``; the model, which names its store's id, is renamed into place; then the store is. Whenever
-   this is cut short, the model in place finds the store it names as ``MODEL.entities`` or ``MODEL.entities.new``.
+   ``MODEL.entities.new``; the model, which names its store's id and sha256, is renamed into place; then the store is.
+   Whenever this is cut short, the model in place finds the store it names as ``MODEL.entities`` or ``.entities.new``.
 c) Savers wait for each other (a lock on the folder, gone with its holder), readers never: what they have open stays.
-d) A file has the tables store (its id), effects (number, owner, how many entities), and for each effect entities_NUMBER
-   (key, serial, waiting, record): the 64-bit key as a signed number, the order in which entities were met, how many
-   examples wait for their batch, and limited.pyx's bytes, which have a checksum.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import sqlite3
@@ -26,168 +22,29 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from typing import NoReturn
-from urllib.parse import quote
 
 from vwlite import model_file
 from vwlite.errors import ModelError
-from vwlite.paths import explain, inherited
+from vwlite.paths import inherited
+from vwlite.store_file import (
+    APPLICATION,
+    COLUMNS,
+    VERSION,
+    Row,
+    StoreFile,
+    digest,
+    head,
+    is_store,
+    place,
+    tables,
+    trouble,
+)
 
-APPLICATION = 0x76776C65  # "vwle": marks our files among SQLite's
-VERSION = 1
-COLUMNS = "key, serial, waiting, record"
-KEYS_AT_ONCE = 1000
 PATIENCE = 60.0  # seconds to wait for another process that saves in the same folder
+KEYS_AT_ONCE = 1000
 UNKEPT = "cannot keep entities there for --entity_limit"
 UNREAD = "cannot read the entities there"
 UNSAVED = "not saved, and any older model there is unchanged"
-ATTEMPTS = 5  # to find model and store together while somebody saves
-
-Row = tuple[int, int, int, bytes]  # key, serial, examples that wait, record
-
-
-def place(model: str) -> str:
-    """Where the store of a model is."""
-    return os.path.realpath(model) + ".entities"
-
-
-class StoreFile:
-    """The store of a model, open for reading.
-
-    Raises FileNotFoundError if there is none, ModelError if it is no such file or damaged.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        try:
-            with open(path, "rb") as file:
-                head, size = file.read(100), os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
-        if not is_store(head):
-            raise ModelError(f"{path}: is no store of entities; put back the file that was saved with the model")
-        if int.from_bytes(head[60:64], "big") > VERSION:
-            raise ModelError(f"{path}: was written by a newer vwlite; update this one (pip install -U vwlite)")
-        page = int.from_bytes(head[16:18], "big")
-        if size != (page if page > 1 else 65536) * int.from_bytes(head[28:32], "big"):
-            self.refuse("its size is not what its head says")
-        # The file is never changed, so there is nothing to lock, and its folder may be read-only.
-        uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro&immutable=1"
-        try:
-            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            if not os.path.exists(path):  # renamed since
-                raise FileNotFoundError(path) from error
-            self.refuse(str(error))
-        self.numbers: dict[str, int] = {}
-        self.totals: dict[str, int] = {}
-        with self.trouble():
-            ((self.id,),) = self.connection.execute("SELECT id FROM store").fetchall()
-            for number, owner, entities in self.connection.execute("SELECT number, owner, entities FROM effects"):
-                self.numbers[owner], self.totals[owner] = number, entities
-                self.connection.execute(f"SELECT {COLUMNS} FROM entities_{number} LIMIT 0")
-        if sorted(self.numbers.values()) != list(range(len(self.numbers))):
-            self.refuse("its tables are not numbered from 0")
-
-    def __del__(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if hasattr(self, "connection"):
-            self.connection.close()
-
-    @contextlib.contextmanager
-    def trouble(self) -> Iterator[None]:
-        """Turn what SQLite reports into a ModelError."""
-        try:
-            yield
-        except (sqlite3.Error, ValueError) as error:
-            self.refuse(str(error))
-
-    def refuse(self, what: str) -> NoReturn:
-        """Raise a ModelError about the file's content."""
-        raise ModelError(f"{self.path}: the file is damaged: {what}; restore it from a copy or train again")
-
-    def require(self, owner: str, total: int) -> None:
-        """Raise ModelError unless the store has so many entities of an effect."""
-        if self.totals.get(owner, 0) != total:
-            self.refuse(f"it has {self.totals.get(owner, 0)} entities of {owner}, the model {total}")
-
-    def read(self, number: int, key: int) -> tuple[int, bytes] | None:
-        """One entity: its serial and its record."""
-        try:
-            return self.connection.execute(
-                f"SELECT serial, record FROM entities_{number} WHERE key = ?", (key,)
-            ).fetchone()
-        except sqlite3.Error as error:
-            self.refuse(str(error))
-
-    def rows(self, owner: str) -> Iterator[Row]:
-        """All entities of an effect, in the order in which they were met."""
-        if owner in self.numbers:
-            with self.trouble():
-                yield from self.connection.execute(
-                    f"SELECT {COLUMNS} FROM entities_{self.numbers[owner]} ORDER BY serial"
-                )
-
-    def check(self) -> None:
-        """Raise ModelError if the structure of the file is damaged. Reads all of it."""
-        with self.trouble():
-            ((answer,),) = self.connection.execute("PRAGMA quick_check(1)").fetchall()
-        if answer != "ok":
-            self.refuse(answer)
-
-    def summaries(self, owner: str) -> Iterator[tuple[str, int, int, float | None]]:
-        """Name, examples, coefficients and intercept of all entities of an effect, in order; each record is checked."""
-        from vwlite.limited import summary
-
-        count = 0
-        for *_, record in self.rows(owner):
-            yield summary(record, self)
-            count += 1
-        self.require(owner, count)
-
-
-def is_store(head: bytes) -> bool:
-    """Whether a file that starts so is one of ours; needs 72 bytes."""
-    return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == APPLICATION
-
-
-def _head(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(100)
-
-
-def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreFile]:
-    """Open the store of a model. The model is opened again if somebody has saved it since.
-
-    Raises ModelError if the store is not there, is another model's, or is damaged.
-    """
-    path = place(reader.path)
-    foreign = False
-    for _ in range(ATTEMPTS):
-        for name in (path, path + ".new"):
-            try:
-                store = StoreFile(name)
-            except FileNotFoundError:
-                continue
-            if store.id == reader.metadata.get("entities"):
-                return reader, store
-            store.close()
-            foreign = True
-        time.sleep(0.01)
-        reader = model_file.open(reader.path)
-    if foreign:
-        raise ModelError(
-            f"{path}: has not the entities of {reader.path} but those of another model; "
-            "put back the file that was saved with it, or train again"
-        )
-    raise ModelError(
-        f"{path}: there is no such file, and the model {reader.path} has its entities there; "
-        "copy it together with the model, or train again"
-    )
 
 
 class EntityStore:
@@ -233,7 +90,7 @@ class EntityStore:
         if self.failed is not None:
             raise self.failed
         if self.own is not None:
-            with _trouble(self.folder, UNKEPT):
+            with trouble(self.folder, UNKEPT):
                 found = self.own.execute(
                     f"SELECT serial, record, 1 FROM entities_{number} WHERE key = ?", (key,)
                 ).fetchone()
@@ -249,7 +106,7 @@ class EntityStore:
         if self.failed is not None:
             raise self.failed
         try:
-            with _trouble(self.folder, UNKEPT):
+            with trouble(self.folder, UNKEPT):
                 if self.own is None:
                     self.own = self._make_own()
                 self.own.execute("BEGIN")
@@ -271,7 +128,7 @@ class EntityStore:
             yield next(same)
 
     def _own_rows(self, own: sqlite3.Connection, number: int) -> Iterator[Row]:
-        with _trouble(self.folder, UNREAD):
+        with trouble(self.folder, UNREAD):
             yield from own.execute(f"SELECT {COLUMNS} FROM entities_{number} ORDER BY serial")
 
     def waiting(self, number: int) -> Iterator[int]:
@@ -286,12 +143,12 @@ class EntityStore:
         last = -1
         while True:
             found: set[tuple[int, int]] = set()
-            sources = [self.own] if self.own is not None else []
+            if self.own is not None:
+                with trouble(self.folder, UNREAD):
+                    found.update((serial, key) for key, serial in self.own.execute(query, (last,)))
             if self.base is not None and number < len(self.base.numbers):
-                sources.append(self.base.connection)
-            for source in sources:
-                with _trouble(self.folder if source is self.own else self.base.path, UNREAD):
-                    found.update((serial, key) for key, serial in source.execute(query, (last,)))
+                with self.base.trouble():
+                    found.update((serial, key) for key, serial in self.base.connection.execute(query, (last,)))
             if not found:
                 return
             # What lies behind the first so many may be only a part of what is there.
@@ -304,14 +161,14 @@ class EntityStore:
         os.close(descriptor)
         try:
             own = _connect(path)
-            own.executescript("".join(_tables(number) for number in range(len(self.owners))))
+            own.executescript("".join(tables(number) for number in range(len(self.owners))))
         finally:
             os.unlink(path)
         return own
 
     @contextlib.contextmanager
-    def saved(self, model: str | os.PathLike[str]) -> Iterator[str]:
-        """Save the store beside a model: the body writes the model, which names the id given.
+    def saved(self, model: str | os.PathLike[str]) -> Iterator[dict[str, str]]:
+        """Save the store beside a model: the body writes the model, whose metadata have what is given as "entities".
 
         Afterwards the model has this store, or, if the body raises or anything is killed, what it had before.
         """
@@ -320,22 +177,23 @@ class EntityStore:
         target = place(model)
         folder = os.path.dirname(target)
         new_id = os.urandom(8).hex()
-        with _trouble(target, UNSAVED):
+        with trouble(target, UNSAVED):
             os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f".vwlite-{os.urandom(8).hex()}.tmp")
         try:
-            with _trouble(target, UNSAVED):
+            with trouble(target, UNSAVED):
                 self._build(temporary, new_id)
                 if os.path.exists(target):
                     os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
                 _sync(temporary)
+                named = {"id": new_id, "sha256": digest(temporary)}
             with locked(folder, model):
                 _settle(model)
-                with _trouble(target, UNSAVED):
+                with trouble(target, UNSAVED):
                     os.replace(temporary, target + ".new")
                     _sync(folder)
                 try:
-                    yield new_id
+                    yield named
                 finally:
                     _settle(model)
         finally:
@@ -354,7 +212,7 @@ class EntityStore:
                 target.execute(
                     "CREATE TABLE effects (number INTEGER PRIMARY KEY, owner TEXT NOT NULL, entities INTEGER NOT NULL)"
                 )
-            target.executescript("".join(_tables(number) for number in range(len(self.owners))))
+            target.executescript("".join(tables(number) for number in range(len(self.owners))))
             target.execute("BEGIN")
             target.execute("DELETE FROM store")
             target.execute("INSERT INTO store VALUES (?)", (new_id,))
@@ -394,14 +252,6 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _tables(number: int) -> str:
-    return (
-        f"CREATE TABLE IF NOT EXISTS entities_{number} (key INTEGER PRIMARY KEY, serial INTEGER NOT NULL, "
-        "waiting INTEGER NOT NULL, record BLOB NOT NULL);"
-        f"CREATE INDEX IF NOT EXISTS waiting_{number} ON entities_{number} (serial) WHERE waiting > 0;"
-    )
-
-
 def require_place(model: str | os.PathLike[str]) -> None:
     """Raise ModelError if a model with a store could not be saved there."""
     model = os.fspath(model)
@@ -413,7 +263,7 @@ def require_place(model: str | os.PathLike[str]) -> None:
     for path in (place(model), place(model) + ".new"):
         model_file.require_writable(path)
         with contextlib.suppress(FileNotFoundError):
-            if not is_store(_head(path)):
+            if not is_store(head(path)):
                 raise ModelError(f"{path}: is no store of entities, and would be replaced; choose another -f")
 
 
@@ -424,7 +274,7 @@ def discard(model: str | os.PathLike[str]) -> None:
         if "entities" not in model_file.open(model).metadata:
             for path in (place(model), place(model) + ".new"):
                 with contextlib.suppress(FileNotFoundError):
-                    if is_store(_head(path)):
+                    if is_store(head(path)):
                         os.unlink(path)
 
 
@@ -433,7 +283,8 @@ def _settle(model: str) -> None:
     new = place(model) + ".new"
     with contextlib.suppress(OSError, ModelError):  # and then it stays where it is, and is found there
         store = StoreFile(new)
-        if os.path.exists(model) and model_file.open(model).metadata.get("entities") == store.id:
+        named = model_file.open(model).metadata.get("entities") if os.path.exists(model) else None
+        if named is not None and named["id"] == store.id:
             os.replace(new, place(model))
         else:
             os.unlink(new)
@@ -479,18 +330,3 @@ def _sync(path: str) -> None:
     except OSError:
         if not os.path.isdir(path):
             raise
-
-
-@contextlib.contextmanager
-def _trouble(path: str, what: str) -> Iterator[None]:
-    """Turn what SQLite and the system report into a ModelError."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        if isinstance(error, OSError):
-            reason = explain(error, path)
-        elif getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
-            reason = explain(OSError(errno.ENOSPC, ""), path)
-        else:
-            reason = str(error)
-        raise ModelError(f"{path}: {what}: {reason}") from error

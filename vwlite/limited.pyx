@@ -105,9 +105,10 @@ cdef class LimitedTable(EntityTable):
         """The least recently used leave memory."""
         cdef Record* record = self.oldest
         cdef Record* end
-        cdef size_t n = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE), i
-        for i in range(n):
+        cdef size_t left = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE)
+        while left:
             record = record.newer
+            left -= 1
         end = record
         self.write_back(end)
         while self.oldest != end:
@@ -329,8 +330,7 @@ cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32
     """The examples that wait for their batch; False unless they are exactly what is left."""
     cdef WaitingHeader example
     cdef Waiting* waiting
-    cdef uint32_t i
-    for i in range(count):
+    while record.n_waiting < count:
         if <size_t>(end - at) < sizeof(WaitingHeader):
             return False
         memcpy(&example, at, sizeof(WaitingHeader))

@@ -15,7 +15,7 @@ from vwlite.errors import ModelError
 from vwlite.learner import Learner, walk
 
 if TYPE_CHECKING:
-    from vwlite.entity_store import StoreFile
+    from vwlite.store_file import StoreFile
     from vwlite.model_file import Array, ModelReader
 
 CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
@@ -55,7 +55,7 @@ class Saver:
 
 
 class Loader:
-    """Gives a stack its fields back; the value handed in is ignored. `store` has the entities that are beside the model.
+    """Gives a stack its fields back; the value handed in is ignored. `store` has entities that are beside the model.
 
     Raises ModelError for a field that is not there.
     """

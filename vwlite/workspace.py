@@ -21,9 +21,10 @@ from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 
 if TYPE_CHECKING:
-    from vwlite.entity_store import EntityStore, StoreFile
+    from vwlite.entity_store import EntityStore
     from vwlite.figures import Report
     from vwlite.model_file import ModelReader
+    from vwlite.store_file import StoreFile
 
 # Modules about model files are imported where they are used: a run without a model doesn't pay for them.
 
@@ -176,14 +177,14 @@ class Workspace:
             from vwlite import model_file
 
             reader = model_file.open(options["initial_regressor"])
+            if "entities" in reader.metadata:
+                from vwlite import store_file
+
+                reader, store = store_file.find(reader)
             try:
                 self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
-            if "entities" in reader.metadata:
-                from vwlite import entity_store
-
-                reader, store = entity_store.find(reader)
         self.top = stack.build(options)
         self.has_entities = any(hasattr(learner, "entities") for learner in walk(self.top))
         self.bottom: Any = list(walk(self.top))[-1]
