@@ -25,7 +25,7 @@ import struct
 from libc.float cimport FLT_MAX
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
@@ -103,7 +103,10 @@ def setup(options, base):
     kind = kind_of(options)
     if kind is None or (options["random_effect"] and options["fixed"] != "same"):
         return None
-    return GLM(options, kind, "glm", options["l2"] if options.given("l2") else 1.0)
+    l2 = options["l2"] if options.given("l2") else 1.0
+    if not l2 > 0:
+        raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 leaves coefficients nearly free"])
+    return GLM(options, kind, "glm", l2)
 
 
 cdef class GLM(Learner):
@@ -123,9 +126,11 @@ cdef class GLM(Learner):
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
     cdef bint at_once                 # all examples that come are one batch
+    cdef double left                  # of an identity, in the prior of the batch at hand
     cdef bint given_range, moments, logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
+    cdef bint l2_given                # for this run, not by the model
     cdef readonly bint estimates_prior
     cdef double first_l2, spread_sum, spread_count
     cdef size_t n_prior               # a prior of its own for each of these coefficients, and their covariance
@@ -173,6 +178,8 @@ cdef class GLM(Learner):
         self.identity = options["posterior"] == "identity"
         self.estimates_prior = l2 is None
         self.l2 = self.first_l2 = 1 if l2 is None else l2
+        ridge = "l2" if owner == "glm" else "effect_l2"
+        self.l2_given = l2 is not None and options.source(ridge) in ("command line", "config file")
         self.intercept_l2 = options["intercept_l2"] or 0
         self.batch_size = batch_size(options, 1 if bayesian else 0)
         self.set_noise(options)
@@ -273,7 +280,11 @@ cdef class GLM(Learner):
         """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""
         cdef double before = precisions_of(record)[place], mean = means_of(record)[place]
         cdef double l2 = self.ridge(hashes_of(record)[place])
-        cdef double share = pow(self.forget, record.clock - clocks_of(record)[place]) if self.table.clocked else 1
+        cdef double elapsed = record.clock - clocks_of(record)[place] if self.table.clocked else 0
+        cdef double share = pow(self.forget, elapsed), center
+        if self.identity:             # each batch forgets a share of I, and ends with I
+            center = self.prior_mean(hashes_of(record)[place])
+            return center + pow(self.forget / (self.forget + (1 - self.forget) * l2), elapsed) * (mean - center)
         if precision != NULL:
             precision[0] = share * before
         mean = share * (before + self.ridge_before(record, place)) * mean
@@ -413,12 +424,13 @@ cdef class GLM(Learner):
         self.meet(ex)
         record = self.table.find(ex.entity)
         record.changed = True
-        if self.batch_size == 1 and not self.at_once:
+        if self.batch_size == 1 and not record.n_waiting and not self.at_once:
             self.step(record, ex)
         else:
             self.table.wait(record, ex)
-            if record.n_waiting == self.batch_size and not self.at_once:
-                self.solve(record, self.time_of(ex, record.clock))
+            # more than a batch may wait where the model was made with larger ones
+            if 0 < self.batch_size <= record.n_waiting and not self.at_once:
+                self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
         return ex.prediction
 
     cdef int meet(self, Example ex) except -1 nogil:
@@ -474,7 +486,7 @@ cdef class GLM(Learner):
         else:
             for k in range(n):
                 place = self.places[k]
-                u[k] = x[k] / (precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
+                u[k] = x[k] / (self.left * precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
                 z += x[k] * u[k]
         if not (0 < z * w and isfinite(z * w) and isfinite(s)):
             return 0                  # nothing to learn from, or beyond double precision
@@ -535,6 +547,7 @@ cdef class GLM(Learner):
             place = lookup(record, features[k].hash, place + 1)
             missing += place == ABSENT
         if missing:
+            self.version += 1
             record = self.table.room(record, record.n + missing)
             for k in range(n):
                 place = lookup(record, features[k].hash, place + 1)
@@ -593,8 +606,9 @@ cdef class GLM(Learner):
         cdef double* right
         if self.forget < 1:
             share = pow(self.forget, now - record.clock)
+        self.left = share if self.identity else 1
         record.clock = now
-        if share == 1 and record.prior == self.l2:
+        if share == 1 and record.prior == self.l2 and not (n and self.table.clocked):
             return 0
         if self.full:
             # t = (d E + P)^-1 d (E + P) m, the minimum of the two quadratic terms
@@ -893,7 +907,7 @@ cdef class GLM(Learner):
             memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
             if not self.full:
-                prior[k * (k + 1) // 2 + k] = (precisions_of(record)[self.places[k]]
+                prior[k * (k + 1) // 2 + k] = (self.left * precisions_of(record)[self.places[k]]
                                                + self.ridge(hashes_of(record)[self.places[k]]))
             t[k] = t[d + k] = means_of(record)[self.places[k]]
 
@@ -944,7 +958,7 @@ cdef class GLM(Learner):
             self.precision(record, 1, &prior_view[0])
         for k in range(d):
             if not self.full:
-                prior_view[k] = (precisions_of(record)[self.places[k]]
+                prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
         found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
@@ -1112,20 +1126,39 @@ cdef class GLM(Learner):
             low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
             if not io.saving and not self.given_range:
                 self.loss.min_label, self.loss.max_label = low, high
-        self.l2 = io.float64("l2", self.l2)
+        l2 = io.float64("l2", self.l2)
+        if not self.l2_given:
+            self.l2 = l2
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
         self.spread_count = io.float64("spread_count", self.spread_count)
         self.save_load_prior(io)
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
         self.table.save_load(io)
+        if not io.saving and not self.is_sound():
+            io.refuse("there are precisions below 0 in it")
         if self.center != NULL:
             io.owner = f"{self.owner}.mean"
             self.table_of_means.save_load(io)
             self.center = self.table_of_means.find(0)
+            if self.center == NULL:
+                io.refuse("the mean of its effects is not there")
             io.owner = self.owner
         if not io.saving:
             self.version += 1
+
+    cdef bint is_sound(self) noexcept nogil:
+        """Whether priors and what data say about each coefficient could be precisions."""
+        cdef Record* record = self.table.oldest
+        cdef size_t k
+        while record != NULL:
+            if not record.prior > 0:
+                return False
+            for k in range(record.n if not self.identity else 0):
+                if precisions_of(record)[k * (k + 1) // 2 + k if self.full else k] < 0:
+                    return False
+            record = record.newer
+        return True
 
     def save_load_prior(self, io):
         """The coefficients that have a prior of their own, and its precision by rows."""
@@ -1218,6 +1251,22 @@ cdef class GLM(Learner):
                 variance = 1 / (precisions_of(record)[k] + self.ridge(hashes_of(record)[k]))
             found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
         return found
+
+    def drawn_at(self, features, unsigned long long draw, float scale=1, unsigned long long key=0):
+        """The score of (hash, value) pairs under a draw from the posterior (draw > 0), for tests."""
+        cdef Example ex = Example()
+        cdef Feature* room = <Feature*>malloc((len(features) + 1) * sizeof(Feature))
+        if room == NULL:
+            raise MemoryError
+        for k, (hash, value) in enumerate(features):
+            room[k].hash, room[k].value = hash, value
+        ex.features, ex.n = room, len(features)
+        ex.entity, ex.draw, ex.draw_scale = key, draw, scale
+        try:
+            self.predict(ex)
+        finally:
+            free(room)
+        return ex.score
 
     def slot_of(self, unsigned int hash):
         """What an audit shows as a feature's slot: coefficients have no collisions, and so their own hash."""

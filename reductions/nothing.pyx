@@ -42,6 +42,14 @@ cdef class Nothing(Learner):
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return 0
 
+    def slot_of(self, unsigned int hash):
+        """What an audit shows as a feature's slot."""
+        return hash
+
+    def weight_at(self, unsigned int hash):
+        """What an audit shows as a feature's weight."""
+        return 0.0, 0.0, 0.0
+
     def save_load(self, io):
         low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
         if not io.saving and not self.given_range:

@@ -330,7 +330,7 @@ cdef class EntityTable:
         cdef const double[::1] waiting_examples = io.array("waiting_example", "F64", None)
         cdef const uint32_t[::1] waiting_ns = io.array("waiting_n", "U32", None)
         cdef const uint32_t[::1] waiting_features = io.array("waiting_feature", "U32", None)
-        cdef size_t i, j, n, triangle, at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0
+        cdef size_t i, j, k, n, triangle, at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0
         cdef Record* record
         cdef Waiting* waiting
         cdef const char* name
@@ -348,7 +348,7 @@ cdef class EntityTable:
                      and at_name + name_lengths[i] <= <size_t>names.shape[0]
                      and (not self.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
                      and self.slots[self.place_of(keys[i])] == NULL
-                     and isfinite(clocks[i]) and isfinite(priors[i]) and isfinite(spreads[i]) and counts[i] >= 0)
+                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
             if not sound:
                 break
             name = <const char*>&names[at_name] if name_lengths[i] else NULL
@@ -378,17 +378,27 @@ cdef class EntityTable:
                 waiting.label = waiting_examples[3 * at_waiting]
                 waiting.weight = waiting_examples[3 * at_waiting + 1]
                 waiting.initial = waiting_examples[3 * at_waiting + 2]
+                sound = isfinite(waiting.label) and isfinite(waiting.weight) and isfinite(waiting.initial)
                 if n:
                     memcpy(waiting + 1, &waiting_features[2 * at_feature], n * sizeof(Feature))
+                for k in range(n):
+                    sound = sound and isfinite((<Feature*>(waiting + 1))[k].value)
                 waiting.before = record.waiting
                 record.waiting = waiting
                 record.n_waiting += 1
                 at_waiting += 1
                 at_feature += n
+            if not sound:
+                break
             at += ns[i]
             at_name += name_lengths[i]
             at_precision += triangle
-        if not sound or at != <size_t>hashes.shape[0]:
+        if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
+                and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
+                and (at if self.clocked else 0) == <size_t>coefficient_clocks.shape[0]
+                and at_waiting == <size_t>waiting_ns.shape[0]
+                and 3 * at_waiting == <size_t>waiting_examples.shape[0]
+                and 2 * at_feature == <size_t>waiting_features.shape[0]):
             self.clear()
             io.refuse("its tables of entities don't hold together")
 

@@ -19,9 +19,9 @@ may leave them out): mark() and return_to_mark() what has been learnt, close_bat
 Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics()
 
-Both hot methods run without the GIL; an error raised below propagates. -1e10 marks "maybe an exception": a value that
-hardly a prediction takes, so that looking for one costs nothing, and that a float has exactly. Cython 3.3 compares it as
-a double, and would never see a mark that a float rounds.
+Both hot methods run without the GIL; an error raised below propagates. -1e10 marks "maybe an exception": hardly a
+prediction takes it, so looking for one costs nothing, and a float has it exactly. Cython 3.3 compares it as a double,
+and would never see a mark that a float rounds.
 """
 from libc.stdint cimport uint32_t
 

@@ -12,7 +12,7 @@ in the header is the CRC-32 of all that follows it.
 from zlib import crc32
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.math cimport isfinite
+from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy
@@ -301,7 +301,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     record = EntityTable.make(table, key, at, header.name_length, <uint32_t>n)
     record.count, record.clock, record.prior, record.spread = header.count, header.clock, header.prior, header.spread
     at += header.name_length
-    sound = own or (isfinite(record.clock) and isfinite(record.prior) and isfinite(record.spread))
+    sound = own or (isfinite(record.clock) and 0 <= record.prior < INFINITY and isfinite(record.spread))
     for i in range(n):
         sound = sound and (own or lookup(record, (<const uint32_t*>at)[i], ABSENT) == ABSENT)
         table.place(record, (<const uint32_t*>at)[i])
@@ -318,7 +318,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
             sound = sound and isfinite(means_of(record)[i]) and (not table.clocked or isfinite(clocks_of(record)[i]))
         for i in range(triangle):
             sound = sound and isfinite(precisions_of(record)[i])
-    sound = unpack_waiting(record, at, end, header.n_waiting) and sound
+    sound = unpack_waiting(record, at, end, header.n_waiting, own) and sound
     if not sound:
         if table.limited:
             (<LimitedTable>table).drop(record)
@@ -326,10 +326,11 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     return record
 
 
-cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32_t count) except? False:
-    """The examples that wait for their batch; False unless they are exactly what is left."""
+cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32_t count, bint own) except? False:
+    """The examples that wait for their batch; False unless they are exactly what is left, with finite numbers."""
     cdef WaitingHeader example
     cdef Waiting* waiting
+    cdef bint sound = True
     while record.n_waiting < count:
         if <size_t>(end - at) < sizeof(WaitingHeader):
             return False
@@ -347,4 +348,8 @@ cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32
         waiting.before = record.waiting
         record.waiting = waiting
         record.n_waiting += 1
-    return at == end
+        if not own:
+            sound = sound and isfinite(waiting.label) and isfinite(waiting.weight) and isfinite(waiting.initial)
+            for i in range(waiting.n):
+                sound = sound and isfinite((<const Feature*>(waiting + 1))[i].value)
+    return sound and at == end

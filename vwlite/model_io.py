@@ -15,8 +15,8 @@ from vwlite.errors import ModelError
 from vwlite.learner import Learner, walk
 
 if TYPE_CHECKING:
-    from vwlite.store_file import StoreFile
     from vwlite.model_file import Array, ModelReader
+    from vwlite.store_file import StoreFile
 
 CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
 

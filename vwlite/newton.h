@@ -90,19 +90,22 @@ static inline double vwl_sigmoid(double t) {
 }
 
 /* The score that one record of label y (-1 or 1) and weight w moves a score s to, when the score's variance is z: the
- * minimum of (t - s)^2 / 2z + w log(1 + e^-yt), a rising function's root, by Newton's method inside a bracket. */
+ * minimum of (t - s)^2 / 2z + w log(1 + e^-yt), a rising function's root. Newton's method inside a bracket, which is halved
+ * wherever a step is outside of it or more than half of the step before. */
 static inline double vwl_logistic_step(double s, double z, double y, double w) {
     const double start = y * s, most = z * w;
-    double low = start, high = start + most, u = start + most * vwl_sigmoid(-start);
+    double low = start, high = fmin(start + most, fmax(start, 0) + log1p(most)); /* log(1 + x) >= x / (1 + x) */
+    double u = fmin(start + most * vwl_sigmoid(-start), high), before = high - low;
     int i;
-    for (i = 0; i < 100; i++) {
+    for (i = 0; i < 2000; i++) {
         const double q = vwl_sigmoid(-u), f = u - start - most * q;
         double next;
         if (f > 0) high = u; else low = u;
         next = u - f / (1 + most * q * (1 - q));
-        if (!(next > low && next < high)) next = low + (high - low) / 2;
-        if (fabs(next - u) <= 1e-15 * (1 + fabs(next))) { u = next; break; }
+        if (!(next > low && next < high) || fabs(next - u) > before / 2) next = low + (high - low) / 2;
+        before = fabs(next - u);
         u = next;
+        if (before <= 1e-15 * (1 + fabs(u))) break;
     }
     return y * u;
 }
@@ -207,7 +210,8 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
         memcpy(gradient, ahead, d * sizeof(double));
         memcpy(curvature, other, packed * sizeof(double));
         value = next;
-        if (length == 1 && slope <= 1e-11 * (1 + fabs(value))) break; /* quadratic convergence: nothing is left */
+        /* quadratic convergence: nothing is left. A logistic loss is in nats; what offsets add to it says nothing of t */
+        if (length == 1 && slope <= 1e-11 * (p->logistic ? 1 : 1 + fabs(value))) break;
     }
     return value;
 }

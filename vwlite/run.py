@@ -156,8 +156,9 @@ class Run:
             self.one_pass()
             if self.stopped_by is not None:
                 return
-            for learner in walk(self.workspace.top):
-                learner.end_pass()
+            if driver.training:
+                for learner in walk(self.workspace.top):
+                    learner.end_pass()
             if self.end_pass(number):
                 return
             driver.done = options["examples"] == 0

@@ -104,7 +104,7 @@ RUN_ONLY = {
     "data": "give examples to learn() or predict()",
     "cache": "examples are in memory already",
     "cache_file": "examples are in memory already",
-    "passes": "call learn() once for each pass",
+    "passes": "call learn() for each pass, and end_pass() after it",
     "final_regressor": "call save()",
     "predictions": "predict() and learn() return them",
     "raw_predictions": "predict() and learn() return predictions",
@@ -221,6 +221,20 @@ class Workspace:
     def predict(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
         """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see."""
         return self._run(lines, False)
+
+    def end_pass(self) -> None:
+        """End a pass over the data: what waits for that is learnt, by --batch_size all and --sweeps for instance.
+
+        >>> workspace = Workspace("--square --l2 1e-9")
+        >>> _ = workspace.learn(["3 | a", "1 | b"])
+        >>> workspace.end_pass()
+        >>> round(workspace.predict("| a"), 3)
+        3.0
+        """
+        if self.driver.training:
+            for learner in walk(self.top):
+                learner.end_pass()
+        self.driver.end_pass()
 
     def sensitivity(self, line: str) -> float | None:
         """How far the prediction for a labelled line would move per unit of importance weight and of dL/dp.
