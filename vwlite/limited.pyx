@@ -14,7 +14,7 @@ from zlib import crc32
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport malloc
+from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy
 
 from vwlite.entities cimport (
@@ -103,35 +103,36 @@ cdef class LimitedTable(EntityTable):
 
     cdef int evict(self) except -1:
         """The least recently used leave memory."""
-        cdef Record* record = self.oldest
-        cdef Record* end
-        cdef size_t left = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE)
-        while left:
-            record = record.newer
-            left -= 1
-        end = record
-        self.write_back(end)
-        while self.oldest != end:
+        cdef size_t n = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE)
+        self.write_back(n)
+        while n:
             self.drop(self.oldest)
+            n -= 1
         return 0
 
-    cdef int write_back(self, Record* end) except -1:
-        """Write what has changed, from the oldest record to before this one."""
+    cdef int write_back(self, size_t n) except -1:
+        """Write what has changed among the n oldest records, by key as they lie in the file."""
+        cdef Record** changed = <Record**>malloc(n * sizeof(Record*) + 1)
         cdef Record* record = self.oldest
-        cdef Record* first
-        while record != end:
-            first = record
-            rows = []
-            while record != end and len(rows) < MOST_AT_ONCE:
+        cdef size_t i, begin, end, count = 0
+        if changed == NULL:
+            raise MemoryError
+        try:
+            while n:
                 if record.changed:
-                    rows.append((<int64_t>record.key, record.serial, record.n_waiting, pack(self, record)))
+                    changed[count] = record
+                    count += 1
                 record = record.newer
-            if rows:
-                rows.sort()
-                self.store.write(self.number, rows)
-            while first != record:
-                first.changed = False
-                first = first.newer
+                n -= 1
+            qsort(changed, count, sizeof(Record*), by_key)
+            for begin in range(0, count, MOST_AT_ONCE):
+                end = min(begin + MOST_AT_ONCE, count)
+                self.store.write(self.number, [(<int64_t>changed[i].key, changed[i].serial, changed[i].n_waiting,
+                                                pack(self, changed[i])) for i in range(begin, end)])
+                for i in range(begin, end):
+                    changed[i].changed = False
+        finally:
+            free(changed)
         return 0
 
     cdef void drop(self, Record* record) noexcept nogil:
@@ -171,7 +172,7 @@ cdef class LimitedTable(EntityTable):
 
     def save(self, io):
         """How many entities there are; they themselves are in the store, which the caller saves after this."""
-        self.write_back(NULL)
+        self.write_back(self.count)
         self.store.count(self.number, self.total)
         io.int64("stored", self.total)
         io.int64("next_serial", self.next_serial)
@@ -190,7 +191,7 @@ cdef class LimitedTable(EntityTable):
     def one_by_one(self):
         """Tables of one entity each, in the order in which they were met; a table is good until the next."""
         cdef EntityTable scratch = EntityTable(self.full, self.clocked)
-        self.write_back(NULL)
+        self.write_back(self.count)
         for key, _, _, text, own in self.store.rows(self.number):
             scratch.clear()
             unpack(scratch, <uint64_t><int64_t>key, text, own, self.store)
@@ -201,7 +202,7 @@ cdef class LimitedTable(EntityTable):
 
         They may be brought, learnt and evicted meanwhile; one that waits no more may be among them.
         """
-        self.write_back(NULL)
+        self.write_back(self.count)
         for key in self.store.waiting(self.number):
             yield <uint64_t><int64_t>key
 
@@ -230,6 +231,12 @@ def summary(bytes text, store):
     place = lookup(record, CONSTANT_HASH, 0)
     name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "replace")
     return name, record.count, record.n, means_of(record)[place] if place != ABSENT else None
+
+
+cdef int by_key(const void* a, const void* b) noexcept nogil:
+    """The order of signed keys."""
+    cdef int64_t first = <int64_t>(<Record**>a)[0].key, second = <int64_t>(<Record**>b)[0].key
+    return (first > second) - (first < second)
 
 
 cdef bytes pack(EntityTable table, Record* record):
@@ -331,6 +338,7 @@ cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32
     cdef WaitingHeader example
     cdef Waiting* waiting
     cdef bint sound = True
+    cdef uint32_t i
     while record.n_waiting < count:
         if <size_t>(end - at) < sizeof(WaitingHeader):
             return False
