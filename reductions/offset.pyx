@@ -28,6 +28,7 @@ from vwlite.random cimport normal
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.learner import walk
+from vwlite.losses import implied_loss, loss_name
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("offset: a known part of the score", (
@@ -65,7 +66,7 @@ cdef class Offset(Learner):
     cdef Interactions interactions    # of the fixed model
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
-    cdef bint has_fixed, fits, logistic
+    cdef bint has_fixed, fits, logistic, by_sign
     cdef double negative, width       # the label of the negative class, and how far it is to the positive one
     # state
     cdef readonly double scale, precision
@@ -79,13 +80,14 @@ cdef class Offset(Learner):
         self.fits = scale == "fit"
         self.scale = 1 if scale is None or self.fits else scale
         self.precision = options["offset_l2"]
-        loss = options["loss_function"]
+        loss = loss_name(options)
         if self.fits and loss not in FITTING_LOSSES:
             raise OptionError([f"--offset_scale fit goes with --loss_function {', '.join(FITTING_LOSSES)}, not {loss}: "
                                "give the scale as a number"])
         if not self.fits and options.source("offset_l2") in ("command line", "config file"):
             raise OptionError(["--offset_l2 says how --offset_scale fit starts: give that too, or leave it out"])
         self.logistic = loss == "logistic"
+        self.by_sign = implied_loss(options) is not None
         self.negative = options["logistic_min"]
         self.width = options["logistic_max"] - self.negative
         for learner in walk(base):
@@ -106,7 +108,7 @@ cdef class Offset(Learner):
         self.vets = any(learner.vets for learner in walk(fixed.top))
         self.needs_names = any(learner.needs_names for learner in walk(fixed.top))
 
-    cdef double known(self, Example ex) except? -3e38 nogil:
+    cdef double known(self, Example ex) except? -1e10 nogil:
         """The offset, not yet scaled."""
         cdef double score
         if not self.has_fixed:
@@ -127,7 +129,7 @@ cdef class Offset(Learner):
             return self.scale + ex.draw_scale * normal(ex.draw, DRAW) / sqrt(self.precision)
         return self.scale
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, prediction
         cdef double known = self.known(ex)
         ex.initial = bounded(self.scale_for(ex) * known)
@@ -145,7 +147,7 @@ cdef class Offset(Learner):
         ex.initial = initial
         return 0
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, given, prediction
         cdef double known = self.known(ex)
         given = bounded(self.scale * known)
@@ -168,7 +170,7 @@ cdef class Offset(Learner):
         """Update the scale by an example; ex.score is that of the prediction made before."""
         cdef double rest = <double>ex.score - given, scale, precision, share, s
         if self.logistic:
-            share = (ex.label - self.negative) / self.width
+            share = ex.label > 0 if self.by_sign else (ex.label - self.negative) / self.width
             scale = mode(self.scale, self.precision, known, rest, share, ex.weight)
             s = scale * known + rest
             precision = self.precision + ex.weight * sigmoid(s) * sigmoid(-s) * known * known

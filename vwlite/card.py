@@ -1,14 +1,19 @@
 """The card of a model: what it is, what it was made from, and what it weighs most."""
 
+from __future__ import annotations
+
 import json
 import math
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
 from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
+
+if TYPE_CHECKING:
+    from vwlite.store_file import StoreFile
 
 CONSTANT = 11650396  # the hash of the constant feature
 SHOWN_DIGITS = 12  # of a sha256 or an id
@@ -24,13 +29,19 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
 
     Returns:
         The metadata of the file, and "labels" (the range a learner has seen), "fixed" (metadata of models inside it
-        that learn no more), "weights" and "entities" (one entry a table) and "arrays". None stands for a number that
+        that learn no more), "weights" and "entities" (one entry a table; "file" says where entities are that are beside
+        the model) and "arrays". None stands for a number that
         is not finite, which JSON lacks.
 
     Raises:
-        ModelError: The file can't be read or is damaged.
+        ModelError: The file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
+    store = None
+    if "entities" in reader.metadata:
+        from vwlite import store_file
+
+        reader, store = store_file.find(reader)
     values = {name: _values(reader, name) for name in reader.names()}
     facts = {
         "path": path,
@@ -41,7 +52,10 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         ],
         "fixed": [_describe_fixed(name, value) for name, value in values.items() if name.endswith(FIXED)],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
-        "entities": [_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")],
+        "entities": [
+            *(_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")),
+            *(_describe_stored(store, owner, top) for owner in _owners(values, ".stored", ".next_serial") if store),
+        ],
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
             | ({"value": value[0]} if reader.shape(name) == [] else {})
@@ -134,6 +148,24 @@ def _describe_entities(reader: ModelReader, owner: str, top: int) -> dict[str, A
     return {"learner": owner, "entities": len(counts), "coefficients": len(hashes), "top": largest}
 
 
+def _describe_stored(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
+    """The same, of entities that are beside the model."""
+    import heapq
+
+    total = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal total
+        for name, examples, coefficients, intercept in store.summaries(owner):
+            total += coefficients
+            yield {"name": name, "examples": examples, "coefficients": coefficients, "intercept": intercept}
+
+    # One at a time, because they may be more than memory holds.
+    largest = heapq.nlargest(top, rows(), key=lambda row: row["examples"])
+    entities = store.totals[owner]
+    return {"learner": owner, "entities": entities, "coefficients": total, "top": largest, "file": store.path}
+
+
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
     """Return the names of the features in some slots; features that collide share one."""
     if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
@@ -158,7 +190,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
     for table in facts["entities"]:
         entities = f"{table['entities']} entities, " if any(row["name"] for row in table["top"]) else ""
-        yield f"  {table['learner']:12}  {entities}{table['coefficients']} coefficients"
+        place = f", in {table['file']}" if "file" in table else ""
+        yield f"  {table['learner']:12}  {entities}{table['coefficients']} coefficients{place}"
     for labels in facts["labels"]:
         if labels["least"] is not None and labels["most"] is not None:
             yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"

@@ -8,6 +8,7 @@ from typing import Any
 from vwlite import stack
 from vwlite.errors import OptionError, StackError
 from vwlite.interactions import Interactions
+from vwlite.learner import walk
 from vwlite.model_io import Loader, Saver, save_load
 from vwlite.options import OptionGroup, Options, spell
 from vwlite.types import LabelType, PredictionType
@@ -53,7 +54,8 @@ class FixedModel:
                 f"--fixed_effect {path}: {self.top.name} takes {self.top.takes_label.name} labels and gives "
                 f"{self.top.gives_prediction.name} predictions; a fixed effect takes SIMPLE and gives SCALAR"
             )
-        self.interactions = Interactions(own, own["bit_precision"])
+        aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
+        self.interactions = Interactions(own, own["bit_precision"], aside)
         self.constant = not own["noconstant"]
 
     @classmethod
@@ -62,10 +64,15 @@ class FixedModel:
         from vwlite import model_file
 
         reader = model_file.open(path)
+        store = None
+        if "entities" in reader.metadata:
+            from vwlite import store_file
+
+            reader, store = store_file.find(reader)
         for name in reader.names():
             reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
         fixed = cls(reader.metadata, options, path)
-        save_load(fixed.top, Loader(reader))
+        save_load(fixed.top, Loader(reader, store=store))
         return fixed
 
     @property

@@ -16,6 +16,7 @@ from vwlite.learner import Learner, walk
 
 if TYPE_CHECKING:
     from vwlite.model_file import Array, ModelReader
+    from vwlite.store_file import StoreFile
 
 CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
 
@@ -70,16 +71,17 @@ class Saver:
 
 
 class Loader:
-    """Gives a stack its fields back; the value handed in is ignored.
+    """Gives a stack its fields back; the value handed in is ignored. `store` has entities that are beside the model.
 
     Raises ModelError for a field that is not there.
     """
 
     saving = False
 
-    def __init__(self, reader: ModelReader, prefix: str = "") -> None:
+    def __init__(self, reader: ModelReader, prefix: str = "", store: StoreFile | None = None) -> None:
         self.reader = reader
         self.prefix = prefix
+        self.store = store
         self.owner = ""
         self.fields = set(reader.names())
 
