@@ -82,6 +82,7 @@ cdef class Residual:
         cdef Parser parser = self.parser
         cdef Block data = self.data
         cdef size_t row = 0
+        cdef bint more
         while True:
             with nogil:
                 got = parser.fill(data, True)
@@ -94,7 +95,9 @@ cdef class Residual:
                 self.complain(trouble, &data.rows[row])
             yield PyBytes_FromStringAndSize(self.out.text, self.out.text_length)
             self.data_line += data.n_lines
-        if self.next_score():
+        with nogil:
+            more = self.next_score()  # which may wait for a thread that unpacks
+        if more:
             raise VwliteError(f"{self.score_name}:{self.score_line}: a prediction too many: {self.data_name} has "
                               f"{self.score_line - 1:,} examples; {OTHER_DATA}")
 
