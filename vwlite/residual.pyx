@@ -113,8 +113,8 @@ cdef class Residual:
         """Say why a line can't be given a prediction."""
         line = self.data_line + row.line
         if trouble == TOO_FEW:
-            raise VwliteError(f"{self.score_name}: has {self.score_line - 1:,} predictions and no more for the example at "
-                              f"{self.data_name}:{line}; {OTHER_DATA}")
+            raise VwliteError(f"{self.score_name}: has {self.score_line - 1:,} predictions and no more for the example "
+                              f"at {self.data_name}:{line}; {OTHER_DATA}")
         if trouble == NOT_A_NUMBER:
             word = self.word[:self.word_end - self.word].decode("utf-8", "replace")
             raise VwliteError(f"{self.score_name}:{self.score_line}: expected a finite number, not {word!r}")
