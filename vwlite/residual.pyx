@@ -82,6 +82,7 @@ cdef class Residual:
         cdef Parser parser = self.parser
         cdef Block data = self.data
         cdef size_t row = 0
+        cdef bint more
         while True:
             with nogil:
                 got = parser.fill(data, True)
@@ -94,7 +95,9 @@ cdef class Residual:
                 self.complain(trouble, &data.rows[row])
             yield PyBytes_FromStringAndSize(self.out.text, self.out.text_length)
             self.data_line += data.n_lines
-        if self.next_score():
+        with nogil:
+            more = self.next_score()  # which may wait for a thread that unpacks
+        if more:
             raise VwliteError(f"{self.score_name}:{self.score_line}: a prediction too many: {self.data_name} has "
                               f"{self.score_line - 1:,} examples; {OTHER_DATA}")
 
@@ -110,8 +113,8 @@ cdef class Residual:
         """Say why a line can't be given a prediction."""
         line = self.data_line + row.line
         if trouble == TOO_FEW:
-            raise VwliteError(f"{self.score_name}: has {self.score_line - 1:,} predictions and no more for the example at "
-                              f"{self.data_name}:{line}; {OTHER_DATA}")
+            raise VwliteError(f"{self.score_name}: has {self.score_line - 1:,} predictions and no more for the example "
+                              f"at {self.data_name}:{line}; {OTHER_DATA}")
         if trouble == NOT_A_NUMBER:
             word = self.word[:self.word_end - self.word].decode("utf-8", "replace")
             raise VwliteError(f"{self.score_name}:{self.score_line}: expected a finite number, not {word!r}")

@@ -2,10 +2,13 @@
 
 import gzip
 import math
+import os
 import random
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +179,25 @@ def test_both_may_be_compressed():
     Path("data.txt.gz").write_bytes(gzip.compress(b"1 |a\n"))
     Path("scores.txt.gz").write_bytes(gzip.compress(b"0.5\n"))
     assert main(["residual", "data.txt.gz", "scores.txt.gz", "-o", "out.txt"]) == 0
+    assert Path("out.txt").read_bytes() == b"1 1 0.5 |a\n"
+
+
+@pytest.mark.parametrize("slow", ["data", "scores"])
+def test_other_threads_go_on_while_it_waits_for_input(slow):
+    # such as the thread that unpacks a compressed file: its end comes late
+    texts = {"data": b"1 |a\n", "scores": b"0.5\n"}
+    Path("data" if slow == "scores" else "scores").write_bytes(texts["data" if slow == "scores" else "scores"])
+    os.mkfifo(slow)
+
+    def feed() -> None:
+        with open(slow, "wb", buffering=0) as pipe:
+            pipe.write(texts[slow])
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    assert main(["residual", "data", "scores", "-o", "out.txt"]) == 0
+    thread.join()
     assert Path("out.txt").read_bytes() == b"1 1 0.5 |a\n"
 
 
