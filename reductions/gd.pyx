@@ -174,7 +174,7 @@ cdef class GD(Learner):
     cdef inline float* at(self, uint32_t hash, uint32_t offset) noexcept nogil:
         return slot(self.table, (hash << self.width_shift) + offset)
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef float score = ex.initial, w, gravity
@@ -196,12 +196,12 @@ cdef class GD(Learner):
             ex.prediction = 0
         return ex.prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
         self.update(ex)
         return prediction
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         cdef Point at
         cdef float h = ex.weight, ppu = 1, scale, u = 0
         if not ex.labelled or not 0 < h <= FLT_MAX:
@@ -306,7 +306,7 @@ cdef class GD(Learner):
         self.gravity = 0
         self.contraction = 1
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """Rate times what the prediction moves per unit of update; ex.score is that of a predict just made."""
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n

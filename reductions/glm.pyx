@@ -245,7 +245,7 @@ cdef class GLM(Learner):
 
     # prediction
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef Record* record = self.table.find(ex.entity)
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
@@ -347,7 +347,7 @@ cdef class GLM(Learner):
                 if a != ABSENT and b != ABSENT:
                     into[<size_t>max(a, b) * (max(a, b) + 1) // 2 + min(a, b)] += self.prior[i * MOST_CORRELATED + j]
 
-    cdef double drawn_score(self, Example ex, Record* record) except? -3e38 nogil:
+    cdef double drawn_score(self, Example ex, Record* record) except? -1e10 nogil:
         """The example's features times coefficients drawn from the posterior: functions of ex.draw, entity and hash."""
         cdef uint64_t key = mix(ex.draw ^ ex.entity, 0)
         cdef double scale = ex.draw_scale * sqrt(self.scale()), total = 0, mean, precision
@@ -393,7 +393,7 @@ cdef class GLM(Learner):
         self.drawn_key, self.drawn_record, self.drawn_version = key, record, self.version
         return 0
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return <float>self.variance(ex, self.table.find(ex.entity))
 
     cdef int vet(self, Example ex) except -1 nogil:
@@ -403,12 +403,12 @@ cdef class GLM(Learner):
 
     # learning
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
         self.update(ex)
         return prediction
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         cdef Record* record
         if not ex.labelled or not 0 < ex.weight <= FLT_MAX:
             return ex.prediction

@@ -28,14 +28,14 @@ cdef class Offset(Learner):
         super().__init__(base, {"offset_scale": scale})
         self.scale = scale
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, prediction
         ex.initial = self.scale * initial
         prediction = self.base.predict(ex)
         ex.initial = initial
         return prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, prediction
         ex.initial = self.scale * initial
         prediction = self.base.learn(ex)

@@ -48,14 +48,14 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
 ))
 
-ctypedef float (*Hot)(void*, Example) except? -3e38 nogil
+ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
 ctypedef int (*Checked)(void*, Example) except -1 nogil
 ctypedef double (*Known)(void*, Example) noexcept nogil
 
-cdef float predict_of(Learner learner, Example ex) except? -3e38 nogil:
+cdef float predict_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.predict(ex)
 
-cdef float update_of(Learner learner, Example ex) except? -3e38 nogil:
+cdef float update_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.update(ex)
 
 cdef int vet_of(Learner learner, Example ex) except -1 nogil:
@@ -64,7 +64,7 @@ cdef int vet_of(Learner learner, Example ex) except -1 nogil:
 cdef int meet_of(Learner learner, Example ex) except -1 nogil:
     return learner.meet(ex)
 
-cdef float sensitivity_of(Learner learner, Example ex) except? -3e38 nogil:
+cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.sensitivity(ex)
 
 cdef double experience_of(Learner learner, Example ex) noexcept nogil:
@@ -323,7 +323,7 @@ cdef class RandomEffect(Learner):
         ex.entity = 0
         ex.entity_name_length = 0
 
-    cdef double score_of(self, Effect* effect, Example ex) except? -3e38 nogil:
+    cdef double score_of(self, Effect* effect, Example ex) except? -1e10 nogil:
         """The score of an entity that the example points at."""
         ex.initial = 0
         ex.variance = 0
@@ -332,7 +332,7 @@ cdef class RandomEffect(Learner):
         call_predict(effect.learner, ex)
         return ex.score
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
@@ -355,12 +355,12 @@ cdef class RandomEffect(Learner):
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
         self.update(ex)
         return prediction
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
         cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
@@ -413,7 +413,7 @@ cdef class RandomEffect(Learner):
             total += self.effects[i].score
         return total
 
-    cdef float count_weight(self, Example ex) except? -3e38 nogil:
+    cdef float count_weight(self, Example ex) except? -1e10 nogil:
         """The product of powers of the entities' counts with this example, over its mean so far."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
@@ -428,7 +428,7 @@ cdef class RandomEffect(Learner):
         self.weight_count += 1
         return <float>(weight * self.weight_count / self.weight_sum)
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """What all parts together would move by."""
         cdef float total = self.base.sensitivity(ex)
         cdef const Feature* features = ex.features

@@ -34,13 +34,13 @@ cdef class Learner:
         if base is not None:
             self.loss = base.loss
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         return self.base.predict(ex)
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         return self.base.learn(ex)
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         return self.learn(ex)
 
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil:
@@ -51,7 +51,7 @@ cdef class Learner:
         ex.offset = offset
         return 0
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return self.base.sensitivity(ex)
 
     cdef int vet(self, Example ex) except -1 nogil:

@@ -1,6 +1,7 @@
 """glm: posteriors against brute force in numpy and SciPy, batch by batch."""
 
 import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import integrate, optimize, sparse, special
 
 from vwlite import Workspace
+from vwlite.cli import main
 from vwlite.errors import OptionError
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.reductions.glm import minimise
@@ -516,6 +518,18 @@ def feature_of(name: str) -> tuple[int, float]:
 
 
 # Books
+
+
+@pytest.mark.parametrize("flags", ["--bayes_logistic", "--square", "--bayes_linear --random_effect user:* --fixed none"])
+def test_a_posterior_too_large_for_memory_is_an_error_of_one_line(flags, tmp_path, capsys):
+    (tmp_path / "data.txt").write_text("1 |user u |a " + " ".join(f"f{k}" for k in range(100_000)) + "\n")
+    words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", *flags.split()]
+    assert main(words) == 1
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"vwlite: error: out of memory: [\d,]+ bytes .*--posterior diagonal needs far less\n", told)
+    assert not (tmp_path / "m").exists()
+    assert main([*words, "--posterior", "diagonal"]) == 0
+
 
 
 def test_waiting_examples_are_learnt_when_a_smaller_batch_is_asked_for(tmp_path):
