@@ -23,7 +23,7 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 import struct
 
 from libc.float cimport FLT_MAX
-from libc.math cimport isfinite, pow, sqrt
+from libc.math cimport fabs, isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
@@ -67,6 +67,8 @@ KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 cdef enum:
     MOST_CORRELATED = 16              # coefficients whose covariance is estimated
     SMALL = 64                        # coefficients up to which problems are solved here, larger ones by SciPy
+
+cdef double BEYOND = 1e100            # scores and coefficients that numbers of float32 only lead to by rounding
 
 cdef extern from "newton.h" nogil:
     ctypedef struct vwl_batch:
@@ -418,7 +420,7 @@ cdef class GLM(Learner):
 
     cdef float update(self, Example ex) except? -1e10 nogil:
         cdef Record* record
-        if not ex.labelled or not 0 < ex.weight <= FLT_MAX:
+        if not (ex.labelled and 0 < ex.weight <= FLT_MAX and isfinite(ex.initial)):
             return ex.prediction
         ex.loss = self.loss.loss(ex.prediction, ex.label)
         self.meet(ex)
@@ -488,7 +490,7 @@ cdef class GLM(Learner):
                 place = self.places[k]
                 u[k] = x[k] / (self.left * precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
                 z += x[k] * u[k]
-        if not (0 < z * w and isfinite(z * w) and isfinite(s)):
+        if not (0 < z * w and isfinite(z * w) and fabs(s) < BEYOND):
             return 0                  # nothing to learn from, or beyond double precision
         if self.logistic:
             y = 1 if ex.label > 0 else -1
@@ -501,12 +503,13 @@ cdef class GLM(Learner):
                 q = vwl_sigmoid(t)
                 c = w * q * (1 - q)
                 g = w * y * vwl_sigmoid(-y * t)
-            if not (isfinite(c) and isfinite(g)):
-                return 0
         else:
             y = ex.label
             c = w
             g = w * (y - s) / (1 + z * w)
+        if not (isfinite(c) and fabs(g) < BEYOND):
+            return 0
+        if not self.logistic:
             self.noise_sum += w * (y - s) * (y - s) / (1 + z * w)
             self.noise_count += 1
         if self.full:
@@ -865,9 +868,10 @@ cdef class GLM(Learner):
             self.lay_out(record, d, x)
             self.lay_out_prior(record, d, prior, t)
             value = vwl_minimise(&batch, t, curvature, curvature + packed)
-            self.take(record, d, t, curvature)
-            self.noise_sum += 2 * value
-            self.noise_count += n
+            if are_sane(value, t, d, curvature, packed):
+                self.take(record, d, t, curvature)
+                self.noise_sum += max(2 * value, 0)
+                self.noise_count += n
         for k in range(d):
             self.touched[self.places[k]] = 0
         self.table.forget_waiting(record)
@@ -961,8 +965,13 @@ cdef class GLM(Learner):
                 prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
-        found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
+        try:
+            found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
+        except FloatingPointError:
+            return 0
         cdef double[::1] found_view = found, curvature_view = curvature
+        if not are_sane(value, &found_view[0], d, &curvature_view[0], packed):
+            return 0
         cdef double* data = precisions_of(record)
         for k in range(d):
             self.move(record, self.places[k], found_view[k])
@@ -973,7 +982,7 @@ cdef class GLM(Learner):
         if self.full:
             for k in range(packed):
                 data[k] += curvature_view[k]
-        self.noise_sum += 2 * <double>value
+        self.noise_sum += max(2 * <double>value, 0)
         self.noise_count += n
         return 0
 
@@ -1280,6 +1289,17 @@ cdef class GLM(Learner):
             return 0.0, 0.0, 0.0
         return (means_of(record)[place],
                 precisions_of(record)[<size_t>place * (place + 1) // 2 + place if self.full else place], 0.0)
+
+
+cdef bint are_sane(double value, const double* t, size_t d, const double* curvature, size_t n) noexcept nogil:
+    """Whether the solution of a batch is one that double precision can tell; numbers of 1e38 may be beyond it."""
+    cdef size_t i
+    cdef bint sane = isfinite(value)
+    for i in range(d):
+        sane = sane and fabs(t[i]) < BEYOND
+    for i in range(n):
+        sane = sane and isfinite(curvature[i])
+    return sane
 
 
 def batch_size(options, usual):

@@ -15,6 +15,7 @@ turn, as often as told: coordinate descent.
 """
 import math
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
 from libc.math cimport isfinite, pow
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -185,7 +186,7 @@ cdef class RandomEffect(Learner):
     cdef public double weight_sum, weight_count
     # examples of a pass, for sweeps
     cdef readonly size_t sweeps
-    cdef bint keeps
+    cdef bint keeps, stopping
     cdef Kept* kept
     cdef uint64_t* entities           # of each kept example and effect
     cdef uint32_t* counts             # and how many features; 0: not of that effect
@@ -544,6 +545,9 @@ cdef class RandomEffect(Learner):
             self.score_part(ex, part)
         for _ in range(self.sweeps):
             for part in range(self.n_effects + 1):
+                PyErr_CheckSignals()  # nothing else lets Python hear of them until all is done
+                if self.stopping:
+                    break
                 if self.fixed_frozen if part == 0 else self.effects[part - 1].frozen:
                     continue
                 learners = [self.beside[part - 1]] if part else below
@@ -557,6 +561,10 @@ cdef class RandomEffect(Learner):
         for learner in [*below, *self.beside]:
             learner.unmark()
         self.forget_kept()
+
+    def interrupt(self):
+        """Sweeps end with the part at hand."""
+        self.stopping = True
 
     cdef int weigh_kept(self) except -1:
         """--count_weight, with the counts of the whole pass."""

@@ -101,10 +101,12 @@ cdef class EntityTable:
             self.grow_slots()
         capacity = max(2, (capacity + 1) & ~<uint32_t>1)
         size = size_of(self, name_length, capacity)
-        record = <Record*>malloc(size)
+        record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if self.full else MOST) else NULL
         if record == NULL:
             with gil:
-                raise MemoryError(f"{size:,} bytes for an entity; {self.count:,} take {self.bytes:,} bytes already")
+                raise MemoryError(f"{size:,} bytes for {capacity:,} coefficients of one entity"
+                                  + ("; --posterior diagonal needs far less" if self.full else "")
+                                  + (f"; {self.count:,} entities take {self.bytes:,} bytes already" if self.count else ""))
         memset(record, 0, sizeof(Record))
         record.key = key
         record.capacity = capacity

@@ -99,6 +99,9 @@ cdef class Learner:
     def end_pass(self):
         """After each pass over the data."""
 
+    def interrupt(self):
+        """A signal: what takes long should end soon, in a state that can be saved."""
+
     def end_examples(self):
         """After the last example."""
 

@@ -159,7 +159,7 @@ class Run:
             if driver.training:
                 for learner in walk(self.workspace.top):
                     learner.end_pass()
-            if self.end_pass(number):
+            if self.end_pass(number) or self.stopped_by is not None:
                 return
             driver.done = options["examples"] == 0
 
@@ -370,6 +370,8 @@ class Run:
             self.stopped_by = signal.Signals(number)
             self.driver.done = True
             self.feed.interrupt()
+            for learner in walk(self.workspace.top):
+                learner.interrupt()
             for other, handler in before.items():
                 signal.signal(other, handler)
 

@@ -6,12 +6,15 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, special
 
@@ -590,20 +593,70 @@ def test_examples_that_wait_for_their_batch_are_in_the_model(tmp_path):
 
 
 def test_a_signal_during_a_run_with_sweeps_leaves_a_model_that_loads(tmp_path):
-    rows = people(12, 4000)
+    rows = people(12, 200)
     (tmp_path / "data.txt").write_text("".join(f"{line(row)}\n" for row in rows))
     code = (
         "import os, signal, threading, sys\n"
         "from vwlite.cli import main\n"
-        "threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()\n"
+        "threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", "--square", "--sweeps", "300"]
+    words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", "--square", "--sweeps", "10000000"]
     words += ["--random_effect", "user:*", "--random_effect", "item:*", "--fixed", "same"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 128 + 15, done.stderr
     assert "Traceback" not in done.stderr
-    assert math.isfinite(Workspace.load(tmp_path / "m").predict(line(rows[0])))
+    workspace = Workspace.load(tmp_path / "m")
+    assert workspace.predict(line(rows[0])) != workspace.predict(line({**rows[0], "user": "new"}))
+
+
+EXTREMES = st.sampled_from(
+    ["1", "-2.5", "1e20", "-1e20", "3e38", "-3e38", "1e-38", "1e-45", "-1e-40", "0", "1e10", "1e-10", "16777217"]
+)
+
+
+@st.composite
+def extreme_lines(draw: Any, logistic: bool) -> str:
+    label = draw(st.sampled_from(["1", "-1"])) if logistic else draw(EXTREMES)
+    weight = draw(st.sampled_from(["1", "1e30", "3e38", "1e-38", "1e-45", "0"]))
+    words = " ".join(f"{name}:{draw(EXTREMES)}" for name in draw(st.lists(st.sampled_from("pqr"), max_size=4)))
+    user = draw(st.sampled_from(["|user a ", "|user b ", ""]))
+    return f"{label} {weight} {draw(EXTREMES)} {user}|c {words} |t :{draw(EXTREMES)}"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--bayes_logistic",
+        "--bayes_linear",
+        "--bayes_linear --posterior diagonal --forget 0.5 --forget_time t",
+        "--bayes_logistic --forget 0.5 --forget_time t --batch_size 2",
+        "--bayes_logistic --posterior diagonal --batch_size 2 --forget 0.9",
+        "--bayes_linear --batch_size 2 --fixed same",
+        "--bayes_logistic --moments --fixed same",
+        "--bayes_linear --shrink mean --effect_l2 auto",
+        "--bayes_logistic --batch_size 3 --effect_l2 auto --posterior identity",
+        "--square --sweeps 2",
+        "--logistic --sweeps 2 --fixed same --effect_l2 auto",
+        "--bayes_linear --count_weight user=300",
+        "--bayes_linear --count_weight user=-300 --sweeps 1",
+    ],
+)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_numbers_at_the_ends_of_float32_never_make_a_model_that_is_not_finite(flags, data):
+    workspace = Workspace(f"--random_effect user:* {flags}")
+    lines = data.draw(st.lists(extreme_lines("logistic" in flags), min_size=1, max_size=8))
+    assert all(map(math.isfinite, workspace.learn(lines)))
+    workspace.end_pass()
+    assert all(map(math.isfinite, workspace.predict(lines)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "m")
+        workspace.save(path)
+        for name, (dtype, _, content) in arrays(path).items():
+            if dtype in ("F32", "F64"):
+                assert all(map(math.isfinite, memoryview(content).cast(CODES[dtype]))), name
+        assert Workspace.load(path).predict(lines) == workspace.predict(lines)
 
 
 # Damaged models

@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
-    except MemoryError:
-        message = "out of memory"
+    except MemoryError as error:
+        message = f"out of memory: {error}" if str(error) else "out of memory"
     for line in message.split("\n"):
         print(f"vwlite: error: {line}", file=sys.stderr)
     return 1
