@@ -129,7 +129,9 @@ def test_curvature_of_two_records(delta):
 def test_curvature_of_squared_loss():
     """Where theirs is wrong (logistic, without the ridge) the right one is compared."""
     x = [[1.0, 0.5, 3.0], [0.5, 0.0, 1.0]]
-    _, _, curvature, _, _ = minimise(x, [-1.0, 1.0], [1.0, 1.0], [-0.25, 1.0], diagonal(10, 3), [0.0] * 3, [0.0] * 3, False)
+    _, _, curvature, _, _ = minimise(
+        x, [-1.0, 1.0], [1.0, 1.0], [-0.25, 1.0], diagonal(10, 3), [0.0] * 3, [0.0] * 3, False
+    )
     expected = REFERENCE["hessian_simple"]["square_full_penalty10"]
     np.testing.assert_allclose(np.array(curvature) + 10 * np.eye(3), expected, rtol=1e-12)
 
@@ -234,7 +236,9 @@ def peer():
     return batch
 
 
-def batches(seed: int, entities: list[str], count: int, size: int, p: int) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def batches(
+    seed: int, entities: list[str], count: int, size: int, p: int
+) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Batches of an entity each: rows with the constant in front, labels, offsets. Every column is in every batch."""
     source = np.random.default_rng(seed)
     found = []

@@ -239,7 +239,9 @@ def test_moments_are_those_of_the_exact_posterior_of_an_example(label, weight, o
     def mass(t: float, power: int) -> float:
         return float(t**power * np.exp(-t * t / 2 - weight * np.logaddexp(0, -label * (t * x + offset))))
 
-    total, first, second = (integrate.quad(mass, -12, 12, args=(k,), points=[-offset / x], limit=500)[0] for k in range(3))
+    total, first, second = (
+        integrate.quad(mass, -12, 12, args=(k,), points=[-offset / x], limit=500)[0] for k in range(3)
+    )
     mean, variance = workspace.bottom.coefficients()[column(0)]
     assert mean == pytest.approx(first / total, abs=1e-5)
     assert variance == pytest.approx(second / total - (first / total) ** 2, rel=1e-4)
@@ -430,7 +432,9 @@ def test_a_diagonal_posterior_is_algorithm_3_of_chapelle_and_li():
 @pytest.mark.parametrize("size", [1, 5])
 def test_the_intercept_has_a_ridge_of_its_own(posterior, size):
     source = np.random.default_rng(2)
-    workspace = Workspace(f"--bayes_linear --noise 1 --posterior {posterior} --intercept_l2 1e-6 --l2 4 --batch_size {size}")
+    workspace = Workspace(
+        f"--bayes_linear --noise 1 --posterior {posterior} --intercept_l2 1e-6 --l2 4 --batch_size {size}"
+    )
     brute = BruteForce(np.array([4.0, 4.0, 1e-6]), 1, posterior, False)
     for _ in range(6):
         rows = source.normal(size=(size, 2)).astype(np.float32).astype(float)
@@ -520,7 +524,9 @@ def feature_of(name: str) -> tuple[int, float]:
 # Books
 
 
-@pytest.mark.parametrize("flags", ["--bayes_logistic", "--square", "--bayes_linear --random_effect user:* --fixed none"])
+@pytest.mark.parametrize(
+    "flags", ["--bayes_logistic", "--square", "--bayes_linear --random_effect user:* --fixed none"]
+)
 def test_a_posterior_too_large_for_memory_is_an_error_of_one_line(flags, tmp_path, capsys):
     (tmp_path / "data.txt").write_text("1 |user u |a " + " ".join(f"f{k}" for k in range(100_000)) + "\n")
     words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", *flags.split()]
@@ -529,7 +535,6 @@ def test_a_posterior_too_large_for_memory_is_an_error_of_one_line(flags, tmp_pat
     assert re.fullmatch(r"vwlite: error: out of memory: [\d,]+ bytes .*--posterior diagonal needs far less\n", told)
     assert not (tmp_path / "m").exists()
     assert main([*words, "--posterior", "diagonal"]) == 0
-
 
 
 def test_waiting_examples_are_learnt_when_a_smaller_batch_is_asked_for(tmp_path):

@@ -216,7 +216,8 @@ def test_sweeps_over_crossed_effects_converge_to_the_joint_solution(fit, logisti
 def test_one_sweep_fits_one_part_after_the_other(fit):
     rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
     workspace = fit(
-        [line(row) for row in rows], f"--square --random_effect user --random_effect item --fixed none --sweeps 1 {WIDE}"
+        [line(row) for row in rows],
+        f"--square --random_effect user --random_effect item --fixed none --sweeps 1 {WIDE}",
     )
     users, items = {}, {}
     for user in {row["user"] for row in rows}:
@@ -400,7 +401,10 @@ def test_an_effect_has_the_features_that_it_was_given():
 
 
 def test_the_names_of_entities_never_leak_into_the_fixed_part():
-    plain, mixed = Workspace(WIDE), Workspace(f"--bayes_linear --random_effect user --random_effect item {WIDE} --freeze user --freeze item")
+    plain, mixed = (
+        Workspace(WIDE),
+        Workspace(f"--bayes_linear --random_effect user --random_effect item {WIDE} --freeze user --freeze item"),
+    )
     for row in people(6, 50):
         text = line(row)
         bare = f"{text.partition('|')[0]}|c{text.rpartition('|c')[2]}"
@@ -410,7 +414,9 @@ def test_the_names_of_entities_never_leak_into_the_fixed_part():
 
 def test_the_namespace_of_an_entity_can_be_crossed_on_purpose():
     """-q uc: a slope for each user in the fixed part, and in no effect but that of all features."""
-    workspace = Workspace(f"--bayes_linear --noise 1 --random_effect user:* --random_effect item -q uc --fixed same {WIDE}")
+    workspace = Workspace(
+        f"--bayes_linear --noise 1 --random_effect user:* --random_effect item -q uc --fixed same {WIDE}"
+    )
     workspace.learn("3 |user u |item i |c x:2")
     crossed = (feature("u", "user") * 16777619 ^ feature("x", "c")) & 0xFFFFFFFF
     assert set(workspace.bottom.coefficients()) == {CONSTANT, feature("x", "c"), crossed}
@@ -446,7 +452,10 @@ def test_unknown_entities_get_the_mean_where_effects_shrink_to_it(fit):
         assert workspace.predict(text) - base == pytest.approx(average, abs=1e-5)
     # with sweeps: the minimum of the penalty around the mean
     rows = [{**row, "o": 0.0, "w": 1.0} for row in people(7, 100)]
-    workspace = fit([line(row) for row in rows], f"--square --random_effect user --fixed none --shrink mean --sweeps 400 --effect_l2 5 {WIDE}")
+    workspace = fit(
+        [line(row) for row in rows],
+        f"--square --random_effect user --fixed none --shrink mean --sweeps 400 --effect_l2 5 {WIDE}",
+    )
     found = np.array([mean(workspace, "user", user) for user in users])
     counts = np.array([sum(row["user"] == user for row in rows) for user in users])
     sums = np.array([sum(row["y"] for row in rows if row["user"] == user) for user in users])
@@ -481,7 +490,10 @@ def test_sweeps_weigh_examples_by_the_counts_of_the_whole_pass(fit):
     rows = [{**row, "o": 0.0} for row in people(8, 80)]
     flags = f"--square --random_effect user --random_effect item --fixed same --sweeps 150 {WIDE}"
     workspace = fit([line(row) for row in rows], f"{flags} --count_weight user=-0.5,item=0.25")
-    n = {name: sum(name in (row["user"], row["item"]) for row in rows) for name in {row[k] for row in rows for k in ("user", "item")}}
+    n = {
+        name: sum(name in (row["user"], row["item"]) for row in rows)
+        for name in {row[k] for row in rows for k in ("user", "item")}
+    }
     weights = np.array([n[row["user"]] ** -0.5 * n[row["item"]] ** 0.25 for row in rows])
     weights *= len(rows) / weights.sum()
     weighed = [{**row, "w": row["w"] * weight} for row, weight in zip(rows, weights, strict=True)]
@@ -603,7 +615,9 @@ def test_a_signal_during_a_run_with_sweeps_leaves_a_model_that_loads(tmp_path):
     )
     words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", "--square", "--sweeps", "10000000"]
     words += ["--random_effect", "user:*", "--random_effect", "item:*", "--fixed", "same"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 128 + 15, done.stderr
     assert "Traceback" not in done.stderr
     workspace = Workspace.load(tmp_path / "m")
