@@ -76,7 +76,9 @@ CASES = [
     Case("random_effect", "--random_effect user --bayes_linear", "real"),
     Case("random_effect", "--random_effect user:a --bayes_logistic --moments", "sign"),
     Case("random_effect", "--random_effect user:a,b --random_effect item --bayes_logistic --link logistic", "sign"),
-    Case("random_effect", "--random_effect user:* --random_effect item:a --bayes_logistic --posterior diagonal", "sign"),
+    Case(
+        "random_effect", "--random_effect user:* --random_effect item:a --bayes_logistic --posterior diagonal", "sign"
+    ),
     Case("random_effect", "--random_effect user:* --bayes_linear --fixed same --batch_size 5 --forget 0.9", "real"),
     Case("random_effect", "--random_effect user:a --shrink mean --bayes_linear --forget 0.9", "real"),
     Case("random_effect", "--random_effect user --entity_min 3 --count_weight user=-0.5 --bayes_linear", "real"),
@@ -87,7 +89,12 @@ CASES = [
     Case("random_effect", "--random_effect user --loss_function logistic --bayes_logistic --offset_scale 2", "sign"),
     Case("random_effect", "--random_effect user --random_effect item --square", "real", run_is_batch=True),
     Case("random_effect", "--random_effect user:a --logistic --fixed same --sweeps 3", "sign", run_is_batch=True),
-    Case("random_effect", "--random_effect user --bayes_linear --fixed none --effect_l2 auto --batch_size all", "real", True),
+    Case(
+        "random_effect",
+        "--random_effect user --bayes_linear --fixed none --effect_l2 auto --batch_size all",
+        "real",
+        True,
+    ),
     Case("binary", "--binary --loss_function hinge", "sign"),
     Case("binary", "--binary --classweight 1:2 --offset_scale 0.1 --link logistic --loss_function logistic", "sign"),
 ]

@@ -19,7 +19,7 @@ Auto-recursive (the functions in learner.pyx walk the stack; no learner calls it
     save_load(io), end_pass(), end_examples(), finish(), metrics()
 
 Both hot methods run without the GIL; an error raised below propagates. -1e10 marks "maybe an exception": a value that
-hardly any prediction takes, so that looking for one costs nothing, and that is exact in float32.
+hardly any prediction takes, so that looking for one costs nothing, and exact in float32.
 """
 from libc.stdint cimport uint32_t
 

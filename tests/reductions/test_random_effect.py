@@ -87,12 +87,13 @@ class Entity:
     """Brute force: ridge regression of one entity, one example after the other."""
 
     def __init__(self, p: int, ridge: float) -> None:
-        self.h, self.m = ridge * np.eye(p), np.zeros(p)
+        self.h: Vector = ridge * np.eye(p)
+        self.m: Vector = np.zeros(p)
 
     def learn(self, row: Vector, y: float, w: float, offset: float) -> None:
         old = self.h @ self.m
         self.h = self.h + w * np.outer(row, row)
-        self.m = np.linalg.solve(self.h, old + w * row * (y - offset))
+        self.m = np.asarray(np.linalg.solve(self.h, old + w * row * (y - offset)), np.float64)
 
 
 def people(seed: int, n: int, logistic: bool = False) -> list[dict[str, Any]]:
@@ -123,7 +124,7 @@ def test_one_effect_over_a_frozen_fixed_part_is_ridge_regression_of_each_entity(
         x = np.array([*row["x"], 1.0])
         entity = users.setdefault(row["user"], Entity(3, 2.0))
         assert workspace.learn(line(row)) == pytest.approx(x @ entity.m + row["o"], abs=1e-5)
-        entity.learn(x, np.float32(row["y"]), row["w"], row["o"])
+        entity.learn(x, float(np.float32(row["y"])), row["w"], row["o"])
     assert workspace.bottom.columns()[0] == b""  # nothing in gd
     found = {name: (count, coefficients) for name, count, coefficients in effect(workspace, "user").entities()}
     assert {name: count for name, (count, _) in found.items()} == {
@@ -185,7 +186,7 @@ def joint(rows: list[dict[str, Any]], logistic: bool, ridges: dict[str, float]) 
         t = np.linalg.solve(x.T @ (x * w[:, None]) + np.diag(ridge), x.T @ (w * (y - o)))
     else:
         t = optimize.minimize(
-            lambda t: (w @ np.logaddexp(0, -y * (x @ t + o)) + ridge @ t**2 / 2, 
+            lambda t: (w @ np.logaddexp(0, -y * (x @ t + o)) + ridge @ t**2 / 2,
                        x.T @ (-w * y * special.expit(-y * (x @ t + o))) + ridge * t),
             np.zeros(len(columns)), jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9},
         ).x  # fmt: skip
@@ -216,7 +217,8 @@ def test_sweeps_over_crossed_effects_converge_to_the_joint_solution(fit, logisti
 def test_one_sweep_fits_one_part_after_the_other(fit):
     rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
     workspace = fit(
-        [line(row) for row in rows], f"--square --random_effect user --random_effect item --fixed none --sweeps 1 {WIDE}"
+        [line(row) for row in rows],
+        f"--square --random_effect user --random_effect item --fixed none --sweeps 1 {WIDE}",
     )
     users, items = {}, {}
     for user in {row["user"] for row in rows}:
@@ -400,7 +402,10 @@ def test_an_effect_has_the_features_that_it_was_given():
 
 
 def test_the_names_of_entities_never_leak_into_the_fixed_part():
-    plain, mixed = Workspace(WIDE), Workspace(f"--bayes_linear --random_effect user --random_effect item {WIDE} --freeze user --freeze item")
+    plain, mixed = (
+        Workspace(WIDE),
+        Workspace(f"--bayes_linear --random_effect user --random_effect item {WIDE} --freeze user --freeze item"),
+    )
     for row in people(6, 50):
         text = line(row)
         bare = f"{text.partition('|')[0]}|c{text.rpartition('|c')[2]}"
@@ -410,7 +415,9 @@ def test_the_names_of_entities_never_leak_into_the_fixed_part():
 
 def test_the_namespace_of_an_entity_can_be_crossed_on_purpose():
     """-q uc: a slope for each user in the fixed part, and in no effect but that of all features."""
-    workspace = Workspace(f"--bayes_linear --noise 1 --random_effect user:* --random_effect item -q uc --fixed same {WIDE}")
+    workspace = Workspace(
+        f"--bayes_linear --noise 1 --random_effect user:* --random_effect item -q uc --fixed same {WIDE}"
+    )
     workspace.learn("3 |user u |item i |c x:2")
     crossed = (feature("u", "user") * 16777619 ^ feature("x", "c")) & 0xFFFFFFFF
     assert set(workspace.bottom.coefficients()) == {CONSTANT, feature("x", "c"), crossed}
@@ -446,7 +453,10 @@ def test_unknown_entities_get_the_mean_where_effects_shrink_to_it(fit):
         assert workspace.predict(text) - base == pytest.approx(average, abs=1e-5)
     # with sweeps: the minimum of the penalty around the mean
     rows = [{**row, "o": 0.0, "w": 1.0} for row in people(7, 100)]
-    workspace = fit([line(row) for row in rows], f"--square --random_effect user --fixed none --shrink mean --sweeps 400 --effect_l2 5 {WIDE}")
+    workspace = fit(
+        [line(row) for row in rows],
+        f"--square --random_effect user --fixed none --shrink mean --sweeps 400 --effect_l2 5 {WIDE}",
+    )
     found = np.array([mean(workspace, "user", user) for user in users])
     counts = np.array([sum(row["user"] == user for row in rows) for user in users])
     sums = np.array([sum(row["y"] for row in rows if row["user"] == user) for user in users])
@@ -481,7 +491,10 @@ def test_sweeps_weigh_examples_by_the_counts_of_the_whole_pass(fit):
     rows = [{**row, "o": 0.0} for row in people(8, 80)]
     flags = f"--square --random_effect user --random_effect item --fixed same --sweeps 150 {WIDE}"
     workspace = fit([line(row) for row in rows], f"{flags} --count_weight user=-0.5,item=0.25")
-    n = {name: sum(name in (row["user"], row["item"]) for row in rows) for name in {row[k] for row in rows for k in ("user", "item")}}
+    n = {
+        name: sum(name in (row["user"], row["item"]) for row in rows)
+        for name in {row[k] for row in rows for k in ("user", "item")}
+    }
     weights = np.array([n[row["user"]] ** -0.5 * n[row["item"]] ** 0.25 for row in rows])
     weights *= len(rows) / weights.sum()
     weighed = [{**row, "w": row["w"] * weight} for row, weight in zip(rows, weights, strict=True)]
@@ -603,7 +616,9 @@ def test_a_signal_during_a_run_with_sweeps_leaves_a_model_that_loads(tmp_path):
     )
     words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", "--square", "--sweeps", "10000000"]
     words += ["--random_effect", "user:*", "--random_effect", "item:*", "--fixed", "same"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 128 + 15, done.stderr
     assert "Traceback" not in done.stderr
     workspace = Workspace.load(tmp_path / "m")
@@ -672,8 +687,8 @@ def damaged(model: Path, change: Any) -> None:
 
 
 FIELDS = (
-    "key", "coefficients", "name_length", "waiting", "count", "clock", "prior", "spread", "name", "hash", "mean", "precision",
-    "coefficient_clock", "waiting_example", "waiting_n", "waiting_feature",
+    "key", "coefficients", "name_length", "waiting", "count", "clock", "prior", "spread", "name", "hash", "mean",
+    "precision", "coefficient_clock", "waiting_example", "waiting_n", "waiting_feature",
 )  # fmt: skip
 SIZES = {"U8": 1, "U32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
 TRAIN = [
@@ -709,7 +724,7 @@ def test_tables_of_the_wrong_length_are_refused(field, cut, model):
         Workspace.load(model)
 
 
-INSANE = {
+INSANE: dict[str, list[float]] = {
     "coefficients": [0xFFFFFFFF, 1 << 20],
     "name_length": [0xFFFFFFFF],
     "waiting": [0xFFFFFFFF, 5],
@@ -724,7 +739,7 @@ INSANE = {
     "waiting_n": [0xFFFFFFFF],
     "waiting_feature": [],
 }
-CODES = {"U8": "B", "U32": "I", "U64": "Q", "I64": "q", "F32": "f", "F64": "d"}
+CODES: dict[str, Any] = {"U8": "B", "U32": "I", "U64": "Q", "I64": "q", "F32": "f", "F64": "d"}
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field in INSANE for value in INSANE[field]])
