@@ -241,18 +241,24 @@ cdef class GLM(Learner):
         place = lookup(self.center, hash, 0)
         return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
 
-    cdef double experience(self, Example ex) noexcept nogil:
-        cdef Record* record = self.table.find(ex.entity)
+    cdef double experience(self, Example ex) except? -1 nogil:
+        cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
         return record.count + record.n_waiting if record != NULL else 0
 
     # prediction
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
-        cdef Record* record = self.table.find(ex.entity)
+        cdef Record* record
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef double score = ex.initial, mean
         cdef uint32_t place = ABSENT
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
         if ex.draw:
             score += self.drawn_score(ex, record)
         elif record != NULL or self.center != NULL:
@@ -396,6 +402,8 @@ cdef class GLM(Learner):
         return 0
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
+        if self.table.limited:
+            self.table.bring(ex.entity)
         return <float>self.variance(ex, self.table.find(ex.entity))
 
     cdef int vet(self, Example ex) except -1 nogil:
@@ -417,6 +425,7 @@ cdef class GLM(Learner):
         ex.loss = self.loss.loss(ex.prediction, ex.label)
         self.meet(ex)
         record = self.table.find(ex.entity)
+        record.changed = True
         if self.batch_size == 1 and not record.n_waiting and not self.at_once:
             self.step(record, ex)
         else:
@@ -428,6 +437,8 @@ cdef class GLM(Learner):
 
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
         if self.table.find(ex.entity) == NULL:
             record = self.table.make(ex.entity, ex.entity_name, ex.entity_name_length, <uint32_t>ex.n)
             record.prior = self.l2
@@ -1016,6 +1027,13 @@ cdef class GLM(Learner):
         if self.batch_size == 0:
             self.close_batches()
 
+    def limit_entities(self, limit, store):
+        """Have no more than `limit` entities in memory."""
+        from vwlite.limited import LimitedTable
+        table = LimitedTable(self.table.full, self.table.clocked)
+        table.keep(limit, store, store.add(self.owner))
+        self.table = table
+
     def mark(self):
         """Copy what is known; who the entities are need not be forgotten."""
         self.close_batches()
@@ -1039,6 +1057,14 @@ cdef class GLM(Learner):
         """Learn what waits for a full batch, entity by entity."""
         cdef Record* record = self.table.oldest
         cdef uint64_t key
+        if self.table.limited:
+            for key in self.table.waiting():
+                self.table.bring(key)
+                record = self.table.find(key)
+                if record.n_waiting:
+                    record.changed = True
+                    self.solve(record, record.clock + (not self.timed))
+            return
         with nogil:
             while record != NULL:
                 key = record.key
@@ -1184,6 +1210,9 @@ cdef class GLM(Learner):
             figures[f"{self.owner} sd"] = sqrt(self.scale() / self.l2)
         if self.estimates_noise and self.noise_count >= 2:
             figures[f"{self.owner} noise"] = self.scale()
+        if self.table.limited:
+            figures[f"{self.owner} entities in memory"] = self.table.count
+            figures[f"{self.owner} entities on disk only"] = self.table.total - self.table.count
         return figures
 
     def coefficients(self, unsigned long long key=0):
@@ -1191,12 +1220,22 @@ cdef class GLM(Learner):
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
-        cdef Record* record = self.table.find(key)
+        cdef Record* record
+        self.table.bring(key)
+        record = self.table.find(key)
         return None if record == NULL else self.coefficients_of(record)
 
     def entities(self):
         """(name, examples learnt from, coefficients() of it) of each entity, in the order of a model file."""
-        cdef Record* record = self.table.oldest
+        if not self.table.limited:
+            yield from self.entities_of(self.table)
+            return
+        for table in self.table.one_by_one():
+            yield from self.entities_of(table)
+
+    def entities_of(self, EntityTable table):
+        """The same, of all in the memory of a table."""
+        cdef Record* record = table.oldest
         while record != NULL:
             name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "surrogateescape")
             yield name, record.count, self.coefficients_of(record)

@@ -46,12 +46,14 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean 1: "
            "user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
+    Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
+           "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
 ))
 
 ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
 ctypedef int (*Checked)(void*, Example) except -1 nogil
-ctypedef double (*Known)(void*, Example) noexcept nogil
+ctypedef double (*Known)(void*, Example) except? -1 nogil
 
 cdef float predict_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.predict(ex)
@@ -68,7 +70,7 @@ cdef int meet_of(Learner learner, Example ex) except -1 nogil:
 cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.sensitivity(ex)
 
-cdef double experience_of(Learner learner, Example ex) noexcept nogil:
+cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
     return learner.experience(ex)
 
 # a learner held in an array of C, where Cython knows no objects
@@ -225,6 +227,12 @@ cdef class RandomEffect(Learner):
         self.intercept[0].value = 1
         at_once = any(learner.batch_size == 0 for learner in learners)
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
+        if options["entity_limit"] and self.sweeps:
+            if not options["testonly"]:
+                raise OptionError(["--entity_limit keeps entities on disk, but --sweeps (and a batch of all examples, "
+                                   "the default of --square and --logistic) keeps all examples in memory: leave one of "
+                                   "the two out; with -t they go together"])
+            self.sweeps = 0
         self.keeps = self.sweeps > 0
         self.loss_after = math.nan
 

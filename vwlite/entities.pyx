@@ -65,20 +65,29 @@ cdef class EntityTable:
         cdef Record* newer
         while record != NULL:
             newer = record.newer
-            self.forget_waiting(record)
-            free(record.index)
-            free(record)
+            self.release(record)
             record = newer
         self.oldest = self.newest = NULL
-        self.count = self.bytes = 0
         memset(self.slots, 0, (self.mask + 1) * sizeof(Record*))
+
+    cdef void release(self, Record* record) noexcept nogil:
+        """Give a record's memory back; that nothing leads to it is the caller's business."""
+        self.count -= 1
+        self.bytes -= size_of(self, record.name_length, record.capacity)
+        self.forget_waiting(record)
+        free(record.index)
+        free(record)
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
         """Where the key's record is, or would be, in the slots."""
-        cdef size_t i = <size_t>((key * <uint64_t>0x9E3779B97F4A7C15) >> 20) & self.mask
+        cdef size_t i = home_of(key, self.mask)
         while self.slots[i] != NULL and self.slots[i].key != key:
             i = (i + 1) & self.mask
         return i
+
+    cdef int bring(self, uint64_t key) except -1 nogil:
+        """Have an entity's record in memory, if there is one anywhere: where there is no limit it always is."""
+        return 0
 
     cdef Record* find(self, uint64_t key) noexcept nogil:
         """The record of an entity, NULL if there is none."""
@@ -260,6 +269,9 @@ cdef class EntityTable:
         """All records, in order; raises ModelError for numbers that make no sense."""
         if io.saving:
             self.save(io)
+        elif io.has("stored"):
+            from vwlite.limited import load_stored
+            load_stored(self, io)
         else:
             self.load(io)
 

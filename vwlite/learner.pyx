@@ -60,7 +60,7 @@ cdef class Learner:
     cdef int meet(self, Example ex) except -1 nogil:
         return 0
 
-    cdef double experience(self, Example ex) noexcept nogil:
+    cdef double experience(self, Example ex) except? -1 nogil:
         return 0
 
     @property
@@ -73,6 +73,9 @@ cdef class Learner:
 
     def save_load(self, io):
         """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
+
+    def limit_entities(self, limit, store):
+        """Have no more than `limit` entities in memory, the others in an EntityStore."""
 
     def mark(self):
         """Remember what is known now."""

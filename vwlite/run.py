@@ -85,6 +85,10 @@ class Run:
 
             for path in written:
                 require_writable(path)
+        if self.workspace.entities is not None and options["final_regressor"]:
+            from vwlite.entity_store import require_place
+
+            require_place(options["final_regressor"])
         from vwlite.driver import Output
 
         self.set_columns()
