@@ -65,8 +65,8 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise) -> tuple[A
 
 
 def inverses(a: Array) -> Array:
-    """Of positive definite matrices, shape (..., d, d), that rounding may have made singular: as in newton.h, a direction
-    that it has eaten is pinned down by a rounding error of the diagonal.
+    """Of positive definite matrices, shape (..., d, d), that rounding may have made singular: as in newton.h, a
+    direction that it has eaten is pinned down by a rounding error of the diagonal.
     """
     scale = 1 / np.sqrt(np.maximum(np.diagonal(a, axis1=-2, axis2=-1), 1e-300))
     scales = scale[..., :, None] * scale[..., None, :]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from vwlite import Workspace
 from vwlite.cli import main
@@ -148,12 +149,12 @@ def run(tmp_path: Path, text: str, flags: str) -> Workspace:
     return Workspace.load(model)
 
 
-def coefficients(workspace: Workspace) -> tuple[np.ndarray, np.ndarray]:
+def coefficients(workspace: Workspace) -> list[np.ndarray]:
     """Means and variances of the constant and the nine features."""
     found = workspace.bottom.coefficients()
     columns = [CONSTANT, *map(feature, column_names())]
     assert set(found) == set(columns)
-    return tuple(np.array([found[column] for column in columns]).T)  # type: ignore[return-value]
+    return list(np.array([found[column] for column in columns]).T)
 
 
 def test_the_published_logistic_optimum_from_the_command_line(tmp_path):
@@ -211,20 +212,18 @@ def test_the_published_scores():
 
 @pytest.fixture(scope="module")
 def peer():
-    pytest.importorskip("linkedin.learner", reason="lambda-learner is not installed")
-    from linkedin.learner.ds.indexed_dataset import IndexedDataset
-    from linkedin.learner.ds.indexed_model import IndexedModel
-    from linkedin.learner.prediction.hessian_type import HessianType
-    from linkedin.learner.prediction.trainer_sequential_bayesian_logistic_loss_with_l2 import (
-        TrainerSequentialBayesianLogisticLossWithL2 as Trainer,
-    )
-    from scipy import sparse
+    learner, why = "linkedin.learner", "lambda-learner is not installed"
+    trainers = f"{learner}.prediction.trainer_sequential_bayesian_logistic_loss_with_l2"
+    dataset = pytest.importorskip(f"{learner}.ds.indexed_dataset", reason=why).IndexedDataset
+    indexed_model = pytest.importorskip(f"{learner}.ds.indexed_model", reason=why).IndexedModel
+    hessian_type = pytest.importorskip(f"{learner}.prediction.hessian_type", reason=why).HessianType
+    sequential = pytest.importorskip(trainers, reason=why).TrainerSequentialBayesianLogisticLossWithL2
 
     def batch(x: np.ndarray, y: np.ndarray, o: np.ndarray, model: Any, kind: str, penalty: float, delta: float) -> Any:
-        data = IndexedDataset(sparse.csc_matrix(x), y, np.ones(len(y)), o)
-        before = IndexedModel(np.zeros(x.shape[1])) if model is None else model
-        trainer = Trainer(
-            training_data=data, initial_model=before, hessian_type=HessianType[kind], penalty=penalty, delta=delta
+        data = dataset(sparse.csc_matrix(x), y, np.ones(len(y)), o)
+        before = indexed_model(np.zeros(x.shape[1])) if model is None else model
+        trainer = sequential(
+            training_data=data, initial_model=before, hessian_type=hessian_type[kind], penalty=penalty, delta=delta
         )
         try:
             found, _, about = trainer.train(precision=10)
@@ -236,9 +235,7 @@ def peer():
     return batch
 
 
-def batches(
-    seed: int, entities: list[str], count: int, size: int, p: int
-) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def batches(seed: int, entities: list[str], count: int, size: int, p: int) -> list[tuple[str, Any, Any, Any]]:
     """Batches of an entity each: rows with the constant in front, labels, offsets. Every column is in every batch."""
     source = np.random.default_rng(seed)
     found = []

@@ -87,12 +87,13 @@ class Entity:
     """Brute force: ridge regression of one entity, one example after the other."""
 
     def __init__(self, p: int, ridge: float) -> None:
-        self.h, self.m = ridge * np.eye(p), np.zeros(p)
+        self.h: Vector = ridge * np.eye(p)
+        self.m: Vector = np.zeros(p)
 
     def learn(self, row: Vector, y: float, w: float, offset: float) -> None:
         old = self.h @ self.m
         self.h = self.h + w * np.outer(row, row)
-        self.m = np.linalg.solve(self.h, old + w * row * (y - offset))
+        self.m = np.asarray(np.linalg.solve(self.h, old + w * row * (y - offset)), np.float64)
 
 
 def people(seed: int, n: int, logistic: bool = False) -> list[dict[str, Any]]:
@@ -123,7 +124,7 @@ def test_one_effect_over_a_frozen_fixed_part_is_ridge_regression_of_each_entity(
         x = np.array([*row["x"], 1.0])
         entity = users.setdefault(row["user"], Entity(3, 2.0))
         assert workspace.learn(line(row)) == pytest.approx(x @ entity.m + row["o"], abs=1e-5)
-        entity.learn(x, np.float32(row["y"]), row["w"], row["o"])
+        entity.learn(x, float(np.float32(row["y"])), row["w"], row["o"])
     assert workspace.bottom.columns()[0] == b""  # nothing in gd
     found = {name: (count, coefficients) for name, count, coefficients in effect(workspace, "user").entities()}
     assert {name: count for name, (count, _) in found.items()} == {
@@ -185,7 +186,7 @@ def joint(rows: list[dict[str, Any]], logistic: bool, ridges: dict[str, float]) 
         t = np.linalg.solve(x.T @ (x * w[:, None]) + np.diag(ridge), x.T @ (w * (y - o)))
     else:
         t = optimize.minimize(
-            lambda t: (w @ np.logaddexp(0, -y * (x @ t + o)) + ridge @ t**2 / 2, 
+            lambda t: (w @ np.logaddexp(0, -y * (x @ t + o)) + ridge @ t**2 / 2,
                        x.T @ (-w * y * special.expit(-y * (x @ t + o))) + ridge * t),
             np.zeros(len(columns)), jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9},
         ).x  # fmt: skip
@@ -686,8 +687,8 @@ def damaged(model: Path, change: Any) -> None:
 
 
 FIELDS = (
-    "key", "coefficients", "name_length", "waiting", "count", "clock", "prior", "spread", "name", "hash", "mean", "precision",
-    "coefficient_clock", "waiting_example", "waiting_n", "waiting_feature",
+    "key", "coefficients", "name_length", "waiting", "count", "clock", "prior", "spread", "name", "hash", "mean",
+    "precision", "coefficient_clock", "waiting_example", "waiting_n", "waiting_feature",
 )  # fmt: skip
 SIZES = {"U8": 1, "U32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
 TRAIN = [
@@ -723,7 +724,7 @@ def test_tables_of_the_wrong_length_are_refused(field, cut, model):
         Workspace.load(model)
 
 
-INSANE = {
+INSANE: dict[str, list[float]] = {
     "coefficients": [0xFFFFFFFF, 1 << 20],
     "name_length": [0xFFFFFFFF],
     "waiting": [0xFFFFFFFF, 5],
@@ -738,7 +739,7 @@ INSANE = {
     "waiting_n": [0xFFFFFFFF],
     "waiting_feature": [],
 }
-CODES = {"U8": "B", "U32": "I", "U64": "Q", "I64": "q", "F32": "f", "F64": "d"}
+CODES: dict[str, Any] = {"U8": "B", "U32": "I", "U64": "Q", "I64": "q", "F32": "f", "F64": "d"}
 
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field in INSANE for value in INSANE[field]])
