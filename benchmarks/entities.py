@@ -63,7 +63,7 @@ class Crowd:
 
 CONTESTS = (
     Contest("21 coefficients, batches of 10", "dense20", 20, 10, 2_000_000, 40_000, 100),
-    Contest("200 coefficients, batches of 1000", "dense199", 199, 1000, 100_000, 40_000, 10),
+    Contest("200 coefficients, batches of 1000", "dense199", 199, 1000, 400_000, 40_000, 10),
 )
 CROWDS = (Crowd("1,000,000 users", "users1m", 2_000_000), Crowd("2,000,000 users", "users2m", 4_000_000))
 MODELS: tuple[tuple[str, tuple[str, ...]], ...] = (
