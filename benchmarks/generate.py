@@ -35,6 +35,8 @@ NAMED_FEATURES = (
     ("c", "browser", 40),
 )
 NUMERIC_FEATURES = 75
+ENTITY_FEATURES = 20
+USER_STEP = 611_953  # a prime
 IDS_PER_FEATURE = 400  # a line holds one id out of each run of 400, so its 75 ids are distinct and ascending
 
 Block = Callable[[int], bytes]
@@ -99,7 +101,62 @@ def numeric(generator: np.random.Generator) -> Block:
     return block
 
 
-KINDS: dict[str, Callable[[np.random.Generator], Block]] = {"named": named, "numeric": numeric}
+def dense(features: int) -> Callable[[np.random.Generator], Block]:
+    """Lines such as `1 | 0:0.12 1:0.34 ...`: the same features in each."""
+
+    def kind(generator: np.random.Generator) -> Block:
+        # A value is uniform on (0, 1), of variance 1/12; the scores have mean 0.
+        weight = generator.normal(0, SCORE_DEVIATION / (features / 12) ** 0.5, features)
+        starts = [np.array(f" {i}:0.".encode()) for i in range(features)]
+        digits = np.array([f"{i:02d}" for i in range(100)], dtype="S")
+
+        def block(lines: int) -> bytes:
+            picks = generator.integers(0, 100, (features, lines))
+            columns = [np.full(lines, b" |")]
+            for start, chosen in zip(starts, picks, strict=True):
+                columns += [np.full(lines, start), digits[chosen]]
+            drawn = labels(weight @ (picks / 100 - 0.495), generator)
+            return text([drawn, *columns, np.full(lines, b"\n")])
+
+        return block
+
+    return kind
+
+
+def users(entities: int) -> Callable[[np.random.Generator], Block]:
+    """Lines such as `-1 |user 123 |f a:0.12 b:0.34 ...`: 20 features, each user once before any comes again."""
+
+    def kind(generator: np.random.Generator) -> Block:
+        weight = generator.normal(0, SCORE_DEVIATION / (ENTITY_FEATURES / 12) ** 0.5, ENTITY_FEATURES)
+        starts = [np.array(f" {chr(ord('a') + i)}:0.".encode()) for i in range(ENTITY_FEATURES)]
+        digits = np.array([f"{i:02d}" for i in range(100)], dtype="S")
+        count = 0
+
+        def block(lines: int) -> bytes:
+            nonlocal count
+            # a step that shares no divisor with the number of users visits them all, in no order
+            names = (np.arange(count, count + lines) * USER_STEP % entities).astype("S")
+            count += lines
+            picks = generator.integers(0, 100, (ENTITY_FEATURES, lines))
+            columns = [np.full(lines, b" |user "), names, np.full(lines, b" |f")]
+            for start, chosen in zip(starts, picks, strict=True):
+                columns += [np.full(lines, start), digits[chosen]]
+            drawn = labels(weight @ (picks / 100 - 0.495), generator)
+            return text([drawn, *columns, np.full(lines, b"\n")])
+
+        return block
+
+    return kind
+
+
+KINDS: dict[str, Callable[[np.random.Generator], Block]] = {
+    "named": named,
+    "numeric": numeric,
+    "dense20": dense(20),
+    "dense199": dense(199),
+    "users1m": users(1_000_000),
+    "users2m": users(2_000_000),
+}
 
 
 def generate(kind: str, lines: int, seed: int, folder: Path) -> Path:

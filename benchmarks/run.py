@@ -255,12 +255,12 @@ def machine(tools: Sequence[Tool]) -> dict[str, Any]:
     return described
 
 
-def rewrite(readme: str, report: str) -> str:
+def rewrite(readme: str, report: str, markers: tuple[str, str] = MARKERS) -> str:
     """The README with `report` between its two markers."""
-    before, first, rest = readme.partition(MARKERS[0])
-    _, second, after = rest.partition(MARKERS[1])
+    before, first, rest = readme.partition(markers[0])
+    _, second, after = rest.partition(markers[1])
     if not first or not second:
-        raise ValueError(f"the README has no {MARKERS[0]} ... {MARKERS[1]} section to rewrite")
+        raise ValueError(f"the README has no {markers[0]} ... {markers[1]} section to rewrite")
     return f"{before}{first}\n{report}\n{second}{after}"
 
 

@@ -212,8 +212,9 @@ def test_the_fixed_part_is_the_published_one(sleepstudy):
 def test_intercepts_of_the_reml_fit_are_the_published_ones(sleepstudy, reaction_times):
     found = [float(line) for line in (sleepstudy[0] / "intercepts").read_text().split()]
     assert found == pytest.approx([40.7837, -77.8496, -63.1086, 4.4064], abs=1e-4)
+    days, reactions = reaction_times
     fit = optimize.minimize(
-        lambda p: marginal([p[0], 0, 0, p[1]], *reaction_times, restricted=True), [30, 3], method="Nelder-Mead"
+        lambda p: marginal([p[0], 0, 0, p[1]], days, reactions, restricted=True), [30, 3], method="Nelder-Mead"
     )
     # what the script takes for published: variances of REML, and their ratio, the ridge
     assert [fit.x[0] ** 2, np.exp(2 * fit.x[1])] == pytest.approx([1378.18, 960.457], rel=1e-3)

@@ -1,0 +1,80 @@
+"""Times Lambda Learner 0.1.0 on the first lines of a file of `generate.py`; runs in an environment of its own.
+
+    python lambda_learner.py DATA --records 40000 --batch 10
+
+Prints one line of JSON: how many records, the seconds that its `train()` took in all, its coefficients (the intercept
+first), and its own versions. Reading the text, laying out its `IndexedDataset`s and making trainers is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import itertools
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from linkedin.learner.ds.indexed_dataset import IndexedDataset
+from linkedin.learner.ds.indexed_model import IndexedModel
+from linkedin.learner.prediction.hessian_type import HessianType
+from linkedin.learner.prediction.trainer_sequential_bayesian_logistic_loss_with_l2 import (
+    TrainerSequentialBayesianLogisticLossWithL2,
+)
+from scipy import sparse
+
+
+def read(path: Path, records: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(features with a column of ones before them, labels) of the first lines `LABEL | 0:VALUE 1:VALUE ...`."""
+    rows, labels = [], []
+    with path.open() as file:
+        for line in itertools.islice(file, records):
+            label, _, *features = line.split()
+            labels.append(float(label))
+            rows.append([1.0, *(float(feature.partition(":")[2]) for feature in features)])
+    return np.array(rows), np.array(labels)
+
+
+def main() -> None:
+    """Learns batch by batch, each posterior being the next one's prior, and prints what it took."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--records", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--precision", type=float, default=1e7, help="factr of its L-BFGS (%(default)s, as it comes)")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")  # SciPy announces in each call that an option of L-BFGS will go
+
+    rows, labels = read(chosen.data, chosen.records)
+    batches = []
+    for first in range(0, len(rows), chosen.batch):
+        part = slice(first, first + chosen.batch)
+        count = len(labels[part])
+        batches.append(IndexedDataset(sparse.csc_matrix(rows[part]), labels[part], np.ones(count), np.zeros(count)))
+    size = rows.shape[1]
+    model = IndexedModel(np.zeros(size), sparse.identity(size, format="csc"))
+    seconds = 0.0
+    for batch in batches:
+        trainer = TrainerSequentialBayesianLogisticLossWithL2(
+            training_data=batch, initial_model=model, hessian_type=HessianType.FULL, penalty=1.0, delta=1.0
+        )
+        begin = time.perf_counter()
+        model, _, _ = trainer.train(precision=chosen.precision)
+        seconds += time.perf_counter() - begin
+    print(
+        json.dumps(
+            {
+                "records": len(labels),
+                "seconds": seconds,
+                "coefficients": list(model.theta),
+                "versions": {name: importlib.metadata.version(name) for name in ("lambda-learner", "scipy", "numpy")},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
