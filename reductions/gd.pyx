@@ -88,6 +88,7 @@ cdef class GD(Learner):
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
     cdef vwl_table where              # the table as slots.h sees it
+    cdef public bint whole_initial    # L2 shrinks weights only; without an offset, initial predictions too, as in VW
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
     cdef double l1, l2
@@ -177,7 +178,7 @@ cdef class GD(Learner):
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
-        cdef float score = ex.initial, w, gravity
+        cdef float score = 0 if self.whole_initial else ex.initial, w, gravity
         if not self.truncates:
             self.where.offset = ex.offset
             score += vwl_dot(&self.where, feature, ex.n)
@@ -190,6 +191,8 @@ cdef class GD(Learner):
                 feature += 1
         if self.contracts:
             score *= <float>self.contraction
+        if self.whole_initial:
+            score += ex.initial
         ex.score = score
         ex.prediction = self.loss.clip(score)
         if isnan(score):

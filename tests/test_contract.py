@@ -13,7 +13,10 @@ from vwlite.learner import walk
 
 
 class Case(NamedTuple):
-    """A learner, the flags that put it into the stack, and the labels it learns from."""
+    """A learner, the flags that put it into the stack, and the labels it learns from.
+
+    In flags {fixed} stands for a saved model.
+    """
 
     learner: str
     flags: str
@@ -51,6 +54,12 @@ CASES = [
     Case("gd", "--min_prediction -1 --max_prediction 2", "real"),
     Case("offset", "--offset_scale 0.5", "real"),
     Case("offset", "--offset_scale -2 --loss_function logistic --l2 0.001", "sign"),
+    Case("offset", "--offset_scale fit --offset_l2 2", "real"),
+    Case("offset", "--offset_scale fit --loss_function classic -q ab --l1 0.001", "real"),
+    Case("offset", "--offset_scale fit --loss_function logistic --logistic_min 0 --logistic_max 5", "count"),
+    Case("offset", "--fixed_effect {fixed}", "real"),
+    Case("offset", "--fixed_effect {fixed} --offset_scale 0.5 --loss_function poisson", "count"),
+    Case("offset", "--fixed_effect {fixed} --offset_scale fit --loss_function logistic --l2 0.01 --ignore a", "sign"),
     Case("classweight", "--classweight 1:3,-1:0.5 --loss_function logistic", "sign"),
     Case("classweight", "--classweight 0:0 --classweight 2:0.25 --sgd -l 0.05", "count"),
     Case("scorer", "--link identity --loss_function logistic", "sign"),
@@ -93,9 +102,19 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="session")
+def fixed(tmp_path_factory):
+    """A model with features of its own, so that it must see lines in its own way."""
+    workspace = Workspace("-b 10 -q ab --ignore_linear b --keep ab --noconstant --l2 0.001")
+    workspace.learn(examples(Case("gd", "", "real"), 6, 80))
+    path = tmp_path_factory.mktemp("fixed") / "fixed.model"
+    workspace.save(path)
+    return path
+
+
 @pytest.fixture(params=CASES, ids=lambda case: f"{case.learner} {case.flags}")
-def case(request):
-    return request.param
+def case(request, fixed):
+    return request.param._replace(flags=request.param.flags.replace("{fixed}", str(fixed)))
 
 
 def examples(case: Case, seed: int, count: int) -> list[str]:

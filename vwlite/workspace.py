@@ -187,6 +187,11 @@ class Workspace:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
         self.has_entities = any(hasattr(learner, "entities") for learner in walk(self.top))
+        self.entities: EntityStore | None = None
+        if options["entity_limit"]:
+            self._limit_entities(store)
+        if reader is not None:
+            self._restore_learners(reader, store)
         self.bottom: Any = list(walk(self.top))[-1]
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
         self.interactions = Interactions(options, options["bit_precision"], aside)
@@ -200,11 +205,8 @@ class Workspace:
 
             self.report = figures.Report(options, self.top)
             self.driver.observer = self.report.metrics
-        self.entities: EntityStore | None = None
-        if options["entity_limit"]:
-            self._limit_entities(store)
         if reader is not None:
-            self._restore(reader, store)
+            self._restore_rest(reader)
         self.parser = TextParser(options, [])
         self._examples_before = self.driver.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
@@ -333,18 +335,21 @@ class Workspace:
             for effect in learner.beside:
                 effect.limit_entities(self.options["entity_limit"], self.entities)
 
-    def _restore(self, reader: ModelReader, store: StoreFile | None) -> None:
-        """Take the state of a loaded model over."""
+    def _restore_learners(self, reader: ModelReader, store: StoreFile | None) -> None:
+        """Take over what the learners of a loaded model know: before the driver asks them what they need."""
         from vwlite.model_io import Loader, save_load
 
-        metadata = reader.metadata
-        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
+        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), reader.metadata["stack"]))
         if ours[-1] != theirs[-1]:
             raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
-        save_load(self.top, Loader(reader, store))
+        save_load(self.top, Loader(reader, store=store))
         if self.options["testonly"] and not self.options["final_regressor"]:
             for learner in walk(self.top):
                 learner.close_batches()  # what waits for more counts in a test; a model that is saved again keeps it
+
+    def _restore_rest(self, reader: ModelReader) -> None:
+        """Take over the journal, the names and the figures of a loaded model."""
+        metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
         if "names.slot" in reader.names():

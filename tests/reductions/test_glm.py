@@ -239,8 +239,8 @@ def test_moments_are_those_of_the_exact_posterior_of_an_example(label, weight, o
 
     total, first, second = (integrate.quad(mass, -12, 12, args=(k,), points=[-offset / x], limit=500)[0] for k in range(3))
     mean, variance = workspace.bottom.coefficients()[column(0)]
-    assert mean == pytest.approx(first / total, abs=1e-2)
-    assert variance == pytest.approx(second / total - (first / total) ** 2, rel=3e-2)
+    assert mean == pytest.approx(first / total, abs=1e-5)
+    assert variance == pytest.approx(second / total - (first / total) ** 2, rel=1e-4)
 
 
 # Large and awkward problems
@@ -418,7 +418,7 @@ def test_a_diagonal_posterior_is_algorithm_3_of_chapelle_and_li():
         q = q + (x**2).T @ (share * (1 - share))
     found = workspace.bottom.coefficients()
     for k in range(p):
-        assert found[column(k)] == pytest.approx((m[k], 1 / q[k]), rel=1e-5, abs=1e-6)
+        assert found[column(k)] == pytest.approx((m[k], 1 / q[k]), rel=1e-5, abs=1e-5)
 
 
 # Intercept, variance of scores, draws
@@ -438,7 +438,7 @@ def test_the_intercept_has_a_ridge_of_its_own(posterior, size):
     found = workspace.bottom.coefficients()
     inverse = np.linalg.inv(brute.precision)
     for k, hash_ in enumerate([column(0), column(1), CONSTANT]):
-        assert found[hash_] == pytest.approx((brute.m[k], inverse[k, k]), rel=1e-5)
+        assert found[hash_] == pytest.approx((brute.m[k], inverse[k, k]), rel=1e-4)
     if posterior == "full":
         assert found[CONSTANT][0] == pytest.approx(30, abs=2)
 
@@ -464,7 +464,7 @@ def test_the_variance_of_a_score_is_that_of_its_coefficients(posterior):
     unknown = 3.0  # of a feature never seen, whose variance is the prior's
     line = probe.line() + f" |a new:{unknown}"
     expected = row @ np.linalg.inv(brute.precision) @ row + unknown**2 / 1.5
-    assert workspace.sensitivity(line) == pytest.approx(expected, rel=1e-5)
+    assert workspace.sensitivity(line) == pytest.approx(expected, rel=1e-4)
     assert Workspace(flags(True, posterior, "--l2 0.25")).sensitivity("1 |a f0:3") == pytest.approx(36)
 
 
@@ -497,7 +497,7 @@ def test_a_draw_is_scaled_by_the_noise():
     quiet.learn(lines)
     mean = quiet.bottom.coefficients()[column(1)][0]
     row = [(column(1), 1.0)]
-    assert noisy.bottom.drawn_at(row, 5) - mean == pytest.approx(2 * (quiet.bottom.drawn_at(row, 5) - mean), rel=1e-5)
+    assert noisy.bottom.drawn_at(row, 5) - mean == pytest.approx(2 * (quiet.bottom.drawn_at(row, 5) - mean), rel=1e-4)
 
 
 def test_a_draw_knows_what_was_learnt_since():

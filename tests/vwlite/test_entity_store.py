@@ -143,6 +143,16 @@ def test_a_model_without_a_limit_can_be_used_with_one_and_back(tmp_path):
     assert not (tmp_path / "back.entities").exists()
 
 
+def test_a_model_with_a_store_can_be_the_fixed_effect_of_another(tmp_path):
+    for name, flags in (("plain", ""), ("limited", limited(3))):
+        trained(tmp_path / name, flags)
+        other = Workspace(f"--fixed_effect {tmp_path / name}")
+        other.learn(traffic(20, 40, 2))
+        other.save(tmp_path / f"{name}.other")
+    states = [Workspace.load(tmp_path / f"{name}.other").predict(probe(40)) for name in ("plain", "limited")]
+    assert states[0] == states[1]
+
+
 def test_a_model_saved_over_one_with_a_store_leaves_no_store(tmp_path):
     trained(tmp_path / "m")
     trained(tmp_path / "m", flags="")
