@@ -125,6 +125,28 @@ def test_the_order_of_entities_is_that_in_which_they_were_met():
     assert len(tables[0]) > 20
 
 
+def test_an_interrupted_move_to_disk_is_made_up_for(tmp_path, monkeypatch):
+    plain, other = Workspace(EFFECT), Workspace(f"{EFFECT} {limited(3)}")
+    for workspace in (plain, other):
+        workspace.learn(traffic(100, 20, 1))
+    write = entity_store.EntityStore.write
+
+    def interrupted(store, number, rows):
+        def some():
+            yield rows[0]
+            raise KeyboardInterrupt
+
+        write(store, number, some())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(entity_store.EntityStore, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            other.save(tmp_path / "m")
+    assert other.predict(probe(20)) == plain.predict(probe(20))
+    other.save(tmp_path / "m")
+    assert state(tmp_path / "m", users=20) == plain.predict(probe(20))
+
+
 def test_predicting_changes_nothing_that_is_saved(tmp_path):
     trained(tmp_path / "m")
     before = list(StoreFile(str(tmp_path / "m.entities")).rows("random_effect.user"))
