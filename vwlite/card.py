@@ -29,9 +29,8 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
 
     Returns:
         The metadata of the file, and "labels" (the range a learner has seen), "fixed" (metadata of models inside it
-        that learn no more), "weights" and "entities" (one entry a table; "file" says where entities are that are beside
-        the model) and "arrays". None stands for a number that
-        is not finite, which JSON lacks.
+        that learn no more), "weights" and "entities" (one entry a table; "file" says where entities are that are
+        beside the model) and "arrays". None stands for a number that is not finite, which JSON lacks.
 
     Raises:
         ModelError: The file, or the one with its entities, can't be read or is damaged.

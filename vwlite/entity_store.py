@@ -109,7 +109,8 @@ class EntityStore:
             with trouble(self.folder, UNKEPT):
                 if self.own is None:
                     self.own = self._make_own()
-                self.own.execute("BEGIN")
+                if not self.own.in_transaction:  # as after a KeyboardInterrupt
+                    self.own.execute("BEGIN")
                 self.own.executemany(f"INSERT OR REPLACE INTO entities_{number} VALUES (?, ?, ?, ?)", rows)
                 self.own.execute("COMMIT")
         except ModelError as error:

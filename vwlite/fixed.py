@@ -63,8 +63,7 @@ class FixedModel:
         """The model in a file; raises ModelError too, if it can't be read."""
         from vwlite import model_file
 
-        reader = model_file.open(path)
-        store = None
+        reader, store = model_file.open(path), None
         if "entities" in reader.metadata:
             from vwlite import store_file
 

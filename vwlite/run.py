@@ -116,9 +116,9 @@ class Run:
             raise OptionError("--columns low,high need --confidence P, such as 0.9")
         if not options["predictions"]:
             raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
-        if options["confidence"] and any(learner.name == "bayes_logistic" for learner in learners):
-            if not options["moments"] and options["batch_size"] in (None, "1"):
-                self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
+        by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
+        if options["confidence"] and by_mode:
+            self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
         parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
         confidence = options["confidence"]
         self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)

@@ -125,6 +125,28 @@ def test_the_order_of_entities_is_that_in_which_they_were_met():
     assert len(tables[0]) > 20
 
 
+def test_an_interrupted_move_to_disk_is_made_up_for(tmp_path, monkeypatch):
+    plain, other = Workspace(EFFECT), Workspace(f"{EFFECT} {limited(3)}")
+    for workspace in (plain, other):
+        workspace.learn(traffic(100, 20, 1))
+    write = entity_store.EntityStore.write
+
+    def interrupted(store, number, rows):
+        def some():
+            yield rows[0]
+            raise KeyboardInterrupt
+
+        write(store, number, some())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(entity_store.EntityStore, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            other.save(tmp_path / "m")
+    assert other.predict(probe(20)) == plain.predict(probe(20))
+    other.save(tmp_path / "m")
+    assert state(tmp_path / "m", users=20) == plain.predict(probe(20))
+
+
 def test_predicting_changes_nothing_that_is_saved(tmp_path):
     trained(tmp_path / "m")
     before = list(StoreFile(str(tmp_path / "m.entities")).rows("random_effect.user"))
@@ -141,6 +163,16 @@ def test_a_model_without_a_limit_can_be_used_with_one_and_back(tmp_path):
     Workspace.load(tmp_path / "limited").save(tmp_path / "back")
     assert arrays(tmp_path / "back") == arrays(tmp_path / "plain")
     assert not (tmp_path / "back.entities").exists()
+
+
+def test_a_model_with_a_store_can_be_the_fixed_effect_of_another(tmp_path):
+    for name, flags in (("plain", ""), ("limited", limited(3))):
+        trained(tmp_path / name, flags)
+        other = Workspace(f"--fixed_effect {tmp_path / name}")
+        other.learn(traffic(20, 40, 2))
+        other.save(tmp_path / f"{name}.other")
+    states = [Workspace.load(tmp_path / f"{name}.other").predict(probe(40)) for name in ("plain", "limited")]
+    assert states[0] == states[1]
 
 
 def test_a_model_saved_over_one_with_a_store_leaves_no_store(tmp_path):
