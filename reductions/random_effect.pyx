@@ -6,7 +6,7 @@ the entity that the example names in the effect's namespace (generalised linear 
 effects in the order given, each seeing what those before it have just learnt.
 
     --random_effect user           a number for each user: lme4's (1 | user)
-    --random_effect user:ctx,ad    and a coefficient for each feature of the namespaces ctx and ad: (1 + ctx + ad | user)
+    --random_effect user:ctx,ad    and a coefficient for each feature of namespaces ctx and ad: (1 + ctx + ad | user)
     --random_effect 'user:*'       and one for every feature of the example
 
 The entity is the feature in the namespace; an example without one is scored by the rest of the stack and teaches that
@@ -32,9 +32,9 @@ from vwlite.learner import walk
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
-    Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the features "
-           "of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True, fixed=True,
-           metavar="NAME[:NAMESPACE,..]"),
+    Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
+           "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
+           fixed=True, metavar="NAME[:NAMESPACE,..]"),
     Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
            fixed=True, choices=("gd", "same", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
@@ -43,8 +43,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
            fixed=True, choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
            metavar="N"),
-    Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean 1: "
-           "user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
+    Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
+           "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
     Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
@@ -498,7 +498,8 @@ cdef class RandomEffect(Learner):
                     if ex.linear[j].hash == effect.features[i].hash:
                         with gil:
                             name = <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
-                            (<object><PyObject*>effect.learner).names[ex.linear[j].hash] = name.decode("utf-8", "replace")
+                            names = (<object><PyObject*>effect.learner).names
+                            names[ex.linear[j].hash] = name.decode("utf-8", "replace")
                         break
         return 0
 

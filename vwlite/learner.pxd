@@ -11,7 +11,7 @@ Not recursive (a reduction calls its base itself):
     experience(ex)   how many examples of ex.entity a bottom learner has learnt from
     limit_entities(n, store)  asked of a learner beside a base, before it has entities: at most n in memory
     meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
-    vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict or
+    vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict,
                      learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
 Set up once (stack.py calls it): spread(width), with the product of the feature_width of all learners above.
 Asked by a learner that fits those below and beside it again and again to the same examples (what can't be taught anew

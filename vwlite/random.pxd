@@ -1,7 +1,7 @@
 """Random numbers that are a function of a key and a counter, and of nothing else.
 
-Design: a draw is worked out from what it is for (seed, decision, coefficient), not taken from a stream. So it does not
-depend on the order of work or the number of threads, any draw can be made again by itself, and there is no state to save.
+Design: a draw is worked out from what it is for (seed, decision, coefficient), not taken from a stream. So it doesn't
+depend on the order of work or the number of threads, any draw can be made again by itself, and no state is saved.
 """
 from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport uint64_t

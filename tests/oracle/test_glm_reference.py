@@ -11,9 +11,9 @@ import pytest
 from scipy import sparse
 
 from vwlite import Workspace
+from vwlite.batches import minimise
 from vwlite.cli import main
 from vwlite.hashing import feature_hash, murmur3_32
-from vwlite.reductions.glm import minimise
 
 DATA = Path(__file__).parent.parent / "data"
 REFERENCE = json.loads((DATA / "lambda_reference.json").read_text())

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import integrate, optimize, sparse, special
 
 from vwlite import Workspace
+from vwlite.batches import minimise
 from vwlite.cli import main
 from vwlite.errors import OptionError
 from vwlite.hashing import feature_hash, murmur3_32
-from vwlite.reductions.glm import minimise
 from vwlite.solve import minimise as minimise_large
 
 CONSTANT = 11650396

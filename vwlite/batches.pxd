@@ -1,0 +1,25 @@
+"""Examples that are learnt together: all of an entity that wait, at once.
+
+Small problems go to newton.h, larger ones to SciPy (solve.py). Sweeps fit the same examples again and again: they mark
+what is known, and return to the mark before each fit.
+"""
+from vwlite.entities cimport EntityTable, Record
+from vwlite.posterior cimport Posterior
+
+cdef class Batches(Posterior):
+    cdef readonly size_t batch_size   # 0: all of a pass
+    cdef EntityTable marked           # what sweeps return to
+    cdef object marked_noise
+    cdef double target(self, double label) noexcept nogil
+    cdef int solve(self, Record* record, double now) except -1 nogil
+    cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil
+    cdef void lay_out_prior(self, Record* record, size_t d, double* prior, double* t) noexcept nogil
+    cdef int move(self, Record* record, size_t place, double mean) except -1 nogil
+    cdef int take(self, Record* record, size_t d, const double* t, const double* curvature) except -1 nogil
+    cdef int solve_large(self, Record* record, size_t d) except -1
+    cdef object lay_out_sparse(self, Record* record, size_t d, size_t count)
+    cdef int find_center(self) except -1
+    cdef int estimate_prior(self) except -1
+    cdef object noise_of(self, variance, double explained)
+    cdef int estimate_covariance(self, variance, list hashes, size_t n) except -1
+    cdef int estimate_one(self, variance, size_t total) except -1

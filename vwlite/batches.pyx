@@ -1,0 +1,469 @@
+"""Learning in batches, and estimating the prior from all entities. Design notes are in batches.pxd."""
+from libc.float cimport FLT_MAX
+from libc.math cimport fabs, isfinite
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from vwlite.entities cimport (
+    ABSENT, EntityTable, Record, Waiting, hashes_of, lookup, means_of, precisions_of,
+)
+from vwlite.example cimport Example, Feature
+from vwlite.posterior cimport MOST_CORRELATED, SMALL, ridge
+
+cdef double BEYOND = 1e100            # coefficients that numbers of float32 only lead to by rounding
+
+cdef extern from "newton.h" nogil:
+    ctypedef struct vwl_batch:
+        size_t n, d
+        const double* x
+        const double* y
+        const double* w
+        const double* o
+        int logistic
+        const double* a
+        const double* m
+    double vwl_objective(const vwl_batch* p, const double* t, double* gradient, double* curvature, double* delta)
+    double vwl_minimise(const vwl_batch* p, double* t, double* curvature, double* work)
+
+
+cdef class Batches(Posterior):
+    """A posterior that learns one example at a time, several, or all of a pass."""
+
+    cdef float learn(self, Example ex) except? -1e10 nogil:
+        cdef float prediction = self.predict(ex)
+        self.update(ex)
+        return prediction
+
+    # batches
+
+    cdef float update(self, Example ex) except? -1e10 nogil:
+        cdef Record* record
+        if not (ex.labelled and 0 < ex.weight <= FLT_MAX and isfinite(ex.initial)):
+            return ex.prediction
+        ex.loss = self.loss.loss(ex.prediction, ex.label)
+        self.meet(ex)
+        record = self.table.find(ex.entity)
+        record.changed = True
+        if self.batch_size == 1 and not record.n_waiting and not self.at_once:
+            self.step(record, ex)
+        else:
+            self.table.wait(record, ex)
+            # more than a batch may wait where the model was made with larger ones
+            if 0 < self.batch_size <= record.n_waiting and not self.at_once:
+                self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
+        return ex.prediction
+
+    cdef inline double target(self, double label) noexcept nogil:
+        return label if not self.logistic else 1 if label > 0 else -1
+
+    cdef int solve(self, Record* record, double now) except -1 nogil:
+        """The batch that waits."""
+        cdef Waiting* waiting
+        cdef const Feature* features
+        cdef vwl_batch batch
+        cdef size_t n = record.n_waiting, d = 0, i, j, k, packed
+        cdef uint32_t place = ABSENT
+        cdef double* x
+        cdef double* t
+        cdef double* curvature
+        cdef double* prior
+        cdef double* data
+        cdef double* mean
+        cdef double value
+        waiting = record.waiting
+        while waiting != NULL:
+            record = self.admit(record, <const Feature*>(waiting + 1), waiting.n)
+            waiting = waiting.before
+        self.pass_time(record, now, 0)
+        mean = means_of(record)
+        data = precisions_of(record)
+        # the unknowns: all coefficients if they are correlated, else those that the batch has
+        self.reserve_places(record.n, record.n)
+        if self.full:
+            d = record.n
+            for k in range(d):
+                self.places[k] = <uint32_t>k
+                self.touched[k] = <uint32_t>k + 1
+        else:
+            waiting = record.waiting
+            while waiting != NULL:
+                features = <const Feature*>(waiting + 1)
+                for k in range(waiting.n):
+                    place = lookup(record, features[k].hash, place + 1)
+                    if not self.touched[place]:
+                        self.places[d] = place
+                        d += 1
+                        self.touched[place] = <uint32_t>d
+                waiting = waiting.before
+        if d > SMALL:
+            with gil:
+                self.solve_large(record, d)
+        elif d:
+            packed = d * (d + 1) // 2
+            self.reserve(n * (d + 3) + 2 * d + 4 * packed + 5 * d)
+            x = self.work
+            batch.x, batch.y, batch.w, batch.o = x, x + n * d, x + n * (d + 1), x + n * (d + 2)
+            t = x + n * (d + 3)
+            batch.m = t + d
+            prior = t + 2 * d
+            batch.a = prior
+            curvature = prior + packed
+            batch.n, batch.d, batch.logistic = n, d, self.logistic
+            self.lay_out(record, d, x)
+            self.lay_out_prior(record, d, prior, t)
+            value = vwl_minimise(&batch, t, curvature, curvature + packed)
+            if are_sane(value, t, d, curvature, packed):
+                self.take(record, d, t, curvature)
+                self.noise_sum += max(2 * value, 0)
+                self.noise_count += n
+        for k in range(d):
+            self.touched[self.places[k]] = 0
+        self.table.forget_waiting(record)
+        self.learnt(record, n)
+        return 0
+
+    cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil:
+        """The batch as a dense matrix by rows, then labels, weights and offsets; oldest first."""
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef size_t n = record.n_waiting, i = n, k
+        cdef double* y = x + n * d
+        cdef double* row
+        cdef uint32_t place = ABSENT
+        memset(x, 0, n * d * sizeof(double))
+        while waiting != NULL:
+            i -= 1
+            row = x + i * d
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                row[self.touched[place] - 1] += features[k].value
+            y[i] = self.target(waiting.label)
+            y[n + i] = waiting.weight
+            y[2 * n + i] = waiting.initial
+            waiting = waiting.before
+
+    cdef void lay_out_prior(self, Record* record, size_t d, double* prior, double* t) noexcept nogil:
+        """Precision (packed) and mean of the unknowns, the mean twice: as where to start and as the prior's."""
+        cdef size_t k
+        if self.full:
+            self.precision(record, 1, prior)
+        else:
+            memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
+        for k in range(d):
+            if not self.full:
+                prior[k * (k + 1) // 2 + k] = (self.left * precisions_of(record)[self.places[k]]
+                                               + ridge(self, hashes_of(record)[self.places[k]]))
+            t[k] = t[d + k] = means_of(record)[self.places[k]]
+
+    cdef int move(self, Record* record, size_t place, double mean) except -1 nogil:
+        if self.center != NULL:
+            self.move_center(hashes_of(record)[place], mean - means_of(record)[place], 0)
+        means_of(record)[place] = mean
+        return 0
+
+    cdef int take(self, Record* record, size_t d, const double* t, const double* curvature) except -1 nogil:
+        """The solution of a batch becomes the record's."""
+        cdef size_t k, place
+        cdef double* data = precisions_of(record)
+        for k in range(d):
+            place = self.places[k]
+            self.move(record, place, t[k])
+            if self.identity:
+                data[place] = 1 - ridge(self, hashes_of(record)[place])
+            elif not self.full:
+                data[place] += curvature[k * (k + 1) // 2 + k]
+        if self.full:
+            for k in range(d * (d + 1) // 2):
+                data[k] += curvature[k]
+        return 0
+
+    cdef int solve_large(self, Record* record, size_t d) except -1:
+        """A batch with many unknowns, by SciPy."""
+        from vwlite.solve import minimise
+        import numpy as np
+        cdef Waiting* waiting = record.waiting
+        cdef size_t n = record.n_waiting, count = 0, k
+        while waiting != NULL:
+            count += waiting.n
+            waiting = waiting.before
+        cdef bint dense = 4 * count > n * d
+        room = np.empty(n * (d + 3) if dense else 1)
+        cdef double[::1] room_view = room
+        if dense:
+            self.lay_out(record, d, &room_view[0])
+            features, targets = room[:n * d].reshape(n, d), room[n * d:].reshape(3, n)
+        else:
+            features, targets = self.lay_out_sparse(record, d, count)
+        packed = d * (d + 1) // 2 if self.full else d
+        prior = np.empty(packed)
+        start = np.empty(d)
+        cdef double[::1] prior_view = prior, start_view = start
+        if self.full:
+            self.precision(record, 1, &prior_view[0])
+        for k in range(d):
+            if not self.full:
+                prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
+                                 + ridge(self, hashes_of(record)[self.places[k]]))
+            start_view[k] = means_of(record)[self.places[k]]
+        try:
+            found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
+        except FloatingPointError:
+            return 0
+        cdef double[::1] found_view = found, curvature_view = curvature
+        if not are_sane(value, &found_view[0], d, &curvature_view[0], packed):
+            return 0
+        cdef double* data = precisions_of(record)
+        for k in range(d):
+            self.move(record, self.places[k], found_view[k])
+            if self.identity:
+                data[self.places[k]] = 1 - ridge(self, hashes_of(record)[self.places[k]])
+            elif not self.full:
+                data[self.places[k]] += curvature_view[k]
+        if self.full:
+            for k in range(packed):
+                data[k] += curvature_view[k]
+        self.noise_sum += max(2 * <double>value, 0)
+        self.noise_count += n
+        return 0
+
+    cdef object lay_out_sparse(self, Record* record, size_t d, size_t count):
+        """The batch as a sparse matrix, and (labels, weights, offsets)."""
+        import numpy as np
+        from scipy import sparse
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef size_t n = record.n_waiting, i = n, k
+        cdef uint32_t place = ABSENT
+        values, columns, rows, targets = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
+        cdef double[::1] value_view = values
+        cdef int[::1] column_view = columns
+        cdef long long[::1] row_view = rows
+        cdef double[:, ::1] target_view = targets
+        while waiting != NULL:
+            i -= 1
+            row_view[i + 1] = count
+            count -= waiting.n
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                value_view[count + k] = features[k].value
+                column_view[count + k] = <int>self.touched[place] - 1
+            target_view[0, i] = self.target(waiting.label)
+            target_view[1, i] = waiting.weight
+            target_view[2, i] = waiting.initial
+            waiting = waiting.before
+        x = sparse.csr_array((values, columns, rows), shape=(n, d))
+        x.sum_duplicates()
+        return x, targets
+
+    # fitting the same examples again
+
+    def mark(self):
+        """Copy what is known; who the entities are need not be forgotten."""
+        self.close_batches()
+        self.marked = self.table.copy()
+        self.marked_noise = self.noise_sum, self.noise_count
+
+    def return_to_mark(self):
+        """Back to the copy. The mean that entities are shrunk to stays until all are fitted anew."""
+        self.table.restore(self.marked, self.l2)
+        self.noise_sum, self.noise_count = self.marked_noise
+        self.center_fixed = True
+        self.at_once = True
+        self.version += 1
+
+    def unmark(self):
+        """Let go of the copy."""
+        self.marked = None
+        self.at_once = False
+
+    def limit_entities(self, limit, store):
+        """Have no more than `limit` entities in memory."""
+        from vwlite.limited import LimitedTable
+        table = LimitedTable(self.table.full, self.table.clocked)
+        table.keep(limit, store, store.add(self.owner))
+        self.table = table
+
+    def end_pass(self):
+        """With --batch_size all the pass is the batch."""
+        if self.batch_size == 0:
+            self.close_batches()
+
+    # after a fit of all entities
+
+    def close_batches(self):
+        """Learn what waits for a full batch, entity by entity."""
+        cdef Record* record = self.table.oldest
+        cdef uint64_t key
+        if self.table.limited:
+            for key in self.table.waiting():
+                self.table.bring(key)
+                record = self.table.find(key)
+                if record.n_waiting:
+                    record.changed = True
+                    self.solve(record, record.clock + (not self.timed))
+            return
+        with nogil:
+            while record != NULL:
+                key = record.key
+                if record.n_waiting:
+                    self.solve(record, record.clock + (not self.timed))
+                    record = self.table.find(key)
+                record = record.newer
+        if self.at_once and self.estimates_prior:
+            self.estimate_prior()
+        if self.center_fixed and self.center != NULL:
+            self.find_center()
+        self.center_fixed = False
+
+    cdef int find_center(self) except -1:
+        """The means of all entities' coefficients."""
+        cdef Record* record = self.table.oldest
+        cdef size_t k
+        self.center_fixed = False
+        self.table_of_means.empty(self.center)
+        while record != NULL:
+            for k in range(record.n):
+                self.move_center(hashes_of(record)[k], means_of(record)[k], 1)
+            record = record.newer
+        return 0
+
+    cdef int estimate_prior(self) except -1:
+        """After a fit of all entities: the prior of the coefficients, each its own with their covariance if the posterior
+        is full and they are few, else one ridge for all; and the means that go with it."""
+        from vwlite import variance
+        cdef Record* record = self.table.oldest
+        cdef size_t i, k, n = 0, total = 0
+        cdef bint structured
+        hashes = {}
+        while record != NULL:
+            n += record.n > 0
+            total += record.n
+            for k in range(record.n if len(hashes) <= MOST_CORRELATED else 0):
+                hashes.setdefault(hashes_of(record)[k], len(hashes))
+            record = record.newer
+        structured = self.full and 0 < len(hashes) <= MOST_CORRELATED and not self.intercept_l2
+        if structured:
+            self.estimate_covariance(variance, list(hashes), n)
+        elif total:
+            self.estimate_one(variance, total)
+        return 0
+
+    cdef object noise_of(self, variance, double explained):
+        return variance.Noise(self.estimates_noise, self.noise_sum, self.noise_count, explained, self.noise)
+
+    cdef int estimate_covariance(self, variance, list hashes, size_t n) except -1:
+        """The covariance of all coefficients."""
+        import numpy as np
+        cdef size_t d = len(hashes), i, j, k, at = 0
+        cdef Record* record = self.table.oldest
+        cdef uint32_t a, c
+        data, means, start = np.zeros((n, d, d)), np.zeros((n, d)), np.zeros((d, d))
+        center = np.array([self.prior_mean(hash) for hash in hashes])
+        cdef double[:, :, ::1] data_view = data
+        cdef double[:, ::1] means_view = means
+        while record != NULL:
+            if record.n:
+                for i in range(d):
+                    a = lookup(record, hashes[i], 0)
+                    if a == ABSENT:
+                        means_view[at, i] = center[i]
+                        continue
+                    means_view[at, i] = means_of(record)[a]
+                    for j in range(d):
+                        c = lookup(record, hashes[j], 0)
+                        if c != ABSENT:
+                            k = <size_t>max(a, c) * (max(a, c) + 1) // 2 + min(a, c)
+                            data_view[at, i, j] = precisions_of(record)[k]
+                at += 1
+            record = record.newer
+        known = {self.prior_hashes[i]: i for i in range(self.n_prior)}
+        for i in range(d):
+            start[i, i] = ridge(self, hashes[i])
+            for j in range(d):
+                if i != j and hashes[i] in known and hashes[j] in known:
+                    start[i, j] = self.prior[<size_t>known[hashes[i]] * MOST_CORRELATED + <size_t>known[hashes[j]]]
+        means -= center
+        b = np.einsum("nij,nj->ni", data + start, means)
+        explained = float((b * means).sum())
+        noise = self.noise_of(variance, explained)
+        precision, means = variance.covariance(data, b, start, noise)
+        self.noise_sum += explained - float((b * means).sum())
+        means_view = means
+        self.n_prior = d
+        for i in range(d):
+            self.prior_hashes[i] = hashes[i]
+            for j in range(d):
+                self.prior[i * MOST_CORRELATED + j] = precision[i, j]
+        record = self.table.oldest
+        at = 0
+        while record != NULL:
+            if record.n:
+                for i in range(d):
+                    a = lookup(record, hashes[i], 0)
+                    if a != ABSENT:
+                        means_of(record)[a] = means_view[at, i] + <double>center[i]
+                at += 1
+            record = record.newer
+        self.version += 1
+        return 0
+
+    cdef int estimate_one(self, variance, size_t total) except -1:
+        """One ridge for all coefficients, as if they were uncorrelated."""
+        import numpy as np
+        cdef Record* record = self.table.oldest
+        cdef size_t k, at = 0
+        data, means = np.zeros(total), np.zeros(total)
+        cdef double[::1] data_view = data, means_view = means
+        while record != NULL:
+            for k in range(record.n):
+                data_view[at] = precisions_of(record)[k * (k + 1) // 2 + k if self.full else k]
+                means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+                at += 1
+            record = record.newer
+        b = (data + self.l2) * means
+        self.l2 = variance.ridge(data, b, self.l2, self.noise_of(variance, float(b @ means)))
+        record = self.table.oldest
+        while record != NULL:
+            if record.n:
+                self.pass_time(record, record.clock, 0)
+            record = record.newer
+        return 0
+
+
+cdef bint are_sane(double value, const double* t, size_t d, const double* curvature, size_t n) noexcept nogil:
+    """Whether the solution of a batch is one that double precision can tell; numbers of 1e38 may be beyond it."""
+    cdef size_t i
+    cdef bint sane = isfinite(value)
+    for i in range(d):
+        sane = sane and fabs(t[i]) < BEYOND
+    for i in range(n):
+        sane = sane and isfinite(curvature[i])
+    return sane
+
+
+def minimise(x, y, w, o, a, m, start, logistic):
+    """The batch solver on plain numbers, for tests: (t, objective, curvature, objective at start, gradient at start).
+
+    x: rows of features; y, w, o: labels (-1 or 1 if logistic), weights, offsets; a, m: precision (rows) and mean of the
+    prior. The curvature is that of the losses at t, without the prior's.
+    """
+    cdef size_t n = len(x), d = len(start), i, packed = d * (d + 1) // 2
+    cdef vwl_batch batch
+    rows = memoryview_of([value for row in x for value in row])
+    columns = [memoryview_of(column) for column in (y, w, o, m, [a[i][j] for i in range(d) for j in range(i + 1)])]
+    cdef double[::1] xs = rows, ys = columns[0], ws = columns[1], os = columns[2], ms = columns[3], prior = columns[4]
+    cdef double[::1] t = memoryview_of(start), curvature = memoryview_of([0] * packed)
+    cdef double[::1] work = memoryview_of([0] * (2 * packed + 5 * d)), gradient = memoryview_of([0] * d)
+    batch.n, batch.d, batch.logistic = n, d, logistic
+    batch.x, batch.y, batch.w, batch.o, batch.a, batch.m = &xs[0], &ys[0], &ws[0], &os[0], &prior[0], &ms[0]
+    before = vwl_objective(&batch, &t[0], &gradient[0], &curvature[0], &work[0])
+    value = vwl_minimise(&batch, &t[0], &curvature[0], &work[0])
+    symmetric = [[curvature[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)] for j in range(d)] for i in range(d)]
+    return list(t), value, symmetric, before, list(gradient)
+
+
+def memoryview_of(numbers):
+    from array import array
+    return array("d", numbers)

@@ -1,0 +1,88 @@
+"""A learner that knows how sure it is: coefficients with a Gaussian posterior, of the whole stack or of each entity.
+
+Design:
+a) Everything is worked out in one record of the entity table, the one of `ex.entity`. Its precisions are what data say;
+   the prior's is added where they are used, so it may be estimated and changed on the way.
+b) One example moves a posterior along one line, H^-1 x: one equation is solved, not a problem in many dimensions.
+   batches.pxd has the rest.
+c) Diagonal coefficients forget when they are looked at: each has a clock. Full posteriors forget at once.
+d) A draw is a function of ex.draw, the entity and the feature's hash, so all lines of a decision see the same one.
+e) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from vwlite.entities cimport EntityTable, Record
+from vwlite.example cimport CONSTANT_HASH, Example, Feature
+from vwlite.learner cimport Learner
+
+cdef enum:
+    MOST_CORRELATED = 16              # coefficients whose covariance is estimated
+    SMALL = 64                        # coefficients up to which problems are solved in newton.h, larger ones by SciPy
+
+cdef class Posterior(Learner):
+    cdef readonly EntityTable table
+    cdef bint logistic, full, identity, timed, moments
+    cdef double forget
+    cdef uint32_t time_namespace
+    # the prior: one precision, one for the intercept, or one for each of a few coefficients and between them
+    cdef public double l2
+    cdef double intercept_l2
+    cdef size_t n_prior
+    cdef uint32_t[MOST_CORRELATED] prior_hashes
+    cdef double[MOST_CORRELATED * MOST_CORRELATED] prior
+    cdef EntityTable table_of_means   # where entities are shrunk to their mean: sum and number, in one record
+    cdef Record* center
+    cdef bint center_fixed            # while all entities are fitted anew
+    # what is estimated: the prior's variance, the noise
+    cdef readonly bint estimates_prior
+    cdef double first_l2, spread_sum, spread_count
+    cdef bint estimates_noise
+    cdef double noise
+    cdef public double noise_sum, noise_count
+    # of the batch at hand
+    cdef bint at_once                 # all examples that come are one
+    cdef double left                  # of an identity, in its prior
+    # room for an update
+    cdef double* work
+    cdef size_t work_size
+    cdef uint32_t* places             # of the features gathered
+    cdef uint32_t* hashes             # and their hashes
+    cdef uint32_t* touched            # of each coefficient: which of those gathered it is, + 1
+    cdef size_t gathered_size, touched_size
+    cdef double* drawn                # coefficients of the last draw from a full posterior
+    cdef size_t drawn_size
+    cdef uint64_t drawn_key
+    cdef Record* drawn_record
+    cdef uint64_t drawn_version, version
+    cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
+    cdef double variance(self, Example ex, Record* record) except? -1 nogil
+    cdef double full_variance(self, Record* record, size_t n) except? -1 nogil
+    cdef int factor(self, Record* record, double share, double* into) noexcept nogil
+    cdef void precision(self, Record* record, double share, double* into) noexcept nogil
+    cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil
+    cdef double drawn_score(self, Example ex, Record* record) except? -1e10 nogil
+    cdef int draw(self, Record* record, uint64_t key) except -1 nogil
+    cdef double prior_mean(self, uint32_t hash) noexcept nogil
+    cdef double scale(self) noexcept nogil
+    cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
+    cdef double time_of(self, Example ex, double otherwise) noexcept nogil
+    cdef int step(self, Record* record, Example ex) except -1 nogil
+    cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil
+    cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil
+    cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil
+    cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
+    cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil
+    cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil
+    cdef int learnt(self, Record* record, size_t n) except -1 nogil
+    cdef double spread(self, Record* record) except? -1 nogil
+    cdef void estimate_ridge(self) noexcept nogil
+    cdef int reserve(self, size_t n) except -1 nogil
+    cdef int reserve_places(self, size_t n, size_t d) except -1 nogil
+
+cdef inline double ridge(Posterior known, uint32_t hash) noexcept nogil:
+    """The prior's precision of a coefficient."""
+    cdef size_t i
+    for i in range(known.n_prior):
+        if known.prior_hashes[i] == hash:
+            return known.prior[i * MOST_CORRELATED + i]
+    return known.intercept_l2 if known.intercept_l2 > 0 and hash == CONSTANT_HASH else known.l2
