@@ -183,6 +183,8 @@ cdef class Interactions:
             begin = ex.extents[i].begin
             end = extent_end(ex, i)
             index = extent_index(&ex.extents[i])
+            if self.ignored[index]:   # one that a learner looks at nevertheless
+                continue
             if self.spans[index].end == 0:
                 self.spans[index].begin = <uint32_t>begin
             self.spans[index].end = <uint32_t>end
@@ -328,7 +330,7 @@ cdef class Interactions:
                     raise MemoryError
         for i in range(ex.n_extents):
             index = extent_index(&ex.extents[i])
-            if self.ignored[index]:
+            if self.ignored[index] and not self.is_aside(ex.extents[i].hash):
                 continue
             begin = ex.extents[i].begin
             length = extent_end(ex, i) - begin

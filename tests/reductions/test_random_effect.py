@@ -425,6 +425,16 @@ def test_the_namespace_of_an_entity_can_be_crossed_on_purpose():
     assert columns_of(workspace, "item", "i") == {CONSTANT}
 
 
+@pytest.mark.parametrize("hiding", ["--ignore u", "--keep c", "--ignore_linear u", "--ignore u -q uc"])
+def test_entities_are_found_in_namespaces_that_are_no_features(hiding):
+    flags = f"--bayes_linear --random_effect user:* {WIDE}"
+    plain, hidden = Workspace(flags), Workspace(f"{flags} {hiding}")
+    for row in people(6, 40):
+        text = line(row).replace(f"|item {row['item']} ", "")
+        assert hidden.learn(text) == plain.learn(text)
+    assert hidden.predict("|user u1 |c x0") != hidden.predict("|user new |c x0")
+
+
 def test_without_a_fixed_part_there_is_only_the_offset():
     workspace = Workspace(f"--bayes_linear --noise 1 --random_effect user --fixed none {WIDE}")
     assert workspace.learn("3 1 0.5 |user u |c x") == 0.5
