@@ -156,22 +156,21 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
     model's, or is damaged.
     """
     path = place(reader.path)
-    foreign = damaged = False
+    foreign = False
     for _ in range(ATTEMPTS):
         if "entities" not in reader.metadata:
             return reader, None
         wanted = reader.metadata["entities"]
         for name in (path, path + ".new"):
             try:
+                file = os.stat(name).st_ino
                 store = StoreFile(name)
                 if store.id != wanted.get("id"):
                     foreign = True
                 elif digest(name) == wanted.get("sha256"):
                     return reader, store
-                elif damaged:  # twice: it was not replaced in between
+                elif os.stat(name).st_ino == file:  # which is open, so no new file can have its number
                     store.refuse("it differs from its sha256")
-                else:
-                    damaged = True
                 store.close()
             except FileNotFoundError:
                 continue
