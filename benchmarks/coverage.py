@@ -1,7 +1,7 @@
-"""Do intervals hold what they promise? Simulated users with coefficients drawn from the prior, and the share of their true
-probabilities that `--confidence 0.9` encloses.
+"""Do intervals hold what they promise? Simulated users with coefficients drawn from the prior, and the share of their
+true probabilities that `--confidence 0.9` encloses.
 
-One run learns a model for each of 1000 users from a number of examples each, one by one, and predicts further lines whose
+One run learns a model for each of 1000 users from a number of examples each, and predicts further lines whose
 probabilities are known. The users are independent, so the share over users has a standard error, which is printed.
 """
 

@@ -22,10 +22,10 @@ cdef class Binary(Learner):
     def __init__(self, base):
         super().__init__(base, {"binary": True})
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         return cut(ex, self.base.predict(ex))
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         return cut(ex, self.base.learn(ex))
 
 

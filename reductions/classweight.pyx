@@ -56,6 +56,6 @@ cdef class ClassWeight(Learner):
 
     # The driver reads the new weight when it counts the example, so it stays: bind() sets it anew each time.
     # As in VW predictions are not weighted.
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         ex.weight *= self.factor(ex)
         return self.base.learn(ex)

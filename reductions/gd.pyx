@@ -88,6 +88,7 @@ cdef class GD(Learner):
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
     cdef vwl_table where              # the table as slots.h sees it
+    cdef public bint whole_initial    # L2 shrinks weights only; without an offset, initial predictions too, as in VW
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
     cdef double l1, l2
@@ -174,10 +175,10 @@ cdef class GD(Learner):
     cdef inline float* at(self, uint32_t hash, uint32_t offset) noexcept nogil:
         return slot(self.table, (hash << self.width_shift) + offset)
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
-        cdef float score = ex.initial, w, gravity
+        cdef float score = 0 if self.whole_initial else ex.initial, w, gravity
         if not self.truncates:
             self.where.offset = ex.offset
             score += vwl_dot(&self.where, feature, ex.n)
@@ -190,18 +191,20 @@ cdef class GD(Learner):
                 feature += 1
         if self.contracts:
             score *= <float>self.contraction
+        if self.whole_initial:
+            score += ex.initial
         ex.score = score
         ex.prediction = self.loss.clip(score)
         if isnan(score):
             ex.prediction = 0
         return ex.prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
         self.update(ex)
         return prediction
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         cdef Point at
         cdef float h = ex.weight, ppu = 1, scale, u = 0
         if not ex.labelled or not 0 < h <= FLT_MAX:
@@ -306,7 +309,7 @@ cdef class GD(Learner):
         self.gravity = 0
         self.contraction = 1
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """Rate times what the prediction moves per unit of update; ex.score is that of a predict just made."""
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n

@@ -23,9 +23,9 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 import struct
 
 from libc.float cimport FLT_MAX
-from libc.math cimport isfinite, pow, sqrt
+from libc.math cimport fabs, isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
@@ -68,6 +68,8 @@ cdef enum:
     MOST_CORRELATED = 16              # coefficients whose covariance is estimated
     SMALL = 64                        # coefficients up to which problems are solved here, larger ones by SciPy
 
+cdef double BEYOND = 1e100            # scores and coefficients that numbers of float32 only lead to by rounding
+
 cdef extern from "newton.h" nogil:
     ctypedef struct vwl_batch:
         size_t n, d
@@ -103,7 +105,10 @@ def setup(options, base):
     kind = kind_of(options)
     if kind is None or (options["random_effect"] and options["fixed"] != "same"):
         return None
-    return GLM(options, kind, "glm", options["l2"] if options.given("l2") else 1.0)
+    l2 = options["l2"] if options.given("l2") else 1.0
+    if not l2 > 0:
+        raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 leaves coefficients nearly free"])
+    return GLM(options, kind, "glm", l2)
 
 
 cdef class GLM(Learner):
@@ -123,9 +128,11 @@ cdef class GLM(Learner):
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
     cdef bint at_once                 # all examples that come are one batch
+    cdef double left                  # of an identity, in the prior of the batch at hand
     cdef bint given_range, moments, logistic, full, identity, estimates_noise, timed
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef public double l2
+    cdef bint l2_given                # for this run, not by the model
     cdef readonly bint estimates_prior
     cdef double first_l2, spread_sum, spread_count
     cdef size_t n_prior               # a prior of its own for each of these coefficients, and their covariance
@@ -173,6 +180,8 @@ cdef class GLM(Learner):
         self.identity = options["posterior"] == "identity"
         self.estimates_prior = l2 is None
         self.l2 = self.first_l2 = 1 if l2 is None else l2
+        ridge = "l2" if owner == "glm" else "effect_l2"
+        self.l2_given = l2 is not None and options.source(ridge) in ("command line", "config file")
         self.intercept_l2 = options["intercept_l2"] or 0
         self.batch_size = batch_size(options, 1 if bayesian else 0)
         self.set_noise(options)
@@ -232,18 +241,24 @@ cdef class GLM(Learner):
         place = lookup(self.center, hash, 0)
         return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
 
-    cdef double experience(self, Example ex) noexcept nogil:
-        cdef Record* record = self.table.find(ex.entity)
+    cdef double experience(self, Example ex) except? -1 nogil:
+        cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
         return record.count + record.n_waiting if record != NULL else 0
 
     # prediction
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
-        cdef Record* record = self.table.find(ex.entity)
+    cdef float predict(self, Example ex) except? -1e10 nogil:
+        cdef Record* record
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef double score = ex.initial, mean
         cdef uint32_t place = ABSENT
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
         if ex.draw:
             score += self.drawn_score(ex, record)
         elif record != NULL or self.center != NULL:
@@ -267,7 +282,11 @@ cdef class GLM(Learner):
         """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""
         cdef double before = precisions_of(record)[place], mean = means_of(record)[place]
         cdef double l2 = self.ridge(hashes_of(record)[place])
-        cdef double share = pow(self.forget, record.clock - clocks_of(record)[place]) if self.table.clocked else 1
+        cdef double elapsed = record.clock - clocks_of(record)[place] if self.table.clocked else 0
+        cdef double share = pow(self.forget, elapsed), center
+        if self.identity:             # each batch forgets a share of I, and ends with I
+            center = self.prior_mean(hashes_of(record)[place])
+            return center + pow(self.forget / (self.forget + (1 - self.forget) * l2), elapsed) * (mean - center)
         if precision != NULL:
             precision[0] = share * before
         mean = share * (before + self.ridge_before(record, place)) * mean
@@ -336,7 +355,7 @@ cdef class GLM(Learner):
                 if a != ABSENT and b != ABSENT:
                     into[<size_t>max(a, b) * (max(a, b) + 1) // 2 + min(a, b)] += self.prior[i * MOST_CORRELATED + j]
 
-    cdef double drawn_score(self, Example ex, Record* record) except? -3e38 nogil:
+    cdef double drawn_score(self, Example ex, Record* record) except? -1e10 nogil:
         """The example's features times coefficients drawn from the posterior: functions of ex.draw, entity and hash."""
         cdef uint64_t key = mix(ex.draw ^ ex.entity, 0)
         cdef double scale = ex.draw_scale * sqrt(self.scale()), total = 0, mean, precision
@@ -382,7 +401,9 @@ cdef class GLM(Learner):
         self.drawn_key, self.drawn_record, self.drawn_version = key, record, self.version
         return 0
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
+        if self.table.limited:
+            self.table.bring(ex.entity)
         return <float>self.variance(ex, self.table.find(ex.entity))
 
     cdef int vet(self, Example ex) except -1 nogil:
@@ -392,28 +413,32 @@ cdef class GLM(Learner):
 
     # learning
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
         self.update(ex)
         return prediction
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         cdef Record* record
-        if not ex.labelled or not 0 < ex.weight <= FLT_MAX:
+        if not (ex.labelled and 0 < ex.weight <= FLT_MAX and isfinite(ex.initial)):
             return ex.prediction
         ex.loss = self.loss.loss(ex.prediction, ex.label)
         self.meet(ex)
         record = self.table.find(ex.entity)
-        if self.batch_size == 1 and not self.at_once:
+        record.changed = True
+        if self.batch_size == 1 and not record.n_waiting and not self.at_once:
             self.step(record, ex)
         else:
             self.table.wait(record, ex)
-            if record.n_waiting == self.batch_size and not self.at_once:
-                self.solve(record, self.time_of(ex, record.clock))
+            # more than a batch may wait where the model was made with larger ones
+            if 0 < self.batch_size <= record.n_waiting and not self.at_once:
+                self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
         return ex.prediction
 
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
         if self.table.find(ex.entity) == NULL:
             record = self.table.make(ex.entity, ex.entity_name, ex.entity_name_length, <uint32_t>ex.n)
             record.prior = self.l2
@@ -463,9 +488,9 @@ cdef class GLM(Learner):
         else:
             for k in range(n):
                 place = self.places[k]
-                u[k] = x[k] / (precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
+                u[k] = x[k] / (self.left * precisions_of(record)[place] + self.ridge(hashes_of(record)[place]))
                 z += x[k] * u[k]
-        if not (0 < z * w and isfinite(z * w) and isfinite(s)):
+        if not (0 < z * w and isfinite(z * w) and fabs(s) < BEYOND):
             return 0                  # nothing to learn from, or beyond double precision
         if self.logistic:
             y = 1 if ex.label > 0 else -1
@@ -478,12 +503,13 @@ cdef class GLM(Learner):
                 q = vwl_sigmoid(t)
                 c = w * q * (1 - q)
                 g = w * y * vwl_sigmoid(-y * t)
-            if not (isfinite(c) and isfinite(g)):
-                return 0
         else:
             y = ex.label
             c = w
             g = w * (y - s) / (1 + z * w)
+        if not (isfinite(c) and fabs(g) < BEYOND):
+            return 0
+        if not self.logistic:
             self.noise_sum += w * (y - s) * (y - s) / (1 + z * w)
             self.noise_count += 1
         if self.full:
@@ -524,6 +550,7 @@ cdef class GLM(Learner):
             place = lookup(record, features[k].hash, place + 1)
             missing += place == ABSENT
         if missing:
+            self.version += 1
             record = self.table.room(record, record.n + missing)
             for k in range(n):
                 place = lookup(record, features[k].hash, place + 1)
@@ -582,8 +609,9 @@ cdef class GLM(Learner):
         cdef double* right
         if self.forget < 1:
             share = pow(self.forget, now - record.clock)
+        self.left = share if self.identity else 1
         record.clock = now
-        if share == 1 and record.prior == self.l2:
+        if share == 1 and record.prior == self.l2 and not (n and self.table.clocked):
             return 0
         if self.full:
             # t = (d E + P)^-1 d (E + P) m, the minimum of the two quadratic terms
@@ -840,9 +868,10 @@ cdef class GLM(Learner):
             self.lay_out(record, d, x)
             self.lay_out_prior(record, d, prior, t)
             value = vwl_minimise(&batch, t, curvature, curvature + packed)
-            self.take(record, d, t, curvature)
-            self.noise_sum += 2 * value
-            self.noise_count += n
+            if are_sane(value, t, d, curvature, packed):
+                self.take(record, d, t, curvature)
+                self.noise_sum += max(2 * value, 0)
+                self.noise_count += n
         for k in range(d):
             self.touched[self.places[k]] = 0
         self.table.forget_waiting(record)
@@ -882,7 +911,7 @@ cdef class GLM(Learner):
             memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
             if not self.full:
-                prior[k * (k + 1) // 2 + k] = (precisions_of(record)[self.places[k]]
+                prior[k * (k + 1) // 2 + k] = (self.left * precisions_of(record)[self.places[k]]
                                                + self.ridge(hashes_of(record)[self.places[k]]))
             t[k] = t[d + k] = means_of(record)[self.places[k]]
 
@@ -933,11 +962,16 @@ cdef class GLM(Learner):
             self.precision(record, 1, &prior_view[0])
         for k in range(d):
             if not self.full:
-                prior_view[k] = (precisions_of(record)[self.places[k]]
+                prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
                                  + self.ridge(hashes_of(record)[self.places[k]]))
             start_view[k] = means_of(record)[self.places[k]]
-        found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
+        try:
+            found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
+        except FloatingPointError:
+            return 0
         cdef double[::1] found_view = found, curvature_view = curvature
+        if not are_sane(value, &found_view[0], d, &curvature_view[0], packed):
+            return 0
         cdef double* data = precisions_of(record)
         for k in range(d):
             self.move(record, self.places[k], found_view[k])
@@ -948,7 +982,7 @@ cdef class GLM(Learner):
         if self.full:
             for k in range(packed):
                 data[k] += curvature_view[k]
-        self.noise_sum += 2 * <double>value
+        self.noise_sum += max(2 * <double>value, 0)
         self.noise_count += n
         return 0
 
@@ -993,6 +1027,13 @@ cdef class GLM(Learner):
         if self.batch_size == 0:
             self.close_batches()
 
+    def limit_entities(self, limit, store):
+        """Have no more than `limit` entities in memory."""
+        from vwlite.limited import LimitedTable
+        table = LimitedTable(self.table.full, self.table.clocked)
+        table.keep(limit, store, store.add(self.owner))
+        self.table = table
+
     def mark(self):
         """Copy what is known; who the entities are need not be forgotten."""
         self.close_batches()
@@ -1016,6 +1057,14 @@ cdef class GLM(Learner):
         """Learn what waits for a full batch, entity by entity."""
         cdef Record* record = self.table.oldest
         cdef uint64_t key
+        if self.table.limited:
+            for key in self.table.waiting():
+                self.table.bring(key)
+                record = self.table.find(key)
+                if record.n_waiting:
+                    record.changed = True
+                    self.solve(record, record.clock + (not self.timed))
+            return
         with nogil:
             while record != NULL:
                 key = record.key
@@ -1086,20 +1135,39 @@ cdef class GLM(Learner):
             low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
             if not io.saving and not self.given_range:
                 self.loss.min_label, self.loss.max_label = low, high
-        self.l2 = io.float64("l2", self.l2)
+        l2 = io.float64("l2", self.l2)
+        if not self.l2_given:
+            self.l2 = l2
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
         self.spread_count = io.float64("spread_count", self.spread_count)
         self.save_load_prior(io)
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
         self.table.save_load(io)
+        if not io.saving and not self.is_sound():
+            io.refuse("there are precisions below 0 in it")
         if self.center != NULL:
             io.owner = f"{self.owner}.mean"
             self.table_of_means.save_load(io)
             self.center = self.table_of_means.find(0)
+            if self.center == NULL:
+                io.refuse("the mean of its effects is not there")
             io.owner = self.owner
         if not io.saving:
             self.version += 1
+
+    cdef bint is_sound(self) noexcept nogil:
+        """Whether priors and what data say about each coefficient could be precisions."""
+        cdef Record* record = self.table.oldest
+        cdef size_t k
+        while record != NULL:
+            if not record.prior > 0:
+                return False
+            for k in range(record.n if not self.identity else 0):
+                if precisions_of(record)[k * (k + 1) // 2 + k if self.full else k] < 0:
+                    return False
+            record = record.newer
+        return True
 
     def save_load_prior(self, io):
         """The coefficients that have a prior of their own, and its precision by rows."""
@@ -1142,6 +1210,9 @@ cdef class GLM(Learner):
             figures[f"{self.owner} sd"] = sqrt(self.scale() / self.l2)
         if self.estimates_noise and self.noise_count >= 2:
             figures[f"{self.owner} noise"] = self.scale()
+        if self.table.limited:
+            figures[f"{self.owner} entities in memory"] = self.table.count
+            figures[f"{self.owner} entities on disk only"] = self.table.total - self.table.count
         return figures
 
     def coefficients(self, unsigned long long key=0):
@@ -1149,12 +1220,22 @@ cdef class GLM(Learner):
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
-        cdef Record* record = self.table.find(key)
+        cdef Record* record
+        self.table.bring(key)
+        record = self.table.find(key)
         return None if record == NULL else self.coefficients_of(record)
 
     def entities(self):
         """(name, examples learnt from, coefficients() of it) of each entity, in the order of a model file."""
-        cdef Record* record = self.table.oldest
+        if not self.table.limited:
+            yield from self.entities_of(self.table)
+            return
+        for table in self.table.one_by_one():
+            yield from self.entities_of(table)
+
+    def entities_of(self, EntityTable table):
+        """The same, of all in the memory of a table."""
+        cdef Record* record = table.oldest
         while record != NULL:
             name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "surrogateescape")
             yield name, record.count, self.coefficients_of(record)
@@ -1180,6 +1261,22 @@ cdef class GLM(Learner):
             found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
         return found
 
+    def drawn_at(self, features, unsigned long long draw, float scale=1, unsigned long long key=0):
+        """The score of (hash, value) pairs under a draw from the posterior (draw > 0), for tests."""
+        cdef Example ex = Example()
+        cdef Feature* room = <Feature*>malloc((len(features) + 1) * sizeof(Feature))
+        if room == NULL:
+            raise MemoryError
+        for k, (hash, value) in enumerate(features):
+            room[k].hash, room[k].value = hash, value
+        ex.features, ex.n = room, len(features)
+        ex.entity, ex.draw, ex.draw_scale = key, draw, scale
+        try:
+            self.predict(ex)
+        finally:
+            free(room)
+        return ex.score
+
     def slot_of(self, unsigned int hash):
         """What an audit shows as a feature's slot: coefficients have no collisions, and so their own hash."""
         return hash
@@ -1192,6 +1289,17 @@ cdef class GLM(Learner):
             return 0.0, 0.0, 0.0
         return (means_of(record)[place],
                 precisions_of(record)[<size_t>place * (place + 1) // 2 + place if self.full else place], 0.0)
+
+
+cdef bint are_sane(double value, const double* t, size_t d, const double* curvature, size_t n) noexcept nogil:
+    """Whether the solution of a batch is one that double precision can tell; numbers of 1e38 may be beyond it."""
+    cdef size_t i
+    cdef bint sane = isfinite(value)
+    for i in range(d):
+        sane = sane and fabs(t[i]) < BEYOND
+    for i in range(n):
+        sane = sane and isfinite(curvature[i])
+    return sane
 
 
 def batch_size(options, usual):

@@ -27,20 +27,28 @@ cdef class Nothing(Learner):
         self.loss = make_loss(options, options["testonly"])
         self.given_range = options.given("min_prediction") or options.given("max_prediction")
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         ex.score = ex.initial
         ex.prediction = self.loss.clip(ex.score)
         return ex.prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         return self.predict(ex)
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         ex.loss = self.loss.loss(ex.prediction, ex.label)
         return ex.prediction
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return 0
+
+    def slot_of(self, unsigned int hash):
+        """What an audit shows as a feature's slot."""
+        return hash
+
+    def weight_at(self, unsigned int hash):
+        """What an audit shows as a feature's weight."""
+        return 0.0, 0.0, 0.0
 
     def save_load(self, io):
         low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)

@@ -1,43 +1,265 @@
-"""offset: scales the example's initial prediction.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+"""offset: a part of the score that is known beforehand.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
-Score: s = offset_scale * initial + f(x), on the link scale. The learner below sees the scaled value as the example's
-initial prediction, so it learns what the offset leaves over. Without the option an initial prediction counts as is.
+Score: s = b o + f(x) on the link scale, o = initial + fixed(x): the example's initial prediction and the score of a
+saved model (--fixed_effect), which learns no more. The learner below sees b o as the example's initial prediction, so
+it learns f, what the offset leaves over. Without any of the options an initial prediction counts as is.
+
+The fixed model sees the line by its own options (-q, --ignore, --noconstant, -b ...), without the initial prediction,
+which counts once. Its arrays and options are saved with the model, so that the model needs no other file.
+
+b is --offset_scale, 1 if it is not given. With --offset_scale fit, b ~ N(1, 1/P), P = --offset_l2 at first, is the one
+coefficient of a Bayesian model of the feature o with f(x) as its own offset, updated with each example of weight w:
+
+    squared, classic   P <- P + w o^2, then b <- b + w o (y - s) / P            recursive least squares, noise 1
+    logistic           b <- argmin_b  w log(1 + e^-y(b o + f)) + P/2 (b - b')^2, b' the old b
+                       P <- P + w q (1 - q) o^2, q = 1/(1 + e^-s) at the new b  Chapelle and Li 2011, Algorithm 3
+
+b and f learn from the same prediction, the one made before the update.
 """
-from vwlite.example cimport Example
-from vwlite.learner cimport Learner
+from libc.float cimport FLT_MAX
+from libc.math cimport exp, fabs, isfinite, isnan, sqrt
+from libc.stdint cimport uint32_t
 
+from vwlite.example cimport Example
+from vwlite.interactions cimport Interactions
+from vwlite.learner cimport Learner
+from vwlite.parser cimport FINE
+from vwlite.random cimport normal
+
+from vwlite.errors import ModelError, OptionError
+from vwlite.learner import walk
+from vwlite.losses import implied_loss, loss_name
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("offset: a known part of the score", (
-    Option("offset_scale", float, "factor on each example's initial prediction", necessary=True, keep=True),
+    Option("fixed_effect", str, "a saved model whose score is added to each example's initial prediction; it learns no "
+           "more, and is saved with the new model", necessary=True, keep=True, metavar="FILE"),
+    Option("offset_scale", float, "factor on the initial prediction and the fixed effect; 'fit' learns it (squared, "
+           "classic and logistic loss)", necessary=True, keep=True, words=("fit",), metavar="S|fit"),
+    Option("offset_l2", float, "how firmly --offset_scale fit starts from 1: the precision of its prior", default=1.0,
+           above=0, necessary=True, keep=True, fixed=True, metavar="P"),
 ))
+
+FITTING_LOSSES = ("squared", "classic", "logistic")
+
+cdef enum:
+    DRAW = 0x6f6666736574             # which draw of a decision is the scale's
+    MOST_STEPS = 1000                 # of Newton's method; bisection alone gets from end to end of the doubles in these
 
 
 def setup(options, base):
-    """There when --offset_scale is given."""
-    return Offset(base, options["offset_scale"])
+    """There when --fixed_effect or --offset_scale is given."""
+    return Offset(base, options)
 
 
 cdef class Offset(Learner):
-    """Multiplies the initial prediction by a fixed scale."""
+    """Adds the known part of the score.
+
+    Raises OptionError for options that don't go together, ModelError for a fixed model that can't be read.
+    """
 
     name = "offset"
-    cdef float scale
+    cdef readonly bint vets, needs_names        # as the fixed model does
+    cdef object run_options
+    cdef readonly object fixed        # a FixedModel, or None
+    cdef Learner fixed_top
+    cdef Interactions interactions    # of the fixed model
+    cdef bint constant                # whether the fixed model has one
+    cdef Example view                 # the line as the fixed model sees it
+    cdef bint has_fixed, fits, logistic, by_sign
+    cdef double negative, width       # the label of the negative class, and how far it is to the positive one
+    # state
+    cdef readonly double scale, precision
 
-    def __init__(self, base, scale):
-        super().__init__(base, {"offset_scale": scale})
-        self.scale = scale
+    def __init__(self, base, options):
+        super().__init__(base, {option.name: options[option.name] for option in OPTIONS.options
+                                if options.given(option.name)})
+        self.run_options = options
+        self.view = Example()
+        scale = options["offset_scale"]
+        self.fits = scale == "fit"
+        self.scale = 1 if scale is None or self.fits else scale
+        self.precision = options["offset_l2"]
+        loss = loss_name(options)
+        if self.fits and loss not in FITTING_LOSSES:
+            raise OptionError([f"--offset_scale fit goes with --loss_function {', '.join(FITTING_LOSSES)}, not {loss}: "
+                               "give the scale as a number"])
+        if not self.fits and options.source("offset_l2") in ("command line", "config file"):
+            raise OptionError(["--offset_l2 says how --offset_scale fit starts: give that too, or leave it out"])
+        self.logistic = loss == "logistic"
+        self.by_sign = implied_loss(options) is not None
+        self.negative = options["logistic_min"]
+        self.width = options["logistic_max"] - self.negative
+        for learner in walk(base):
+            if hasattr(learner, "whole_initial"):
+                learner.whole_initial = True
+        # of a loaded model the fixed effect comes with the rest of the state
+        if options["fixed_effect"] and options.source("fixed_effect") != "model":
+            from vwlite.fixed import FixedModel
+            self.take(FixedModel.open(options["fixed_effect"], options))
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    def take(self, fixed):
+        """Score with a fixed model from now on."""
+        self.fixed = fixed
+        self.fixed_top = fixed.top
+        self.interactions = fixed.interactions
+        self.constant = fixed.constant
+        self.has_fixed = True
+        self.vets = any(learner.vets for learner in walk(fixed.top))
+        self.needs_names = any(learner.needs_names for learner in walk(fixed.top))
+
+    cdef double known(self, Example ex) except? -1e10 nogil:
+        """The offset, not yet scaled."""
+        cdef double score
+        if not self.has_fixed:
+            return ex.initial
+        self.look(ex)
+        self.fixed_top.predict(self.view)
+        score = self.view.score
+        return ex.initial + (0 if isnan(score) else score)
+
+    cdef int look(self, Example ex) except -1 nogil:
+        """Make the fixed model's view of the example."""
+        self.view.look_again(ex, self.constant)
+        return self.interactions.expand(self.view)
+
+    cdef inline double scale_for(self, Example ex) noexcept nogil:
+        """The scale, or a draw from its posterior."""
+        if self.fits and ex.draw:
+            return self.scale + ex.draw_scale * normal(ex.draw, DRAW) / sqrt(self.precision)
+        return self.scale
+
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, prediction
-        ex.initial = self.scale * initial
+        cdef double known = self.known(ex)
+        ex.initial = bounded(self.scale_for(ex) * known)
+        ex.variance = 0
         prediction = self.base.predict(ex)
+        if self.fits and ex.wants_variance:
+            ex.variance += known * known / self.precision
         ex.initial = initial
         return prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
-        cdef float initial = ex.initial, prediction
-        ex.initial = self.scale * initial
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil:
+        cdef float initial = ex.initial
+        ex.initial = bounded(self.scale_for(ex) * self.known(ex))
+        self.base.multipredict(ex, count, step, scores)
+        ex.initial = initial
+        return 0
+
+    cdef float learn(self, Example ex) except? -1e10 nogil:
+        cdef float initial = ex.initial, given, prediction
+        cdef double known = self.known(ex)
+        given = bounded(self.scale * known)
+        ex.initial = given
         prediction = self.base.learn(ex)
         ex.initial = initial
+        if self.fits and ex.labelled and 0 < ex.weight <= FLT_MAX:
+            self.fit(ex, known, given)
         return prediction
+
+    cdef int vet(self, Example ex) except -1 nogil:
+        cdef int reason = FINE
+        if self.vets:
+            self.look(ex)
+            reason = self.fixed_top.vet(self.view)
+            ex.problem_at = self.view.problem_at
+        return reason if reason != FINE else self.base.vet(ex)
+
+    cdef void fit(self, Example ex, double known, double given) noexcept nogil:
+        """Update the scale by an example; ex.score is that of the prediction made before."""
+        cdef double rest = <double>ex.score - given, scale, precision, share, s
+        if self.logistic:
+            share = ex.label > 0 if self.by_sign else (ex.label - self.negative) / self.width
+            scale = mode(self.scale, self.precision, known, rest, share, ex.weight)
+            s = scale * known + rest
+            precision = self.precision + ex.weight * sigmoid(s) * sigmoid(-s) * known * known
+        else:
+            precision = self.precision + ex.weight * known * known
+            scale = self.scale + ex.weight * known / precision * (ex.label - <double>ex.score)
+        if isfinite(scale) and isfinite(precision):
+            self.scale = scale
+            self.precision = precision
+
+    def save_load(self, io):
+        # a model made with a number for a scale has none to go on from
+        if self.fits and (io.saving or io.has("scale")):
+            self.scale = io.float64("scale", self.scale)
+            self.precision = io.float64("precision", self.precision)
+            if not (isfinite(self.scale) and isfinite(self.precision) and self.precision > 0):
+                io.refuse("its scale or its precision is no finite number")
+        if not io.saving:
+            self.load_fixed(io)
+        elif self.fixed is not None:
+            self.fixed.save(io)
+
+    def load_fixed(self, io):
+        """Take the fixed effect that a model was saved with; raises ModelError if the options ask for another one."""
+        from vwlite.fixed import FixedModel
+        path = self.run_options["fixed_effect"]
+        if path is None:
+            return
+        if not io.has("fixed.metadata") and self.fixed is not None:
+            raise ModelError(f"{io.reader.path}: was made without a fixed effect, and what it knows starts from there: "
+                             "leave --fixed_effect out, or train a new model")
+        metadata = FixedModel.saved_metadata(io)
+        if self.fixed is None:
+            self.take(FixedModel(metadata, self.run_options, path))
+        elif self.fixed.id != metadata["id"]:
+            raise ModelError(f"{io.reader.path}: holds the fixed effect with the id {metadata['id']}, --fixed_effect "
+                             f"{path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
+        self.fixed.load(io)
+
+    def uncertain(self, initial, draw=0, draw_scale=1):
+        """(score, variance) of an example without features, its score drawn if `draw` is not 0, for tests."""
+        cdef Example ex = Example()
+        ex.initial, ex.draw, ex.draw_scale = initial, draw, draw_scale
+        ex.wants_variance = True
+        self.predict(ex)
+        return ex.score, ex.variance
+
+    def metrics(self):
+        if not self.fits:
+            return {}
+        return {"offset scale": self.scale, "offset scale's precision": self.precision}
+
+
+cdef inline float bounded(double x) noexcept nogil:
+    """The nearest finite number in single precision."""
+    return <float>max(-<double>FLT_MAX, min(<double>FLT_MAX, x))
+
+
+cdef inline double sigmoid(double s) noexcept nogil:
+    """1 / (1 + e^-s), without overflow."""
+    cdef double e = exp(-fabs(s))
+    return 1 / (1 + e) if s >= 0 else e / (1 + e)
+
+
+cdef double mode(double mean, double precision, double o, double rest, double share, double weight) noexcept nogil:
+    """The b that minimises  weight (log(1 + e^s) - share s) + precision/2 (b - mean)^2,  s = b o + rest.
+
+    Newton's method between bounds: where the slope vanishes, precision (b - mean) = weight o (share - q), 0 < q < 1.
+    A step that leaves the bounds, or does not halve the slope, is replaced by bisection.
+    """
+    cdef double b = mean, next, q, rest_of_q, slope, before = 0
+    cdef double one = mean + weight * o / precision * (share - 1), other = mean + weight * o / precision * share
+    cdef double low = min(one, other), high = max(one, other)
+    cdef int i
+    for i in range(MOST_STEPS):
+        q = sigmoid(b * o + rest)
+        rest_of_q = sigmoid(-b * o - rest)        # not 1 - q, of which nothing is left when q is nearly 1
+        slope = weight * o * (q * (1 - share) - rest_of_q * share) + precision * (b - mean)
+        if slope > 0:
+            high = b
+        else:
+            low = b
+        next = b - slope / (weight * o * o * q * rest_of_q + precision)
+        if fabs(next - b) <= 1e-15 * max(1.0, fabs(b)):
+            return next
+        if not low < next < high or (i and 2 * fabs(slope) > before):
+            next = low + (high - low) / 2
+            if next == low or next == high:
+                return next
+        before = fabs(slope)
+        b = next
+    return b

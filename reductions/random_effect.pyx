@@ -15,6 +15,7 @@ turn, as often as told: coordinate descent.
 """
 import math
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
 from libc.math cimport isfinite, pow
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -45,17 +46,19 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean 1: "
            "user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
+    Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
+           "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
 ))
 
-ctypedef float (*Hot)(void*, Example) except? -3e38 nogil
+ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
 ctypedef int (*Checked)(void*, Example) except -1 nogil
-ctypedef double (*Known)(void*, Example) noexcept nogil
+ctypedef double (*Known)(void*, Example) except? -1 nogil
 
-cdef float predict_of(Learner learner, Example ex) except? -3e38 nogil:
+cdef float predict_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.predict(ex)
 
-cdef float update_of(Learner learner, Example ex) except? -3e38 nogil:
+cdef float update_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.update(ex)
 
 cdef int vet_of(Learner learner, Example ex) except -1 nogil:
@@ -64,10 +67,10 @@ cdef int vet_of(Learner learner, Example ex) except -1 nogil:
 cdef int meet_of(Learner learner, Example ex) except -1 nogil:
     return learner.meet(ex)
 
-cdef float sensitivity_of(Learner learner, Example ex) except? -3e38 nogil:
+cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.sensitivity(ex)
 
-cdef double experience_of(Learner learner, Example ex) noexcept nogil:
+cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
     return learner.experience(ex)
 
 # a learner held in an array of C, where Cython knows no objects
@@ -183,7 +186,7 @@ cdef class RandomEffect(Learner):
     cdef public double weight_sum, weight_count
     # examples of a pass, for sweeps
     cdef readonly size_t sweeps
-    cdef bint keeps
+    cdef bint keeps, stopping
     cdef Kept* kept
     cdef uint64_t* entities           # of each kept example and effect
     cdef uint32_t* counts             # and how many features; 0: not of that effect
@@ -224,6 +227,12 @@ cdef class RandomEffect(Learner):
         self.intercept[0].value = 1
         at_once = any(learner.batch_size == 0 for learner in learners)
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
+        if options["entity_limit"] and self.sweeps:
+            if not options["testonly"]:
+                raise OptionError(["--entity_limit keeps entities on disk, but --sweeps (and a batch of all examples, "
+                                   "the default of --square and --logistic) keeps all examples in memory: leave one of "
+                                   "the two out; with -t they go together"])
+            self.sweeps = 0
         self.keeps = self.sweeps > 0
         self.loss_after = math.nan
 
@@ -323,7 +332,7 @@ cdef class RandomEffect(Learner):
         ex.entity = 0
         ex.entity_name_length = 0
 
-    cdef double score_of(self, Effect* effect, Example ex) except? -3e38 nogil:
+    cdef double score_of(self, Effect* effect, Example ex) except? -1e10 nogil:
         """The score of an entity that the example points at."""
         ex.initial = 0
         ex.variance = 0
@@ -332,7 +341,7 @@ cdef class RandomEffect(Learner):
         call_predict(effect.learner, ex)
         return ex.score
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
@@ -355,12 +364,12 @@ cdef class RandomEffect(Learner):
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
         self.update(ex)
         return prediction
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
         cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
@@ -413,7 +422,7 @@ cdef class RandomEffect(Learner):
             total += self.effects[i].score
         return total
 
-    cdef float count_weight(self, Example ex) except? -3e38 nogil:
+    cdef float count_weight(self, Example ex) except? -1e10 nogil:
         """The product of powers of the entities' counts with this example, over its mean so far."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
@@ -428,7 +437,7 @@ cdef class RandomEffect(Learner):
         self.weight_count += 1
         return <float>(weight * self.weight_count / self.weight_sum)
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """What all parts together would move by."""
         cdef float total = self.base.sensitivity(ex)
         cdef const Feature* features = ex.features
@@ -536,6 +545,9 @@ cdef class RandomEffect(Learner):
             self.score_part(ex, part)
         for _ in range(self.sweeps):
             for part in range(self.n_effects + 1):
+                PyErr_CheckSignals()  # nothing else lets Python hear of them until all is done
+                if self.stopping:
+                    break
                 if self.fixed_frozen if part == 0 else self.effects[part - 1].frozen:
                     continue
                 learners = [self.beside[part - 1]] if part else below
@@ -549,6 +561,10 @@ cdef class RandomEffect(Learner):
         for learner in [*below, *self.beside]:
             learner.unmark()
         self.forget_kept()
+
+    def interrupt(self):
+        """Sweeps end with the part at hand."""
+        self.stopping = True
 
     cdef int weigh_kept(self) except -1:
         """--count_weight, with the counts of the whole pass."""

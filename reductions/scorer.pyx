@@ -41,13 +41,13 @@ cdef class Scorer(Learner):
         self.link = LINKS[link]
         self.name = f"scorer-{link}"
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         self.base.predict(ex)
         if ex.labelled and ex.weight > 0:
             ex.loss = self.loss.loss(ex.prediction, ex.label) * ex.weight
         return self.linked(ex)
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         if ex.labelled:
             self.loss.see(ex.label)
         if not ex.labelled or ex.weight <= 0:

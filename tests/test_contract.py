@@ -13,11 +13,15 @@ from vwlite.learner import walk
 
 
 class Case(NamedTuple):
-    """A learner, the flags that put it into the stack, and the labels it learns from."""
+    """A learner, the flags that put it into the stack, and the labels it learns from.
+
+    In flags {fixed} stands for a saved model.
+    """
 
     learner: str
     flags: str
     labels: str
+    run_is_batch: bool = False  # by design two runs are then not one: each is fitted at its end
 
 
 LABELS: dict[str, Callable[[random.Random], float]] = {
@@ -50,20 +54,74 @@ CASES = [
     Case("gd", "--min_prediction -1 --max_prediction 2", "real"),
     Case("offset", "--offset_scale 0.5", "real"),
     Case("offset", "--offset_scale -2 --loss_function logistic --l2 0.001", "sign"),
+    Case("offset", "--offset_scale fit --offset_l2 2", "real"),
+    Case("offset", "--offset_scale fit --loss_function classic -q ab --l1 0.001", "real"),
+    Case("offset", "--offset_scale fit --loss_function logistic --logistic_min 0 --logistic_max 5", "count"),
+    Case("offset", "--fixed_effect {fixed}", "real"),
+    Case("offset", "--fixed_effect {fixed} --offset_scale 0.5 --loss_function poisson", "count"),
+    Case("offset", "--fixed_effect {fixed} --offset_scale fit --loss_function logistic --l2 0.01 --ignore a", "sign"),
     Case("classweight", "--classweight 1:3,-1:0.5 --loss_function logistic", "sign"),
     Case("classweight", "--classweight 0:0 --classweight 2:0.25 --sgd -l 0.05", "count"),
     Case("scorer", "--link identity --loss_function logistic", "sign"),
     Case("scorer", "--link logistic --loss_function logistic", "sign"),
     Case("scorer", "--link glf1 --loss_function logistic", "sign"),
     Case("scorer", "--link poisson --loss_function poisson", "count"),
+    Case("glm", "--bayes_linear", "real"),
+    Case("glm", "--bayes_linear --posterior diagonal --batch_size 7 --forget 0.9 -q ab", "real"),
+    Case("glm", "--bayes_linear --noise 0.5 --l2 0.1 --intercept_l2 1e-6 --ignore b --noconstant", "real"),
+    Case("glm", "--bayes_logistic", "sign"),
+    Case("glm", "--bayes_logistic --posterior diagonal --forget 0.8", "sign"),
+    Case("glm", "--bayes_logistic --posterior identity --forget 0.5 --batch_size 3", "sign"),
+    Case("glm", "--bayes_logistic --forget 0.5 --forget_time t --hash all", "sign"),
+    Case("glm", "--bayes_logistic --posterior diagonal --forget 0.5 --forget_time t --link logistic", "sign"),
+    Case("glm", "--bayes_logistic --offset_scale 0.5 --binary --classweight 1:2", "sign"),
+    Case("glm", "--logistic --batch_size 5", "sign"),
+    Case("glm", "--bayes_logistic --moments --posterior diagonal", "sign"),
+    Case("glm", "--square --batch_size 4 --posterior diagonal", "real"),
+    Case("glm", "--square", "real", run_is_batch=True),
+    Case("glm", "--bayes_logistic --batch_size all --forget 0.7", "sign", run_is_batch=True),
+    Case("nothing", "--random_effect user:* --fixed none --bayes_linear", "real"),
+    Case("nothing", "--random_effect user --fixed none --logistic --batch_size 2", "sign"),
+    Case("random_effect", "--random_effect user --bayes_linear", "real"),
+    Case("random_effect", "--random_effect user:a --bayes_logistic --moments", "sign"),
+    Case("random_effect", "--random_effect user:a,b --random_effect item --bayes_logistic --link logistic", "sign"),
+    Case(
+        "random_effect", "--random_effect user:* --random_effect item:a --bayes_logistic --posterior diagonal", "sign"
+    ),
+    Case("random_effect", "--random_effect user:* --bayes_linear --fixed same --batch_size 5 --forget 0.9", "real"),
+    Case("random_effect", "--random_effect user:a --shrink mean --bayes_linear --forget 0.9", "real"),
+    Case("random_effect", "--random_effect user --entity_min 3 --count_weight user=-0.5 --bayes_linear", "real"),
+    Case("random_effect", "--random_effect user:* -q ua -q :: --bayes_linear --l2 0.001 --posterior diagonal", "real"),
+    Case("random_effect", "--random_effect user:a --freeze fixed --bayes_logistic --posterior identity", "sign"),
+    Case("random_effect", "--random_effect user --random_effect item --effect_l2 auto --bayes_linear", "real"),
+    Case("random_effect", "--random_effect user:a --effect_l2 auto --bayes_logistic --shrink mean", "sign"),
+    Case("random_effect", "--random_effect user --loss_function logistic --bayes_logistic --offset_scale 2", "sign"),
+    Case("random_effect", "--random_effect user --random_effect item --square", "real", run_is_batch=True),
+    Case("random_effect", "--random_effect user:a --logistic --fixed same --sweeps 3", "sign", run_is_batch=True),
+    Case(
+        "random_effect",
+        "--random_effect user --bayes_linear --fixed none --effect_l2 auto --batch_size all",
+        "real",
+        True,
+    ),
     Case("binary", "--binary --loss_function hinge", "sign"),
     Case("binary", "--binary --classweight 1:2 --offset_scale 0.1 --link logistic --loss_function logistic", "sign"),
 ]
 
 
+@pytest.fixture(scope="session")
+def fixed(tmp_path_factory):
+    """A model with features of its own, so that it must see lines in its own way."""
+    workspace = Workspace("-b 10 -q ab --ignore_linear b --keep ab --noconstant --l2 0.001")
+    workspace.learn(examples(Case("gd", "", "real"), 6, 80))
+    path = tmp_path_factory.mktemp("fixed") / "fixed.model"
+    workspace.save(path)
+    return path
+
+
 @pytest.fixture(params=CASES, ids=lambda case: f"{case.learner} {case.flags}")
-def case(request):
-    return request.param
+def case(request, fixed):
+    return request.param._replace(flags=request.param.flags.replace("{fixed}", str(fixed)))
 
 
 def examples(case: Case, seed: int, count: int) -> list[str]:
@@ -78,6 +136,10 @@ def examples(case: Case, seed: int, count: int) -> list[str]:
         words = [
             f"{name} {' '.join(feature(source) for _ in range(source.randrange(4)))}" for name in ("a", "b:0.5", "")
         ]
+        if "--random_effect" in case.flags:
+            words += [f"{name} {source.choice('uvwxyz')}" for name in ("user", "item") if source.random() < 0.8]
+        if "--forget_time" in case.flags:
+            words.append(f"t :{i // 3}")
         lines.append(f"{label} {weight:g} {initial:g} 'tag{i}|{'|'.join(words)}")
     return lines
 
@@ -126,7 +188,15 @@ def run(tmp_path):
 def trained(case: Case, count: int = 60) -> Workspace:
     workspace = Workspace(case.flags)
     workspace.learn(examples(case, 1, count))
+    if case.run_is_batch:
+        workspace.end_pass()
     return workspace
+
+
+def learn_what_waits(workspace: Workspace) -> None:
+    """As a model does that is loaded only to test: examples that wait for their batch count there."""
+    for learner in walk(workspace.top):
+        learner.close_batches()
 
 
 def test_every_learner_is_in_the_table():
@@ -134,7 +204,8 @@ def test_every_learner_is_in_the_table():
 
 
 def test_the_flags_put_the_learner_into_the_stack(case):
-    assert case.learner in {learner.name.partition("-")[0] for learner in walk(Workspace(case.flags).top)}
+    files = {type(learner).__module__.rpartition(".")[2] for learner in walk(Workspace(case.flags).top)}
+    assert case.learner in files
 
 
 def test_it_learns_something(case, state):
@@ -198,11 +269,13 @@ def test_two_runs_give_the_bits_of_one(case, run, tmp_path):
     lines = examples(case, 3, 90)
     words = case.flags.split()
     predictions, model = run(lines, *words)
+    if case.run_is_batch:
+        return
     for cut in (1, 37):
         head, _ = run(lines[:cut], *words)
         (tmp_path / "run.model").rename(tmp_path / "first.model")
-        # with the flags given once more or left to the model, it makes no difference
-        for again in (words[:0], words):
+        # with the flags given once more or left to the model, it makes no difference; --freeze, like -t, is of a run
+        for again in (words[:0], words) if "--freeze" not in words else (words,):
             tail, resumed = run(lines[cut:], "-i", str(tmp_path / "first.model"), *again)
             assert head + tail == predictions
             assert resumed == model
@@ -232,6 +305,7 @@ def test_a_loaded_model_predicts_as_the_saved_one(case, state, tmp_path):
 def test_a_model_loaded_only_to_test_predicts_as_the_saved_one(case, tmp_path):
     workspace = trained(case)
     workspace.save(tmp_path / "saved.model")
+    learn_what_waits(workspace)
     lines = unlabelled(examples(case, 2, 40))
     expected = workspace.predict(lines)
     # L1 and L2 regularization is worked into the weights as they are loaded, which rounds
@@ -244,6 +318,7 @@ def test_a_model_of_weights_only_predicts_as_the_whole_one(case, tmp_path):
     workspace = Workspace(f"{case.flags} --predict_only_model")
     workspace.learn(examples(case, 1, 60))
     workspace.save(tmp_path / "weights.model")
+    learn_what_waits(workspace)
     lines = unlabelled(examples(case, 2, 40))
     assert Workspace.load(tmp_path / "weights.model", "-t").predict(lines) == pytest.approx(
         workspace.predict(lines), abs=1e-6
@@ -258,7 +333,8 @@ def test_an_untaught_model_can_be_saved_and_loaded(case, state, tmp_path):
 
 def test_the_number_of_threads_makes_no_difference(case, run):
     # long lines, so that there are several blocks to hand from thread to thread
-    padding = " ".join(f"word{i}" for i in range(1000))
+    glm = case.learner in ("glm", "nothing", "random_effect")
+    padding = "word" * 2000 if glm else " ".join(f"word{i}" for i in range(1000))
     lines = [f"{line} |padding {padding}" for line in examples(case, 5, 120)]
     lines = lines if "::" not in case.flags and "cubic" not in case.flags else lines[:2]
     results = [run(lines, *case.flags.split(), *more) for more in ([], ["--onethread"], [])]
@@ -305,6 +381,8 @@ def test_an_example_is_handed_back_as_it_came(case, run):
 def test_a_second_pass_sees_the_examples_of_the_first(case, run):
     # the second pass goes over the parsed examples that the first pass went over
     lines = examples(case, 3, 40)
+    if case.run_is_batch:
+        return
     twice, model = run([*lines, *lines], *case.flags.split())
     assert run(lines, *case.flags.split(), "--passes", "2", "--holdout_off") == (twice, model)
 
@@ -315,6 +393,9 @@ def test_learning_twice_is_not_learning_once(case, state):
     once, twice = Workspace(case.flags), Workspace(case.flags)
     once.learn(lines)
     twice.learn([*lines, *lines])
+    if case.run_is_batch:
+        once.end_pass()
+        twice.end_pass()
     assert state(once) != state(twice)
 
 

@@ -1,16 +1,23 @@
 """The card of a model: what it is, what it was made from, and what it weighs most."""
 
+from __future__ import annotations
+
+import json
 import math
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
 from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
+if TYPE_CHECKING:
+    from vwlite.store_file import StoreFile
+
 CONSTANT = 11650396  # the hash of the constant feature
 SHOWN_DIGITS = 12  # of a sha256 or an id
+FIXED = ".fixed.metadata"  # the end of the name of what a model keeps of another one inside it
 
 
 def describe(path: str, top: int = 10) -> dict[str, Any]:
@@ -21,13 +28,19 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         top: How many weights, the largest first, are listed of each table of weights.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "weights" and "entities" (one entry a
-        table) and "arrays". None stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "fixed" (metadata of models inside it
+        that learn no more), "weights" and "entities" (one entry a table; "file" says where entities are that are
+        beside the model) and "arrays". None stands for a number that is not finite, which JSON lacks.
 
     Raises:
-        ModelError: The file can't be read or is damaged.
+        ModelError: The file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
+    store = None
+    if "entities" in reader.metadata:
+        from vwlite import store_file
+
+        reader, store = store_file.find(reader)
     values = {name: _values(reader, name) for name in reader.names()}
     facts = {
         "path": path,
@@ -36,8 +49,12 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
             {"learner": owner, "least": values[f"{owner}.min_label"][0], "most": values[f"{owner}.max_label"][0]}
             for owner in _owners(values, ".min_label", ".max_label")
         ],
+        "fixed": [_describe_fixed(name, value) for name, value in values.items() if name.endswith(FIXED)],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
-        "entities": [_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")],
+        "entities": [
+            *(_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")),
+            *(_describe_stored(store, owner, top) for owner in _owners(values, ".stored", ".next_serial") if store),
+        ],
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
             | ({"value": value[0]} if reader.shape(name) == [] else {})
@@ -70,6 +87,10 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _describe_fixed(name: str, value: memoryview) -> dict[str, Any]:
+    return {"learner": name.removesuffix(FIXED), **json.loads(bytes(value))}
+
+
 def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
     # Imported here: `vwlite --help` loads this module too.
     import numpy as np
@@ -88,7 +109,8 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     places = np.flatnonzero(sizes >= least)
     places = places[np.argsort(-sizes[places], kind="stable")][:count]
     rows = slots[places // width].tolist()
-    names = _names_of(reader, rows)
+    # names belong to the slots of this model, not to those of a fixed one inside it
+    names = {} if "." in owner else _names_of(reader, rows)
     columns = [{"column": column} if width > 1 else {} for column in (places % width).tolist()]
     largest = [
         {"slot": slot, **column, "weight": weight, "names": names.get(slot, [])}
@@ -125,6 +147,24 @@ def _describe_entities(reader: ModelReader, owner: str, top: int) -> dict[str, A
     return {"learner": owner, "entities": len(counts), "coefficients": len(hashes), "top": largest}
 
 
+def _describe_stored(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
+    """The same, of entities that are beside the model."""
+    import heapq
+
+    total = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal total
+        for name, examples, coefficients, intercept in store.summaries(owner):
+            total += coefficients
+            yield {"name": name, "examples": examples, "coefficients": coefficients, "intercept": intercept}
+
+    # One at a time, because they may be more than memory holds.
+    largest = heapq.nlargest(top, rows(), key=lambda row: row["examples"])
+    entities = store.totals[owner]
+    return {"learner": owner, "entities": entities, "coefficients": total, "top": largest, "file": store.path}
+
+
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
     """Return the names of the features in some slots; features that collide share one."""
     if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
@@ -149,7 +189,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
     for table in facts["entities"]:
         entities = f"{table['entities']} entities, " if any(row["name"] for row in table["top"]) else ""
-        yield f"  {table['learner']:12}  {entities}{table['coefficients']} coefficients"
+        place = f", in {table['file']}" if "file" in table else ""
+        yield f"  {table['learner']:12}  {entities}{table['coefficients']} coefficients{place}"
     for labels in facts["labels"]:
         if labels["least"] is not None and labels["most"] is not None:
             yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"
@@ -157,8 +198,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})
     yield from _section("options kept", [_option_words(name, options[name]) for name in options])
-    runs = [f"{number}  {_run_line(run)}" for number, run in enumerate(facts.get("journal", []), 1)]
-    yield from _section("runs", runs)
+    yield from _section("runs", _run_lines(facts))
+    for fixed in facts["fixed"]:
+        yield from _section(f"fixed effect of {fixed['learner']}, which learns no more", list(_fixed_lines(fixed)))
     for table in facts["weights"]:
         yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
     for table in facts["entities"]:
@@ -199,6 +241,17 @@ def _run_line(run: dict[str, Any]) -> str:
     if run.get("parent"):
         parts.append(f"from model {run['parent'][:SHOWN_DIGITS]}")
     return f"{', '.join(parts)}: vwlite {run.get('version', '?')} {shlex.join(run.get('arguments', []))}".rstrip()
+
+
+def _run_lines(facts: dict[str, Any]) -> list[str]:
+    return [f"{number}  {_run_line(run)}" for number, run in enumerate(facts.get("journal", []), 1)]
+
+
+def _fixed_lines(fixed: dict[str, Any]) -> Iterator[str]:
+    yield f"id       {fixed['id']}"
+    yield f"written  {fixed['created']}, by vwlite {fixed['vwlite_version']}"
+    yield f"options  {' '.join(_option_words(name, value) for name, value in fixed['options'].items())}".rstrip()
+    yield from (f"run {line}" for line in _run_lines(fixed))
 
 
 def _weight_line(row: dict[str, Any]) -> str:

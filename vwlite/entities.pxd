@@ -6,7 +6,8 @@ a) A record is one piece of memory: name, the features' hashes, means, and what 
 b) Precisions are kept without the prior's: zero means nothing learnt, and the prior may be changed later.
 c) A record has its own exact index: the place of a feature in it, found by looking at the place after the last one
    found, then at all hashes four at a time, and from 65 coefficients on in a hash table. Features never collide.
-d) Records form a list: oldest first, or least recently used first where there is a limit. That is the order in a file.
+d) Records form a list: oldest first, which is the order in a file, or least recently used first where there is a limit
+   (limited.pyx). There a record may leave memory whenever another one is made or brought: keep no pointer over that.
 e) The learner of a whole stack has one record, of entity 0.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -23,6 +24,7 @@ cdef struct Waiting:
     uint32_t n
 
 cdef struct Record:
+    # what is state is also in save, load and copy_content of entities.pyx, and in the layout of limited.pyx
     uint64_t key
     Record* newer
     Record* older
@@ -32,19 +34,23 @@ cdef struct Record:
     uint32_t n, capacity              # coefficients
     uint32_t n_waiting
     uint32_t name_length
+    uint32_t changed                  # since it was last written to disk, where there is a limit
+    uint64_t serial                   # which entity it was to be met, where there is a limit
     int64_t count                     # examples learnt from
     double clock                      # when it was last learnt, where time makes it forget
     double prior                      # the prior's precision that the means were worked out with
     double spread                     # its part of what the prior's variance is estimated from
 
 cdef class EntityTable:
-    cdef bint full, clocked
+    cdef readonly bint full, clocked
+    cdef readonly bint limited        # ask bring(key) before find(key)
     cdef Record** slots               # open addressing by key
     cdef size_t mask
-    cdef readonly size_t count
+    cdef readonly size_t count        # records in memory
     cdef Record* oldest
     cdef Record* newest
     cdef readonly size_t bytes        # of all records
+    cdef int bring(self, uint64_t key) except -1 nogil
     cdef Record* find(self, uint64_t key) noexcept nogil
     cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil
     cdef Record* room(self, Record* record, uint32_t capacity) except NULL nogil
@@ -53,9 +59,14 @@ cdef class EntityTable:
     cdef void forget_waiting(self, Record* record) noexcept nogil
     cdef void empty(self, Record* record) noexcept nogil
     cdef void clear(self) noexcept nogil
+    cdef void release(self, Record* record) noexcept nogil
     cdef size_t place_of(self, uint64_t key) noexcept nogil
     cdef int grow_slots(self) except -1 nogil
     cdef int grow_index(self, Record* record) except -1 nogil
+
+cdef inline size_t home_of(uint64_t key, size_t mask) noexcept nogil:
+    """Where a key is looked for first."""
+    return <size_t>((key * <uint64_t>0x9E3779B97F4A7C15) >> 20) & mask
 
 cdef inline char* name_of(Record* record) noexcept nogil:
     return <char*>(record + 1)

@@ -65,20 +65,29 @@ cdef class EntityTable:
         cdef Record* newer
         while record != NULL:
             newer = record.newer
-            self.forget_waiting(record)
-            free(record.index)
-            free(record)
+            self.release(record)
             record = newer
         self.oldest = self.newest = NULL
-        self.count = self.bytes = 0
         memset(self.slots, 0, (self.mask + 1) * sizeof(Record*))
+
+    cdef void release(self, Record* record) noexcept nogil:
+        """Give a record's memory back; that nothing leads to it is the caller's business."""
+        self.count -= 1
+        self.bytes -= size_of(self, record.name_length, record.capacity)
+        self.forget_waiting(record)
+        free(record.index)
+        free(record)
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
         """Where the key's record is, or would be, in the slots."""
-        cdef size_t i = <size_t>((key * <uint64_t>0x9E3779B97F4A7C15) >> 20) & self.mask
+        cdef size_t i = home_of(key, self.mask)
         while self.slots[i] != NULL and self.slots[i].key != key:
             i = (i + 1) & self.mask
         return i
+
+    cdef int bring(self, uint64_t key) except -1 nogil:
+        """Have an entity's record in memory, if there is one anywhere: where there is no limit it always is."""
+        return 0
 
     cdef Record* find(self, uint64_t key) noexcept nogil:
         """The record of an entity, NULL if there is none."""
@@ -92,10 +101,12 @@ cdef class EntityTable:
             self.grow_slots()
         capacity = max(2, (capacity + 1) & ~<uint32_t>1)
         size = size_of(self, name_length, capacity)
-        record = <Record*>malloc(size)
+        record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if self.full else MOST) else NULL
         if record == NULL:
             with gil:
-                raise MemoryError(f"{size:,} bytes for an entity; {self.count:,} take {self.bytes:,} bytes already")
+                raise MemoryError(f"{size:,} bytes for {capacity:,} coefficients of one entity"
+                                  + ("; --posterior diagonal needs far less" if self.full else "")
+                                  + (f"; {self.count:,} entities take {self.bytes:,} bytes already" if self.count else ""))
         memset(record, 0, sizeof(Record))
         record.key = key
         record.capacity = capacity
@@ -258,6 +269,9 @@ cdef class EntityTable:
         """All records, in order; raises ModelError for numbers that make no sense."""
         if io.saving:
             self.save(io)
+        elif io.has("stored"):
+            from vwlite.limited import load_stored
+            load_stored(self, io)
         else:
             self.load(io)
 
@@ -318,7 +332,7 @@ cdef class EntityTable:
         cdef const double[::1] waiting_examples = io.array("waiting_example", "F64", None)
         cdef const uint32_t[::1] waiting_ns = io.array("waiting_n", "U32", None)
         cdef const uint32_t[::1] waiting_features = io.array("waiting_feature", "U32", None)
-        cdef size_t i, j, n, triangle, at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0
+        cdef size_t i, j, k, n, triangle, at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0
         cdef Record* record
         cdef Waiting* waiting
         cdef const char* name
@@ -336,7 +350,7 @@ cdef class EntityTable:
                      and at_name + name_lengths[i] <= <size_t>names.shape[0]
                      and (not self.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
                      and self.slots[self.place_of(keys[i])] == NULL
-                     and isfinite(clocks[i]) and isfinite(priors[i]) and isfinite(spreads[i]) and counts[i] >= 0)
+                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
             if not sound:
                 break
             name = <const char*>&names[at_name] if name_lengths[i] else NULL
@@ -366,17 +380,27 @@ cdef class EntityTable:
                 waiting.label = waiting_examples[3 * at_waiting]
                 waiting.weight = waiting_examples[3 * at_waiting + 1]
                 waiting.initial = waiting_examples[3 * at_waiting + 2]
+                sound = isfinite(waiting.label) and isfinite(waiting.weight) and isfinite(waiting.initial)
                 if n:
                     memcpy(waiting + 1, &waiting_features[2 * at_feature], n * sizeof(Feature))
+                for k in range(n):
+                    sound = sound and isfinite((<Feature*>(waiting + 1))[k].value)
                 waiting.before = record.waiting
                 record.waiting = waiting
                 record.n_waiting += 1
                 at_waiting += 1
                 at_feature += n
+            if not sound:
+                break
             at += ns[i]
             at_name += name_lengths[i]
             at_precision += triangle
-        if not sound or at != <size_t>hashes.shape[0]:
+        if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
+                and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
+                and (at if self.clocked else 0) == <size_t>coefficient_clocks.shape[0]
+                and at_waiting == <size_t>waiting_ns.shape[0]
+                and 3 * at_waiting == <size_t>waiting_examples.shape[0]
+                and 2 * at_feature == <size_t>waiting_features.shape[0]):
             self.clear()
             io.refuse("its tables of entities don't hold together")
 

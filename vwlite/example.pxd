@@ -89,6 +89,12 @@ cdef class Example:
     cdef size_t n_extents
     cdef const NameSpan* names
     cdef const char* text         # of the block: names and tag are positions in it
+    # the namespaces as they were parsed, before any was left out; the constant follows here too
+    cdef const Feature* parsed
+    cdef size_t n_parsed
+    cdef const Extent* parsed_extents
+    cdef size_t n_parsed_extents
+    cdef const NameSpan* parsed_names
     cdef const char* tag
     cdef size_t tag_length
     # simple label
@@ -117,6 +123,7 @@ cdef class Example:
     cdef float prediction
     cdef float loss               # weighted
     cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil
+    cdef void look_again(self, Example other, bint constant) noexcept nogil
 
 cdef inline size_t extent_end(Example ex, size_t i) noexcept nogil:
     return ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear

@@ -1,5 +1,5 @@
 """Blocks of parsed lines and the one Example that walks over them. Design notes are in example.pxd."""
-from libc.math cimport isnan
+from libc.math cimport NAN, isnan
 from libc.stdlib cimport free, malloc, realloc
 
 
@@ -104,6 +104,11 @@ cdef class Example:
         self.extents = block.extents + row.extent
         self.n_extents = row.n_extents
         self.names = block.names + row.feature if block.names != NULL else NULL
+        self.parsed = self.linear
+        self.n_parsed = self.n_linear
+        self.parsed_extents = self.extents
+        self.n_parsed_extents = self.n_extents
+        self.parsed_names = self.names
         self.text = block.text
         self.tag = block.text + row.tag
         self.tag_length = row.tag_length
@@ -113,6 +118,34 @@ cdef class Example:
         self.labelled = not isnan(row.label)
         self.offset = 0
         self.problem_at = block.text + row.text
+        self.variance = 0
+        self.score = 0
+        self.prediction = 0
+        self.loss = 0
+
+    cdef void look_again(self, Example other, bint constant) noexcept nogil:
+        """Look at the line of another example as it was parsed, to predict only: without label and initial prediction.
+
+        Neither example notices which features are chosen or crossed for the other.
+        """
+        self.features = self.linear = self.parsed = other.parsed
+        self.n_linear = self.n_parsed = other.n_parsed
+        self.n = self.n_counted = other.n_parsed + constant
+        self.extents = self.parsed_extents = other.parsed_extents
+        self.n_extents = self.n_parsed_extents = other.n_parsed_extents
+        self.names = self.parsed_names = other.parsed_names
+        self.text = other.text
+        self.tag = other.tag
+        self.tag_length = other.tag_length
+        self.label = NAN
+        self.weight = 1
+        self.initial = 0
+        self.labelled = False
+        self.test_only = True
+        self.offset = 0
+        self.problem_at = other.problem_at
+        self.wants_variance = False
+        self.draw = 0
         self.variance = 0
         self.score = 0
         self.prediction = 0

@@ -9,6 +9,7 @@ Not recursive (a reduction calls its base itself):
     sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
                      derivative; changes nothing
     experience(ex)   how many examples of ex.entity a bottom learner has learnt from
+    limit_entities(n, store)  asked of a learner beside a base, before it has entities: at most n in memory
     meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
     vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict or
                      learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
@@ -18,8 +19,9 @@ may leave them out): mark() and return_to_mark() what has been learnt, close_bat
 Auto-recursive (the functions in learner.pyx walk the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics()
 
-Both hot methods run without the GIL; an error raised below propagates. ODD marks "maybe an exception": a value that
-no prediction takes, so that looking for one costs nothing.
+Both hot methods run without the GIL; an error raised below propagates. -1e10 marks "maybe an exception": hardly a
+prediction takes it, so looking for one costs nothing, and a float has it exactly. Cython 3.3 compares it as a double,
+and would never see a mark that a float rounds.
 """
 from libc.stdint cimport uint32_t
 
@@ -31,11 +33,11 @@ cdef class Learner:
     cdef readonly Loss loss           # of the bottom learner; every learner above sees the same one
     cdef readonly list beside         # learners that stand beside the base, each below this one too
     cdef readonly dict options        # what the learner took, for the card and --dry-run
-    cdef float predict(self, Example ex) except? -3e38 nogil
-    cdef float learn(self, Example ex) except? -3e38 nogil
-    cdef float update(self, Example ex) except? -3e38 nogil
+    cdef float predict(self, Example ex) except? -1e10 nogil
+    cdef float learn(self, Example ex) except? -1e10 nogil
+    cdef float update(self, Example ex) except? -1e10 nogil
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil
     cdef int meet(self, Example ex) except -1 nogil
-    cdef double experience(self, Example ex) noexcept nogil
+    cdef double experience(self, Example ex) except? -1 nogil
     cdef int vet(self, Example ex) except -1 nogil

@@ -34,13 +34,13 @@ cdef class Learner:
         if base is not None:
             self.loss = base.loss
 
-    cdef float predict(self, Example ex) except? -3e38 nogil:
+    cdef float predict(self, Example ex) except? -1e10 nogil:
         return self.base.predict(ex)
 
-    cdef float learn(self, Example ex) except? -3e38 nogil:
+    cdef float learn(self, Example ex) except? -1e10 nogil:
         return self.base.learn(ex)
 
-    cdef float update(self, Example ex) except? -3e38 nogil:
+    cdef float update(self, Example ex) except? -1e10 nogil:
         return self.learn(ex)
 
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil:
@@ -51,7 +51,7 @@ cdef class Learner:
         ex.offset = offset
         return 0
 
-    cdef float sensitivity(self, Example ex) except? -3e38 nogil:
+    cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return self.base.sensitivity(ex)
 
     cdef int vet(self, Example ex) except -1 nogil:
@@ -60,7 +60,7 @@ cdef class Learner:
     cdef int meet(self, Example ex) except -1 nogil:
         return 0
 
-    cdef double experience(self, Example ex) noexcept nogil:
+    cdef double experience(self, Example ex) except? -1 nogil:
         return 0
 
     @property
@@ -73,6 +73,9 @@ cdef class Learner:
 
     def save_load(self, io):
         """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
+
+    def limit_entities(self, limit, store):
+        """Have no more than `limit` entities in memory, the others in an EntityStore."""
 
     def mark(self):
         """Remember what is known now."""
@@ -95,6 +98,9 @@ cdef class Learner:
 
     def end_pass(self):
         """After each pass over the data."""
+
+    def interrupt(self):
+        """A signal: what takes long should end soon, in a state that can be saved."""
 
     def end_examples(self):
         """After the last example."""

@@ -16,6 +16,7 @@ from vwlite.learner import Learner, walk
 
 if TYPE_CHECKING:
     from vwlite.model_file import Array, ModelReader
+    from vwlite.store_file import StoreFile
 
 CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
 
@@ -25,10 +26,17 @@ class Saver:
 
     saving = True
 
-    def __init__(self, weights_only: bool = False) -> None:
+    def __init__(self, weights_only: bool = False, prefix: str = "") -> None:
         self.weights_only = weights_only
         self.arrays: dict[str, Array] = {}
+        self.prefix = prefix
         self.owner = ""
+
+    def nested(self, name: str) -> Saver:
+        """A saver of another stack's weights: its fields go into the same file, under this learner's name."""
+        inner = Saver(weights_only=True, prefix=f"{self.prefix}{self.owner}.{name}.")
+        inner.arrays = self.arrays
+        return inner
 
     def float32(self, name: str, value: float) -> float:
         """A number in single precision."""
@@ -44,31 +52,46 @@ class Saver:
 
     def scalar(self, name: str, dtype: str, value: float) -> float:
         """A number of any of these types."""
-        self.arrays[f"{self.owner}.{name}"] = (dtype, [], struct.pack("<" + CODES[dtype], value))
+        self.arrays[f"{self.prefix}{self.owner}.{name}"] = (dtype, [], struct.pack("<" + CODES[dtype], value))
+        return value
+
+    def text(self, name: str, value: str) -> str:
+        """A text, kept as UTF-8."""
+        self.array(name, "U8", value.encode("utf-8", "surrogateescape"))
         return value
 
     def array(self, name: str, dtype: str, values: Any) -> Any:
         """A flat array; `values` is any buffer of items of the type."""
-        self.arrays[f"{self.owner}.{name}"] = (dtype, [len(values) // struct.calcsize(CODES[dtype])], values)
+        self.arrays[f"{self.prefix}{self.owner}.{name}"] = (
+            dtype,
+            [len(values) // struct.calcsize(CODES[dtype])],
+            values,
+        )
         return values
 
 
 class Loader:
-    """Gives a stack its fields back; the value handed in is ignored.
+    """Gives a stack its fields back; the value handed in is ignored. `store` has entities that are beside the model.
 
     Raises ModelError for a field that is not there.
     """
 
     saving = False
 
-    def __init__(self, reader: ModelReader) -> None:
+    def __init__(self, reader: ModelReader, prefix: str = "", store: StoreFile | None = None) -> None:
         self.reader = reader
+        self.prefix = prefix
+        self.store = store
         self.owner = ""
         self.fields = set(reader.names())
 
+    def nested(self, name: str) -> Loader:
+        """A loader of what a nested Saver wrote."""
+        return Loader(self.reader, f"{self.prefix}{self.owner}.{name}.")
+
     def has(self, name: str) -> bool:
         """Whether the model holds the field."""
-        return f"{self.owner}.{name}" in self.fields
+        return f"{self.prefix}{self.owner}.{name}" in self.fields
 
     def float32(self, name: str, value: float) -> float:
         """A number in single precision."""
@@ -89,13 +112,19 @@ class Loader:
             self.refuse(f"{name} is not a single number")
         return float(values[0]) if dtype != "I64" else values[0]
 
+    def text(self, name: str, value: str) -> str:
+        """A text."""
+        return bytes(self.array(name, "U8", None)).decode("utf-8", "surrogateescape")
+
     def array(self, name: str, dtype: str, values: Any) -> Any:
         """A flat array, as a read-only memoryview."""
-        return self.reader.array(f"{self.owner}.{name}", dtype)
+        return self.reader.array(f"{self.prefix}{self.owner}.{name}", dtype)
 
     def refuse(self, what: str) -> None:
         """Say that what was read makes no sense."""
-        raise ModelError(f"{self.reader.path}: {self.owner} can't be restored: {what}; train the model again")
+        raise ModelError(
+            f"{self.reader.path}: {self.prefix}{self.owner} can't be restored: {what}; train the model again"
+        )
 
 
 def save_load(top: Learner, io: Saver | Loader) -> None:

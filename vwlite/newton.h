@@ -90,52 +90,50 @@ static inline double vwl_sigmoid(double t) {
 }
 
 /* The score that one record of label y (-1 or 1) and weight w moves a score s to, when the score's variance is z: the
- * minimum of (t - s)^2 / 2z + w log(1 + e^-yt), a rising function's root, by Newton's method inside a bracket. */
+ * minimum of (t - s)^2 / 2z + w log(1 + e^-yt), a rising function's root. Newton's method inside a bracket, which is halved
+ * wherever a step is outside of it or more than half of the step before. */
 static inline double vwl_logistic_step(double s, double z, double y, double w) {
     const double start = y * s, most = z * w;
-    double low = start, high = start + most, u = start + most * vwl_sigmoid(-start);
+    double low = start, high = fmin(start + most, fmax(start, 0) + log1p(most)); /* log(1 + x) >= x / (1 + x) */
+    double u = fmin(start + most * vwl_sigmoid(-start), high), before = high - low;
     int i;
-    for (i = 0; i < 100; i++) {
+    for (i = 0; i < 2000; i++) {
         const double q = vwl_sigmoid(-u), f = u - start - most * q;
         double next;
         if (f > 0) high = u; else low = u;
         next = u - f / (1 + most * q * (1 - q));
-        if (!(next > low && next < high)) next = low + (high - low) / 2;
-        if (fabs(next - u) <= 1e-15 * (1 + fabs(next))) { u = next; break; }
+        if (!(next > low && next < high) || fabs(next - u) > before / 2) next = low + (high - low) / 2;
+        before = fabs(next - u);
         u = next;
+        if (before <= 1e-15 * (1 + fabs(u))) break;
     }
     return y * u;
 }
 
-/* Nodes x and weights w e^(x^2) of Gauss and Hermite's rule with 20 points; the rule is symmetric. */
-static const double VWL_NODES[10] = {
-    0.24534070830090124, 0.7374737285453944, 1.234076215395323, 1.7385377121165861, 2.2549740020892757,
-    2.7888060584281305, 3.3478545673832163, 3.944764040115625, 4.603682449550744, 5.387480890011233};
-static const double VWL_WEIGHTS[10] = {
-    0.49092150066674584, 0.493843385272053, 0.4999208713362905, 0.5096790271174586, 0.5240803509485573,
-    0.5448517423645194, 0.5752624428525032, 0.6222786961914105, 0.7043329611769401, 0.8985919614531869};
-
 /* Mean and variance of a score that was N(s, z) before one record of label y (-1 or 1) and weight w: moments of
- * N(t | s, z) (1 + e^-yt)^-w, by quadrature around its mode (Liu and Pierce 1994). */
+ * N(t | s, z) (1 + e^-yt)^-w, summed over equal steps from its mode to both sides until nothing is left. For a smooth
+ * density that falls off the sum is good to some 5 digits when steps are 3/4 of its width, and no wider than the sigmoid
+ * (Trefethen and Weideman 2014). */
 static inline void vwl_logistic_moments(double s, double z, double y, double w, double *mean, double *variance) {
     const double mode = vwl_logistic_step(s, z, y, w), q = vwl_sigmoid(mode);
-    const double scale = sqrt(2 * z / (1 + z * w * q * (1 - q))), at_mode = y * mode;
-    double total = 0, first = 0, second = 0;
-    int i;
-    for (i = 0; i < 20; i++) {
-        const double x = i < 10 ? VWL_NODES[i] : -VWL_NODES[i - 10], t = mode + scale * x, u = y * t;
-        /* log of the density, less that at the mode: log (1 + e^-u) without overflow */
-        const double loss = (u < 0 ? -u : 0) + log1p(exp(-fabs(u)));
-        const double loss_at_mode = (at_mode < 0 ? -at_mode : 0) + log1p(exp(-fabs(at_mode)));
-        const double density = ((mode - s) * (mode - s) - (t - s) * (t - s)) / (2 * z) - w * (loss - loss_at_mode);
-        const double mass = VWL_WEIGHTS[i < 10 ? i : i - 10] * exp(density);
-        total += mass;
-        first += mass * x;
-        second += mass * x * x;
-    }
+    const double step = fmin(0.75 * sqrt(z / (1 + z * w * q * (1 - q))), 1), at_mode = y * mode;
+    const double loss_at_mode = (at_mode < 0 ? -at_mode : 0) + log1p(exp(-fabs(at_mode)));
+    double total = 1, first = 0, second = 0;
+    int side, i;
+    for (side = -1; side <= 1; side += 2)
+        for (i = 1; i < 10000; i++) {
+            const double x = side * i * step, u = y * (mode + x);
+            const double loss = (u < 0 ? -u : 0) + log1p(exp(-fabs(u))); /* log(1 + e^-u) */
+            const double density = -x * (2 * (mode - s) + x) / (2 * z) - w * (loss - loss_at_mode);
+            const double mass = exp(density);
+            total += mass;
+            first += mass * x;
+            second += mass * x * x;
+            if (density < -32) break;
+        }
     first /= total;
-    *mean = mode + scale * first;
-    *variance = scale * scale * (second / total - first * first);
+    *mean = mode + first;
+    *variance = second / total - first * first;
 }
 
 /* A batch of one problem: n records of d features (x by rows), a Gaussian prior of precision a (packed) around m. */
@@ -207,7 +205,8 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
         memcpy(gradient, ahead, d * sizeof(double));
         memcpy(curvature, other, packed * sizeof(double));
         value = next;
-        if (length == 1 && slope <= 1e-11 * (1 + fabs(value))) break; /* quadratic convergence: nothing is left */
+        /* quadratic convergence: nothing is left. A logistic loss is in nats; what offsets add to it says nothing of t */
+        if (length == 1 && slope <= 1e-11 * (p->logistic ? 1 : 1 + fabs(value))) break;
     }
     return value;
 }

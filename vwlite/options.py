@@ -36,6 +36,7 @@ class Option(NamedTuple):
     choices     the only values allowed
     least, most inclusive bounds
     above       exclusive lower bound
+    words       words that may stand in place of a number
     keep        stored in the model file, and in force again when the model is loaded
     fixed       kept, and a loaded model's value cannot be changed, because the model's state depends on it
     vw_forgets  kept, but Vowpal Wabbit would not: not taken from the model under --vw_compat
@@ -60,6 +61,7 @@ class Option(NamedTuple):
     necessary: bool = False
     metavar: str = ""
     implied: Any = None
+    words: tuple[str, ...] = ()
 
 
 class OptionGroup(NamedTuple):
@@ -74,11 +76,13 @@ def check(option: Option, value: Any) -> Any:
     """Returns one value of `option`, as its type; raises OptionError if it is not allowed."""
     flag = f"--{option.name}"
     wanted: Any = option.type
+    if value in option.words:
+        return value
     # `type(...) is` throughout, because to isinstance a bool is an int.
     if wanted is float and type(value) is int and abs(value) <= LARGEST_FLOAT:
         value = float(value)
     if type(value) is not wanted:
-        raise OptionError(f"{flag} wants {WANTED[wanted]}, not {value!r}")
+        raise OptionError(f"{flag} wants {' or '.join((WANTED[wanted], *option.words))}, not {value!r}")
     if wanted is int and not SMALLEST_INT <= value <= LARGEST_INT:
         raise OptionError(f"{flag} wants a whole number of at most 64 bits")
     if wanted is float and not abs(value) <= LARGEST_FLOAT:

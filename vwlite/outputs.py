@@ -59,12 +59,14 @@ PROBLEMS_SHOWN = 5
 
 
 class Sink:
-    """A file for predictions. A regular file appears under its name when all is written; pipes get each block at once.
+    """A file for predictions, or `what` else. A regular file appears under its name when all is written; pipes get each
+    block at once.
 
     Raises VwliteError when it can't be made.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, what: str = "predictions") -> None:
+        self.what = what
         self.path = "/dev/stdout" if path in ("stdout", "-") else path
         self.part: str | None = None
         descriptor = inherited(self.path)
@@ -86,7 +88,7 @@ class Sink:
             os.umask(umask)
             os.fchmod(self.fd, os.stat(self.path).st_mode & 0o777 if os.path.exists(self.path) else 0o666 & ~umask)
         except OSError as error:
-            raise VwliteError(f"{path}: can't write predictions: {explain(error, path)}") from error
+            raise VwliteError(f"{path}: can't write {what}: {explain(error, path)}") from error
 
     def write(self, text: bytes) -> None:
         """Write all of it."""
@@ -97,7 +99,7 @@ class Sink:
             except BrokenPipeError:
                 raise
             except OSError as error:
-                raise VwliteError(f"{self.path}: can't write predictions: {explain(error, self.path)}") from error
+                raise VwliteError(f"{self.path}: can't write {self.what}: {explain(error, self.path)}") from error
 
     def commit(self) -> None:
         """Everything is written: let the file appear."""

@@ -85,6 +85,10 @@ class Run:
 
             for path in written:
                 require_writable(path)
+        if self.workspace.entities is not None and options["final_regressor"]:
+            from vwlite.entity_store import require_place
+
+            require_place(options["final_regressor"])
         from vwlite.driver import Output
 
         self.set_columns()
@@ -112,9 +116,9 @@ class Run:
             raise OptionError("--columns low,high need --confidence P, such as 0.9")
         if not options["predictions"]:
             raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
-        if options["confidence"] and any(learner.name == "bayes_logistic" for learner in learners):
-            if not options["moments"] and options["batch_size"] in (None, "1"):
-                self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
+        by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
+        if options["confidence"] and by_mode:
+            self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
         parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
         confidence = options["confidence"]
         self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
@@ -152,9 +156,10 @@ class Run:
             self.one_pass()
             if self.stopped_by is not None:
                 return
-            for learner in walk(self.workspace.top):
-                learner.end_pass()
-            if self.end_pass(number):
+            if driver.training:
+                for learner in walk(self.workspace.top):
+                    learner.end_pass()
+            if self.end_pass(number) or self.stopped_by is not None:
                 return
             driver.done = options["examples"] == 0
 
@@ -365,6 +370,8 @@ class Run:
             self.stopped_by = signal.Signals(number)
             self.driver.done = True
             self.feed.interrupt()
+            for learner in walk(self.workspace.top):
+                learner.interrupt()
             for other, handler in before.items():
                 signal.signal(other, handler)
 

@@ -36,7 +36,7 @@ def pack(matrix: Vector) -> Vector:
 
 
 def solve(packed: Any, b: Any) -> None:
-    """x of A x = b, into b; A positive definite, packed by rows (modulo rounding: the diagonal is lifted if need be)."""
+    """x of A x = b, into b; A positive definite (but for rounding, which lifts its diagonal) and packed by rows."""
     right = np.asarray(b)
     a = unpack(np.asarray(packed), len(right))
     right[:] = linalg.cho_solve(factor(a), right)

@@ -32,6 +32,7 @@ class Noise:
         return max((self.total - explained) / self.count, 1e-300) if self.estimated else self.given
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def covariance(data: Array, b: Array, precision: Array, noise: Noise) -> tuple[Array, Array]:
     """The precision of the prior, in units of the noise, and the coefficients under it.
 
@@ -48,17 +49,28 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise) -> tuple[A
     steps = int(min(2000, max(1, WORK / (n * d**3))))
     means = np.zeros_like(b)
     for _ in range(steps + 1):
-        inverse = np.linalg.inv(data + precision)
+        inverse = inverses(data + precision)
         means = np.einsum("nij,nj->ni", inverse, b)
         v = noise(float((b * means).sum()))
         g = (means.T @ means + v * inverse.sum(axis=0)) / n
         g += np.diag(np.maximum(1e-12 * np.diag(g), v / LARGEST_RIDGE))
-        after = v * np.linalg.inv(g)
+        after = v * inverses(g)
+        if not (np.isfinite(after).all() and (np.diag(after) > 0).all()):
+            break  # beyond double precision: the last one that was not
         moved = np.abs(after - precision).max() / np.abs(precision).max()
         precision = after
         if moved < 1e-9:
             break
-    return precision, np.einsum("nij,nj->ni", np.linalg.inv(data + precision), b)
+    return precision, np.einsum("nij,nj->ni", inverses(data + precision), b)
+
+
+def inverses(a: Array) -> Array:
+    """Of positive definite matrices, shape (..., d, d), that rounding may have made singular: as in newton.h, a
+    direction that it has eaten is pinned down by a rounding error of the diagonal.
+    """
+    scale = 1 / np.sqrt(np.maximum(np.diagonal(a, axis1=-2, axis2=-1), 1e-300))
+    scales = scale[..., :, None] * scale[..., None, :]
+    return np.linalg.inv(a * scales + 1e-13 * np.eye(a.shape[-1])) * scales
 
 
 def ridge(data: Array, b: Array, start: float, noise: Noise) -> float:

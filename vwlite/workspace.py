@@ -21,8 +21,10 @@ from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 
 if TYPE_CHECKING:
+    from vwlite.entity_store import EntityStore
     from vwlite.figures import Report
     from vwlite.model_file import ModelReader
+    from vwlite.store_file import StoreFile
 
 # Modules about model files are imported where they are used: a run without a model doesn't pay for them.
 
@@ -102,7 +104,7 @@ RUN_ONLY = {
     "data": "give examples to learn() or predict()",
     "cache": "examples are in memory already",
     "cache_file": "examples are in memory already",
-    "passes": "call learn() once for each pass",
+    "passes": "call learn() for each pass, and end_pass() after it",
     "final_regressor": "call save()",
     "predictions": "predict() and learn() return them",
     "raw_predictions": "predict() and learn() return predictions",
@@ -170,17 +172,26 @@ class Workspace:
         self.names: dict[int, str] = {}  # by slot of the bottom learner
         self.hash_names: dict[int, str] = {}  # by hash, for learners whose coefficients go by that
         self.sources: list[dict[str, Any]] = []
-        reader = None
+        reader = store = None
         if options["initial_regressor"]:
             from vwlite import model_file
 
             reader = model_file.open(options["initial_regressor"])
+            if "entities" in reader.metadata:
+                from vwlite import store_file
+
+                reader, store = store_file.find(reader)
             try:
                 self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
         self.has_entities = any(hasattr(learner, "entities") for learner in walk(self.top))
+        self.entities: EntityStore | None = None
+        if options["entity_limit"]:
+            self._limit_entities(store)
+        if reader is not None:
+            self._restore_learners(reader, store)
         self.bottom: Any = list(walk(self.top))[-1]
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
         self.interactions = Interactions(options, options["bit_precision"], aside)
@@ -195,7 +206,7 @@ class Workspace:
             self.report = figures.Report(options, self.top)
             self.driver.observer = self.report.metrics
         if reader is not None:
-            self._restore(reader)
+            self._restore_rest(reader)
         self.parser = TextParser(options, [])
         self._examples_before = self.driver.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
@@ -212,6 +223,20 @@ class Workspace:
     def predict(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
         """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see."""
         return self._run(lines, False)
+
+    def end_pass(self) -> None:
+        """End a pass over the data: what waits for that is learnt, by --batch_size all and --sweeps for instance.
+
+        >>> workspace = Workspace("--square --l2 1e-9")
+        >>> _ = workspace.learn(["3 | a", "1 | b"])
+        >>> workspace.end_pass()
+        >>> round(workspace.predict("| a"), 3)
+        3.0
+        """
+        if self.driver.training:
+            for learner in walk(self.top):
+                learner.end_pass()
+        self.driver.end_pass()
 
     def sensitivity(self, line: str) -> float | None:
         """How far the prediction for a labelled line would move per unit of importance weight and of dL/dp.
@@ -265,7 +290,16 @@ class Workspace:
             text = "\n".join(self.names[slot].replace("\n", " ") for slot in slots).encode("utf-8", "surrogateescape")
             arrays["names.slot"] = ("U64", [len(slots)], b"".join(slot.to_bytes(8, "little") for slot in slots))
             arrays["names.text"] = ("U8", [len(text)], text)
-        model_file.write(path, arrays, self.metadata())
+        metadata = self.metadata()
+        if self.entities is not None:
+            with self.entities.saved(path) as entities:
+                model_file.write(path, arrays, {**metadata, "entities": entities})
+            return
+        model_file.write(path, arrays, metadata)
+        if os.path.exists(f"{os.path.realpath(path)}.entities"):
+            from vwlite import entity_store
+
+            entity_store.discard(path)
 
     def metadata(self) -> dict[str, Any]:
         """What the model file says about itself."""
@@ -291,18 +325,31 @@ class Workspace:
             "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
         }
 
-    def _restore(self, reader: ModelReader) -> None:
-        """Take the state of a loaded model over."""
+    def _limit_entities(self, base: StoreFile | None) -> None:
+        """Let learners keep no more than --entity_limit entities in memory; `base` has those of the model loaded."""
+        from vwlite.entity_store import EntityStore
+
+        path = self.options["final_regressor"]
+        self.entities = EntityStore(os.path.dirname(os.path.realpath(path)) if path else None, base)
+        for learner in walk(self.top):
+            for effect in learner.beside:
+                effect.limit_entities(self.options["entity_limit"], self.entities)
+
+    def _restore_learners(self, reader: ModelReader, store: StoreFile | None) -> None:
+        """Take over what the learners of a loaded model know: before the driver asks them what they need."""
         from vwlite.model_io import Loader, save_load
 
-        metadata = reader.metadata
-        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), metadata["stack"]))
+        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), reader.metadata["stack"]))
         if ours[-1] != theirs[-1]:
             raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
-        save_load(self.top, Loader(reader))
+        save_load(self.top, Loader(reader, store=store))
         if self.options["testonly"] and not self.options["final_regressor"]:
             for learner in walk(self.top):
                 learner.close_batches()  # what waits for more counts in a test; a model that is saved again keeps it
+
+    def _restore_rest(self, reader: ModelReader) -> None:
+        """Take over the journal, the names and the figures of a loaded model."""
+        metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
         if "names.slot" in reader.names():

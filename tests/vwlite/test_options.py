@@ -100,6 +100,14 @@ def test_inclusive_bounds_are_allowed():
     assert (read(BITS, "1"), read(BITS, "61")) == (1, 61)
 
 
+def test_a_word_may_stand_in_place_of_a_number():
+    scale = Option("scale", float, "Scale.", least=0, words=("fit", "auto"))
+    assert [read(scale, text) for text in ("fit", "auto", "0.5")] == ["fit", "auto", 0.5]
+    assert check(scale, "fit") == "fit"
+    assert errors_of(read, scale, "none") == ["--scale wants a number or fit or auto, not 'none'"]
+    assert errors_of(read, scale, "-1") == ["--scale must be at least 0, not -1.0"]
+
+
 @pytest.mark.parametrize("value", [True, None, 1.0, "1", [1]])
 def test_an_integer_is_not_guessed_from_other_types(value):
     assert errors_of(check, PASSES, value) == [f"--passes wants a whole number, not {value!r}"]

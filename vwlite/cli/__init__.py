@@ -11,7 +11,7 @@ from importlib import import_module
 from vwlite.errors import OptionError, VwliteError
 
 # Each module holds a click command named `command`.
-SUBCOMMANDS = {"inspect": "vwlite.cli.inspect"}
+SUBCOMMANDS = {"inspect": "vwlite.cli.inspect", "residual": "vwlite.cli.residual"}
 
 # As a shell reports a program that SIGINT or SIGPIPE ended.
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
-    except MemoryError:
-        message = "out of memory"
+    except MemoryError as error:
+        message = f"out of memory: {error}" if str(error) else "out of memory"
     for line in message.split("\n"):
         print(f"vwlite: error: {line}", file=sys.stderr)
     return 1

@@ -1,0 +1,88 @@
+"""``vwlite residual``: predictions of one model as the initial predictions of the next."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import click
+
+from vwlite.errors import OptionError
+
+
+@click.command("residual")
+@click.argument("data")
+@click.argument("predictions")
+@click.option("-o", "--output", default="-", metavar="FILE", help="Write here instead of to standard output.")
+@click.option(
+    "--dummy_label",
+    "--dummy-label",
+    metavar="LABEL",
+    help="Give lines without a label this one, with the weight 0: they are predicted and teach nothing.",
+)
+@click.option("--vw_compat", "--vw-compat", is_flag=True, help="The predictions were made with --vw_compat.")
+@click.option(
+    "--max_line_bytes",
+    "--max-line-bytes",
+    type=click.IntRange(1 << 10, 1 << 30),
+    default=1 << 26,
+    show_default=True,
+    help="Longest line that is read, in bytes.",
+)
+def command(
+    data: str, predictions: str, output: str, dummy_label: str | None, vw_compat: bool, max_line_bytes: int
+) -> None:
+    """Put PREDICTIONS into the lines of DATA as their initial predictions, so that the next model learns what is left.
+
+    The first number of each line of PREDICTIONS becomes the third of an example's line, instead of one that is there
+    already, which the prediction counts in. Importance 1 is written where there is none; nothing else changes. Empty
+    and malformed lines have no prediction and pass through. "-" is standard input.
+
+    Give scores that are neither clipped nor linked, as -r writes them:
+
+    \b
+      vwlite -t -i first.model -d train.txt -r scores.txt
+      vwlite residual train.txt scores.txt | vwlite -f second.model
+    """
+    # Imported here: `vwlite --help` loads this module too.
+    from vwlite.options import Options
+    from vwlite.outputs import Sink
+    from vwlite.parsers.text import OPTIONS, TextParser
+    from vwlite.residual import Residual
+
+    if data == predictions == "-":
+        raise OptionError("DATA and PREDICTIONS can't both be standard input: give one of them as a file")
+    options = Options([OPTIONS])
+    options.set("vw_compat", vw_compat)
+    options.set("max_line_bytes", max_line_bytes)
+    names = ["stdin" if path == "-" else path for path in (data, predictions)]
+    parser = TextParser(options, [data])
+    residual = Residual(parser, names[0], predictions, names[1], max_line_bytes, label(dummy_label))
+    sink = Sink(output, "examples")
+    try:
+        for text in residual.blocks():
+            sink.write(text)
+        sink.commit()
+    finally:
+        sink.discard()
+        residual.close()
+        parser.close()
+    if residual.problems:
+        click.echo(
+            f"{names[0]}: malformed lines passed through unchanged = {residual.problems}, "
+            f"the first at line {residual.first_problem}: {residual.problem()}",
+            file=sys.stderr,
+        )
+
+
+def label(text: str | None) -> bytes | None:
+    """A label as bytes; raises OptionError if it is no finite number."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (text.isascii() and math.isfinite(value)):
+        raise OptionError(f"--dummy_label wants a finite number, not {text!r}")
+    return f"{value:.9g}".encode()

@@ -1,0 +1,101 @@
+"""A saved model that scores inside another one and learns nothing: the fixed effect of the offset."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vwlite import stack
+from vwlite.errors import OptionError, StackError
+from vwlite.interactions import Interactions
+from vwlite.learner import walk
+from vwlite.model_io import Loader, Saver, save_load
+from vwlite.options import OptionGroup, Options, spell
+from vwlite.types import LabelType, PredictionType
+
+# What another model keeps of the metadata; its digests and figures are those of a file that need not be there any more.
+KEPT = ("id", "created", "vwlite_version", "stack", "options", "journal")
+
+# Lines are parsed once for both models.
+PARSING = ("hash", "hash_seed", "redefine")
+
+
+class FixedModel:
+    """The stack of a saved model, its choice and crossing of features, and its metadata.
+
+    ``options`` are those of the run that it takes part in, ``path`` is what messages call it. The weights are those
+    of an untaught model until `save_load` has read them.
+
+    Raises OptionError if the model can't be used with the run's options, StackError if it gives no score.
+    """
+
+    def __init__(self, metadata: dict[str, Any], options: Options, path: str) -> None:
+        self.path = path
+        self.metadata = {name: metadata[name] for name in KEPT}
+        own = Options([OptionGroup("", tuple(options.declared.values()))])
+        try:
+            own.merge_model(metadata["options"], vw_compat=False)
+        except OptionError as error:
+            raise OptionError([f"--fixed_effect {path}: {reason}" for reason in error.errors]) from error
+        differ = [name for name in PARSING if own[name] != options[name]]
+        if differ:
+            raise OptionError(
+                [
+                    f"--fixed_effect {path}: it was made {made(name, own)}, this run has it otherwise, and lines are "
+                    "parsed once for both: give both the same"
+                    for name in differ
+                ]
+            )
+        own.set("testonly", True)
+        self.top: Any = stack.build(own)
+        wanted = (LabelType.SIMPLE, PredictionType.SCALAR, False)
+        if (self.top.takes_label, self.top.gives_prediction, self.top.multiline) != wanted:
+            raise StackError(
+                f"--fixed_effect {path}: {self.top.name} takes {self.top.takes_label.name} labels and gives "
+                f"{self.top.gives_prediction.name} predictions; a fixed effect takes SIMPLE and gives SCALAR"
+            )
+        aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
+        self.interactions = Interactions(own, own["bit_precision"], aside)
+        self.constant = not own["noconstant"]
+
+    @classmethod
+    def open(cls, path: str, options: Options) -> FixedModel:
+        """The model in a file; raises ModelError too, if it can't be read."""
+        from vwlite import model_file
+
+        reader, store = model_file.open(path), None
+        if "entities" in reader.metadata:
+            from vwlite import store_file
+
+            reader, store = store_file.find(reader)
+        for name in reader.names():
+            reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
+        fixed = cls(reader.metadata, options, path)
+        save_load(fixed.top, Loader(reader, store=store))
+        return fixed
+
+    @property
+    def id(self) -> str:
+        """What tells the model from all others."""
+        return str(self.metadata["id"])
+
+    def save(self, io: Saver) -> None:
+        """Write all that `load` needs into the model that this one is part of."""
+        io.text("fixed.metadata", json.dumps(self.metadata))
+        save_load(self.top, io.nested("fixed"))
+
+    @staticmethod
+    def saved_metadata(io: Loader) -> dict[str, Any]:
+        """The metadata that `save` wrote."""
+        metadata: dict[str, Any] = json.loads(io.text("fixed.metadata", ""))
+        return metadata
+
+    def load(self, io: Loader) -> None:
+        """Take the weights that `save` wrote."""
+        save_load(self.top, io.nested("fixed"))
+
+
+def made(name: str, options: Options) -> str:
+    """How a model was made, as far as one option goes."""
+    value = options[name]
+    return f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"

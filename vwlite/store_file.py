@@ -1,0 +1,212 @@
+"""The file with the entities of a model that was saved with --entity_limit: ``MODEL.entities``, a SQLite database.
+
+It has the tables store (its id), effects (number, owner, how many entities), and for each effect entities_NUMBER
+(key, serial, waiting, record): the 64-bit key as a signed number, the order in which entities were met, how many
+examples wait for their batch, and limited.pyx's bytes, which have a checksum. The model names the file's id and sha256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+from urllib.parse import quote
+
+from vwlite import model_file
+from vwlite.errors import ModelError
+from vwlite.paths import explain
+
+APPLICATION = 0x76776C65  # "vwle": marks our files among SQLite's
+VERSION = 1
+COLUMNS = "key, serial, waiting, record"
+ATTEMPTS = 5  # to find model and store together while somebody saves
+
+Row = tuple[int, int, int, bytes]  # as COLUMNS
+
+
+def place(model: str) -> str:
+    """Where the store of a model is."""
+    return os.path.realpath(model) + ".entities"
+
+
+class StoreFile:
+    """The store of a model, open for reading.
+
+    Raises FileNotFoundError if there is none, ModelError if it is no such file or damaged.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                head, size = file.read(100), os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
+        if not is_store(head):
+            raise ModelError(f"{path}: is no store of entities; put back the file that was saved with the model")
+        if int.from_bytes(head[60:64], "big") > VERSION:
+            raise ModelError(f"{path}: was written by a newer vwlite; update this one (pip install -U vwlite)")
+        page = int.from_bytes(head[16:18], "big")
+        if size != (page if page > 1 else 65536) * int.from_bytes(head[28:32], "big"):
+            self.refuse("its size is not what its head says")
+        # The file is never changed, so there is nothing to lock, and its folder may be read-only.
+        uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro&immutable=1"
+        try:
+            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            if not os.path.exists(path):  # renamed since
+                raise FileNotFoundError(path) from error
+            self.refuse(str(error))
+        self.numbers: dict[str, int] = {}
+        self.totals: dict[str, int] = {}
+        with self.trouble():
+            ((self.id,),) = self.connection.execute("SELECT id FROM store").fetchall()
+            for number, owner, entities in self.connection.execute("SELECT number, owner, entities FROM effects"):
+                self.numbers[owner], self.totals[owner] = number, entities
+                self.connection.execute(f"SELECT {COLUMNS} FROM entities_{number} LIMIT 0")
+        if sorted(self.numbers.values()) != list(range(len(self.numbers))):
+            self.refuse("its tables are not numbered from 0")
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if hasattr(self, "connection"):
+            self.connection.close()
+
+    @contextlib.contextmanager
+    def trouble(self) -> Iterator[None]:
+        """Turn what SQLite reports into a ModelError."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError) as error:
+            self.refuse(str(error))
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise a ModelError about the file's content."""
+        raise ModelError(f"{self.path}: the file is damaged: {what}; restore it from a copy or train again")
+
+    def require(self, owner: str, total: int) -> None:
+        """Raise ModelError unless the store has so many entities of an effect."""
+        if self.totals.get(owner, 0) != total:
+            self.refuse(f"it has {self.totals.get(owner, 0)} entities of {owner}, the model {total}")
+
+    def read(self, number: int, key: int) -> tuple[int, bytes] | None:
+        """One entity: its serial and its record."""
+        try:
+            return self.connection.execute(
+                f"SELECT serial, record FROM entities_{number} WHERE key = ?", (key,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            self.refuse(str(error))
+
+    def rows(self, owner: str) -> Iterator[Row]:
+        """All entities of an effect, in the order in which they were met."""
+        if owner in self.numbers:
+            with self.trouble():
+                yield from self.connection.execute(
+                    f"SELECT {COLUMNS} FROM entities_{self.numbers[owner]} ORDER BY serial"
+                )
+
+    def summaries(self, owner: str) -> Iterator[tuple[str, int, int, float | None]]:
+        """Name, examples, coefficients and intercept of all entities of an effect, in order; each record is checked."""
+        from vwlite.limited import summary
+
+        count = 0
+        for *_, record in self.rows(owner):
+            yield summary(record, self)
+            count += 1
+        self.require(owner, count)
+
+
+def is_store(head: bytes) -> bool:
+    """Whether a file that starts so is one of ours; needs 72 bytes."""
+    return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == APPLICATION
+
+
+def head(path: str) -> bytes:
+    """The first bytes of a file, for is_store."""
+    with open(path, "rb") as file:
+        return file.read(100)
+
+
+def digest(path: str) -> str:
+    """The sha256 of a file; raises FileNotFoundError or ModelError if it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
+
+
+def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreFile | None]:
+    """Open the store of a model, if it has one, having compared all of it with its digest.
+
+    The model is opened again if somebody has saved it since. Raises ModelError if the store is not there, is another
+    model's, or is damaged.
+    """
+    path = place(reader.path)
+    foreign = damaged = False
+    for _ in range(ATTEMPTS):
+        if "entities" not in reader.metadata:
+            return reader, None
+        wanted = reader.metadata["entities"]
+        for name in (path, path + ".new"):
+            try:
+                store = StoreFile(name)
+                if store.id != wanted.get("id"):
+                    foreign = True
+                elif digest(name) == wanted.get("sha256"):
+                    return reader, store
+                elif damaged:  # twice: it was not replaced in between
+                    store.refuse("it differs from its sha256")
+                else:
+                    damaged = True
+                store.close()
+            except FileNotFoundError:
+                continue
+        time.sleep(0.01)
+        reader = model_file.open(reader.path)
+    if foreign:
+        raise ModelError(
+            f"{path}: has not the entities of {reader.path} but those of another model; "
+            "put back the file that was saved with it, or train again"
+        )
+    raise ModelError(
+        f"{path}: there is no such file, and the model {reader.path} has its entities there; "
+        "copy it together with the model, or train again"
+    )
+
+
+def tables(number: int) -> str:
+    """The statements that make the table of an effect where it isn't there yet."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS entities_{number} (key INTEGER PRIMARY KEY, serial INTEGER NOT NULL, "
+        "waiting INTEGER NOT NULL, record BLOB NOT NULL);"
+        f"CREATE INDEX IF NOT EXISTS waiting_{number} ON entities_{number} (serial) WHERE waiting > 0;"
+    )
+
+
+@contextlib.contextmanager
+def trouble(path: str, what: str) -> Iterator[None]:
+    """Turn what SQLite and the system report into a ModelError."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, OSError):
+            reason = explain(error, path)
+        elif getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            reason = explain(OSError(errno.ENOSPC, ""), path)
+        else:
+            reason = str(error)
+        raise ModelError(f"{path}: {what}: {reason}") from error
