@@ -141,12 +141,13 @@ def compete(
     (scratch / "data.vw").symlink_to(data)
     command = [*vwlite, *LOGISTIC, "--batch_size", str(contest.batch), "-d", "data.vw"]
     run([*command, "-c", "-k"], scratch)
-    text, cache, rates = [], [], []
+    text, cache, rates, busy = [], [], [], []
     lambda_learner = [*theirs, str(data), f"--records={min(lines, records)}", f"--batch={contest.batch}"]
     found: dict[str, Any] = {}
     for i in range(chosen.rounds):
         found = json.loads(printed(lambda_learner, environment=ONE_THREAD))
         rates.append(found["records"] / found["seconds"])
+        busy.append(found["records"] / found["cpu"])
         text.append(run(command, scratch))
         cache.append(run([*command, "-c"], scratch))
         say(f"{contest.name} {i + 1}/{chosen.rounds}: {rates[-1]:,.0f} a second, vwlite {lines / text[-1].wall:,.0f}")
@@ -160,6 +161,8 @@ def compete(
         "cache": rate(cache, lines),
         "ratio": statistics.median(lines / mine.wall / their for mine, their in zip(text, rates, strict=True)),
         "cache_ratio": statistics.median(lines / mine.wall / their for mine, their in zip(cache, rates, strict=True)),
+        "cpu_ratio": statistics.median(lines / mine.cpu / their for mine, their in zip(text, busy, strict=True)),
+        "cache_cpu_ratio": statistics.median(lines / mine.cpu / their for mine, their in zip(cache, busy, strict=True)),
         "wanted": contest.wanted,
         "lines": lines,
         "records": found["records"],
@@ -195,6 +198,8 @@ def crowd(vwlite: Sequence[str], paths: Sequence[Path], scratch: Path, chosen: a
             "lines": lines,
             "text": rate(texts[i], lines),
             "cache": rate(caches[i], lines),
+            "cpu": lines / statistics.median(one.cpu for one in texts[i]),
+            "cache_cpu": lines / statistics.median(one.cpu for one in caches[i]),
             "memory": max(one.memory for one in texts[i]),
         }
     plain = statistics.median(one.wall for one in texts[0])
@@ -243,10 +248,11 @@ def markdown(results: dict[str, Any]) -> str:
             failed.append(f"- {name}: {case['error']}")
             continue
         versions = ", ".join(f"{package} {version}" for package, version in case["versions"].items())
-        for source, ratio in (("text", case["ratio"]), ("cache", case["cache_ratio"])):
+        for source, prefix in (("text", ""), ("cache", "cache_")):
+            ratio, cpu = case[f"{prefix}ratio"], case[f"{prefix}cpu_ratio"]
             judged = verdict(ratio >= case["wanted"], f"at least {case['wanted']:g}")
-            row = [name, source, span(case["lambda_learner"]), span(case[source]), f"{ratio:.1f}", judged]
-            contests.append(row)
+            speeds = (span(case["lambda_learner"]), span(case[source]), f"{ratio:.1f}", f"{cpu:.1f}")
+            contests.append([name, source, *speeds, judged])
         judged = verdict(case["differ"] <= COEFFICIENTS_AGREE, f"at most {COEFFICIENTS_AGREE:g}")
         row = [name, f"{case['records']:,}", f"{case['differ_as_it_comes']:.1e}", f"{case['differ']:.1e}", judged]
         agreement.append(row)
@@ -272,7 +278,7 @@ def markdown(results: dict[str, Any]) -> str:
         + (f", {versions}" if versions else "")
         + "; {rounds} rounds, scale {scale:g}, load average before: {load:.2f}.".format(**results)
     ]
-    header = ("model", "vwlite reads", "Lambda Learner, records/s", "vwlite, records/s", "times as many", "verdict")
+    header = ("model", "from", "Lambda Learner, records/s", "vwlite, records/s", "times", "times by CPU", "verdict")
     report += rows(header, contests)
     columns = ("model", "after records", "coefficients differ by", "once its search is exact, by", "verdict")
     report += rows(columns, agreement)
@@ -294,6 +300,7 @@ def crowd_rows(entities: dict[str, Any]) -> list[list[str]]:
         [first, "peak memory, MB", f"{one['memory']:.0f}", verdict(one["memory"] < 800, "less than 800")],
         [first, "examples/s from text", span(one["text"]), verdict(rate_text >= 300_000, "at least 300,000")],
         [first, "examples/s from a cache", span(one["cache"]), verdict(rate_cache >= 500_000, "at least 500,000")],
+        [first, "examples/s of CPU, from text, cache", f"{one['cpu']:,.0f}, {one['cache_cpu']:,.0f}", ""],
         [second, "peak memory, MB", f"{two['memory']:.0f}, {growth:.2f} times", verdict(growth <= 2.1, "2 times")],
         [
             second,

@@ -83,6 +83,8 @@ def contest(**changed: Any) -> dict[str, Any]:
         "cache": figures(2_000_000),
         "ratio": 100.0,
         "cache_ratio": 200.0,
+        "cpu_ratio": 90.0,
+        "cache_cpu_ratio": 210.0,
         "wanted": 100,
         "records": 40_000,
         "differ": 1e-6,
@@ -92,8 +94,9 @@ def contest(**changed: Any) -> dict[str, Any]:
 
 
 def crowds(memory: float = 799, text: float = 300_000, more: float = 2.1, slower: float = 0.7) -> dict[str, Any]:
-    one = {"memory": memory, "text": figures(text), "cache": figures(500_000)}
-    two = {"memory": memory * more, "text": figures(text * slower), "cache": figures(400_000)}
+    cpu = {"cpu": 400_000.0, "cache_cpu": 600_000.0}
+    one = {"memory": memory, "text": figures(text), "cache": figures(500_000), **cpu}
+    two = {"memory": memory * more, "text": figures(text * slower), "cache": figures(400_000), **cpu}
     model = {"save": 1.0, "load": 0.5, "size": 480.0, "save_memory": 900.0, "load_memory": 800.0}
     return {"crowds": {"1,000,000 users": one, "2,000,000 users": two}, "model": model}
 
@@ -108,7 +111,10 @@ def test_what_is_wanted_and_reached_is_said_so(entities: ModuleType) -> None:
     report = entities.markdown(results(contests={"small": contest()}, entities=crowds(), ratings=ratings))
     assert report.count("reached") == 2 + 1 + 5 + 1
     assert "short" not in report
-    assert "| small | text | 10,000 (9,000 to 11,000) | 1,000,000 (900,000 to 1,100,000) | 100.0 | reached" in report
+    assert (
+        "| small | text | 10,000 (9,000 to 11,000) | 1,000,000 (900,000 to 1,100,000) | 100.0 | 90.0 | reached"
+        in report
+    )
     assert "| small | 40,000 | 5.0e-03 | 1.0e-06 | reached (wanted at most 0.001) |" in report
     assert "| users + movies | 0.8900 | 0.8917 (0.8900 to 0.9000) | reached (wanted at most 0.8917) |" in report
     assert "lambda-learner 0.1.0" in report
@@ -150,9 +156,9 @@ def test_coefficients_are_read_off_a_model(entities: ModuleType, tmp_path: Path)
 
 
 FAKE_LAMBDA_LEARNER = """
-import json
-print(json.dumps({"records": 100, "seconds": 0.5, "coefficients": [0.0] * 21 if "--batch=10" in __import__("sys").argv
-                  else [0.0] * 200, "versions": {"lambda-learner": "fake"}}))
+import json, sys
+size = 21 if "--batch=10" in sys.argv else 200
+print(json.dumps({"records": 100, "seconds": 0.5, "cpu": 0.5, "coefficients": [0.0] * size, "versions": {"x": "fake"}}))
 """
 
 
