@@ -159,7 +159,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         code = errno.EISDIR
     elif target != os.path.realpath(path) and not os.path.isdir(target):
         code = errno.ENOTDIR
-    elif not os.access(target, os.W_OK):
+    elif not os.access(target, os.W_OK) and os.path.exists(target):  # another process may have renamed it just now
         code = errno.EACCES
     if code:
         raise ModelError(f"{path}: can't be written: {explain(OSError(code, os.strerror(code)), path)}")
