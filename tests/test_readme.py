@@ -155,7 +155,7 @@ def test_flags_in_the_documents_are_declared():
     from vwlite.options import gather
     from vwlite.workspace import option_groups
 
-    declared = {*gather(option_groups()), "config", "help", "version", "json", "top", "skip_below"}
+    declared = {*gather(option_groups()), "config", "help", "version", "json", "top", "skip_below", "dummy_label"}
     text = README.partition("## Not there yet")[0] + (SOURCE / "CHANGELOG.md").read_text()
     text = re.sub(r"--los_function", "", text)  # mistyped on purpose
     assert not {flag for flag in re.findall(r"(?<![\w-])--([a-z]\w+)", text) if flag not in declared}
