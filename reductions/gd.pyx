@@ -239,7 +239,8 @@ cdef class GD(Learner):
         vwl_usual_rates(&self.where, ex.features, ex.n, g2, &ppu, &norm)
         self.normalized_sum += <double>h * norm
         self.total_weight += h
-        self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)
+        if self.normalized_sum > 0:   # else no example has had a feature
+            self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)
         return ppu * self.multiplier
 
     cdef float rates(self, Example ex, float g2, float h) noexcept nogil:

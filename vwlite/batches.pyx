@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, Waiting, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, Record, Waiting, hashes_of, lookup, means_of, precisions_of,
 )
 from vwlite.example cimport Example, Feature
 from vwlite.posterior cimport MOST_CORRELATED, SMALL, ridge
@@ -61,22 +61,18 @@ cdef class Batches(Posterior):
         cdef Waiting* waiting
         cdef const Feature* features
         cdef vwl_batch batch
-        cdef size_t n = record.n_waiting, d = 0, i, j, k, packed
+        cdef size_t n = record.n_waiting, d = 0, k, packed
         cdef uint32_t place = ABSENT
         cdef double* x
         cdef double* t
         cdef double* curvature
         cdef double* prior
-        cdef double* data
-        cdef double* mean
         cdef double value
         waiting = record.waiting
         while waiting != NULL:
             record = self.admit(record, <const Feature*>(waiting + 1), waiting.n)
             waiting = waiting.before
         self.pass_time(record, now, 0)
-        mean = means_of(record)
-        data = precisions_of(record)
         # the unknowns: all coefficients if they are correlated, else those that the batch has
         self.reserve_places(record.n, record.n)
         if self.full:
@@ -235,7 +231,8 @@ cdef class Batches(Posterior):
         cdef const Feature* features
         cdef size_t n = record.n_waiting, i = n, k
         cdef uint32_t place = ABSENT
-        values, columns, rows, targets = np.empty(count), np.empty(count, np.int32), np.zeros(n + 1, np.int64), np.empty((3, n))
+        values, columns = np.empty(count), np.empty(count, np.int32)
+        rows, targets = np.zeros(n + 1, np.int64), np.empty((3, n))
         cdef double[::1] value_view = values
         cdef int[::1] column_view = columns
         cdef long long[::1] row_view = rows
@@ -330,11 +327,13 @@ cdef class Batches(Posterior):
         return 0
 
     cdef int estimate_prior(self) except -1:
-        """After a fit of all entities: the prior of the coefficients, each its own with their covariance if the posterior
-        is full and they are few, else one ridge for all; and the means that go with it."""
+        """After a fit of all entities: the prior of the coefficients, and the means that go with it.
+
+        With a full posterior of few coefficients each has its own variance, with covariances; else one is for all.
+        """
         from vwlite import variance
         cdef Record* record = self.table.oldest
-        cdef size_t i, k, n = 0, total = 0
+        cdef size_t k, n = 0, total = 0
         cdef bint structured
         hashes = {}
         while record != NULL:

@@ -180,7 +180,7 @@ cdef class Driver:
         self.ex = Example()
 
     def set_columns(self, names, parts, interval):
-        """Which columns a prediction has; `parts` are the names of the score's parts, `interval` in standard deviations.
+        """Which columns a prediction has; `parts` names those of the score, `interval` is in its standard deviations.
 
         Raises OptionError for a name that is none.
         """

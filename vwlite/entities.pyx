@@ -106,7 +106,7 @@ cdef class EntityTable:
             with gil:
                 raise MemoryError(f"{size:,} bytes for {capacity:,} coefficients of one entity"
                                   + ("; --posterior diagonal needs far less" if self.full else "")
-                                  + (f"; {self.count:,} entities take {self.bytes:,} bytes already" if self.count else ""))
+                                  + (f"; {self.count:,} entities take {self.bytes:,} bytes" if self.count else ""))
         memset(record, 0, sizeof(Record))
         record.key = key
         record.capacity = capacity
@@ -251,7 +251,7 @@ cdef class EntityTable:
         return other
 
     def restore(self, EntityTable copy not None, double prior):
-        """Every record as it is in the copy; those that are not there are emptied, with this prior. None is forgotten."""
+        """Every record as it is in the copy; those not there are emptied, with this prior. None is forgotten."""
         cdef Record* record = self.oldest
         cdef Record* before
         cdef uint64_t key
@@ -339,7 +339,8 @@ cdef class EntityTable:
         cdef size_t count = keys.shape[0]
         cdef bint sound = (<size_t>ns.shape[0] == count and <size_t>name_lengths.shape[0] == count
                            and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
-                           and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count and <size_t>priors.shape[0] == count)
+                           and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count
+                           and <size_t>priors.shape[0] == count)
         self.clear()
         for i in range(count if sound else 0):
             n = ns[i]
@@ -350,7 +351,8 @@ cdef class EntityTable:
                      and at_name + name_lengths[i] <= <size_t>names.shape[0]
                      and (not self.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
                      and self.slots[self.place_of(keys[i])] == NULL
-                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
+                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and isfinite(spreads[i])
+                     and counts[i] >= 0)
             if not sound:
                 break
             name = <const char*>&names[at_name] if name_lengths[i] else NULL
@@ -366,7 +368,7 @@ cdef class EntityTable:
             for j in range(triangle):
                 precisions_of(record)[j] = precisions[at_precision + j]
                 sound = sound and isfinite(precisions[at_precision + j])
-            for j in range(n_waiting[i]):
+            for _ in range(n_waiting[i]):
                 sound = (sound and at_waiting < <size_t>waiting_ns.shape[0]
                          and 3 * at_waiting + 3 <= <size_t>waiting_examples.shape[0]
                          and 2 * (at_feature + waiting_ns[at_waiting]) <= <size_t>waiting_features.shape[0])
@@ -406,7 +408,8 @@ cdef class EntityTable:
 
 
 FIELDS = {
-    "key": "U64", "coefficients": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64", "prior": "F64",
+    "key": "U64", "coefficients": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64",
+    "prior": "F64",
     "spread": "F64",
     "name": "U8", "hash": "U32", "mean": "F64", "precision": "F64", "coefficient_clock": "F64",
     "waiting_example": "F64", "waiting_n": "U32", "waiting_feature": "U32",

@@ -5,7 +5,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, clocks_of, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, Record, clocks_of, hashes_of, lookup, means_of, precisions_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.random cimport mix, normal
@@ -316,7 +316,7 @@ cdef class Posterior(Learner):
 
     cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil:
         """H += c x x', of the features gathered."""
-        cdef size_t i, j, k, l
+        cdef size_t i, j, k, other
         cdef double* x = self.work
         cdef double* data = precisions_of(record)
         for k in range(n):
@@ -326,10 +326,10 @@ cdef class Posterior(Learner):
             elif not self.full:
                 data[i] += c * x[k] * x[k]
             else:
-                for l in range(n):
-                    j = self.places[l]
+                for other in range(n):
+                    j = self.places[other]
                     if j <= i:
-                        data[i * (i + 1) // 2 + j] += c * x[k] * x[l]
+                        data[i * (i + 1) // 2 + j] += c * x[k] * x[other]
 
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil:
         cdef uint32_t place = ABSENT, missing = 0
@@ -364,7 +364,7 @@ cdef class Posterior(Learner):
         return 0
 
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil:
-        """Features with those of one coefficient summed: values in self.work, places in self.places; returns how many."""
+        """Features with those of one coefficient summed: values in self.work, places in self.places; how many."""
         cdef size_t k, n = 0, d = record.n if record != NULL else 0
         cdef uint32_t place = ABSENT
         self.reserve(count)
