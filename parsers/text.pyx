@@ -7,26 +7,34 @@
     namespace := [name [':' float]] ( blank [feature] )*
     feature   := name | name ':' float | ':' float | name ':' text
 
-A malformed line is left out and says where and why; with `vw_compat` it is used as far as VW uses it.
+Of a decision, which an empty line ends, the first line may be `shared`, and the one of the action taken has a cost:
+
+    head      := ["shared"] [tag]  |  [action [':' cost ':' probability]] [tag]
+
+A malformed line is left out and says where and why; with `vw_compat` it is used as far as VW uses it,
+but for a malformed cost, which would teach something wrong.
 
 Numbers are VW's too, see number.h.
 """
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.example cimport (
-    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+    CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
 )
 from vwlite.hashing cimport hash_all, hash_string
 from vwlite.parser cimport (
+    ACTION_BLANK, ACTIONS_MANY, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, COST_TWICE, DECISION_LENGTH,
     FAILED, FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME,
-    NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, WEIGHT_NEGATIVE, Filled, Parser, Readiness, Reason,
+    NAMESPACE_SYNTAX, NAMESPACE_VALUE, SHARED_ALONE, SHARED_COST, SHARED_PLACE, SHARED_TAG, VALUE_FINITE,
+    WEIGHT_NEGATIVE, Filled, Parser, Readiness, Reason,
 )
 from vwlite.reader cimport LineReader
 
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
+from vwlite.types import LabelType
 
 cdef extern from "bytescan.h" nogil:
     ctypedef struct vwl_cursor:
@@ -73,17 +81,19 @@ cdef struct Lines:
 
 
 cdef class TextParser(Parser):
-    """Parses the lines of `paths` ("-" is standard input)."""
+    """Parses the lines of `paths` ("-" is standard input); `labels` says what stands before the first '|'."""
 
     cdef public LineReader reader
     cdef bint all_names, compat
+    cdef readonly bint decisions      # lines are those of decisions
     cdef uint32_t seed, anonymous_hash
     cdef size_t limit
     cdef uint8_t[256] index_of        # --redefine
     cdef uint32_t[256] letter_hash    # of namespaces with names of one byte
 
-    def __init__(self, options, paths, digest=False):
-        self.reader = LineReader(list(paths), options["max_line_bytes"], digest)
+    def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE):
+        self.decisions = labels is LabelType.CONTEXTUAL_BANDIT
+        self.reader = LineReader(list(paths), options["max_line_bytes"], digest, self.decisions)
         self.reader.stopping = &self.stopping
         self.all_names = options["hash"] == "all"
         self.compat = options["vw_compat"]
@@ -123,6 +133,8 @@ cdef class TextParser(Parser):
         end = p + block.text_length
         while p < end:
             p = self.parse_line(&lines, p, block.truncated)
+        if self.decisions:
+            check_decisions(block.rows, lines.row - block.rows, self.limit, block.truncated)
         block.n_lines = lines.line
         block.n_rows = lines.row - block.rows
         block.n_features = lines.feature - block.features
@@ -137,7 +149,7 @@ cdef class TextParser(Parser):
         cdef const uint8_t* at = p    # the place of a problem
         cdef const uint8_t* end
         cdef Reason reason = FINE
-        cdef bint minus
+        cdef bint minus, compat = self.compat
         cdef Feature* first_feature = lines.feature
         cdef Extent* first_extent = lines.extent
         if p[0] == 0xEF and p[1] == 0xBB and p[2] == 0xBF:
@@ -152,6 +164,8 @@ cdef class TextParser(Parser):
         row.label = UNLABELLED
         row.weight = 1
         row.initial = 0
+        row.probability = 0
+        row.shared = False
         row.tag = row.text
         row.tag_length = 0
         lines.line += 1
@@ -165,12 +179,16 @@ cdef class TextParser(Parser):
             lines.row += 1
             return p + (1 if p[0] == b"\n" else 2)
         minus = p[0] == b"-"
-        if <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
+        if self.decisions:
+            if p[0] != b"|":
+                p = self.parse_cost(lines, row, p, &reason, &at)
+                compat = compat and reason == FINE
+        elif <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
             row.label = (p[minus] - 48) * (1 - 2 * minus)       # the usual head: a label of one digit
             p += minus + 2
         elif p[0] != b"|":
             p = self.parse_head(lines, row, p, &reason, &at)
-        if reason == FINE or self.compat:
+        if reason == FINE or compat:
             row.warned = reason
             reason = FINE
             p = self.parse_namespaces(lines, row, p, &reason)
@@ -182,7 +200,7 @@ cdef class TextParser(Parser):
         if truncated or <size_t>(end - start) > self.limit:
             reason = LINE_LENGTH
             at = start
-        elif self.compat and reason != FINE:
+        elif compat and reason != FINE:
             row.warned = reason
             reason = FINE
         if reason != FINE:
@@ -209,36 +227,12 @@ cdef class TextParser(Parser):
         self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
     ) noexcept nogil:
         """Label, importance, initial and tag; returns the place of the first '|' or the line's end."""
-        cdef const uint8_t* end = p
         cdef const uint8_t* word
         cdef const uint8_t* stop
         cdef const uint8_t* behind
+        cdef const uint8_t* end = label_words(lines, row, &p, &stop)
         cdef float[3] numbers
         cdef int count = 0
-        cdef bint tab = False, tagged
-        while end[0] != b"|" and end[0] != b"\n":
-            if end[0] == b"\t" and not tab:
-                p = end + 1
-                tab = True
-            end += 1
-        stop = end
-        if end[0] == b"\n" and end > p and (end - 1)[0] == b"\r":
-            stop -= 1
-            end -= 1
-        if stop > p and (stop - 1)[0] != b" ":
-            tagged = True
-        else:
-            tagged = False
-            while stop > p and (stop - 1)[0] == b" ":
-                stop -= 1
-        # the last word may be the tag
-        word = stop
-        while word > p and (word - 1)[0] != b" ":
-            word -= 1
-        if word < stop and (tagged or word[0] == b"'"):
-            row.tag = <uint32_t>(word - lines.text) + (word[0] == b"'")
-            row.tag_length = <uint32_t>(stop - lines.text) - row.tag
-            stop = word
         while True:
             while p < stop and p[0] == b" ":
                 p += 1
@@ -273,6 +267,70 @@ cdef class TextParser(Parser):
                 at[0] = word
         if count > 2:
             row.initial = numbers[2]
+        return end
+
+    cdef const uint8_t* parse_cost(
+        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
+    ) noexcept nogil:
+        """The head of an action's line, or of the shared one; returns the place of the first '|' or the line's end.
+
+        What number the action has is of no importance: actions are counted by their lines, as in VW.
+        """
+        cdef const uint8_t* start = p
+        cdef const uint8_t* word
+        cdef const uint8_t* stop
+        cdef const uint8_t* behind
+        cdef const uint8_t* end = label_words(lines, row, &p, &stop)
+        cdef float cost, probability
+        cdef bint first = True
+        if is_shared(lines.text + row.tag, row.tag_length):
+            reason[0] = SHARED_TAG
+            at[0] = lines.text + row.tag
+        elif end[0] != b"|" and row.tag_length == 0:
+            word = p
+            while word < stop and word[0] == b" ":
+                word += 1
+            if word == stop:
+                reason[0] = ACTION_BLANK
+                at[0] = start
+        while reason[0] == FINE:
+            while p < stop and p[0] == b" ":
+                p += 1
+            if p >= stop:
+                break
+            word = p
+            while p < stop and p[0] != b" ":
+                p += 1
+            at[0] = word
+            if first and is_shared(word, p - word):
+                row.shared = True
+                first = False
+                continue
+            if not first:
+                reason[0] = SHARED_COST if row.shared else COST_SYNTAX
+                break
+            first = False
+            behind = word
+            while <uint8_t>(behind[0] - 48) < 10:
+                behind += 1
+            if behind == word or (behind < p and behind[0] != b":"):
+                reason[0] = COST_ACTION
+                break
+            if behind == p:
+                continue
+            behind = number_at(behind + 1, p, &cost)
+            if behind == NULL or behind > p or (behind < p and behind[0] != b":") or not isfinite(cost):
+                reason[0] = COST_NUMBER
+                break
+            if behind == p:
+                reason[0] = COST_SYNTAX
+                break
+            behind = number_at(behind + 1, p, &probability)
+            if behind != p or not (probability > 0 and probability <= 1):
+                reason[0] = COST_PROBABILITY
+                break
+            row.label = cost
+            row.probability = probability
         return end
 
     cdef const uint8_t* parse_namespaces(
@@ -403,6 +461,99 @@ cdef class TextParser(Parser):
 
     cdef uint32_t hash(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
         return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
+
+
+cdef inline const uint8_t* label_words(
+    Lines* lines, Row* row, const uint8_t** words, const uint8_t** words_end
+) noexcept nogil:
+    """Find the tag and the words before it; returns the place of the first '|' or the line's end."""
+    cdef const uint8_t* p = words[0]
+    cdef const uint8_t* end = p
+    cdef const uint8_t* word
+    cdef const uint8_t* stop
+    cdef bint tab = False, tagged
+    while end[0] != b"|" and end[0] != b"\n":
+        if end[0] == b"\t" and not tab:
+            p = end + 1
+            tab = True
+        end += 1
+    stop = end
+    if end[0] == b"\n" and end > p and (end - 1)[0] == b"\r":
+        stop -= 1
+        end -= 1
+    if stop > p and (stop - 1)[0] != b" ":
+        tagged = True
+    else:
+        tagged = False
+        while stop > p and (stop - 1)[0] == b" ":
+            stop -= 1
+    # the last word may be the tag
+    word = stop
+    while word > p and (word - 1)[0] != b" ":
+        word -= 1
+    if word < stop and (tagged or word[0] == b"'"):
+        row.tag = <uint32_t>(word - lines.text) + (word[0] == b"'")
+        row.tag_length = <uint32_t>(stop - lines.text) - row.tag
+        stop = word
+    words[0] = p
+    words_end[0] = stop
+    return end
+
+
+cdef inline bint is_shared(const uint8_t* word, size_t n) noexcept nogil:
+    return n == 6 and memcmp(word, b"shared", 6) == 0 or n == 12 and memcmp(word, b"***shared***", 12) == 0
+
+
+cdef inline const uint8_t* number_at(const uint8_t* p, const uint8_t* end, float* value) noexcept nogil:
+    """Read a number that begins at p, before the end; returns the place behind it, NULL if there is none."""
+    cdef const uint8_t* behind
+    value[0] = 0
+    if p >= end or p[0] <= 32:
+        return NULL
+    behind = vwl_any_number(p, value)
+    return NULL if behind == p or behind > end else behind
+
+
+cdef void check_decisions(Row* rows, size_t n, size_t limit, bint truncated) noexcept nogil:
+    """Find what is wrong with decisions whose lines are well-formed; the row at fault becomes a problem."""
+    cdef size_t first = 0, end
+    while first < n:
+        if rows[first].kind == ROW_EMPTY:
+            first += 1
+            continue
+        end = first + 1
+        while end < n and rows[end].kind != ROW_EMPTY:
+            end += 1
+        check_decision(rows + first, end - first, limit, truncated)
+        first = end
+
+
+cdef void check_decision(Row* rows, size_t n, size_t limit, bint truncated) noexcept nogil:
+    cdef size_t i
+    cdef bint costs = False
+    cdef Reason reason = FINE
+    if truncated or rows[n - 1].text + rows[n - 1].text_length - rows[0].text > limit:
+        rows[0].kind = ROW_PROBLEM
+        rows[0].reason = DECISION_LENGTH
+        rows[0].column = 1
+        return
+    for i in range(n):
+        if rows[i].kind == ROW_PROBLEM:
+            return
+        if rows[i].shared and i:
+            reason = SHARED_PLACE
+        elif costs and not isnan(rows[i].label):
+            reason = COST_TWICE
+        elif i - rows[0].shared == MAX_ACTIONS:
+            reason = ACTIONS_MANY
+        elif rows[i].shared and n == 1:
+            reason = SHARED_ALONE
+        if reason != FINE:
+            rows[i].kind = ROW_PROBLEM
+            rows[i].reason = reason
+            rows[i].column = 1
+            return
+        costs = costs or not isnan(rows[i].label)
 
 
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:

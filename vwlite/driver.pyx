@@ -6,6 +6,7 @@ The counters are VW's (double precision; held-out examples apart), so that table
 """
 from itertools import islice
 
+from libc.stdint cimport uint64_t
 from libc.math cimport floorf, isnan, rint, sqrt
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
@@ -14,10 +15,11 @@ from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.example cimport (
-    ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, extent_end, extent_index, extent_name_length,
+    ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, extent_end, extent_index, extent_name_length,
 )
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
+from vwlite.ope cimport OffPolicy
 from vwlite.parser cimport FINE, Parser
 
 from vwlite.errors import OptionError
@@ -142,6 +144,9 @@ cdef class Driver:
     cdef public Observer observer     # told about every example, or None
     cdef Example ex
     cdef public bint training, counting, constant, quiet, audits
+    cdef bint decisions               # an example is a block of lines
+    cdef public uint64_t decision_number
+    cdef readonly OffPolicy off_policy
     cdef bint vetting                 # some learner may refuse examples
     cdef readonly bint needs_names    # some learner reads the features' names
     cdef public Output predictions, raw_predictions
@@ -178,6 +183,10 @@ cdef class Driver:
         self.progress_step = 2
         self.first_label = self.second_label = float("nan")
         self.ex = Example()
+        self.ex.expander = interactions
+        self.ex.constant = constant
+        self.decisions = top.multiline
+        self.off_policy = OffPolicy() if self.decisions else None
 
     def set_columns(self, names, parts, interval):
         """Which columns a prediction has; `parts` names those of the score, `interval` is in its standard deviations.
@@ -200,8 +209,12 @@ cdef class Driver:
     def run_block(self, Block block not None):
         """Run the rows of a parsed block."""
         cdef Example ex = self.ex
+        ex.block = block
         with nogil:
-            self.run(block, ex)
+            if self.decisions:
+                self.run_decisions(block, ex)
+            else:
+                self.run(block, ex)
 
     cdef int run(self, Block block, Example ex) except -1 nogil:
         cdef size_t i
@@ -254,6 +267,81 @@ cdef class Driver:
         if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
             with gil:
                 self.progress()
+        return 0
+
+    cdef int run_decisions(self, Block block, Example ex) except -1 nogil:
+        """Rows up to an empty one, or the block's end, are a decision; a problem in one row leaves all of it out."""
+        cdef size_t first, i = 0, problem
+        while i < block.n_rows and not self.done:
+            if block.rows[i].kind == ROW_EMPTY:
+                i += 1
+                continue
+            first = i
+            problem = block.n_rows
+            while i < block.n_rows and block.rows[i].kind != ROW_EMPTY:
+                if block.rows[i].kind == ROW_PROBLEM and problem == block.n_rows:
+                    problem = i
+                elif block.rows[i].warned and self.current_pass == 0:
+                    with gil:
+                        self.report(block, &block.rows[i], block.rows[i].warned, block.rows[i].column)
+                i += 1
+            if problem < block.n_rows:
+                if self.current_pass == 0:
+                    with gil:
+                        self.report(block, &block.rows[problem], block.rows[problem].reason,
+                                    block.rows[problem].column)
+                continue
+            self.in_pass += 1
+            self.parsed += 1
+            if self.example_limit and self.parsed >= self.example_limit:
+                self.done = True
+            self.one_decision(block, &block.rows[first], i - first, ex)
+        return 0
+
+    cdef int one_decision(self, Block block, const Row* rows, size_t n, Example ex) except -1 nogil:
+        """One decision through the stack, the counters and the outputs."""
+        cdef int reason
+        ex.number = self.decision_number
+        ex.bind_decision(rows, n)
+        reason = self.top.vet(ex)
+        if reason != FINE:
+            if self.current_pass == 0:
+                with gil:
+                    self.report(block, rows, reason, 1)
+            return 0
+        ex.test_only = not ex.labelled or (self.holdout and self.is_held_out())
+        if self.training and not ex.test_only:
+            self.top.learn(ex)
+        else:
+            self.top.predict(ex)
+        if self.counting:
+            self.decision_number += 1
+            self.count(ex)
+            if ex.labelled:
+                self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
+                                    ex.action_costs[ex.chosen], ex.policy_cost)
+        self.output_decision(ex)
+        if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
+            with gil:
+                self.progress()
+        return 0
+
+    cdef int output_decision(self, Example ex) except -1 nogil:
+        """VW's form: action:number for each action, the one taken first, then the tag and an empty line."""
+        if self.predictions is not None:
+            self.output_actions(self.predictions, ex, ex.action_probabilities)
+        if self.raw_predictions is not None:
+            self.output_actions(self.raw_predictions, ex, ex.action_scores)
+        return 0
+
+    cdef int output_actions(self, Output to, Example ex, const float* numbers) except -1 nogil:
+        cdef size_t i
+        for i in range(ex.n_actions):
+            to.reserve(64)
+            to.used += snprintf(to.buffer + to.used, 64, b"%s%u:%g", b"," if i else b"", ex.action_order[i],
+                                <double>numbers[ex.action_order[i]])
+        to.tag(ex)
+        to.text(b"\n", 1)
         return 0
 
     cdef inline bint is_held_out(self) noexcept nogil:
@@ -324,7 +412,14 @@ cdef class Driver:
     cdef int progress(self) except -1:
         """A row of the table; then the next one is due when the weight has doubled, or as -P says."""
         cdef double weight = self.weighted_labeled + self.weighted_unlabeled
-        self.listener.row(self, self.ex.label if self.ex.labelled else None, self.ex.prediction, self.ex.n_counted)
+        cdef Example ex = self.ex
+        if self.decisions:
+            label = f"{ex.chosen}:{ex.decision_cost:g}:{ex.decision_probability:g}" if ex.labelled else "unknown"
+            chosen = ex.action_order[0]
+            self.listener.row(self, label, f"{chosen}:{ex.action_probabilities[chosen]:.2g}", ex.n_counted)
+        else:
+            label = f"{ex.label:.4f}" if ex.labelled else "unknown"
+            self.listener.row(self, label, f"{ex.prediction:.4f}", ex.n_counted)
         self.sum_loss_since = 0
         if self.holdout and self.current_pass:
             self.holdout_loss_since = self.holdout_weight_since = 0
@@ -357,13 +452,16 @@ cdef class Driver:
         block.first_line = 1
         block.wants_names = self.needs_names
         lines = iter(lines)
-        while chunk := list(islice(lines, LINES_AT_ONCE)):
+        while chunk := self.chunk(lines):
             for line in chunk:
-                if b"\n" in line[:-1]:
+                if b"\n" in line.rstrip(b"\n"):
                     raise ValueError("a line with a line end inside: give several lines as a list")
             text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
             parse_text(parser, block, text)
-            for i in range(block.n_rows):
+            ex.block = block
+            if self.decisions:
+                self.run_listed(block, ex, predictions)
+            for i in range(block.n_rows if not self.decisions else 0):
                 row = &block.rows[i]
                 if row.kind == ROW_PROBLEM:
                     self.report(block, row, row.reason, row.column)
@@ -372,6 +470,34 @@ cdef class Driver:
                     predictions.append(ex.prediction)
             block.first_line += len(chunk)
         return predictions
+
+    def chunk(self, lines):
+        """Some of the lines; whole decisions, if an example is one."""
+        chunk = list(islice(lines, LINES_AT_ONCE))
+        if self.decisions and chunk:
+            while chunk[len(chunk) - 1].strip():
+                line = next(lines, None)
+                if line is None:
+                    break
+                chunk.append(line)
+        return chunk
+
+    cdef int run_listed(self, Block block, Example ex, list predictions) except -1:
+        """The decisions of a block; of each [(action, probability), ...] is appended, the action taken first."""
+        cdef size_t first, i = 0, j
+        while i < block.n_rows:
+            if block.rows[i].kind == ROW_EMPTY:
+                i += 1
+                continue
+            first = i
+            while i < block.n_rows and block.rows[i].kind != ROW_EMPTY:
+                if block.rows[i].kind == ROW_PROBLEM:
+                    self.report(block, &block.rows[i], block.rows[i].reason, block.rows[i].column)
+                i += 1
+            self.one_decision(block, &block.rows[first], i - first, ex)
+            predictions.append([(ex.action_order[j], ex.action_probabilities[ex.action_order[j]])
+                                for j in range(ex.n_actions)])
+        return 0
 
     def sensitivity(self, Parser parser not None, bytes line):
         """The stack's sensitivity to one line, None if it is no example."""

@@ -10,7 +10,9 @@ c) An Example is one reused view of a row. `features` are in VW's order of evalu
    ahead without asking where the example ends.
 d) Where crossing features needs no more than the line itself, the parsing thread does it (`expanded`): it has time to
    spare, and examples then lie one behind the other, so that prefetching reaches into the next one.
-e) What a learner knows beyond a score travels in the Example too: how sure it is (`variance`, when `wants_variance`),
+e) A decision (a multi-line example) is a run of rows: an optional `shared` one, then one for each action. The same
+   Example stands for the whole of it and, after select(i), for one of its actions.
+f) What a learner knows beyond a score travels in the Example too: how sure it is (`variance`, when `wants_variance`),
    and a draw from its posterior instead of the mean (`draw`), the same for the same number.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -19,6 +21,7 @@ cdef enum:
     PADDING = 64                  # readable features past the last one, readable bytes past the text
     CONSTANT_HASH = 11650396
     MOST_PARTS = 16
+    MAX_ACTIONS = 1 << 16         # of one decision
 
 cdef enum RowKind:
     ROW_EXAMPLE
@@ -41,10 +44,12 @@ cdef struct Row:
     uint32_t text, text_length    # the line, without its end
     uint32_t tag, tag_length
     uint32_t line                 # counted from the block's first line
-    float label, weight, initial
+    float label, weight, initial  # of a decision's row, label is the cost of the action taken, NaN of all others
+    float probability             # with which the action was taken
     uint8_t kind
     uint8_t reason                # why a problem is one, see parser.pxd
     uint8_t warned                # VW would have warned about this one
+    uint8_t shared                # features of every action of the decision
     uint32_t column               # of the problem, counted from 1
 
 cdef struct Expansion:
@@ -71,12 +76,19 @@ cdef class Block:
     cdef size_t feature_capacity, extent_capacity, row_capacity
     cdef size_t first_line        # 1-based number of the block's first line in its source
     cdef uint32_t source          # which of the run's sources
+    cdef size_t lines_left_out    # before the block's first, by whoever filled the block
     cdef bint numbered            # first_line is set by whoever filled the block
     cdef uint64_t checksum        # what a cache says about its block
     cdef bint truncated           # its one line is over the limit and cut short
     cdef int reserve_text(self, size_t n) except -1 nogil
     cdef int reserve_parsed(self) except -1 nogil
     cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil
+
+cdef class Example
+
+cdef class Expander:
+    # points an example at the features that count, see interactions.pxd
+    cdef int expand(self, Example ex) except -1 nogil
 
 cdef class Example:
     # features, in the order of evaluation; the namespaces' own are `linear`
@@ -122,8 +134,38 @@ cdef class Example:
     cdef float score              # unclipped sum, before any link ("partial prediction")
     cdef float prediction
     cdef float loss               # weighted
+    # a decision: its rows, the shared one apart (NULL if there is none), and the one that stands for it in messages
+    cdef Block block
+    cdef Expander expander
+    cdef bint constant
+    cdef const Row* rows          # of the actions
+    cdef const Row* shared
+    cdef size_t n_actions
+    cdef size_t selected          # the action that the fields above describe
+    cdef size_t chosen            # the action taken, n_actions if that is not known
+    cdef float decision_cost, decision_probability       # of the action taken, as logged
+    cdef uint64_t number          # counts the decisions of a run that have no tag
+    cdef size_t n_visited, n_decision_features           # selected so far, and their features
+    # what a decision's learner leaves, in arrays of n_actions
+    cdef float decision_policy    # the probability with which it takes the action that was taken
+    cdef double policy_cost       # the cost expected of it, as predicted
+    cdef float* action_costs      # predicted
+    cdef float* action_scores     # of the base
+    cdef float* action_bounds     # scores as drawn, or as confidence has it
+    cdef float* action_probabilities
+    cdef uint32_t* action_order   # as reported: the action it takes, then the others, most probable first
+    cdef size_t action_capacity
+    cdef Feature* merged          # an action's features with the shared ones
+    cdef Extent* merged_extents
+    cdef NameSpan* merged_names
+    cdef size_t merged_capacity, merged_extent_capacity
     cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil
     cdef void look_again(self, Example other, bint constant) noexcept nogil
+    cdef int bind_decision(self, const Row* rows, size_t n) except -1 nogil
+    cdef int select(self, size_t i) except -1 nogil
+    cdef void deselect(self) noexcept nogil
+    cdef int merge_shared(self) except -1 nogil
+    cdef void merge_extents(self, const Row* row, size_t begin, size_t end) noexcept nogil
 
 cdef inline size_t extent_end(Example ex, size_t i) noexcept nogil:
     return ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear

@@ -12,6 +12,7 @@ from vwlite.parser import Ring
 from vwlite.parsers.cache import CacheParser, CacheWriter
 from vwlite.parsers.text import TextParser
 from vwlite.paths import explain
+from vwlite.types import LabelType
 
 OPTIONS = OptionGroup(
     "Input",
@@ -35,8 +36,9 @@ OPTIONS = OptionGroup(
 class Feed:
     """The sources of a run, read once as text and, for further passes, from a cache in a file or in memory."""
 
-    def __init__(self, options: Options, needs_names: bool = False) -> None:
+    def __init__(self, options: Options, needs_names: bool = False, labels: LabelType = LabelType.SIMPLE) -> None:
         self.options = options
+        self.labels = labels
         self.paths: list[str] = [*([options.data] if options.data else []), *options["data"]]
         if not self.paths and not options["no_stdin"]:
             self.paths = ["-"]
@@ -100,6 +102,7 @@ class Feed:
             "sources": sources,
             "options": options,
             "names": self.wants_names,
+            "labels": self.labels.value,
         }
 
     def blocks(self, interactions: Any) -> Iterator[Any]:
@@ -109,12 +112,14 @@ class Feed:
             writer = None
         else:
             digest = bool(self.options["final_regressor"])
-            self.parser = TextParser(self.options, self.paths, digest)
+            self.parser = TextParser(self.options, self.paths, digest, self.labels)
             wanted = self.cache_path is not None or self.options["passes"] > 1
             writer = self.writer = CacheWriter(self.cache_path, self._key()) if wanted else None
             self.records = self.parser.reader.records
         workers = 0 if self.options["onethread"] else 1
-        expander = interactions.ahead(self.options, self.options["bit_precision"])
+        expander = (
+            interactions.ahead(self.options, self.options["bit_precision"]) if self.labels is LabelType.SIMPLE else None
+        )
         self.ring = Ring(self.parser, workers, self.wants_names, expander)
         self.ring.start()
         whole = False

@@ -5,7 +5,7 @@ list. Without such options the example keeps pointing at what was parsed and not
 """
 from libc.stdint cimport uint8_t, uint32_t
 
-from vwlite.example cimport Block, Example, Extent, Feature, NameSpan
+from vwlite.example cimport Block, Example, Expander, Extent, Feature, NameSpan
 
 cdef enum:
     MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
@@ -15,7 +15,7 @@ cdef enum:
 cdef struct Span:
     uint32_t begin, end
 
-cdef class Interactions:
+cdef class Interactions(Expander):
     cdef readonly list patterns       # as given, b"ab", b"::", ...
     cdef readonly list terms          # patterns without wildcards, in order of evaluation
     cdef readonly list notes
@@ -38,7 +38,6 @@ cdef class Interactions:
     cdef bint constant
     cdef Example ex
     cdef bint is_aside(self, uint32_t hash) noexcept nogil
-    cdef int expand(self, Example ex) except -1 nogil
     cdef int expand_block(self, Block block) except -1
     cdef int expand_rows(self, Block block, Example ex) except -1 nogil
     cdef int remove(self, Example ex) except -1 nogil

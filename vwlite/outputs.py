@@ -122,7 +122,7 @@ def scalar(value: float) -> str:
     return f"{value:.0f}" if value == int(value) else f"{value:.6f}"
 
 
-def row(driver: Any, label: float | None, prediction: float, features: int) -> str:
+def row(driver: Any, label: str, prediction: str, features: int) -> str:
     """A row of the progress table; columns that are too long are cut, as in VW."""
     if driver.holdout and driver.current_pass >= 1:
         average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown")
@@ -136,8 +136,8 @@ def row(driver: Any, label: float | None, prediction: float, features: int) -> s
         f"{since[:8]:<8}",
         f"{str(driver.example_number)[:12]:>12}",
         f"{weight[:14]:>14}",
-        f"{shorten('unknown' if label is None else f'{label:.4f}', 14):>14}",
-        f"{shorten(f'{prediction:.4f}', 14):>14}",
+        f"{shorten(label, 14):>14}",
+        f"{shorten(prediction, 14):>14}",
         f"{str(features)[:8]:>8}",
     ]
     return " ".join(cells) + (" h" if driver.holdout and driver.current_pass >= 1 else "")

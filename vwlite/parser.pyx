@@ -5,6 +5,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdlib cimport calloc, free
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
+from vwlite.example cimport MAX_ACTIONS
 from vwlite.interactions cimport Interactions
 
 cdef extern from "<pthread.h>" nogil:
@@ -37,6 +38,19 @@ REASONS_IN_WORDS = {
     LABEL_BINARY: "a logistic model takes the labels -1 and 1, or 0 and 1",
     ENTITY_TWICE: "two features in the namespace of a random effect: an example belongs to one entity",
     ENTITY_NAMELESS: "the feature in the namespace of a random effect has no name, so it names no entity",
+    COST_SYNTAX: "before the first '|' expected action:cost:probability of the action taken, such as 0:-1:0.25",
+    COST_ACTION: "the action is not a whole number",
+    COST_NUMBER: "the cost is not a finite number",
+    COST_PROBABILITY: "the probability is not a number above 0 and at most 1",
+    COST_TWICE: "a second action of the decision has a cost (an empty line ends a decision)",
+    COST_RANGE: "the cost is neither of the two that --cost_range names",
+    SHARED_COST: "a shared line has no cost: it belongs to the line of the action taken",
+    SHARED_TAG: "'shared' touches the '|', which makes it a tag: put a blank between",
+    SHARED_PLACE: "a shared line must be the first of its decision (an empty line ends a decision)",
+    SHARED_ALONE: "a shared line without a line for any action",
+    ACTION_BLANK: "a line of blanks is no action: leave it empty to end the decision, or begin it with '|'",
+    ACTIONS_MANY: f"the decision has more than {MAX_ACTIONS:,} actions",
+    DECISION_LENGTH: "the decision is longer than --max_line_bytes",
 }
 
 cdef enum SlotState:
@@ -124,8 +138,8 @@ cdef class Ring:
             if block.source != self.source:
                 self.source = block.source
                 self.line = 1
-            block.first_line = self.line
-            self.line += block.n_lines
+            block.first_line = self.line + block.lines_left_out
+            self.line = block.first_line + block.n_lines
         return block
 
     def interrupt(self):

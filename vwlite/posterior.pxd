@@ -49,6 +49,10 @@ cdef class Posterior(Learner):
     cdef uint32_t* hashes             # and their hashes
     cdef uint32_t* touched            # of each coefficient: which of those gathered it is, + 1
     cdef size_t gathered_size, touched_size
+    cdef double* factored             # the factor that the last draw was made with
+    cdef size_t factored_size
+    cdef Record* factored_record
+    cdef uint64_t factored_version
     cdef double* drawn                # coefficients of the last draw from a full posterior
     cdef size_t drawn_size
     cdef uint64_t drawn_key

@@ -36,6 +36,7 @@ cdef class Posterior(Learner):
         free(self.hashes)
         free(self.touched)
         free(self.drawn)
+        free(self.factored)
 
     # what is known
 
@@ -189,11 +190,19 @@ cdef class Posterior(Learner):
                     raise MemoryError
             self.drawn = <double*>room
             self.drawn_size = d
-        self.reserve(d * (d + 1) // 2)
-        self.factor(record, 1, self.work)
+        if record != self.factored_record or self.version != self.factored_version:
+            if d * (d + 1) // 2 > self.factored_size:
+                room = realloc(self.factored, d * (d + 1) // 2 * sizeof(double))
+                if room == NULL:
+                    with gil:
+                        raise MemoryError
+                self.factored = <double*>room
+                self.factored_size = d * (d + 1) // 2
+            self.factor(record, 1, self.factored)
+            self.factored_record, self.factored_version = record, self.version
         for k in range(d):
             self.drawn[k] = normal(key, hashes_of(record)[k])
-        vwl_backward(self.work, d, self.drawn)
+        vwl_backward(self.factored, d, self.drawn)
         self.drawn_key, self.drawn_record, self.drawn_version = key, record, self.version
         return 0
 

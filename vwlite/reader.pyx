@@ -1,4 +1,4 @@
-"""Bytes from a chain of sources, cut into blocks of whole lines.
+"""Bytes from a chain of sources, cut into blocks of whole lines, or of whole decisions, which empty lines end.
 
 A block is handed on as soon as no more input is at hand, so a person who types lines into a pipe gets each answer
 at once, while a fast producer fills blocks of BLOCK_BYTES.
@@ -34,11 +34,12 @@ PACKED = ((b"\x1f\x8b", "gzip", ".gz"), (b"BZh", "bzip2", ".bz2"), (b"\xfd7zXZ\0
 cdef class LineReader:
     """Reads `paths` one after the other ("-" is standard input); a last line without an end gets one."""
 
-    def __cinit__(self, list paths, size_t limit, bint digest):
+    def __cinit__(self, list paths, size_t limit, bint digest, bint decisions=False):
         self.paths = paths
         self.n_paths = len(paths)
         self.limit = limit
         self.digest_on = digest
+        self.decisions = decisions
         self.records = []
         self.fd = -1
 
@@ -66,6 +67,7 @@ cdef class LineReader:
             from hashlib import sha256
             self.digest = sha256()
         self.position = 0
+        self.left_out = 0
         self.records.append({"name": self.source.name, "sha256": None, "bytes": 0})
         return True
 
@@ -126,7 +128,7 @@ cdef class LineReader:
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef size_t have, target, scanned
         cdef ssize_t got = 1
-        cdef size_t whole = 0         # bytes up to and with the last line end
+        cdef size_t whole = 0         # bytes up to and with the last line end, or empty line
         block.truncated = False
         if self.wants_close:
             with gil:
@@ -162,13 +164,17 @@ cdef class LineReader:
             scanned = have
             have += got
             if self.skipping:
-                have = self.skip_to_line_end(block.text, have)
+                have = self.skip_to_decision_end(block.text, have) if self.decisions \
+                    else self.skip_to_line_end(block.text, have)
                 scanned = 0
-            whole = last_line_end(block.text, scanned, have, whole)
+            if self.decisions:
+                whole = last_empty_line(block.text, scanned, have, whole)
+            else:
+                whole = last_line_end(block.text, scanned, have, whole)
             if have == target and not whole:
-                if have > self.limit:
+                if have > self.limit + 2 * self.decisions:
                     block.truncated = self.skipping = True
-                    have = 64         # enough to show which line it was
+                    have = self.shorten(block.text, have)
                     break
                 target = 2 * have
                 block.reserve_text(target + 1)
@@ -185,6 +191,8 @@ cdef class LineReader:
         self.keep(block.text + whole, have - whole)
         block.text_length = whole
         block.source = <uint32_t>(self.index - 1)
+        block.lines_left_out = 0 if block.truncated else self.left_out
+        self.left_out -= block.lines_left_out
         return WHOLE
 
     cdef int refuse_packed(self, const unsigned char* start, size_t n) except -1 nogil:
@@ -198,6 +206,35 @@ cdef class LineReader:
                 if (<const char*>start)[:n].startswith(magic):
                     raise VwliteError(f"{self.source.name}: these are bytes compressed by {tool}: unpack them first "
                                       f"(`{tool} -dc | vwlite ...`), or name the file *{suffix}")
+        return 0
+
+    cdef size_t shorten(self, char* text, size_t have) noexcept nogil:
+        """Cut what is over the limit, and does not end yet, to enough to show which line it was."""
+        cdef size_t n = 64
+        cdef char* end = <char*>memchr(text, 10, 64)
+        if not self.decisions:
+            return n
+        if end != NULL:
+            n = end + 1 - text
+        self.line_begun = end == NULL
+        self.skip_to_decision_end(text + n, have - n)
+        self.left_out -= end == NULL  # that line is shown
+        return n
+
+    cdef size_t skip_to_decision_end(self, char* text, size_t have) noexcept nogil:
+        """Drop the rest of a decision over the limit with the empty line that ends it; returns the bytes left."""
+        cdef size_t i
+        for i in range(have):
+            if text[i] == 10:
+                self.left_out += 1
+                if not self.line_begun:
+                    self.skipping = False
+                    have -= i + 1
+                    memmove(text, text + i + 1, have)
+                    return have
+                self.line_begun = False
+            elif text[i] != 13:
+                self.line_begun = True
         return 0
 
     cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil:
@@ -223,6 +260,20 @@ cdef class LineReader:
         memcpy(self.carry, text, n)
         self.carried = n
         return 0
+
+
+cdef size_t last_empty_line(const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
+    """The position behind the last empty line that ends in text[begin:end]; a line begins at text[0]."""
+    cdef size_t before
+    while end > begin:
+        if text[end - 1] == 10:
+            before = end - 1
+            if before and text[before - 1] == 13:
+                before -= 1
+            if before == 0 or text[before - 1] == 10:
+                return end
+        end -= 1
+    return otherwise
 
 
 cdef size_t last_line_end(const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:

@@ -28,7 +28,7 @@ class Run:
         self.options = options
         self.workspace = Workspace(options)
         self.driver = self.workspace.driver
-        self.feed = Feed(options, self.driver.needs_names)
+        self.feed = Feed(options, self.driver.needs_names, self.workspace.top.takes_label)
         self.sinks: list[tuple[outputs.Sink, Any]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
@@ -91,6 +91,8 @@ class Run:
             require_place(options["final_regressor"])
         from vwlite.driver import Output
 
+        if self.workspace.top.multiline and driver.audits:
+            raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
         self.set_columns()
         for name in ("predictions", "raw_predictions"):
             if options[name]:
@@ -221,6 +223,9 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
+        if self.driver.off_policy is not None:
+            for name, value in self.driver.off_policy.figures().items():
+                self.say(f"{name} = {outputs.scalar(value)}")
         for learner in walk(self.workspace.top):
             for name, value in learner.metrics().items():
                 self.say(f"{name} = {outputs.scalar(value)}")
@@ -254,7 +259,7 @@ class Run:
 
     # what the driver calls
 
-    def row(self, driver: Any, label: float | None, prediction: float, features: int) -> None:
+    def row(self, driver: Any, label: str, prediction: str, features: int) -> None:
         """A row of the table is due."""
         self.progress.clear()
         self.say(outputs.row(driver, label, prediction, features))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The one ordered list, bottom to top. Of the bottom learners the first whose setup() answers is taken.
 BOTTOM_LEARNERS = ("nothing", "glm", "gd")
-REDUCTIONS = ("random_effect", "offset", "classweight", "scorer", "binary")
+REDUCTIONS = ("random_effect", "offset", "classweight", "scorer", "binary", "thompson")
 
 
 def modules() -> list[ModuleType]:

@@ -198,6 +198,8 @@ class Workspace:
         self.notes += self.interactions.notes
         self.driver = Driver(self.top, self.interactions, not options["noconstant"])
         self.driver.training = not options["testonly"]
+        if self.top.multiline:
+            self.driver.decision_number = self.top.decisions
         self.driver.listener = self
         self.report: Report | None = None
         if options["metrics"]:
@@ -207,7 +209,7 @@ class Workspace:
             self.driver.observer = self.report.metrics
         if reader is not None:
             self._restore_rest(reader)
-        self.parser = TextParser(options, [])
+        self.parser = TextParser(options, [], labels=self.top.takes_label)
         self._examples_before = self.driver.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
@@ -262,6 +264,8 @@ class Workspace:
     def _run(self, lines: str | bytes | Iterable[str | bytes], training: bool) -> Any:
         single = isinstance(lines, (str, bytes))
         every = [lines] if single else lines
+        if isinstance(lines, (str, bytes)) and self.top.multiline:
+            every = lines.splitlines()  # a decision
         encoded = (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line for line in every)
         before = self.driver.training, self.driver.counting
         self.driver.training = self.driver.counting = training
@@ -282,6 +286,8 @@ class Workspace:
         from vwlite import model_file
         from vwlite.model_io import Saver, save_load
 
+        if self.top.multiline:
+            self.top.decisions = self.driver.decision_number
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)
         arrays = saver.arrays
