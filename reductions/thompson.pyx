@@ -33,7 +33,7 @@ from vwlite.options import Option, OptionGroup
 from vwlite.types import LabelType, PredictionType
 
 OPTIONS = OptionGroup("thompson: contextual bandits", (
-    Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True, fixed=True),
+    Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True),
     Option("explore", str, "choose actions so", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
     Option("ts_alpha", float, "width of the draws, in standard deviations", default=1.0, least=0, keep=True),
@@ -62,13 +62,27 @@ POLICIES = {"thompson": THOMPSON, "ucb": UCB, "epsilon": EPSILON, "greedy": GREE
 
 def setup(options, base):
     """There when --thompson or --explore is given."""
-    policy = options["explore"] or "thompson"
-    if options["thompson"] and policy != "thompson":
-        raise OptionError([f"--thompson and --explore {policy} are two policies: give one of them"])
+    policy = policy_of(options)
     if policy in ("thompson", "ucb") and not any(learner.has_posterior for learner in walk(base)):
         raise OptionError([f"--explore {policy} needs a learner that knows how sure it is: add --bayes_logistic "
                            "(rewards) or --bayes_linear (costs)"])
     return Thompson(base, options, policy)
+
+
+def policy_of(options):
+    """The policy asked for; one typed now takes the place of the model's, in what the model keeps too."""
+    policy = options["explore"] or "thompson"
+    if not options["thompson"] or policy == "thompson":
+        return policy
+    kept = [name for name in ("thompson", "explore") if options.source(name) == "model"]
+    if len(kept) != 1:
+        raise OptionError([f"--thompson and --explore {policy} are two policies: give one of them"])
+    if kept == ["explore"]:
+        policy = "thompson"
+        options.set("explore", policy)
+    else:
+        options.set("thompson", False)
+    return policy
 
 
 cdef class Thompson(Learner):
@@ -82,7 +96,7 @@ cdef class Thompson(Learner):
 
     cdef Policy policy
     cdef bint logistic, optimistic, base_vets
-    cdef float alpha, ucb_alpha, epsilon, low, high
+    cdef float alpha, ucb_alpha, epsilon, low, high, reward_label, other_label
     cdef uint32_t samples
     cdef uint64_t seed
     cdef public object decisions      # made so far, in all runs
@@ -96,6 +110,7 @@ cdef class Thompson(Learner):
             raise OptionError([f"--loss_function {self.loss.name} doesn't say what an action costs: take squared "
                                "(costs) or logistic (rewards)"])
         self.low, self.high = cost_range(options["cost_range"])
+        self.other_label, self.reward_label = options["logistic_min"], options["logistic_max"]
         if options.given("cost_range") and not self.logistic:
             raise OptionError(["--cost_range says which costs are rewards, for the logistic loss; others learn any"])
         self.optimistic = options["ts_optimistic"]
@@ -111,6 +126,7 @@ cdef class Thompson(Learner):
         cdef size_t i
         cdef int reason = FINE
         if self.logistic and ex.chosen < ex.n_actions and ex.decision_cost not in (self.low, self.high):
+            ex.problem_at = ex.block.text + ex.rows[ex.chosen].text
             return COST_RANGE
         for i in range(ex.n_actions if self.base_vets else 0):
             ex.select(i)
@@ -155,7 +171,7 @@ cdef class Thompson(Learner):
         ex.select(ex.chosen)
         ex.label = ex.decision_cost
         if self.logistic:
-            ex.label = 1 if ex.decision_cost == self.low else -1
+            ex.label = self.reward_label if ex.decision_cost == self.low else self.other_label
         ex.labelled = True
         ex.test_only = False
         self.base.learn(ex)
@@ -231,7 +247,9 @@ cdef class Thompson(Learner):
                    | vwl_murmur3_32_padded(<const uint8_t*>ex.tag, ex.tag_length, 2))
 
     def save_load(self, io):
-        self.decisions = io.int64("decisions", self.decisions)
+        # not there in a model that has learnt from single lines so far
+        if io.saving or io.has("decisions"):
+            self.decisions = io.int64("decisions", self.decisions)
 
 
 cdef void order(Example ex, size_t taken) noexcept nogil:

@@ -307,15 +307,15 @@ cdef class Driver:
         if reason != FINE:
             if self.current_pass == 0:
                 with gil:
-                    self.report(block, rows, reason, 1)
+                    self.report_place(block, rows, n, reason, ex.problem_at)
             return 0
         ex.test_only = not ex.labelled or (self.holdout and self.is_held_out())
         if self.training and not ex.test_only:
             self.top.learn(ex)
         else:
             self.top.predict(ex)
+        self.decision_number += 1
         if self.counting:
-            self.decision_number += 1
             self.count(ex)
             if ex.labelled:
                 self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
@@ -325,6 +325,13 @@ cdef class Driver:
             with gil:
                 self.progress()
         return 0
+
+    cdef int report_place(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1:
+        """Tell about a decision that a learner refused, by the place in its text."""
+        cdef size_t i = n - 1
+        while i and place < block.text + rows[i].text:
+            i -= 1
+        return self.report(block, &rows[i], reason, place - block.text - rows[i].text + 1)
 
     cdef int output_decision(self, Example ex) except -1 nogil:
         """VW's form: action:number for each action, the one taken first, then the tag and an empty line."""

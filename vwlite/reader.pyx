@@ -174,6 +174,8 @@ cdef class LineReader:
             if have == target and not whole:
                 if have > self.limit + 2 * self.decisions:
                     block.truncated = self.skipping = True
+                    block.lines_left_out = self.left_out      # of what was skipped just before
+                    self.left_out = 0
                     have = self.shorten(block.text, have)
                     break
                 target = 2 * have
@@ -191,8 +193,9 @@ cdef class LineReader:
         self.keep(block.text + whole, have - whole)
         block.text_length = whole
         block.source = <uint32_t>(self.index - 1)
-        block.lines_left_out = 0 if block.truncated else self.left_out
-        self.left_out -= block.lines_left_out
+        if not block.truncated:
+            block.lines_left_out = self.left_out
+            self.left_out = 0
         return WHOLE
 
     cdef int refuse_packed(self, const unsigned char* start, size_t n) except -1 nogil:

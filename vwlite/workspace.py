@@ -268,11 +268,14 @@ class Workspace:
             every = lines.splitlines()  # a decision
         encoded = (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line for line in every)
         before = self.driver.training, self.driver.counting
+        number = self.driver.decision_number
         self.driver.training = self.driver.counting = training
         try:
             results = self.driver.run_lines(self.parser, encoded)
         finally:
             self.driver.training, self.driver.counting = before
+            if not training:
+                self.driver.decision_number = number
         if not single:
             return results
         return results[0] if results else None
@@ -286,7 +289,7 @@ class Workspace:
         from vwlite import model_file
         from vwlite.model_io import Saver, save_load
 
-        if self.top.multiline:
+        if self.top.multiline and not self.options["testonly"]:
             self.top.decisions = self.driver.decision_number
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)

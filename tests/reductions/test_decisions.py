@@ -1,0 +1,113 @@
+"""Decisions on their way through readers, models and runs: numbers, places, policies that replace one another."""
+
+import subprocess
+import sys
+
+import pytest
+
+from vwlite import Workspace, model_file
+from vwlite.cli import main
+from vwlite.errors import OptionError
+
+PAIR = ["|item a", "|item b", ""]
+LOGGED = ["0:-1:0.5 |item a", "|item b", "", "|item a", "1:0:0.5 |item b", ""]
+POSTERIOR = "--bayes_logistic"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model of Thompson sampling."""
+    workspace = Workspace(f"--thompson {POSTERIOR}")
+    workspace.learn(LOGGED * 5)
+    workspace.save(tmp_path / "thompson.model")
+    return tmp_path / "thompson.model"
+
+
+def test_decisions_without_tags_draw_anew_in_predictions_too():
+    workspace = Workspace(f"--thompson {POSTERIOR}")
+    predictions = workspace.predict(PAIR * 50)
+    assert {actions[0][0] for actions in predictions} == {0, 1}
+    assert workspace.predict(PAIR * 50) == predictions
+
+
+def test_a_run_that_only_tests_counts_no_decisions(model, tmp_path):
+    data = tmp_path / "data.txt"
+    data.write_text("\n".join(PAIR * 5) + "\n")
+    assert main(["-i", str(model), "-t", "-d", str(data), "-f", str(tmp_path / "after"), "--quiet"]) == 0
+    before, after = (model_file.open(path).array("thompson.decisions", "I64")[0] for path in (model, tmp_path / "after"))
+    assert before == after == 10
+
+
+def test_what_only_tests_makes_the_decisions_that_learning_would_make(model):
+    lines = PAIR * 20
+    assert Workspace.load(model, "-t").predict(lines) == Workspace.load(model).learn(lines)
+
+
+def test_a_model_can_be_used_with_another_policy(model, tmp_path):
+    greedy = Workspace.load(model, "--explore greedy")
+    assert greedy.predict(PAIR) == [[(0, 1.0), (1, 0.0)]]
+    greedy.save(tmp_path / "greedy.model")
+    assert Workspace.load(tmp_path / "greedy.model").predict(PAIR) == [[(0, 1.0), (1, 0.0)]]
+    back = Workspace.load(tmp_path / "greedy.model", "--thompson")
+    assert back.predict(PAIR * 5) == Workspace.load(model).predict(PAIR * 5)
+    back.save(tmp_path / "back.model")
+    assert Workspace.load(tmp_path / "back.model").predict(PAIR * 5) == back.predict(PAIR * 5)
+
+
+def test_two_policies_typed_at_once_are_refused(model):
+    with pytest.raises(OptionError, match="two policies"):
+        Workspace(f"--thompson --explore greedy {POSTERIOR}")
+    with pytest.raises(OptionError, match="two policies"):
+        Workspace.load(model, "--thompson --explore greedy")
+
+
+def test_a_model_of_single_lines_can_start_a_bandit(tmp_path):
+    workspace = Workspace(POSTERIOR)
+    workspace.learn(["1 |item b", "-1 |item a"] * 20)
+    workspace.save(tmp_path / "lines.model")
+    bandit = Workspace.load(tmp_path / "lines.model", "--explore greedy")
+    assert bandit.predict(PAIR)[0][0] == (1, 1.0)
+
+
+def test_rewards_have_the_labels_that_the_logistic_loss_is_given():
+    flags = "--explore greedy --loss_function logistic --logistic_min 0 --logistic_max 1"
+    labels = Workspace("--loss_function logistic --logistic_min 0 --logistic_max 1")
+    labels.learn(["1 |item a", "0 |item b"])
+    decisions = Workspace(flags)
+    decisions.learn(LOGGED)
+    for line in ("|item a", "|item b"):
+        expected = labels.predict(line)
+        weights = decisions.bottom.columns()
+        assert weights == labels.bottom.columns(), (line, expected)
+
+
+def test_a_refused_decision_is_shown_by_the_line_at_fault(tmp_path, capsys):
+    data = tmp_path / "data.txt"
+    data.write_text("shared |u x\n|item a\n1:-0.5:0.5 |item b\n\n")
+    assert main(["--explore", "greedy", "--loss_function", "logistic", str(data)]) == 0
+    assert f"{data}:3:1: the cost is neither" in capsys.readouterr().err
+
+
+def test_lines_are_counted_across_decisions_that_are_too_long(tmp_path, capsys):
+    long = "".join(f"|f {'x' * 40}{i}\n" for i in range(6000)) + "\n"
+    data = tmp_path / "data.txt"
+    data.write_text(long * 3 + "|f a\n|f b:x:y\n\n")
+    for words in ([], ["--onethread"]):
+        assert main(["--explore", "uniform", "--max_line_bytes", "140000", str(data), *words]) == 0
+        shown = [line.split(":", 3) for line in capsys.readouterr().err.splitlines() if line.startswith("skipped /")]
+        assert [(int(line), int(column)) for _, line, column, _ in shown] == [(1, 1), (6002, 1), (12003, 1), (18005, 7)]
+
+
+def test_each_decision_is_answered_when_its_empty_line_arrives():
+    command = [sys.executable, "-m", "vwlite", "--explore", "uniform", "--quiet", "-p", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for tag in (b"first", b"second"):
+            for piece in (b"shared ", tag, b"|u", b" x\n|item a", b"\n0:-1:", b"0.5 |item b\r\n", b"\r", b"\n"):
+                process.stdin.write(piece)
+                process.stdin.flush()
+            assert process.stdout.readline().split()[1] == tag
+            assert process.stdout.readline() == b"\n"
+        process.stdin.close()
+        assert process.wait() == 0
