@@ -34,7 +34,9 @@ def test_a_run_that_only_tests_counts_no_decisions(model, tmp_path):
     data = tmp_path / "data.txt"
     data.write_text("\n".join(PAIR * 5) + "\n")
     assert main(["-i", str(model), "-t", "-d", str(data), "-f", str(tmp_path / "after"), "--quiet"]) == 0
-    before, after = (model_file.open(path).array("thompson.decisions", "I64")[0] for path in (model, tmp_path / "after"))
+    before, after = (
+        model_file.open(path).array("thompson.decisions", "I64")[0] for path in (model, tmp_path / "after")
+    )
     assert before == after == 10
 
 
