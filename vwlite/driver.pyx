@@ -461,7 +461,7 @@ cdef class Driver:
         lines = iter(lines)
         while chunk := self.chunk(lines):
             for line in chunk:
-                if b"\n" in line.rstrip(b"\n"):
+                if b"\n" in line[:len(line) - 1]:
                     raise ValueError("a line with a line end inside: give several lines as a list")
             text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
             parse_text(parser, block, text)

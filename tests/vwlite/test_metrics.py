@@ -218,7 +218,7 @@ def test_a_run_without_metrics_imports_nothing_for_them(tmp_path):
     (tmp_path / "data.txt").write_text("1 | a\n")
     program = (
         "import sys; from vwlite.cli import main; main(['data.txt', '--quiet']); "
-        "print(*{'numpy', 'vwlite.metrics', 'vwlite.figures', 'vwlite.ope'}.intersection(sys.modules))"
+        "print(*{'numpy', 'vwlite.metrics', 'vwlite.figures'}.intersection(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
