@@ -146,7 +146,7 @@ cdef class Thompson(Learner):
             self.base.predict(ex)
             ex.action_scores[i] = ex.score
             ex.action_costs[i] = self.cost_of(ex.score)
-            ex.action_bounds[i] = self.better(ex.score, self.ucb_alpha * <float>sqrt(ex.variance))
+            ex.action_bounds[i] = ex.score + self.sign() * self.ucb_alpha * <float>sqrt(ex.variance)
             ex.action_probabilities[i] = 0
         ex.wants_variance = False
         if self.policy == THOMPSON:
@@ -206,7 +206,7 @@ cdef class Thompson(Learner):
                 self.base.predict(ex)
                 ex.draw = 0
                 ex.action_bounds[i] = ex.score
-                if self.optimistic and self.better(ex.action_scores[i], 0) * self.sign() > ex.score * self.sign():
+                if self.optimistic and ex.action_scores[i] * self.sign() > ex.score * self.sign():
                     ex.action_bounds[i] = ex.action_scores[i]
             best = self.best_of(ex.action_bounds, n)
             if s == 0:
@@ -219,9 +219,6 @@ cdef class Thompson(Learner):
     cdef inline float sign(self) noexcept nogil:
         """Scores times this are the better, the larger: scores of costs are the better, the smaller."""
         return 1 if self.logistic else -1
-
-    cdef inline float better(self, float score, float by) noexcept nogil:
-        return score + self.sign() * by
 
     cdef size_t best_of(self, const float* scores, size_t n) noexcept nogil:
         """The first of the best."""

@@ -15,7 +15,7 @@ cdef class Batches(Posterior):
     cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil
     cdef void lay_out_prior(self, Record* record, size_t d, double* prior, double* t) noexcept nogil
     cdef int move(self, Record* record, size_t place, double mean) except -1 nogil
-    cdef int take(self, Record* record, size_t d, const double* t, const double* curvature) except -1 nogil
+    cdef int take(self, Record* record, size_t d, const double* t, const double* curvature, bint matrix) except -1 nogil
     cdef int solve_large(self, Record* record, size_t d) except -1
     cdef object lay_out_sparse(self, Record* record, size_t d, size_t count)
     cdef int find_center(self) except -1

@@ -10,8 +10,6 @@ from vwlite.entities cimport (
 from vwlite.example cimport Example, Feature
 from vwlite.posterior cimport MOST_CORRELATED, SMALL, ridge
 
-cdef double BEYOND = 1e100            # coefficients that numbers of float32 only lead to by rounding
-
 cdef extern from "newton.h" nogil:
     ctypedef struct vwl_batch:
         size_t n, d
@@ -22,6 +20,7 @@ cdef extern from "newton.h" nogil:
         int logistic
         const double* a
         const double* m
+    const double VWL_BEYOND
     double vwl_objective(const vwl_batch* p, const double* t, double* gradient, double* curvature, double* delta)
     double vwl_minimise(const vwl_batch* p, double* t, double* curvature, double* work)
 
@@ -109,7 +108,7 @@ cdef class Batches(Posterior):
             self.lay_out_prior(record, d, prior, t)
             value = vwl_minimise(&batch, t, curvature, curvature + packed)
             if are_sane(value, t, d, curvature, packed):
-                self.take(record, d, t, curvature)
+                self.take(record, d, t, curvature, True)
                 self.noise_sum += max(2 * value, 0)
                 self.noise_count += n
         for k in range(d):
@@ -158,8 +157,9 @@ cdef class Batches(Posterior):
         means_of(record)[place] = mean
         return 0
 
-    cdef int take(self, Record* record, size_t d, const double* t, const double* curvature) except -1 nogil:
-        """The solution of a batch becomes the record's."""
+    cdef int take(self, Record* record, size_t d, const double* t, const double* curvature,
+                  bint matrix) except -1 nogil:
+        """The solution of a batch becomes the record's; the curvature is a packed matrix, or its diagonal."""
         cdef size_t k, place
         cdef double* data = precisions_of(record)
         for k in range(d):
@@ -168,7 +168,7 @@ cdef class Batches(Posterior):
             if self.identity:
                 data[place] = 1 - ridge(self, hashes_of(record)[place])
             elif not self.full:
-                data[place] += curvature[k * (k + 1) // 2 + k]
+                data[place] += curvature[k * (k + 1) // 2 + k if matrix else k]
         if self.full:
             for k in range(d * (d + 1) // 2):
                 data[k] += curvature[k]
@@ -209,16 +209,7 @@ cdef class Batches(Posterior):
         cdef double[::1] found_view = found, curvature_view = curvature
         if not are_sane(value, &found_view[0], d, &curvature_view[0], packed):
             return 0
-        cdef double* data = precisions_of(record)
-        for k in range(d):
-            self.move(record, self.places[k], found_view[k])
-            if self.identity:
-                data[self.places[k]] = 1 - ridge(self, hashes_of(record)[self.places[k]])
-            elif not self.full:
-                data[self.places[k]] += curvature_view[k]
-        if self.full:
-            for k in range(packed):
-                data[k] += curvature_view[k]
+        self.take(record, d, &found_view[0], &curvature_view[0], self.full)
         self.noise_sum += max(2 * <double>value, 0)
         self.noise_count += n
         return 0
@@ -436,7 +427,7 @@ cdef bint are_sane(double value, const double* t, size_t d, const double* curvat
     cdef size_t i
     cdef bint sane = isfinite(value)
     for i in range(d):
-        sane = sane and fabs(t[i]) < BEYOND
+        sane = sane and fabs(t[i]) < VWL_BEYOND
     for i in range(n):
         sane = sane and isfinite(curvature[i])
     return sane

@@ -6,8 +6,8 @@ The counters are VW's (double precision; held-out examples apart), so that table
 """
 from itertools import islice
 
-from libc.stdint cimport uint64_t
 from libc.math cimport floorf, isnan, rint, sqrt
+from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
@@ -452,8 +452,6 @@ cdef class Driver:
         """
         cdef Block block = Block()
         cdef Example ex = self.ex
-        cdef Row* row
-        cdef size_t i
         cdef bytes text
         predictions = []
         block.first_line = 1
@@ -467,14 +465,9 @@ cdef class Driver:
             parse_text(parser, block, text)
             ex.block = block
             if self.decisions:
-                self.run_listed(block, ex, predictions)
-            for i in range(block.n_rows if not self.decisions else 0):
-                row = &block.rows[i]
-                if row.kind == ROW_PROBLEM:
-                    self.report(block, row, row.reason, row.column)
-                elif row.kind == ROW_EXAMPLE:
-                    self.one(block, row, ex)
-                    predictions.append(ex.prediction)
+                self.run_groups(block, ex, predictions)
+            else:
+                self.run_rows(block, ex, predictions)
             block.first_line += len(chunk)
         return predictions
 
@@ -489,7 +482,20 @@ cdef class Driver:
                 chunk.append(line)
         return chunk
 
-    cdef int run_listed(self, Block block, Example ex, list predictions) except -1:
+    cdef int run_rows(self, Block block, Example ex, list predictions) except -1:
+        """The examples of a block; of each the prediction is appended."""
+        cdef size_t i
+        cdef const Row* row
+        for i in range(block.n_rows):
+            row = &block.rows[i]
+            if row.kind == ROW_PROBLEM:
+                self.report(block, row, row.reason, row.column)
+            elif row.kind == ROW_EXAMPLE:
+                self.one(block, row, ex)
+                predictions.append(ex.prediction)
+        return 0
+
+    cdef int run_groups(self, Block block, Example ex, list predictions) except -1:
         """The decisions of a block; of each [(action, probability), ...] is appended, the action taken first."""
         cdef size_t first, i = 0, j
         while i < block.n_rows:

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#define VWL_BEYOND 1e100 /* scores and coefficients that numbers of float32 only lead to by rounding */
 #define VWL_ROW(a, i) ((a) + (size_t)(i) * ((size_t)(i) + 1) / 2)
 
 typedef double vwl_pair __attribute__((vector_size(16), aligned(8)));

@@ -10,9 +10,8 @@ from vwlite.entities cimport (
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.random cimport mix, normal
 
-cdef double BEYOND = 1e100            # scores and coefficients that numbers of float32 only lead to by rounding
-
 cdef extern from "newton.h" nogil:
+    const double VWL_BEYOND
     double vwl_dot_product(const double* a, const double* b, size_t n)
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
@@ -287,7 +286,7 @@ cdef class Posterior(Learner):
                 place = self.places[k]
                 u[k] = x[k] / (self.left * precisions_of(record)[place] + ridge(self, hashes_of(record)[place]))
                 z += x[k] * u[k]
-        if not (0 < z * w and isfinite(z * w) and fabs(s) < BEYOND):
+        if not (0 < z * w and isfinite(z * w) and fabs(s) < VWL_BEYOND):
             return 0                  # nothing to learn from, or beyond double precision
         if self.logistic:
             y = 1 if ex.label > 0 else -1
@@ -304,7 +303,7 @@ cdef class Posterior(Learner):
             y = ex.label
             c = w
             g = w * (y - s) / (1 + z * w)
-        if not (isfinite(c) and fabs(g) < BEYOND):
+        if not (isfinite(c) and fabs(g) < VWL_BEYOND):
             return 0
         if not self.logistic:
             self.noise_sum += w * (y - s) * (y - s) / (1 + z * w)
