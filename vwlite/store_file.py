@@ -24,7 +24,8 @@ from vwlite.paths import explain
 APPLICATION = 0x76776C65  # "vwle": marks our files among SQLite's
 VERSION = 1
 COLUMNS = "key, serial, waiting, record"
-ATTEMPTS = 5  # to find model and store together while somebody saves
+ATTEMPTS = 5  # to find the store of a model that nobody saves meanwhile
+PATIENCE = 60.0  # seconds to go on while others save it again and again
 
 Row = tuple[int, int, int, bytes]  # as COLUMNS
 
@@ -156,11 +157,11 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
     model's, or is damaged.
     """
     path = place(reader.path)
-    foreign = False
-    for _ in range(ATTEMPTS):
-        if "entities" not in reader.metadata:
-            return reader, None
+    end = time.monotonic() + PATIENCE
+    attempts = 0
+    while "entities" in reader.metadata:
         wanted = reader.metadata["entities"]
+        foreign = False
         for name in (path, path + ".new"):
             try:
                 file = os.stat(name).st_ino
@@ -174,8 +175,15 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
                 store.close()
             except FileNotFoundError:
                 continue
+        attempts += 1
+        if attempts >= ATTEMPTS or time.monotonic() > end:
+            break
         time.sleep(0.01)
         reader = model_file.open(reader.path)
+        if reader.metadata.get("entities") != wanted:  # saved meanwhile
+            attempts = 0
+    else:
+        return reader, None
     if foreign:
         raise ModelError(
             f"{path}: has not the entities of {reader.path} but those of another model; "

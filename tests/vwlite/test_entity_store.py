@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vwlite import entity_store, model_file
+from vwlite import entity_store, model_file, store_file
 from vwlite.cli import main
 from vwlite.errors import ModelError, OptionError
 from vwlite.store_file import StoreFile
@@ -497,6 +497,22 @@ def test_models_can_be_loaded_at_all_times_while_others_save_them(tmp_path):
     finally:
         for child in children:
             end(child)
+
+
+def test_a_model_that_is_saved_each_time_before_its_entities_are_read_is_read_in_the_end(tmp_path, monkeypatch):
+    model = tmp_path / "m"
+    trained(model)
+    other = Workspace.load(model, limited(2))
+    opened, saves = store_file.StoreFile, iter(range(8))
+
+    def save_and_open(path):
+        if next(saves, None) is not None:
+            other.save(model)
+        return opened(path)
+
+    monkeypatch.setattr(store_file, "StoreFile", save_and_open)
+    assert state(model) == other.predict(probe(40))
+    assert next(saves, None) is None
 
 
 def test_of_two_that_learn_from_one_model_the_last_to_save_wins(tmp_path):

@@ -4,6 +4,7 @@ import builtins
 import bz2
 import contextlib
 import functools
+import gc
 import gzip
 import io
 import lzma
@@ -54,10 +55,12 @@ def count_descriptors():
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open():
-    """No test of this file may leave a thread or a file descriptor behind."""
+    """No test of this file may leave a thread or a file descriptor behind; what others left may go meanwhile."""
+    gc.collect()
     threads, descriptors = threading.active_count(), count_descriptors()
     yield
-    assert (threading.active_count(), count_descriptors()) == (threads, descriptors)
+    assert threading.active_count() <= threads
+    assert count_descriptors() <= descriptors
 
 
 @pytest.fixture
