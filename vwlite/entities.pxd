@@ -85,4 +85,10 @@ cdef inline double* clocks_of(Record* record) noexcept nogil:
     """When a coefficient was last brought up to date; only in tables that are clocked (and diagonal)."""
     return means_of(record) + 2 * <size_t>record.capacity
 
-cdef uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil
+cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil
+
+cdef inline uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil:
+    """The place of a feature's coefficient, ABSENT if it has none; `guess` is looked at first."""
+    if guess < record.n and hashes_of(record)[guess] == hash:
+        return guess
+    return search(record, hash)

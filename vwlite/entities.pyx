@@ -14,12 +14,10 @@ cdef enum:
     MOST_FULL = 1 << 15               # with a full posterior: 4 GB
 
 
-cdef uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil:
-    """The place of a feature's coefficient, ABSENT if it has none; `guess` is looked at first."""
+cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
+    """The place of a feature's coefficient, ABSENT if it has none."""
     cdef uint32_t* hashes = hashes_of(record)
     cdef uint32_t i
-    if guess < record.n and hashes[guess] == hash:
-        return guess
     if record.index == NULL:
         i = vwl_find(hashes, record.n, hash)
         return i if i < record.n else ABSENT
