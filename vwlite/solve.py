@@ -138,6 +138,10 @@ def _by_newton(
     pull = np.zeros(len(m))  # A (t - m)
     factored = factor(a)
     slope = np.inf
+
+    def objective() -> float:
+        return float(_losses(s, y, w, logistic).sum() + (t - m) @ pull / 2)
+
     for _ in range(500):
         gradient = x.T @ _slopes(s, y, w, logistic) + pull
         step = -substitute(factored, gradient)
@@ -146,22 +150,25 @@ def _by_newton(
             factored = factor(a + _gram(x, _curvature(s, w, logistic)))
             step = -substitute(factored, gradient)
             slope = -float(gradient @ step)
-        value = float(_losses(s, y, w, logistic).sum() + (t - m) @ pull / 2)
-        if not slope > 1e-16 * (1 + abs(value)):  # the squared distance in standard deviations of the posterior
+        enough = 1e-16 * (1 + abs(objective()))  # of the squared distance in standard deviations of the posterior
+        if not slope > enough:
             break
         along, pull_along = x @ step, a @ step
         length = _length(s, along, y, w, logistic, float(step @ pull), float(step @ pull_along))
         t += length * step
         s += length * along
         pull += length * pull_along
-        if slope * slope / before < 1e-16 * (1 + abs(value)) and before < np.inf:  # as the next one would be
+        if slope * slope / before < enough and before < np.inf:  # as the next one would be
             break
-    return t, _gram(x, _curvature(s, w, logistic)), value
+    return t, _gram(x, _curvature(s, w, logistic)), objective()
 
 
 def _length(s: Vector, along: Vector, y: Vector, w: Vector, logistic: bool, pull: float, stiffness: float) -> float:
-    """How far to go from scores s along a step, to a tenth: where the objective, whose prior's part has the slope `pull`
-    at the start and the curvature `stiffness`, rises no further. By Newton's method inside a bracket."""
+    """How far to go from scores s along a step, to a tenth: where the objective rises no further.
+
+    The prior's part of it has the slope `pull` at the start and the curvature `stiffness`. By Newton's method inside a
+    bracket.
+    """
     low, high, length = 0.0, np.inf, 1.0
     first = abs(float(along @ _slopes(s, y, w, logistic)) + pull)
     for _ in range(100):
