@@ -53,13 +53,13 @@ cdef class Batches(Posterior):
             self.table.wait(record, ex)
             # more than a batch may wait where the model was made with larger ones
             if 0 < self.batch_size <= record.n_waiting and not self.at_once:
-                self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
+                self.solve(record)
         return ex.prediction
 
     cdef inline double target(self, double label) noexcept nogil:
         return label if not self.logistic else 1 if label > 0 else -1
 
-    cdef int solve(self, Record* record, double now) except -1 nogil:
+    cdef int solve(self, Record* record) except -1 nogil:
         """The batch that waits."""
         cdef Waiting* waiting
         cdef const Feature* features
@@ -75,7 +75,7 @@ cdef class Batches(Posterior):
         while waiting != NULL:
             record = self.admit(record, <const Feature*>(waiting + 1), waiting.n)
             waiting = waiting.before
-        self.pass_time(record, now, 0)
+        self.pass_time(record, self.now(record), 0)
         # the unknowns: all coefficients if they are correlated, else those that the batch has
         self.reserve_places(record.n, record.n)
         if self.full:
@@ -117,9 +117,28 @@ cdef class Batches(Posterior):
                 self.noise_count += n
         for k in range(d):
             self.touched[self.places[k]] = 0
+        if self.batch_size == 0 and not self.at_once:
+            self.measure(record)
         self.table.forget_waiting(record)
         self.learnt(record, n)
         return 0
+
+    cdef void measure(self, Record* record) noexcept nogil:
+        """The loss of a batch that was just learnt: the predictions made before tell nothing of the fit."""
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef uint32_t place = ABSENT
+        cdef size_t k
+        cdef double score
+        while waiting != NULL:
+            score = waiting.initial
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                score += means_of(record)[place] * features[k].value
+            self.fit_loss += waiting.weight * self.loss.loss(self.loss.clip(<float>score), <float>waiting.label)
+            self.fit_weight += waiting.weight
+            waiting = waiting.before
 
     cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil:
         """The batch as a dense matrix by rows, then labels, weights and offsets; oldest first."""
@@ -282,6 +301,7 @@ cdef class Batches(Posterior):
     def end_pass(self):
         """With --batch_size all the pass is the batch."""
         if self.batch_size == 0:
+            self.fit_loss = self.fit_weight = 0
             self.close_batches()
 
     # after a fit of all entities
@@ -296,13 +316,13 @@ cdef class Batches(Posterior):
                 record = self.table.find(key)
                 if record.n_waiting:
                     record.changed = True
-                    self.solve(record, record.clock + (not self.timed))
+                    self.solve(record)
             return
         with nogil:
             while record != NULL:
                 key = record.key
                 if record.n_waiting:
-                    self.solve(record, record.clock + (not self.timed))
+                    self.solve(record)
                     record = self.table.find(key)
                 record = record.newer
         if self.at_once and self.estimates_prior:

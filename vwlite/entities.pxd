@@ -38,6 +38,7 @@ cdef struct Record:
     uint64_t serial                   # which entity it was to be met, where there is a limit
     int64_t count                     # examples learnt from
     double clock                      # when it was last learnt, where time makes it forget
+    double latest                     # when the last example that is learnt or waits was made, if examples say so
     double prior                      # the prior's precision that the means were worked out with
     double spread                     # its part of what the prior's variance is estimated from
 
