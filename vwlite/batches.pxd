@@ -6,9 +6,9 @@ what is known, and return to the mark before each fit.
 from libc.stdint cimport uint32_t
 
 from vwlite.entities cimport EntityTable, Record
-from vwlite.posterior cimport Posterior
+from vwlite.prior cimport EstimatedPrior
 
-cdef class Batches(Posterior):
+cdef class Batches(EstimatedPrior):
     cdef readonly size_t batch_size   # 0: all of a pass
     cdef double fit_loss, fit_weight  # of the batches that are all of a pass, after it
     cdef EntityTable marked           # what sweeps return to
@@ -23,8 +23,3 @@ cdef class Batches(Posterior):
     cdef int take(self, Record* record, size_t d, const double* t, const double* curvature, bint matrix) except -1 nogil
     cdef int solve_large(self, Record* record, size_t d) except -1
     cdef object lay_out_sparse(self, Record* record, size_t d, size_t count)
-    cdef int find_center(self) except -1
-    cdef int estimate_prior(self) except -1
-    cdef object noise_of(self, variance, double explained)
-    cdef int estimate_covariance(self, variance, list hashes, size_t n) except -1
-    cdef int estimate_one(self, variance, size_t total) except -1

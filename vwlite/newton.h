@@ -224,10 +224,10 @@ static inline double vwl_objective(const vwl_batch *p, const double *t, const do
     return total;
 }
 
-/* Goes from scores s along a step as far as is best, to a tenth: where the objective, whose slope was -first and whose
- * prior's part has the slope pull and the curvature stiffness, rises no further. Newton's method inside a bracket. On
- * return there, slopes and curvatures are those at the end. */
-static inline double vwl_length(const vwl_batch *p, const double *s, const double *along, double first, double pull,
+/* Goes from scores s along a step as far as is best, to a tenth: where the objective, whose prior's part has the slope
+ * pull at the start and the curvature stiffness, rises no further. Newton's method inside a bracket. On return there,
+ * slopes and curvatures are those at the end. */
+static inline double vwl_length(const vwl_batch *p, const double *s, const double *along, double pull,
                                 double stiffness, double *there, double *slopes, double *curvatures) {
     double low = 0, high = INFINITY, length = 1;
     int i;
@@ -237,12 +237,12 @@ static inline double vwl_length(const vwl_batch *p, const double *s, const doubl
         for (k = 0; k < p->n; k++) there[k] = s[k] + length * along[k];
         vwl_slopes(p, there, slopes, curvatures);
         slope += vwl_dot_product(along, slopes, p->n);
-        if (!(fabs(slope) > 0.1 * first) || i == 100) return length;
+        for (k = 0; k < p->n; k++) curvature += along[k] * along[k] * curvatures[k];
+        if (!(fabs(slope) > 0.1 * length * curvature) || i == 200) return length;
         if (slope > 0) high = length; else low = length;
         if (high - low < 0.01 * low) return length;
-        for (k = 0; k < p->n; k++) curvature += along[k] * along[k] * curvatures[k];
         length -= slope / curvature;
-        if (!(length > low && length < high)) length = high < INFINITY ? (low + high) / 2 : 2 * low;
+        if (!(length > low && length < high)) length = high == INFINITY ? 2 * low : low > 0 ? (low + high) / 2 : high / 8;
     }
 }
 
@@ -289,8 +289,8 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
         vwl_backward(factor, d, step);
         for (j = 0; j < n; j++) along[j] = vwl_dot_product(p->x + j * d, step, d);
         vwl_multiply(p->a, d, step, pull_along);
-        length = vwl_length(p, s, along, slope, vwl_dot_product(step, pull, d), vwl_dot_product(step, pull_along, d),
-                            there, slopes, curvatures);
+        length = vwl_length(p, s, along, vwl_dot_product(step, pull, d), vwl_dot_product(step, pull_along, d), there,
+                            slopes, curvatures);
         for (j = 0; j < d; j++) {
             t[j] += length * step[j];
             pull[j] += length * pull_along[j];

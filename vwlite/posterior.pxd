@@ -4,7 +4,7 @@ Design:
 a) Everything is worked out in one record of the entity table, the one of `ex.entity`. Its precisions are what data say;
    the prior's is added where they are used, so it may be estimated and changed on the way.
 b) One example moves a posterior along one line, H^-1 x: one equation is solved, not a problem in many dimensions.
-   batches.pxd has the rest.
+   updates.pxd and batches.pxd have learning, prior.pxd what all entities have in common.
 c) Diagonal coefficients forget when they are looked at: each has a clock. Full posteriors forget at once.
 d) A draw is a function of ex.draw, the entity and the feature's hash, so all lines of a decision see the same one.
 e) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
@@ -69,18 +69,7 @@ cdef class Posterior(Learner):
     cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
-    cdef void see_time(self, Example ex, Record* record) noexcept nogil
-    cdef double now(self, Record* record) noexcept nogil
-    cdef int step(self, Record* record, Example ex) except -1 nogil
-    cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil
-    cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil
-    cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
-    cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil
-    cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil
-    cdef int learnt(self, Record* record, size_t n) except -1 nogil
-    cdef double spread(self, Record* record) except? -1 nogil
-    cdef void estimate_ridge(self) noexcept nogil
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil
 

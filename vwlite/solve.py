@@ -170,18 +170,18 @@ def _length(s: Vector, along: Vector, y: Vector, w: Vector, logistic: bool, pull
     bracket.
     """
     low, high, length = 0.0, np.inf, 1.0
-    first = abs(float(along @ _slopes(s, y, w, logistic)) + pull)
-    for _ in range(100):
+    for _ in range(200):
         here = s + length * along
         slope = float(along @ _slopes(here, y, w, logistic)) + pull + length * stiffness
-        if not abs(slope) > 0.1 * first:
+        curvature = float(along**2 @ _curvature(here, w, logistic)) + stiffness
+        if not abs(slope) > 0.1 * length * curvature:
             break
         low, high = (low, length) if slope > 0 else (length, high)
         if high - low < 0.01 * low:
             break
-        length -= slope / (float(along**2 @ _curvature(here, w, logistic)) + stiffness)
+        length -= slope / curvature
         if not low < length < high:
-            length = (low + high) / 2 if high < np.inf else 2 * low
+            length = 2 * low if high == np.inf else (low + high) / 2 if low > 0 else high / 8
     return length
 
 
