@@ -16,6 +16,8 @@ from vwlite.example cimport Example
 
 cdef enum:
     ABSENT = 0xFFFFFFFF
+    MOST = 1 << 28                    # coefficients of one entity
+    MOST_FULL = 1 << 15               # with a full posterior: 4 GB
 
 cdef struct Waiting:
     # an example that waits for its batch: features follow

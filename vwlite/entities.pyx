@@ -1,5 +1,4 @@
 """Tables of entities' coefficients. Design notes are in entities.pxd."""
-from libc.math cimport isfinite
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -10,8 +9,6 @@ cdef extern from "entities.h" nogil:
 
 cdef enum:
     FEW = 64                          # coefficients that are searched without an index
-    MOST = 1 << 28                    # coefficients of one entity
-    MOST_FULL = 1 << 15               # with a full posterior: 4 GB
 
 
 cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
@@ -271,149 +268,13 @@ cdef class EntityTable:
             from vwlite.limited import load_stored
             load_stored(self, io)
         else:
-            self.load(io)
+            from vwlite.table_io import load
+            load(self, io)
 
     def save(self, io):
-        """One array a field, entity after entity."""
-        cdef Record* record
-        cdef Waiting* waiting
-        columns = {name: bytearray() for name in FIELDS}
-        waits = []
-        record = self.oldest
-        while record != NULL:
-            triangle = record.n * (record.n + 1) // 2 if self.full else record.n
-            add(columns["key"], &record.key, 8)
-            add(columns["coefficients"], &record.n, 4)
-            add(columns["name_length"], &record.name_length, 4)
-            add(columns["waiting"], &record.n_waiting, 4)
-            add(columns["count"], &record.count, 8)
-            add(columns["clock"], &record.clock, 8)
-            add(columns["latest"], &record.latest, 8)
-            add(columns["prior"], &record.prior, 8)
-            add(columns["spread"], &record.spread, 8)
-            add(columns["name"], name_of(record), record.name_length)
-            add(columns["hash"], hashes_of(record), 4 * record.n)
-            add(columns["mean"], means_of(record), 8 * record.n)
-            add(columns["precision"], precisions_of(record), 8 * triangle)
-            if self.clocked:
-                add(columns["coefficient_clock"], clocks_of(record), 8 * record.n)
-            if record.n_waiting:
-                batch = []
-                waiting = record.waiting
-                while waiting != NULL:
-                    batch.append(<bytes>(<char*>waiting)[:sizeof(Waiting) + waiting.n * sizeof(Feature)])
-                    waiting = waiting.before
-                waits += batch[::-1]
-            record = record.newer
-        for text in waits:
-            waiting = <Waiting*><char*>text
-            add(columns["waiting_example"], &waiting.label, 24)
-            add(columns["waiting_n"], &waiting.n, 4)
-            add(columns["waiting_feature"], waiting + 1, waiting.n * sizeof(Feature))
-        for name, column in columns.items():
-            io.array(name, FIELDS[name], column)
-
-    def load(self, io):
-        """The opposite of save()."""
-        cdef const uint64_t[::1] keys = io.array("key", "U64", None)
-        cdef const uint32_t[::1] ns = io.array("coefficients", "U32", None)
-        cdef const uint32_t[::1] name_lengths = io.array("name_length", "U32", None)
-        cdef const uint32_t[::1] n_waiting = io.array("waiting", "U32", None)
-        cdef const int64_t[::1] counts = io.array("count", "I64", None)
-        cdef const double[::1] clocks = io.array("clock", "F64", None)
-        cdef const double[::1] latest = io.array("latest", "F64", None)
-        cdef const double[::1] priors = io.array("prior", "F64", None)
-        cdef const double[::1] spreads = io.array("spread", "F64", None)
-        cdef const unsigned char[::1] names = io.array("name", "U8", None)
-        cdef const uint32_t[::1] hashes = io.array("hash", "U32", None)
-        cdef const double[::1] means = io.array("mean", "F64", None)
-        cdef const double[::1] precisions = io.array("precision", "F64", None)
-        cdef const double[::1] coefficient_clocks = io.array("coefficient_clock", "F64", None)
-        cdef const double[::1] waiting_examples = io.array("waiting_example", "F64", None)
-        cdef const uint32_t[::1] waiting_ns = io.array("waiting_n", "U32", None)
-        cdef const uint32_t[::1] waiting_features = io.array("waiting_feature", "U32", None)
-        cdef size_t i, j, k, n, triangle, at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0
-        cdef Record* record
-        cdef Waiting* waiting
-        cdef const char* name
-        cdef size_t count = keys.shape[0]
-        cdef bint sound = (<size_t>ns.shape[0] == count and <size_t>name_lengths.shape[0] == count
-                           and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
-                           and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count
-                           and <size_t>latest.shape[0] == count and <size_t>priors.shape[0] == count)
-        self.clear()
-        for i in range(count if sound else 0):
-            n = ns[i]
-            triangle = n * (n + 1) // 2 if self.full else n
-            sound = (n <= <size_t>(MOST_FULL if self.full else MOST) and at + n <= <size_t>hashes.shape[0]
-                     and at + n <= <size_t>means.shape[0]
-                     and at_precision + triangle <= <size_t>precisions.shape[0]
-                     and at_name + name_lengths[i] <= <size_t>names.shape[0]
-                     and (not self.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
-                     and self.slots[self.place_of(keys[i])] == NULL
-                     and isfinite(clocks[i]) and isfinite(latest[i]) and isfinite(priors[i])
-                     and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
-            if not sound:
-                break
-            name = <const char*>&names[at_name] if name_lengths[i] else NULL
-            record = self.make(keys[i], name, name_lengths[i], <uint32_t>n)
-            record.count, record.clock, record.latest = counts[i], clocks[i], latest[i]
-            record.prior, record.spread = priors[i], spreads[i]
-            for j in range(n):
-                sound = sound and lookup(record, hashes[at + j], ABSENT) == ABSENT and isfinite(means[at + j])
-                self.place(record, hashes[at + j])
-                means_of(record)[j] = means[at + j]
-                if self.clocked:
-                    clocks_of(record)[j] = coefficient_clocks[at + j]
-                    sound = sound and isfinite(coefficient_clocks[at + j])
-            for j in range(triangle):
-                precisions_of(record)[j] = precisions[at_precision + j]
-                sound = sound and isfinite(precisions[at_precision + j])
-            for _ in range(n_waiting[i]):
-                sound = (sound and at_waiting < <size_t>waiting_ns.shape[0]
-                         and 3 * at_waiting + 3 <= <size_t>waiting_examples.shape[0]
-                         and 2 * (at_feature + waiting_ns[at_waiting]) <= <size_t>waiting_features.shape[0])
-                if not sound:
-                    break
-                n = waiting_ns[at_waiting]
-                waiting = <Waiting*>malloc(sizeof(Waiting) + n * sizeof(Feature))
-                if waiting == NULL:
-                    raise MemoryError
-                waiting.n = <uint32_t>n
-                waiting.label = waiting_examples[3 * at_waiting]
-                waiting.weight = waiting_examples[3 * at_waiting + 1]
-                waiting.initial = waiting_examples[3 * at_waiting + 2]
-                sound = isfinite(waiting.label) and isfinite(waiting.weight) and isfinite(waiting.initial)
-                if n:
-                    memcpy(waiting + 1, &waiting_features[2 * at_feature], n * sizeof(Feature))
-                for k in range(n):
-                    sound = sound and isfinite((<Feature*>(waiting + 1))[k].value)
-                waiting.before = record.waiting
-                record.waiting = waiting
-                record.n_waiting += 1
-                at_waiting += 1
-                at_feature += n
-            if not sound:
-                break
-            at += ns[i]
-            at_name += name_lengths[i]
-            at_precision += triangle
-        if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
-                and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
-                and (at if self.clocked else 0) == <size_t>coefficient_clocks.shape[0]
-                and at_waiting == <size_t>waiting_ns.shape[0]
-                and 3 * at_waiting == <size_t>waiting_examples.shape[0]
-                and 2 * at_feature == <size_t>waiting_features.shape[0]):
-            self.clear()
-            io.refuse("its tables of entities don't hold together")
-
-
-FIELDS = {
-    "key": "U64", "coefficients": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64",
-    "latest": "F64", "prior": "F64", "spread": "F64",
-    "name": "U8", "hash": "U32", "mean": "F64", "precision": "F64", "coefficient_clock": "F64",
-    "waiting_example": "F64", "waiting_n": "U32", "waiting_feature": "U32",
-}
+        """Hand every field to the saver."""
+        from vwlite.table_io import save
+        save(self, io)
 
 
 cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 nogil:
@@ -435,9 +296,3 @@ cdef void index_place(Record* record, uint32_t place) noexcept nogil:
     while record.index[i]:
         i = (i + 1) & record.index_mask
     record.index[i] = place + 1
-
-
-cdef int add(object column, const void* data, size_t n) except -1:
-    if n:
-        column += <bytes>(<const char*>data)[:n]
-    return 0

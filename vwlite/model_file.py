@@ -23,9 +23,9 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from vwlite.errors import ModelError
 from vwlite.paths import explain, inherited
@@ -37,7 +37,16 @@ ITEM_SIZES = {"F32": 4, "F64": 8, "I64": 8, "U64": 8, "U32": 4, "U8": 1}
 HEADER_LIMIT = 100_000_000  # the limit of the safetensors package, whose readers would refuse more
 DIMENSION_LIMIT = 8  # no learner has more than two; bounds the work a hostile header can ask for
 
-Array = tuple[str, Sequence[int], Any]  # the last is any buffer, which has a type from Python 3.12 on
+# the last is any buffer (which has a type from Python 3.12 on), or Pieces of one
+Array = tuple[str, Sequence[int], Any]
+
+
+class Pieces(Protocol):
+    """A long array whose bytes are made when they are wanted, as often as they are."""
+
+    nbytes: int
+
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 class _Entry(NamedTuple):
@@ -99,7 +108,8 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
     Args:
         path: The file; missing folders are made, a symbolic link stays and its target is replaced, and what is no
             regular file (``/dev/stdout``, a named pipe) is simply written to.
-        arrays: For each name its type ("F32", "F64", "I64", "U64", "U32" or "U8"), shape and C-contiguous buffer.
+        arrays: For each name its type ("F32", "F64", "I64", "U64", "U32" or "U8"), shape and C-contiguous buffer or
+            Pieces of one.
         metadata: What JSON can hold; "format_version" and "digests" are added here.
 
     Raises:
@@ -107,16 +117,16 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
         ValueError: An array's type, shape and buffer disagree.
     """
     path = os.fspath(path)
-    views = {name: _as_bytes(name, *array) for name, array in arrays.items()}
+    contents = {name: _as_pieces(name, *array) for name, array in arrays.items()}
     # Wide items first, so that every array is aligned though the format allows no gaps.
     order = sorted(arrays, key=lambda name: -ITEM_SIZES[arrays[name][0]])
-    digests = {name: hashlib.sha256(view).hexdigest() for name, view in views.items()}
+    digests = {name: _digest(pieces) for name, (_, pieces) in contents.items()}
     text = json.dumps({**metadata, "format_version": FORMAT_VERSION, "digests": digests})
 
     tensors = {}
     stop = 0
     for name in order:
-        start, stop = stop, stop + views[name].nbytes
+        start, stop = stop, stop + contents[name][0]
         tensors[name] = {"dtype": arrays[name][0], "shape": list(arrays[name][1]), "data_offsets": [start, stop]}
     own = {"vwlite": text, "vwlite_sha256": _header_digest(text, tensors)}
     header = json.dumps({"__metadata__": own, **tensors}, separators=(",", ":")).encode()
@@ -127,7 +137,8 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
     def fill(file: io.BufferedIOBase) -> None:
         file.write(len(header).to_bytes(8, "little") + header)
         for name in order:
-            file.write(views[name])
+            for piece in contents[name][1]:
+                file.write(piece)
 
     try:
         _write_safely(path, fill)
@@ -195,14 +206,26 @@ def _header_digest(text: str, tensors: Mapping[str, Any]) -> str:
 # Writing
 
 
-def _as_bytes(name: str, dtype: str, shape: Sequence[int], buffer: Any) -> memoryview:
-    view = memoryview(buffer)
+def _as_pieces(name: str, dtype: str, shape: Sequence[int], buffer: Any) -> tuple[int, Iterable[bytes | memoryview]]:
+    """How many bytes an array has, and they themselves."""
     if dtype not in ITEM_SIZES:
         raise ValueError(f"array {name!r}: type {dtype!r} is none of {', '.join(ITEM_SIZES)}")
+    try:
+        view = memoryview(buffer)
+    except TypeError:
+        pieces: Pieces = buffer
+        return pieces.nbytes, pieces
     if name == "__metadata__" or not view.c_contiguous or view.nbytes != ITEM_SIZES[dtype] * math.prod(shape):
         raise ValueError(f"array {name!r}: {view.nbytes} bytes do not make a {dtype} array of shape {list(shape)}")
     # A view with a zero in its shape can't be cast.
-    return view.cast("B") if view.nbytes else memoryview(b"")
+    return view.nbytes, [view.cast("B")] if view.nbytes else []
+
+
+def _digest(pieces: Iterable[bytes | memoryview]) -> str:
+    total = hashlib.sha256()
+    for piece in pieces:
+        total.update(piece)
+    return total.hexdigest()
 
 
 def _write_safely(path: str, fill: Callable[[io.BufferedIOBase], object]) -> None:
