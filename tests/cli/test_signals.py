@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from vwlite import Workspace, model_file
+from tests.support.command import VWLITE
+from tests.support.models import arrays
+from vwlite import Workspace
 
-VWLITE = [sys.executable, "-m", "vwlite"]
 LINES = [f"{i % 2} |a x{i % 5} y:{i % 7 + 0.5}" for i in range(20)]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -58,11 +59,6 @@ def end(process: Any) -> str:
     return process.stderr.read().decode()
 
 
-def weights(path: Any) -> dict[str, bytes]:
-    reader = model_file.open(path)
-    return {name: bytes(reader.array(name, reader.dtype(name))) for name in reader.names()}
-
-
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("words", [[], ["--onethread"]])
 def test_a_signal_saves_the_model_and_says_so(start, number, words):
@@ -76,7 +72,7 @@ def test_a_signal_saves_the_model_and_says_so(start, number, words):
     workspace = Workspace()
     workspace.learn(LINES)
     workspace.save("whole.model")
-    assert weights("m.model") == weights("whole.model")
+    assert arrays("m.model") == arrays("whole.model")
     assert sorted(os.listdir()) == ["m.model", "whole.model"]
 
 
