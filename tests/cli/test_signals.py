@@ -36,10 +36,12 @@ def start(tmp_path, monkeypatch):
         process.stdin.write("".join(f"{line}\n" for line in LINES).encode())
         answered = b""
         while answered.count(b"\n") < len(LINES):
-            answered += os.read(process.stdout.fileno(), 65536)
+            part = os.read(process.stdout.fileno(), 65536)
+            assert part, "it has ended"
+            answered += part
         # where that can be seen: until it waits for input, inside compiled code
         state = Path(f"/proc/{process.pid}/stat")
-        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] not in "SZ":
             pass
         return process
 
@@ -55,7 +57,7 @@ def start(tmp_path, monkeypatch):
 
 def end(process: Any) -> str:
     """What it says on its way out; its input stays open till then."""
-    process.wait(20)  # what it says fits into the pipe
+    process.wait(120)  # what it says fits into the pipe
     return process.stderr.read().decode()
 
 
@@ -111,8 +113,9 @@ def test_a_signal_during_later_passes_stops_too(tmp_path, monkeypatch):
     words = ["data.txt", "--passes", "1000000000", "--holdout_off", "-f", "m.model", "-P", "1000"]
     process = subprocess.Popen([*VWLITE, *words], stderr=subprocess.PIPE)
     assert process.stderr is not None
-    while process.stderr.readline().split()[2:3] != [b"3000"]:
-        pass
+    for row in process.stderr:
+        if row.split()[2:3] == [b"3000"]:
+            break
     process.terminate()
     stderr = process.stderr.read().decode()
     process.stderr.close()
