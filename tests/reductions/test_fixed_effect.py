@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import effects
+from tests.support.effects import WIDE, people
 from tests.support.models import Arrays, arrays, rewrite
 from tests.support.offsets import lines, train, unlabelled, wide, without_initial
 from vwlite import Workspace, model_file
@@ -122,6 +124,64 @@ def test_fixed_effects_can_be_chained():
     chained = Workspace.load("three.model")
     expected = [sum(model.predict(unlabelled(line)) for model in plain) for line in data]
     assert chained.predict([unlabelled(line) for line in data]) == pytest.approx(expected, abs=1e-4)
+
+
+EFFECTS = [
+    "--bayes_linear --noise 1 --random_effect user:c --fixed same",
+    "--bayes_linear --random_effect user --random_effect item:* -q cc --posterior diagonal --shrink mean",
+    "--bayes_logistic --random_effect user:c --random_effect item --forget 0.9 --link logistic",
+    "--square --random_effect user:* --random_effect item --fixed none --sweeps 3",
+    "--bayes_linear --random_effect user:c --ignore c --entity_limit 2",
+]
+ABOVE = [
+    "",
+    "--bayes_linear --noise 1 --ignore u --ignore i",
+    "--bayes_linear --noise 1 --random_effect item:c --fixed none",
+    "--bayes_logistic --random_effect user --posterior diagonal",
+]
+
+
+def scores_of(model: str, data: list[str]) -> list[float]:
+    """What the command line predicts for lines, whatever stands before their first bar."""
+    Path("data.txt").write_text("".join(f"{unlabelled(line)}\n" for line in data))
+    assert main(["-t", "-i", model, "-d", "data.txt", "-r", "scores.txt", "--quiet"]) == 0
+    return [float(text.split()[0]) for text in Path("scores.txt").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("above", ABOVE)
+@pytest.mark.parametrize("flags", EFFECTS)
+def test_a_model_of_random_effects_counts_as_its_score_too(flags, above, fit):
+    """What it predicts with -t, put in by hand as the initial prediction of a model alone."""
+    fit([effects.line(row) for row in people(1, 120, logistic=True)], f"{WIDE} {flags}")
+    # users and items that it knows, others, and no item
+    rows = [{**row, "user": row["user"] + "new" * (i % 5 == 0)} for i, row in enumerate(people(2, 60, logistic=True))]
+    data = [effects.line(row).replace("|item i1 ", "") for row in rows]
+    scores = scores_of("fit.model", data)
+    assert len(set(scores)) > 20
+    by_hand = []
+    for line, score in zip(data, scores, strict=True):
+        label, weight, initial, rest = line.split(" ", 3)
+        by_hand.append(f"{label} {weight} {float(initial) + score:.9g} {rest}")
+    alone, both = Workspace(f"{WIDE} {above}"), Workspace(f"{WIDE} {above} --fixed_effect fit.model")
+    assert both.learn(data) == pytest.approx(alone.learn(by_hand), abs=1e-4)
+    assert both.predict(data) == pytest.approx(alone.predict(by_hand), abs=1e-4)
+    # all of it is in the model above
+    both.save("both.model")
+    for path in Path().glob("fit.model*"):
+        path.unlink()
+    assert Workspace.load("both.model").predict(data) == both.predict(data)
+
+
+@pytest.mark.xfail(reason="examples that wait for their batch are forgotten by --fixed_effect", strict=True)
+@pytest.mark.parametrize("flags", ["--bayes_linear", "--bayes_linear --random_effect user:c --fixed same"])
+def test_examples_that_wait_for_their_batch_count_in_a_fixed_effect(flags, fit):
+    """As they count with -t."""
+    fit([effects.line(row) for row in people(1, 50)], f"{WIDE} {flags} --batch_size 500")
+    data = [unlabelled(effects.line(row)) for row in people(2, 20)]
+    both = Workspace(f"{WIDE} --fixed_effect fit.model")
+    assert both.predict(data) == pytest.approx(scores_of("fit.model", data), abs=1e-5)
+    both.save("both.model")
+    assert Workspace.load("both.model").predict(data) == both.predict(data)
 
 
 # The fixed effect in the model
