@@ -1,5 +1,7 @@
 """--entity_limit moves entities and changes no prediction."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +36,14 @@ STEPS = st.one_of(
     st.tuples(st.just("sensitivity"), LINES),
     st.tuples(st.just("reload"), st.one_of(st.none(), st.integers(1, 6))),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unflushed():
+    """Thousands of saves that need not outlive the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @settings(max_examples=100)
