@@ -233,6 +233,8 @@ cdef class GLM(Batches):
     def metrics(self):
         """What was estimated."""
         figures = {}
+        if self.fit_weight > 0:
+            figures["loss after the fit"] = self.fit_loss / self.fit_weight
         if self.estimates_prior and self.n_prior:
             hashes, covariance = self.prior_covariance()
             names = [self.names.get(hash, f"feature {hash}") for hash in hashes]

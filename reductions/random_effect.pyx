@@ -15,20 +15,18 @@ turn, as often as told: coordinate descent.
 """
 import math
 
-from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport PyObject
 from libc.math cimport isfinite, pow
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
-from vwlite.learner cimport Learner
+from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE
+from vwlite.sweeps cimport Sweeps, entity_score
 
-from vwlite.errors import OptionError
+from vwlite.errors import ModelError, OptionError
 from vwlite.interactions import namespace_hash
-from vwlite.learner import walk
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
@@ -51,36 +49,6 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
 ))
 
-ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
-ctypedef int (*Checked)(void*, Example) except -1 nogil
-ctypedef double (*Known)(void*, Example) except? -1 nogil
-
-cdef float predict_of(Learner learner, Example ex) except? -1e10 nogil:
-    return learner.predict(ex)
-
-cdef float update_of(Learner learner, Example ex) except? -1e10 nogil:
-    return learner.update(ex)
-
-cdef int vet_of(Learner learner, Example ex) except -1 nogil:
-    return learner.vet(ex)
-
-cdef int meet_of(Learner learner, Example ex) except -1 nogil:
-    return learner.meet(ex)
-
-cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
-    return learner.sensitivity(ex)
-
-cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
-    return learner.experience(ex)
-
-# a learner held in an array of C, where Cython knows no objects
-cdef Hot call_predict = <Hot>predict_of
-cdef Hot call_update = <Hot>update_of
-cdef Hot call_sensitivity = <Hot>sensitivity_of
-cdef Checked call_vet = <Checked>vet_of
-cdef Checked call_meet = <Checked>meet_of
-cdef Known call_experience = <Known>experience_of
-
 cdef extern from "bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
 
@@ -95,7 +63,6 @@ cdef enum Kind:
     ALL
 
 cdef struct Effect:
-    void* learner
     uint32_t namespace
     Kind kind
     uint32_t[MOST_NAMESPACES] named   # namespaces whose features count
@@ -112,12 +79,6 @@ cdef struct Effect:
     Feature* features
     size_t n, capacity
     double score
-
-cdef struct Kept:
-    # an example that sweeps go over again; its features lie in random_effect.features
-    float label, weight, initial
-    size_t begin
-    uint32_t n
 
 
 def setup(options, base):
@@ -178,22 +139,17 @@ cdef class RandomEffect(Learner):
     cdef Effect[MOST] effects
     cdef readonly size_t n_effects
     cdef readonly list names
-    cdef bint fixed_frozen, weighs, base_vets
+    cdef Learners learners            # of the effects
+    cdef list powers
+    cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
-    cdef double base_variance
     cdef Feature[PADDING + 1] intercept
     # state
     cdef public double weight_sum, weight_count
-    # examples of a pass, for sweeps
-    cdef readonly size_t sweeps
-    cdef bint keeps, stopping
-    cdef Kept* kept
-    cdef uint64_t* entities           # of each kept example and effect
-    cdef uint32_t* counts             # and how many features; 0: not of that effect
-    cdef double* scores               # of each kept example: fixed, then each effect
-    cdef Feature* features
-    cdef size_t n_kept, kept_capacity, n_features, feature_capacity
-    cdef double loss_after
+    # of a pass, until its end
+    cdef readonly size_t sweeps       # 0: every example is learnt as it comes
+    cdef Sweeps kept
+    cdef dict fitted                  # the figures of their fit
 
     def __init__(self, options, base, specs, learners):
         cdef Effect* effect
@@ -201,19 +157,19 @@ cdef class RandomEffect(Learner):
         super().__init__(base, taken)
         self.names = [name for name, _ in specs]
         self.beside = learners
+        self.learners = Learners(learners)
         self.n_effects = len(specs)
         self.least = options["entity_min"]
         powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
-        self.weighs = any(powers.values())
+        self.powers = list(powers.values())
+        self.weighs = any(self.powers)
         unknown = [name for name in options["freeze"] if name not in (*self.names, "fixed")]
         if unknown:
             raise OptionError([f"--freeze {unknown[0]}: there is no such part, only fixed, {', '.join(self.names)}"])
         self.fixed_frozen = "fixed" in options["freeze"]
-        self.base_vets = any(learner.vets for learner in walk(base))
         memset(self.effects, 0, sizeof(self.effects))
         for i, (name, named) in enumerate(specs):
             effect = &self.effects[i]
-            effect.learner = <void*>(<Learner>learners[i])
             (<Learner>learners[i]).loss = self.loss
             effect.namespace = namespace_hash(options, name)
             effect.kind = ALL if named is None else NAMED if named else INTERCEPT
@@ -233,13 +189,14 @@ cdef class RandomEffect(Learner):
                                    "the default of --square and --logistic) keeps all examples in memory: leave one of "
                                    "the two out; with -t they go together"])
             self.sweeps = 0
-        self.keeps = self.sweeps > 0
-        self.loss_after = math.nan
+        self.fitted = {}
+        if self.sweeps:
+            frozen = [self.fixed_frozen, *(name in options["freeze"] for name in self.names)]
+            self.kept = Sweeps(base, self.learners, frozen, self.least)
 
     def __dealloc__(self):
         for i in range(self.n_effects):
             free(self.effects[i].features)
-        self.forget_kept()
 
     @property
     def part_names(self):
@@ -265,10 +222,7 @@ cdef class RandomEffect(Learner):
                         ex.problem_at = ex.text + ex.extents[i].name
                         return ENTITY_TWICE if count > 1 else ENTITY_NAMELESS
         reason = self.base.vet(ex)
-        return reason if reason else self.beside_vets(ex)
-
-    cdef int beside_vets(self, Example ex) except -1 nogil:
-        return call_vet(self.effects[0].learner, ex)          # all effects are of one kind
+        return reason if reason else self.learners.vet(0, ex)  # all effects are of one kind
 
     cdef int resolve(self, Example ex) except -1 nogil:
         """Which entity each effect is of, and with which features."""
@@ -332,15 +286,6 @@ cdef class RandomEffect(Learner):
         ex.entity = 0
         ex.entity_name_length = 0
 
-    cdef double score_of(self, Effect* effect, Example ex) except? -1e10 nogil:
-        """The score of an entity that the example points at."""
-        ex.initial = 0
-        ex.variance = 0
-        if self.least and call_experience(effect.learner, ex) < self.least:
-            return 0
-        call_predict(effect.learner, ex)
-        return ex.score
-
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
@@ -354,7 +299,7 @@ cdef class RandomEffect(Learner):
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
-                self.effects[r].score = self.score_of(&self.effects[r], ex)
+                self.effects[r].score = entity_score(self.learners, r, ex, self.least)
                 variance += ex.variance
                 total += self.effects[r].score
             ex.parts[r + 1] = <float>self.effects[r].score
@@ -374,7 +319,7 @@ cdef class RandomEffect(Learner):
         cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
         if self.sweeps:
-            if self.keeps:
+            if self.kept is not None:
                 self.keep(ex)
             return prediction
         if self.weighs:
@@ -407,9 +352,9 @@ cdef class RandomEffect(Learner):
             self.point(ex, effect, features, n)
             others -= effect.score
             ex.initial = <float>(fixed + others)
-            call_predict(effect.learner, ex)
-            call_update(effect.learner, ex)
-            effect.score = self.score_of(effect, ex)
+            self.learners.predict(r, ex)
+            self.learners.update(r, ex)
+            effect.score = entity_score(self.learners, r, ex, self.least)
             others = self.sum_of_others(r)
         self.unpoint(ex, features, n, initial)
         return 0
@@ -431,7 +376,7 @@ cdef class RandomEffect(Learner):
         for r in range(self.n_effects):
             if self.effects[r].present and self.effects[r].power != 0:
                 self.point(ex, &self.effects[r], features, n)
-                weight *= pow(call_experience(self.effects[r].learner, ex) + 1, self.effects[r].power)
+                weight *= pow(self.learners.experience(r, ex) + 1, self.effects[r].power)
         self.unpoint(ex, features, n, initial)
         self.weight_sum += weight
         self.weight_count += 1
@@ -447,7 +392,7 @@ cdef class RandomEffect(Learner):
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
-                total += call_sensitivity(self.effects[r].learner, ex)
+                total += self.learners.sensitivity(r, ex)
         self.unpoint(ex, features, n, initial)
         return total
 
@@ -455,34 +400,24 @@ cdef class RandomEffect(Learner):
 
     cdef int keep(self, Example ex) except -1 nogil:
         """Keep an example for the sweeps at the end of the pass."""
-        cdef size_t r, total = ex.n, i = self.n_kept
-        cdef Kept* kept
+        cdef size_t r
         cdef Effect* effect
-        for r in range(self.n_effects):
-            if self.effects[r].kind == NAMED and self.effects[r].present:
-                total += self.effects[r].n
-        self.reserve(total)
-        kept = &self.kept[i]
-        kept.label, kept.weight, kept.initial = ex.label, ex.weight, ex.initial
-        kept.begin, kept.n = self.n_features, <uint32_t>ex.n
-        memcpy(self.features + self.n_features, ex.features, ex.n * sizeof(Feature))
-        self.n_features += ex.n
+        self.kept.keep(ex)
         for r in range(self.n_effects):
             effect = &self.effects[r]
-            self.entities[i * self.n_effects + r] = effect.entity
-            self.counts[i * self.n_effects + r] = 0
-            if effect.present:
-                self.counts[i * self.n_effects + r] = 1
-                if effect.kind == NAMED:
-                    self.counts[i * self.n_effects + r] = <uint32_t>effect.n
-                    self.name_features(effect, ex)
-                    memcpy(self.features + self.n_features, effect.features, effect.n * sizeof(Feature))
-                    self.n_features += effect.n
-                self.name_entity(effect, ex)
-        self.n_kept += 1
+            if not effect.present:
+                continue
+            if effect.kind == INTERCEPT:
+                self.kept.keep_piece(r + 1, effect.entity, self.intercept, 1)
+            elif effect.kind == NAMED:
+                self.kept.keep_piece(r + 1, effect.entity, effect.features, effect.n)
+                self.name_features(effect, ex, r)
+            else:
+                self.kept.keep_whole(r + 1, effect.entity)
+            self.name_entity(effect, ex, r)
         return 0
 
-    cdef int name_features(self, Effect* effect, Example ex) except -1 nogil:
+    cdef int name_features(self, Effect* effect, Example ex, size_t r) except -1 nogil:
         """The names of an effect's first few features, for what is printed about them."""
         cdef size_t i, j, k
         for i in range(effect.n - 1 if effect.n_known < MOST_NAMED else 0):
@@ -498,194 +433,45 @@ cdef class RandomEffect(Learner):
                     if ex.linear[j].hash == effect.features[i].hash:
                         with gil:
                             name = <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
-                            names = (<object><PyObject*>effect.learner).names
-                            names[ex.linear[j].hash] = name.decode("utf-8", "replace")
+                            self.beside[r].names[ex.linear[j].hash] = name.decode("utf-8", "replace")
                         break
         return 0
 
-    cdef int name_entity(self, Effect* effect, Example ex) except -1 nogil:
+    cdef int name_entity(self, Effect* effect, Example ex, size_t r) except -1 nogil:
         """Sweeps see no names, so the entity is known to its learner from now on."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n
         cdef float initial = ex.initial
         self.point(ex, effect, features, n)
-        call_meet(effect.learner, ex)
+        self.learners.meet(r, ex)
         self.unpoint(ex, features, n, initial)
         return 0
 
-    cdef int reserve(self, size_t features) except -1 nogil:
-        """Room for one more example."""
-        cdef size_t wanted
-        if self.n_kept == self.kept_capacity:
-            wanted = 2 * self.kept_capacity + 1024
-            grow(<void**>&self.kept, wanted * sizeof(Kept))
-            grow(<void**>&self.entities, wanted * self.n_effects * sizeof(uint64_t))
-            grow(<void**>&self.counts, wanted * self.n_effects * sizeof(uint32_t))
-            self.kept_capacity = wanted
-        if self.n_features + features + PADDING > self.feature_capacity:
-            wanted = 2 * (self.n_features + features) + PADDING
-            grow(<void**>&self.features, wanted * sizeof(Feature))
-            memset(<void*>(self.features + wanted - PADDING), 0, PADDING * sizeof(Feature))
-            self.feature_capacity = wanted
-        return 0
-
     def end_pass(self):
-        """Coordinate descent over the examples of the pass; later passes only predict."""
-        if not self.keeps:
-            return
-        self.keeps = False
-        below = list(walk(self.base))
-        for learner in [*below, *self.beside]:
-            learner.mark()
-        self.scores = <double*>calloc(self.n_kept * (self.n_effects + 1) + 1, sizeof(double))
-        if self.scores == NULL:
-            raise MemoryError
-        self.weigh_kept()
-        ex = Example()
-        for part in range(self.n_effects + 1):
-            self.score_part(ex, part)
-        for _ in range(self.sweeps):
-            for part in range(self.n_effects + 1):
-                PyErr_CheckSignals()  # nothing else lets Python hear of them until all is done
-                if self.stopping:
-                    break
-                if self.fixed_frozen if part == 0 else self.effects[part - 1].frozen:
-                    continue
-                learners = [self.beside[part - 1]] if part else below
-                for learner in learners:
-                    learner.return_to_mark()
-                self.fit_part(ex, part)
-                for learner in learners:
-                    learner.close_batches()
-                self.score_part(ex, part)
-        self.loss_after = self.mean_loss()
-        for learner in [*below, *self.beside]:
-            learner.unmark()
-        self.forget_kept()
+        """All parts are fitted to the examples of the first pass; later passes only predict."""
+        if self.kept is not None:
+            self.kept.fit(self.sweeps, self.powers)
+            self.fitted = {f"loss after {self.kept.done} sweep{'s' if self.kept.done != 1 else ''}": self.kept.loss}
+            self.kept = None
 
     def interrupt(self):
-        """Sweeps end with the part at hand."""
-        self.stopping = True
+        """Fit once what was read, or end with the part at hand."""
+        if self.kept is not None:
+            self.kept.interrupt()
 
-    cdef int weigh_kept(self) except -1:
-        """--count_weight, with the counts of the whole pass."""
-        cdef size_t i, r
-        cdef double total = 0, weight
-        if not self.weighs:
-            return 0
-        counts = {}
-        for i in range(self.n_kept * self.n_effects):
-            if self.counts[i]:
-                counts[self.entities[i]] = counts.get(self.entities[i], 0) + 1
-        weights = []
-        for i in range(self.n_kept):
-            weight = 1
-            for r in range(self.n_effects):
-                if self.counts[i * self.n_effects + r] and self.effects[r].power != 0:
-                    weight *= pow(counts[self.entities[i * self.n_effects + r]], self.effects[r].power)
-            weights.append(weight)
-            total += weight
-        for i in range(self.n_kept):
-            self.kept[i].weight *= <float>(<double>weights[i] * self.n_kept / total)
-        return 0
-
-    cdef void load(self, Example ex, size_t i, size_t part) noexcept nogil:
-        """Kept example i as the learner of a part sees it, with all scores but the part's as its offset."""
-        cdef Kept* kept = &self.kept[i]
-        cdef Feature* features = self.features + kept.begin
-        cdef double* scores = self.scores + i * (self.n_effects + 1)
-        cdef double offset = kept.initial if part == 0 else scores[0]
-        cdef size_t r
-        ex.features, ex.n = features, kept.n
-        ex.label, ex.weight = kept.label, kept.weight
-        ex.labelled = True
-        ex.entity = 0
-        features += kept.n
-        for r in range(self.n_effects):
-            if r + 1 != part:
-                offset += scores[r + 1]
-            elif self.effects[r].kind == INTERCEPT:
-                ex.features, ex.n = self.intercept, 1
-            elif self.effects[r].kind == NAMED:
-                ex.features, ex.n = features, self.counts[i * self.n_effects + r]
-            if r + 1 == part:
-                ex.entity = self.entities[i * self.n_effects + r]
-            if self.effects[r].kind == NAMED:
-                features += self.counts[i * self.n_effects + r]
-        ex.initial = <float>offset
-
-    cdef inline bint has_part(self, size_t i, size_t part) noexcept nogil:
-        return part == 0 or self.counts[i * self.n_effects + part - 1] > 0
-
-    cdef int fit_part(self, Example ex, size_t part) except -1 nogil:
-        """Teach a part every example."""
-        cdef size_t i
-        for i in range(self.n_kept):
-            if not self.has_part(i, part) or self.kept[i].weight <= 0:
-                continue
-            self.load(ex, i, part)
-            if part == 0:
-                self.base.predict(ex)
-                self.base.update(ex)
-            else:
-                call_predict(self.effects[part - 1].learner, ex)
-                call_update(self.effects[part - 1].learner, ex)
-        return 0
-
-    cdef int score_part(self, Example ex, size_t part) except -1 nogil:
-        """What a part says about every example; fixed counts the initial prediction in."""
-        cdef size_t i
-        cdef double* score
-        for i in range(self.n_kept):
-            score = self.scores + i * (self.n_effects + 1) + part
-            if not self.has_part(i, part):
-                continue
-            self.load(ex, i, part)
-            if part == 0:
-                ex.initial = self.kept[i].initial
-                self.base.predict(ex)
-                score[0] = ex.score
-            else:
-                score[0] = self.score_of(&self.effects[part - 1], ex)
-        return 0
-
-    cdef double mean_loss(self):
-        cdef size_t i, r
-        cdef double total = 0, weight = 0, score
-        for i in range(self.n_kept):
-            score = 0
-            for r in range(self.n_effects + 1):
-                score += self.scores[i * (self.n_effects + 1) + r]
-            total += self.kept[i].weight * self.loss.loss(self.loss.clip(<float>score), self.kept[i].label)
-            weight += self.kept[i].weight
-        return total / weight if weight > 0 else math.nan
-
-    cdef void forget_kept(self) noexcept nogil:
-        free(self.kept)
-        free(self.entities)
-        free(self.counts)
-        free(self.scores)
-        free(self.features)
-        self.kept, self.entities, self.counts, self.scores, self.features = NULL, NULL, NULL, NULL, NULL
-        self.n_kept = self.kept_capacity = self.n_features = self.feature_capacity = 0
+    def end_examples(self):
+        """What an interrupted pass left is fitted, too."""
+        if self.kept is not None and self.kept.n:
+            self.end_pass()
 
     # books
 
     def save_load(self, io):
+        if io.saving and self.kept is not None and self.kept.n:
+            raise ModelError(f"{self.kept.n} examples wait for the end of their pass: call end_pass() before save()")
         self.weight_sum = io.float64("weight_sum", self.weight_sum)
         self.weight_count = io.float64("weight_count", self.weight_count)
 
     def metrics(self):
         """The loss of the examples that were fitted."""
-        if math.isnan(self.loss_after):
-            return {}
-        return {f"loss after {self.sweeps} sweep{'s' if self.sweeps > 1 else ''}": self.loss_after}
-
-
-cdef int grow(void** buffer, size_t bytes) except -1 nogil:
-    cdef void* room = realloc(buffer[0], bytes)
-    if room == NULL:
-        with gil:
-            raise MemoryError(f"{bytes:,} bytes to keep examples for --sweeps")
-    buffer[0] = room
-    return 0
+        return self.fitted

@@ -21,7 +21,11 @@ cdef extern from "newton.h" nogil:
         const double* a
         const double* m
     const double VWL_BEYOND
-    double vwl_objective(const vwl_batch* p, const double* t, double* gradient, double* curvature, double* delta)
+    void vwl_multiply(const double* a, size_t n, const double* x, double* r)
+    void vwl_scores(const vwl_batch* p, const double* t, double* s)
+    void vwl_slopes(const vwl_batch* p, const double* s, double* slopes, double* curvatures)
+    void vwl_gradient(const vwl_batch* p, const double* pull, const double* slopes, double* gradient)
+    double vwl_objective(const vwl_batch* p, const double* t, const double* pull, const double* s)
     double vwl_minimise(const vwl_batch* p, double* t, double* curvature, double* work)
 
 
@@ -49,13 +53,13 @@ cdef class Batches(Posterior):
             self.table.wait(record, ex)
             # more than a batch may wait where the model was made with larger ones
             if 0 < self.batch_size <= record.n_waiting and not self.at_once:
-                self.solve(record, self.time_of(ex, record.clock + (not self.timed)))
+                self.solve(record)
         return ex.prediction
 
     cdef inline double target(self, double label) noexcept nogil:
         return label if not self.logistic else 1 if label > 0 else -1
 
-    cdef int solve(self, Record* record, double now) except -1 nogil:
+    cdef int solve(self, Record* record) except -1 nogil:
         """The batch that waits."""
         cdef Waiting* waiting
         cdef const Feature* features
@@ -71,7 +75,7 @@ cdef class Batches(Posterior):
         while waiting != NULL:
             record = self.admit(record, <const Feature*>(waiting + 1), waiting.n)
             waiting = waiting.before
-        self.pass_time(record, now, 0)
+        self.pass_time(record, self.now(record), 0)
         # the unknowns: all coefficients if they are correlated, else those that the batch has
         self.reserve_places(record.n, record.n)
         if self.full:
@@ -95,7 +99,7 @@ cdef class Batches(Posterior):
                 self.solve_large(record, d)
         elif d:
             packed = d * (d + 1) // 2
-            self.reserve(n * (d + 3) + 2 * d + 4 * packed + 5 * d)
+            self.reserve(n * (d + 3) + 2 * d + 3 * packed + 4 * d + 5 * n)
             x = self.work
             batch.x, batch.y, batch.w, batch.o = x, x + n * d, x + n * (d + 1), x + n * (d + 2)
             t = x + n * (d + 3)
@@ -113,9 +117,28 @@ cdef class Batches(Posterior):
                 self.noise_count += n
         for k in range(d):
             self.touched[self.places[k]] = 0
+        if self.batch_size == 0 and not self.at_once:
+            self.measure(record)
         self.table.forget_waiting(record)
         self.learnt(record, n)
         return 0
+
+    cdef void measure(self, Record* record) noexcept nogil:
+        """The loss of a batch that was just learnt: the predictions made before tell nothing of the fit."""
+        cdef Waiting* waiting = record.waiting
+        cdef const Feature* features
+        cdef uint32_t place = ABSENT
+        cdef size_t k
+        cdef double score
+        while waiting != NULL:
+            score = waiting.initial
+            features = <const Feature*>(waiting + 1)
+            for k in range(waiting.n):
+                place = lookup(record, features[k].hash, place + 1)
+                score += means_of(record)[place] * features[k].value
+            self.fit_loss += waiting.weight * self.loss.loss(self.loss.clip(<float>score), <float>waiting.label)
+            self.fit_weight += waiting.weight
+            waiting = waiting.before
 
     cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil:
         """The batch as a dense matrix by rows, then labels, weights and offsets; oldest first."""
@@ -147,9 +170,12 @@ cdef class Batches(Posterior):
             memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
             if not self.full:
-                prior[k * (k + 1) // 2 + k] = (self.left * precisions_of(record)[self.places[k]]
-                                               + ridge(self, hashes_of(record)[self.places[k]]))
+                prior[k * (k + 1) // 2 + k] = self.precision_before(record, self.places[k])
             t[k] = t[d + k] = means_of(record)[self.places[k]]
+
+    cdef inline double precision_before(self, Record* record, uint32_t place) noexcept nogil:
+        """Of a coefficient that is correlated with no other, when a batch comes."""
+        return self.left * precisions_of(record)[place] + ridge(self, hashes_of(record)[place])
 
     cdef int move(self, Record* record, size_t place, double mean) except -1 nogil:
         if self.center != NULL:
@@ -184,11 +210,11 @@ cdef class Batches(Posterior):
             count += waiting.n
             waiting = waiting.before
         cdef bint dense = 4 * count > n * d
-        room = np.empty(n * (d + 3) if dense else 1)
-        cdef double[::1] room_view = room
         if dense:
-            self.lay_out(record, d, &room_view[0])
-            features, targets = room[:n * d].reshape(n, d), room[n * d:].reshape(3, n)
+            self.reserve(n * (d + 3))
+            self.lay_out(record, d, self.work)
+            features = np.asarray(<double[:n, :d]>self.work)
+            targets = np.asarray(<double[:3, :n]>(self.work + n * d))
         else:
             features, targets = self.lay_out_sparse(record, d, count)
         packed = d * (d + 1) // 2 if self.full else d
@@ -199,8 +225,7 @@ cdef class Batches(Posterior):
             self.precision(record, 1, &prior_view[0])
         for k in range(d):
             if not self.full:
-                prior_view[k] = (self.left * precisions_of(record)[self.places[k]]
-                                 + ridge(self, hashes_of(record)[self.places[k]]))
+                prior_view[k] = self.precision_before(record, self.places[k])
             start_view[k] = means_of(record)[self.places[k]]
         try:
             found, curvature, value = minimise(features, *targets, self.logistic, prior, start)
@@ -276,6 +301,7 @@ cdef class Batches(Posterior):
     def end_pass(self):
         """With --batch_size all the pass is the batch."""
         if self.batch_size == 0:
+            self.fit_loss = self.fit_weight = 0
             self.close_batches()
 
     # after a fit of all entities
@@ -290,13 +316,13 @@ cdef class Batches(Posterior):
                 record = self.table.find(key)
                 if record.n_waiting:
                     record.changed = True
-                    self.solve(record, record.clock + (not self.timed))
+                    self.solve(record)
             return
         with nogil:
             while record != NULL:
                 key = record.key
                 if record.n_waiting:
-                    self.solve(record, record.clock + (not self.timed))
+                    self.solve(record)
                     record = self.table.find(key)
                 record = record.newer
         if self.at_once and self.estimates_prior:
@@ -445,10 +471,19 @@ def minimise(x, y, w, o, a, m, start, logistic):
     columns = [memoryview_of(column) for column in (y, w, o, m, [a[i][j] for i in range(d) for j in range(i + 1)])]
     cdef double[::1] xs = rows, ys = columns[0], ws = columns[1], os = columns[2], ms = columns[3], prior = columns[4]
     cdef double[::1] t = memoryview_of(start), curvature = memoryview_of([0] * packed)
-    cdef double[::1] work = memoryview_of([0] * (2 * packed + 5 * d)), gradient = memoryview_of([0] * d)
+    cdef double[::1] work = memoryview_of([0] * (packed + 4 * d + 5 * n)), gradient = memoryview_of([0] * d)
+    cdef double* pull = &work[d]
+    cdef double* s = pull + d
+    cdef double* slopes = s + n
     batch.n, batch.d, batch.logistic = n, d, logistic
     batch.x, batch.y, batch.w, batch.o, batch.a, batch.m = &xs[0], &ys[0], &ws[0], &os[0], &prior[0], &ms[0]
-    before = vwl_objective(&batch, &t[0], &gradient[0], &curvature[0], &work[0])
+    for i in range(d):
+        work[i] = t[i] - ms[i]
+    vwl_multiply(&prior[0], d, &work[0], pull)
+    vwl_scores(&batch, &t[0], s)
+    vwl_slopes(&batch, s, slopes, slopes + n)
+    vwl_gradient(&batch, pull, slopes, &gradient[0])
+    before = vwl_objective(&batch, &t[0], pull, s)
     value = vwl_minimise(&batch, &t[0], &curvature[0], &work[0])
     symmetric = [[curvature[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)] for j in range(d)] for i in range(d)]
     return list(t), value, symmetric, before, list(gradient)

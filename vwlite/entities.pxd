@@ -38,6 +38,7 @@ cdef struct Record:
     uint64_t serial                   # which entity it was to be met, where there is a limit
     int64_t count                     # examples learnt from
     double clock                      # when it was last learnt, where time makes it forget
+    double latest                     # when the last example that is learnt or waits was made, if examples say so
     double prior                      # the prior's precision that the means were worked out with
     double spread                     # its part of what the prior's variance is estimated from
 
@@ -85,4 +86,10 @@ cdef inline double* clocks_of(Record* record) noexcept nogil:
     """When a coefficient was last brought up to date; only in tables that are clocked (and diagonal)."""
     return means_of(record) + 2 * <size_t>record.capacity
 
-cdef uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil
+cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil
+
+cdef inline uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil:
+    """The place of a feature's coefficient, ABSENT if it has none; `guess` is looked at first."""
+    if guess < record.n and hashes_of(record)[guess] == hash:
+        return guess
+    return search(record, hash)

@@ -14,12 +14,10 @@ cdef enum:
     MOST_FULL = 1 << 15               # with a full posterior: 4 GB
 
 
-cdef uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexcept nogil:
-    """The place of a feature's coefficient, ABSENT if it has none; `guess` is looked at first."""
+cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
+    """The place of a feature's coefficient, ABSENT if it has none."""
     cdef uint32_t* hashes = hashes_of(record)
     cdef uint32_t i
-    if guess < record.n and hashes[guess] == hash:
-        return guess
     if record.index == NULL:
         i = vwl_find(hashes, record.n, hash)
         return i if i < record.n else ABSENT
@@ -290,6 +288,7 @@ cdef class EntityTable:
             add(columns["waiting"], &record.n_waiting, 4)
             add(columns["count"], &record.count, 8)
             add(columns["clock"], &record.clock, 8)
+            add(columns["latest"], &record.latest, 8)
             add(columns["prior"], &record.prior, 8)
             add(columns["spread"], &record.spread, 8)
             add(columns["name"], name_of(record), record.name_length)
@@ -322,6 +321,7 @@ cdef class EntityTable:
         cdef const uint32_t[::1] n_waiting = io.array("waiting", "U32", None)
         cdef const int64_t[::1] counts = io.array("count", "I64", None)
         cdef const double[::1] clocks = io.array("clock", "F64", None)
+        cdef const double[::1] latest = io.array("latest", "F64", None)
         cdef const double[::1] priors = io.array("prior", "F64", None)
         cdef const double[::1] spreads = io.array("spread", "F64", None)
         cdef const unsigned char[::1] names = io.array("name", "U8", None)
@@ -340,7 +340,7 @@ cdef class EntityTable:
         cdef bint sound = (<size_t>ns.shape[0] == count and <size_t>name_lengths.shape[0] == count
                            and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
                            and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count
-                           and <size_t>priors.shape[0] == count)
+                           and <size_t>latest.shape[0] == count and <size_t>priors.shape[0] == count)
         self.clear()
         for i in range(count if sound else 0):
             n = ns[i]
@@ -351,13 +351,14 @@ cdef class EntityTable:
                      and at_name + name_lengths[i] <= <size_t>names.shape[0]
                      and (not self.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
                      and self.slots[self.place_of(keys[i])] == NULL
-                     and isfinite(clocks[i]) and isfinite(priors[i]) and priors[i] >= 0 and isfinite(spreads[i])
-                     and counts[i] >= 0)
+                     and isfinite(clocks[i]) and isfinite(latest[i]) and isfinite(priors[i])
+                     and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
             if not sound:
                 break
             name = <const char*>&names[at_name] if name_lengths[i] else NULL
             record = self.make(keys[i], name, name_lengths[i], <uint32_t>n)
-            record.count, record.clock, record.prior, record.spread = counts[i], clocks[i], priors[i], spreads[i]
+            record.count, record.clock, record.latest = counts[i], clocks[i], latest[i]
+            record.prior, record.spread = priors[i], spreads[i]
             for j in range(n):
                 sound = sound and lookup(record, hashes[at + j], ABSENT) == ABSENT and isfinite(means[at + j])
                 self.place(record, hashes[at + j])
@@ -409,8 +410,7 @@ cdef class EntityTable:
 
 FIELDS = {
     "key": "U64", "coefficients": "U32", "name_length": "U32", "waiting": "U32", "count": "I64", "clock": "F64",
-    "prior": "F64",
-    "spread": "F64",
+    "latest": "F64", "prior": "F64", "spread": "F64",
     "name": "U8", "hash": "U32", "mean": "F64", "precision": "F64", "coefficient_clock": "F64",
     "waiting_example": "F64", "waiting_n": "U32", "waiting_feature": "U32",
 }
@@ -425,7 +425,8 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
     memcpy(precisions_of(to), precisions_of(record), (n * (n + 1) // 2 if table.full else n) * sizeof(double))
     if table.clocked:
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
-    to.count, to.clock, to.prior, to.spread = record.count, record.clock, record.prior, record.spread
+    to.count, to.clock, to.latest = record.count, record.clock, record.latest
+    to.prior, to.spread = record.prior, record.spread
     return 0
 
 

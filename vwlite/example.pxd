@@ -119,6 +119,7 @@ cdef class Example:
     cdef uint64_t entity
     cdef const char* entity_name
     cdef uint32_t entity_name_length
+    cdef bint newcomer            # predict as for an entity that nobody knows, though something is known
     # how to predict: with the variance of the score; or, if draw is not 0, by coefficients drawn from the posterior,
     # draw_scale standard deviations wide, the same ones for the same number
     cdef bint wants_variance

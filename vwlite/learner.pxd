@@ -41,3 +41,16 @@ cdef class Learner:
     cdef int meet(self, Example ex) except -1 nogil
     cdef double experience(self, Example ex) except? -1 nogil
     cdef int vet(self, Example ex) except -1 nogil
+
+
+cdef class Learners:
+    # several learners, to be called by number without the GIL; the arrays of C know no objects
+    cdef list each
+    cdef void** pointers
+    cdef readonly size_t n
+    cdef float predict(self, size_t i, Example ex) except? -1e10 nogil
+    cdef float update(self, size_t i, Example ex) except? -1e10 nogil
+    cdef float sensitivity(self, size_t i, Example ex) except? -1e10 nogil
+    cdef int meet(self, size_t i, Example ex) except -1 nogil
+    cdef double experience(self, size_t i, Example ex) except? -1 nogil
+    cdef int vet(self, size_t i, Example ex) except -1 nogil

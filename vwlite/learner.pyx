@@ -1,4 +1,6 @@
 """The base of all learners. The contract is in learner.pxd."""
+from libc.stdlib cimport free, malloc
+
 from vwlite.parser cimport FINE
 
 from vwlite.types import LabelType, PredictionType
@@ -111,6 +113,63 @@ cdef class Learner:
     def metrics(self):
         """Figures about the run, name -> number."""
         return {}
+
+
+ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
+ctypedef int (*Checked)(void*, Example) except -1 nogil
+ctypedef double (*Known)(void*, Example) except? -1 nogil
+
+cdef float predict_of(Learner learner, Example ex) except? -1e10 nogil:
+    return learner.predict(ex)
+
+cdef float update_of(Learner learner, Example ex) except? -1e10 nogil:
+    return learner.update(ex)
+
+cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
+    return learner.sensitivity(ex)
+
+cdef int meet_of(Learner learner, Example ex) except -1 nogil:
+    return learner.meet(ex)
+
+cdef int vet_of(Learner learner, Example ex) except -1 nogil:
+    return learner.vet(ex)
+
+cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
+    return learner.experience(ex)
+
+
+cdef class Learners:
+    """Several learners."""
+
+    def __cinit__(self, list each):
+        self.each = each
+        self.n = len(each)
+        self.pointers = <void**>malloc((self.n + 1) * sizeof(void*))
+        if self.pointers == NULL:
+            raise MemoryError
+        for i, learner in enumerate(each):
+            self.pointers[i] = <void*>(<Learner?>learner)
+
+    def __dealloc__(self):
+        free(self.pointers)
+
+    cdef float predict(self, size_t i, Example ex) except? -1e10 nogil:
+        return (<Hot>predict_of)(self.pointers[i], ex)
+
+    cdef float update(self, size_t i, Example ex) except? -1e10 nogil:
+        return (<Hot>update_of)(self.pointers[i], ex)
+
+    cdef float sensitivity(self, size_t i, Example ex) except? -1e10 nogil:
+        return (<Hot>sensitivity_of)(self.pointers[i], ex)
+
+    cdef int meet(self, size_t i, Example ex) except -1 nogil:
+        return (<Checked>meet_of)(self.pointers[i], ex)
+
+    cdef int vet(self, size_t i, Example ex) except -1 nogil:
+        return (<Checked>vet_of)(self.pointers[i], ex)
+
+    cdef double experience(self, size_t i, Example ex) except? -1 nogil:
+        return (<Known>experience_of)(self.pointers[i], ex)
 
 
 def walk(Learner top):

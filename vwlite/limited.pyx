@@ -32,7 +32,7 @@ cdef packed struct Header:
     uint8_t layout, full, clocked, unused
     uint32_t n, name_length, n_waiting
     int64_t count
-    double clock, prior, spread
+    double clock, latest, prior, spread
 
 cdef packed struct WaitingHeader:
     double label, weight, initial
@@ -257,7 +257,8 @@ cdef bytes pack(EntityTable table, Record* record):
     header = <Header*>at
     header.layout, header.full, header.clocked, header.unused = LAYOUT, table.full, table.clocked, 0
     header.n, header.name_length, header.n_waiting = record.n, record.name_length, record.n_waiting
-    header.count, header.clock, header.prior, header.spread = record.count, record.clock, record.prior, record.spread
+    header.count, header.clock, header.latest = record.count, record.clock, record.latest
+    header.prior, header.spread = record.prior, record.spread
     at += sizeof(Header)
     at = put(at, name_of(record), record.name_length)
     at = put(at, hashes_of(record), 4 * n)
@@ -306,9 +307,11 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
         store.refuse("an entity is there twice")
     at += sizeof(Header)
     record = EntityTable.make(table, key, at, header.name_length, <uint32_t>n)
-    record.count, record.clock, record.prior, record.spread = header.count, header.clock, header.prior, header.spread
+    record.count, record.clock, record.latest = header.count, header.clock, header.latest
+    record.prior, record.spread = header.prior, header.spread
     at += header.name_length
-    sound = own or (isfinite(record.clock) and 0 <= record.prior < INFINITY and isfinite(record.spread))
+    sound = own or (isfinite(record.clock) and isfinite(record.latest) and isfinite(record.spread)
+                    and 0 <= record.prior < INFINITY)
     for i in range(n):
         sound = sound and (own or lookup(record, (<const uint32_t*>at)[i], ABSENT) == ABSENT)
         table.place(record, (<const uint32_t*>at)[i])

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define VWL_BEYOND 1e100 /* scores and coefficients that numbers of float32 only lead to by rounding */
+#define VWL_COLUMNS 64
 #define VWL_ROW(a, i) ((a) + (size_t)(i) * ((size_t)(i) + 1) / 2)
 
 typedef double vwl_pair __attribute__((vector_size(16), aligned(8)));
@@ -36,21 +37,37 @@ static inline void vwl_add_scaled(double *a, const double *b, double c, size_t n
     for (; i < n; i++) a[i] += c * b[i];
 }
 
-/* The lower factor L of a = L L', in place. Features that repeat each other with (nearly) no ridge leave a pivot that
- * rounding has eaten: it is lifted to a rounding error of the diagonal, which pins such a direction down. */
+/* What is left of a pivot is lifted to a rounding error of its diagonal where rounding has eaten it, as with features
+ * that repeat each other and (nearly) no ridge: that pins such a direction down. */
+static inline double vwl_pivot(double left, double least) {
+    return sqrt(left > least ? left : least > 0 ? least : 1e-300);
+}
+
+/* The lower factor L of a = L L', in place. A small matrix is worked on column by column, which has no sum that waits
+ * for another, a large one row by row, which goes through memory less often. */
 static inline void vwl_cholesky(double *a, size_t n) {
     size_t i, j;
+    if (n <= VWL_COLUMNS) {
+        double column[VWL_COLUMNS], least[VWL_COLUMNS];
+        for (i = 0; i < n; i++) least[i] = VWL_ROW(a, i)[i] * 1e-13;
+        for (j = 0; j < n; j++) {
+            const double pivot = vwl_pivot(VWL_ROW(a, j)[j], least[j]), scale = 1 / pivot;
+            VWL_ROW(a, j)[j] = pivot;
+            for (i = j + 1; i < n; i++) {
+                double *row = VWL_ROW(a, i);
+                column[i] = row[j] *= scale;
+                vwl_add_scaled(row + j + 1, column + j + 1, -row[j], i - j);
+            }
+        }
+        return;
+    }
     for (i = 0; i < n; i++) {
         double *row = VWL_ROW(a, i);
-        const double least = row[i] * 1e-13;
-        double pivot;
         for (j = 0; j < i; j++) {
             const double *other = VWL_ROW(a, j);
             row[j] = (row[j] - vwl_dot_product(row, other, j)) / other[j];
         }
-        pivot = row[i] - vwl_dot_product(row, row, i);
-        if (!(pivot > least)) pivot = least > 0 ? least : 1e-300;
-        row[i] = sqrt(pivot);
+        row[i] = vwl_pivot(row[i] - vwl_dot_product(row, row, i), row[i] * 1e-13);
     }
 }
 
@@ -145,70 +162,148 @@ typedef struct {
     const double *a, *m;
 } vwl_batch;
 
-/* Objective sum w loss + (t - m)' a (t - m) / 2, with its gradient (d) and the losses' curvature x' diag(w c) x (packed);
- * delta has room for d. */
-static inline double vwl_objective(const vwl_batch *p, const double *t, double *gradient, double *curvature,
-                                   double *delta) {
-    const size_t d = p->d;
-    size_t i, j;
-    double total;
-    for (j = 0; j < d; j++) delta[j] = t[j] - p->m[j];
-    vwl_multiply(p->a, d, delta, gradient);
-    total = vwl_dot_product(delta, gradient, d) / 2;
-    memset(curvature, 0, d * (d + 1) / 2 * sizeof(double));
+/* Slope and curvature of each record's loss, times its weight, at scores s. */
+static inline void vwl_slopes(const vwl_batch *p, const double *s, double *slopes, double *curvatures) {
+    size_t i;
     for (i = 0; i < p->n; i++) {
-        const double *x = p->x + i * d;
-        const double s = p->o[i] + vwl_dot_product(x, t, d), y = p->y[i], w = p->w[i];
-        double g, c, *row = curvature;
+        const double y = p->y[i], w = p->w[i];
         if (p->logistic) {
-            const double e = exp(-fabs(s)), q = (y * s >= 0 ? e : 1) / (1 + e); /* q = 1 / (1 + e^ys) */
-            total += w * ((y * s < 0 ? fabs(s) : 0) + log1p(e));
-            g = -w * y * q;
-            c = w * q * (1 - q);
+            const double e = exp(-fabs(s[i])), q = (y * s[i] >= 0 ? e : 1) / (1 + e); /* q = 1 / (1 + e^ys) */
+            slopes[i] = -w * y * q;
+            curvatures[i] = w * q * (1 - q);
         } else {
-            total += w * (s - y) * (s - y) / 2;
-            g = w * (s - y);
-            c = w;
+            slopes[i] = w * (s[i] - y);
+            curvatures[i] = w;
         }
-        vwl_add_scaled(gradient, x, g, d);
-        for (j = 0; j < d; row += ++j)
-            if (x[j] != 0) vwl_add_scaled(row, x, c * x[j], j + 1);
+    }
+}
+
+/* x' diag(c) x, packed. */
+static inline void vwl_gram(const vwl_batch *p, const double *c, double *total) {
+    const size_t n = p->n, d = p->d;
+    size_t i, j, k;
+    memset(total, 0, d * (d + 1) / 2 * sizeof(double));
+    for (i = 0; i < n; i += 2) {
+        const double *x = p->x + i * d, *z = i + 1 < n ? x + d : x;
+        const double cx = c[i], cz = i + 1 < n ? c[i + 1] : 0;
+        double *row = total;
+        for (j = 0; j < d; row += ++j) {
+            const double a = cx * x[j], b = cz * z[j];
+            const vwl_pair aa = {a, a}, bb = {b, b};
+            if (a == 0 && b == 0) continue;
+            for (k = 0; k + 2 <= j + 1; k += 2)
+                *(vwl_pair *)(row + k) += aa * *(const vwl_pair *)(x + k) + bb * *(const vwl_pair *)(z + k);
+            if (k <= j) row[k] += a * x[k] + b * z[k];
+        }
+    }
+}
+
+/* Scores at t. */
+static inline void vwl_scores(const vwl_batch *p, const double *t, double *s) {
+    size_t i;
+    for (i = 0; i < p->n; i++) s[i] = p->o[i] + vwl_dot_product(p->x + i * p->d, t, p->d);
+}
+
+/* The gradient: the prior's part plus that of the losses. */
+static inline void vwl_gradient(const vwl_batch *p, const double *pull, const double *slopes, double *gradient) {
+    size_t i;
+    memcpy(gradient, pull, p->d * sizeof(double));
+    for (i = 0; i < p->n; i++) vwl_add_scaled(gradient, p->x + i * p->d, slopes[i], p->d);
+}
+
+/* Objective sum w loss + (t - m)' a (t - m) / 2 at t, where scores are s and pull is a (t - m). */
+static inline double vwl_objective(const vwl_batch *p, const double *t, const double *pull, const double *s) {
+    double total = 0;
+    size_t i;
+    for (i = 0; i < p->d; i++) total += (t[i] - p->m[i]) * pull[i] / 2;
+    for (i = 0; i < p->n; i++) {
+        const double y = p->y[i];
+        total += p->w[i] * (p->logistic ? (y * s[i] < 0 ? fabs(s[i]) : 0) + log1p(exp(-fabs(s[i])))
+                                        : (s[i] - y) * (s[i] - y) / 2);
     }
     return total;
 }
 
-/* Minimises in place, from t; returns the objective there. On return curvature is that of the losses at the minimum.
- * work has room for d (d + 1) + 5 d. */
-static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvature, double *work) {
-    const size_t d = p->d, packed = d * (d + 1) / 2;
-    double *factor = work, *other = work + packed, *gradient = other + packed, *trial = gradient + d, *step = trial + d;
-    double *ahead = step + d, *delta = ahead + d;
-    double value = vwl_objective(p, t, gradient, curvature, delta);
-    int i, halvings;
-    for (i = 0; i < 200; i++) {
-        double slope, length = 1, next = 0;
-        size_t j;
-        for (j = 0; j < packed; j++) factor[j] = p->a[j] + curvature[j];
-        vwl_cholesky(factor, d);
-        for (j = 0; j < d; j++) step[j] = -gradient[j];
-        vwl_forward(factor, d, step);
-        slope = vwl_dot_product(step, step, d); /* the squared Newton decrement */
-        if (!(slope > 1e-22 * (1 + fabs(value)))) break;
-        vwl_backward(factor, d, step);
-        for (halvings = 0; halvings < 60; halvings++) {
-            for (j = 0; j < d; j++) trial[j] = t[j] + length * step[j];
-            next = vwl_objective(p, trial, ahead, other, delta);
-            if (next <= value - 0.25 * length * slope + 1e-15 * fabs(value)) break;
-            length /= 2;
-        }
-        if (halvings == 60) break;
-        memcpy(t, trial, d * sizeof(double));
-        memcpy(gradient, ahead, d * sizeof(double));
-        memcpy(curvature, other, packed * sizeof(double));
-        value = next;
-        /* quadratic convergence: nothing is left. A logistic loss is in nats; what offsets add to it says nothing of t */
-        if (length == 1 && slope <= 1e-11 * (p->logistic ? 1 : 1 + fabs(value))) break;
+/* Goes from scores s along a step as far as is best, to a tenth: where the objective, whose slope was -first and whose
+ * prior's part has the slope pull and the curvature stiffness, rises no further. Newton's method inside a bracket. On
+ * return there, slopes and curvatures are those at the end. */
+static inline double vwl_length(const vwl_batch *p, const double *s, const double *along, double first, double pull,
+                                double stiffness, double *there, double *slopes, double *curvatures) {
+    double low = 0, high = INFINITY, length = 1;
+    int i;
+    for (i = 0;; i++) {
+        double slope = pull + length * stiffness, curvature = stiffness;
+        size_t k;
+        for (k = 0; k < p->n; k++) there[k] = s[k] + length * along[k];
+        vwl_slopes(p, there, slopes, curvatures);
+        slope += vwl_dot_product(along, slopes, p->n);
+        if (!(fabs(slope) > 0.1 * first) || i == 100) return length;
+        if (slope > 0) high = length; else low = length;
+        if (high - low < 0.01 * low) return length;
+        for (k = 0; k < p->n; k++) curvature += along[k] * along[k] * curvatures[k];
+        length -= slope / curvature;
+        if (!(length > low && length < high)) length = high < INFINITY ? (low + high) / 2 : 2 * low;
     }
-    return value;
+}
+
+/* Minimises in place, from t; returns the objective there. On return curvature is that of the losses at the minimum.
+ * work has room for d (d + 1) / 2 + 4 d + 5 n.
+ *
+ * Newton's method, each step of the best length. A matrix is kept as long as that pays. Where a batch adds little to a
+ * strong prior, the first is the prior's: after many batches like this one it has all of a step but its length. */
+static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvature, double *work) {
+    const size_t n = p->n, d = p->d, packed = d * (d + 1) / 2;
+    double *factor = work, *pull = factor + packed, *gradient = pull + d, *step = gradient + d, *pull_along = step + d;
+    double *s = pull_along + d, *along = s + n, *slopes = along + n, *curvatures = slopes + n, *there = curvatures + n;
+    double before = INFINITY, added = 0, known = 0;
+    int stale, here = 0, i; /* stale: the factor is that of another point; here: the curvature is that of this one */
+    size_t j;
+    for (j = 0; j < d; j++) step[j] = t[j] - p->m[j];
+    vwl_multiply(p->a, d, step, pull);
+    vwl_scores(p, t, s);
+    vwl_slopes(p, s, slopes, curvatures);
+    for (j = 0; j < n; j++) added += curvatures[j] * vwl_dot_product(p->x + j * d, p->x + j * d, d);
+    for (j = 0; j < d; j++) known += VWL_ROW(p->a, j)[j];
+    stale = p->logistic && added < 0.25 * known;
+    if (stale) {
+        memcpy(factor, p->a, packed * sizeof(double));
+        vwl_cholesky(factor, d);
+    }
+    for (i = 0; i < 200; i++) {
+        double slope, length;
+        vwl_gradient(p, pull, slopes, gradient);
+        for (;;) {
+            if (!stale) {
+                vwl_gram(p, curvatures, curvature);
+                here = 1;
+                for (j = 0; j < packed; j++) factor[j] = p->a[j] + curvature[j];
+                vwl_cholesky(factor, d);
+            }
+            for (j = 0; j < d; j++) step[j] = -gradient[j];
+            vwl_forward(factor, d, step);
+            slope = vwl_dot_product(step, step, d); /* the squared Newton decrement, in nats if logistic */
+            if (!stale || slope < 0.05 * before) break;
+            stale = 0;
+        }
+        if (!(slope > 1e-22)) break;
+        vwl_backward(factor, d, step);
+        for (j = 0; j < n; j++) along[j] = vwl_dot_product(p->x + j * d, step, d);
+        vwl_multiply(p->a, d, step, pull_along);
+        length = vwl_length(p, s, along, slope, vwl_dot_product(step, pull, d), vwl_dot_product(step, pull_along, d),
+                            there, slopes, curvatures);
+        for (j = 0; j < d; j++) {
+            t[j] += length * step[j];
+            pull[j] += length * pull_along[j];
+        }
+        memcpy(s, there, n * sizeof(double));
+        here = 0;
+        /* What the next slope would be: convergence is linear with an old matrix, quadratic with one of this point.
+         * The second step of squares only takes up what rounding left of the first. */
+        if (!p->logistic ? i == 1 : slope * (!stale ? (length == 1 ? slope : 1) : i ? slope / before : 1) <= 1e-22) break;
+        before = slope;
+        stale = 1;
+    }
+    if (!here) vwl_gram(p, curvatures, curvature);
+    return vwl_objective(p, t, pull, s);
 }
 #endif

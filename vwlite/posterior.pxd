@@ -69,7 +69,8 @@ cdef class Posterior(Learner):
     cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
-    cdef double time_of(self, Example ex, double otherwise) noexcept nogil
+    cdef void see_time(self, Example ex, Record* record) noexcept nogil
+    cdef double now(self, Record* record) noexcept nogil
     cdef int step(self, Record* record, Example ex) except -1 nogil
     cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil

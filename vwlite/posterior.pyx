@@ -54,7 +54,7 @@ cdef class Posterior(Learner):
         cdef uint32_t place = ABSENT
         if self.table.limited:
             self.table.bring(ex.entity)
-        record = self.table.find(ex.entity)
+        record = self.table.find(ex.entity) if not ex.newcomer else NULL
         if ex.draw:
             score += self.drawn_score(ex, record)
         elif record != NULL or self.center != NULL:
@@ -235,20 +235,27 @@ cdef class Posterior(Learner):
         cdef Record* record
         if self.table.limited:
             self.table.bring(ex.entity)
-        if self.table.find(ex.entity) == NULL:
+        record = self.table.find(ex.entity)
+        if record == NULL:
             record = self.table.make(ex.entity, ex.entity_name, ex.entity_name_length, <uint32_t>ex.n)
             record.prior = self.l2
-            record.clock = self.time_of(ex, 0)
+            self.see_time(ex, record)
+            record.clock = record.latest
+        elif self.timed:
+            self.see_time(ex, record)
         return 0
 
-    cdef double time_of(self, Example ex, double otherwise) noexcept nogil:
-        """The value of the example's timestamp; never before the record's clock."""
+    cdef void see_time(self, Example ex, Record* record) noexcept nogil:
+        """Time is the value of the example's timestamp; it doesn't go back."""
         cdef size_t i
-        if self.timed:
-            for i in range(ex.n_extents):
-                if ex.extents[i].hash == self.time_namespace and ex.extents[i].begin < extent_end(ex, i):
-                    return max(otherwise, <double>ex.linear[ex.extents[i].begin].value)
-        return otherwise
+        for i in range(ex.n_extents if self.timed else 0):
+            if ex.extents[i].hash == self.time_namespace and ex.extents[i].begin < extent_end(ex, i):
+                record.latest = max(record.latest, <double>ex.linear[ex.extents[i].begin].value)
+                return
+
+    cdef inline double now(self, Record* record) noexcept nogil:
+        """When the batch at hand is learnt: batches are counted unless examples have a time."""
+        return record.latest if self.timed else record.clock + 1
 
     cdef int step(self, Record* record, Example ex) except -1 nogil:
         """A batch of one example."""
@@ -259,7 +266,7 @@ cdef class Posterior(Learner):
         cdef double y, w = ex.weight, s, z = 0, g, c, q, t, v, now
         cdef uint32_t place
         record = self.admit(record, ex.features, ex.n)
-        now = self.time_of(ex, record.clock + (not self.timed))
+        now = self.now(record)
         if self.full:
             self.pass_time(record, now, 0)
         n = self.gather(ex.features, ex.n, record)

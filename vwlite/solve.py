@@ -11,6 +11,7 @@ from scipy import linalg
 
 Vector = NDArray[np.float64]
 
+ROWS_AT_ONCE = 128  # of a batch, so that what is worked out stays in the cache
 MATRIX_LIMIT = 3000  # unknowns up to which a diagonal prior is solved with a matrix of all of them
 
 
@@ -38,21 +39,25 @@ def pack(matrix: Vector) -> Vector:
 def solve(packed: Any, b: Any) -> None:
     """x of A x = b, into b; A positive definite (but for rounding, which lifts its diagonal) and packed by rows."""
     right = np.asarray(b)
-    a = unpack(np.asarray(packed), len(right))
-    right[:] = linalg.cho_solve(factor(a), right)
+    right[:] = substitute(factor(unpack(np.asarray(packed), len(right))), right)
 
 
-def factor(a: Vector) -> tuple[Vector, bool]:
-    """The Cholesky factor of a matrix that may be singular but for rounding."""
+def factor(a: Vector) -> Vector:
+    """The Cholesky factor of a matrix that may be singular but for rounding; only the lower triangles are looked at."""
     if not np.isfinite(a).all():
         raise FloatingPointError("a curvature is not finite")
     lift = 1e-13
     while True:
-        try:
-            return linalg.cho_factor(a, lower=True, check_finite=False)
-        except linalg.LinAlgError:
-            a = a + np.diag(np.maximum(lift * np.diag(a), 1e-300))
-            lift *= 10
+        factored, failed = linalg.lapack.dpotrf(a, lower=1, clean=0)
+        if not failed:
+            return np.asarray(factored)
+        a = a + np.diag(np.maximum(lift * np.diag(a), 1e-300))
+        lift *= 10
+
+
+def substitute(factored: Vector, b: Vector) -> Vector:
+    """x of A x = b for a factor of A."""
+    return np.asarray(linalg.lapack.dpotrs(factored, b, lower=1)[0])
 
 
 def minimise(
@@ -105,47 +110,79 @@ def _sigmoid(s: Vector) -> Vector:
 
 
 def _gram(x: Any, c: Vector) -> Vector:
-    """x' diag(c) x, dense."""
+    """x' diag(c) x, dense; at least its lower triangle."""
     if not isinstance(x, np.ndarray):
         return (x.T @ (x * c[:, None])).toarray()
-    root = x * np.sqrt(c)[:, None]
-    return root.T @ root
+    d = x.shape[1]
+    root = np.sqrt(c)[:, None]
+    total = np.zeros((d, d))
+    part = np.empty((min(ROWS_AT_ONCE, len(x)), d))
+    for i in range(0, len(x), ROWS_AT_ONCE):
+        rows = x[i : i + ROWS_AT_ONCE]
+        np.multiply(rows, root[i : i + ROWS_AT_ONCE], out=part[: len(rows)])
+        # BLAS sees transposes: what it takes for the upper triangle is our lower one
+        linalg.blas.dsyrk(1.0, part[: len(rows)].T, beta=1.0, c=total.T, overwrite_c=1)
+    return total
 
 
 def _by_newton(
     x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, a: Vector, m: Vector
 ) -> tuple[Vector, Vector, float]:
-    """Newton's method with halved steps; the matrix is worked out anew only while that pays, and at the end."""
+    """Newton's method, each step of the best length; returns the lower triangle of the curvature.
+
+    A matrix is kept as long as that pays. The first one is the prior's, which after many batches like this one has all
+    of a step but its length.
+    """
     t = m.copy()
     s = x @ t + o
-
-    def objective(t: Vector, s: Vector) -> float:
-        return float(_losses(s, y, w, logistic).sum() + (t - m) @ a @ (t - m) / 2)
-
-    value = objective(t, s)
+    pull = np.zeros(len(m))  # A (t - m)
+    factored = factor(a)
     slope = np.inf
-    fresh = False
+
+    def objective() -> float:
+        return float(_losses(s, y, w, logistic).sum() + (t - m) @ pull / 2)
+
     for _ in range(500):
-        gradient = x.T @ _slopes(s, y, w, logistic) + a @ (t - m)
-        if not fresh:
-            factored = factor(a + _gram(x, _curvature(s, w, logistic)))
-        step = -linalg.cho_solve(factored, gradient, check_finite=False)
+        gradient = x.T @ _slopes(s, y, w, logistic) + pull
+        step = -substitute(factored, gradient)
         before, slope = slope, -float(gradient @ step)
-        if not slope > 1e-18 * (1 + abs(value)):
+        if not slope < 0.05 * before:
+            factored = factor(a + _gram(x, _curvature(s, w, logistic)))
+            step = -substitute(factored, gradient)
+            slope = -float(gradient @ step)
+        enough = 1e-16 * (1 + abs(objective()))  # of the squared distance in standard deviations of the posterior
+        if not slope > enough:
             break
-        along = x @ step
-        length = 1.0
-        while objective(t + length * step, s + length * along) > value - 0.25 * length * slope + 1e-15 * abs(value):
-            length /= 2
-            if length < 1e-18:
-                break
-        if length < 1e-18:
+        along, pull_along = x @ step, a @ step
+        length = _length(s, along, y, w, logistic, float(step @ pull), float(step @ pull_along))
+        t += length * step
+        s += length * along
+        pull += length * pull_along
+        if slope * slope / before < enough and before < np.inf:  # as the next one would be
             break
-        t = t + length * step
-        s = x @ t + o
-        value = objective(t, s)
-        fresh = length == 1 and slope < 0.05 * before
-    return t, _gram(x, _curvature(s, w, logistic)), value
+    return t, _gram(x, _curvature(s, w, logistic)), objective()
+
+
+def _length(s: Vector, along: Vector, y: Vector, w: Vector, logistic: bool, pull: float, stiffness: float) -> float:
+    """How far to go from scores s along a step, to a tenth: where the objective rises no further.
+
+    The prior's part of it has the slope `pull` at the start and the curvature `stiffness`. By Newton's method inside a
+    bracket.
+    """
+    low, high, length = 0.0, np.inf, 1.0
+    first = abs(float(along @ _slopes(s, y, w, logistic)) + pull)
+    for _ in range(100):
+        here = s + length * along
+        slope = float(along @ _slopes(here, y, w, logistic)) + pull + length * stiffness
+        if not abs(slope) > 0.1 * first:
+            break
+        low, high = (low, length) if slope > 0 else (length, high)
+        if high - low < 0.01 * low:
+            break
+        length -= slope / (float(along**2 @ _curvature(here, w, logistic)) + stiffness)
+        if not low < length < high:
+            length = (low + high) / 2 if high < np.inf else 2 * low
+    return length
 
 
 def _by_gradient(x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, a: Vector, m: Vector) -> Vector:

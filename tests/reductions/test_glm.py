@@ -41,7 +41,7 @@ def test_each_batch_moves_the_posterior_as_brute_force_does(logistic, posterior,
 
 
 @pytest.mark.parametrize("posterior", ["full", "diagonal"])
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [1, 3, "all"])
 @settings(max_examples=40)
 @given(data=st.data())
 def test_time_makes_forget_by_what_the_timestamp_says(posterior, size, data):
@@ -51,10 +51,13 @@ def test_time_makes_forget_by_what_the_timestamp_says(posterior, size, data):
     workspace = Workspace(flags(True, posterior, f"--forget {forget} --forget_time t --batch_size {size}"))
     brute = BruteForce(np.ones(p), forget, posterior, True)
     brute.clock = examples[0].time or 0
+    count = 3 if size == "all" else size
     for i, record in enumerate(examples):
         workspace.learn(record.line())
-        if (i + 1) % size == 0:
-            brute.learn(examples[i + 1 - size : i + 1], record.time)
+        if (i + 1) % count == 0:
+            brute.learn(examples[i + 1 - count : i + 1], record.time)
+            if size == "all":
+                workspace.end_pass()
     probe = Record(0, tuple((k, float(k + 1)) for k in range(p)))
     assert workspace.predict(probe.line()) == pytest.approx(probe.row(p) @ brute.m, rel=1e-5, abs=1e-5)
 
