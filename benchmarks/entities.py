@@ -23,7 +23,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.run import CommandError, Run, Tool, machine, rewrite, rows, run, summary_number, verdict, words
+from benchmarks.run import (
+    CommandError,
+    Run,
+    Tool,
+    machine,
+    make_data,
+    parsed,
+    parser_of,
+    publish,
+    rows,
+    run,
+    summary_number,
+    verdict,
+    words,
+)
 
 HERE = Path(__file__).resolve().parent
 MARKERS = ("<!-- entities -->", "<!-- end of entities -->")
@@ -334,32 +348,18 @@ def wait_for_quiet(minutes: float) -> float:
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line's values."""
-    parser = argparse.ArgumentParser(
-        description="Measure vwlite's models of entities.",
-        epilog="A full run rewrites README.md and entities.json; one with --output, --only or --scale doesn't.",
+    parser = parser_of(
+        "Measure vwlite's models of entities.",
+        "A full run rewrites README.md and entities.json; one with --output, --only or --scale doesn't.",
+        "turns of everything",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="turns of everything (%(default)s)")
-    parser.add_argument("--scale", type=float, default=1.0, help="fraction of the lines (%(default)s)")
+    parser.set_defaults(rounds=3)
     parser.add_argument("--only", action="append", choices=("contests", "entities", "ratings"), help="repeatable")
-    parser.add_argument("--vwlite", type=words, default=(str(Path(sys.executable).with_name("vwlite")),), metavar="CMD")
     parser.add_argument("--lambda-learner", type=words, metavar="CMD", help="what times it (installed if not given)")
-    parser.add_argument("--data", type=Path, help="folder that keeps the data (vwlite-bench in the temporary folder)")
-    parser.add_argument("--seed", type=int, default=1, help="of the data (%(default)s)")
     parser.add_argument(
         "--wait", type=float, default=10, help="minutes at most to wait for an idle machine (%(default)s)"
     )
-    parser.add_argument("--output", type=Path, help="write the JSON here (a full run: entities.json beside this file)")
-    chosen = parser.parse_args(argv)
-    if chosen.rounds < 1 or chosen.scale <= 0:
-        parser.error("--rounds and --scale must be positive")
-    return chosen
-
-
-def make(kind: str, lines: int, chosen: argparse.Namespace) -> Path:
-    """The data's path; made in a process of its own."""
-    command = [sys.executable, str(HERE / "generate.py"), kind, f"--lines={scaled(lines, chosen.scale)}"]
-    command += [f"--seed={chosen.seed}", *([f"--data={chosen.data}"] if chosen.data else [])]
-    return Path(printed(command).strip()).resolve()
+    return parsed(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -367,8 +367,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
     only = chosen.only or ("contests", "entities", "ratings")
     vwlite = chosen.vwlite
-    data = {each.data: make(each.data, each.lines, chosen) for each in CONTESTS if "contests" in only}
-    data |= {each.data: make(each.data, each.lines, chosen) for each in CROWDS if "entities" in only}
+    needed = [*(CONTESTS if "contests" in only else ()), *(CROWDS if "entities" in only else ())]
+    data = {each.data: make_data(each.data, scaled(each.lines, chosen.scale), chosen) for each in needed}
     folder = (chosen.data or Path(tempfile.gettempdir()) / "vwlite-bench").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     theirs = chosen.lambda_learner or (lambda_learner(folder) if "contests" in only else ())
@@ -396,15 +396,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             results["entities"] = attempt(work, "entities")
         if "ratings" in only:
             results["ratings"] = attempt(partial(ratings, vwlite, scratch()), "ratings")
-    report = markdown(results)
-    print(report)
-    full = not chosen.only and chosen.scale == 1
-    output = chosen.output or (HERE / "entities.json" if full else None)
-    if output:
-        output.write_text(json.dumps(results, indent=2) + "\n")
-    if full and not chosen.output:
-        readme = HERE / "README.md"
-        readme.write_text(rewrite(readme.read_text(), report, MARKERS))
+    kept = HERE / "entities.json" if not chosen.only and chosen.scale == 1 else None
+    publish(results, markdown(results), chosen.output, kept, MARKERS)
     parts = [*results["contests"].values(), results.get("entities", {}), results.get("ratings", {})]
     return int(any("error" in part for part in parts))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ NAMED_FEATURES = (
     ("c", "browser", 40),
 )
 NUMERIC_FEATURES = 75
-ENTITY_FEATURES = 20
+ENTITY_FEATURES = "abcdefghijklmnopqrst"
 USER_STEP = 611_953  # a prime
 IDS_PER_FEATURE = 400  # a line holds one id out of each run of 400, so its 75 ids are distinct and ascending
 
@@ -101,22 +101,34 @@ def numeric(generator: np.random.Generator) -> Block:
     return block
 
 
+def uniform(
+    names: Sequence[str], generator: np.random.Generator
+) -> Callable[[int], tuple[npt.NDArray[np.bytes_], list[npt.NDArray[np.bytes_]]]]:
+    """Draws lines of the same features in two digits: their labels, and columns such as ` a:0.12 b:0.34`."""
+    # A value is uniform on (0, 1), of variance 1/12; the scores have mean 0.
+    weight = generator.normal(0, SCORE_DEVIATION / (len(names) / 12) ** 0.5, len(names))
+    starts = [np.array(f" {name}:0.".encode()) for name in names]
+    digits = np.array([f"{i:02d}" for i in range(100)], dtype="S")
+
+    def draw(lines: int) -> tuple[npt.NDArray[np.bytes_], list[npt.NDArray[np.bytes_]]]:
+        picks = generator.integers(0, 100, (len(names), lines))
+        columns = []
+        for start, chosen in zip(starts, picks, strict=True):
+            columns += [np.full(lines, start), digits[chosen]]
+        return labels(weight @ (picks / 100 - 0.495), generator), columns
+
+    return draw
+
+
 def dense(features: int) -> Callable[[np.random.Generator], Block]:
     """Lines such as `1 | 0:0.12 1:0.34 ...`: the same features in each."""
 
     def kind(generator: np.random.Generator) -> Block:
-        # A value is uniform on (0, 1), of variance 1/12; the scores have mean 0.
-        weight = generator.normal(0, SCORE_DEVIATION / (features / 12) ** 0.5, features)
-        starts = [np.array(f" {i}:0.".encode()) for i in range(features)]
-        digits = np.array([f"{i:02d}" for i in range(100)], dtype="S")
+        draw = uniform([str(i) for i in range(features)], generator)
 
         def block(lines: int) -> bytes:
-            picks = generator.integers(0, 100, (features, lines))
-            columns = [np.full(lines, b" |")]
-            for start, chosen in zip(starts, picks, strict=True):
-                columns += [np.full(lines, start), digits[chosen]]
-            drawn = labels(weight @ (picks / 100 - 0.495), generator)
-            return text([drawn, *columns, np.full(lines, b"\n")])
+            drawn, columns = draw(lines)
+            return text([drawn, np.full(lines, b" |"), *columns, np.full(lines, b"\n")])
 
         return block
 
@@ -127,9 +139,7 @@ def users(entities: int) -> Callable[[np.random.Generator], Block]:
     """Lines such as `-1 |user 123 |f a:0.12 b:0.34 ...`: 20 features, each user once before any comes again."""
 
     def kind(generator: np.random.Generator) -> Block:
-        weight = generator.normal(0, SCORE_DEVIATION / (ENTITY_FEATURES / 12) ** 0.5, ENTITY_FEATURES)
-        starts = [np.array(f" {chr(ord('a') + i)}:0.".encode()) for i in range(ENTITY_FEATURES)]
-        digits = np.array([f"{i:02d}" for i in range(100)], dtype="S")
+        draw = uniform(ENTITY_FEATURES, generator)
         count = 0
 
         def block(lines: int) -> bytes:
@@ -137,12 +147,9 @@ def users(entities: int) -> Callable[[np.random.Generator], Block]:
             # a step that shares no divisor with the number of users visits them all, in no order
             names = (np.arange(count, count + lines) * USER_STEP % entities).astype("S")
             count += lines
-            picks = generator.integers(0, 100, (ENTITY_FEATURES, lines))
-            columns = [np.full(lines, b" |user "), names, np.full(lines, b" |f")]
-            for start, chosen in zip(starts, picks, strict=True):
-                columns += [np.full(lines, start), digits[chosen]]
-            drawn = labels(weight @ (picks / 100 - 0.495), generator)
-            return text([drawn, *columns, np.full(lines, b"\n")])
+            drawn, columns = draw(lines)
+            head = [np.full(lines, b" |user "), names, np.full(lines, b" |f")]
+            return text([drawn, *head, *columns, np.full(lines, b"\n")])
 
         return block
 
@@ -163,7 +170,7 @@ def generate(kind: str, lines: int, seed: int, folder: Path) -> Path:
     """Make `lines` lines of `kind` in `folder`, unless the same ones are there already.
 
     Args:
-        kind: `named` or `numeric`.
+        kind: a key of KINDS.
         lines: how many examples, one a line.
         seed: of the true model, the features and the noise.
         folder: made if missing.

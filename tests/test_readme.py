@@ -9,7 +9,6 @@ against the installed vwlite, and the commands after it see it in the stack.
 import doctest
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import pytest
 
 import vwlite
+from tests.support.scripts import copy_examples, environment, run_bash
 
 SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 README = (SOURCE / "README.md").read_text()
@@ -74,37 +74,27 @@ def test_every_block_is_of_a_known_kind():
 def place(tmp_path_factory):
     """A folder with a copy of the examples, and the environment in which commands run there."""
     folder = tmp_path_factory.mktemp("readme")
-    shutil.copytree(SOURCE / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    path = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return folder, os.environ | {"PATH": path, "LC_ALL": "C.UTF-8"}
+    copy_examples(folder)
+    return folder, environment(folder / "bin") | {"LC_ALL": "C.UTF-8"}
 
 
 def test_readme_runs(place, monkeypatch):
-    folder, environment = place
+    folder, variables = place
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
     for piece in pieces():
         where = f"README.md:{piece.line}"
         if piece.kind == "console":
-            run_command(piece, where, folder, environment)
+            run_command(piece, where, folder, variables)
         elif piece.kind == "python":
             run_doctest(piece, where, names)
         else:
             build_reduction(piece, where, folder)
 
 
-def run_command(piece, where, folder, environment):
+def run_command(piece, where, folder, variables):
     command, _, expected = piece.text[2:].partition("\n")
-    run = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    run = run_bash(["-o", "pipefail", "-c", command], folder, variables)
     assert run.returncode == 0, f"{where}: {command}\n{run.stdout}"
     if not expected:
         return

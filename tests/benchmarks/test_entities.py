@@ -3,31 +3,15 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from benchmarks import entities, generate
+from benchmarks.run import rewrite
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def entities() -> Iterator[ModuleType]:
-    patch = pytest.MonkeyPatch()
-    patch.syspath_prepend(ROOT)
-    from benchmarks import entities
-
-    yield entities
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def generate(entities: ModuleType) -> ModuleType:
-    from benchmarks import generate
-
-    return generate
 
 
 @pytest.mark.parametrize(
@@ -39,7 +23,7 @@ def generate(entities: ModuleType) -> ModuleType:
         ("users2m", r"-?1 \|user \d+ \|f( [a-t]:0\.\d\d){20}"),
     ],
 )
-def test_every_line_has_the_shape_of_its_kind(generate: ModuleType, kind: str, shape: str, tmp_path: Path) -> None:
+def test_every_line_has_the_shape_of_its_kind(kind: str, shape: str, tmp_path: Path) -> None:
     made = generate.generate(kind, 200, 1, tmp_path).read_text()
     lines = made.splitlines()
     assert made.endswith("\n")
@@ -50,7 +34,7 @@ def test_every_line_has_the_shape_of_its_kind(generate: ModuleType, kind: str, s
     assert generate.generate(kind, 200, 2, tmp_path).read_text() != made
 
 
-def test_every_user_comes_once_before_any_comes_again(generate: ModuleType) -> None:
+def test_every_user_comes_once_before_any_comes_again() -> None:
     import numpy as np
 
     block = generate.users(1000)(np.random.default_rng(1))
@@ -59,7 +43,7 @@ def test_every_user_comes_once_before_any_comes_again(generate: ModuleType) -> N
     assert sorted(names[:1000]) == sorted(names[1000:]) == sorted(str(i).encode() for i in range(1000))
 
 
-def test_labels_are_learnable_from_dense_features(generate: ModuleType, tmp_path: Path) -> None:
+def test_labels_are_learnable_from_dense_features(tmp_path: Path) -> None:
     import numpy as np
 
     lines = generate.generate("dense20", 4000, 1, tmp_path).read_text().splitlines()
@@ -106,7 +90,7 @@ def results(**parts: Any) -> dict[str, Any]:
     return {"machine": machine, "rounds": 3, "scale": 1.0, "load": 0.5, "contests": {}, **parts}
 
 
-def test_what_is_wanted_and_reached_is_said_so(entities: ModuleType) -> None:
+def test_what_is_wanted_and_reached_is_said_so() -> None:
     ratings = {"the mean": [1.06, 1.05, 1.07], "users + movies": [0.89, 0.8917, 0.9]}
     report = entities.markdown(results(contests={"small": contest()}, entities=crowds(), ratings=ratings))
     assert report.count("reached") == 2 + 1 + 5 + 1
@@ -133,17 +117,17 @@ def test_what_is_wanted_and_reached_is_said_so(entities: ModuleType) -> None:
         {"ratings": {"users + movies": [0.8918]}},
     ],
 )
-def test_what_falls_short_is_said_so(entities: ModuleType, part: dict[str, Any]) -> None:
+def test_what_falls_short_is_said_so(part: dict[str, Any]) -> None:
     assert entities.markdown(results(**part)).count("**short**") == 1
 
 
-def test_what_failed_is_named(entities: ModuleType) -> None:
+def test_what_failed_is_named() -> None:
     failed = {"contests": {"small": {"error": "a"}}, "entities": {"error": "b"}, "ratings": {"error": "c"}}
     report = entities.markdown(results(**failed))
     assert report.endswith("Failed:\n\n- small: a\n- entities: b\n- ratings: c")
 
 
-def test_coefficients_are_read_off_a_model(entities: ModuleType, tmp_path: Path) -> None:
+def test_coefficients_are_read_off_a_model(tmp_path: Path) -> None:
     import vwlite
 
     workspace = vwlite.Workspace("--bayes_logistic")
@@ -163,7 +147,7 @@ print(json.dumps({"records": 100, "seconds": 0.5, "cpu": 0.5, "coefficients": [0
 
 
 def test_a_small_run_measures_everything_and_writes_where_it_is_told(
-    entities: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = tmp_path / "fake.py"
     script.write_text(FAKE_LAMBDA_LEARNER)
@@ -181,6 +165,6 @@ def test_a_small_run_measures_everything_and_writes_where_it_is_told(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("run-")] == []
 
 
-def test_the_readme_has_a_place_for_the_results(entities: ModuleType) -> None:
+def test_the_readme_has_a_place_for_the_results() -> None:
     readme = (ROOT / "benchmarks" / "README.md").read_text()
-    assert entities.rewrite(readme, "new", entities.MARKERS).count("\nnew\n") == 1
+    assert rewrite(readme, "new", entities.MARKERS).count("\nnew\n") == 1

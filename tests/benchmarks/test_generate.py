@@ -1,30 +1,17 @@
 """The benchmark's data and tables; no timing."""
 
-import importlib.util
 import json
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from benchmarks import generate, run
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
-
-def load(name: str) -> ModuleType:
-    """A script of the benchmarks folder, which is no package, as a module."""
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = load("generate")
-run = load("run")
 
 NAMED = re.compile(
     r"-?1 \|a user=\d+ city=\d+ hour=\d+ dow=\d+ \|b ad=\d+ campaign=\d+ site=\d+ slot=\d+"
@@ -181,10 +168,13 @@ def test_figures_take_medians_and_the_highest_peak() -> None:
 
 def test_the_readme_keeps_all_but_its_section() -> None:
     first, second = run.MARKERS
-    assert run.rewrite(f"before\n{first}\nold\n{second}\nafter\n", "new") == f"before\n{first}\nnew\n{second}\nafter\n"
+    assert (
+        run.rewrite(f"before\n{first}\nold\n{second}\nafter\n", "new", run.MARKERS)
+        == f"before\n{first}\nnew\n{second}\nafter\n"
+    )
     with pytest.raises(ValueError, match="no <!-- results -->"):
-        run.rewrite("nothing here", "new")
-    assert run.rewrite((BENCHMARKS / "README.md").read_text(), "new").count("\nnew\n") == 1
+        run.rewrite("nothing here", "new", run.MARKERS)
+    assert run.rewrite((BENCHMARKS / "README.md").read_text(), "new", run.MARKERS).count("\nnew\n") == 1
 
 
 FAKE_TOOL = """

@@ -1,15 +1,13 @@
 """What a person is told when a run cannot go on, and what is left behind: one line, status 1, no half-written file."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.command import run
 from vwlite import model_file
 
-VWLITE = [sys.executable, "-m", "vwlite"]
 TEXT = "".join(f"{i % 2} |a x{i % 5} y:{i % 7 + 0.5} |b z\n" for i in range(20))
 
 
@@ -19,13 +17,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("data.txt").write_text(TEXT)
     return tmp_path
-
-
-def run(*words: str, text: str | bytes = b"", status: int = 0) -> subprocess.CompletedProcess[str]:
-    data = text.encode() if isinstance(text, str) else text
-    done = subprocess.run([*VWLITE, *words], input=data, capture_output=True, check=False)
-    assert done.returncode == status, done.stderr.decode()
-    return subprocess.CompletedProcess(words, status, done.stdout.decode(), done.stderr.decode())
 
 
 def refusal(*words: str, text: str | bytes = b"") -> str:

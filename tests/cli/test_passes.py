@@ -2,18 +2,17 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.command import predictions, run
+from tests.support.models import arrays
 from vwlite import model_file
 from vwlite.cli import main
 
-VWLITE = [sys.executable, "-m", "vwlite"]
 LINES = [f"{1 if i % 3 else -1} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}" for i in range(40)]
 TEXT = "".join(f"{line}\n" for line in LINES)
 CACHE = "data.txt.cache"
@@ -25,21 +24,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("data.txt").write_text(TEXT)
     return tmp_path
-
-
-def run(*words: str, text: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*VWLITE, *words], input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    return done
-
-
-def predictions(*words: str, text: str = "") -> list[str]:
-    return run(*words, "--quiet", "-p", "/dev/stdout", text=text).stdout.splitlines()
-
-
-def arrays(path: str) -> dict[str, bytes]:
-    reader = model_file.open(path)
-    return {name: bytes(reader.array(name, reader.dtype(name))) for name in reader.names()}
 
 
 def figure(stderr: str, name: str) -> str:

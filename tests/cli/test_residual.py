@@ -6,7 +6,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,13 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.command import VWLITE
 from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.driver import parse
 from vwlite.residual import Residual
 from vwlite.workspace import Workspace as Engine
-
-VWLITE = [sys.executable, "-m", "vwlite"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import VWLITE, predictions, run
 from vwlite import outputs
 from vwlite.cli import main
 
-VWLITE = [sys.executable, "-m", "vwlite"]
 LINES = [f"{1 if i % 3 else -1} {1 + i % 2} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}" for i in range(40)]
 TEXT = "".join(f"{line}\n" for line in LINES)
 
@@ -25,19 +25,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("data.txt").write_text(TEXT)
     return tmp_path
-
-
-def run(*words: str, text: str | bytes = b"", status: int = 0) -> subprocess.CompletedProcess[str]:
-    data = text.encode() if isinstance(text, str) else text
-    done = subprocess.run([*VWLITE, *words], input=data, capture_output=True, check=False)
-    assert done.returncode == status, done.stderr.decode()
-    return subprocess.CompletedProcess(words, status, done.stdout.decode(), done.stderr.decode())
-
-
-def predictions(*words: str, text: str | bytes = b"") -> list[str]:
-    done = run(*words, "--quiet", "-p", "/dev/stdout", text=text)
-    assert done.stderr == ""
-    return done.stdout.splitlines()
 
 
 @pytest.fixture

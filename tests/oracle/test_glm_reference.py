@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from tests.support.models import CONSTANT, feature
 from vwlite import Workspace
 from vwlite.batches import minimise
 from vwlite.cli import main
@@ -17,7 +18,6 @@ from vwlite.hashing import feature_hash, murmur3_32
 
 DATA = Path(__file__).parent.parent / "data"
 REFERENCE = json.loads((DATA / "lambda_reference.json").read_text())
-CONSTANT = 11650396
 MOCK = gzip.decompress((DATA / "mock1k.vw.gz").read_bytes()).decode()
 
 Problem = tuple[list[list[float]], list[float], list[float], list[float]]
@@ -26,10 +26,6 @@ Problem = tuple[list[list[float]], list[float], list[float], list[float]]
 def column_names() -> list[str]:
     """The features of the columns after the constant, as the text format spells them."""
     return [name.replace(":", "_") for name in REFERENCE["columns"][1:]]
-
-
-def feature(name: str, namespace: str = "a") -> int:
-    return murmur3_32(name.encode(), feature_hash(namespace.encode()))
 
 
 def mock() -> Problem:

@@ -1,6 +1,5 @@
-"""A known part of the score: a saved model that learns no more (--fixed_effect), its scale, and the scale learned."""
+"""A known part of the score, and its scale, given or learned: --offset_scale."""
 
-import json
 import math
 import random
 import re
@@ -14,53 +13,17 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from vwlite import Workspace, model_file
+from tests.support.offsets import lines, unlabelled, wide
+from vwlite import Workspace
 from vwlite.cli import main
-from vwlite.errors import ModelError, OptionError
+from vwlite.errors import OptionError
 from vwlite.learner import walk
-
-FEATURES = [f"{letter}{i}" for letter in "xyz" for i in range(6)]
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def lines(seed: int, count: int = 80, initial: bool = True) -> list[str]:
-    """Labels that follow the features, so that models differ from nothing and from each other."""
-    source = random.Random(seed)
-    found = []
-    for i in range(count):
-        groups = {name: source.sample(FEATURES, 3) for name in ("a", "b", "c")}
-        label = sum(FEATURES.index(name) for names in groups.values() for name in names) / 40 - 2
-        start = f" {source.choice([0, 0.25, -0.5]):g}" if initial else ""
-        text = " ".join(f"|{name} {' '.join(f'{word}:{source.uniform(0.5, 2):.3f}' for word in names)}"
-                        for name, names in groups.items())  # fmt: skip
-        found.append(f"{label:.3f} {source.choice([1, 2])}{start} 't{i} {text}")
-    return found
-
-
-def without_initial(line: str) -> str:
-    label, weight, _, rest = line.split(" ", 3)
-    return f"{label} {weight} {rest}"
-
-
-def unlabelled(line: str) -> str:
-    return line[line.index("|") :]
-
-
-def train(path: str, flags: str, seed: int = 1) -> Workspace:
-    workspace = Workspace(flags)
-    workspace.learn(lines(seed))
-    workspace.save(path)
-    return workspace
-
-
-def wide(flags: str = "") -> str:
-    """Flags under which predictions are scores: no label narrows their range."""
-    return f"--min_prediction -1000 --max_prediction 1000 {flags}"
 
 
 def learner(workspace: Workspace) -> Any:
@@ -72,260 +35,6 @@ def metrics(workspace: Workspace) -> tuple[float, float]:
     return figures["offset scale"], figures["offset scale's precision"]
 
 
-# The score of a fixed model
-
-
-FIXED_FLAGS = [
-    "",
-    "-b 8 -q ab --noconstant",
-    "--ignore a -q bc",
-    "--keep c --keep a --feature_limit 2",
-    "-q :: --ignore_linear b --loss_function logistic --logistic_min -3 --logistic_max 3",
-    "--binary --link logistic --loss_function hinge --sgd",
-    "--l1 0.001 --l2 0.001 --interactions abc --permutations --cubic aab",
-    "--offset_scale 3",
-]
-OWN_FLAGS = ["", "--ignore b --noconstant", "-q ac -b 10 --keep a --keep c", "--cubic abc --feature_limit b1 -q ::"]
-
-
-@pytest.mark.parametrize("flags", FIXED_FLAGS)
-@pytest.mark.parametrize("own", OWN_FLAGS)
-def test_a_fixed_effect_counts_as_its_score_in_the_place_of_the_initial_prediction(flags, own):
-    train("fixed.model", wide(flags))
-    data = lines(2)
-    Path("data.txt").write_text("".join(f"{without_initial(line)}\n" for line in data))
-    assert main(["-t", "-i", "fixed.model", "-d", "data.txt", "-r", "scores.txt", "--quiet"]) == 0
-    scores = [float(text.split()[0]) for text in Path("scores.txt").read_text().splitlines()]
-    assert len(set(scores)) > 20
-    shifted = []
-    for line, score in zip(data, scores, strict=True):
-        label, weight, initial, rest = line.split(" ", 3)
-        shifted.append(f"{label} {weight} {float(initial) + score:.9g} {rest}")
-    expected = Workspace(wide(own))
-    found = Workspace(wide(f"{own} --fixed_effect fixed.model"))
-    assert found.learn(data) == pytest.approx(expected.learn(shifted), abs=1e-4)
-    assert found.predict(data) == pytest.approx(expected.predict(shifted), abs=1e-4)
-
-
-def test_unlabelled_lines_are_scored_by_both():
-    fixed = train("fixed.model", wide("-q ab"))
-    both = Workspace(wide("--fixed_effect fixed.model"))
-    before = lines(2)
-    assert both.predict([unlabelled(line) for line in before]) == pytest.approx(
-        fixed.predict([unlabelled(line) for line in before]), abs=1e-6
-    )
-
-
-def test_the_scale_multiplies_all_that_is_known_and_the_initial_prediction_counts_once():
-    fixed = train("fixed.model", wide())
-    line = lines(2)[0].split("'t0")[1]
-    score = fixed.predict(f"1 1 0 't0{line}")
-    for scale in (1, 0.5, -2):
-        both = Workspace(wide(f"--fixed_effect fixed.model --offset_scale {scale}"))
-        assert both.predict(f"1 1 0.75 't0{line}") == pytest.approx(scale * (0.75 + score), abs=1e-5)
-
-
-def test_learning_leaves_the_fixed_effect_as_it_was():
-    train("fixed.model", wide("-q ab --l2 0.001"))
-    fresh = Workspace("-t -i fixed.model").predict([unlabelled(line) for line in lines(4)])
-    both = Workspace(wide("--fixed_effect fixed.model"))
-    both.learn(lines(2))
-    both.save("both.model")
-    again = Workspace(wide("--fixed_effect fixed.model"))
-    again.save("again.model")
-    taught, untaught = model_file.open("both.model"), model_file.open("again.model")
-    inside = [name for name in taught.names() if name.startswith("offset.fixed.")]
-    assert len(inside) > 4
-    for name in inside:
-        assert bytes(taught.array(name, taught.dtype(name))) == bytes(untaught.array(name, taught.dtype(name)))
-    assert Workspace("-t -i fixed.model").predict([unlabelled(line) for line in lines(4)]) == fresh
-
-
-def test_a_fixed_effect_learns_faster_than_starting_over():
-    # what the first model knows need not be learned again
-    data = lines(1, 2000, initial=False)
-    first = Workspace("")
-    first.learn(data)
-    first.save("fixed.model")
-    losses = []
-    for flags in ("", "--fixed_effect fixed.model"):
-        workspace = Workspace(flags)
-        workspace.learn(lines(2, 100, initial=False))
-        losses.append(workspace.metadata()["journal"][-1]["loss_after"])
-    assert losses[1] < 0.4 * losses[0]
-
-
-def test_fixed_effects_can_be_chained():
-    data = lines(7)
-    flags = ["-q ab", "--ignore b -b 12", "--noconstant -q cc"]
-    names = ["one.model", "two.model", "three.model"]
-    start = lines(8)
-    plain: list[Workspace] = []
-    for i, (own, name) in enumerate(zip(flags, names, strict=True)):
-        workspace = Workspace(wide(own + (f" --fixed_effect {names[i - 1]}" if i else "")))
-        # the same by hand: what the models before say, put in as initial predictions
-        alone = Workspace(wide(own))
-        for line in start:
-            label, weight, initial, rest = line.split(" ", 3)
-            total = sum((model.predict(unlabelled(line)) for model in plain), float(initial))
-            assert workspace.learn(line) == pytest.approx(alone.learn(f"{label} {weight} {total:.9g} {rest}"), abs=1e-4)
-        workspace.save(name)
-        plain.append(alone)
-    for name in names[:2]:
-        Path(name).unlink()
-    chained = Workspace.load("three.model")
-    expected = [sum(model.predict(unlabelled(line)) for model in plain) for line in data]
-    assert chained.predict([unlabelled(line) for line in data]) == pytest.approx(expected, abs=1e-4)
-
-
-# The fixed effect in the model
-
-
-def test_the_saved_model_needs_no_other_file(tmp_path, monkeypatch):
-    train("fixed.model", "-q ab")
-    both = Workspace("--fixed_effect fixed.model")
-    both.learn(lines(2))
-    both.save("both.model")
-    data = lines(3)
-    expected = both.predict(data)
-    Path("fixed.model").unlink()
-    assert Workspace.load("both.model").predict(data) == expected
-    resumed = Workspace.load("both.model")
-    assert resumed.learn(data) == both.learn(data)
-    resumed.save("resumed.model")
-    assert Workspace.load("resumed.model").predict(data) == both.predict(data)
-
-
-def test_the_same_fixed_effect_may_be_named_again_wherever_it_lies():
-    train("fixed.model", "-q ab")
-    both = Workspace("--fixed_effect fixed.model")
-    both.learn(lines(2))
-    both.save("both.model")
-    Path("fixed.model").rename("moved.model")
-    data = lines(3)
-    assert Workspace("-i both.model --fixed_effect moved.model").predict(data) == both.predict(data)
-
-
-def test_another_fixed_effect_than_the_models_is_refused():
-    train("fixed.model", "")
-    train("other.model", "")
-    Workspace("--fixed_effect fixed.model").save("both.model")
-    with pytest.raises(ModelError, match=r"both.model: holds the fixed effect with the id .* other.model has"):
-        Workspace("-i both.model --fixed_effect other.model")
-
-
-def test_a_fixed_effect_can_not_be_slipped_under_a_model_made_without():
-    train("fixed.model", "")
-    train("plain.model", "")
-    with pytest.raises(ModelError, match=r"plain.model: was made without a fixed effect"):
-        Workspace("-i plain.model --fixed_effect fixed.model")
-
-
-def test_a_model_that_has_lost_its_fixed_effect_is_refused():
-    train("fixed.model", "")
-    Workspace("--fixed_effect fixed.model").save("both.model")
-    reader = model_file.open("both.model")
-    arrays: dict[str, model_file.Array] = {
-        name: (reader.dtype(name), reader.shape(name), reader.array(name, reader.dtype(name)))
-        for name in reader.names()
-        if not name.startswith("offset.")
-    }
-    model_file.write("robbed.model", arrays, reader.metadata)
-    with pytest.raises(ModelError, match=r"has no array 'offset.fixed.metadata'"):
-        Workspace("-i robbed.model")
-
-
-@pytest.mark.parametrize("damage", ["absent", "empty", "cut", "text", "flipped"])
-def test_a_fixed_effect_that_can_not_be_read_stops_the_run_before_it_starts(damage, capsys):
-    train("fixed.model", "")
-    content = Path("fixed.model").read_bytes()
-    middle = len(content) - 200
-    Path("fixed.model").write_bytes(
-        {
-            "absent": b"",
-            "empty": b"",
-            "cut": content[:-100],
-            "text": b"1 | a b c\n",
-            "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
-        }[damage]
-    )
-    if damage == "absent":
-        Path("fixed.model").unlink()
-    Path("data.txt").write_text("1 | a\n")
-    words = "-d data.txt -p out.txt -f new.model --fixed_effect fixed.model"
-    assert main(words.split()) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"vwlite: error: fixed\.model: .*\n", err)
-    assert sorted(path.name for path in Path().iterdir()) == sorted(
-        {"data.txt", "fixed.model"} - ({"fixed.model"} if damage == "absent" else set())
-    )
-
-
-@pytest.mark.parametrize(
-    ("fixed", "own", "made"),
-    [
-        ("--hash all", "", "with --hash all"),
-        ("", "--hash all", "with --hash strings"),
-        ("--hash_seed 3", "", "with --hash_seed 3"),
-        ("--redefine x:=ab", "--redefine x:=a", "with --redefine x:=ab"),
-        ("", "--redefine x:=a", "without --redefine"),
-    ],
-)
-def test_lines_must_be_parsed_alike_for_both_models(fixed, own, made):
-    train("fixed.model", fixed)
-    with pytest.raises(OptionError, match=f"--fixed_effect fixed.model: it was made {made}, this run"):
-        Workspace(f"{own} --fixed_effect fixed.model")
-    Workspace(f"{fixed} --fixed_effect fixed.model")
-
-
-def test_inspect_tells_what_is_inside(capsys):
-    train("fixed.model", "-q ab --loss_function logistic --logistic_min -3 --logistic_max 3")
-    train("both.model", "--fixed_effect fixed.model --offset_scale fit")
-    train("chain.model", "--fixed_effect both.model")
-    identity = model_file.open("fixed.model").metadata["id"]
-    assert main(["inspect", "both.model"]) == 0
-    card = capsys.readouterr().out
-    assert re.search(
-        rf"\nfixed effect of offset, which learns no more\n  id +{identity}\n  written .*\n"
-        r"  options +--quadratic ab --loss_function logistic .*\n  run 1 .*80 examples",
-        card,
-    )
-    assert "largest weights of offset.fixed.gd" in card
-    assert re.search(r"offset\.scale +F64", card)
-    assert main(["inspect", "--json", "chain.model"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert [fixed["learner"] for fixed in facts["fixed"]] == ["offset", "offset.fixed.offset"]
-    assert facts["fixed"][1]["id"] == identity
-
-
-def test_names_of_features_are_not_given_to_the_slots_of_the_fixed_effect(capsys):
-    train("fixed.model", "-b 4")
-    Path("data.txt").write_text("1 |a red\n")
-    assert (
-        main(
-            [
-                "-d",
-                "data.txt",
-                "-b",
-                "4",
-                "--fixed_effect",
-                "fixed.model",
-                "--invert_hash",
-                "names.txt",
-                "-f",
-                "new.model",
-                "--quiet",
-            ]
-        )
-        == 0
-    )
-    assert main(["inspect", "--json", "new.model"]) == 0
-    tables = {table["learner"]: table["top"] for table in json.loads(capsys.readouterr().out)["weights"]}
-    assert any(row["names"] for row in tables["gd"])
-    assert not any(row["names"] for row in tables["offset.fixed.gd"])
-
-
 def test_l2_regularization_shrinks_weights_but_no_offset():
     strong = wide("--l2 0.2 --sgd -l 0.5")
     offset, plain = Workspace(f"{strong} --offset_scale 1"), Workspace(strong)
@@ -334,9 +43,6 @@ def test_l2_regularization_shrinks_weights_but_no_offset():
     assert offset.predict("0 1 5 |") - offset.predict("0 1 0 |") == pytest.approx(5)
     # as in Vowpal Wabbit
     assert plain.predict("0 1 5 |") - plain.predict("0 1 0 |") < 4.9
-
-
-# The scale learned
 
 
 NUMBERS = st.floats(-4, 4, width=32).map(lambda x: round(x, 3))

@@ -1,7 +1,6 @@
 """Decisions: their text, the policies, and what is learnt; beside Vowpal Wabbit where it does the same."""
 
 import math
-import os
 import random
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from vwlite import Workspace, model_file
+from tests.support.models import saved
+from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.errors import OptionError, ParseError
 
@@ -53,16 +53,6 @@ def unlabelled(lines: list[str]) -> list[str]:
     return [line if line.startswith("shared") else line[line.find("|") :] if "|" in line else line for line in lines]
 
 
-def arrays(path: Any) -> dict[str, bytes]:
-    reader = model_file.open(path)
-    return {name: bytes(reader.array(name, reader.dtype(name))) for name in reader.names()}
-
-
-def state(workspace: Workspace, folder: Any) -> dict[str, bytes]:
-    workspace.save(folder / "state.model")
-    return arrays(folder / "state.model")
-
-
 ACTIONS = ["|a a0", "|a a1", "|a a2"]
 POLICIES = [
     "--thompson --bayes_logistic -q ua",
@@ -81,32 +71,17 @@ def flags(request):
     return request.param
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Runs the command line on lines; the text of the predictions, and the model's arrays."""
-
-    def command(lines: list[str], *words: str) -> tuple[str, dict[str, bytes]]:
-        (tmp_path / "data.txt").write_text("".join(f"{line}\n" for line in lines))
-        paths = [
-            word if word.startswith("-") else str(tmp_path / word) for word in ("-d", "data.txt", "-p", "p", "-f", "m")
-        ]
-        assert main([*paths, "--quiet", *words]) == 0
-        return (tmp_path / "p").read_text(), arrays(tmp_path / "m")
-
-    return command
-
-
 # What every learner promises, for decisions
 
 
 def test_predicting_changes_no_model_and_no_prediction(flags, tmp_path):
     workspace = Workspace(flags)
     workspace.learn(log(1, 60))
-    before = state(workspace, tmp_path)
+    before = saved(workspace, tmp_path)
     lines = log(2, 30)
     first = workspace.predict(lines)
     assert workspace.predict(lines) == first
-    assert state(workspace, tmp_path) == before
+    assert saved(workspace, tmp_path) == before
 
 
 def test_decisions_without_costs_teach_nothing(flags, tmp_path):
@@ -114,7 +89,7 @@ def test_decisions_without_costs_teach_nothing(flags, tmp_path):
     workspace.learn(log(1, 60))
     other.learn(log(1, 60))
     other.learn(unlabelled(log(2, 30)))
-    one, two = state(workspace, tmp_path), state(other, tmp_path)
+    one, two = saved(workspace, tmp_path), saved(other, tmp_path)
     assert {name for name in one if one[name] != two[name]} == {"thompson.decisions"}
 
 
@@ -122,7 +97,7 @@ def test_two_runs_give_the_bits_of_one(flags, run, tmp_path):
     lines = log(3, 50)
     predictions, model = run(lines, *flags.split())
     head, _ = run(lines[: 5 * 17], *flags.split())
-    (tmp_path / "m").rename(tmp_path / "first")
+    (tmp_path / "run.model").rename(tmp_path / "first")
     tail, resumed = run(lines[5 * 17 :], "-i", str(tmp_path / "first"))
     assert head + tail == predictions
     assert resumed == model
@@ -197,21 +172,14 @@ def test_probabilities_are_those_of_the_posterior(posterior):
     assert dict(decision)[0] == pytest.approx(stats.norm.cdf((m1 - m0) / math.sqrt(v0 + v1)), abs=0.03)
 
 
-def test_upper_confidence_bounds_prefer_what_is_less_known():
+def test_upper_confidence_bounds_prefer_what_is_less_known(tmp_path):
     workspace = Workspace("--explore ucb --ucb_alpha 1 --bayes_linear --noise 1 --noconstant")
     workspace.learn(["0:0:0.5 |a x", "|a y", ""] * 5)
+    workspace.save(tmp_path / "m")
     (decision,) = workspace.predict(["|a x", "|a y"])
     assert dict(decision) == {0: 0, 1: 1}
-    (decision,) = Workspace.load(saved(workspace), "--ucb_alpha 0").predict(["|a x", "|a y"])
+    (decision,) = Workspace.load(tmp_path / "m", "--ucb_alpha 0").predict(["|a x", "|a y"])
     assert dict(decision) == {0: 0.5, 1: 0.5}
-
-
-def saved(workspace: Workspace) -> str:
-    import tempfile
-
-    path = os.path.join(tempfile.mkdtemp(), "m")
-    workspace.save(path)
-    return path
 
 
 # Beside VW
@@ -291,11 +259,11 @@ def test_the_loss_is_the_cost_that_this_policy_would_have_had(tmp_path, capsys):
 def test_a_bad_decision_teaches_nothing_and_says_where(lines, line, reason, tmp_path):
     workspace = Workspace("--thompson --bayes_linear")
     workspace.learn(log(1, 10))
-    before = state(workspace, tmp_path)
+    before = saved(workspace, tmp_path)
     with pytest.raises(ParseError, match=reason) as refused:
         workspace.learn([*lines, ""])
     assert refused.value.line == line
-    assert state(workspace, tmp_path) == before
+    assert saved(workspace, tmp_path) == before
 
 
 def test_a_cost_that_is_no_reward_is_refused_where_rewards_are_learnt(tmp_path, capsys):

@@ -34,10 +34,10 @@ def zstd(data):
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
-    ".xz": lzma.compress,
+    ".xz": lambda data: lzma.compress(data, preset=0),  # a second sooner than with the usual effort
     ".zst": zstd,
 }
-PACKERS[".lzma"] = lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE)
+PACKERS[".lzma"] = lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE, preset=0)
 LINES = b"".join(b"1 |user u%d |ad a%d:%.3f\n" % (n, n * 7919 % 1000, n / 7) for n in range(100_000))
 
 

@@ -1,0 +1,192 @@
+"""random_effect: --sweeps against joint solutions by numpy and SciPy, and against lme4's published figures."""
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from tests.support.effects import WIDE, line, mean, people
+from tests.support.models import CONSTANT, feature
+from vwlite import Workspace
+from vwlite.cli import main
+
+DATA = Path(__file__).parent.parent / "data"
+Vector = NDArray[np.float64]
+
+
+# Several effects, to convergence
+
+
+def joint(rows: list[dict[str, Any]], logistic: bool, ridges: dict[str, float]) -> dict[tuple[str, str], float]:
+    """All effects at once: intercepts of users and items, and slopes of the fixed part, each with its ridge."""
+    columns = sorted({("user", row["user"]) for row in rows} | {("item", row["item"]) for row in rows})
+    columns += [("fixed", "x0"), ("fixed", "x1"), ("fixed", "1")]
+    x = np.array(
+        [
+            [float(row.get(kind) == name) for kind, name in columns[:-3]] + [*row["x"], 1.0]
+            for row in rows
+        ]
+    )  # fmt: skip
+    y, w, o = (np.array([row[name] for row in rows]) for name in ("y", "w", "o"))
+    ridge = np.array([ridges[kind] for kind, _ in columns])
+    if not logistic:
+        t = np.linalg.solve(x.T @ (x * w[:, None]) + np.diag(ridge), x.T @ (w * (y - o)))
+    else:
+        t = optimize.minimize(
+            lambda t: (w @ np.logaddexp(0, -y * (x @ t + o)) + ridge @ t**2 / 2,
+                       x.T @ (-w * y * special.expit(-y * (x @ t + o))) + ridge * t),
+            np.zeros(len(columns)), jac=True, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9},
+        ).x  # fmt: skip
+    return dict(zip(columns, t.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("posterior", ["full", "diagonal"])
+@pytest.mark.parametrize("logistic", [True, False])
+def test_sweeps_over_crossed_effects_converge_to_the_joint_solution(fit, logistic, posterior):
+    rows = people(3, 250, logistic)
+    kind = "--logistic" if logistic else "--square"
+    workspace = fit(
+        [line(row) for row in rows],
+        f"{kind} --random_effect user --random_effect item --fixed same --l2 0.5 --effect_l2 user=2,item=3 "
+        f"--sweeps 200 --posterior {posterior} {WIDE}",
+    )
+    ridges = {"user": 2.0, "item": 3.0, "fixed": 0.5}
+    expected = joint(rows, logistic, ridges)
+    fixed = workspace.bottom.coefficients()
+    for (part, name), value in expected.items():
+        if part == "fixed":
+            found = fixed[CONSTANT if name == "1" else feature(name, "c")][0]
+        else:
+            found = mean(workspace, part, name)
+        assert found == pytest.approx(value, abs=2e-4)
+
+
+def test_one_sweep_fits_one_part_after_the_other(fit):
+    rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
+    workspace = fit(
+        [line(row) for row in rows],
+        f"--square --random_effect user --random_effect item --fixed none --sweeps 1 {WIDE}",
+    )
+    users, items = {}, {}
+    for user in {row["user"] for row in rows}:
+        y = [row["y"] for row in rows if row["user"] == user]
+        users[user] = sum(y) / (len(y) + 1)
+    for item in {row["item"] for row in rows}:
+        y = [row["y"] - users[row["user"]] for row in rows if row["item"] == item]
+        items[item] = sum(y) / (len(y) + 1)
+    for user, value in users.items():
+        assert mean(workspace, "user", user) == pytest.approx(value, abs=1e-5)
+    for item, value in items.items():
+        assert mean(workspace, "item", item) == pytest.approx(value, abs=1e-5)
+
+
+def test_sweeps_tell_the_loss_of_the_examples_that_were_fitted(tmp_path, capsys):
+    rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
+    (tmp_path / "data.txt").write_text("".join(f"{line(row)}\n" for row in rows))
+    flags = f"--square --random_effect user --fixed none --sweeps 2 {WIDE} --quiet"
+    assert main(["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), *flags.split()]) == 0
+    workspace = Workspace.load(tmp_path / "m")
+    loss = np.mean([(workspace.predict(line(row)) - row["y"]) ** 2 for row in rows])
+    capsys.readouterr()
+    assert main(["-d", str(tmp_path / "data.txt"), *flags.replace("--quiet", "").split()]) == 0
+    told = re.search(r"loss after 2 sweeps = ([\d.]+)", capsys.readouterr().err)
+    assert told
+    assert float(told[1]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_sweeps_weigh_examples_by_the_counts_of_the_whole_pass(fit):
+    rows = [{**row, "o": 0.0} for row in people(8, 80)]
+    flags = f"--square --random_effect user --random_effect item --fixed same --sweeps 150 {WIDE}"
+    workspace = fit([line(row) for row in rows], f"{flags} --count_weight user=-0.5,item=0.25")
+    n = {
+        name: sum(name in (row["user"], row["item"]) for row in rows)
+        for name in {row[k] for row in rows for k in ("user", "item")}
+    }
+    weights = np.array([n[row["user"]] ** -0.5 * n[row["item"]] ** 0.25 for row in rows])
+    weights *= len(rows) / weights.sum()
+    weighed = [{**row, "w": row["w"] * weight} for row, weight in zip(rows, weights, strict=True)]
+    for (part, name), value in joint(weighed, False, {"user": 1.0, "item": 1.0, "fixed": 1.0}).items():
+        if part != "fixed":
+            assert mean(workspace, part, name) == pytest.approx(value, abs=2e-4)
+
+
+# sends itself a signal after 0.2 s of CPU time in sweeps, however long that takes
+SWEEPING = """
+import signal, sys
+from vwlite.cli import main
+from vwlite.run import Run
+one_pass = Run.one_pass
+def before_sweeps(self):
+    one_pass(self)
+    signal.signal(signal.SIGVTALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.2)
+Run.one_pass = before_sweeps
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_signal_during_a_run_with_sweeps_leaves_a_model_that_loads(tmp_path):
+    rows = people(12, 200)
+    (tmp_path / "data.txt").write_text("".join(f"{line(row)}\n" for row in rows))
+    words = ["-d", str(tmp_path / "data.txt"), "-f", str(tmp_path / "m"), "--quiet", "--square", "--sweeps", "10000000"]
+    words += ["--random_effect", "user:*", "--random_effect", "item:*", "--fixed", "same"]
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEPING, *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 128 + 15, done.stderr
+    assert "Traceback" not in done.stderr
+    workspace = Workspace.load(tmp_path / "m")
+    assert workspace.predict(line(rows[0])) != workspace.predict(line({**rows[0], "user": "new"}))
+
+
+# lme4's sleepstudy: Belenky et al. 2003
+
+
+def sleepstudy() -> list[tuple[str, float, float]]:
+    with (DATA / "sleepstudy.csv").open() as file:
+        return [(row["subject"], float(row["days"]), float(row["reaction"])) for row in csv.DictReader(file)]
+
+
+def test_blups_of_a_random_intercept(fit):
+    """REML: fixed 251.4051 and 10.4673, variances 1378.18 and 960.457, so a ridge of their ratio."""
+    ridge = 960.457 / 1378.18
+    lines = [f"{y} 1 {251.4051 + 10.4673 * days} |subject s{name}" for name, days, y in sleepstudy()]
+    workspace = fit(lines, f"--square --random_effect subject --fixed none --effect_l2 {ridge} {WIDE}")
+    assert mean(workspace, "subject", "s308") == pytest.approx(40.7837, abs=1e-3)
+    for subject in {name for name, _, _ in sleepstudy()}:
+        rest = [y - 251.4051 - 10.4673 * days for name, days, y in sleepstudy() if name == subject]
+        assert mean(workspace, "subject", f"s{subject}") == pytest.approx(sum(rest) / (len(rest) + ridge), abs=1e-4)
+
+
+def test_fixed_effects_and_blups_together(fit):
+    """The fixed part nearly without a ridge; coordinate descent finds what the mixed model equations say."""
+    lines = [f"{y} |subject s{name} |x days:{days}" for name, days, y in sleepstudy()]
+    workspace = fit(
+        lines,
+        f"--square --random_effect subject --fixed same --l2 1e-9 --effect_l2 {960.457 / 1378.18} --sweeps 300 {WIDE}",
+    )
+    found = workspace.bottom.coefficients()
+    assert found[CONSTANT][0] == pytest.approx(251.4051, abs=2e-3)
+    assert found[feature("days", "x")][0] == pytest.approx(10.4673, abs=1e-3)
+    assert mean(workspace, "subject", "s308") == pytest.approx(40.7837, abs=2e-3)
+
+
+def test_blups_of_correlated_intercepts_and_slopes(fit):
+    """In coordinates in which the prior is white: G / sigma^2 = L L', b = L u, u ~ N(0, I)."""
+    sd, correlation, residual = (24.7406, 5.9221), 0.0656, 25.5918
+    g = np.array([[sd[0] ** 2, correlation * sd[0] * sd[1]], [correlation * sd[0] * sd[1], sd[1] ** 2]]) / residual**2
+    lower = np.linalg.cholesky(g)
+    lines = []
+    for name, days, y in sleepstudy():
+        u = lower.T @ [1, days]
+        lines.append(f"{y} 1 {251.4051 + 10.4673 * days} |subject s{name} |z a:{u[0]} b:{u[1]}")
+    workspace = fit(lines, f"--square --random_effect subject:z --fixed none --intercept_l2 1e12 {WIDE}")
+    u308 = [mean(workspace, "subject", "s308", feature(name, "z")) for name in "ab"]
+    assert lower @ u308 == pytest.approx([2.2586, 9.1990], abs=2e-3)
