@@ -72,6 +72,8 @@ class FixedModel:
             reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
         fixed = cls(reader.metadata, options, path)
         save_load(fixed.top, Loader(reader, store=store))
+        for learner in walk(fixed.top):
+            learner.close_batches()  # it learns no more: what waits for its batch counts now, as with -t
         return fixed
 
     @property

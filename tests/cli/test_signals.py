@@ -23,7 +23,7 @@ def start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     processes = []
 
-    def begin(*words: str, program: list[str] = VWLITE) -> Any:
+    def begin(*words: str, program: list[str] = VWLITE, lines: list[str] = LINES) -> Any:
         process = subprocess.Popen(
             [*program, "-p", "/dev/stdout", *words],
             stdin=subprocess.PIPE,
@@ -33,9 +33,9 @@ def start(tmp_path, monkeypatch):
         )
         processes.append(process)
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.write("".join(f"{line}\n" for line in LINES).encode())
+        process.stdin.write("".join(f"{line}\n" for line in lines).encode())
         answered = b""
-        while answered.count(b"\n") < len(LINES):
+        while answered.count(b"\n") < len(lines):
             part = os.read(process.stdout.fileno(), 65536)
             assert part, "it has ended"
             answered += part
@@ -129,6 +129,20 @@ def test_predictions_made_before_a_signal_are_in_their_file(start):
     process.send_signal(signal.SIGTERM)
     end(process)
     assert len(Path("raw.txt").read_text().splitlines()) == len(LINES)
+
+
+@pytest.mark.parametrize("flags", ["--square", "--logistic --fixed same"])
+def test_examples_gathered_for_sweeps_are_fitted_once_before_a_signal_ends_the_run(start, flags):
+    lines = [f"{i % 2} |user u{i % 3} |a x{i % 5} y:{i % 7 + 0.5}" for i in range(20)]
+    process = start("-f", "m.model", "--random_effect", "user:a", *flags.split(), "--sweeps", "7", lines=lines)
+    process.send_signal(signal.SIGTERM)
+    stderr = end(process)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "loss after 1 sweep = " in stderr
+    once = Workspace(f"--random_effect user:a {flags} --sweeps 1")
+    once.learn(lines)
+    once.end_pass()
+    assert Workspace.load("m.model").predict(lines) == once.predict(lines)
 
 
 # a run that takes its time to stop

@@ -172,7 +172,6 @@ def test_a_model_of_random_effects_counts_as_its_score_too(flags, above, fit):
     assert Workspace.load("both.model").predict(data) == both.predict(data)
 
 
-@pytest.mark.xfail(reason="examples that wait for their batch are forgotten by --fixed_effect", strict=True)
 @pytest.mark.parametrize("flags", ["--bayes_linear", "--bayes_linear --random_effect user:c --fixed same"])
 def test_examples_that_wait_for_their_batch_count_in_a_fixed_effect(flags, fit):
     """As they count with -t."""

@@ -224,6 +224,18 @@ def test_an_entity_has_no_model_before_it_was_seen_often_enough():
         assert workspace.predict("|user u") == pytest.approx(2 * n / (n + 1) if n >= 3 else 0)
 
 
+@pytest.mark.parametrize("shrink", ["", "--shrink mean"])
+def test_an_entity_seen_too_seldom_is_predicted_like_an_unknown_one(shrink, fit, run, tmp_path):
+    rows = [{**row, "user": "often"} for row in people(1, 20)] + [{**row, "user": "seldom"} for row in people(2, 8)]
+    flags = f"--bayes_linear --noise 1 --random_effect user:c --fixed none --entity_min 9 {shrink} {WIDE}"
+    fit([line(row) for row in rows], flags)
+    probe = [f"1 1 0.25 |user {user} |c x0:0.5 x1:-1" for user in ("new", "seldom", "often")]
+    text, _ = run(probe, "-t", "-i", str(tmp_path / "fit.model"), "--columns", "score,sd")
+    (new, new_sd), (seldom, seldom_sd), (often, often_sd) = (map(float, row.split()) for row in text.splitlines())
+    assert (seldom, seldom_sd) == (new, new_sd)
+    assert often != new and often_sd < new_sd
+
+
 def test_unknown_entities_get_the_mean_where_effects_shrink_to_it(fit):
     workspace = Workspace(f"--bayes_linear --noise 1 --random_effect user:c --fixed none --shrink mean {WIDE}")
     workspace.learn([line({**row, "o": 0.0}) for row in people(7, 100)])

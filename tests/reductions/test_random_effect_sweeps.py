@@ -16,9 +16,42 @@ from tests.support.effects import WIDE, line, mean, people
 from tests.support.models import CONSTANT, feature
 from vwlite import Workspace
 from vwlite.cli import main
+from vwlite.errors import ModelError
 
 DATA = Path(__file__).parent.parent / "data"
 Vector = NDArray[np.float64]
+
+
+# What is fitted
+
+
+def test_time_makes_forget_what_runs_before_have_learnt(run, tmp_path):
+    """Day by day, each a batch: an entity as a model of its own."""
+    days = [[line({**row, "user": "u"}) + f" |t :{day}" for row in people(day, 8, True)] for day in (1, 2, 5)]
+    shared = ["--bayes_logistic", "--batch_size", "all", "--forget", "0.5", "--forget_time", "t"]
+    effect = ["--random_effect", "user:c", "--fixed", "none", *shared]
+    whole = ["--ignore", "u", *shared]
+    found = {}
+    for name, flags in (("effect", effect), ("whole", whole)):
+        loaded = ["--ignore", "i"]
+        for day in days:
+            run(day, *loaded, *flags)
+            (tmp_path / "run.model").rename(tmp_path / name)
+            loaded = ["-i", str(tmp_path / name)]
+            flags = []
+        found[name] = run(days[0], "-t", "-i", str(tmp_path / name), "--columns", "score,sd")[0].split()
+    assert list(map(float, found["effect"])) == pytest.approx(list(map(float, found["whole"])), abs=2e-6)
+
+
+def test_examples_that_wait_for_the_end_of_their_pass_are_not_lost_by_a_save(tmp_path):
+    workspace = Workspace("--square --random_effect user")
+    workspace.learn([line(row) for row in people(1, 20)])
+    with pytest.raises(ModelError, match=r"20 examples wait .* end_pass\(\)"):
+        workspace.save(tmp_path / "m")
+    workspace.end_pass()
+    workspace.save(tmp_path / "m")
+    probe = [line(row) for row in people(2, 20)]
+    assert Workspace.load(tmp_path / "m").predict(probe) == workspace.predict(probe)
 
 
 # Several effects, to convergence
