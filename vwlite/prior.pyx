@@ -83,9 +83,9 @@ cdef class EstimatedPrior(Updates):
         b = np.einsum("nij,nj->ni", data + start, means)
         explained = float((b * means).sum())
         noise = self.noise_of(variance, explained)
-        precision, means = variance.covariance(data, b, start, noise)
+        precision, means, explained_now = variance.covariance(data, b, start, noise, self.center != NULL)
         if self.estimates_noise:
-            self.noise_sum += explained - float((b * means).sum())
+            self.noise_sum += explained - <double>explained_now
         means_view = means
         self.n_prior = d
         for i in range(d):
@@ -110,19 +110,32 @@ cdef class EstimatedPrior(Updates):
         import numpy as np
         cdef Record* record = self.table.oldest
         cdef size_t k, at = 0
-        data, means = np.zeros(total), np.zeros(total)
+        data, means, hashes = np.zeros(total), np.zeros(total), np.zeros(total, np.uint32)
         cdef double[::1] data_view = data, means_view = means
+        cdef uint32_t[::1] hash_view = hashes
         while record != NULL:
             for k in range(record.n):
                 data_view[at] = precisions_of(record)[k * (k + 1) // 2 + k if self.full else k]
                 means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+                hash_view[at] = hashes_of(record)[k]
                 at += 1
             record = record.newer
         b = (data + self.l2) * means
-        self.l2 = variance.ridge(data, b, self.l2, self.noise_of(variance, float(b @ means)))
+        explained = float(b @ means)
+        columns = np.unique(hashes, return_inverse=True)[1] if self.center != NULL else None
+        self.l2, means, explained_now = variance.ridge(data, b, self.l2, self.noise_of(variance, explained), columns)
+        means_view = means
         record = self.table.oldest
+        at = 0
         while record != NULL:
-            if record.n:
+            if self.full and record.n:
                 self.pass_time(record, record.clock, 0)
+            for k in range(record.n if not self.full else 0):
+                means_of(record)[k] = self.prior_mean(hashes_of(record)[k]) + means_view[at + k]
+            at += record.n
+            record.prior = self.l2
             record = record.newer
+        if self.estimates_noise and not self.full:
+            self.noise_sum += <double>explained - <double>explained_now
+        self.version += 1
         return 0

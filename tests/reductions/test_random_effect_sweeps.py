@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from tests.support.effects import WIDE, line, mean, people
+from tests.support.effects import WIDE, effect, line, mean, people
 from tests.support.models import CONSTANT, feature
 from vwlite import Workspace
 from vwlite.cli import main
@@ -41,6 +41,35 @@ def test_time_makes_forget_what_runs_before_have_learnt(run, tmp_path):
             flags = []
         found[name] = run(days[0], "-t", "-i", str(tmp_path / name), "--columns", "score,sd")[0].split()
     assert list(map(float, found["effect"])) == pytest.approx(list(map(float, found["whole"])), abs=2e-6)
+
+
+@pytest.mark.parametrize("posterior", ["full", "diagonal"])
+def test_one_sweep_finds_mean_and_spread_of_entities_of_the_greatest_likelihood(posterior):
+    """y = mean + user + noise: the marginal likelihood of each user's examples, by SciPy."""
+    source = np.random.default_rng(3)
+    users = [3 + 0.7 * source.normal() + 0.4 * source.normal(size=n) for n in source.integers(1, 12, 40)]
+    lines = [f"{y:.4f} |user u{k}" for k, ys in enumerate(users) for y in ys]
+    users = [ys.round(4) for ys in users]
+
+    def surprise(t: Vector) -> float:
+        mean, spread, noise = t[0], np.exp(t[1]), np.exp(t[2])
+        total = 0.0
+        for ys in users:
+            cov = spread * np.ones((len(ys), len(ys))) + noise * np.eye(len(ys))
+            total += np.linalg.slogdet(cov)[1] + (ys - mean) @ np.linalg.solve(cov, ys - mean)
+        return float(total)
+
+    t = optimize.minimize(surprise, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}).x
+    flags = f"--square --posterior {posterior} --random_effect user --fixed none --shrink mean --effect_l2 auto {WIDE}"
+    workspace = Workspace(flags)
+    workspace.learn(lines)
+    workspace.end_pass()
+    figures = workspace.top.metrics() | effect(workspace, "user").metrics()
+    spread = figures["random_effect.user sd" + (" of intercept" if posterior == "full" else "")]
+    assert spread == pytest.approx(np.exp(t[1] / 2), rel=1e-3 if posterior == "full" else 0.1)
+    if posterior == "full":
+        assert figures["random_effect.user noise"] == pytest.approx(np.exp(t[2]), rel=1e-3)
+        assert workspace.predict("|user new") == pytest.approx(t[0], abs=1e-4)
 
 
 def test_examples_that_wait_for_the_end_of_their_pass_are_not_lost_by_a_save(tmp_path):
