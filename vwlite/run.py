@@ -16,6 +16,7 @@ from vwlite.learner import walk
 from vwlite.options import Options
 from vwlite.stack import table
 from vwlite.summary import summary
+from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
 
 LONG_RUN = 10_000_000  # examples after which huge pages pay for their making
@@ -89,16 +90,19 @@ class Run:
             from vwlite.entity_store import require_place
 
             require_place(options["final_regressor"])
-        from vwlite.driver import Output
-
         if self.workspace.top.multiline and driver.audits:
             raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
         self.set_columns()
-        for name in ("predictions", "raw_predictions"):
-            if options[name]:
-                output = Output()
-                setattr(driver, name, output)
-                self.sinks.append((outputs.Sink(options[name]), output))
+        if options["predictions"]:
+            driver.predictions = self.written_to(options["predictions"])
+        if options["raw_predictions"]:
+            driver.raw_predictions = self.written_to(options["raw_predictions"])
+
+    def written_to(self, path: str) -> TextBuffer:
+        """A buffer whose text goes to a file."""
+        buffer = TextBuffer()
+        self.sinks.append((outputs.Sink(path), buffer))
+        return buffer
 
     def set_columns(self) -> None:
         """--columns and --confidence."""
@@ -183,6 +187,7 @@ class Run:
         """Holdout bookkeeping and saves after a pass; whether to stop early."""
         options, driver = self.options, self.driver
         loss = driver.end_pass()
+        driver.again = True
         if self.workspace.report is not None:
             self.workspace.report.metrics.end_pass()
         final = options["final_regressor"]
@@ -223,11 +228,8 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
-        if self.driver.off_policy is not None:
-            for name, value in self.driver.off_policy.figures().items():
-                self.say(f"{name} = {outputs.scalar(value)}")
-        for learner in walk(self.workspace.top):
-            for name, value in learner.metrics().items():
+        for source in (self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))):
+            for name, value in source().items():
                 self.say(f"{name} = {outputs.scalar(value)}")
         self.say_skipped()
         if self.stopped_by is not None:
