@@ -8,11 +8,14 @@ import stat
 import sys
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from vwlite.errors import VwliteError
 from vwlite.options import Option, OptionGroup
 from vwlite.paths import explain, inherited
+
+if TYPE_CHECKING:
+    from vwlite.driver import Driver
 
 OPTIONS = OptionGroup(
     "Output",
@@ -122,7 +125,7 @@ def scalar(value: float) -> str:
     return f"{value:.0f}" if value == int(value) else f"{value:.6f}"
 
 
-def row(driver: Any, label: str, prediction: str, features: int) -> str:
+def row(driver: Driver, label: str, prediction: str, features: int) -> str:
     """A row of the progress table; columns that are too long are cut, as in VW."""
     if driver.holdout and driver.current_pass >= 1:
         average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vwlite import outputs
+from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError
 from vwlite.feed import Feed
 from vwlite.learner import walk
@@ -30,7 +31,7 @@ class Run:
         self.workspace = Workspace(options)
         self.driver = self.workspace.driver
         self.feed = Feed(options, self.driver.needs_names, self.workspace.top.takes_label)
-        self.sinks: list[tuple[outputs.Sink, Any]] = []
+        self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
         self.no_win = 0
@@ -73,7 +74,7 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
-        sweeping = any(getattr(learner, "sweeps", 0) for learner in walk(self.workspace.top))
+        sweeping = any(learner.sweeps for learner in walk(self.workspace.top))
         if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
             options.set("passes", 2)  # the second measures what the sweeps after the first have made
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
@@ -125,7 +126,7 @@ class Run:
         by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
         if options["confidence"] and by_mode:
             self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
-        parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
+        parts = [name for learner in learners for name in learner.part_names]
         confidence = options["confidence"]
         self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
 
@@ -261,7 +262,7 @@ class Run:
 
     # what the driver calls
 
-    def row(self, driver: Any, label: str, prediction: str, features: int) -> None:
+    def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
         """A row of the table is due."""
         self.progress.clear()
         self.say(outputs.row(driver, label, prediction, features))
@@ -279,7 +280,7 @@ class Run:
             self.progress.clear()
             self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
 
-    def audit(self, driver: Any, view: Any) -> None:
+    def audit(self, driver: Driver, view: Any) -> None:
         """Before an example is learnt from."""
         from vwlite import audit
 

@@ -191,7 +191,7 @@ class Workspace:
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
-        self.has_entities = any(hasattr(learner, "entities") for learner in walk(self.top))
+        self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
         self.entities: EntityStore | None = None
         if options["entity_limit"]:
             self._limit_entities(store)
@@ -264,9 +264,9 @@ class Workspace:
         """
         return {} if self.report is None else {figure.name: figure.value for figure in self.report.figures()}
 
-    def _driver(self) -> Any:
+    def _driver(self) -> Driver:
         """The loop over the kind of examples that the stack takes."""
-        kind = Driver
+        kind: type[Driver] = Driver
         if self.top.multiline:
             from vwlite.decisions import DecisionDriver
 
