@@ -384,7 +384,7 @@ def redefined(rules):
     Raises OptionError for a rule without ':='.
     """
     from vwlite.errors import OptionError
-    from vwlite.interactions import decode_names
+    from vwlite.terms import decode_names
     table = list(range(256))
     for rule in rules:
         target, separator, names = rule.partition(":=")
