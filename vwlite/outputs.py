@@ -36,7 +36,13 @@ OPTIONS = OptionGroup(
             most=0.999999,
             metavar="P",
         ),
-        Option("raw_predictions", str, "write unclipped, unlinked scores here", short="r", metavar="FILE"),
+        Option(
+            "raw_predictions",
+            str,
+            "write unclipped, unlinked scores here; of a decision those of all actions, in the order of -p",
+            short="r",
+            metavar="FILE",
+        ),
         Option(
             "progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"
         ),

@@ -162,3 +162,15 @@ def test_a_decision_that_is_refused_after_a_pass_is_told_of_too():
     workspace.end_pass()
     with pytest.raises(ParseError, match="cost"):
         workspace.learn(["0:5:0.5 |item a", "|item b"])
+
+
+def test_raw_predictions_name_the_actions_in_the_order_of_predictions(model, tmp_path):
+    (tmp_path / "data").write_text("".join(f"'tag{i} |item a\n|item b\n\n" for i in range(20)))
+    paths = [word if word.startswith("-") else str(tmp_path / word) for word in ("-d", "data", "-p", "p", "-r", "r")]
+    assert main(["-i", str(model), "-t", "--ts_alpha", "5", "--quiet", *paths]) == 0
+    predictions, raw = ((tmp_path / name).read_text().split("\n\n")[:-1] for name in "pr")
+    orders = [[pair.split(":")[0] for pair in decision.split()[0].split(",")] for decision in predictions]
+    assert {tuple(order) for order in orders} == {("0", "1"), ("1", "0")}
+    # the scores are those of the mean, whatever is drawn
+    score = dict(pair.split(":") for pair in raw[0].split()[0].split(","))
+    assert raw == [f"{','.join(f'{k}:{score[k]}' for k in order)} tag{i}" for i, order in enumerate(orders)]
