@@ -44,6 +44,7 @@ cdef class Driver:
     cdef public bint done
     # figures, in double as in VW
     cdef public size_t example_number, total_features, problems
+    cdef public size_t held_out       # examples, in all passes; example_number does not count them
     cdef public double weighted_labeled, weighted_labels, weighted_unlabeled, sum_loss
     cdef public double sum_loss_since, weighted_labeled_before
     cdef public double holdout_loss, holdout_weight, holdout_loss_since, holdout_weight_since

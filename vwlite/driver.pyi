@@ -27,6 +27,7 @@ class Driver:
     example_number: int
     total_features: int
     problems: int
+    held_out: int
     weighted_labeled: float
     weighted_labels: float
     weighted_unlabeled: float

@@ -135,6 +135,7 @@ cdef class Driver:
         if ex.labelled and (ex.label != self.first_label) & (ex.label != self.second_label):
             self.see_label(ex.label)
         if ex.labelled and ex.test_only:
+            self.held_out += 1
             self.holdout_weight += ex.weight
             self.holdout_weight_since += ex.weight
             self.holdout_weight_of_pass += ex.weight

@@ -128,7 +128,7 @@ class Sink:
 
 def scalar(value: float) -> str:
     """A prediction as VW writes it: whole numbers bare, others with six decimals."""
-    return f"{value:.0f}" if value == int(value) else f"{value:.6f}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6f}"
 
 
 def row(driver: Driver, label: str, prediction: str, features: int) -> str:

@@ -34,6 +34,8 @@ class Run:
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
+        self.counted_before = self.driver.example_number  # --preserve_performance_counters
+        self.read = 0  # examples of the first pass
         self.no_win = 0
         self.best_holdout: float | None = None
         self.saved_best = False
@@ -183,6 +185,8 @@ class Run:
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
+        if not self.driver.again:
+            self.read = self.driver.example_number + self.driver.held_out - self.counted_before
 
     def end_pass(self, number: int) -> bool:
         """Holdout bookkeeping and saves after a pass; whether to stop early."""
@@ -320,7 +324,7 @@ class Run:
         """Sum up malformed lines."""
         skipped = self.driver.problems
         if skipped:
-            total = self.driver.example_number + skipped
+            total = self.read + skipped
             self.say(f"skipped malformed lines = {skipped} of {total} (--strict_parse stops at the first)")
 
     def header(self) -> str:
