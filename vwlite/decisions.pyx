@@ -82,10 +82,13 @@ cdef class DecisionDriver(Driver):
             write_actions(self.raw_predictions, ex, ex.action_scores)
         return 0
 
-    cdef object result(self, Example ex):
+    cdef int collect(self, Example ex) except -1 nogil:
         """[(action, probability), ...], the action taken first."""
         cdef size_t i
-        return [(ex.action_order[i], ex.action_probabilities[ex.action_order[i]]) for i in range(ex.n_actions)]
+        with gil:
+            self.results.append([(ex.action_order[i], ex.action_probabilities[ex.action_order[i]])
+                                 for i in range(ex.n_actions)])
+        return 0
 
     cdef tuple cells(self, Example ex):
         cdef uint32_t taken = ex.action_order[0]

@@ -2,7 +2,7 @@
 
 Design:
 a) A Driver is of single lines; decisions.pyx has the one of decisions, which overrides what an example is: run, write,
-   result, cells. Whoever makes a driver chooses (workspace.py).
+   collect, cells. Whoever makes a driver chooses (workspace.py).
 b) Files and lines from Python go the same way through run: what is different is where predictions go (`predictions`,
    `raw_predictions`, `results`) and what the listener does about a malformed line.
 """
@@ -13,6 +13,7 @@ from vwlite.textbuffer cimport TextBuffer
 
 cdef enum:
     MOST_COLUMNS = 64
+    LINES_AT_ONCE = 1000              # that come from Python
 
 cdef class Observer:
     """Told of every example when the stack is done with it; a driver without one pays a comparison per example."""
@@ -33,7 +34,9 @@ cdef class Driver:
     cdef readonly bint needs_names    # some learner reads the features' names
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
-    cdef list results                 # as Python values
+    cdef list results                 # for Python
+    cdef float[LINES_AT_ONCE] values  # of the lines at hand, not yet in `results`
+    cdef size_t n_values
     cdef int[MOST_COLUMNS] columns    # of a prediction; none: just the prediction
     cdef size_t n_columns
     # holdout
@@ -56,9 +59,9 @@ cdef class Driver:
     cdef public bint more_labels
     # the rows of a block
     cdef int run(self, Block block, Example ex) except -1 nogil
-    # of an example that the stack is done with: into the text buffers, as a Python value, as cells of the table
+    # of an example that the stack is done with: into the text buffers, for Python, as cells of the table
     cdef int write(self, Example ex) except -1 nogil
-    cdef object result(self, Example ex)
+    cdef int collect(self, Example ex) except -1 nogil
     cdef tuple cells(self, Example ex)
     # what all drivers share
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil

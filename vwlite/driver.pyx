@@ -22,9 +22,6 @@ from vwlite.errors import OptionError
 from vwlite.learner import walk
 from vwlite.parser import REASONS_IN_WORDS
 
-cdef enum:
-    LINES_AT_ONCE = 1000
-
 cdef enum Column:
     PREDICTION
     SCORE
@@ -166,8 +163,7 @@ cdef class Driver:
         """What is seen of an example: its prediction, and perhaps a row of the table."""
         self.write(ex)
         if self.results is not None:
-            with gil:
-                self.results.append(self.result(ex))
+            self.collect(ex)
         if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
             with gil:
                 self.progress()
@@ -188,8 +184,10 @@ cdef class Driver:
             self.raw_predictions.tag(ex)
         return 0
 
-    cdef object result(self, Example ex):
-        return ex.prediction
+    cdef int collect(self, Example ex) except -1 nogil:
+        self.values[self.n_values] = ex.prediction
+        self.n_values += 1
+        return 0
 
     cdef tuple cells(self, Example ex):
         return f"{ex.label:.4f}" if ex.labelled else "unknown", f"{ex.prediction:.4f}"
@@ -249,6 +247,7 @@ cdef class Driver:
         """
         cdef Block block = Block()
         cdef Example ex = self.ex
+        cdef size_t i
         before = self.training, self.counting, self.results
         predictions = []
         block.first_line = 1
@@ -263,8 +262,10 @@ cdef class Driver:
             ex.block = block
             self.training = self.counting = learning
             self.results = predictions
+            self.n_values = 0
             try:
                 self.run(block, ex)
+                predictions += [self.values[i] for i in range(self.n_values)]
             finally:
                 self.training, self.counting, self.results = before
             block.first_line += len(chunk)
