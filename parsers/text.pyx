@@ -18,17 +18,17 @@ Numbers are VW's too, see number.h.
 """
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memset
 
 from vwlite.example cimport (
-    CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+    gather_namespaces,
 )
 from vwlite.hashing cimport hash_all, hash_string
+from vwlite.labels cimport check_decisions, parse_cost, parse_simple
 from vwlite.parser cimport (
-    ACTION_BLANK, ACTIONS_MANY, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, COST_TWICE, DECISION_LENGTH,
-    FAILED, FEATURE_SYNTAX, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, LINE_LENGTH, NAMESPACE_NAME,
-    NAMESPACE_SYNTAX, NAMESPACE_VALUE, SHARED_ALONE, SHARED_COST, SHARED_PLACE, SHARED_TAG, VALUE_FINITE,
-    WEIGHT_NEGATIVE, Filled, Parser, Readiness, Reason,
+    FAILED, FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, Filled,
+    Parser, Readiness, Reason,
 )
 from vwlite.reader cimport LineReader
 
@@ -46,7 +46,6 @@ cdef extern from "bytescan.h" nogil:
 cdef extern from "number.h" nogil:
     bint vwl_ends_line(const uint8_t* p)
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
-    const uint8_t* vwl_any_number(const uint8_t* start, float* value)
 
 OPTIONS = OptionGroup("Text input", (
     Option("hash", str, "'strings' takes a name of digits as its own number, 'all' hashes every name",
@@ -61,10 +60,6 @@ OPTIONS = OptionGroup("Text input", (
 ))
 
 cdef float UNLABELLED = float("nan")
-
-cdef enum:
-    TAKEN = 1 << 31                   # marks an extent in gather_namespaces
-
 
 cdef struct Lines:
     # where the parse of a block stands
@@ -181,13 +176,13 @@ cdef class TextParser(Parser):
         minus = p[0] == b"-"
         if self.decisions:
             if p[0] != b"|":
-                p = self.parse_cost(lines, row, p, &reason, &at)
+                p = parse_cost(lines.text, row, p, &reason, &at)
                 compat = compat and reason == FINE
         elif <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
             row.label = (p[minus] - 48) * (1 - 2 * minus)       # the usual head: a label of one digit
             p += minus + 2
         elif p[0] != b"|":
-            p = self.parse_head(lines, row, p, &reason, &at)
+            p = parse_simple(lines.text, row, p, compat, &reason, &at)
         if reason == FINE or compat:
             row.warned = reason
             reason = FINE
@@ -212,7 +207,10 @@ cdef class TextParser(Parser):
         else:
             row.column = <uint32_t>(at - start) + 1
             if lines.repeated:
-                lines.extent = gather_namespaces(lines, first_extent, first_feature)
+                gather_namespaces(
+                    first_extent, lines.extent - first_extent, first_feature, lines.feature - first_feature,
+                    NULL if lines.names == NULL else lines.names + (first_feature - lines.features),
+                )
             lines.feature.hash = CONSTANT_HASH
             lines.feature.value = 1
             if lines.names != NULL:
@@ -222,116 +220,6 @@ cdef class TextParser(Parser):
         row.n_features = <uint32_t>(lines.feature - first_feature) - (row.kind == ROW_EXAMPLE)
         lines.row += 1
         return end + (1 if end[0] == b"\n" else 2)
-
-    cdef const uint8_t* parse_head(
-        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
-    ) noexcept nogil:
-        """Label, importance, initial and tag; returns the place of the first '|' or the line's end."""
-        cdef const uint8_t* word
-        cdef const uint8_t* stop
-        cdef const uint8_t* behind
-        cdef const uint8_t* end = label_words(lines, row, &p, &stop)
-        cdef float[3] numbers
-        cdef int count = 0
-        while True:
-            while p < stop and p[0] == b" ":
-                p += 1
-            if p >= stop:
-                break
-            word = p
-            while p < stop and p[0] != b" ":
-                p += 1
-            if count == 3:
-                reason[0] = LABEL_WORDS
-                at[0] = word
-                return end
-            behind = vwl_any_number(word, &numbers[count])
-            # VW takes 1:1 or 1x for 1
-            if behind == word or (behind != p and not self.compat):
-                reason[0] = LABEL_NUMBER
-                at[0] = word
-                numbers[count] = 0
-            elif not isfinite(numbers[count]):
-                if reason[0] == FINE:
-                    reason[0] = LABEL_FINITE
-                    at[0] = word
-                if isnan(numbers[count]):
-                    numbers[count] = 0
-            count += 1
-        if count:
-            row.label = numbers[0]
-        if count > 1:
-            row.weight = numbers[1]
-            if numbers[1] < 0 and reason[0] == FINE:
-                reason[0] = WEIGHT_NEGATIVE
-                at[0] = word
-        if count > 2:
-            row.initial = numbers[2]
-        return end
-
-    cdef const uint8_t* parse_cost(
-        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
-    ) noexcept nogil:
-        """The head of an action's line, or of the shared one; returns the place of the first '|' or the line's end.
-
-        What number the action has is of no importance: actions are counted by their lines, as in VW.
-        """
-        cdef const uint8_t* start = p
-        cdef const uint8_t* word
-        cdef const uint8_t* stop
-        cdef const uint8_t* behind
-        cdef const uint8_t* end = label_words(lines, row, &p, &stop)
-        cdef float cost, probability
-        cdef bint first = True
-        if is_shared(lines.text + row.tag, row.tag_length):
-            reason[0] = SHARED_TAG
-            at[0] = lines.text + row.tag
-        elif end[0] != b"|" and row.tag_length == 0:
-            word = p
-            while word < stop and word[0] == b" ":
-                word += 1
-            if word == stop:
-                reason[0] = ACTION_BLANK
-                at[0] = start
-        while reason[0] == FINE:
-            while p < stop and p[0] == b" ":
-                p += 1
-            if p >= stop:
-                break
-            word = p
-            while p < stop and p[0] != b" ":
-                p += 1
-            at[0] = word
-            if first and is_shared(word, p - word):
-                row.shared = True
-                first = False
-                continue
-            if not first:
-                reason[0] = SHARED_COST if row.shared else COST_SYNTAX
-                break
-            first = False
-            behind = word
-            while <uint8_t>(behind[0] - 48) < 10:
-                behind += 1
-            if behind == word or (behind < p and behind[0] != b":"):
-                reason[0] = COST_ACTION
-                break
-            if behind == p:
-                continue
-            behind = number_at(behind + 1, p, &cost)
-            if behind == NULL or behind > p or (behind < p and behind[0] != b":") or not isfinite(cost):
-                reason[0] = COST_NUMBER
-                break
-            if behind == p:
-                reason[0] = COST_SYNTAX
-                break
-            behind = number_at(behind + 1, p, &probability)
-            if behind != p or not (probability > 0 and probability <= 1):
-                reason[0] = COST_PROBABILITY
-                break
-            row.label = cost
-            row.probability = probability
-        return end
 
     cdef const uint8_t* parse_namespaces(
         self, Lines* lines, Row* row, const uint8_t* p, Reason* reason
@@ -463,99 +351,6 @@ cdef class TextParser(Parser):
         return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
 
 
-cdef inline const uint8_t* label_words(
-    Lines* lines, Row* row, const uint8_t** words, const uint8_t** words_end
-) noexcept nogil:
-    """Find the tag and the words before it; returns the place of the first '|' or the line's end."""
-    cdef const uint8_t* p = words[0]
-    cdef const uint8_t* end = p
-    cdef const uint8_t* word
-    cdef const uint8_t* stop
-    cdef bint tab = False, tagged
-    while end[0] != b"|" and end[0] != b"\n":
-        if end[0] == b"\t" and not tab:
-            p = end + 1
-            tab = True
-        end += 1
-    stop = end
-    if end[0] == b"\n" and end > p and (end - 1)[0] == b"\r":
-        stop -= 1
-        end -= 1
-    if stop > p and (stop - 1)[0] != b" ":
-        tagged = True
-    else:
-        tagged = False
-        while stop > p and (stop - 1)[0] == b" ":
-            stop -= 1
-    # the last word may be the tag
-    word = stop
-    while word > p and (word - 1)[0] != b" ":
-        word -= 1
-    if word < stop and (tagged or word[0] == b"'"):
-        row.tag = <uint32_t>(word - lines.text) + (word[0] == b"'")
-        row.tag_length = <uint32_t>(stop - lines.text) - row.tag
-        stop = word
-    words[0] = p
-    words_end[0] = stop
-    return end
-
-
-cdef inline bint is_shared(const uint8_t* word, size_t n) noexcept nogil:
-    return n == 6 and memcmp(word, b"shared", 6) == 0 or n == 12 and memcmp(word, b"***shared***", 12) == 0
-
-
-cdef inline const uint8_t* number_at(const uint8_t* p, const uint8_t* end, float* value) noexcept nogil:
-    """Read a number that begins at p, before the end; returns the place behind it, NULL if there is none."""
-    cdef const uint8_t* behind
-    value[0] = 0
-    if p >= end or p[0] <= 32:
-        return NULL
-    behind = vwl_any_number(p, value)
-    return NULL if behind == p or behind > end else behind
-
-
-cdef void check_decisions(Row* rows, size_t n, size_t limit, bint truncated) noexcept nogil:
-    """Find what is wrong with decisions whose lines are well-formed; the row at fault becomes a problem."""
-    cdef size_t first = 0, end
-    while first < n:
-        if rows[first].kind == ROW_EMPTY:
-            first += 1
-            continue
-        end = first + 1
-        while end < n and rows[end].kind != ROW_EMPTY:
-            end += 1
-        check_decision(rows + first, end - first, limit, truncated)
-        first = end
-
-
-cdef void check_decision(Row* rows, size_t n, size_t limit, bint truncated) noexcept nogil:
-    cdef size_t i
-    cdef bint costs = False
-    cdef Reason reason = FINE
-    if truncated or rows[n - 1].text + rows[n - 1].text_length - rows[0].text > limit:
-        rows[0].kind = ROW_PROBLEM
-        rows[0].reason = DECISION_LENGTH
-        rows[0].column = 1
-        return
-    for i in range(n):
-        if rows[i].kind == ROW_PROBLEM:
-            return
-        if rows[i].shared and i:
-            reason = SHARED_PLACE
-        elif costs and not isnan(rows[i].label):
-            reason = COST_TWICE
-        elif i - rows[0].shared == MAX_ACTIONS:
-            reason = ACTIONS_MANY
-        elif rows[i].shared and n == 1:
-            reason = SHARED_ALONE
-        if reason != FINE:
-            rows[i].kind = ROW_PROBLEM
-            rows[i].reason = reason
-            rows[i].column = 1
-            return
-        costs = costs or not isnan(rows[i].label)
-
-
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:
     """The line end at or after p: its CR if it has one."""
     cdef const uint8_t* start = p
@@ -583,50 +378,13 @@ cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text) n
     return p
 
 
-cdef Extent* gather_namespaces(Lines* lines, Extent* first_extent, Feature* first) noexcept nogil:
-    """Bring the features of a namespace that is named twice together, in the order in which namespaces appear.
-
-    The free space behind the line's features and extents serves for the copy.
-    """
-    cdef size_t n = lines.extent - first_extent, n_features = lines.feature - first
-    cdef size_t i, j, begin, length
-    cdef Extent* sorted_extents = lines.extent
-    cdef Feature* sorted_features = lines.feature
-    cdef NameSpan* names = NULL
-    cdef size_t to = 0, k = 0
-    if lines.names != NULL:
-        names = lines.names + (first - lines.features)
-    for i in range(n):
-        if first_extent[i].name_length_index & TAKEN:
-            continue
-        for j in range(i, n):
-            if (first_extent[j].name_length_index ^ first_extent[i].name_length_index) & 0xFF:
-                continue
-            begin = first_extent[j].begin
-            length = (first_extent[j + 1].begin if j + 1 < n else n_features) - begin
-            sorted_extents[k] = first_extent[j]
-            sorted_extents[k].begin = <uint32_t>to
-            memcpy(sorted_features + to, first + begin, length * sizeof(Feature))
-            if names != NULL:
-                memcpy(names + n_features + to, names + begin, length * sizeof(NameSpan))
-            to += length
-            k += 1
-            if j > i:
-                first_extent[j].name_length_index |= TAKEN
-    memcpy(first_extent, sorted_extents, n * sizeof(Extent))
-    memcpy(first, sorted_features, n_features * sizeof(Feature))
-    if names != NULL:
-        memcpy(names, names + n_features, n_features * sizeof(NameSpan))
-    return lines.extent
-
-
 def redefined(rules):
     """The namespace index of every first byte after --redefine; later rules win.
 
     Raises OptionError for a rule without ':='.
     """
     from vwlite.errors import OptionError
-    from vwlite.interactions import decode_names
+    from vwlite.terms import decode_names
     table = list(range(256))
     for rule in rules:
         target, separator, names = rule.partition(":=")

@@ -80,6 +80,7 @@ cdef class GD(Learner):
     name = "gd"
     base_label = None
     base_prediction = None
+    has_slots = True
 
     cdef readonly DenseTable table
     cdef bint adaptive, normalized, invariant, usual_power, usual, truncates, contracts
@@ -88,7 +89,7 @@ cdef class GD(Learner):
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
     cdef vwl_table where              # the table as slots.h sees it
-    cdef public bint whole_initial    # L2 shrinks weights only; without an offset, initial predictions too, as in VW
+    cdef bint whole_initial           # L2 shrinks weights only; without an offset, initial predictions too, as in VW
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
     cdef double l1, l2
@@ -347,6 +348,9 @@ cdef class GD(Learner):
         lines = [f"Num weight bits = {self.table.bits}", f"learning rate = {self.learning_rate:g}",
                  f"initial_t = {self.t or self.initial_t:g}", f"power_t = {self.power_t:g}"]
         return lines + ([f"decay_learning_rate = {self.shown_decay:g}"] if self.shown_decay is not None else [])
+
+    def spare_initial(self):
+        self.whole_initial = True
 
     def long_run(self):
         self.table.use_huge_pages()

@@ -91,8 +91,7 @@ cdef class Offset(Learner):
         self.negative = options["logistic_min"]
         self.width = options["logistic_max"] - self.negative
         for learner in walk(base):
-            if hasattr(learner, "whole_initial"):
-                learner.whole_initial = True
+            learner.spare_initial()
         # of a loaded model the fixed effect comes with the rest of the state
         if options["fixed_effect"] and options.source("fixed_effect") != "model":
             from vwlite.fixed import FixedModel

@@ -250,20 +250,54 @@ cdef class Thompson(Learner):
 
 
 cdef void order(Example ex, size_t taken) noexcept nogil:
-    """As reported: the action taken, then the others, most probable first."""
-    cdef size_t i, j, k = 0
-    cdef uint32_t action
-    ex.action_order[0] = <uint32_t>taken
+    """As reported: the action taken, then the others, most probable first, equally probable ones as they come.
+
+    Only those more probable than the least probable are sorted: mostly few, however many actions there are.
+    """
+    cdef const float* p = ex.action_probabilities
+    cdef uint32_t* to = ex.action_order
+    cdef float least = 2
+    cdef size_t i, n = 1
+    to[0] = <uint32_t>taken
     for i in range(ex.n_actions):
-        if i == taken:
-            continue
-        k += 1
-        j = k
-        action = <uint32_t>i
-        while j > 1 and ex.action_probabilities[ex.action_order[j - 1]] < ex.action_probabilities[action]:
-            ex.action_order[j] = ex.action_order[j - 1]
-            j -= 1
-        ex.action_order[j] = action
+        if i != taken and p[i] < least:
+            least = p[i]
+    for i in range(ex.n_actions):
+        if i != taken and p[i] > least:
+            to[n] = <uint32_t>i
+            n += 1
+    sort(to + 1, n - 1, p)
+    for i in range(ex.n_actions):
+        if i != taken and not p[i] > least:
+            to[n] = <uint32_t>i
+            n += 1
+
+
+cdef void sort(uint32_t* actions, size_t n, const float* p) noexcept nogil:
+    """Heapsort (Williams 1964): in place, and n log n whatever the numbers."""
+    cdef size_t i
+    for i in range(n // 2, 0, -1):
+        sink(actions, i - 1, n, p)
+    for i in range(n - 1 if n else 0, 0, -1):
+        actions[0], actions[i] = actions[i], actions[0]
+        sink(actions, 0, i, p)
+
+
+cdef inline void sink(uint32_t* actions, size_t i, size_t n, const float* p) noexcept nogil:
+    """Put actions[i] where no action below it in the heap comes after it."""
+    cdef size_t below
+    while 2 * i + 1 < n:
+        below = 2 * i + 1
+        if below + 1 < n and comes_before(actions[below], actions[below + 1], p):
+            below += 1
+        if not comes_before(actions[i], actions[below], p):
+            return
+        actions[i], actions[below] = actions[below], actions[i]
+        i = below
+
+
+cdef inline bint comes_before(uint32_t a, uint32_t b, const float* p) noexcept nogil:
+    return p[a] > p[b] or (p[a] == p[b] and a < b)
 
 
 cdef size_t pick(const float* probabilities, size_t n, double u) noexcept nogil:

@@ -95,9 +95,9 @@ def readable(workspace: Workspace, path: str, with_names: bool) -> None:
 
     Raises ModelError when the file can't be written.
     """
-    lines = vw_layout(workspace, with_names) if hasattr(workspace.bottom, "columns") else []
+    lines = vw_layout(workspace, with_names) if workspace.bottom.has_slots else []
     for learner in walk(workspace.top):
-        if hasattr(learner, "entities"):
+        if learner.entities() is not None:
             lines += entity_table(learner, workspace.hash_names if with_names else {})
     write_text(path, "\n".join(lines) + "\n")
 

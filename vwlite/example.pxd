@@ -168,6 +168,9 @@ cdef class Example:
     cdef int merge_shared(self) except -1 nogil
     cdef void merge_extents(self, const Row* row, size_t begin, size_t end) noexcept nogil
 
+cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \
+    noexcept nogil
+
 cdef inline size_t extent_end(Example ex, size_t i) noexcept nogil:
     return ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear
 

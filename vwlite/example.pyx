@@ -3,6 +3,9 @@ from libc.math cimport NAN, isnan
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+cdef enum:
+    TAKEN = 1 << 31                   # marks an extent in gather_namespaces
+
 
 cdef int grow(void** buffer, size_t* capacity, size_t wanted, size_t size) except -1 nogil:
     """Room for `wanted` items in a buffer whose content need not survive. Untouched pages cost nothing."""
@@ -296,3 +299,35 @@ cdef class Example:
         if self.block.names != NULL:
             memcpy(self.merged_names + self.n_linear, self.block.names + row.feature + first, n * sizeof(NameSpan))
         self.n_linear += n
+
+
+cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \
+        noexcept nogil:
+    """Bring a line's extents of the same index together, with their features and names (NULL: there are none).
+
+    They stay in the order in which indices appear. As much room behind each array serves for the copy.
+    """
+    cdef size_t i, j, begin, length, to = 0, k = 0
+    cdef Extent* sorted_extents = extents + n
+    cdef Feature* sorted_features = features + n_features
+    for i in range(n):
+        if extents[i].name_length_index & TAKEN:
+            continue
+        for j in range(i, n):
+            if (extents[j].name_length_index ^ extents[i].name_length_index) & 0xFF:
+                continue
+            begin = extents[j].begin
+            length = (extents[j + 1].begin if j + 1 < n else n_features) - begin
+            sorted_extents[k] = extents[j]
+            sorted_extents[k].begin = <uint32_t>to
+            memcpy(sorted_features + to, features + begin, length * sizeof(Feature))
+            if names != NULL:
+                memcpy(names + n_features + to, names + begin, length * sizeof(NameSpan))
+            to += length
+            k += 1
+            if j > i:
+                extents[j].name_length_index |= TAKEN
+    memcpy(extents, sorted_extents, n * sizeof(Extent))
+    memcpy(features, sorted_features, n_features * sizeof(Feature))
+    if names != NULL:
+        memcpy(names, names + n_features, n_features * sizeof(NameSpan))

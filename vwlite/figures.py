@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vwlite.errors import OptionError
-from vwlite.hashing import feature_hash, murmur3_32
+from vwlite.interactions import namespace_hash
 from vwlite.metrics import COLUMNS, Metrics
 from vwlite.types import LabelType, PredictionType
 
@@ -77,12 +76,11 @@ class Report:
             )
         self.log_odds = "logistic" in top.loss.name or options["link"] == "logistic"
         self.namespaces = list(dict.fromkeys(wanted.namespace for wanted in self.wanted if wanted.namespace))
-        hash_name = murmur3_32 if options["hash"] == "all" else feature_hash
         self.metrics: Any = Metrics(
             any(wanted.name == "auc" for wanted in self.wanted),
             [
-                (hash_name(os.fsencode(n), options["hash_seed"]), Wanted("auc", n) in self.wanted)
-                for n in self.namespaces
+                (namespace_hash(options, namespace), Wanted("auc", namespace) in self.wanted)
+                for namespace in self.namespaces
             ],
         )
 

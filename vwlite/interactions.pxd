@@ -19,9 +19,9 @@ cdef class Interactions(Expander):
     cdef readonly list patterns       # as given, b"ab", b"::", ...
     cdef readonly list terms          # patterns without wildcards, in order of evaluation
     cdef readonly list notes
-    cdef bint active, removes, wildcards, permutations, keep_duplicates, limits
+    cdef bint active, removes, wildcards, permutations, keep_duplicates
     cdef uint8_t[256] ignored, ignored_linear, seen
-    cdef uint32_t[256] limit          # --feature_limit
+    cdef uint32_t[256] limit          # --feature_limit, 0 for none
     cdef readonly tuple aside_names   # namespaces that are no features
     cdef uint32_t[MOST_ASIDE] aside
     cdef size_t n_aside
@@ -33,7 +33,8 @@ cdef class Interactions(Expander):
     cdef Feature* kept
     cdef Extent* kept_extents
     cdef NameSpan* kept_names
-    cdef size_t kept_capacity
+    cdef size_t kept_capacity, n_kept, n_kept_extents
+    cdef size_t* chosen               # places in Example.linear
     cdef Span[256] spans
     cdef bint constant
     cdef Example ex
@@ -45,6 +46,10 @@ cdef class Interactions(Expander):
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
                    uint32_t from_feature, int previous) except -1 nogil
+    cdef int reserve_kept(self, size_t n) except -1 nogil
+    cdef void keep(self, Example ex, size_t i) noexcept nogil
+    cdef void keep_chosen(self, Example ex, size_t first, size_t n_chosen) noexcept nogil
+    cdef bint is_over(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil
+    cdef size_t choose(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil
     cdef bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil
-    cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil
     cdef int compile(self, list terms) except -1

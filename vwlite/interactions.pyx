@@ -3,7 +3,6 @@ h = (P h) xor i for each further part i, P = 16777619 (Fowler, Noll and Vo); its
 """
 import os
 import re
-from itertools import combinations_with_replacement, product
 
 from libc.float cimport FLT_MAX
 from libc.stdlib cimport free, malloc, realloc
@@ -14,6 +13,7 @@ from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, exte
 from vwlite.errors import OptionError, VwliteError
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
+from vwlite.terms import WILDCARD, decode_names, given_patterns, terms_of
 
 OPTIONS = OptionGroup("Features", (
     Option("quadratic", str, "cross each feature of one namespace with each of another; ':' stands for any namespace",
@@ -33,7 +33,6 @@ OPTIONS = OptionGroup("Features", (
 
 cdef enum:
     FNV_PRIME = 16777619
-    WILDCARD = 58                     # ':'
 
 
 def namespace_hash(options, name):
@@ -42,17 +41,11 @@ def namespace_hash(options, name):
     return (murmur3_32 if options["hash"] == "all" else feature_hash)(raw, options["hash_seed"])
 
 
-def decode_names(text):
-    """Namespace letters as bytes; \\xHH stands for any byte."""
-    raw = os.fsencode(text)
-    return re.sub(rb"\\x([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), raw)
-
-
 cdef class Interactions:
     """What the feature options do to each example; raises OptionError for interactions of the wrong length.
 
-    The features of the namespaces `aside` (full names) count in interactions only; learners look at them in the linear
-    part.
+    The features of the namespaces `aside` (full names) count in interactions only, and all of them do; learners look at
+    them in the linear part.
     """
 
     def __init__(self, options, bits, aside=()):
@@ -62,7 +55,10 @@ cdef class Interactions:
         self.notes = []
         self.constant = not options["noconstant"]
         self.ex = Example()
-        self.patterns = self.given_patterns(options)
+        self.patterns, left_out = given_patterns(options)
+        if left_out:
+            self.notes.append(f"{left_out} interactions left out that are the same but for order "
+                              "(--leave_duplicate_interactions keeps them)")
         self.wildcards = any(WILDCARD in pattern for pattern in self.patterns)
         keep = b"".join(map(decode_names, options["keep"]))
         ignore = b"".join(map(decode_names, options["ignore"]))
@@ -89,6 +85,7 @@ cdef class Interactions:
         free(self.kept)
         free(self.kept_extents)
         free(self.kept_names)
+        free(self.chosen)
 
     @property
     def in_every_order(self):
@@ -116,43 +113,12 @@ cdef class Interactions:
         match = re.fullmatch(rb"(.??):?(\d{1,9})", decode_names(rule), re.DOTALL)
         if not match or not int(match[2]):
             raise OptionError([f"--feature_limit {rule}: expected N or a namespace's letter and N, for instance a10"])
-        self.limits = True
         for i in range(256) if not match[1] else match[1]:
             self.limit[i] = int(match[2])
 
-    def given_patterns(self, options):
-        """The patterns as given, shorter ones first, then by letters; without those that are the same but for order."""
-        given = sorted((decode_names(text) for name in ("quadratic", "cubic", "interactions")
-                        for text in given_interactions(options, name)), key=lambda pattern: (len(pattern), pattern))
-        kept = given if self.keep_duplicates else unordered_unique(given)
-        if len(kept) < len(given):
-            self.notes.append(f"{len(given) - len(kept)} interactions left out that are the same but for order "
-                              "(--leave_duplicate_interactions keeps them)")
-        return [repeats_together(pattern) for pattern in kept]
-
     def fixed_terms(self):
-        """The terms in VW's order of evaluation; wildcards stand for the namespaces seen so far.
-
-        The order of letters within a term is part of its hash, so the fillings of wildcards come in VW's orders too:
-        one or two wildcards ascending, three or more descending.
-        """
-        terms = []
-        present = [i for i in range(32, 127) if self.seen[i]]
-        for pattern in self.patterns:
-            holes = pattern.count(b":")
-            if self.keep_duplicates:
-                fillings = product(present, repeat=holes)
-            elif holes < 3:
-                fillings = combinations_with_replacement(present, holes)
-            else:
-                fillings = sorted(filling[::-1] for filling in combinations_with_replacement(present, holes))
-            for filling in fillings:
-                letters = iter(filling)
-                terms.append(bytes(next(letters) if c == WILDCARD else c for c in pattern))
-        if not self.keep_duplicates:
-            terms = unordered_unique(terms)
-        terms = [repeats_together(term) for term in terms]
-        return sorted(term for term in terms if len(term) == 2) + [term for term in terms if len(term) > 2]
+        """The terms; wildcards stand for the namespaces seen so far."""
+        return terms_of(self.patterns, [i for i in range(32, 127) if self.seen[i]], self.keep_duplicates)
 
     cdef int compile(self, list terms) except -1:
         """Lay the terms out for the loops."""
@@ -314,106 +280,117 @@ cdef class Interactions:
         return 0
 
     cdef int remove(self, Example ex) except -1 nogil:
-        """Drop ignored namespaces and those over their limit: ex.linear becomes a shorter copy."""
-        cdef size_t i, begin, length, to = 0, k = 0, start = 0
+        """Drop ignored namespaces and what is over a limit: ex.linear becomes a shorter copy.
+
+        Limits are of all namespaces with the same index together, as in VW; those of entities are left alone.
+        """
+        cdef size_t i = 0, next, j, n_chosen
         cdef uint8_t index
-        if ex.n_linear + ex.n_extents + 1 > self.kept_capacity:
-            self.kept_capacity = 2 * (ex.n_linear + ex.n_extents + 1)
-            free(self.kept)
-            free(self.kept_extents)
-            free(self.kept_names)
-            self.kept = <Feature*>malloc(self.kept_capacity * sizeof(Feature))
-            self.kept_extents = <Extent*>malloc(self.kept_capacity * sizeof(Extent))
-            self.kept_names = <NameSpan*>malloc(self.kept_capacity * sizeof(NameSpan))
-            if self.kept == NULL or self.kept_extents == NULL or self.kept_names == NULL:
-                with gil:
-                    raise MemoryError
-        for i in range(ex.n_extents):
+        cdef bint limited
+        self.reserve_kept(ex.n_linear + ex.n_extents + 1)
+        self.n_kept = self.n_kept_extents = 0
+        while i < ex.n_extents:
             index = extent_index(&ex.extents[i])
-            if self.ignored[index] and not self.is_aside(ex.extents[i].hash):
-                continue
-            begin = ex.extents[i].begin
-            length = extent_end(ex, i) - begin
-            self.kept_extents[k] = ex.extents[i]
-            self.kept_extents[k].begin = <uint32_t>to
-            memcpy(self.kept + to, ex.linear + begin, length * sizeof(Feature))
-            if ex.names != NULL:
-                memcpy(self.kept_names + to, ex.names + begin, length * sizeof(NameSpan))
-            to += length
-            # the extents of a namespace are neighbours: behind its last one they are cut as one
-            if k == 0 or extent_index(&self.kept_extents[k - 1]) != index:
-                start = to - length
-            k += 1
-            if (self.limits and self.limit[index] and to - start > self.limit[index]
-                    and (i + 1 == ex.n_extents or extent_index(&ex.extents[i + 1]) != index)):
-                to = start + self.cut(start, to - start, self.limit[index], ex.names != NULL)
-                while k > 1 and self.kept_extents[k - 1].begin > start:
-                    k -= 1
+            next = i + 1
+            while next < ex.n_extents and extent_index(&ex.extents[next]) == index:
+                next += 1
+            limited = self.limit[index] and not self.ignored[index] and self.is_over(ex, i, next, self.limit[index])
+            n_chosen = self.choose(ex, i, next, self.limit[index]) if limited else 0
+            for j in range(i, next):
+                if not (limited or self.ignored[index]) or self.is_aside(ex.extents[j].hash):
+                    self.keep(ex, j)
+            self.keep_chosen(ex, i, n_chosen)
+            i = next
         ex.linear = self.kept
-        ex.n_linear = to
+        ex.n_linear = self.n_kept
         ex.extents = self.kept_extents
-        ex.n_extents = k
+        ex.n_extents = self.n_kept_extents
         if ex.names != NULL:
             ex.names = self.kept_names
         return 0
 
-    cdef bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil:
+    cdef int reserve_kept(self, size_t n) except -1 nogil:
+        """Room for n features and extents; what was there is lost."""
+        if n <= self.kept_capacity:
+            return 0
+        free(self.kept)
+        free(self.kept_extents)
+        free(self.kept_names)
+        free(self.chosen)
+        self.kept_capacity = 2 * n
+        self.kept = <Feature*>malloc(self.kept_capacity * sizeof(Feature))
+        self.kept_extents = <Extent*>malloc(self.kept_capacity * sizeof(Extent))
+        self.kept_names = <NameSpan*>malloc(self.kept_capacity * sizeof(NameSpan))
+        self.chosen = <size_t*>malloc(self.kept_capacity * sizeof(size_t))
+        if self.kept == NULL or self.kept_extents == NULL or self.kept_names == NULL or self.chosen == NULL:
+            self.kept_capacity = 0
+            with gil:
+                raise MemoryError
+        return 0
+
+    cdef void keep(self, Example ex, size_t i) noexcept nogil:
+        """Copy an extent with its features."""
+        cdef size_t begin = ex.extents[i].begin, n = extent_end(ex, i) - begin
+        self.kept_extents[self.n_kept_extents] = ex.extents[i]
+        self.kept_extents[self.n_kept_extents].begin = <uint32_t>self.n_kept
+        memcpy(self.kept + self.n_kept, ex.linear + begin, n * sizeof(Feature))
+        if ex.names != NULL:
+            memcpy(self.kept_names + self.n_kept, ex.names + begin, n * sizeof(NameSpan))
+        self.n_kept += n
+        self.n_kept_extents += 1
+
+    cdef void keep_chosen(self, Example ex, size_t first, size_t n_chosen) noexcept nogil:
+        """Copy the chosen features of extents from `first` on, in VW's order, an extent for each run of a namespace's."""
+        cdef size_t i, j, place, before = ex.n_extents
+        for j in range(n_chosen):
+            place = self.chosen[j]
+            i = first
+            while place >= extent_end(ex, i):
+                i += 1
+            if before == ex.n_extents or ex.extents[i].hash != ex.extents[before].hash:
+                self.kept_extents[self.n_kept_extents] = ex.extents[i]
+                self.kept_extents[self.n_kept_extents].begin = <uint32_t>self.n_kept
+                self.n_kept_extents += 1
+                before = i
+            self.kept[self.n_kept] = ex.linear[place]
+            if ex.names != NULL:
+                self.kept_names[self.n_kept] = ex.names[place]
+            self.n_kept += 1
+
+    cdef bint is_over(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil:
+        """Whether extents first..end have more features than the limit."""
+        cdef size_t i, n = 0
+        for i in range(first, end):
+            if not self.is_aside(ex.extents[i].hash):
+                n += extent_end(ex, i) - ex.extents[i].begin
+        return n > limit
+
+    cdef size_t choose(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil:
+        """Choose the first features of extents first..end by their slots, of repeats the smallest value.
+
+        Returns how many there are; `chosen` has their places, in that order.
+        """
+        cdef size_t i, j, best, n = 0
+        cdef bint found = True
+        while found and n < limit:
+            # selection, because the limit is small
+            found = False
+            best = 0
+            for i in range(first, end):
+                if self.is_aside(ex.extents[i].hash):
+                    continue
+                for j in range(ex.extents[i].begin, extent_end(ex, i)):
+                    if n and (ex.linear[j].hash & self.mask) <= (ex.linear[self.chosen[n - 1]].hash & self.mask):
+                        continue
+                    if not found or self.comes_before(&ex.linear[j], &ex.linear[best]):
+                        best = j
+                        found = True
+            if found:
+                self.chosen[n] = best
+                n += 1
+        return n
+
+    cdef inline bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil:
         if (a.hash ^ b.hash) & self.mask:
             return (a.hash & self.mask) < (b.hash & self.mask)
         return a.value < b.value
-
-    cdef size_t cut(self, size_t begin, size_t n, size_t limit, bint names) noexcept nogil:
-        """Sort kept[begin:begin + n] by index, of repeats keep the smallest value, drop all beyond the limit.
-
-        Returns how many are left.
-        """
-        cdef size_t i, j, smallest, left = 0
-        cdef Feature feature
-        cdef NameSpan name
-        for i in range(begin, begin + n):
-            # selection, because names move with their features and the limit is small
-            if left == limit:
-                break
-            smallest = i
-            for j in range(i + 1, begin + n):
-                if self.comes_before(&self.kept[j], &self.kept[smallest]):
-                    smallest = j
-            feature = self.kept[smallest]
-            self.kept[smallest] = self.kept[i]
-            self.kept[i] = feature
-            if names:
-                name = self.kept_names[smallest]
-                self.kept_names[smallest] = self.kept_names[i]
-                self.kept_names[i] = name
-            if left and not ((self.kept[begin + left - 1].hash ^ feature.hash) & self.mask):
-                continue
-            self.kept[begin + left] = feature
-            if names:
-                self.kept_names[begin + left] = self.kept_names[i]
-            left += 1
-        return left
-
-
-def unordered_unique(terms):
-    """The first of all terms that have the same letters."""
-    unique = {}
-    for term in terms:
-        unique.setdefault(bytes(sorted(term)), term)
-    return list(unique.values())
-
-
-def repeats_together(term):
-    """A term that names a namespace twice has its letters sorted, as in VW."""
-    return bytes(sorted(term)) if len(set(term)) < len(term) else term
-
-
-def given_interactions(options, name):
-    """The interactions of one option, their length checked."""
-    length = {"quadratic": 2, "cubic": 3}.get(name)
-    for text in options[name]:
-        n = len(decode_names(text))
-        if length and n != length:
-            raise OptionError([f"--{name} {text}: expected {length} letters, one for each namespace"])
-        if n < 2 or n > 255:
-            raise OptionError([f"--{name} {text}: expected at least 2 letters, one for each namespace"])
-    return options[name]

@@ -13,7 +13,10 @@ cdef class Learner:
     ``base_label`` and ``base_prediction`` downwards (None for a bottom learner); ``multiline`` whether an example is
     a block of lines; ``feature_width`` how many weight vectors it needs of its base; ``vets`` whether it may refuse
     examples; ``needs_names`` whether it reads the features' names; ``has_posterior`` whether it knows variances and
-    draws; ``sets_aside`` the namespaces that are no features, though the learner looks at them.
+    draws; ``sets_aside`` the namespaces that are no features, though the learner looks at them; ``part_names`` what the
+    numbers in ``ex.parts`` are; ``sweeps`` how often it fits all examples of a pass again when the pass ends;
+    ``has_slots`` whether it has a table of weights, ``columns()`` of an audit. A multiline learner has ``decisions``,
+    those made in all runs: it saves them, and the driver counts them.
     """
 
     name = "learner"
@@ -28,6 +31,9 @@ cdef class Learner:
     needs_names = False
     has_posterior = False
     sets_aside = ()
+    part_names = ()
+    sweeps = 0
+    has_slots = False
 
     def __init__(self, Learner base=None, taken=None):
         self.base = base
@@ -75,6 +81,12 @@ cdef class Learner:
 
     def save_load(self, io):
         """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
+
+    def spare_initial(self):
+        """Asked once, by what stands above: take an example's initial prediction as it is, regularize weights only."""
+
+    def entities(self):
+        """(name, examples learnt from, {hash: (mean, variance)}) of each entity; None if it keeps no such coefficients."""
 
     def limit_entities(self, limit, store):
         """Have no more than `limit` entities in memory, the others in an EntityStore."""

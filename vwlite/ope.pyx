@@ -153,9 +153,8 @@ cdef class OffPolicy:
         """The estimates as name -> number, for Learner.metrics(); what is not known is left out."""
         found = self.estimates(level)
         figures = {"decisions": float(found.n)}
-        for name in ("ips", "snips", "dr"):
-            for end, value in zip(("", " low", " high"), getattr(found, name)):
-                figures[name + end] = value
+        for name, each in (("ips", found.ips), ("snips", found.snips), ("dr", found.dr)):
+            figures |= {name: each.value, f"{name} low": each.low, f"{name} high": each.high}
         figures["effective decisions"] = found.effective_n
         figures["mean weight"] = found.mean_weight
         figures["max weight"] = found.max_weight

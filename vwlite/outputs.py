@@ -8,11 +8,14 @@ import stat
 import sys
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from vwlite.errors import VwliteError
 from vwlite.options import Option, OptionGroup
 from vwlite.paths import explain, inherited
+
+if TYPE_CHECKING:
+    from vwlite.driver import Driver
 
 OPTIONS = OptionGroup(
     "Output",
@@ -33,7 +36,13 @@ OPTIONS = OptionGroup(
             most=0.999999,
             metavar="P",
         ),
-        Option("raw_predictions", str, "write unclipped, unlinked scores here", short="r", metavar="FILE"),
+        Option(
+            "raw_predictions",
+            str,
+            "write unclipped, unlinked scores here; of a decision those of all actions, in the order of -p",
+            short="r",
+            metavar="FILE",
+        ),
         Option(
             "progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"
         ),
@@ -119,10 +128,10 @@ class Sink:
 
 def scalar(value: float) -> str:
     """A prediction as VW writes it: whole numbers bare, others with six decimals."""
-    return f"{value:.0f}" if value == int(value) else f"{value:.6f}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6f}"
 
 
-def row(driver: Any, label: str, prediction: str, features: int) -> str:
+def row(driver: Driver, label: str, prediction: str, features: int) -> str:
     """A row of the progress table; columns that are too long are cut, as in VW."""
     if driver.holdout and driver.current_pass >= 1:
         average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown")

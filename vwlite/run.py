@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from vwlite import outputs
+from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError
 from vwlite.feed import Feed
 from vwlite.learner import walk
 from vwlite.options import Options
 from vwlite.stack import table
 from vwlite.summary import summary
+from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
 
 LONG_RUN = 10_000_000  # examples after which huge pages pay for their making
@@ -29,9 +31,11 @@ class Run:
         self.workspace = Workspace(options)
         self.driver = self.workspace.driver
         self.feed = Feed(options, self.driver.needs_names, self.workspace.top.takes_label)
-        self.sinks: list[tuple[outputs.Sink, Any]] = []
+        self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
+        self.counted_before = self.driver.example_number  # --preserve_performance_counters
+        self.read = 0  # examples of the first pass
         self.no_win = 0
         self.best_holdout: float | None = None
         self.saved_best = False
@@ -72,7 +76,7 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0
         driver.done = options["examples"] == 0
-        sweeping = any(getattr(learner, "sweeps", 0) for learner in walk(self.workspace.top))
+        sweeping = any(learner.sweeps for learner in walk(self.workspace.top))
         if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
             options.set("passes", 2)  # the second measures what the sweeps after the first have made
         driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
@@ -89,16 +93,19 @@ class Run:
             from vwlite.entity_store import require_place
 
             require_place(options["final_regressor"])
-        from vwlite.driver import Output
-
         if self.workspace.top.multiline and driver.audits:
             raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
         self.set_columns()
-        for name in ("predictions", "raw_predictions"):
-            if options[name]:
-                output = Output()
-                setattr(driver, name, output)
-                self.sinks.append((outputs.Sink(options[name]), output))
+        if options["predictions"]:
+            driver.predictions = self.written_to(options["predictions"])
+        if options["raw_predictions"]:
+            driver.raw_predictions = self.written_to(options["raw_predictions"])
+
+    def written_to(self, path: str) -> TextBuffer:
+        """A buffer whose text goes to a file."""
+        buffer = TextBuffer()
+        self.sinks.append((outputs.Sink(path), buffer))
+        return buffer
 
     def set_columns(self) -> None:
         """--columns and --confidence."""
@@ -121,7 +128,7 @@ class Run:
         by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
         if options["confidence"] and by_mode:
             self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
-        parts = [name for learner in learners for name in getattr(learner, "part_names", [])]
+        parts = [name for learner in learners for name in learner.part_names]
         confidence = options["confidence"]
         self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
 
@@ -178,11 +185,14 @@ class Run:
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
+        if not self.driver.again:
+            self.read = self.driver.example_number + self.driver.held_out - self.counted_before
 
     def end_pass(self, number: int) -> bool:
         """Holdout bookkeeping and saves after a pass; whether to stop early."""
         options, driver = self.options, self.driver
         loss = driver.end_pass()
+        driver.again = True
         if self.workspace.report is not None:
             self.workspace.report.metrics.end_pass()
         final = options["final_regressor"]
@@ -223,11 +233,8 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
-        if self.driver.off_policy is not None:
-            for name, value in self.driver.off_policy.figures().items():
-                self.say(f"{name} = {outputs.scalar(value)}")
-        for learner in walk(self.workspace.top):
-            for name, value in learner.metrics().items():
+        for source in (self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))):
+            for name, value in source().items():
                 self.say(f"{name} = {outputs.scalar(value)}")
         self.say_skipped()
         if self.stopped_by is not None:
@@ -259,7 +266,7 @@ class Run:
 
     # what the driver calls
 
-    def row(self, driver: Any, label: str, prediction: str, features: int) -> None:
+    def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
         """A row of the table is due."""
         self.progress.clear()
         self.say(outputs.row(driver, label, prediction, features))
@@ -277,7 +284,7 @@ class Run:
             self.progress.clear()
             self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
 
-    def audit(self, driver: Any, view: Any) -> None:
+    def audit(self, driver: Driver, view: Any) -> None:
         """Before an example is learnt from."""
         from vwlite import audit
 
@@ -317,7 +324,7 @@ class Run:
         """Sum up malformed lines."""
         skipped = self.driver.problems
         if skipped:
-            total = self.driver.example_number + skipped
+            total = self.read + skipped
             self.say(f"skipped malformed lines = {skipped} of {total} (--strict_parse stops at the first)")
 
     def header(self) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vwlite.driver import Driver
 
 
-def best_constant(driver: Any, loss: Any, tau: float, low: float, high: float) -> tuple[float, float | None] | None:
+def best_constant(driver: Driver, loss: Any, tau: float, low: float, high: float) -> tuple[float, float | None] | None:
     """The constant prediction with the smallest loss, and that loss when at most two different labels were seen.
 
     As in VW: a second label that was never seen counts as 0, and for losses other than squared there is an answer
@@ -46,7 +49,7 @@ def best_constant(driver: Any, loss: Any, tau: float, low: float, high: float) -
 
 
 def summary(
-    driver: Any, options: Any, passes: int, best_holdout: float | None, loss: Any, metrics: list[str]
+    driver: Driver, options: Any, passes: int, best_holdout: float | None, loss: Any, metrics: list[str]
 ) -> list[str]:
     """The lines of the summary, with those of --metrics."""
     n = driver.example_number

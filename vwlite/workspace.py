@@ -124,6 +124,11 @@ def refuse_run_options(options: Options) -> None:
         raise OptionError(errors)
 
 
+def encoded(line: str | bytes) -> bytes:
+    """A line as the bytes of a file."""
+    return line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+
+
 class _Load:
     """Workspace.load(path) makes a workspace; workspace.load(path) starts an existing one over from the model."""
 
@@ -186,7 +191,7 @@ class Workspace:
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
-        self.has_entities = any(hasattr(learner, "entities") for learner in walk(self.top))
+        self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
         self.entities: EntityStore | None = None
         if options["entity_limit"]:
             self._limit_entities(store)
@@ -196,10 +201,8 @@ class Workspace:
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
         self.interactions = Interactions(options, options["bit_precision"], aside)
         self.notes += self.interactions.notes
-        self.driver = Driver(self.top, self.interactions, not options["noconstant"])
+        self.driver = self._driver()
         self.driver.training = not options["testonly"]
-        if self.top.multiline:
-            self.driver.decision_number = self.top.decisions
         self.driver.listener = self
         self.report: Report | None = None
         if options["metrics"]:
@@ -246,7 +249,7 @@ class Workspace:
         Small where much has been learnt already: the measure of importance-weighted active learning (Karampatziakis
         and Langford 2011). None for a line that is no example. Changes nothing.
         """
-        return self.driver.sensitivity(self.parser, line.encode("utf-8", "surrogateescape"))
+        return self.driver.sensitivity(self.parser, encoded(line))
 
     def metrics(self) -> dict[str, float | None]:
         """The figures of --metrics so far, by the names that a summary gives them; None for one that is undefined.
@@ -261,27 +264,25 @@ class Workspace:
         """
         return {} if self.report is None else {figure.name: figure.value for figure in self.report.figures()}
 
-    def _run(self, lines: str | bytes | Iterable[str | bytes], training: bool) -> Any:
-        single = isinstance(lines, (str, bytes))
-        every = [lines] if single else lines
-        if isinstance(lines, (str, bytes)) and self.top.multiline:
-            every = lines.splitlines()  # a decision
-        encoded = (line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line for line in every)
-        before = self.driver.training, self.driver.counting
-        number = self.driver.decision_number
-        self.driver.training = self.driver.counting = training
-        try:
-            results = self.driver.run_lines(self.parser, encoded)
-        finally:
-            self.driver.training, self.driver.counting = before
-            if not training:
-                self.driver.decision_number = number
-        if not single:
-            return results
-        return results[0] if results else None
+    def _driver(self) -> Driver:
+        """The loop over the kind of examples that the stack takes."""
+        kind: type[Driver] = Driver
+        if self.top.multiline:
+            from vwlite.decisions import DecisionDriver
+
+            kind = DecisionDriver
+        return kind(self.top, self.interactions, not self.options["noconstant"])
+
+    def _run(self, lines: str | bytes | Iterable[str | bytes], learning: bool) -> Any:
+        if isinstance(lines, (str, bytes)):
+            results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(lines)), learning)
+            return results[0] if results else None
+        return self.driver.run_lines(self.parser, map(encoded, lines), learning)
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
-        """What the driver calls at a line that can't be used."""
+        """What the driver calls at a malformed line; one that is used nevertheless (--vw_compat) raises nothing."""
+        if used:
+            return
         raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -289,8 +290,7 @@ class Workspace:
         from vwlite import model_file
         from vwlite.model_io import Saver, save_load
 
-        if self.top.multiline and not self.options["testonly"]:
-            self.top.decisions = self.driver.decision_number
+        self.driver.before_save()
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)
         arrays = saver.arrays

@@ -163,6 +163,12 @@ def test_only_the_first_malformed_lines_are_shown_but_all_are_counted():
     assert "skipped malformed lines = 50 of 51" in stderr
 
 
+@pytest.mark.parametrize("words", [["--passes", "3"], ["--holdout_after", "4"], ["--passes", "2", "--holdout_off"]])
+def test_lines_are_counted_once_whatever_is_held_out_and_however_often_they_are_read(words):
+    stderr = run(*words, text="1 | a\nnone | a\n2 | b\n" * 5).stderr
+    assert "skipped malformed lines = 5 of 15" in stderr
+
+
 def test_lines_are_counted_in_each_file():
     Path("one.txt").write_text("1 | a\nnone | b\n1 | c")
     Path("two.txt").write_text("\nnone | b\n")

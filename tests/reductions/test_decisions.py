@@ -7,7 +7,7 @@ import pytest
 
 from vwlite import Workspace, model_file
 from vwlite.cli import main
-from vwlite.errors import OptionError
+from vwlite.errors import OptionError, ParseError
 
 PAIR = ["|item a", "|item b", ""]
 LOGGED = ["0:-1:0.5 |item a", "|item b", "", "|item a", "1:0:0.5 |item b", ""]
@@ -113,3 +113,64 @@ def test_each_decision_is_answered_when_its_empty_line_arrives():
             assert process.stdout.readline() == b"\n"
         process.stdin.close()
         assert process.wait() == 0
+
+
+ONE = "shared |u even\n0:1:0.5 |item a\n|item b\n"
+
+
+@pytest.mark.parametrize("text", [ONE, ONE.strip(), f"\n{ONE}\n\n", ONE.replace("\n", "\r\n"), ONE.encode()])
+def test_a_text_with_one_decision_gives_one_decision(text):
+    workspace = Workspace("--explore epsilon")
+    assert workspace.learn(text) == [(0, 0.5), (1, 0.5)]
+    assert workspace.predict(text) == workspace.predict(ONE.splitlines())[0]
+
+
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_a_text_with_several_decisions_is_refused_before_anything_is_learnt(between, kind, tmp_path):
+    workspace = Workspace("--explore greedy")
+    for use in (workspace.learn, workspace.predict):
+        with pytest.raises(ValueError, match="give several decisions as a list of their lines"):
+            use(kind(f"{ONE}{between}{ONE}"))
+    workspace.save(tmp_path / "model")
+    assert model_file.open(tmp_path / "model").array("thompson.decisions", "I64")[0] == 0
+
+
+def test_lines_of_a_decision_end_where_lines_of_a_file_do():
+    # other line ends of Unicode belong to words
+    lines = ["|item a\u2028b x\x0by", "|item c\x85"]
+    workspace = Workspace("--explore epsilon")
+    workspace.learn(["0:1:0.5 " + lines[0], lines[1], ""])
+    assert workspace.predict("\n".join(lines)) == workspace.predict(lines)[0]
+    assert len(workspace.predict("\n".join(lines))) == 2
+
+
+def test_the_sensitivity_of_a_decision_is_refused():
+    with pytest.raises(ValueError, match="this stack takes decisions"):
+        Workspace("--explore epsilon").sensitivity("|item a")
+
+
+@pytest.mark.parametrize("words", [["--columns", "prediction,sd"], ["--confidence", "0.9"]])
+def test_columns_of_decisions_are_refused(words, tmp_path, capsys):
+    assert main(["--thompson", *POSTERIOR.split(), "-p", str(tmp_path / "p"), "--no_stdin", "--quiet", *words]) == 1
+    assert "single lines, not decisions" in capsys.readouterr().err
+
+
+def test_a_decision_that_is_refused_after_a_pass_is_told_of_too():
+    workspace = Workspace(f"--thompson {POSTERIOR}")
+    workspace.learn(LOGGED)
+    workspace.end_pass()
+    with pytest.raises(ParseError, match="cost"):
+        workspace.learn(["0:5:0.5 |item a", "|item b"])
+
+
+def test_raw_predictions_name_the_actions_in_the_order_of_predictions(model, tmp_path):
+    (tmp_path / "data").write_text("".join(f"'tag{i} |item a\n|item b\n\n" for i in range(20)))
+    paths = [word if word.startswith("-") else str(tmp_path / word) for word in ("-d", "data", "-p", "p", "-r", "r")]
+    assert main(["-i", str(model), "-t", "--ts_alpha", "5", "--quiet", *paths]) == 0
+    predictions, raw = ((tmp_path / name).read_text().split("\n\n")[:-1] for name in "pr")
+    orders = [[pair.split(":")[0] for pair in decision.split()[0].split(",")] for decision in predictions]
+    assert {tuple(order) for order in orders} == {("0", "1"), ("1", "0")}
+    # the scores are those of the mean, whatever is drawn
+    score = dict(pair.split(":") for pair in raw[0].split()[0].split(","))
+    assert raw == [f"{','.join(f'{k}:{score[k]}' for k in order)} tag{i}" for i, order in enumerate(orders)]

@@ -398,3 +398,17 @@ def test_thompson_sampling_beats_chance():
 
     thompson = mean("--thompson --ts_samples 1 --bayes_logistic --moments --noconstant")
     assert thompson < 0.6 * mean("--explore uniform --bayes_logistic --noconstant")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([1, 2, 3, 4, 7, 40, 500]), st.sampled_from([1, 10, 2000]), st.booleans())
+def test_actions_follow_the_one_taken_most_probable_first_equally_probable_ones_as_they_come(seed, n, samples, spread):
+    # few draws leave most actions at probability 0, many draws give many different ones
+    workspace = Workspace(f"--thompson --bayes_linear --ts_samples {samples if n < 500 else 10} --random_seed {seed}")
+    source = random.Random(seed)
+    workspace.learn(["0:0.1:0.5 |a a0", "|a a1", ""])
+    values = [source.gauss(0, 1) if spread else 1 for _ in range(n)]
+    (decision,) = workspace.predict([f"|a a{i}:{value:.3f}" for i, value in enumerate(values)])
+    rest = decision[1:]
+    assert sorted(action for action, _ in decision) == list(range(n))
+    assert rest == sorted(rest, key=lambda pair: (-pair[1], pair[0]))

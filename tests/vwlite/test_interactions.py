@@ -7,6 +7,9 @@ import pytest
 
 from vwlite import Workspace
 from vwlite.cli import main
+from vwlite.errors import ParseError
+from vwlite.hashing import feature_hash
+from vwlite.learner import walk
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +60,40 @@ def test_the_features_of_crossed_namespaces_are_counted(capsys):
     Path("data.txt").write_text("1 |a x y |b u v w\n")
     assert main(["data.txt", "-q", "ab"]) == 0
     assert "total feature number = 12\n" in capsys.readouterr().err
+
+
+# --feature_limit
+
+
+@pytest.mark.parametrize("others", ["", "|url p q r", "|url p |user |url q r"])
+def test_a_limit_leaves_entities_to_those_who_look_at_them(others):
+    workspace = Workspace("--random_effect user --bayes_linear --feature_limit u1 --noise 0.1")
+    workspace.learn([f"1 |user anna {others}", f"-1 {others} |user ben"] * 10)
+    anna, ben, nobody = workspace.predict(["|user anna", "|user ben", "|x y"])
+    assert anna > nobody + 0.2 > nobody - 0.2 > ben
+    with pytest.raises(ParseError, match="two features"):
+        workspace.learn(f"1 |user anna ben {others}")
+
+
+def test_a_limit_leaves_each_feature_in_its_namespace(capsys):
+    # the slots of a namespace's letter are cut together, as in VW
+    Path("data.txt").write_text("1 |ax p q t u |b y |ay r s v w\n")
+    assert main(["data.txt", "--quiet", "--audit", "--feature_limit", "a5", "--noconstant"]) == 0
+    names = [cell.split(":")[0] for cell in capsys.readouterr().out.splitlines()[1].split()]
+    in_order = sorted(["ax^p", "ax^q", "ax^t", "ax^u", "ay^r", "ay^s", "ay^v", "ay^w"], key=slot)
+    assert sorted(names) == sorted([*in_order[:5], "b^y"])
+
+
+def slot(name: str) -> int:
+    namespace, feature = name.encode().split(b"^")
+    return feature_hash(feature, feature_hash(namespace)) & (1 << 18) - 1
+
+
+def test_an_effect_has_only_features_of_its_namespaces_under_a_limit():
+    workspace = Workspace("--random_effect user:ctx --bayes_linear --feature_limit c3")
+    workspace.learn(["1 |user anna |city a b c |ctx x y z"] * 3)
+    (effect,) = next(learner.beside for learner in walk(workspace.top) if learner.beside)
+    ((name, _, coefficients),) = effect.entities() or ()
+    constant, own = 11650396, [feature_hash(letter, feature_hash(b"ctx")) for letter in (b"x", b"y", b"z")]
+    assert name == "anna"
+    assert {constant} < {*coefficients} <= {constant, *own}

@@ -237,3 +237,24 @@ def test_sensitivity_tells_how_far_learning_a_line_moves_its_prediction():
     assert workspace.predict(line) - before == pytest.approx(2 * (3 - before) * sensitivity, rel=0.02)
     assert 0 < (workspace.sensitivity(line) or 0) < sensitivity
     assert workspace.sensitivity("no |number") is None
+
+
+def test_lines_that_a_learner_refuses_are_told_of_in_later_passes_too():
+    workspace = Workspace("--bayes_logistic")
+    workspace.learn(["1 | a", "-1 | b"])
+    workspace.end_pass()
+    with pytest.raises(ParseError, match="label"):
+        workspace.learn(["1 | a", "3 | b"])
+
+
+def test_malformed_lines_that_are_used_nevertheless_are_learnt_from():
+    workspace = Workspace("--vw_compat")
+    assert len(workspace.learn(["1 | a", "1x | a:1y b"])) == 2
+    assert workspace.predict("| a") > 0
+
+
+def test_lines_may_be_made_by_predicting():
+    workspace = Workspace()
+    workspace.learn(["2 | a", "1 | b"])
+    expected = [workspace.predict("| a"), workspace.predict("| b")]
+    assert workspace.predict(f"| {name}" for name in "ab" if workspace.predict("| a")) == expected

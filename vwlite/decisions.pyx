@@ -1,0 +1,151 @@
+"""The loop over decisions: examples of several lines, of which one is an action's each. See driver.pxd."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from vwlite.driver cimport Driver, is_held_out, take_in
+from vwlite.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
+from vwlite.ope cimport OffPolicy
+from vwlite.parser cimport FINE, Parser
+from vwlite.textbuffer cimport TextBuffer
+
+from vwlite.errors import OptionError
+
+
+cdef class DecisionDriver(Driver):
+    """Runs blocks of decisions through a stack, and estimates from the log what the stack's policy costs."""
+
+    cdef readonly OffPolicy off_policy
+    cdef uint64_t number              # of the next decision, counted in all runs
+
+    def __init__(self, top, interactions, constant):
+        super().__init__(top, interactions, constant)
+        self.off_policy = OffPolicy()
+        self.number = top.decisions
+
+    cdef int run(self, Block block, Example ex) except -1 nogil:
+        """Rows up to an empty one, or the block's end, are a decision; a problem in one row leaves all of it out."""
+        cdef size_t first, i = 0, problem
+        while i < block.n_rows and not self.done:
+            if block.rows[i].kind == ROW_EMPTY:
+                i += 1
+                continue
+            first = i
+            problem = block.n_rows
+            while i < block.n_rows and block.rows[i].kind != ROW_EMPTY:
+                if block.rows[i].kind == ROW_PROBLEM and problem == block.n_rows:
+                    problem = i
+                elif block.rows[i].warned:
+                    self.report(block, &block.rows[i], block.rows[i].warned, block.rows[i].column)
+                i += 1
+            if problem < block.n_rows:
+                self.report(block, &block.rows[problem], block.rows[problem].reason, block.rows[problem].column)
+                continue
+            take_in(self)
+            self.decide(block, &block.rows[first], i - first, ex)
+        return 0
+
+    cdef int decide(self, Block block, const Row* rows, size_t n, Example ex) except -1 nogil:
+        """One decision through the stack, the counters and the outputs."""
+        cdef int reason
+        ex.number = self.number
+        ex.bind_decision(rows, n)
+        reason = self.top.vet(ex)
+        if reason != FINE:
+            return self.refuse(block, rows, n, reason, ex.problem_at)
+        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
+        if self.training and not ex.test_only:
+            self.top.learn(ex)
+        else:
+            self.top.predict(ex)
+        self.number += 1
+        if self.counting:
+            self.count(ex)
+            if ex.labelled:
+                self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
+                                    ex.action_costs[ex.chosen], ex.policy_cost)
+        return self.tell(ex)
+
+    cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil:
+        """Tell about a decision that a learner refused, by the place in its text."""
+        cdef size_t i = n - 1
+        while i and place < block.text + rows[i].text:
+            i -= 1
+        return self.report(block, &rows[i], reason, place - block.text - rows[i].text + 1)
+
+    cdef int write(self, Example ex) except -1 nogil:
+        """As VW lays it out: action:number for each action, the one taken first, then the tag and an empty line.
+
+        VW's raw predictions of decisions name no action that one could know, so they are laid out as predictions are.
+        """
+        if self.predictions is not None:
+            write_actions(self.predictions, ex, ex.action_probabilities)
+        if self.raw_predictions is not None:
+            write_actions(self.raw_predictions, ex, ex.action_scores)
+        return 0
+
+    cdef int collect(self, Example ex) except -1 nogil:
+        """[(action, probability), ...], the action taken first."""
+        cdef size_t i
+        with gil:
+            self.results.append([(ex.action_order[i], ex.action_probabilities[ex.action_order[i]])
+                                 for i in range(ex.n_actions)])
+        return 0
+
+    cdef tuple cells(self, Example ex):
+        cdef uint32_t taken = ex.action_order[0]
+        label = f"{ex.chosen}:{ex.decision_cost:g}:{ex.decision_probability:g}" if ex.labelled else "unknown"
+        return label, f"{taken}:{ex.action_probabilities[taken]:.2g}"
+
+    def figures(self):
+        """What the log says about the policy."""
+        return self.off_policy.figures()
+
+    def before_save(self):
+        """A run that only tests counts no decisions."""
+        if self.training:
+            self.top.decisions = self.number
+
+    def run_lines(self, Parser parser not None, lines, bint learning):
+        """See Driver; what is only predicted doesn't count, so that it can be predicted again."""
+        number = self.number
+        try:
+            return Driver.run_lines(self, parser, lines, learning)
+        finally:
+            if not learning:
+                self.number = number
+
+    def chunk(self, lines):
+        """Lines of whole decisions, as long as the last one ends at all."""
+        chunk = Driver.chunk(self, lines)
+        while chunk and chunk[len(chunk) - 1].strip():
+            line = next(lines, None)
+            if line is None:
+                break
+            chunk.append(line)
+        return chunk
+
+    def one_example(self, text):
+        """The lines of a decision; raises ValueError if there are several decisions."""
+        lines = text.strip(b"\r\n").split(b"\n")
+        if any(not line.rstrip(b"\r") for line in lines[1:]):
+            raise ValueError("an empty line, which ends a decision, inside a text: give several decisions as a list of "
+                             "their lines")
+        return lines
+
+    def sensitivity(self, Parser parser not None, bytes line):
+        """There is none of a decision: raises ValueError."""
+        raise ValueError("sensitivity is to a line with a label, and this stack takes decisions")
+
+    def set_columns(self, names, parts, interval):
+        """There are none of a decision: raises OptionError."""
+        raise OptionError(["--columns and --confidence are about predictions for single lines, not decisions"])
+
+
+cdef int write_actions(TextBuffer to, Example ex, const float* numbers) except -1 nogil:
+    cdef size_t i
+    for i in range(ex.n_actions):
+        if i:
+            to.text(b",", 1)
+        to.action(ex.action_order[i], numbers[ex.action_order[i]])
+    to.tag(ex)
+    to.text(b"\n", 1)
+    return 0
