@@ -35,6 +35,7 @@ from vwlite.store_file import (
     digest,
     head,
     is_store,
+    opened,
     place,
     tables,
     trouble,
@@ -187,7 +188,8 @@ class EntityStore:
                 if os.path.exists(target):
                     os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
                 _sync(temporary)
-                named = {"id": new_id, "sha256": digest(temporary)}
+                with opened(temporary) as file:
+                    named = {"id": new_id, "sha256": digest(temporary, file)}
             with locked(folder, model):
                 _settle(model)
                 with trouble(target, UNSAVED):

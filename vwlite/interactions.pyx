@@ -340,7 +340,7 @@ cdef class Interactions:
         self.n_kept_extents += 1
 
     cdef void keep_chosen(self, Example ex, size_t first, size_t n_chosen) noexcept nogil:
-        """Copy the chosen features of extents from `first` on, in VW's order, an extent for each run of a namespace's."""
+        """Copy the chosen features of extents from `first` on, in VW's order, an extent for each run of a namespace."""
         cdef size_t i, j, place, before = ex.n_extents
         for j in range(n_chosen):
             place = self.chosen[j]

@@ -86,7 +86,7 @@ cdef class Learner:
         """Asked once, by what stands above: take an example's initial prediction as it is, regularize weights only."""
 
     def entities(self):
-        """(name, examples learnt from, {hash: (mean, variance)}) of each entity; None if it keeps no such coefficients."""
+        """(name, examples learnt from, {hash: (mean, variance)}) of each entity; None if it keeps none."""
 
     def limit_entities(self, limit, store):
         """Have no more than `limit` entities in memory, the others in an EntityStore."""
@@ -150,6 +150,15 @@ cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
     return learner.experience(ex)
 
 
+# Variables, because C may not call a function as one of another type.
+cdef Hot call_predict = <Hot>predict_of
+cdef Hot call_update = <Hot>update_of
+cdef Hot call_sensitivity = <Hot>sensitivity_of
+cdef Checked call_meet = <Checked>meet_of
+cdef Checked call_vet = <Checked>vet_of
+cdef Known call_experience = <Known>experience_of
+
+
 cdef class Learners:
     """Several learners."""
 
@@ -166,22 +175,22 @@ cdef class Learners:
         free(self.pointers)
 
     cdef float predict(self, size_t i, Example ex) except? -1e10 nogil:
-        return (<Hot>predict_of)(self.pointers[i], ex)
+        return call_predict(self.pointers[i], ex)
 
     cdef float update(self, size_t i, Example ex) except? -1e10 nogil:
-        return (<Hot>update_of)(self.pointers[i], ex)
+        return call_update(self.pointers[i], ex)
 
     cdef float sensitivity(self, size_t i, Example ex) except? -1e10 nogil:
-        return (<Hot>sensitivity_of)(self.pointers[i], ex)
+        return call_sensitivity(self.pointers[i], ex)
 
     cdef int meet(self, size_t i, Example ex) except -1 nogil:
-        return (<Checked>meet_of)(self.pointers[i], ex)
+        return call_meet(self.pointers[i], ex)
 
     cdef int vet(self, size_t i, Example ex) except -1 nogil:
-        return (<Checked>vet_of)(self.pointers[i], ex)
+        return call_vet(self.pointers[i], ex)
 
     cdef double experience(self, size_t i, Example ex) except? -1 nogil:
-        return (<Known>experience_of)(self.pointers[i], ex)
+        return call_experience(self.pointers[i], ex)
 
 
 def walk(Learner top):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import sqlite3
 import time
@@ -43,13 +44,11 @@ class StoreFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        try:
-            with open(path, "rb") as file:
+        with opened(path) as file:
+            try:
                 head, size = file.read(100), os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
+            except OSError as error:
+                raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
         if not is_store(head):
             raise ModelError(f"{path}: is no store of entities; put back the file that was saved with the model")
         if int.from_bytes(head[60:64], "big") > VERSION:
@@ -139,13 +138,20 @@ def head(path: str) -> bytes:
         return file.read(100)
 
 
-def digest(path: str) -> str:
-    """The sha256 of a file; raises FileNotFoundError or ModelError if it can't be read."""
+def opened(path: str) -> io.BufferedReader:
+    """A store's bytes; raises FileNotFoundError or ModelError if it can't be read."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return open(path, "rb")
     except FileNotFoundError:
         raise
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
+
+
+def digest(path: str, file: io.BufferedReader) -> str:
+    """The sha256 of an open file; raises ModelError if it can't be read."""
+    try:
+        return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
 
@@ -164,15 +170,16 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
         foreign = False
         for name in (path, path + ".new"):
             try:
-                file = os.stat(name).st_ino
-                store = StoreFile(name)
-                if store.id != wanted.get("id"):
-                    foreign = True
-                elif digest(name) == wanted.get("sha256"):
-                    return reader, store
-                elif os.stat(name).st_ino == file:  # which is open, so no new file can have its number
-                    store.refuse("it differs from its sha256")
-                store.close()
+                with opened(name) as file:
+                    store = StoreFile(name)
+                    if store.id != wanted.get("id"):
+                        foreign = True
+                    elif digest(name, file) == wanted.get("sha256"):
+                        return reader, store
+                    elif os.path.samestat(os.stat(name), os.fstat(file.fileno())):
+                        # which is open, so no other file had its number meanwhile
+                        store.refuse("it differs from its sha256")
+                    store.close()
             except FileNotFoundError:
                 continue
         attempts += 1
