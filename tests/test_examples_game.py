@@ -18,11 +18,11 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def play(name, folder):
     """Runs a script of the examples in a copy of them; returns where it wrote to, and what it printed."""
-    shutil.copytree(EXAMPLES / "game", folder / "game", ignore=shutil.ignore_patterns("__pycache__"))
-    before = sorted((folder / "game").rglob("*"))
+    shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted((folder / "examples").rglob("*"))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     run = subprocess.run(
-        ["bash", f"game/{name}.sh", str(folder / "out")],
+        ["bash", f"examples/game/{name}.sh", str(folder / "out")],
         cwd=folder,
         env=os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
@@ -32,7 +32,7 @@ def play(name, folder):
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    assert sorted((folder / "game").rglob("*")) == before
+    assert sorted((folder / "examples").rglob("*")) == before
     return folder / "out", run.stdout
 
 
