@@ -74,7 +74,7 @@ class Play(NamedTuple):
     errors   of a log the standard error of each of these means, from the costs that make it; NaN otherwise
     counted  rounds that count: all, or those of a log that match
     cost     what they cost in sum
-    seconds  it took
+    seconds  of processor time it took
     """
 
     curve: NDArray[np.float64]
@@ -198,7 +198,7 @@ class Player:
 
     def play(self, rounds: Rounds) -> None:
         """Play some rounds of a world."""
-        started = time.perf_counter()
+        started = time.process_time()
         reward, other = self.game.costs
         decisions, shared, i = rounds.decisions, rounds.shared, 0
         regrets = []
@@ -221,11 +221,11 @@ class Player:
         inside = marks[(marks > self.round) & (marks <= self.round + len(decisions))]
         self.noted += regret[inside - self.round].tolist()
         self.round += len(decisions)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.process_time() - started
 
     def replay(self, events: list[Event], counts: list[bool]) -> None:
         """Play some logged decisions; `counts` says which of them count if the choice is the logged one."""
-        started = time.perf_counter()
+        started = time.process_time()
         marks, i = set(self.game.marks.tolist()), 0
         decisions = [event.decision for event in events]
         while i < len(events):
@@ -243,7 +243,7 @@ class Player:
                     self.noted.append(self.cost / self.counted if self.counted else math.nan)
                     self.errors.append(self.error_of_mean())
         self.round += len(events)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.process_time() - started
 
     def error_of_mean(self) -> float:
         """The standard error of the mean cost so far."""

@@ -169,7 +169,7 @@ def test_a_log_with_nothing_that_counts_says_so(simulate, folder):
 def test_what_is_said_besides_goes_to_standard_error(capsys):
     assert main(["simulate", "arms", *SHORT[:-1]]) == 0
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"4,500 decisions in [\d.]+ s; a process made [\d,]+ a second\n", err)
+    assert re.fullmatch(r"4,500 decisions in [\d.]+ s, [\d.]+ microseconds of a processor each\n", err)
     assert "second" not in out
 
 

@@ -139,7 +139,7 @@ def command(
 
     Of a FILE a decision counts, and is learnt, when the policy takes the logged action. Where logged probabilities
     differ, matches of the more probable count less often; so the mean cost is an unbiased estimate of what the policy
-    would have paid in so many rounds. The file is held in memory.
+    would have paid in so many rounds. --delay counts logged decisions. The file is held in memory.
 
     \b
       vwlite simulate arms --plot regret.png
@@ -196,11 +196,9 @@ def command(
     again = ["vwlite", "simulate", problem, *settings(context, rounds), "--", *simulate.spell(chosen)]
     click.echo(regret.text(game, regret.rows(game, plays), again, as_json))
     if not quiet:
-        seconds, of_policies = time.perf_counter() - started, sum(play.seconds for each in plays for play in each)
-        click.echo(
-            f"{played:,} decisions in {seconds:.1f} s; a process made {played / max(of_policies, 1e-9):,.0f} a second",
-            err=True,
-        )
+        each = 1e6 * sum(play.seconds for each in plays for play in each) / played
+        seconds = time.perf_counter() - started
+        click.echo(f"{played:,} decisions in {seconds:.1f} s, {each:.1f} microseconds of a processor each", err=True)
 
 
 def problem_of(name: str, rounds: int | None, own: dict[str, Any]) -> tuple[World | Log, int]:
