@@ -155,9 +155,9 @@ def number_of(text: str, kind: str, flag: str | None, number: str) -> list[str]:
     return [f"--{flag}", number]
 
 
-def costs_of(flags: dict[str, Any]) -> tuple[float, float]:
-    """What a reward costs, and what none does."""
-    return cost_range(flags.get("cost_range", "-1,0"))
+def costs_of(policy: Policy) -> tuple[float, float]:
+    """What a reward costs to a policy's workspace, and what none does; raises what such a workspace raises."""
+    return cost_range(Workspace(policy.flags).options["cost_range"])
 
 
 class Player:

@@ -234,14 +234,14 @@ LONG = ["--rounds", "1000000000"]
         (["empty"], "empty: there are no decisions in it"),
         (["plain"], "plain:1:1: "),
         (["unlabelled"], "unlabelled:3: a decision without action:cost:probability"),
-        (["costs", "--", "--bayes_logistic"], "costs:1:1: the cost is neither of the two"),
+        (["costs", "--", "--bayes_logistic"], "costs:3:1: the cost is neither of the two"),
     ],
 )
 def test_what_cannot_be_played_is_refused_in_a_line(words, message, refusal, folder):
     (folder / "empty").write_text("\n\n")
     (folder / "plain").write_text("-1 |a b\n")
     (folder / "unlabelled").write_text("0:-1:1 |a\n\n|a\n|b\n")
-    (folder / "costs").write_text("0:0.5:1 |a\n\n0:0.25:1 |a\n\n0:0:1 |a\n")
+    (folder / "costs").write_text("\n\n0:0.5:1 |a\n\n\n0:0.25:1 |a\n\n0:0:1 |a\n")
     split = words.index("--") if "--" in words else len(words)
     words = [*words[:split], *([] if "--rounds" in words else LONG), *words[split:]]
     assert message in refusal(*words)

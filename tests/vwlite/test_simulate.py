@@ -21,7 +21,8 @@ def world(request):
 
 def game(world, policies="thompson,greedy,random", rounds=600, delay=1, flags=()):
     chosen = learner_flags(world, flags)
-    return Game(world, read_policies(policies, chosen), rounds, delay, marks_of(rounds), costs_of(chosen))
+    players = read_policies(policies, chosen)
+    return Game(world, players, rounds, delay, marks_of(rounds), costs_of(players[0]))
 
 
 def final(plays, i):
@@ -243,6 +244,20 @@ def test_other_costs_than_minus_one_and_zero_are_played_with():
     other = game(Arms(4, 0.3), "thompson", 500)
     assert play_seed(some, 1)[0].curve.tolist() == play_seed(other, 1)[0].curve.tolist()
     assert 2 * 500 < play_seed(some, 1)[0].cost < 7 * 500
+
+
+def test_a_saved_model_plays_on_with_its_own_options(tmp_path):
+    world = Arms(4, 0.4)
+    (policy,) = read_policies("greedy", learner_flags(world, ["--cost_range", "2,7"]))
+    workspace = Workspace(policy.flags)
+    for decision, _, rewarded, _ in table(world, 1, 400):
+        for k, line in enumerate(decision):
+            workspace.learn([b"0:%d:1 " % (2 if rewarded[k] else 7) + line])
+    workspace.save(tmp_path / "model")
+    some = game(world, "greedy,random", 100, flags=["-i", str(tmp_path / "model")])
+    assert some.costs == (2, 7)
+    greedy, random = play_seed(some, 1)
+    assert greedy.curve[-1] == 0 < random.curve[-1]
 
 
 # Flags

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -149,21 +149,15 @@ def command(
     # Imported here: `vwlite --help` loads this module too.
     from vwlite import regret, simulate
     from vwlite.outputs import Progress, Sink
-    from vwlite.workspace import Workspace
 
-    world, rounds = problem_of(problem, rounds, {name: value for name, value in own.items() if value is not None})
-    chosen = simulate.learner_flags(world, flags)
-    check_log(world, problem, simulate.spell(chosen))
-    game = simulate.Game(
-        world,
-        simulate.read_policies(policies, chosen),
-        rounds,
-        delay,
-        simulate.marks_of(rounds),
-        simulate.costs_of(chosen),
+    world, rounds, check = problem_of(
+        problem, rounds, {name: value for name, value in own.items() if value is not None}
     )
-    for policy in game.policies:
-        Workspace(policy.flags)  # a mistake is told before anything is played
+    chosen = simulate.learner_flags(world, flags)
+    players = simulate.read_policies(policies, chosen)
+    costs, *_ = [simulate.costs_of(policy) for policy in players]  # a mistake in any is told before anything is played
+    check(simulate.spell(chosen))
+    game = simulate.Game(world, players, rounds, delay, simulate.marks_of(rounds), costs)
     if plot is not None:
         if not plot.endswith(".png"):
             raise OptionError(f"--plot {plot}: plots are written as PNG: name a file that ends in .png")
@@ -201,8 +195,13 @@ def command(
         click.echo(f"{played:,} decisions in {seconds:.1f} s, {each:.1f} microseconds of a processor each", err=True)
 
 
-def problem_of(name: str, rounds: int | None, own: dict[str, Any]) -> tuple[World | Log, int]:
-    """The problem and its rounds; raises OptionError for options of other problems."""
+def problem_of(
+    name: str, rounds: int | None, own: dict[str, Any]
+) -> tuple[World | Log, int, Callable[[list[str]], None]]:
+    """The problem, its rounds, and what lets the learner of some flags vet its decisions: their costs, for instance.
+
+    Raises OptionError for options of other problems.
+    """
     kind = name if name in PROBLEMS and name != "FILE" else "FILE"
     usual, known = PROBLEMS[kind]
     for option in own:
@@ -218,7 +217,7 @@ def problem_of(name: str, rounds: int | None, own: dict[str, Any]) -> tuple[Worl
         title = "stdin" if name == "-" else name
         replay.check(title, lines, [])
         log = replay.read_log(title, lines, values["accept"], rounds)
-        return log, len(log.events)
+        return log, len(log.events), lambda flags: replay.check(title, lines, flags)
     from vwlite import worlds
 
     if kind == "ads" and 2 * values["eligible"] - 1 > values["arms"]:
@@ -227,15 +226,7 @@ def problem_of(name: str, rounds: int | None, own: dict[str, Any]) -> tuple[Worl
             f"there are {values['arms']}"
         )
     world = {"arms": worlds.Arms, "pool": worlds.Pool, "ads": worlds.Ads}[kind]
-    return world(**values), rounds or usual
-
-
-def check_log(world: World | Log, path: str, flags: list[str]) -> None:
-    """Let the learner vet the decisions of a log: their costs, for instance."""
-    from vwlite import replay
-
-    if isinstance(world, replay.Log):
-        replay.check(world.path, [line for event in world.events for line in event.feedback], flags)
+    return world(**values), rounds or usual, lambda flags: None
 
 
 def settings(context: click.Context, rounds: int) -> list[str]:
