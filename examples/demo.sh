@@ -1,17 +1,7 @@
 #!/usr/bin/env bash
 # Trains on real data, saves the model, loads it again and scores it on data it has not seen.
 # Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
-set -euo pipefail
-export LC_ALL=C
-cd "$(dirname "$0")"
-out=${1:-$(mktemp -d)}
-mkdir -p "$out"
-
-say() { printf '\n# %s\n' "$*"; }
-run() {
-  printf '$ %s\n' "$1"
-  eval "$1"
-}
+source "$(dirname "$0")/common.sh"
 
 say "Is a web page a phishing page? One pass over 875 of them; --invert_hash writes the weights as text, by name."
 run "vwlite --loss_function logistic -d data/phishing_train.vw.gz -f '$out/phishing.safetensors' --invert_hash '$out/phishing.txt'"

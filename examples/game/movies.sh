@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # 100,004 ratings of 9,066 movies by 671 users: a model for each user and each movie, in batches and as a stream.
 # Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
-source "$(dirname "$0")/common.sh"
+source "$(dirname "$0")/../common.sh"
 
 say "The ratings as text, in several cuts; all are of the kind LABEL |user U |movie M |genre G1 G2"
 run "python3 movies.py '$out'"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Reaction times of 18 people on ten days of little sleep: what lme4's documentation fits, in one command each.
 # Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
-source "$(dirname "$0")/common.sh"
+source "$(dirname "$0")/../common.sh"
 
 run "python3 lme4.py sleepstudy '$out'"
 run "head -n 2 '$out/sleepstudy.vw'"

@@ -11,7 +11,7 @@ from importlib import import_module
 from vwlite.errors import OptionError, VwliteError
 
 # Each module holds a click command named `command`.
-SUBCOMMANDS = {"inspect": "vwlite.cli.inspect", "residual": "vwlite.cli.residual"}
+SUBCOMMANDS = {"inspect": "vwlite.cli.inspect", "residual": "vwlite.cli.residual", "simulate": "vwlite.cli.simulate"}
 
 # As a shell reports a program that SIGINT or SIGPIPE ended.
 INTERRUPTED, PIPE_CLOSED = 130, 141

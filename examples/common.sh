@@ -1,4 +1,4 @@
-# What the scripts of this folder share: they source it, and get $out, the folder for what they write.
+# What the scripts share: they source it, and are in their own folder, with $out, the folder for what they write.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")"
