@@ -185,6 +185,11 @@ cdef class Driver:
         return 0
 
     cdef int collect(self, Example ex) except -1 nogil:
+        cdef size_t i
+        if self.n_columns:
+            with gil:
+                self.results.append(tuple([self.column(ex, self.columns[i]) for i in range(self.n_columns)]))
+            return 0
         self.values[self.n_values] = ex.prediction
         self.n_values += 1
         return 0

@@ -95,7 +95,7 @@ class Run:
             require_place(options["final_regressor"])
         if self.workspace.top.multiline and driver.audits:
             raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
-        self.set_columns()
+        self.check_columns()
         if options["predictions"]:
             driver.predictions = self.written_to(options["predictions"])
         if options["raw_predictions"]:
@@ -107,30 +107,16 @@ class Run:
         self.sinks.append((outputs.Sink(path), buffer))
         return buffer
 
-    def set_columns(self) -> None:
-        """--columns and --confidence."""
-        options, learners = self.options, list(walk(self.workspace.top))
+    def check_columns(self) -> None:
+        """--columns and --confidence, which the workspace has taken."""
+        options = self.options
         if not (options.given("columns") or options.given("confidence")):
             return
-        from vwlite.random import quantile
-
-        columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
-        unsure = {"sd", "low", "high"} & set(columns)
-        if unsure and not any(learner.has_posterior for learner in learners):
-            raise OptionError(
-                f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
-                "--bayes_logistic, --bayes_linear, --logistic or --square"
-            )
-        if {"low", "high"} & unsure and not options.given("confidence"):
-            raise OptionError("--columns low,high need --confidence P, such as 0.9")
         if not options["predictions"]:
             raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
         by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
         if options["confidence"] and by_mode:
             self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
-        parts = [name for learner in learners for name in learner.part_names]
-        confidence = options["confidence"]
-        self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
 
     def note_model_layout(self) -> None:
         """VW's remark about readable models."""

@@ -204,6 +204,8 @@ class Workspace:
         self.driver = self._driver()
         self.driver.training = not options["testonly"]
         self.driver.listener = self
+        if options.given("columns") or options.given("confidence"):
+            self._set_columns()
         self.report: Report | None = None
         if options["metrics"]:
             from vwlite import figures
@@ -220,13 +222,20 @@ class Workspace:
         """Learn from a line, or from each of several; the prediction(s) made before learning.
 
         A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
+        With --columns or --confidence a prediction is a tuple of these columns instead.
 
         Raises ParseError at the first malformed line; the lines before it have been learnt.
         """
         return self._run(lines, self.driver.training)
 
     def predict(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
-        """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see."""
+        """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see.
+
+        >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant --columns prediction,sd")
+        >>> _ = workspace.learn(["2 | a", "2 | a", "2 | a"])
+        >>> workspace.predict("| a"), workspace.predict("| new")
+        ((1.5, 0.5), (0.0, 1.0))
+        """
         return self._run(lines, False)
 
     def end_pass(self) -> None:
@@ -272,6 +281,24 @@ class Workspace:
 
             kind = DecisionDriver
         return kind(self.top, self.interactions, not self.options["noconstant"])
+
+    def _set_columns(self) -> None:
+        """--columns and --confidence."""
+        from vwlite.random import quantile
+
+        options, learners = self.options, list(walk(self.top))
+        confidence = options["confidence"]
+        columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
+        unsure = {"sd", "low", "high"} & set(columns)
+        if unsure and not any(learner.has_posterior for learner in learners):
+            raise OptionError(
+                f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
+                "--bayes_logistic, --bayes_linear, --logistic or --square"
+            )
+        if {"low", "high"} & unsure and not confidence:
+            raise OptionError("--columns low,high need --confidence P, such as 0.9")
+        parts = [name for learner in learners for name in learner.part_names]
+        self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
 
     def _run(self, lines: str | bytes | Iterable[str | bytes], learning: bool) -> Any:
         if isinstance(lines, (str, bytes)):

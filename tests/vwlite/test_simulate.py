@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vwlite import Workspace
+from vwlite.decisions import DecisionDriver
 from vwlite.errors import OptionError, ParseError
 from vwlite.replay import check, read_lines, read_log
 from vwlite.simulate import Game, Player, costs_of, learner_flags, marks_of, play, play_seed, read_policies, spell
@@ -326,7 +327,12 @@ def test_a_logged_decision_is_read_with_its_label(tmp_path):
     with_labels = workspace.predict([line for event in (first, second, third) for line in event.feedback])
     without = workspace.predict([line for event in (first, second, third) for line in (*event.decision, b"")])
     assert with_labels == without
-    assert workspace.driver.off_policy.n == 0
+    assert decisions_of(workspace).off_policy.n == 0
+
+
+def decisions_of(workspace: Workspace) -> DecisionDriver:
+    assert isinstance(workspace.driver, DecisionDriver)
+    return workspace.driver
 
 
 def test_a_fixed_policy_costs_what_it_would_have_cost(tmp_path):
@@ -394,7 +400,7 @@ def test_a_replay_learns_from_what_counts_only(tmp_path):
     player = Player(some, some.policies[0], 1)
     for events, counts in log.rounds(1, 300):
         player.replay(events, counts)
-    driver = player.workspace.driver
+    driver = decisions_of(player.workspace)
     assert 0 < player.counted < 150
     assert player.counted - 1 <= driver.off_policy.n <= player.counted  # the last may not be learnt yet
 

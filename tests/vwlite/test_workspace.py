@@ -258,3 +258,24 @@ def test_lines_may_be_made_by_predicting():
     workspace.learn(["2 | a", "1 | b"])
     expected = [workspace.predict("| a"), workspace.predict("| b")]
     assert workspace.predict(f"| {name}" for name in "ab" if workspace.predict("| a")) == expected
+
+
+def test_columns_and_intervals_are_predicted_in_python_as_on_the_command_line(run, tmp_path):
+    lines = [f"{i % 3} |user u{i % 4} |a x{i % 5}" for i in range(60)]
+    flags = "--bayes_linear --random_effect user --fixed same"
+    run(lines, *flags.split())
+    probe = [line.partition(" ")[2] for line in lines[:6]]
+    words = ["--columns", "score,user,sd,low,high", "--confidence", "0.9"]
+    text, _ = run(probe, "-t", "-i", str(tmp_path / "run.model"), *words)
+    expected = [tuple(map(float, line.split())) for line in text.splitlines()]
+    workspace = Workspace.load(tmp_path / "run.model", f"-t {' '.join(words)}")
+    found = workspace.predict(probe)
+    assert all(mine == pytest.approx(theirs, abs=1e-6) for mine, theirs in zip(found, expected, strict=True))
+    assert workspace.predict(probe[0]) == found[0]
+
+
+def test_columns_that_are_not_there_are_refused():
+    with pytest.raises(OptionError, match="no column 'item'"):
+        Workspace("--bayes_linear --columns item")
+    with pytest.raises(OptionError, match="sd need a learner that knows how sure it is"):
+        Workspace("--columns sd")
