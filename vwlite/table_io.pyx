@@ -2,6 +2,7 @@
 
 A model is written piece by piece from what is in memory, so that a save needs no room for a second copy of the table.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -42,6 +43,7 @@ def save(EntityTable table, io):
         io.array(name, dtype, column)
 
 
+@cython.final
 cdef class Column:
     """A field of all records, as bytes in pieces; valid as long as the table doesn't change."""
 
@@ -67,9 +69,10 @@ cdef class Column:
         cdef char* to
         if end == NULL:
             raise StopIteration
-        while end != NULL and size < PIECE:
-            size += self.size(end)
-            end = end.newer
+        with nogil:
+            while end != NULL and size < PIECE:
+                size += self.size(end)
+                end = end.newer
         piece = PyBytes_FromStringAndSize(NULL, size)
         to = PyBytes_AS_STRING(piece)
         with nogil:
@@ -78,7 +81,7 @@ cdef class Column:
                 self.at = self.at.newer
         return piece
 
-    cdef size_t size(self, Record* record) noexcept nogil:
+    cdef inline size_t size(self, Record* record) noexcept nogil:
         """Of one record."""
         cdef size_t n = record.n, total = 0
         cdef const Waiting* waiting = record.waiting
@@ -105,7 +108,7 @@ cdef class Column:
             return total
         return 8
 
-    cdef char* put(self, char* to, Record* record) noexcept nogil:
+    cdef inline char* put(self, char* to, Record* record) noexcept nogil:
         """Copy the field of one record; where the next one's goes."""
         cdef size_t size = self.size(record), n
         cdef const void* data = NULL
