@@ -6,6 +6,10 @@
 #include <emmintrin.h>
 #endif
 
+static inline void vwl_prefetch(const void *place) {
+    __builtin_prefetch(place);
+}
+
 static inline uint32_t vwl_find(const uint32_t *hashes, uint32_t n, uint32_t hash) {
     uint32_t i = 0;
 #if defined(__SSE2__)

@@ -6,7 +6,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from vwlite.entities cimport (
@@ -15,8 +15,12 @@ from vwlite.entities cimport (
 )
 from vwlite.example cimport Feature
 
+cdef extern from "entities.h" nogil:
+    void vwl_prefetch(const void* place)
+
 cdef enum:
     PIECE = 1 << 20                   # bytes, or more where one entity has more
+    AHEAD = 16                        # records between prefetch and use
 
 cdef enum Field:
     KEY, COEFFICIENTS, NAME_LENGTH, N_WAITING, COUNT, CLOCK, LATEST, PRIOR, SPREAD
@@ -32,15 +36,37 @@ FIELDS = (
 
 def save(EntityTable table, io):
     """Hand every field to the saver."""
-    cdef Record* record = table.oldest
     cdef Column column
-    columns = [Column(table, field) for field in range(len(FIELDS))]
-    while record != NULL:
+    cdef size_t i
+    order = Order(table)
+    columns = [Column(table, order, field) for field in range(len(FIELDS))]
+    for i in range(order.n):
         for column in columns:
-            column.nbytes += column.size(record)
-        record = record.newer
+            column.nbytes += column.size(order.records[i])
     for (name, dtype), column in zip(FIELDS, columns, strict=True):
         io.array(name, dtype, column)
+
+
+cdef class Order:
+    """The records of a table in order. They lie about in memory; who knows where can have several fetched at once."""
+
+    cdef Record** records
+    cdef size_t n
+
+    def __cinit__(self, EntityTable table not None):
+        cdef Record* record = table.oldest
+        self.records = <Record**>malloc((table.count + AHEAD) * sizeof(Record*))
+        if self.records == NULL:
+            raise MemoryError
+        while record != NULL:
+            self.records[self.n] = record
+            self.n += 1
+            record = record.newer
+        for i in range(AHEAD):
+            self.records[self.n + i] = table.newest
+
+    def __dealloc__(self):
+        free(self.records)
 
 
 @cython.final
@@ -48,37 +74,42 @@ cdef class Column:
     """A field of all records, as bytes in pieces; valid as long as the table doesn't change."""
 
     cdef EntityTable table
+    cdef Order order
     cdef Field field
-    cdef Record* at
+    cdef size_t at
     cdef readonly size_t nbytes
 
-    def __cinit__(self, EntityTable table not None, int field):
+    def __cinit__(self, EntityTable table not None, Order order not None, int field):
         self.table = table
+        self.order = order
         self.field = <Field>field
 
     def __len__(self):
         return self.nbytes
 
     def __iter__(self):
-        self.at = self.table.oldest if self.nbytes else NULL
+        self.at = 0 if self.nbytes else self.order.n
         return self
 
     def __next__(self):
-        cdef size_t size = 0
-        cdef Record* end = self.at
+        cdef size_t size = 0, end = self.at
+        cdef Record** records = self.order.records
         cdef char* to
-        if end == NULL:
+        if end == self.order.n:
             raise StopIteration
         with nogil:
-            while end != NULL and size < PIECE:
-                size += self.size(end)
-                end = end.newer
+            while end < self.order.n and size < PIECE:
+                vwl_prefetch(records[end + AHEAD])
+                vwl_prefetch(<char*>records[end + AHEAD] + 64)
+                size += self.size(records[end])
+                end += 1
         piece = PyBytes_FromStringAndSize(NULL, size)
         to = PyBytes_AS_STRING(piece)
         with nogil:
-            while self.at != end:
-                to = self.put(to, self.at)
-                self.at = self.at.newer
+            while self.at < end:
+                vwl_prefetch(self.data(records[self.at + AHEAD]))
+                to = self.put(to, records[self.at])
+                self.at += 1
         return piece
 
     cdef inline size_t size(self, Record* record) noexcept nogil:
@@ -108,40 +139,44 @@ cdef class Column:
             return total
         return 8
 
+    cdef inline const void* data(self, Record* record) noexcept nogil:
+        """Where the field of a record is; NULL if it is that of examples that wait."""
+        if self.field == KEY:
+            return &record.key
+        if self.field == COEFFICIENTS:
+            return &record.n
+        if self.field == NAME_LENGTH:
+            return &record.name_length
+        if self.field == N_WAITING:
+            return &record.n_waiting
+        if self.field == COUNT:
+            return &record.count
+        if self.field == CLOCK:
+            return &record.clock
+        if self.field == LATEST:
+            return &record.latest
+        if self.field == PRIOR:
+            return &record.prior
+        if self.field == SPREAD:
+            return &record.spread
+        if self.field == NAME:
+            return name_of(record)
+        if self.field == HASH:
+            return hashes_of(record)
+        if self.field == MEAN:
+            return means_of(record)
+        if self.field == PRECISION:
+            return precisions_of(record)
+        if self.field == COEFFICIENT_CLOCK:
+            return clocks_of(record)
+        return NULL
+
     cdef inline char* put(self, char* to, Record* record) noexcept nogil:
         """Copy the field of one record; where the next one's goes."""
         cdef size_t size = self.size(record), n
-        cdef const void* data = NULL
+        cdef const void* data = self.data(record)
         cdef const Waiting* waiting = record.waiting
         cdef char* end = to + size
-        if self.field == KEY:
-            data = &record.key
-        elif self.field == COEFFICIENTS:
-            data = &record.n
-        elif self.field == NAME_LENGTH:
-            data = &record.name_length
-        elif self.field == N_WAITING:
-            data = &record.n_waiting
-        elif self.field == COUNT:
-            data = &record.count
-        elif self.field == CLOCK:
-            data = &record.clock
-        elif self.field == LATEST:
-            data = &record.latest
-        elif self.field == PRIOR:
-            data = &record.prior
-        elif self.field == SPREAD:
-            data = &record.spread
-        elif self.field == NAME:
-            data = name_of(record)
-        elif self.field == HASH:
-            data = hashes_of(record)
-        elif self.field == MEAN:
-            data = means_of(record)
-        elif self.field == PRECISION:
-            data = precisions_of(record)
-        elif self.field == COEFFICIENT_CLOCK:
-            data = clocks_of(record)
         if data != NULL:
             memcpy(to, data, size)
             return end
