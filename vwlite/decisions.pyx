@@ -1,7 +1,7 @@
 """The loop over decisions: examples of several lines, of which one is an action's each. See driver.pxd."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.driver cimport Driver, is_held_out, take_in
+from vwlite.driver cimport Driver, asks_to_save, is_held_out, take_in
 from vwlite.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
 from vwlite.ope cimport OffPolicy
 from vwlite.parser cimport FINE, Parser
@@ -39,6 +39,9 @@ cdef class DecisionDriver(Driver):
             if problem < block.n_rows:
                 self.report(block, &block.rows[problem], block.rows[problem].reason, block.rows[problem].column)
                 continue
+            if self.heeds_saves and asks_to_save(block, &block.rows[first]):
+                self.hear(block, &block.rows[first])
+                continue
             take_in(self)
             self.decide(block, &block.rows[first], i - first, ex)
         return 0
@@ -52,8 +55,12 @@ cdef class DecisionDriver(Driver):
         if reason != FINE:
             return self.refuse(block, rows, n, reason, ex.problem_at)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
+        if self.refusal is not None and ex.labelled:
+            return self.predictions.text(self.refusal.buffer, self.refusal.used)
         if self.training and not ex.test_only:
             self.top.learn(ex)
+            if self.learnt is not None:
+                self.note_learnt(block, rows, n)
         else:
             self.top.predict(ex)
         self.number += 1
@@ -63,6 +70,14 @@ cdef class DecisionDriver(Driver):
                 self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
                                     ex.action_costs[ex.chosen], ex.policy_cost)
         return self.tell(ex)
+
+    cdef int note_learnt(self, Block block, const Row* rows, size_t n) except -1 nogil:
+        cdef size_t i
+        for i in range(n):
+            self.learnt.text(block.text + rows[i].text, rows[i].text_length)
+            self.learnt.text(b"\n", 1)
+        self.learnt.text(b"\n", 1)
+        return 0
 
     cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil:
         """Tell about a decision that a learner refused, by the place in its text."""

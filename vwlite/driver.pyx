@@ -98,7 +98,10 @@ cdef class Driver:
             if row.kind != ROW_PROBLEM:
                 take_in(self)
             if row.kind == ROW_EXAMPLE:
-                self.one(block, row, ex)
+                if self.heeds_saves and asks_to_save(block, row):
+                    self.hear(block, row)
+                else:
+                    self.one(block, row, ex)
         return 0
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
@@ -112,6 +115,8 @@ cdef class Driver:
             reason = self.top.vet(ex)
             if reason != FINE:
                 return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+        if self.refusal is not None and ex.labelled:
+            return self.predictions.text(self.refusal.buffer, self.refusal.used)
         if self.audits:
             self.top.predict(ex)
             with gil:
@@ -119,6 +124,9 @@ cdef class Driver:
             ex.weight = row.weight
         if self.training and not ex.test_only:
             self.top.learn(ex)
+            if self.learnt is not None:
+                self.learnt.text(block.text + row.text, row.text_length)
+                self.learnt.text(b"\n", 1)
         else:
             self.top.predict(ex)
         if self.counting:
@@ -210,6 +218,11 @@ cdef class Driver:
             return <float>sqrt(ex.variance)
         return ex.low if which == LOW else ex.high
 
+    cdef int hear(self, Block block, const Row* row) except -1 nogil:
+        with gil:
+            self.listener.save_asked(PyBytes_FromStringAndSize(block.text + row.tag, row.tag_length))
+        return 0
+
     cdef int progress(self) except -1:
         """A row of the table; then the next one is due when the weight has doubled, or as -P says."""
         cdef double weight = self.weighted_labeled + self.weighted_unlabeled
@@ -243,6 +256,25 @@ cdef class Driver:
 
     def before_save(self):
         """The stack is going to be saved: hand over what a learner keeps but the driver counts."""
+
+    def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line):
+        """Parse and run whole lines (or whole decisions), which end with LF; predictions go to the text buffers.
+
+        The GIL is free meanwhile. Returns the number of lines. The first line has the number `first_line` where the listener is told of one.
+        """
+        cdef Example ex = self.ex
+        cdef size_t n = text.shape[0]
+        block.reserve_text(n)
+        if n:
+            memcpy(block.text, &text[0], n)
+        block.text_length = n
+        block.first_line = first_line
+        block.wants_names = self.needs_names
+        ex.block = block
+        with nogil:
+            parser.parse(block)
+            self.run(block, ex)
+        return block.n_lines
 
     def run_lines(self, Parser parser not None, lines, bint learning):
         """Parse lines (bytes, with or without their ends) and learn from them or only predict; a list of predictions.

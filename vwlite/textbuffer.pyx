@@ -21,6 +21,11 @@ cdef class TextBuffer:
         """Bytes waiting."""
         return self.used
 
+    def add(self, const unsigned char[::1] text):
+        """Append bytes."""
+        if text.shape[0]:
+            self.text(<const char*>&text[0], text.shape[0])
+
     def drain(self):
         """The bytes gathered so far, which are then forgotten."""
         text = PyBytes_FromStringAndSize(self.buffer, self.used)

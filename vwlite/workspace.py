@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vwlite import __version__, feed, outputs, stack
+from vwlite.daemon import options as daemon_options
 from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError, StackError
 from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
@@ -86,6 +87,7 @@ def option_groups() -> list[OptionGroup]:
         outputs.OPTIONS,
         MODEL_OPTIONS,
         RUN_OPTIONS,
+        daemon_options.OPTIONS,
         FEATURE_OPTIONS,
         LOSS_OPTIONS,
         *learners,
@@ -94,6 +96,10 @@ def option_groups() -> list[OptionGroup]:
 
 def run(options: Options) -> int:
     """Do what a command line asks for; the exit status."""
+    if daemon_options.wanted(options):
+        from vwlite.daemon.start import run as serve
+
+        return serve(options)
     from vwlite.run import Run
 
     return Run(options).main()
@@ -174,6 +180,7 @@ class Workspace:
         self.notes: list[str] = []
         self.journal: list[dict[str, Any]] = []
         self.parent: str | None = None
+        self.stream: dict[str, Any] | None = None  # which entry of a daemon's journal was learnt last
         self.names: dict[int, str] = {}  # by slot of the bottom learner
         self.hash_names: dict[int, str] = {}  # by hash, for learners whose coefficients go by that
         self.sources: list[dict[str, Any]] = []
@@ -359,6 +366,7 @@ class Workspace:
             "options": self.options.kept(),
             "journal": [*self.journal, record],
             "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
+            **({"stream": self.stream} if self.stream is not None else {}),
         }
 
     def _limit_entities(self, base: StoreFile | None) -> None:
@@ -388,6 +396,7 @@ class Workspace:
         metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
+        self.stream = metadata.get("stream")
         if "names.slot" in reader.names():
             texts = bytes(reader.array("names.text", "U8")).decode("utf-8", "surrogateescape").split("\n")
             self.names = dict(zip(reader.array("names.slot", "U64"), texts, strict=False))

@@ -1,0 +1,238 @@
+"""A client: bytes in, whole lines to the model, answers out in order. What happens to the lines is in server.py.
+
+Reading goes into memory of the connection's own, as many bytes at a time as the model takes some milliseconds for, so
+that no client keeps the others waiting. Whoever doesn't take answers is read from no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from vwlite.daemon.server import Server
+
+SMALL_ROOM = 1 << 13  # what a connection begins with
+LARGE_ROOM = 1 << 18
+HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
+LINE_END = b"\n"
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.room = bytearray(SMALL_ROOM)
+        self.filled = 0
+        self.searched = 0  # no whole line ends before here
+        self.eager = False  # there was more than there was room for
+        self.lines = 0  # received, for messages
+        self.trusted = server.token is None
+        self.skipping = False  # the rest of a line that is too long
+        self.over = False  # nothing more will be read
+        self.held: deque[tuple[int, bytes]] = deque()  # answers, and the entry of the journal that each waits for
+        self.held_bytes = 0
+        self.taking = True  # the client takes what is written
+        self.reading = True
+        self.began = self.heard = server.now()
+        self.stuck_since = 0.0
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(HELD)
+        self.server.welcome(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It has gone; what it sent whole has been learnt, and an unfinished line means nothing."""
+        self.over = True
+        self.server.part(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        if not self.over and (self.filled == len(self.room) or (self.eager and len(self.room) < LARGE_ROOM)):
+            self.grow()
+        if self.over:
+            return memoryview(self.server.scrap)
+        return memoryview(self.room)[self.filled : self.filled + self.server.slice]
+
+    def buffer_updated(self, count: int) -> None:
+        """Bytes have come."""
+        if self.over:
+            return
+        self.heard = self.server.now()
+        self.filled += count
+        self.eager = self.filled == len(self.room)
+        self.server.bytes_in.add(count)
+        self.take()
+
+    def eof_received(self) -> bool:
+        """The client has said all; a last line needs no end."""
+        if not self.over and self.filled and not self.skipping:
+            self.process(bytes(self.room[: self.filled]) + (b"\n\n" if self.server.blocks else LINE_END))
+            self.filled = 0
+        self.finish()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client is slow to take its answers."""
+        self.taking = False
+        self.stuck_since = self.server.now()
+        self.regulate()
+
+    def resume_writing(self) -> None:
+        """It has taken them."""
+        self.taking = True
+        self.heard = self.server.now()
+        self.regulate()
+
+    # lines
+
+    def grow(self) -> None:
+        """More room for a line; of a limited size, and not while a view of the old room is about."""
+        size = min(2 * len(self.room), self.server.max_line + LARGE_ROOM)
+        if not self.server.reserve(size - len(self.room)):
+            self.fail("too much is waiting at this server, try again later")
+            return
+        room = bytearray(size)
+        room[: self.filled] = self.room[: self.filled]
+        self.room = room
+
+    def take(self) -> None:
+        """Give whole lines to the server, and keep what is left."""
+        if self.skipping and not self.skip():
+            return
+        end = self.whole()
+        if end:
+            with memoryview(self.room) as view, view[:end] as lines:
+                self.process(lines)
+            if self.over:
+                return
+            self.room[: self.filled - end] = self.room[end : self.filled]
+            self.filled -= end
+        self.searched = self.filled
+        if self.filled > self.server.max_line:
+            what = "a decision" if self.server.blocks else "a line"
+            self.answer(f"!error line {self.lines + 1}: {what} of more than {self.server.max_line} bytes\n".encode())
+            self.skipping = True
+            self.filled = self.searched = 0
+        elif self.filled == 0 and len(self.room) > LARGE_ROOM:
+            self.server.release(len(self.room) - LARGE_ROOM)
+            self.room = bytearray(LARGE_ROOM)
+
+    def whole(self) -> int:
+        """Where the last whole line, or decision, ends; 0 if there is none yet."""
+        room, filled = self.room, self.filled
+        if not self.server.blocks or not self.trusted:
+            return room.rfind(LINE_END, self.searched, filled) + 1
+        since = max(self.searched - 2, 0)
+        end = 0
+        for mark in (b"\n\n", b"\n\r\n"):
+            found = room.rfind(mark, since, filled)
+            if found >= 0:
+                end = max(end, found + len(mark))
+        # empty lines, commands and JSON end with their line
+        while end < filled and room[end] in b"\r\n!{":
+            found = room.find(LINE_END, end, filled)
+            if found < 0:
+                break
+            end = found + 1
+        return end
+
+    def skip(self) -> bool:
+        """Forget the rest of what was too long; whether there is anything behind it."""
+        mark = b"\n\n" if self.server.blocks else LINE_END
+        found = self.room.find(mark, 0, self.filled)
+        if found < 0:
+            kept = int(self.server.blocks and self.room[self.filled - 1 : self.filled] == LINE_END)
+            self.room[:kept] = LINE_END * kept  # it may be the first half of the mark
+            self.filled = kept
+            return False
+        end = found + len(mark)
+        self.room[: self.filled - end] = self.room[end : self.filled]
+        self.filled -= end
+        self.searched = 0
+        self.skipping = False
+        self.lines += 1
+        return True
+
+    def give_back(self) -> None:
+        """Let go of the room, once."""
+        if self.room:
+            self.server.release(len(self.room))
+            self.room = bytearray()
+
+    def process(self, lines: memoryview | bytes) -> None:
+        """Whole lines: the token, if one is wanted, then all else."""
+        if not self.trusted:
+            first, _, rest = bytes(lines).partition(LINE_END)
+            if not hmac.compare_digest(first.rstrip(b"\r"), self.server.token or b""):
+                self.fail("the first line has to be the token")
+                return
+            self.trusted = True
+            lines = rest
+        if len(lines):
+            self.server.process(self, lines)
+
+    # answers
+
+    def answer(self, text: bytes, entry: int = 0) -> None:
+        """Send an answer, when the journal has this entry and all answers before have gone."""
+        if not text:
+            return
+        if self.held or entry > self.server.committed:
+            self.held.append((max(entry, self.held[-1][0] if self.held else 0), text))
+            self.held_bytes += len(text)
+            self.server.holding.add(self)
+            self.regulate()
+        else:
+            self.write(text)
+
+    def let_go(self, committed: int) -> None:
+        """The journal has entries up to here."""
+        ready = []
+        while self.held and self.held[0][0] <= committed:
+            _, text = self.held.popleft()
+            ready.append(text)
+            self.held_bytes -= len(text)
+        if ready:
+            self.write(b"".join(ready))
+        if not self.held:
+            self.server.holding.discard(self)
+            if self.over:
+                self.transport.close()
+        self.regulate()
+
+    def write(self, text: bytes) -> None:
+        """Send bytes, however long the client takes."""
+        self.server.bytes_out.add(len(text))
+        self.transport.write(text)
+
+    def finish(self) -> None:
+        """Read no more, and close when all answers have gone."""
+        self.over = True
+        self.regulate()
+        if not self.held:
+            self.transport.close()
+
+    def fail(self, why: str) -> None:
+        """Say why, and finish."""
+        self.answer(f"!error {why}\n".encode())
+        self.finish()
+
+    def regulate(self) -> None:
+        """Read only from who takes answers."""
+        wanted = not self.over and self.taking and self.held_bytes <= HELD
+        if wanted == self.reading or self.transport.is_closing():
+            return
+        self.reading = wanted
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()

@@ -1,0 +1,124 @@
+"""The model behind all connections: whole lines in, the bytes of their answers out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from vwlite.errors import ModelError, OptionError
+from vwlite.example import Block
+from vwlite.options import Options
+from vwlite.textbuffer import TextBuffer
+from vwlite.workspace import Workspace
+
+# What a run over files does, and a daemon can't.
+NOT_HERE = {
+    "data": "examples come through the socket",
+    "cache": "examples come through the socket",
+    "cache_file": "examples come through the socket",
+    "passes": "each line is seen once",
+    "predictions": "answers go to those who ask",
+    "raw_predictions": "answers go to those who ask",
+    "audit": "run a saved model over a file for that",
+    "invert_hash": "run a saved model over a file for that",
+    "readable_model": "run a saved model over a file for that",
+    "examples": "a daemon ends when it is told to",
+    "holdout_after": "nothing is held out of what clients send",
+    "dry_run": "leave out the daemon's flags",
+}
+
+
+def refuse(options: Options) -> None:
+    """Raises OptionError for flags that mean nothing to a daemon."""
+    errors = [f"--{name} and a daemon: {NOT_HERE[name]}" for name in NOT_HERE if options.given(name)]
+    if options.data is not None:
+        errors.append(f"{options.data}: {NOT_HERE['data']}")
+    if errors:
+        raise OptionError(errors)
+
+
+class Engine:
+    """A workspace that answers.
+
+    Attributes:
+        blocks: Whether an example is a block of lines that an empty one ends.
+        learns: Whether labelled lines are learnt.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.workspace = Workspace(options)
+        self.driver = self.workspace.driver
+        self.blocks: bool = self.workspace.top.multiline
+        self.learns = bool(self.driver.training)
+        self.block = Block()
+        self.lines = 0  # of the last run
+        self.answers, self.learnt = TextBuffer(), TextBuffer()
+        self.driver.listener = self
+        self.driver.quiet = True
+        self.driver.predictions = self.answers
+        self.driver.heeds_saves = True
+
+    def run(self, lines: memoryview | bytes, first_line: int = 1) -> bytes:
+        """Predict for whole lines, or learn from them, and give their answers.
+
+        `first_line` is the number of the first one, for messages.
+        """
+        self.lines = self.driver.run_text(self.workspace.parser, self.block, lines, first_line)
+        return self.answers.drain()
+
+    def note_learnt(self) -> None:
+        """From now on, keep what is learnt for `take_learnt`."""
+        self.driver.learnt = self.learnt
+
+    def take_learnt(self) -> bytes:
+        """The lines that taught the model something since this was last asked."""
+        return self.learnt.drain() if self.learnt.size else b""
+
+    def learn_again(self, lines: bytes) -> None:
+        """Learn lines from a journal."""
+        self.run(lines)
+        self.learnt.drain()
+
+    def stop_learning(self, why: str | None) -> None:
+        """Answer labelled lines with why they are not learnt; None: go on learning."""
+        if why is None:
+            self.driver.refusal = None
+        else:
+            self.driver.refusal = TextBuffer()
+            self.driver.refusal.add(f"!error not learnt: {why}\n".encode())
+
+    def save(self, path: str | None = None) -> str:
+        """Save the model, to -f unless told where; the path. Raises ModelError."""
+        path = path or self.options["final_regressor"]
+        if path is None:
+            raise ModelError("there is no file to save to: the daemon was started without -f")
+        self.workspace.save(path)
+        return path
+
+    def place(self, name: str) -> str:
+        """Where a client may save a model under a name. Raises ModelError for names that lead anywhere else."""
+        folder = self.options["model_dir"]
+        if folder is None:
+            raise ModelError("clients can name no files: the daemon was started without --model_dir")
+        if not name or name.startswith(".") or name != os.path.basename(name) or "\0" in name:
+            raise ModelError(f"{name!r} can't be a model's name: no folders, and no dot in front")
+        return os.path.join(folder, name)
+
+    # what the driver calls
+
+    def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
+        """A malformed line; one that is used nevertheless (--vw_compat) has a prediction for its answer."""
+        if not used:
+            self.answers.add(f"!error line {line}, column {column}: {reason}\n".encode())
+
+    def save_asked(self, tag: bytes) -> None:
+        """VW's way to save: a line with the tag save or save_NAME, which has no answer unless it fails."""
+        name = tag.decode("utf-8", "surrogateescape")[len("save") :].removeprefix("_")
+        try:
+            self.save(self.place(name) if name else None)
+        except ModelError as error:
+            self.answers.add(f"!error {error}\n".encode())
+
+    def row(self, *_: Any) -> None:
+        """No table of progress is shown."""

@@ -1,0 +1,45 @@
+"""The flags of the daemon. `vwlite --help` shows them, so nothing that serves is imported here."""
+
+from __future__ import annotations
+
+from vwlite.options import Option, OptionGroup, Options
+
+PORT = 26542  # Vowpal Wabbit's
+
+OPTIONS = OptionGroup(
+    "Daemon",
+    (
+        Option("daemon", bool, "serve lines that come through a socket, in the background"),
+        Option("port", int, f"TCP port, {PORT} unless given; 0 takes a free one", least=0, most=65535),
+        Option("bind", str, "address to listen at", default="127.0.0.1", metavar="ADDRESS"),
+        Option("socket", str, "listen at this Unix socket instead", metavar="PATH"),
+        Option("foreground", bool, "stay in the foreground"),
+        Option("pid_file", str, "write the process's number here", metavar="FILE"),
+        Option("port_file", str, "write the port here", metavar="FILE"),
+        Option("num_children", int, "as in VW, where each child had a model of its own; here one serves all", least=1),
+        Option("journal", str, "keep what is learnt in this folder before it is answered, and go on from there",
+               metavar="DIR"),
+        Option("autosave", str, "save to -f (or with --journal, make a checkpoint) every so many seconds (60s) or "
+               "examples (100000)", metavar="N|SECONDSs"),
+        Option("model_dir", str, "where clients may save models", metavar="DIR"),
+        Option("token_file", str, "clients have to send what is in this file as their first line", metavar="FILE"),
+        Option("cert", str, "speak TLS with this certificate (PEM, with those that lead to its root)", metavar="FILE"),
+        Option("key", str, "and this private key (PEM)", metavar="FILE"),
+        Option("insecure", bool, "listen at a public address though there is no token"),
+        Option("max_connections", int, "connections at a time", default=1000, least=1, most=1_000_000),
+        Option("max_line", int, "bytes of a line, or of all lines of a decision, that a client may send",
+               default=1 << 20, least=1 << 10, most=1 << 30),
+        Option("max_buffers", int, "bytes that all clients together may have waiting", default=1 << 28, least=1 << 20),
+        Option("read_timeout", float, "seconds after which a client that sends nothing, or doesn't take its answers, "
+               "is let go", default=600.0, above=0),
+        Option("log", str, "how the daemon says what happens, on standard error", default="text",
+               choices=("text", "json")),
+    ),
+)  # fmt: skip
+
+IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port alone is enough
+
+
+def wanted(options: Options) -> bool:
+    """Whether the command line asks for a daemon."""
+    return any(options.given(name) for name in IMPLY)

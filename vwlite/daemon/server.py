@@ -1,0 +1,236 @@
+"""The server: connections, the order of what is learnt, and the end.
+
+Everything but the journal's commits happens in the one thread of the loop. A block of lines is learnt, then its answers
+are held until the journal has what was learnt. What a line means that is no example is in commands.py, when models are
+saved in saving.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vwlite.daemon.commands import Commands
+from vwlite.daemon.connection import LARGE_ROOM, SMALL_ROOM, Connection
+from vwlite.daemon.saving import Saving
+from vwlite.daemon.stats import Latency, Rate
+from vwlite.errors import VwliteError
+from vwlite.options import Options
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from vwlite.daemon.engine import Engine
+    from vwlite.daemon.journal import Journal
+    from vwlite.daemon.log import Log
+
+TURN = 0.002  # seconds that one client may keep the others waiting, about
+SMALLEST_SLICE = 1 << 11
+GOODBYE = 10.0  # seconds that clients have to take their last answers
+TOKEN_TIME = 10.0  # and to send the token
+
+
+class Server:
+    """One model behind sockets.
+
+    Args:
+        options: Those of the command line.
+        engine: The model.
+        log: Where to say what happens.
+        journal: Where learnt lines are kept, if anywhere.
+        token: What clients have to send first, if anything.
+        reload: Makes an engine of the model file as it is now, for SIGHUP; None where there is no file.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        engine: Engine,
+        log: Log,
+        journal: Journal | None = None,
+        token: bytes | None = None,
+        reload: Callable[[], Engine] | None = None,
+    ) -> None:
+        self.options = options
+        self.engine = engine
+        self.log = log
+        self.journal = journal
+        self.token = token
+        self.reload = reload
+        self.now = time.monotonic
+        self.max_line: int = options["max_line"]
+        self.blocks = engine.blocks
+        self.slice = LARGE_ROOM  # bytes that a client may send at a time
+        self.speed = 0.0  # bytes that the model takes in a second
+        self.committed = 0 if journal is None else journal.committed
+        self.connections: set[Connection] = set()
+        self.holding: set[Connection] = set()  # those with answers that wait for the journal
+        self.buffered = 0
+        self.scrap = bytearray(SMALL_ROOM)  # where bytes go that nobody wants any more
+        self.began = self.now()
+        self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
+        self.learnt = self.welcomed = self.turned_away = 0
+        self.latency = Latency()
+        self.commands = Commands(self)
+        self.saving = Saving(self)
+        self.listeners: list[asyncio.Server] = []
+        self.stopped_by: signal.Signals | None = None
+        self.stopping: asyncio.Event | None = None
+        if journal is not None:
+            engine.note_learnt()
+
+    async def serve(
+        self, sockets: list[socket.socket], context: ssl.SSLContext | None, ready: Callable[[], None]
+    ) -> None:
+        """Serve until SIGTERM or SIGINT, save, and return.
+
+        Raises VwliteError if the model can't be saved at the end.
+        """
+        loop = asyncio.get_running_loop()
+        self.stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self.take_model)
+        if self.journal is not None:
+            self.journal.start(lambda: loop.call_soon_threadsafe(self.journal_told))
+        self.saving.start(loop)
+        for each in sockets:
+            self.listeners.append(
+                await loop.create_server(lambda: Connection(self), sock=each, ssl=context, backlog=1024)
+            )
+        ready()
+        sweep = loop.create_task(self.sweep())
+        await self.stopping.wait()
+        sweep.cancel()
+        await self.end()
+
+    def stop(self, number: signal.Signals) -> None:
+        """The end begins; a second signal doesn't wait for anybody."""
+        if self.stopped_by is not None:
+            raise SystemExit(128 + number)
+        self.stopped_by = signal.Signals(number)
+        self.log.info("stopping", signal=self.stopped_by.name, connections=len(self.connections))
+        if self.stopping is not None:
+            self.stopping.set()
+
+    async def end(self) -> None:
+        """Accept no more, let everybody take their answers, save."""
+        for listener in self.listeners:
+            listener.close()
+        for connection in list(self.connections):
+            connection.finish()
+        until = self.now() + GOODBYE
+        while self.connections and self.now() < until:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.transport.abort()
+        await self.saving.end()
+
+    # clients
+
+    def welcome(self, connection: Connection) -> None:
+        """A client has come."""
+        self.connections.add(connection)
+        if len(self.connections) > self.options["max_connections"] or not self.reserve(SMALL_ROOM):
+            self.turned_away += 1
+            connection.fail("too many connections, try again later")
+            return
+        self.welcomed += 1
+
+    def part(self, connection: Connection) -> None:
+        """A client has gone."""
+        self.connections.discard(connection)
+        self.holding.discard(connection)
+        connection.give_back()
+
+    def reserve(self, count: int) -> bool:
+        """Whether so many more bytes may be kept for clients; then they are counted."""
+        if self.buffered + count > self.options["max_buffers"]:
+            return False
+        self.buffered += count
+        return True
+
+    def release(self, count: int) -> None:
+        """So many are kept no longer."""
+        self.buffered -= count
+
+    def process(self, connection: Connection, lines: memoryview | bytes) -> None:
+        """Whole lines of a client."""
+        began = self.now()
+        self.commands.run(connection, lines)
+        took = self.now() - began
+        # most of what a few lines take is not theirs, so they say little about many
+        if len(lines) >= SMALLEST_SLICE or took > TURN:
+            speed = len(lines) / max(took, 1e-6)
+            self.speed = speed if not self.speed else 0.8 * self.speed + 0.2 * speed
+            self.slice = min(max(int(self.speed * TURN), SMALLEST_SLICE), LARGE_ROOM)
+
+    def learn(self, connection: Connection, lines: memoryview | bytes) -> tuple[bytes, int]:
+        """Give lines to the model: their answers, and the entry of the journal they have to wait for."""
+        answers = self.engine.run(lines, connection.lines + 1)
+        connection.lines += self.engine.lines
+        entry = 0
+        if self.journal is not None:
+            learnt = self.engine.take_learnt()
+            if learnt:
+                entry = self.journal.append(learnt)
+                self.saving.since_save += len(learnt)
+        self.saving.look()
+        return answers, entry
+
+    def journal_told(self) -> None:
+        """The journal has committed, or failed to."""
+        journal = self.journal
+        if journal is None:
+            return
+        failure = journal.failure
+        if failure is not None and self.engine.driver.refusal is None:
+            self.log.error("the journal can't be written; nothing is learnt until it can", why=str(failure))
+            self.engine.stop_learning(str(failure))
+        elif failure is None and self.engine.driver.refusal is not None:
+            self.log.info("the journal can be written again")
+            self.engine.stop_learning(None)
+        self.committed = journal.committed
+        for connection in list(self.holding):
+            connection.let_go(self.committed)
+
+    async def sweep(self) -> None:
+        """Once a second: who has been silent for too long, and rates."""
+        while True:
+            await asyncio.sleep(1)
+            now = self.now()
+            for rate in (self.bytes_in, self.bytes_out, self.lines):
+                rate.tick(now)
+            patience = self.options["read_timeout"]
+            for connection in list(self.connections):
+                if not connection.taking:
+                    if now - connection.stuck_since > patience:
+                        self.log.warning("a client takes no answers", seconds=patience)
+                        connection.transport.abort()
+                elif not connection.trusted and now - connection.began > TOKEN_TIME:
+                    connection.fail("no token came in time")
+                elif not connection.held and not connection.over and now - connection.heard > patience:
+                    connection.fail(f"nothing came for {patience:g} seconds")
+
+    def take_model(self) -> None:
+        """SIGHUP: the model file, as it is now, takes the model's place."""
+        if self.reload is None:
+            self.log.warning("SIGHUP: there is no model file to load; start with -i or -f")
+            return
+        try:
+            engine = self.reload()
+        except VwliteError as error:
+            self.log.error("SIGHUP: going on with the model as it is", why=str(error))
+            return
+        if engine.blocks != self.blocks:
+            self.log.error("SIGHUP: going on with the model as it is", why="the file's takes another kind of examples")
+            return
+        if self.journal is not None:
+            engine.note_learnt()
+        self.engine = engine
+        self.saving.replaced()
+        self.log.info("model loaded", id=str(engine.workspace.parent))

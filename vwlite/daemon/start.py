@@ -1,0 +1,306 @@
+"""From a command line to a daemon that serves: the process, its sockets and files, and what a journal has to tell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from vwlite.daemon.engine import Engine, refuse
+from vwlite.daemon.log import Log
+from vwlite.daemon.options import PORT
+from vwlite.daemon.saving import CHECKPOINT, autosave
+from vwlite.daemon.server import Server
+from vwlite.errors import OptionError, VwliteError
+from vwlite.learner import walk
+from vwlite.options import Options
+from vwlite.paths import explain
+from vwlite.summary import summary
+
+if TYPE_CHECKING:
+    import ssl
+
+    from vwlite.daemon.journal import Journal
+
+
+def run(options: Options) -> int:
+    """Serve until told to end; the exit status. In the background the parent returns as soon as clients can come."""
+    check(options)
+    if options["foreground"]:
+        return serve(options, lambda: None)
+    return in_background(lambda ready: serve(options, ready))
+
+
+def check(options: Options) -> None:
+    """Raises OptionError for flags that don't go together."""
+    refuse(options)
+    autosave(options)
+    errors = []
+    if options["socket"] is not None and (options.given("port") or options.given("bind")):
+        errors.append("--socket is instead of --port and --bind")
+    if (options["cert"] is None) != (options["key"] is None):
+        errors.append("--cert and --key go together")
+    if options["journal"] is not None and options["testonly"]:
+        errors.append("--journal keeps what is learnt, and with -t nothing is")
+    if options["autosave"] is not None and options["journal"] is None and options["final_regressor"] is None:
+        errors.append("--autosave needs a place: give -f FILE or --journal DIR")
+    if not (options["token_file"] or options["insecure"] or options["socket"] or is_loopback(options["bind"])):
+        errors.append(
+            f"--bind {options['bind']}: anybody who gets there could use the model and teach it; give --token_file "
+            "FILE, or --insecure if the network keeps strangers out"
+        )
+    if errors:
+        raise OptionError(errors)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can get to an address."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def in_background(job: Callable[[Callable[[], None]], int]) -> int:
+    """Do a job in a process without a terminal; return when it says that it is ready, or raise what hindered it."""
+    receive, send = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        os.close(send)
+        with os.fdopen(receive, "rb") as pipe:
+            told = pipe.read()
+        if told == b"ready":
+            return 0
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
+        raise VwliteError(told.decode("utf-8", "replace") or "the daemon ended before it could serve")
+    os.close(receive)
+    os.setsid()
+
+    def ready() -> None:
+        os.write(send, b"ready")
+        os.close(send)
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            if stream is not None and (stream is sys.stdin or os.isatty(stream.fileno())):
+                os.dup2(quiet, stream.fileno())
+        os.close(quiet)
+
+    status = 1
+    try:
+        status = job(ready)
+    except VwliteError as error:
+        with contextlib.suppress(OSError):  # the parent has gone when serving had begun
+            os.write(send, str(error).encode())
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"vwlite: error: {error}\n")
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def serve(options: Options, ready: Callable[[], None]) -> int:
+    """Load, listen, serve, save."""
+    log = Log(as_json=options["log"] == "json", quiet=options["quiet"])
+    if options["num_children"]:
+        log.info("--num_children: one model serves all clients, so there are no children")
+    journal = None
+    if options["journal"] is not None:
+        from vwlite.daemon.journal import Journal
+
+        journal = Journal(options["journal"])
+    with contextlib.ExitStack() as stack:
+        if journal is not None:
+            stack.callback(journal.close)
+        engine, original = loaded(options, journal, log)
+        token = read_token(options["token_file"]) if options["token_file"] else None
+        context = tls(options) if options["cert"] else None
+        sockets = stack.enter_context(listening(options))
+        stack.enter_context(written(options["pid_file"], f"{os.getpid()}\n"))
+        port = None if options["socket"] else sockets[0].getsockname()[1]
+        stack.enter_context(written(options["port_file"], f"{port}\n"))
+        server = Server(options, engine, log, journal, token, original)
+
+        def told() -> None:
+            where = {"socket": options["socket"]} if port is None else {"address": options["bind"], "port": port}
+            log.info("listening", **where, pid=os.getpid(), model=engine.workspace.parent)
+            ready()
+
+        runner(server, sockets, context, told)
+        if not options["quiet"]:
+            sys.stderr.write("\n".join(figures(server)) + "\n")
+        log.info("ended", lines=server.lines.total)
+    return 0
+
+
+def runner(
+    server: Server, sockets: list[socket.socket], context: ssl.SSLContext | None, ready: Callable[[], None]
+) -> None:
+    """The loop; uvloop's where it is installed."""
+    try:
+        import uvloop  # type: ignore[import-not-found]
+    except ImportError:
+        asyncio.run(server.serve(sockets, context, ready))
+    else:
+        uvloop.run(server.serve(sockets, context, ready))
+
+
+def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Callable[[], Engine] | None]:
+    """The model with all that a journal knows, and how to load its file anew."""
+    source = options["initial_regressor"] or options["final_regressor"]
+    words = list(options.arguments)
+
+    def anew() -> Engine:
+        from vwlite.cli.command import parse
+        from vwlite.workspace import option_groups
+
+        again = parse(words, option_groups())
+        again.set("initial_regressor", source, "command line")
+        return Engine(again)
+
+    original = anew if source else None
+    if journal is None:
+        return Engine(options), original
+    checkpoint = os.path.join(options["journal"], CHECKPOINT)
+    if os.path.exists(checkpoint):
+        if options.given("initial_regressor"):
+            log.info("going on from the checkpoint, not from -i", checkpoint=checkpoint)
+        options.set("initial_regressor", checkpoint, "command line")
+        options.set("preserve_performance_counters", True, "command line")
+    engine = Engine(options)
+    stream: dict[str, Any] = engine.workspace.stream or {}
+    if os.path.exists(checkpoint) and stream.get("id") != journal.id:
+        raise VwliteError(
+            f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give another "
+            "--journal folder"
+        )
+    after, count = int(stream.get("entry", 0)), 0
+    for _, lines in journal.entries(after):
+        engine.learn_again(lines)
+        count += 1
+    if count:
+        log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
+    return engine, original
+
+
+def read_token(path: str) -> bytes:
+    """What a token file holds; raises VwliteError if it can't be a token."""
+    try:
+        with open(path, "rb") as file:
+            token = file.read(4096).strip()
+            mode = os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        raise VwliteError(f"{path}: can't read the token: {explain(error, path)}") from error
+    if len(token) < 16 or b"\n" in token:
+        raise VwliteError(f"{path}: a token is one line of at least 16 bytes: openssl rand -hex 32 > {path}")
+    if mode & 0o077:
+        raise VwliteError(f"{path}: others can read the token: chmod 600 {path}")
+    return token
+
+
+def tls(options: Options) -> ssl.SSLContext:
+    """TLS with the certificate and key; raises VwliteError if they are no good."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(options["cert"], options["key"])
+    except (OSError, ssl.SSLError) as error:
+        raise VwliteError(f"--cert {options['cert']} --key {options['key']}: {error}") from error
+    return context
+
+
+@contextlib.contextmanager
+def listening(options: Options) -> Iterator[list[socket.socket]]:
+    """The sockets that clients come to, closed and removed at the end."""
+    if options["socket"] is not None:
+        with unix_socket(options["socket"]) as one:
+            yield [one]
+        return
+    address, port = options["bind"], options["port"] if options.given("port") else PORT
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, place = found[0]
+        one = socket.create_server(place[:2], family=family, backlog=1024)
+    except OSError as error:
+        raise VwliteError(f"can't listen at {address} port {port}: {error.strerror or error}") from error
+    with one:
+        one.setblocking(False)
+        yield [one]
+
+
+@contextlib.contextmanager
+def unix_socket(path: str) -> Iterator[socket.socket]:
+    """A socket in the file system, for this user alone; one that nobody listens at any more is replaced."""
+    one = socket.socket(socket.AF_UNIX)
+    try:
+        try:
+            if os.path.exists(path):
+                if not is_deserted(path):
+                    raise VwliteError(f"--socket {path}: is there already, and in use or no socket; choose another")
+                os.unlink(path)
+            before = os.umask(0o177)
+            try:
+                one.bind(path)
+            finally:
+                os.umask(before)
+            one.listen(1024)
+        except OSError as error:
+            raise VwliteError(f"--socket {path}: {error.strerror or error}") from error
+        one.setblocking(False)
+        yield one
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    finally:
+        one.close()
+
+
+def is_deserted(path: str) -> bool:
+    """Whether a path is a socket that nobody listens at."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+@contextlib.contextmanager
+def written(path: str | None, text: str) -> Iterator[None]:
+    """A file that is there while the daemon serves."""
+    if path is None:
+        yield
+        return
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        raise VwliteError(f"{path}: can't be written: {explain(error, path)}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def figures(server: Server) -> list[str]:
+    """The summary of what was served, as that of a run."""
+    driver, workspace = server.engine.driver, server.engine.workspace
+    metrics = [] if workspace.report is None else [figure.line() for figure in workspace.report.figures()]
+    lines = summary(driver, server.options, 1, None, workspace.top.loss, metrics)
+    lines += [f"{name} = {value}" for name, value in driver.figures().items()]
+    for learner in walk(workspace.top):
+        lines += [f"{name} = {value}" for name, value in learner.metrics().items()]
+    return lines

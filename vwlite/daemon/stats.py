@@ -1,0 +1,59 @@
+"""What a daemon counts: rates of the last minute and percentiles of latency, in little room."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+
+WINDOW = 60  # seconds that rates are of
+PER_OCTAVE = 8  # buckets of latency: each is 9 % wider than the one before
+
+
+class Latency:
+    """A histogram of durations: percentiles are right to 9 %."""
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (40 * PER_OCTAVE)  # from a nanosecond to some 1000 seconds
+        self.count = 0
+        self.longest = 0.0
+
+    def add(self, seconds: float, count: int = 1) -> None:
+        """So many lines took so long."""
+        place = int(math.log2(max(seconds, 1e-9) * 1e9) * PER_OCTAVE)
+        self.buckets[min(place, len(self.buckets) - 1)] += count
+        self.count += count
+        self.longest = max(self.longest, seconds)
+
+    def percentile(self, share: float) -> float | None:
+        """The seconds that this share of all lines took no more than; None if there are none."""
+        wanted, seen = share * self.count, 0
+        for place, count in enumerate(self.buckets):
+            seen += count
+            if count and seen >= wanted:
+                return min(2.0 ** ((place + 1) / PER_OCTAVE) / 1e9, self.longest)
+        return None
+
+
+class Rate:
+    """A counter, and how fast it has gone lately."""
+
+    def __init__(self, now: float | None = None) -> None:
+        self.total = 0
+        started = time.monotonic() if now is None else now
+        self.marks: deque[tuple[float, int]] = deque([(started, 0)])
+
+    def add(self, count: int) -> None:
+        """Count."""
+        self.total += count
+
+    def tick(self, now: float) -> None:
+        """Called about once a second."""
+        self.marks.append((now, self.total))
+        while len(self.marks) > 1 and self.marks[1][0] <= now - WINDOW:
+            self.marks.popleft()
+
+    def per_second(self, now: float) -> float:
+        """Over the last minute, or since the start."""
+        since, before = self.marks[0]
+        return (self.total - before) / max(now - since, 1e-9)
