@@ -1,0 +1,420 @@
+"""JSON examples, one a line, as lines of VW's text; and answers in text as JSON lines.
+
+An example is an object, as Vowpal Wabbit's --json reads it:
+
+    {"_label": 1, "_tag": "t7", "user": {"age": 0.4, "city": "Bonn", "new": true}, "pixels": [0.5, 0, 2], "hour": 7}
+
+A key whose value is an object or array is a namespace, however deep it stands; other keys are features of the namespace
+around them, at the top of the one without a name. A number is a feature's value, `true` is 1; `false` and `null` leave
+the feature out; a text runs together with its name (`cityBonn`, with value 1). An array holds numbers, whose features
+are counted, and objects with more features of the same namespace. Keys that begin with "_" are no features:
+
+    _label   label, {"Label": , "Weight": , "Initial": } or "label weight initial"; also _label_Label, _label_Weight ...
+    _tag     the tag that comes back with the answer
+    _text    words, each a feature
+    others   are left out
+
+Of a decision, the array `_multi` has an object for each action, and what stands beside it is shared. The label of the
+action taken is in its object, or at the top with `_labelIndex`, which counts actions from 0: _label_Cost and
+_label_Probability, {"Cost": , "Probability": }, or "action:cost:probability". The action's own number is not used.
+
+Text has the features that VW finds in the JSON, with these exceptions:
+
+- Blank, TAB, CR, LF, NUL, '|' and ':' in a text become '_'. VW does so with blank, TAB, '|' and ':', keeps CR and LF,
+  and ends the text at a NUL. Names with one of them are refused, where VW takes them as they are: text can't hold them.
+- An object that has the same key twice is refused, where VW counts it twice.
+- The namespace "" is the one without a name. VW gives it the index 0.
+- Namespaces whose names begin with a byte above 127 count, as in text. VW's JSON loses their features.
+- After an array inside an object inside an array, counting goes on where the outer array stood, in VW where the inner
+  one ended.
+- A decision's label at the top without `_labelIndex` is refused, where VW doesn't learn it. `_label` at the top with
+  `_labelIndex`, and _label_Cost and its like inside an action, mean what they say; VW doesn't learn them either.
+- An initial prediction without a label is refused, since text has no way to say so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from json.encoder import encode_basestring_ascii as quoted  # the JSON text of a text
+from typing import Any, NoReturn
+
+from vwlite.errors import SHOWN_TEXT, VwliteError
+
+MOST_DEEP = 64  # objects and arrays in each other
+TOO_LARGE = 3.4028235677973366e38  # from here on, numbers round to an infinite float32
+KEPT = 1 << 14  # names that are known to be good
+LONGEST_KEPT = 64
+NO_NAME = {"\0": "NUL", "\t": "TAB", "\n": "LF", "\r": "CR", " ": "a blank", ":": "':'", "|": "'|'"}
+LABEL_PARTS = ("label", "weight", "initial")
+COST_PARTS = ("action", "cost", "probability", "weight")
+UNDERSCORES = str.maketrans(dict.fromkeys(NO_NAME, "_"))
+BLANKS = str.maketrans({"\0": "_", "\t": " ", "\n": " ", "\r": " ", ":": "_", "|": "_"})
+
+
+class JSONLineError(VwliteError):
+    """A line that is no JSON example; the message says what is wrong, in one line."""
+
+
+def shown(text: str) -> str:
+    """A key or text in a message: quoted, and not too long."""
+    return quoted(text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 3] + "...")
+
+
+def writable(what: str, word: str) -> None:
+    """Raises JSONLineError for a name or tag that would end early in text."""
+    for char, held in NO_NAME.items():
+        if char in word and (char != ":" or what == "name"):
+            raise JSONLineError(f"the {what} {shown(word)} holds {held}, which VW's text has no way to write")
+
+
+class Names(dict[str, str]):
+    """Names as they begin a word of text, behind `mark`. What is no feature's name is the empty text."""
+
+    def __init__(self, mark: str) -> None:
+        super().__init__()
+        self.mark = mark
+
+    def __missing__(self, name: str) -> str:
+        if not name or name[0] == "_":
+            return ""
+        writable("name", name)
+        text = self.mark + name
+        if len(name) <= LONGEST_KEPT:
+            if len(self) >= KEPT:
+                self.clear()
+            self[name] = text
+        return text
+
+
+FEATURES = Names(" ")
+NAMESPACES = Names(" |")
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; raises JSONLineError if a key is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise JSONLineError(f"the key {shown(key)} is there twice in one object")
+            seen.add(key)
+    return found
+
+
+def no_number(word: str) -> NoReturn:
+    """What Python would read: NaN, Infinity and -Infinity."""
+    raise JSONLineError(f"{word} is no number in JSON")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_number)
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """The object of a line. Raises JSONLineError."""
+    try:
+        text = line.decode().strip(" \t\r\n")
+        found, end = DECODER.raw_decode(text)
+    except UnicodeDecodeError as error:
+        raise JSONLineError(f"not UTF-8: byte {error.start + 1} of the line") from None
+    except json.JSONDecodeError as error:
+        raise JSONLineError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise JSONLineError(too_deep()) from None
+    except ValueError:  # Python's limit to the digits of a whole number
+        raise JSONLineError("a number of too many digits") from None
+    if not isinstance(found, dict):
+        raise JSONLineError("a JSON example is an object, such as {...}")
+    if end != len(text):
+        raise JSONLineError(f"not JSON: something follows the object at character {end + 1}")
+    return found
+
+
+def too_deep() -> str:
+    """Why something nested is refused."""
+    return f"more than {MOST_DEEP} objects and arrays in each other"
+
+
+def to_text(line: bytes, decisions: bool) -> bytes:
+    """The example of a JSON line in VW's text: a line; of a decision its lines and an empty one.
+
+    Raises JSONLineError.
+    """
+    example = Example(decisions)
+    example.read(parse(line), [" |"], 1)
+    try:
+        return (example.decision() if decisions else example.line()).encode()
+    except UnicodeEncodeError:
+        raise JSONLineError("half of a surrogate pair (such as \\ud800) without the other half") from None
+
+
+class Example:
+    """A line of text in the making: of an example, of what actions share, or of an action."""
+
+    __slots__ = ("actions", "decisions", "index", "label", "segments", "tag")
+
+    def __init__(self, decisions: bool) -> None:
+        self.decisions = decisions
+        self.segments: list[str] = []  # " |name feature feature" each
+        self.tag = ""
+        self.label: dict[str, float | str] = {}  # by LABEL_PARTS or COST_PARTS, as far as they are said
+        self.index: int | None = None
+        self.actions: list[Example] | None = None
+
+    # features
+
+    def read(self, members: dict[str, Any], namespace: list[str], depth: int) -> None:
+        """Everything in an object that is a namespace, or the top: `namespace` holds the start of its text."""
+        self.members(members, namespace, depth)
+        if len(namespace) > 1:
+            self.segments.append("".join(namespace))
+
+    def members(self, members: dict[str, Any], found: list[str], depth: int) -> None:
+        """Adds an object's features to those found; namespaces in it come to the segments."""
+        for name, value in members.items():
+            kind = type(value)
+            if kind is float or kind is int:
+                word = FEATURES[name]
+                if word and -TOO_LARGE < value < TOO_LARGE:
+                    found.append(f"{word}:{value!r}")
+                else:
+                    self.odd(name, value, found, depth)
+            elif kind is str:
+                word = FEATURES[name]
+                if word:
+                    found.append(word + (value if value.isalnum() else value.translate(UNDERSCORES)))
+                else:
+                    self.odd(name, value, found, depth)
+            elif name[:1] == "_":
+                self.special(name, value, found, depth)
+            elif kind is dict or kind is list:
+                self.within(depth)
+                start = NAMESPACES[name] if name.strip(" ") else " |"
+                (self.read if kind is dict else self.array)(value, [start], depth + 1)
+            elif value is True:
+                if name:
+                    found.append(FEATURES[name])
+                else:
+                    self.odd(name, 1, found, depth)
+
+    def odd(self, name: str, value: float | str, found: list[str], depth: int) -> None:
+        """A number or text whose name is empty or begins with "_", or a number that is too large."""
+        if name[:1] == "_":
+            self.special(name, value, found, depth)
+        elif name:
+            raise JSONLineError(f"the value of {shown(name)} is too large")
+        elif isinstance(value, str) and value:
+            found.append(" " + value.translate(UNDERSCORES))
+        else:
+            # The hash is the namespace's own, as that of the first feature without a name, which a new `|` makes it.
+            self.segments.append(f"{found[0]} :{1 if value == '' else self.number(name, value)!r}")
+
+    def array(self, items: list[Any], found: list[str], depth: int) -> None:
+        """An array that is a namespace: numbers, and objects with more features."""
+        for item in items:
+            kind = type(item)
+            if kind is float or kind is int:
+                if not -TOO_LARGE < item < TOO_LARGE:
+                    raise JSONLineError("a number in an array is too large")
+                found.append(f" :{item!r}")
+            elif kind is dict:
+                self.within(depth)
+                self.members(item, found, depth + 1)
+            elif item is not None:
+                what = {str: "a text", list: "an array", bool: "true or false"}[kind]
+                raise JSONLineError(f"an array of features holds numbers and objects, not {what}")
+        if len(found) > 1:
+            self.segments.append("".join(found))
+
+    def within(self, depth: int) -> None:
+        """Raises JSONLineError if one more object or array would be too deep."""
+        if depth >= MOST_DEEP:
+            raise JSONLineError(too_deep())
+
+    def number(self, name: str, value: Any) -> float:
+        """A finite number; raises JSONLineError for all else."""
+        if type(value) not in (int, float):
+            raise JSONLineError(f"{shown(name)} wants a number")
+        if not -TOO_LARGE < value < TOO_LARGE:
+            raise JSONLineError(f"the value of {shown(name)} is too large")
+        return value
+
+    # keys that begin with "_"
+
+    def special(self, key: str, value: Any, found: list[str], depth: int) -> None:
+        """A key that is no feature."""
+        if key == "_text":
+            if value is None:
+                return
+            if not isinstance(value, str):
+                raise JSONLineError('"_text" wants a text')
+            words = value.translate(BLANKS).split(" ")
+            found.extend([" " + word for word in words if word])
+        elif key.lower() == "_tag":
+            self.set_tag(value)
+        elif key.lower() == "_labelindex":
+            self.set_index(value)
+        elif key == "_label":
+            self.set_label(value)
+        elif key.startswith("_label_"):
+            self.set_part(key, key[len("_label_") :].lower(), value)
+        elif key.startswith("_label"):
+            raise JSONLineError(f"there is no key {shown(key)}, only _label, _labelIndex, _label_Label and their like")
+        elif key == "_multi":
+            self.within(depth)
+            self.set_actions(value, depth + 1)
+        elif key == "_slots":
+            raise JSONLineError('"_slots" is for decisions of several slots, which are not supported')
+
+    def set_tag(self, value: Any) -> None:
+        """What comes back with the answer."""
+        if value is not None and not isinstance(value, str):
+            raise JSONLineError('"_tag" wants a text')
+        self.tag = value or ""
+        writable("tag", self.tag)
+
+    def set_index(self, value: Any) -> None:
+        """The action that has the label at the top."""
+        if not self.decisions:
+            raise JSONLineError('"_labelIndex" belongs to decisions, but this model takes single examples')
+        if value is not None and (type(value) is not int or value < 0):
+            raise JSONLineError('"_labelIndex" wants the number of an action, from 0')
+        self.index = value
+
+    def set_label(self, value: Any) -> None:
+        """All of a label."""
+        if isinstance(value, dict):
+            for name, part in value.items():
+                self.set_part(name, name.lower(), part)
+        elif isinstance(value, str) and value.strip():
+            words = value.split(":") if self.decisions else value.split()
+            if not all(map(is_number, words)) or (len(words) != 3 if self.decisions else len(words) > 3):
+                form = "action:cost:probability" if self.decisions else "label importance initial"
+                raise JSONLineError(f'"_label" is {shown(value)}, but a text there has the form {shown(form)}')
+            self.label.update(zip(COST_PARTS if self.decisions else LABEL_PARTS, words, strict=False))
+        elif value not in (None, "") and self.decisions:
+            raise JSONLineError('"_label" of a decision wants {"Cost": , "Probability": } or "action:cost:probability"')
+        elif value not in (None, ""):
+            self.label["label"] = self.number("_label", value)
+
+    def set_part(self, key: str, part: str, value: Any) -> None:
+        """One of the numbers of a label."""
+        parts = COST_PARTS if self.decisions else LABEL_PARTS
+        if part not in parts:
+            form = "decisions" if self.decisions else "single examples"
+            raise JSONLineError(f"{shown(key)} is no part of a label of {form}, only {', '.join(parts)}")
+        if value is None or (part == "label" and isinstance(value, str) and value.lower() == "nan"):
+            return
+        self.label[part] = self.number(key, value)
+        if self.decisions and part == "weight" and value != 1:
+            raise JSONLineError(f"{shown(key)} is {value!r}, but decisions have no weights")
+
+    def set_actions(self, value: Any, depth: int) -> None:
+        """The actions of a decision."""
+        if not self.decisions:
+            raise JSONLineError('"_multi" belongs to decisions, but this model takes single examples')
+        if self.actions is not None:
+            raise JSONLineError('"_multi" inside "_multi", or twice')
+        if not isinstance(value, list) or not value or not all(isinstance(members, dict) for members in value):
+            raise JSONLineError('"_multi" wants an array with an object for each action')
+        self.actions = []
+        for members in value:
+            self.within(depth)
+            action = Example(True)
+            action.actions = []  # none in an action
+            action.read(members, [" |"], depth + 1)
+            if action.index is not None:
+                raise JSONLineError('"_labelIndex" stands beside "_multi", not in an action')
+            self.actions.append(action)
+
+    # text
+
+    def body(self, head: str) -> str:
+        """The line, with what stands before the first '|'."""
+        features = "".join(self.segments) or " |"
+        if self.tag:
+            head += f" '{self.tag}" if head else f"'{self.tag}"
+        return f"{head}{features}\n" if head else f"{features[1:]}\n"
+
+    def line(self) -> str:
+        """The line of a single example."""
+        label = self.label
+        if "label" not in label:
+            if float(label.get("initial", 0)):
+                raise JSONLineError("an initial prediction needs a label beside it, which VW's text can't do without")
+            return self.body("")
+        if len(label) == 1:
+            return self.body(f"{label['label']}")
+        return self.body(f"{label['label']} {label.get('weight', 1)} {label.get('initial', 0)}")
+
+    def decision(self) -> str:
+        """The lines of a decision."""
+        if self.actions is None:
+            raise JSONLineError('this model takes decisions, which need "_multi", an array with the actions\' objects')
+        if self.index is not None and self.index >= len(self.actions):
+            count = len(self.actions)
+            raise JSONLineError(f'"_labelIndex" is {self.index}, but there are {count} actions, counted from 0')
+        if self.label:
+            if self.index is None:
+                raise JSONLineError('which action has the label? Say so in "_labelIndex", or put it into that action')
+            if self.actions[self.index].label:
+                raise JSONLineError(f"action {self.index} has a label of its own, and that of the top")
+            self.actions[self.index].label = self.label
+        text = self.body("shared") if self.segments or self.tag else ""
+        return text + "".join([action.body(action.cost(i)) for i, action in enumerate(self.actions)]) + "\n"
+
+    def cost(self, number: int) -> str:
+        """An action's label as text has it."""
+        if not self.label:
+            return ""
+        if "cost" not in self.label or "probability" not in self.label:
+            raise JSONLineError(f"the label of action {number} wants both Cost and Probability")
+        return f"{number}:{self.label['cost']}:{self.label['probability']}"
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a finite number in VW's text."""
+    try:
+        return -TOO_LARGE < float(word) < TOO_LARGE and "_" not in word and word.isascii()
+    except ValueError:
+        return False
+
+
+# answers
+
+
+def answer(text: bytes, decisions: bool, columns: int = 1) -> bytes:
+    r"""An answer in text as a JSON line; `columns` is how many numbers --columns wants of a single example.
+
+    >>> answer(b"0.385846 tag\n", False)
+    b'{"prediction": 0.385846, "tag": "tag"}\n'
+    >>> answer(b"0.385846 nan\n", False, columns=2)
+    b'{"columns": [0.385846, null]}\n'
+    >>> answer(b"1:0.7,0:0.3\n\n", True)
+    b'{"actions": [[1, 0.7], [0, 0.3]]}\n'
+    """
+    line = text.rstrip(b"\n")
+    if line.startswith(b"!"):
+        return error(line.removeprefix(b"!error ").decode("utf-8", "replace"))
+    words = line.decode("utf-8", "replace").split(" ", 1 if decisions else columns)
+    if decisions:
+        pairs = [pair.partition(":") for pair in words[0].split(",")]
+        found = f'"actions": [{", ".join([f"[{action}, {json_number(p)}]" for action, _, p in pairs])}]'
+    elif columns == 1:
+        found = f'"prediction": {json_number(words[0])}'
+    else:
+        found = f'"columns": [{", ".join(map(json_number, words[:columns]))}]'
+        words = words[columns - 1 :]
+    tag = f', "tag": {quoted(words[1])}' if len(words) > 1 else ""
+    return f"{{{found}{tag}}}\n".encode()
+
+
+def error(message: str) -> bytes:
+    """What is wrong with a line, as a JSON line."""
+    return f'{{"error": {quoted(message)}}}\n'.encode()
+
+
+def json_number(word: str) -> str:
+    """A number of an answer in JSON, which has none that are not finite."""
+    return word if math.isfinite(float(word)) else "null"
