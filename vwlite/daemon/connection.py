@@ -18,6 +18,7 @@ SMALL_ROOM = 1 << 13  # what a connection begins with
 LARGE_ROOM = 1 << 18
 HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
 LINE_END = b"\n"
+LONGEST_TOKEN = 4096
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -33,7 +34,9 @@ class Connection(asyncio.BufferedProtocol):
         self.lines = 0  # received, for messages
         self.trusted = server.token is None
         self.skipping = False  # the rest of a line that is too long
-        self.over = False  # nothing more will be read
+        self.over = False  # what comes is not wanted any more
+        self.ended = False  # the client has said all
+        self.left_at = 0.0  # when the server has
         self.held: deque[tuple[int, bytes]] = deque()  # answers, and the entry of the journal that each waits for
         self.held_bytes = 0
         self.taking = True  # the client takes what is written
@@ -74,8 +77,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The client has said all; a last line needs no end."""
-        if not self.over and self.filled and not self.skipping:
-            self.process(bytes(self.room[: self.filled]) + (b"\n\n" if self.server.blocks else LINE_END))
+        self.ended = True
+        if self.left_at:
+            return False
+        if not self.over and self.trusted and self.filled and not self.skipping:
+            self.server.process(self, bytes(self.room[: self.filled]) + self.end_of_example)
             self.filled = 0
         self.finish()
         return True
@@ -104,18 +110,22 @@ class Connection(asyncio.BufferedProtocol):
         room[: self.filled] = self.room[: self.filled]
         self.room = room
 
+    @property
+    def end_of_example(self) -> bytes:
+        """What ends a last example that nothing ended."""
+        return b"\n\n" if self.server.blocks else LINE_END
+
     def take(self) -> None:
         """Give whole lines to the server, and keep what is left."""
-        if self.skipping and not self.skip():
+        if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
             return
         end = self.whole()
         if end:
             with memoryview(self.room) as view, view[:end] as lines:
-                self.process(lines)
+                self.server.process(self, lines)
             if self.over:
                 return
-            self.room[: self.filled - end] = self.room[end : self.filled]
-            self.filled -= end
+            self.drop(end)
         self.searched = self.filled
         if self.filled > self.server.max_line:
             what = "a decision" if self.server.blocks else "a line"
@@ -129,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
     def whole(self) -> int:
         """Where the last whole line, or decision, ends; 0 if there is none yet."""
         room, filled = self.room, self.filled
-        if not self.server.blocks or not self.trusted:
+        if not self.server.blocks:
             return room.rfind(LINE_END, self.searched, filled) + 1
         since = max(self.searched - 2, 0)
         end = 0
@@ -147,38 +157,42 @@ class Connection(asyncio.BufferedProtocol):
 
     def skip(self) -> bool:
         """Forget the rest of what was too long; whether there is anything behind it."""
-        mark = b"\n\n" if self.server.blocks else LINE_END
+        mark = self.end_of_example
         found = self.room.find(mark, 0, self.filled)
         if found < 0:
             kept = int(self.server.blocks and self.room[self.filled - 1 : self.filled] == LINE_END)
             self.room[:kept] = LINE_END * kept  # it may be the first half of the mark
             self.filled = kept
             return False
-        end = found + len(mark)
-        self.room[: self.filled - end] = self.room[end : self.filled]
-        self.filled -= end
-        self.searched = 0
+        self.drop(found + len(mark))
         self.skipping = False
         self.lines += 1
         return True
+
+    def drop(self, count: int) -> None:
+        """Forget the first bytes."""
+        self.room[: self.filled - count] = self.room[count : self.filled]
+        self.filled -= count
+        self.searched = 0
+
+    def hear_token(self) -> bool:
+        """The first line; whether it was the token, and there is more."""
+        found = self.room.find(LINE_END, 0, self.filled)
+        if found >= 0:
+            said = bytes(self.room[:found]).rstrip(b"\r")
+            self.trusted = hmac.compare_digest(said, self.server.token or b"")
+            if self.trusted:
+                self.drop(found + 1)
+                return self.filled > 0
+        if found >= 0 or self.filled > LONGEST_TOKEN:
+            self.fail("the first line has to be the token")
+        return False
 
     def give_back(self) -> None:
         """Let go of the room, once."""
         if self.room:
             self.server.release(len(self.room))
             self.room = bytearray()
-
-    def process(self, lines: memoryview | bytes) -> None:
-        """Whole lines: the token, if one is wanted, then all else."""
-        if not self.trusted:
-            first, _, rest = bytes(lines).partition(LINE_END)
-            if not hmac.compare_digest(first.rstrip(b"\r"), self.server.token or b""):
-                self.fail("the first line has to be the token")
-                return
-            self.trusted = True
-            lines = rest
-        if len(lines):
-            self.server.process(self, lines)
 
     # answers
 
@@ -206,7 +220,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.held:
             self.server.holding.discard(self)
             if self.over:
-                self.transport.close()
+                self.leave()
         self.regulate()
 
     def write(self, text: bytes) -> None:
@@ -215,11 +229,22 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.write(text)
 
     def finish(self) -> None:
-        """Read no more, and close when all answers have gone."""
+        """Take no more lines, and leave when all answers have gone."""
         self.over = True
         self.regulate()
         if not self.held:
+            self.leave()
+
+    def leave(self) -> None:
+        """Say that nothing more comes. What the client still sends is read and forgotten until it ends, too.
+
+        A socket that is closed while there is something to read takes back answers that are on their way.
+        """
+        if self.ended or not self.transport.can_write_eof():
             self.transport.close()
+        elif not self.left_at:
+            self.left_at = self.server.now()
+            self.transport.write_eof()
 
     def fail(self, why: str) -> None:
         """Say why, and finish."""
@@ -228,7 +253,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def regulate(self) -> None:
         """Read only from who takes answers."""
-        wanted = not self.over and self.taking and self.held_bytes <= HELD
+        wanted = self.over or (self.taking and self.held_bytes <= HELD)
         if wanted == self.reading or self.transport.is_closing():
             return
         self.reading = wanted

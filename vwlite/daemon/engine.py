@@ -93,7 +93,12 @@ class Engine:
         path = path or self.options["final_regressor"]
         if path is None:
             raise ModelError("there is no file to save to: the daemon was started without -f")
-        self.workspace.save(path)
+        # only checkpoints stand for a place in a journal
+        stream, self.workspace.stream = self.workspace.stream, None
+        try:
+            self.workspace.save(path)
+        finally:
+            self.workspace.stream = stream
         return path
 
     def place(self, name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -90,19 +91,26 @@ class Saving:
 
     def begin(self) -> None:
         """Save in a copy of this process, unless one is at it."""
-        if self.writer is None and self.path is not None and self.loop is not None:
-            entry = self.mark()
-            self.since_save = 0
-            self.saved_at = self.server.now()
-            self.saved_examples = self.server.engine.driver.example_number
-            if self.server.engine.workspace.entities is not None:  # SQLite's connections can't be taken along
-                self.finished(entry, self.attempt(self.path))
-            else:
-                self.writer = self.loop.create_task(self.in_a_copy(entry, self.path))
+        if self.writer is not None or self.path is None or self.loop is None:
+            return
+        entry = self.mark()
+        if self.server.engine.workspace.entities is not None:  # SQLite's connections can't be taken along
+            self.finished(entry, self.attempt(self.path))
+            return
+        try:
+            child, pipe = self.copy(self.path)
+        except OSError as error:  # no memory for it
+            self.server.log.warning("saving while clients wait", why=str(error))
+            self.finished(entry, self.attempt(self.path))
+            return
+        self.writer = self.loop.create_task(self.follow(entry, child, pipe))
 
     def mark(self) -> int:
         """The last entry that the model has, which the model is told; the journal goes on in a new segment."""
         journal = self.server.journal
+        self.since_save = 0
+        self.saved_at = self.server.now()
+        self.saved_examples = self.server.engine.driver.example_number
         if journal is None:
             return 0
         entry = journal.rotate()
@@ -117,31 +125,34 @@ class Saving:
             return str(error)
         return ""
 
-    async def in_a_copy(self, entry: int, path: str) -> None:
-        """Have a forked process save the model as it is now."""
+    def copy(self, path: str) -> tuple[int, int]:
+        """Fork a process that saves the model as it is now: its number, and where it says what went wrong."""
         receive, send = os.pipe()
         sys.stderr.flush()
+        parent = os.getpid()
         try:
             child = os.fork()
-        except OSError as error:  # no memory for it
+        except OSError:
             os.close(receive)
             os.close(send)
-            self.server.log.warning("saving while clients wait", why=str(error))
-            self.finished(entry, self.attempt(path))
-            return
-        if child == 0:
-            status = 1
-            try:
-                os.closerange(3, send)
-                os.closerange(send + 1, 1 << 16)
-                trouble = self.attempt(path)
-                os.write(send, trouble.encode("utf-8", "replace")[:4096])
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(send)
+            raise
+        if child:
+            os.close(send)
+            return child, receive
+        status = 1
+        try:
+            die_with(parent)
+            os.closerange(3, send)
+            os.closerange(send + 1, 1 << 16)
+            os.write(send, self.attempt(path).encode("utf-8", "replace")[:4096])
+            status = 0
+        finally:
+            os._exit(status)
+
+    async def follow(self, entry: int, child: int, pipe: int) -> None:
+        """Wait for a copy to end."""
         assert self.loop is not None
-        trouble, status = await self.loop.run_in_executor(None, outcome, receive, child)
+        trouble, status = await self.loop.run_in_executor(None, outcome, pipe, child)
         self.finished(entry, trouble or ("" if status == 0 else f"the saving process ended with status {status}"))
 
     def finished(self, entry: int, trouble: str) -> None:
@@ -161,9 +172,7 @@ class Saving:
         """Save to -f, or with a journal and no -f make a checkpoint, and say where. Raises ModelError."""
         path: str | None = self.server.options["final_regressor"]
         if path is None and self.server.journal is not None:
-            entry = self.mark()
-            trouble = self.attempt(str(self.path))
-            self.finished(entry, trouble)
+            trouble = self.checkpoint()
             if trouble:
                 raise ModelError(trouble)
             return str(self.path)
@@ -173,12 +182,14 @@ class Saving:
         """Another model has taken the model's place."""
         self.saved_examples = self.server.engine.driver.example_number
         if self.server.journal is not None:
-            self.now_or_log()
+            self.checkpoint()
 
-    def now_or_log(self) -> None:
-        """A checkpoint at once."""
+    def checkpoint(self) -> str:
+        """Save beside the journal, here and now; what went wrong, or nothing."""
         entry = self.mark()
-        self.finished(entry, self.attempt(str(self.path)))
+        trouble = self.attempt(str(self.path))
+        self.finished(entry, trouble)
+        return trouble
 
     async def end(self) -> None:
         """The last save. Raises ModelError if it fails."""
@@ -188,7 +199,7 @@ class Saving:
         for learner in walk(self.server.engine.workspace.top):
             learner.end_examples()
         if journal is not None and self.server.engine.learns:
-            self.now_or_log()
+            self.checkpoint()
         path: str | None = self.server.options["final_regressor"]
         if path is not None:
             self.server.engine.save(path)
@@ -202,6 +213,18 @@ class Saving:
             "saves_failed": self.failures,
             "seconds_since_save": round(self.server.now() - self.saved_at, 3),
         }
+
+
+def die_with(parent: int) -> None:
+    """A copy that outlived its parent could put an old checkpoint in the place of a new one. (Linux; elsewhere the time
+    that a restart takes has to be enough.)
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def outcome(receive: int, child: int) -> tuple[str, int]:

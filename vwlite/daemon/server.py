@@ -137,7 +137,10 @@ class Server:
         self.connections.add(connection)
         if len(self.connections) > self.options["max_connections"] or not self.reserve(SMALL_ROOM):
             self.turned_away += 1
-            connection.fail("too many connections, try again later")
+            connection.room = bytearray()
+            connection.over = True
+            connection.write(b"!error too many connections, try again later\n")
+            connection.transport.close()
             return
         self.welcomed += 1
 
@@ -207,7 +210,9 @@ class Server:
                 rate.tick(now)
             patience = self.options["read_timeout"]
             for connection in list(self.connections):
-                if not connection.taking:
+                if connection.left_at and now - connection.left_at > GOODBYE:
+                    connection.transport.abort()
+                elif not connection.taking:
                     if now - connection.stuck_since > patience:
                         self.log.warning("a client takes no answers", seconds=patience)
                         connection.transport.abort()

@@ -7,7 +7,9 @@ import contextlib
 import ipaddress
 import os
 import socket
+import stat
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +91,11 @@ def in_background(job: Callable[[Callable[[], None]], int]) -> int:
     def ready() -> None:
         os.write(send, b"ready")
         os.close(send)
+        # Whoever started it may wait until nobody has the other end of a pipe; a file can go on taking what is said.
         quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
-            if stream is not None and (stream is sys.stdin or os.isatty(stream.fileno())):
-                os.dup2(quiet, stream.fileno())
+        for number in (0, 1, 2):
+            if number < 2 or not is_file(number):
+                os.dup2(quiet, number)
         os.close(quiet)
 
     status = 1
@@ -103,9 +106,20 @@ def in_background(job: Callable[[Callable[[], None]], int]) -> int:
             os.write(send, str(error).encode())
         with contextlib.suppress(OSError):
             sys.stderr.write(f"vwlite: error: {error}\n")
+    except Exception:
+        traceback.print_exc()
+        raise
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def is_file(descriptor: int) -> bool:
+    """Whether a descriptor is that of a regular file."""
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 def serve(options: Options, ready: Callable[[], None]) -> int:
@@ -177,18 +191,23 @@ def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine,
         options.set("initial_regressor", checkpoint, "command line")
         options.set("preserve_performance_counters", True, "command line")
     engine = Engine(options)
-    stream: dict[str, Any] = engine.workspace.stream or {}
-    if os.path.exists(checkpoint) and stream.get("id") != journal.id:
-        raise VwliteError(
-            f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give another "
-            "--journal folder"
-        )
-    after, count = int(stream.get("entry", 0)), 0
+    after = count = 0
+    if os.path.exists(checkpoint):
+        stream: dict[str, Any] = engine.workspace.stream or {}
+        if stream.get("id") != journal.id:
+            raise VwliteError(
+                f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give "
+                "another --journal folder"
+            )
+        after = int(stream["entry"])
     for _, lines in journal.entries(after):
         engine.learn_again(lines)
         count += 1
     if count:
         log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
+    if not os.path.exists(checkpoint):  # from now on, nobody has to have -i
+        engine.workspace.stream = {"id": journal.id, "entry": journal.last}
+        engine.workspace.save(checkpoint)
     return engine, original
 
 

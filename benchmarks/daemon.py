@@ -1,0 +1,267 @@
+"""Times the daemon: pipelined lines, 64 clients, request by request beside an echo server, the journal, memory.
+
+    python -m benchmarks.daemon                 in the root of the repository
+    python -m benchmarks.daemon --scale 0.05 --rounds 1 --output quick.json
+
+Every round has the two sides of a comparison one after the other, and its ratio; medians of the ratios are judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import selectors
+import shlex
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.entities import attempt, say, scaled, wait_for_quiet
+from benchmarks.run import HERE, Tool, machine, make_data, parsed, parser_of, publish, rows, verdict
+
+MARKERS = ("<!-- daemon -->", "<!-- end of daemon -->")
+LINES = 1_000_000  # of the case `named`
+FLAT_LINES = 10_000_000
+REQUESTS = 20_000
+CLIENTS = 64
+CHUNK = 1 << 18
+
+
+@contextlib.contextmanager
+def daemon(vwlite: Sequence[str], folder: Path, *flags: str) -> Iterator[tuple[int, int]]:
+    """(port, process number) of a daemon."""
+    port = folder / "port"
+    port.unlink(missing_ok=True)
+    command = [*vwlite, "--foreground", "--port", "0", "--port_file", str(port), "--quiet", *flags]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        while not (port.exists() and port.read_text().endswith("\n")):
+            if process.poll() is not None:
+                raise RuntimeError(f"`{shlex.join(command)}` ended with status {process.returncode}")
+            time.sleep(0.01)
+        yield int(port.read_text()), process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def pipelined(port: int, data: bytes, clients: int = 1) -> float:
+    """Lines per second of so many clients that send all of `data` together, and read as they send."""
+    ends = [0]
+    for i in range(1, clients):
+        ends.append(data.index(b"\n", len(data) * i // clients) + 1)
+    shares = [memoryview(data)[a:b] for a, b in zip(ends, [*ends[1:], len(data)], strict=True)]
+    selector = selectors.DefaultSelector()
+    answered, room = 0, bytearray(CHUNK)
+    began = time.perf_counter()
+    for share in shares:
+        one = socket.create_connection(("127.0.0.1", port))
+        one.setblocking(False)
+        selector.register(one, selectors.EVENT_READ | selectors.EVENT_WRITE, (one, [share]))
+    open_ones = clients
+    while open_ones:
+        for key, events in selector.select():
+            one, left = key.data
+            if events & selectors.EVENT_WRITE:
+                left[0] = left[0][one.send(left[0][:CHUNK]) :]
+                if not left[0]:
+                    one.shutdown(socket.SHUT_WR)
+                    selector.modify(one, selectors.EVENT_READ, key.data)
+            if events & selectors.EVENT_READ:
+                count = one.recv_into(room)
+                if count == 0:
+                    selector.unregister(one)
+                    one.close()
+                    open_ones -= 1
+                answered += room.count(b"\n", 0, count)
+    seconds = time.perf_counter() - began
+    lines = data.count(b"\n")
+    if answered != lines:
+        raise RuntimeError(f"{answered} answers to {lines} lines")
+    return lines / seconds
+
+
+def from_file(vwlite: Sequence[str], path: Path, *flags: str) -> float:
+    """Lines per second of a run over a file, the whole process."""
+    began = time.perf_counter()
+    subprocess.run([*vwlite, "--quiet", "-d", str(path), "-p", "/dev/null", *flags], check=True)
+    seconds = time.perf_counter() - began
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b"")) / seconds
+
+
+def one_by_one(port: int, lines: Sequence[bytes]) -> list[float]:
+    """Seconds from each line to its answer, sorted."""
+    found = []
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for line in lines:
+            began = time.perf_counter()
+            one.sendall(line)
+            answer = b""
+            while not answer.endswith(b"\n"):
+                answer += one.recv(CHUNK)
+            found.append(time.perf_counter() - began)
+    return sorted(found)
+
+
+ECHO = """
+import asyncio
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data): self.transport.write(data)
+async def main():
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def echo() -> Iterator[int]:
+    """The port of an asyncio server that sends back what it gets."""
+    process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def resident(pid: int) -> float:
+    """Megabytes of memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1e3
+
+
+def pairs(rounds: int, name: str, left: Callable[[], float], right: Callable[[], float]) -> dict[str, Any]:
+    """Both sides in turns: their medians, and the median of left / right."""
+    lefts, rights = [], []
+    for i in range(rounds):
+        lefts.append(left())
+        rights.append(right())
+        say(f"{name} {i + 1}/{rounds}: {lefts[-1]:,.6g} beside {rights[-1]:,.6g}")
+    return {
+        "left": statistics.median(lefts),
+        "right": statistics.median(rights),
+        "ratio": statistics.median(a / b for a, b in zip(lefts, rights, strict=True)),
+        "ratios": [a / b for a, b in zip(lefts, rights, strict=True)],
+    }
+
+
+def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """All figures."""
+    data = path.read_bytes()
+    lines = data.splitlines(keepends=True)[: scaled(REQUESTS, chosen.scale)]
+    model = scratch / "model"
+    subprocess.run([*vwlite, "--quiet", "-d", str(path), "-f", str(model)], check=True)
+    found: dict[str, Any] = {}
+    with daemon(vwlite, scratch, "-t", "-i", str(model)) as (port, _):
+        found["pipelined"] = pairs(
+            chosen.rounds,
+            "pipelined, from a file",
+            lambda: pipelined(port, data),
+            lambda: from_file(vwlite, path, "-t", "-i", str(model)),
+        )
+        found["clients"] = pairs(
+            chosen.rounds,
+            "64 clients, one",
+            lambda: pipelined(port, data, CLIENTS),
+            lambda: pipelined(port, data),
+        )
+        with echo() as other:
+            for name, share in (("p99", 0.99), ("p50", 0.5)):
+
+                def at(port: int, share: float = share) -> float:
+                    times = one_by_one(port, lines)
+                    return 1e6 * times[int(share * (len(times) - 1))]
+
+                found[name] = pairs(chosen.rounds, f"{name}, echo's", partial(at, port), partial(at, other))
+    with (
+        daemon(vwlite, scratch, "--journal", str(scratch / "journal")) as (kept, _),
+        daemon(vwlite, scratch) as (plain, _),
+    ):
+        found["journal"] = pairs(
+            chosen.rounds,
+            "learnt with a journal, without",
+            partial(pipelined, kept, data),
+            partial(pipelined, plain, data),
+        )
+    with daemon(vwlite, scratch) as (port, pid):
+        sizes = []
+        for _ in range(max(2, scaled(FLAT_LINES, chosen.scale) // len(data.splitlines()))):
+            pipelined(port, data)
+            sizes.append(resident(pid))
+        found["memory"] = {"first": sizes[0], "last": sizes[-1], "all": sizes}
+    return found
+
+
+WANTED = {
+    "pipelined": ("predictions, pipelined by one client, beside a run over the file, lines/s", 0.5, True),
+    "clients": ("predictions, 64 clients at once beside one, lines/s", 0.8, True),
+    "p99": ("99th percentile of request to answer beside an asyncio echo server's, microseconds", 2.0, False),
+    "p50": ("median of request to answer beside an asyncio echo server's, microseconds", None, False),
+    "journal": ("learning, pipelined by one client, with a journal beside none, lines/s", 0.6, True),
+}
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The report."""
+    found = results["figures"]
+    about = ", ".join(f"{value}" for value in results["machine"].values())
+    head = f"{about}; {results['rounds']} rounds, scale {results['scale']:g}, load average before: {results['load']}."
+    if "error" in found:
+        return f"{head}\n\nFailed: {found['error']}"
+    body = []
+    for name, (what, wanted, more) in WANTED.items():
+        each = found[name]
+        judged = ""
+        if wanted is not None:
+            reached = each["ratio"] >= wanted if more else each["ratio"] < wanted
+            judged = verdict(reached, f"{'at least' if more else 'less than'} {wanted:g}")
+        spread = f"{min(each['ratios']):.2f} to {max(each['ratios']):.2f}"
+        body.append([what, f"{each['left']:,.0f}", f"{each['right']:,.0f}", f"{each['ratio']:.2f} ({spread})", judged])
+    memory = found["memory"]
+    grown = memory["last"] / memory["first"]
+    body.append(
+        [
+            f"resident memory after {len(memory['all'])} million lines beside one, MB",
+            f"{memory['last']:.0f}",
+            f"{memory['first']:.0f}",
+            f"{grown:.2f}",
+            verdict(grown < 1.05, "flat"),
+        ]
+    )
+    return "\n".join([head, "", *rows(["what", "daemon", "beside", "ratio", "verdict"], body)])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure; the status is 1 if anything failed, whatever the figures."""
+    parser = parser_of("Time the daemon.", "A full run rewrites README.md and daemon.json.", "turns of each comparison")
+    parser.add_argument("--wait", type=float, default=10, help="minutes to wait for an idle machine (%(default)s)")
+    chosen = parsed(parser, argv)
+    path = make_data("named", scaled(LINES, chosen.scale), chosen)
+    results: dict[str, Any] = {
+        "machine": machine([Tool("vwlite", chosen.vwlite)]),
+        "rounds": chosen.rounds,
+        "scale": chosen.scale,
+        "load": wait_for_quiet(chosen.wait),
+    }
+    with tempfile.TemporaryDirectory(prefix="run-", dir=path.parent) as scratch:
+        results["figures"] = attempt(partial(measure, chosen.vwlite, path, Path(scratch), chosen), "daemon")
+    publish(results, markdown(results), chosen.output, HERE / "daemon.json" if chosen.scale == 1 else None, MARKERS)
+    return int("error" in results["figures"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

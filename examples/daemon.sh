@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# A daemon that learns while it serves, is killed, and comes back with nothing lost.
+# Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
+source "$(dirname "$0")/common.sh"
+
+train="data/phishing_train.vw.gz"
+serve="vwlite --port 0 --port_file '$out/port' --pid_file '$out/pid' --loss_function logistic --link logistic"
+serve+=" --journal '$out/journal' -f '$out/daemon.model' --quiet"
+client="vwlite client --port \$(cat '$out/port') --quiet"
+trap 'kill "$(cat "$out/pid" 2>/dev/null)" 2>/dev/null || true' EXIT
+
+say "A daemon in the background: the command returns when clients can come."
+run "$serve"
+
+say "The first 2000 lines, taught through the socket. Each is answered with what was predicted before it was learnt."
+run "zcat < '$train' | head -n 2000 > '$out/first'"
+run "$client '$out/first' > '$out/first.answers'"
+run "head -n 3 '$out/first.answers'"
+
+say "The machine trips over a cable."
+run "kill -9 \$(cat '$out/pid'); rm '$out/pid'"
+
+say "Started anew with the same words, it goes on from its journal; the other lines follow."
+run "$serve"
+run "zcat < '$train' | tail -n +2001 > '$out/second'"
+run "$client '$out/second' > '$out/second.answers'"
+run "$client --send '!stats' | tr ',' '\\n' | grep -E 'examples|average_loss|entries'"
+
+say "Told to end, it saves and goes."
+run "kill \$(cat '$out/pid'); while [[ -e '$out/pid' ]]; do :; done"
+
+say "A run over the same lines, which nobody killed, made the same predictions and the same model."
+run "zcat < '$train' | vwlite --loss_function logistic --link logistic --quiet -p '$out/run.answers' -f '$out/run.model'"
+run "cat '$out/first.answers' '$out/second.answers' | cmp - '$out/run.answers' && echo identical"
+run "for model in daemon run; do vwlite -t -i '$out'/\$model.model --quiet -d data/phishing_test.vw.gz -p '$out'/\$model.p; done"
+run "cmp '$out/daemon.p' '$out/run.p' && echo identical"
