@@ -139,13 +139,13 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         token = read_token(options["token_file"]) if options["token_file"] else None
         context = tls(options) if options["cert"] else None
         sockets = stack.enter_context(listening(options))
-        stack.enter_context(written(options["pid_file"], f"{os.getpid()}\n"))
         port = None if options["socket"] else sockets[0].getsockname()[1]
-        stack.enter_context(written(options["port_file"], f"{port}\n"))
         server = Server(options, engine, log, journal, token, original)
 
         def told() -> None:
             where = {"socket": options["socket"]} if port is None else {"address": options["bind"], "port": port}
+            stack.enter_context(written(options["pid_file"], f"{os.getpid()}\n"))
+            stack.enter_context(written(options["port_file"], f"{port}\n"))
             log.info("listening", **where, pid=os.getpid(), model=engine.workspace.parent)
             ready()
 
