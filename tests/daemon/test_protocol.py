@@ -1,0 +1,622 @@
+"""What clients say and are told."""
+
+import itertools
+import json
+import random
+import socket
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.daemon import (
+    ask,
+    by_file,
+    decisions_to_learn,
+    lines_to_learn,
+    read_all,
+    read_lines,
+    serving,
+    talk,
+)
+from tests.support.models import arrays
+from vwlite.cli.command import parse
+from vwlite.daemon.connection import Connection
+from vwlite.daemon.engine import Engine
+from vwlite.daemon.log import Log
+from vwlite.daemon.server import Server
+from vwlite.workspace import option_groups
+
+NO_TEXT = "the path is no UTF-8: exception in Engine.save_asked, and answers so far go to the next client"
+UCB = "--explore ucb --bayes_linear"
+GARBAGE = [
+    b"\xff\xfe\xfd\n",
+    b"|:1 |::\n",
+    b"1 2 3 4 5 |a\n",
+    b"||||\n",
+    b"nan |a x\n",
+    b"| x:inf\n",
+    b"|a x:1e999\n",
+    b"GET / HTTP/1.1\r\nHost: somewhere\r\n\r\n",
+    b"{\n",
+    b"{]}\n",
+    b"!\n",
+    b"!!!\n",
+    b"!\xff\xff\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n",
+    b"\r\r\r\n",
+    b"| \x1b[2J\n",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models of lines and of decisions are."""
+    place = tmp_path_factory.mktemp("served")
+    by_file(place, lines_to_learn(300))
+    (place / "file.model").rename(place / "lines.model")
+    by_file(place, decisions_to_learn(100), *UCB.split())
+    (place / "file.model").rename(place / "decisions.model")
+    return place
+
+
+@pytest.fixture(scope="module")
+def tester(folder):
+    """Serves lines and learns nothing."""
+    with serving(folder, "-i", "lines.model", "-t", "--max_line", "1024") as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def decider(folder):
+    """Serves decisions and learns nothing."""
+    with serving(folder, "-i", "decisions.model", "-t", "--socket", "decisions") as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def lines(folder) -> tuple[bytes, bytes]:
+    """Lines, and the answers of the model to them."""
+    text = lines_to_learn(200, seed=2)
+    return text, by_file(folder, text, "-i", str(folder / "lines.model"), "-t")[0]
+
+
+@pytest.fixture(scope="module")
+def decisions(folder) -> tuple[bytes, bytes]:
+    """Decisions, and the answers of the model to them."""
+    text = decisions_to_learn(60, seed=2)
+    return text, by_file(folder, text, "-i", str(folder / "decisions.model"), "-t")[0]
+
+
+# the same as a run over a file
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        "-q ab --loss_function logistic --link logistic --classweight 1:2",
+        "--bayes_linear --batch_size 7 --columns prediction,score,initial,sd,low,high --confidence 0.9",
+        "--random_effect b:a --bayes_linear --metrics rmse",
+        "--vw_compat --binary",
+    ],
+)
+def test_answers_and_the_saved_model_are_those_of_a_run_over_a_file(flags, tmp_path):
+    text = lines_to_learn(500)
+    expected, model = by_file(tmp_path, text, *flags.split())
+    with serving(tmp_path, *flags.split(), "-f", "served.model") as daemon:
+        assert daemon.talk(text, [1, 10, 100, 1000, 5000]) == expected
+        assert daemon.end() == 0
+    assert arrays(tmp_path / "served.model") == model
+
+
+@pytest.mark.parametrize(
+    "flags", ["--thompson --bayes_logistic -q ua", UCB, "--explore epsilon --epsilon 0.3 --random_seed 5"]
+)
+def test_answers_to_decisions_and_the_saved_model_are_those_of_a_run_over_a_file(flags, tmp_path):
+    text = decisions_to_learn(100)
+    expected, model = by_file(tmp_path, text, *flags.split())
+    assert expected.count(b"\n\n") > 50
+    with serving(tmp_path, *flags.split(), "-f", "served.model") as daemon:
+        assert daemon.talk(text, [1, 10, 100, 1000, 2000]) == expected
+        assert daemon.end() == 0
+    assert arrays(tmp_path / "served.model") == model
+
+
+def test_a_model_goes_on_from_where_it_was(tmp_path):
+    text = lines_to_learn(400)
+    half = text.index(b"\n", len(text) // 2) + 1
+    expected, model = by_file(tmp_path, text)
+    by_file(tmp_path, text[:half])
+    with serving(tmp_path, "-i", "file.model", "-f", "served.model") as daemon:
+        assert expected.endswith(daemon.talk(text[half:]))
+        assert daemon.end() == 0
+    assert arrays(tmp_path / "served.model") == model
+
+
+def test_only_testing_changes_nothing(folder, lines, tmp_path):
+    text, expected = lines
+    with serving(tmp_path, "-i", str(folder / "lines.model"), "-t", "-f", "after.model") as daemon:
+        assert daemon.talk(text) == expected
+        assert daemon.talk(text) == expected
+        assert json.loads(daemon.talk(b"!stats\n"))["learns"] is False
+        assert daemon.end() == 0
+    before, after = arrays(folder / "lines.model"), arrays(tmp_path / "after.model")
+    assert {name for name in before if before[name] != after[name]} == set()
+
+
+def test_lines_of_several_clients_are_learnt_in_some_order(tmp_path):
+    first, second = lines_to_learn(3, seed=3), lines_to_learn(3, seed=4)
+    first, second = (text.replace(b"|b", b"|a shared |b") for text in (first, second))
+    with serving(tmp_path, "-f", "served.model") as daemon:
+        answers: dict[bytes, bytes] = {}
+        gate = threading.Barrier(2)
+
+        def client(text: bytes) -> None:
+            with daemon.connect() as one:
+                gate.wait()
+                answers[text] = talk(one, text)
+
+        threads = [threading.Thread(target=client, args=(text,)) for text in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert daemon.end() == 0
+    served = arrays(tmp_path / "served.model")
+    for mine in itertools.combinations(range(6), 3):
+        sources = [iter(second.splitlines(True)), iter(first.splitlines(True))]
+        predicted, model = by_file(tmp_path, b"".join(next(sources[place in mine]) for place in range(6)))
+        told = predicted.splitlines(True)
+        if model == served and b"".join(told[place] for place in mine) == answers[first]:
+            return
+    raise AssertionError("the model is that of no order")
+
+
+def test_clients_that_take_turns_share_one_model(tmp_path):
+    text = lines_to_learn(60)
+    expected, model = by_file(tmp_path, text)
+    draw = random.Random(1)
+    with serving(tmp_path, "-f", "served.model") as daemon:
+        clients = [daemon.connect() for _ in range(5)]
+        answers = [ask(draw.choice(clients), line) for line in text.splitlines()]
+        for client in clients:
+            client.close()
+        assert daemon.end() == 0
+    assert b"".join(answers) == expected
+    assert arrays(tmp_path / "served.model") == model
+
+
+# bytes and lines
+
+
+def test_half_close_answers_what_is_left_and_closes(tester, lines):
+    text, expected = lines
+    assert tester.talk(text[:-1]) == expected
+    assert tester.talk(b"") == b""
+    assert tester.talk(b"| x") == tester.talk(b"| x\n") != b""
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_line_teaches_nothing(tmp_path):
+    text = lines_to_learn(20)
+    _, model = by_file(tmp_path, text)
+    with serving(tmp_path, "-f", "served.model") as daemon:
+        with daemon.connect() as client:
+            client.sendall(text + b"!ping\n1 |a unfinish")
+            read_lines(client, 21)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # no half-close, a reset
+        assert daemon.talk(b"!ping\n") == b"!pong\n"
+        assert daemon.end() == 0
+    assert arrays(tmp_path / "served.model") == model
+
+
+def test_one_byte_at_a_time(tester, lines):
+    text, expected = lines
+    count = text.index(b"\n", 1500) + 1
+    with tester.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found = talk(client, text[:count], [1] * (count - 1))
+    assert expected.startswith(found)
+    assert found.count(b"\n") == text[:count].count(b"\n")
+
+
+def test_sixty_four_clients_at_once(tester, lines):
+    text, expected = lines
+    answers: list[bytes] = []
+    gate = threading.Barrier(64)
+
+    def client(number: int) -> None:
+        with tester.connect() as one:
+            gate.wait()
+            answers.append(talk(one, text, [1 + number * 7, 300, 1, 2000]))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 64
+
+
+def test_empty_lines_have_no_answer(tester, lines):
+    text, expected = lines
+    assert tester.talk(b"\n\n\r\n" + text.replace(b"\n", b"\n\n\n")) == expected
+
+
+def test_carriage_returns_at_the_ends_of_lines_are_no_part_of_them(tester, lines):
+    text, expected = lines
+    assert tester.talk(text.replace(b"\n", b"\r\n")) == expected
+
+
+def test_lines_may_be_sent_before_answers_are_read(tester, lines):
+    text, expected = lines
+    assert tester.talk(text * 300) == expected * 300
+
+
+def test_malformed_lines_have_an_answer_too(tester):
+    answers = tester.talk(b"| x\n1 |a :\nnonsense |a\n| x\n").splitlines()
+    assert answers[0] == answers[3] == tester.talk(b"| x").strip()
+    assert answers[2].startswith(b"!error line 3, column 1: ")
+    assert len(answers) == 4
+
+
+def test_in_compatible_mode_malformed_lines_are_predicted(tmp_path):
+    text = b"1 |a x\n1 |a x:y z\nnonsense |a x\n| x\n"
+    expected, _ = by_file(tmp_path, text, "--vw_compat")
+    with serving(tmp_path, "--vw_compat") as daemon:
+        assert daemon.talk(text) == expected
+    assert expected.count(b"\n") == 4
+
+
+def test_the_garbage_of_one_client_is_nothing_to_another(tester, lines):
+    text, expected = lines
+    with tester.connect() as one, tester.connect() as other:
+        for line, garbage in zip(text.splitlines(), itertools.cycle(GARBAGE)):
+            other.sendall(garbage)
+            answer = ask(one, line)
+            assert expected.startswith(answer)
+            expected = expected[len(answer) :]
+        other.shutdown(socket.SHUT_WR)
+        assert read_all(other)
+    assert expected == b""
+
+
+@pytest.mark.parametrize("which", range(len(GARBAGE)))
+def test_after_garbage_a_connection_goes_on_in_step(tester, which):
+    answers = tester.talk(GARBAGE[which] + b"!ping\n| x\n").splitlines()
+    assert answers[-2:] == [b"!pong", tester.talk(b"| x").strip()]
+
+
+def test_random_bytes_end_no_server(tester):
+    draw = random.Random(1)
+    for _ in range(20):
+        tester.talk(draw.randbytes(5000))
+    assert tester.talk(b"!ping\n") == b"!pong\n"
+
+
+@pytest.mark.parametrize("text", [b"\0\n", b"| x\n\0\0\1\2\n| x\n"])
+def test_a_cache_of_vw_is_refused(tester, text):
+    *_, last = tester.talk(text).splitlines()
+    assert last == b"!error binary input (a cache of VW) is not understood here; send text"
+
+
+# decisions
+
+
+def test_decisions_in_pieces(decider, decisions):
+    text, expected = decisions
+    for size in (1, 7, 100, 4096):
+        assert decider.talk(text, [size] * (3000 // size)) == expected
+
+
+def test_the_last_decision_needs_no_empty_line(decider, decisions):
+    text, expected = decisions
+    assert decider.talk(text[:-1]) == expected
+    assert decider.talk(text[:-2]) == expected
+
+
+def test_a_decision_is_answered_as_soon_as_it_is_whole(decider, decisions):
+    text, expected = decisions
+    with decider.connect() as client:
+        for block, answer in zip(text.split(b"\n\n"), expected.split(b"\n\n")[:5], strict=False):
+            client.sendall(block + b"\n\n")
+            count = answer.count(b"\n") + 2
+            assert b"".join(read_lines(client, count)) == answer + b"\n\n"
+
+
+def test_empty_lines_between_decisions_make_none(decider, decisions):
+    text, expected = decisions
+    assert decider.talk(b"\n\n" + text.replace(b"\n\n", b"\n\n\r\n\n\n")) == expected
+
+
+def test_decisions_may_end_with_carriage_returns(decider, decisions):
+    text, expected = decisions
+    assert decider.talk(text.replace(b"\n", b"\r\n")) == expected
+
+
+def test_commands_and_json_stand_between_decisions(decider, decisions):
+    text, expected = decisions
+    blocks, answers = text.split(b"\n\n"), expected.split(b"\n\n")
+    said = b"!ping\n" + blocks[0] + b"\n\n!ping\n!ping\n" + blocks[1] + b"\n\n{}\n" + blocks[2] + b"\n\n\n!ping\n"
+    told = decider.talk(said)
+    json_line = told.split(b"\n{")[1].split(b"\n")[0]
+    parts = [b"!pong\n", answers[0], b"\n\n!pong\n!pong\n", answers[1], b"\n\n{", json_line, b"\n", answers[2]]
+    assert told == b"".join(parts) + b"\n\n!pong\n"
+
+
+def test_what_looks_like_a_command_inside_a_decision_is_a_line_of_it(decider):
+    text = b"|a n0\n!ping\n|a n1\n\n"
+    answers = decider.talk(text + b"!ping\n").splitlines()
+    assert answers[0].count(b":") == 3
+    assert answers[1:] == [b"", b"!pong"]
+
+
+# JSON
+
+
+def test_an_example_in_json_has_the_answer_of_the_same_text_in_json(tester):
+    answers = tester.talk(b'|a x:0.25 w7 |b z:2\n{"a": {"x": 0.25, "w7": true}, "b": {"z": 2}, "_tag": "t"}\n')
+    text, answer = answers.splitlines()
+    assert json.loads(answer) == {"prediction": float(text), "tag": "t"}
+
+
+def test_examples_in_json_are_learnt(tmp_path):
+    _, model = by_file(tmp_path, b"1 |a x\n0 |a y:2\n| x\n")
+    with serving(tmp_path, "-f", "served.model") as daemon:
+        answers = daemon.talk(b'1 |a x\n{"_label": 0, "a": {"y": 2}}\n| x\n').splitlines()
+        assert daemon.end() == 0
+    assert answers[1].startswith(b"{")
+    assert arrays(tmp_path / "served.model") == model
+
+
+def test_a_decision_in_json_has_the_answer_of_the_same_text(decider):
+    text = b"shared |u age:0.5 g1\n|a n0 q:2\n|a n1 q:1\n\n"
+    line = b'{"u": {"age": 0.5, "g1": true}, "_multi": [{"a": {"n0": 1, "q": 2}}, {"a": {"n1": 1, "q": 1}}]}\n'
+    answers = decider.talk(text + line).splitlines()
+    pairs = [pair.split(":") for pair in answers[0].decode().split()[0].split(",")]
+    assert json.loads(answers[-1])["actions"] == [[int(action), float(share)] for action, share in pairs]
+
+
+@pytest.mark.parametrize("line", [b'{"a": }', b"{", b'{"_label": "x"}', b'{"a": {"x": NaN}}', b"{" * 500])
+def test_bad_json_has_an_error_in_json(tester, decider, line):
+    for daemon in (tester, decider):
+        bad, pong = daemon.talk(line + b"\n!ping\n").splitlines()
+        assert set(json.loads(bad)) == {"error"}
+        assert pong == b"!pong"
+
+
+# commands
+
+
+def test_stats_count_what_was_served(tmp_path):
+    with serving(tmp_path) as daemon:
+        daemon.talk(b"1 |a x\nbad |a\n| x\n")
+        with daemon.connect():
+            stats = json.loads(daemon.talk(b"!stats\n"))
+    assert stats["examples"] == 2
+    assert stats["malformed"] == 1
+    assert stats["lines"] == 3
+    assert stats["connections_so_far"] == 3
+    assert stats["bytes_in"] == len(b"1 |a x\nbad |a\n| x\n!stats\n")
+    assert stats["latency_ms"]["p50"] > 0
+
+
+def test_quit_says_goodbye_and_nothing_more(tester):
+    with tester.connect() as client:
+        client.sendall(b"!ping\n!quit\n!ping\n")
+        assert read_all(client) == b"!pong\n!bye\n"
+
+
+@pytest.mark.parametrize("line", [b"!", b"!nothing", b"! ping", b"!pingx", b"!Ping", b"!\xe2\x98\x83"])
+def test_unknown_commands_are_told_what_there_is(tester, line):
+    answer, pong = tester.talk(line + b"\n!ping\n").splitlines()
+    assert answer.startswith(b"!error there is no command !")
+    assert b"!ping" in answer
+    assert pong == b"!pong"
+
+
+def test_save_writes_the_model_as_it_is_then(tmp_path):
+    text = lines_to_learn(50)
+    _, model = by_file(tmp_path, text)
+    with serving(tmp_path, "-f", "served.model", "--model_dir", ".") as daemon, daemon.connect() as client:
+        client.sendall(text + b"!save\n!snapshot snap.model\n1 |a more\n!ping\n")
+        answers = read_lines(client, 54)
+        assert answers[50:52] == [b"!saved served.model\n", b"!saved ./snap.model\n"]
+        assert arrays(tmp_path / "served.model") == arrays(tmp_path / "snap.model") == model
+
+
+def test_without_a_place_nothing_is_saved(tester):
+    answers = tester.talk(b"!save\n!snapshot x\n0 save|a\n0 save_x|a\n!ping\n").splitlines()
+    assert all(line.startswith(b"!error ") for line in answers[:4])
+    assert b"-f" in answers[0]
+    assert b"--model_dir" in answers[1]
+    assert answers[4:] == [b"!pong"]
+
+
+def test_tags_that_begin_with_save_save_and_teach_nothing(tmp_path):
+    text = lines_to_learn(50)
+    expected, model = by_file(tmp_path, text)
+    (tmp_path / "models").mkdir()
+    with serving(tmp_path, "-f", "served.model", "--model_dir", "models") as daemon:
+        assert daemon.talk(text + b"1 save|a x:100\n1 1 save_named|a x:100\n'save_quoted |a x\n") == expected
+        assert arrays(tmp_path / "served.model") == model
+        assert arrays(tmp_path / "models" / "named") == arrays(tmp_path / "models" / "quoted") == model
+        assert daemon.end() == 0
+    assert arrays(tmp_path / "served.model") == model
+
+
+def test_a_decision_whose_tag_begins_with_save_saves(tmp_path):
+    text = decisions_to_learn(20)
+    expected, model = by_file(tmp_path, text, *UCB.split())
+    with serving(tmp_path, *UCB.split(), "-f", "served.model", "--model_dir", ".") as daemon:
+        assert daemon.talk(text + b"shared save_named|u x\n0:1:0.5 |a x\n|a y\n\n!ping\n") == expected + b"!pong\n"
+    assert arrays(tmp_path / "named") == model
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "../x", "/tmp/x", "..", ".", "a/b", ".hidden", "a/../../x", "x\0y", "x" * 300, "folder", "../models/x"],
+)
+def test_names_that_lead_elsewhere_are_refused(name, saver):
+    before = sorted(saver.folder.rglob("*"))
+    answers = saver.talk(f"!snapshot {name}\n!ping\n".encode())
+    assert answers.startswith(b"!error ")
+    assert answers.count(b"\n") == 2
+    if name and "/tmp" not in name:
+        answers = saver.talk(f"1 save_{name}|a x\n!ping\n".encode())
+        assert answers.startswith(b"!error ")
+        assert answers.endswith(b"\n!pong\n")
+        assert answers.count(b"\n") == 2
+    assert sorted(saver.folder.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def saver(tmp_path_factory):
+    """Where clients may save models."""
+    folder = tmp_path_factory.mktemp("saver")
+    (folder / "models" / "folder").mkdir(parents=True)
+    with serving(folder, "--model_dir", "models") as daemon:
+        yield daemon
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"fine", pytest.param(b"\xff\xfe", marks=pytest.mark.xfail(reason=NO_TEXT)), b"with\xe2\x98\x83", b"x" * 300],
+)
+def test_a_save_that_fails_is_no_concern_of_others(name, tmp_path):
+    (tmp_path / "models").mkdir()
+    with serving(tmp_path, "--model_dir", "models") as daemon:
+        (tmp_path / "models").rmdir()
+        (tmp_path / "models").touch()
+        with daemon.connect() as other:
+            assert ask(other, b"|a x") == b"0\n"
+            answers = daemon.talk(b"!ping\n|a x\n1 save_" + name + b"|a x\n!snapshot " + name + b"\n|a x\n")
+            assert ask(other, b"!ping") == b"!pong\n"
+            assert ask(other, b"|a x") == b"0\n"
+    told = answers.splitlines()
+    assert [line[:7] for line in told] == [b"!pong", b"0", b"!error ", b"!error ", b"0"]
+
+
+# whatever the pieces
+
+
+class Wire:
+    """The server's end of a connection without a network; takes note of what it writes."""
+
+    def __init__(self) -> None:
+        self.told = bytearray()
+        self.closed = False
+
+    def write(self, text: bytes) -> None:
+        """Note it."""
+        self.told += text
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self.closed
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+def told(server: Server, pieces: list[bytes]) -> bytes:
+    """What a server writes when bytes come in these pieces and then no more."""
+    connection, wire = Connection(server), Wire()
+    connection.connection_made(wire)  # type: ignore[arg-type]
+    for piece in pieces:
+        while piece and not wire.closed:
+            room = connection.get_buffer(-1)
+            count = min(len(room), len(piece))
+            room[:count] = piece[:count]
+            connection.buffer_updated(count)
+            piece = piece[count:]
+    if not wire.closed:
+        connection.eof_received()
+    connection.connection_lost(None)
+    return bytes(wire.told)
+
+
+def server_of(model: Path, *words: str) -> Server:
+    options = parse(["-i", str(model), "-t", "--max_line", "1024", *words], option_groups())
+    return Server(options, Engine(options), Log(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def servers(folder):
+    """Of lines and of decisions."""
+    return types.SimpleNamespace(
+        lines=server_of(folder / "lines.model"), decisions=server_of(folder / "decisions.model")
+    )
+
+
+def cut(text: bytes, places: list[int]) -> list[bytes]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def even(answers: bytes) -> list[list[int]]:
+    """Answers but for the order of actions, which is left to chance where all is equal."""
+    return [sorted(line) for line in answers.splitlines()]
+
+
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n\r\n", b"\n\n\n"])
+LINES = st.sampled_from(
+    [
+        b"|a x:1",
+        b"1 't|a x",
+        b"bad |a",
+        b"",
+        b"!ping",
+        b"!what",
+        b'{"a": {"x": 1}, "_tag": "j"}',
+        b"{",
+        b" ",
+        b"|a " + b"w " * 400,
+        b"0:1:0.5 |a x",
+        b"shared t|u x",
+    ]
+)
+BLOCKS = st.sampled_from(
+    [
+        b"shared s|u x\n|a n0 q:2\n|a n1",
+        b"|a n1\r\n|a n2 q:3",
+        b"|a n0\n!ping\n|a n1",
+        b"!ping",
+        b"{",
+        b'{"_multi": [{"a": {"n1": 1}}, {"a": {"n2": 1}}]}',
+        b"",
+        b"bad |a\n|a",
+        b"shared |u x\n{}\n|a n3",
+    ]
+)
+PLACES = st.lists(st.integers(0, 1 << 20), max_size=12)
+
+
+@given(st.lists(st.tuples(LINES, ENDS), max_size=12), st.booleans(), PLACES)
+def test_pieces_make_no_difference_to_lines(servers, pairs, whole, places):
+    text = b"".join(line + end for line, end in pairs)
+    text = text if whole else text.rstrip(b"\r\n")
+    assert told(servers.lines, cut(text, places)) == told(servers.lines, [text])
+
+
+@given(st.lists(st.tuples(BLOCKS, ENDS), max_size=10), st.booleans(), PLACES)
+def test_pieces_make_no_difference_to_decisions(servers, pairs, whole, places):
+    text = b"".join(line + end for line, end in pairs)
+    text = text if whole else text.rstrip(b"\r\n")
+    assert even(told(servers.decisions, cut(text, places))) == even(told(servers.decisions, [text]))
+
+
+@given(st.binary(max_size=300), PLACES)
+@settings(max_examples=200)
+def test_pieces_make_no_difference_to_any_bytes(servers, text, places):
+    assert told(servers.lines, cut(text, places)) == told(servers.lines, [text])
