@@ -12,8 +12,8 @@ trap 'kill "$(cat "$out/pid" 2>/dev/null)" 2>/dev/null || true' EXIT
 say "A daemon in the background: the command returns when clients can come."
 run "$serve"
 
-say "The first 2000 lines, taught through the socket. Each is answered with what was predicted before it was learnt."
-run "zcat < '$train' | head -n 2000 > '$out/first'"
+say "The first 500 lines, taught through the socket. Each is answered with what was predicted before it was learnt."
+run "gzip -dc '$train' > '$out/train'; head -n 500 '$out/train' > '$out/first'"
 run "$client '$out/first' > '$out/first.answers'"
 run "head -n 3 '$out/first.answers'"
 
@@ -22,7 +22,7 @@ run "kill -9 \$(cat '$out/pid'); rm '$out/pid'"
 
 say "Started anew with the same words, it goes on from its journal; the other lines follow."
 run "$serve"
-run "zcat < '$train' | tail -n +2001 > '$out/second'"
+run "tail -n +501 '$out/train' > '$out/second'"
 run "$client '$out/second' > '$out/second.answers'"
 run "$client --send '!stats' | tr ',' '\\n' | grep -E 'examples|average_loss|entries'"
 
@@ -30,7 +30,7 @@ say "Told to end, it saves and goes."
 run "kill \$(cat '$out/pid'); while [[ -e '$out/pid' ]]; do :; done"
 
 say "A run over the same lines, which nobody killed, made the same predictions and the same model."
-run "zcat < '$train' | vwlite --loss_function logistic --link logistic --quiet -p '$out/run.answers' -f '$out/run.model'"
+run "vwlite --loss_function logistic --link logistic --quiet -d '$out/train' -p '$out/run.answers' -f '$out/run.model'"
 run "cat '$out/first.answers' '$out/second.answers' | cmp - '$out/run.answers' && echo identical"
 run "for model in daemon run; do vwlite -t -i '$out'/\$model.model --quiet -d data/phishing_test.vw.gz -p '$out'/\$model.p; done"
 run "cmp '$out/daemon.p' '$out/run.p' && echo identical"
