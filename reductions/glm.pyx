@@ -150,6 +150,11 @@ cdef class GLM(Batches):
                 raise OptionError(["--noise is of squared loss; a logistic model has none"])
 
     @property
+    def waits_for_pass(self):
+        """Where a batch is all of it."""
+        return self.batch_size == 0
+
+    @property
     def sets_aside(self):
         """Namespaces whose features are no features."""
         return [self.options["forget_time"]] if self.timed else []

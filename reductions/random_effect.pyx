@@ -204,6 +204,11 @@ cdef class RandomEffect(Learner):
         return ["fixed", *self.names]
 
     @property
+    def waits_for_pass(self):
+        """With sweeps."""
+        return self.sweeps > 0
+
+    @property
     def sets_aside(self):
         """The namespaces of entities."""
         return self.names

@@ -37,8 +37,8 @@ cdef class Driver:
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
     cdef list results                 # for Python
-    # of a daemon: where lines go that were learnt, what labelled lines are told while nothing can be learnt, and whether
-    # the listener is to hear of the tag "save"; None and False elsewhere
+    # of a daemon: where lines go that were learnt, what labelled lines are told while nothing can be learnt, and if the
+    # listener is to hear of the tag "save"; None and False elsewhere
     cdef public TextBuffer learnt, refusal
     cdef public bint heeds_saves
     cdef float[LINES_AT_ONCE] values  # of the lines at hand, not yet in `results`

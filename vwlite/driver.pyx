@@ -258,9 +258,10 @@ cdef class Driver:
         """The stack is going to be saved: hand over what a learner keeps but the driver counts."""
 
     def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line):
-        """Parse and run whole lines (or whole decisions), which end with LF; predictions go to the text buffers.
+        """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
 
-        The GIL is free meanwhile. Returns the number of lines. The first line has the number `first_line` where the listener is told of one.
+        Predictions go to the text buffers. The GIL is free meanwhile. The first line has the number `first_line` where the
+        listener is told of one.
         """
         cdef Example ex = self.ex
         cdef size_t n = text.shape[0]

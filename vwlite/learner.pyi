@@ -18,6 +18,8 @@ class Learner:
     sets_aside: ClassVar[Sequence[str]]
     part_names: ClassVar[Sequence[str]]
     sweeps: ClassVar[int]
+    @property
+    def waits_for_pass(self) -> bool: ...
     has_slots: ClassVar[bool]
     @property
     def owner(self) -> str: ...

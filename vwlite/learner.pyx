@@ -15,6 +15,7 @@ cdef class Learner:
     examples; ``needs_names`` whether it reads the features' names; ``has_posterior`` whether it knows variances and
     draws; ``sets_aside`` the namespaces that are no features, though the learner looks at them; ``part_names`` what the
     numbers in ``ex.parts`` are; ``sweeps`` how often it fits all examples of a pass again when the pass ends;
+    ``waits_for_pass`` whether it learns nothing before;
     ``has_slots`` whether it has a table of weights, ``columns()`` of an audit. A multiline learner has ``decisions``,
     those made in all runs: it saves them, and the driver counts them.
     """
@@ -33,6 +34,7 @@ cdef class Learner:
     sets_aside = ()
     part_names = ()
     sweeps = 0
+    waits_for_pass = False
     has_slots = False
 
     def __init__(self, Learner base=None, taken=None):

@@ -7,6 +7,7 @@ from typing import Any
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.example import Block
+from vwlite.learner import walk
 from vwlite.options import Options
 from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
@@ -22,6 +23,7 @@ NOT_HERE = {
     "audit": "run a saved model over a file for that",
     "invert_hash": "run a saved model over a file for that",
     "readable_model": "run a saved model over a file for that",
+    "metrics": "!stats has the figures of a daemon",
     "examples": "a daemon ends when it is told to",
     "holdout_after": "nothing is held out of what clients send",
     "dry_run": "leave out the daemon's flags",
@@ -48,6 +50,11 @@ class Engine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.workspace = Workspace(options)
+        if not options["testonly"] and any(learner.waits_for_pass for learner in walk(self.workspace.top)):
+            raise OptionError(
+                "--logistic, --square, --sweeps and --batch_size all learn when a pass over the data ends, which never "
+                "happens to a daemon: give --bayes_logistic or --bayes_linear, or another --batch_size"
+            )
         self.driver = self.workspace.driver
         self.blocks: bool = self.workspace.top.multiline
         self.learns = bool(self.driver.training)
