@@ -11,7 +11,12 @@ from importlib import import_module
 from vwlite.errors import OptionError, VwliteError
 
 # Each module holds a click command named `command`.
-SUBCOMMANDS = {"inspect": "vwlite.cli.inspect", "residual": "vwlite.cli.residual", "simulate": "vwlite.cli.simulate"}
+SUBCOMMANDS = {
+    "client": "vwlite.cli.client",
+    "inspect": "vwlite.cli.inspect",
+    "residual": "vwlite.cli.residual",
+    "simulate": "vwlite.cli.simulate",
+}
 
 # As a shell reports a program that SIGINT or SIGPIPE ended.
 INTERRUPTED, PIPE_CLOSED = 130, 141

@@ -1,0 +1,208 @@
+"""``vwlite client``: lines through a running daemon, and its answers out."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from vwlite.errors import OptionError, VwliteError
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from vwlite.daemon.conversation import Conversation
+    from vwlite.outputs import Progress
+    from vwlite.sources import Source
+
+PORT = 26542
+CONNECT_SECONDS = 10.0
+
+
+@click.command("client")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("-o", "--output", default="-", metavar="FILE", help="Write answers here instead of to standard output.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where the daemon is.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Its TCP port.")
+@click.option("--socket", "path", metavar="PATH", help="Its Unix socket, instead of address and port.")
+@click.option("--token_file", "--token-file", metavar="FILE", help="Send what is in this file as the first line.")
+@click.option("--tls", is_flag=True, help="Speak TLS, and trust those that the system trusts.")
+@click.option("--ca", metavar="FILE", help="Speak TLS, and trust the certificates in this file (PEM).")
+@click.option(
+    "--server_name", "--server-name", metavar="NAME", help="The name in the daemon's certificate. [default: --host]"
+)
+@click.option("--decisions", is_flag=True, help="Empty lines end decisions; without this it shows from the answers.")
+@click.option(
+    "--one_by_one", "--one-by-one", is_flag=True, help="Wait for the answer to each example before sending the next."
+)
+@click.option(
+    "--window", type=click.IntRange(1, 1 << 40), metavar="BYTES", help="Send no more than this ahead of the answers."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when an answer is due and nothing comes for this long.",
+)
+@click.option("--send", multiple=True, metavar="LINE", help="Send this line instead of files, such as '!stats'.")
+@click.option(
+    "--half_close",
+    "--half-close",
+    is_flag=True,
+    help="End by closing the sending side, without !quit: for Vowpal Wabbit's own daemon.",
+)
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def command(
+    files: tuple[str, ...],
+    output: str,
+    host: str,
+    port: int,
+    path: str | None,
+    token_file: str | None,
+    tls: bool,
+    ca: str | None,
+    server_name: str | None,
+    decisions: bool,
+    one_by_one: bool,
+    window: int | None,
+    timeout: float,
+    send: tuple[str, ...],
+    half_close: bool,
+    quiet: bool,
+) -> int | None:
+    """Send the lines of FILEs, or of standard input, to a daemon (vwlite --daemon), and write its answers.
+
+    Reading, sending and answers go side by side; compressed files are unpacked. At the end, standard error says how
+    many lines and answers there were, and how fast and how soon they came.
+
+    An answer can be an error, for a line that is malformed: it is written in its place like all others, counted, and
+    the first few are shown. That alone does not fail: the exit status is 1 when not all was answered.
+
+    \b
+      vwlite client test.txt -o answers.txt
+      zcat clicks.gz | vwlite client --socket /run/vwlite.sock > answers.txt
+      vwlite client --send '!stats'
+    """
+    # Imported here: `vwlite --help` loads this module too.
+    from vwlite.daemon.conversation import Conversation, Input
+    from vwlite.outputs import Sink
+    from vwlite.sources import open_source
+
+    if send and (files or one_by_one):
+        raise OptionError("--send sends nothing but its own lines: leave out files and --one_by_one")
+    if server_name is not None and not (tls or ca):
+        raise OptionError("--server_name is about certificates: give --tls or --ca too")
+    if half_close and (tls or ca):
+        raise OptionError("--half_close and TLS: TLS can't close one side only")
+    if one_by_one and window is not None:
+        raise OptionError("--one_by_one and --window: give one of them")
+    token = read_token(token_file) + b"\n" if token_file else b""
+    context = trust(ca) if tls or ca else None
+    where = path or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    sources: list[Source] = []
+    with contextlib.ExitStack() as open_things:
+        for name in () if send else files or ("-",):
+            sources.append(open_source(name))
+            open_things.callback(sources[-1].close)
+        sink = Sink(output, "answers")
+        open_things.callback(sink.discard)
+        connection = open_things.enter_context(connect(where, path or (host, port), context, server_name or host))
+        talk = Conversation(connection, where, sink, decisions, timeout, not half_close and send[-1:] != ("!quit",))
+        talk.shown = 0 if quiet or send else talk.shown
+        talk.progress = None if quiet or send else bar(sources)
+        lines = Input(sources, "".join(line + "\n" for line in send).encode("utf-8", "surrogateescape"))
+        try:
+            if token and not talk.send_all(token):
+                talk.finish(False)
+            if one_by_one:
+                talk.one_by_one(lines)
+            else:
+                talk.stream(lines, window)
+            sink.commit()
+            say(talk, quiet or bool(send))
+        except KeyboardInterrupt:
+            say(talk, quiet or bool(send))
+            raise
+    return 1 if send and talk.errors else 0
+
+
+def say(talk: Conversation, quiet: bool) -> None:
+    """Sums up on standard error."""
+    if talk.progress is not None:
+        talk.progress.clear()
+    if not quiet:
+        print("\n".join(talk.report()), file=sys.stderr)
+
+
+def bar(sources: list[Source]) -> Progress:
+    """Shows how much of files has been sent, on a terminal that gets no answers itself."""
+    from vwlite.outputs import Progress
+
+    sizes = [source.size for source in sources if source.size is not None]
+    return Progress(sys.stderr, sum(sizes) if len(sizes) == len(sources) else None, not sys.stdout.isatty())
+
+
+def read_token(path: str) -> bytes:
+    """What a token file holds; raises VwliteError if it can't be one."""
+    from vwlite.paths import explain
+
+    try:
+        with open(path, "rb") as file:
+            token = file.read(4096).strip()
+    except OSError as error:
+        raise VwliteError(f"{path}: can't read the token: {explain(error, path)}") from error
+    if not token or b"\n" in token:
+        raise VwliteError(f"{path}: a token is one line, and this file is empty or has several")
+    return token
+
+
+def trust(ca: str | None) -> ssl.SSLContext:
+    """What TLS needs: the certificates of a file, or those that the system trusts. Raises VwliteError."""
+    import ssl
+
+    from vwlite.paths import explain
+
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise VwliteError(f"{ca}: no certificates in PEM form: {error.reason}") from error
+    except OSError as error:
+        raise VwliteError(f"{ca}: can't read the certificates: {explain(error, ca or '')}") from error
+
+
+def connect(
+    where: str, address: str | tuple[str, int], context: ssl.SSLContext | None, server_name: str
+) -> socket.socket:
+    """A connection to the daemon. Raises VwliteError that says why there is none, and what to do."""
+    import socket
+    import ssl
+
+    connection: socket.socket | None = None
+    try:
+        if isinstance(address, str):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(address)
+        else:
+            connection = socket.create_connection(address, CONNECT_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection if context is None else context.wrap_socket(connection, server_hostname=server_name)
+    except ssl.SSLCertVerificationError as error:
+        problem = f"its certificate is not trusted: {error.verify_message}; --ca names a file with the one to trust"
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        problem = f"TLS failed: {reason}; does it speak TLS (--cert and --key)?"
+    except TimeoutError:
+        hint = "is that the right address" if connection is None else "does it speak TLS (--cert and --key)"
+        problem = f"can't connect: no answer for {CONNECT_SECONDS:g} s; {hint}?"
+    except OSError as error:
+        start = f"--socket {address}" if isinstance(address, str) else f"--port {address[1]}"
+        problem = f"can't connect: {error.strerror or error}; is the daemon running (vwlite --daemon {start})?"
+    if connection is not None:
+        connection.close()
+    raise VwliteError(f"{where}: {problem}")
