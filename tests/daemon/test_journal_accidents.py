@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import journals
 from tests.support.journals import LIMIT, Running, expected, names, read, text, written
 from vwlite.daemon import journal as journal_module
 from vwlite.daemon.journal import Journal, JournalError
@@ -23,7 +24,7 @@ from vwlite.daemon.segment import Writer
 
 CHILD = """
 import os, sys
-from tests.support.journals import LIMIT, Running, text
+from journals import Running, text
 class Printing(Running):
     def told(self):
         os.write(1, b"%d\\n" % self.journal.committed)
@@ -45,7 +46,7 @@ while True:
 def child(code, *arguments, **named):
     """A Python process that can import what this one can."""
     words = [sys.executable, "-c", code, *map(str, arguments)]
-    path = os.pathsep.join(sys.path)
+    path = os.pathsep.join([str(Path(journals.__file__).parent), *sys.path])
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}, **named)
 
 
@@ -71,7 +72,7 @@ def test_a_daemon_that_is_killed_at_any_time_has_all_that_was_committed(tmp_path
 
 FULL = """
 import os, resource, sys
-from tests.support.journals import Running, text
+from journals import Running, text
 with Running(sys.argv[1]) as running:
     journal = running.journal
     running.add(text(number) for number in range(1, 11))
