@@ -260,8 +260,8 @@ cdef class Driver:
     def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line):
         """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
 
-        Predictions go to the text buffers. The GIL is free meanwhile. The first line has the number `first_line` in what
-        the listener is told.
+        Predictions go to the text buffers. The GIL is free meanwhile. The first line has the number `first_line` where
+        the listener is told of one.
         """
         cdef Example ex = self.ex
         cdef size_t n = text.shape[0]

@@ -165,8 +165,19 @@ class Saving:
         self.saves += 1
         if self.server.journal is not None:
             self.saved_entry = max(self.saved_entry, entry)
-            self.server.journal.discard(entry)
+            if self.loop is None or self.server.stopped_by is not None:
+                self.discard(entry)
+            else:
+                self.loop.run_in_executor(None, self.discard, entry)  # large files take a while to delete
         self.server.log.info("saved", path=self.path)
+
+    def discard(self, entry: int) -> None:
+        """Let go of what a checkpoint has."""
+        try:
+            if self.server.journal is not None:
+                self.server.journal.discard(entry)
+        except VwliteError as error:
+            self.server.log.warning("the journal keeps more than it has to", why=str(error))
 
     def now(self) -> str:
         """Save to -f, or with a journal and no -f make a checkpoint, and say where. Raises ModelError."""
