@@ -175,7 +175,7 @@ class Conversation:
         if window is not None:
             lines.size = max(min(PIECE, window // 2), 1)
         waiting = memoryview(b"")
-        while True:
+        while not self.bye:
             moved, source = False, None
             ahead = self.sent_bytes - self.answered_bytes
             if not waiting and not self.ending and (window is None or not ahead or ahead + lines.size <= window):
@@ -289,7 +289,7 @@ class Conversation:
         end = self.end()
         if end and self.send_all(end):
             self.half_close()
-        while data := self.receive():
+        while not self.bye and (data := self.receive()):
             self.take(data)
         return self.finish(True)
 
