@@ -67,7 +67,7 @@ class Commands:
             answers, entry = self.server.learn(connection, lines)
             connection.lines = before
             if answers:
-                connection.answer(jsonlines.answer(answers, blocks), entry)
+                connection.answer(jsonlines.answer(answers, blocks, self.server.engine.columns), entry)
         connection.lines += 1
 
     def command(self, connection: Connection, text: str) -> None:

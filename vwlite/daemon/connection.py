@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -50,6 +51,9 @@ class Connection(asyncio.BufferedProtocol):
         """A client has come."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(HELD)
+        one = self.transport.get_extra_info("socket")
+        if one is not None and one.family != socket.AF_UNIX:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.welcome(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -75,16 +79,16 @@ class Connection(asyncio.BufferedProtocol):
         self.server.bytes_in.add(count)
         self.take()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool | None:
         """The client has said all; a last line needs no end."""
         self.ended = True
         if self.left_at:
-            return False
+            return None
         if not self.over and self.trusted and self.filled and not self.skipping:
             self.server.process(self, bytes(self.room[: self.filled]) + self.end_of_example)
             self.filled = 0
         self.finish()
-        return True
+        return True if self.transport.can_write_eof() else None  # TLS has no way to end one side alone
 
     def pause_writing(self) -> None:
         """The client is slow to take its answers."""

@@ -58,6 +58,11 @@ class Engine:
         self.driver = self.workspace.driver
         self.blocks: bool = self.workspace.top.multiline
         self.learns = bool(self.driver.training)
+        self.columns = 1  # numbers of a prediction
+        if options.given("columns"):
+            self.columns = options["columns"].count(",") + 1
+        elif options.given("confidence"):
+            self.columns = 3
         self.block = Block()
         self.lines = 0  # of the last run
         self.answers, self.learnt = TextBuffer(), TextBuffer()
