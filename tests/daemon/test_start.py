@@ -123,7 +123,6 @@ def test_streams_may_be_closed_at_the_start(closed):
 
 
 @pytest.mark.parametrize("words", [["-i", "none.model"], ["--port_file", "none/port"], ["--bind", "192.0.2.1"]])
-@pytest.mark.xfail(reason="child and parent both say it")
 def test_what_hinders_the_child_is_told_by_the_parent_once(words):
     command = [*VWLITE, "--daemon", "--port", "0", "--insecure", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
@@ -179,7 +178,6 @@ def test_the_port_can_be_used_again_at_once(folder):
         assert daemon.talk(b"!ping\n") == b"!pong\n"
 
 
-@pytest.mark.xfail(reason="every end takes 10 s as long as one client stays connected")
 def test_clients_that_wait_for_nothing_are_not_waited_for(folder):
     with serving(folder) as daemon, daemon.connect() as idle:
         assert ask(idle, b"!ping") == b"!pong\n"

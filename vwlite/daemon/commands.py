@@ -61,7 +61,7 @@ class Commands:
         try:
             lines = jsonlines.to_text(text, blocks)
         except VwliteError as error:
-            connection.answer(jsonlines.answer(f"!error {error}\n".encode(), blocks))
+            connection.answer(jsonlines.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"), blocks))
         else:
             before = connection.lines
             answers, entry = self.server.learn(connection, lines)
@@ -89,7 +89,7 @@ class Commands:
                 answer = f"!error there is no command !{name}, only !ping, !stats, !save, !snapshot NAME and !quit"
         except VwliteError as error:
             answer = f"!error {' '.join(str(error).split())}"
-        connection.answer(answer.encode() + b"\n")
+        connection.answer(answer.encode("utf-8", "backslashreplace") + b"\n")
         if name == "quit":
             connection.finish()
 

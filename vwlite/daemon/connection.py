@@ -6,10 +6,14 @@ that no client keeps the others waiting. Whoever doesn't take answers is read fr
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import hmac
 import socket
+import termios
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -34,7 +38,8 @@ class Connection(asyncio.BufferedProtocol):
         self.eager = False  # there was more than there was room for
         self.lines = 0  # received, for messages
         self.trusted = server.token is None
-        self.skipping = False  # the rest of a line that is too long
+        self.skipping = False  # the rest of what is too long: a line,
+        self.skips_lines = False  # or lines up to an empty one
         self.over = False  # what comes is not wanted any more
         self.ended = False  # the client has said all
         self.left_at = 0.0  # when the server has
@@ -43,7 +48,8 @@ class Connection(asyncio.BufferedProtocol):
         self.taking = True  # the client takes what is written
         self.reading = True
         self.began = self.heard = server.now()
-        self.stuck_since = 0.0
+        self.waits = 0  # bytes of answers, as counted by the server
+        self.stuck_since, self.stuck_bytes = self.began, 0
 
     # what asyncio calls
 
@@ -93,7 +99,6 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The client is slow to take its answers."""
         self.taking = False
-        self.stuck_since = self.server.now()
         self.regulate()
 
     def resume_writing(self) -> None:
@@ -105,14 +110,20 @@ class Connection(asyncio.BufferedProtocol):
     # lines
 
     def grow(self) -> None:
-        """More room for a line; of a limited size, and not while a view of the old room is about."""
+        """More room, of a limited size, and not while a view of the old one is about."""
         size = min(2 * len(self.room), self.server.max_line + LARGE_ROOM)
-        if not self.server.reserve(size - len(self.room)):
+        if self.server.reserve(size - len(self.room)):
+            room = bytearray(size)
+            room[: self.filled] = self.room[: self.filled]
+            self.room = room
+        elif self.filled == len(self.room):
             self.fail("too much is waiting at this server, try again later")
-            return
-        room = bytearray(size)
-        room[: self.filled] = self.room[: self.filled]
-        self.room = room
+
+    def shrink(self, size: int) -> None:
+        """Give room back while it is empty."""
+        if self.filled == 0 and len(self.room) > size:
+            self.server.release(len(self.room) - size)
+            self.room = bytearray(size)
 
     @property
     def end_of_example(self) -> bytes:
@@ -124,7 +135,11 @@ class Connection(asyncio.BufferedProtocol):
         if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
             return
         end = self.whole()
-        if end:
+        if end > self.server.max_line:
+            self.take_some(end)
+            if self.over:
+                return
+        elif end:
             with memoryview(self.room) as view, view[:end] as lines:
                 self.server.process(self, lines)
             if self.over:
@@ -132,13 +147,36 @@ class Connection(asyncio.BufferedProtocol):
             self.drop(end)
         self.searched = self.filled
         if self.filled > self.server.max_line:
-            what = "a decision" if self.server.blocks else "a line"
-            self.answer(f"!error line {self.lines + 1}: {what} of more than {self.server.max_line} bytes\n".encode())
-            self.skipping = True
-            self.filled = self.searched = 0
-        elif self.filled == 0 and len(self.room) > LARGE_ROOM:
-            self.server.release(len(self.room) - LARGE_ROOM)
-            self.room = bytearray(LARGE_ROOM)
+            self.too_long()
+        self.shrink(LARGE_ROOM)
+
+    def take_some(self, end: int) -> None:
+        """Of lines that are more than one may be, those that each are not."""
+        text = bytes(self.room[:end])
+        self.drop(end)
+        taken = 0
+        for start, stop in examples(text, self.server.blocks):
+            if stop - start > self.server.max_line + 1:  # its end doesn't count
+                if start > taken and not self.over:
+                    self.server.process(self, text[taken:start])
+                if not self.over:
+                    self.refuse_long()
+                    self.lines += text.count(LINE_END, start, stop)
+                taken = stop
+        if taken < end and not self.over:
+            self.server.process(self, text[taken:])
+
+    def refuse_long(self) -> None:
+        """The answer to what is too long."""
+        what = "a decision" if self.server.blocks else "a line"
+        self.answer(f"!error line {self.lines + 1}: {what} of more than {self.server.max_line} bytes\n".encode())
+
+    def too_long(self) -> None:
+        """What is in the room has no end, and is too long already."""
+        self.refuse_long()
+        self.skipping = True
+        self.skips_lines = self.server.blocks and bytes(self.room[:1]) not in (b"{", b"!")
+        self.skip()
 
     def whole(self) -> int:
         """Where the last whole line, or decision, ends; 0 if there is none yet."""
@@ -154,24 +192,31 @@ class Connection(asyncio.BufferedProtocol):
         # empty lines, commands and JSON end with their line
         while end < filled and room[end] in b"\r\n!{":
             found = room.find(LINE_END, end, filled)
-            if found < 0:
+            if found < 0 or (room[end] == 13 and found > end + 1):
                 break
             end = found + 1
         return end
 
     def skip(self) -> bool:
         """Forget the rest of what was too long; whether there is anything behind it."""
-        mark = self.end_of_example
-        found = self.room.find(mark, 0, self.filled)
-        if found < 0:
-            kept = int(self.server.blocks and self.room[self.filled - 1 : self.filled] == LINE_END)
-            self.room[:kept] = LINE_END * kept  # it may be the first half of the mark
-            self.filled = kept
-            return False
-        self.drop(found + len(mark))
-        self.skipping = False
-        self.lines += 1
-        return True
+        at = 0
+        while True:
+            found = self.room.find(LINE_END, at, self.filled)
+            if found < 0:
+                # of an unfinished line it matters only whether it is empty so far
+                left = bytes(self.room[at : min(self.filled, at + 2)])
+                left = left if left in (b"", b"\r") else b"x"
+                self.room[: len(left)] = left
+                self.filled = len(left)
+                self.searched = 0
+                self.shrink(SMALL_ROOM)
+                return False
+            self.lines += 1
+            if not self.skips_lines or bytes(self.room[at:found]) in (b"", b"\r"):
+                self.drop(found + 1)
+                self.skipping = False
+                return self.filled > 0
+            at = found + 1
 
     def drop(self, count: int) -> None:
         """Forget the first bytes."""
@@ -194,9 +239,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_back(self) -> None:
         """Let go of the room, once."""
-        if self.room:
-            self.server.release(len(self.room))
-            self.room = bytearray()
+        self.server.release(len(self.room) + self.waits)
+        self.room = bytearray()
+        self.waits = 0
 
     # answers
 
@@ -208,6 +253,7 @@ class Connection(asyncio.BufferedProtocol):
             self.held.append((max(entry, self.held[-1][0] if self.held else 0), text))
             self.held_bytes += len(text)
             self.server.holding.add(self)
+            self.account()
             self.regulate()
         else:
             self.write(text)
@@ -231,6 +277,22 @@ class Connection(asyncio.BufferedProtocol):
         """Send bytes, however long the client takes."""
         self.server.bytes_out.add(len(text))
         self.transport.write(text)
+        self.account()
+
+    def account(self) -> None:
+        """Count what waits for the client among all that waits."""
+        waits = self.held_bytes + self.transport.get_write_buffer_size()
+        self.server.release(self.waits - waits)
+        self.waits = waits
+
+    def is_stuck(self, now: float, patience: float) -> bool:
+        """Whether the client has taken nothing for so long though there is something."""
+        waits = self.transport.get_write_buffer_size()
+        if waits == 0 or waits < self.stuck_bytes:
+            self.stuck_since = now
+        self.stuck_bytes = waits
+        self.account()
+        return waits > 0 and now - self.stuck_since > patience
 
     def finish(self) -> None:
         """Take no more lines, and leave when all answers have gone."""
@@ -238,6 +300,17 @@ class Connection(asyncio.BufferedProtocol):
         self.regulate()
         if not self.held:
             self.leave()
+
+    def is_done(self) -> bool:
+        """Whether the client's machine has all answers."""
+        if self.held or self.transport.get_write_buffer_size():
+            return False
+        one = self.transport.get_extra_info("socket")
+        if one is None or one.family == socket.AF_UNIX:
+            return True
+        waiting = array.array("i", [0])
+        fcntl.ioctl(one.fileno(), termios.TIOCOUTQ, waiting)
+        return waiting[0] == 0
 
     def leave(self) -> None:
         """Say that nothing more comes. What the client still sends is read and forgotten until it ends, too.
@@ -257,7 +330,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def regulate(self) -> None:
         """Read only from who takes answers."""
-        wanted = self.over or (self.taking and self.held_bytes <= HELD)
+        crowded = self.waits > 0 and self.server.is_crowded()
+        wanted = self.over or (self.taking and self.held_bytes <= HELD and not crowded)
         if wanted == self.reading or self.transport.is_closing():
             return
         self.reading = wanted
@@ -265,3 +339,14 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
+
+
+def examples(text: bytes, blocks: bool) -> Iterator[tuple[int, int]]:
+    """Where each line, or each decision with the empty line behind it, begins and ends."""
+    start = at = 0
+    while at < len(text):
+        end = text.index(LINE_END, at) + 1
+        if not blocks or text[at:end] in (b"\n", b"\r\n") or (at == start and text[at] in b"{!"):
+            yield start, end
+            start = end
+        at = end

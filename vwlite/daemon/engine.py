@@ -135,7 +135,7 @@ class Engine:
         try:
             self.save(self.place(name) if name else None)
         except ModelError as error:
-            self.answers.add(f"!error {error}\n".encode())
+            self.answers.add(f"!error {error}\n".encode("utf-8", "backslashreplace"))
 
     def row(self, *_: Any) -> None:
         """No table of progress is shown."""

@@ -124,7 +124,7 @@ class Server:
         for connection in list(self.connections):
             connection.finish()
         until = self.now() + GOODBYE
-        while self.connections and self.now() < until:
+        while self.now() < until and not all(connection.is_done() for connection in self.connections):
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.transport.abort()
@@ -152,10 +152,18 @@ class Server:
 
     def reserve(self, count: int) -> bool:
         """Whether so many more bytes may be kept for clients; then they are counted."""
-        if self.buffered + count > self.options["max_buffers"]:
+        most = self.options["max_buffers"]
+        if self.buffered + count > most:
+            for connection in self.connections:
+                connection.shrink(SMALL_ROOM)
+        if self.buffered + count > most:
             return False
         self.buffered += count
         return True
+
+    def is_crowded(self) -> bool:
+        """Whether so much waits that nobody is read from who has answers to take."""
+        return self.buffered > self.options["max_buffers"]
 
     def release(self, count: int) -> None:
         """So many are kept no longer."""
@@ -212,14 +220,15 @@ class Server:
             for connection in list(self.connections):
                 if connection.left_at and now - connection.left_at > GOODBYE:
                     connection.transport.abort()
-                elif not connection.taking:
-                    if now - connection.stuck_since > patience:
-                        self.log.warning("a client takes no answers", seconds=patience)
-                        connection.transport.abort()
+                elif connection.is_stuck(now, patience):
+                    self.log.warning("a client takes no answers", seconds=patience)
+                    connection.transport.abort()
                 elif not connection.trusted and now - connection.began > TOKEN_TIME:
                     connection.fail("no token came in time")
                 elif not connection.held and not connection.over and now - connection.heard > patience:
                     connection.fail(f"nothing came for {patience:g} seconds")
+                else:
+                    connection.regulate()
 
     def take_model(self) -> None:
         """SIGHUP: the model file, as it is now, takes the model's place."""

@@ -72,9 +72,13 @@ def is_loopback(address: str) -> bool:
 
 def in_background(job: Callable[[Callable[[], None]], int]) -> int:
     """Do a job in a process without a terminal; return when it says that it is ready, or raise what hindered it."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:  # else a socket takes the place of a stream that was closed
+        pass
+    os.close(spare)
     receive, send = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     child = os.fork()
     if child:
         os.close(send)
@@ -102,15 +106,16 @@ def in_background(job: Callable[[Callable[[], None]], int]) -> int:
     try:
         status = job(ready)
     except VwliteError as error:
-        with contextlib.suppress(OSError):  # the parent has gone when serving had begun
-            os.write(send, str(error).encode())
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"vwlite: error: {error}\n")
+        try:
+            os.write(send, str(error).encode("utf-8", "backslashreplace"))
+        except OSError:  # the parent has gone: serving had begun
+            print(f"vwlite: error: {error}", file=sys.stderr)
     except Exception:
         traceback.print_exc()
         raise
     finally:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os._exit(status)
 
 
@@ -127,6 +132,10 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
     log = Log(as_json=options["log"] == "json", quiet=options["quiet"])
     if options["num_children"]:
         log.info("--num_children: one model serves all clients, so there are no children")
+    if options["final_regressor"] is not None:
+        from vwlite.model_file import require_writable
+
+        require_writable(options["final_regressor"])
     journal = None
     if options["journal"] is not None:
         from vwlite.daemon.journal import Journal
@@ -264,7 +273,7 @@ def unix_socket(path: str) -> Iterator[socket.socket]:
     one = socket.socket(socket.AF_UNIX)
     try:
         try:
-            if os.path.exists(path):
+            if os.path.lexists(path):
                 if not is_deserted(path):
                     raise VwliteError(f"--socket {path}: is there already, and in use or no socket; choose another")
                 os.unlink(path)
@@ -285,7 +294,9 @@ def unix_socket(path: str) -> Iterator[socket.socket]:
 
 
 def is_deserted(path: str) -> bool:
-    """Whether a path is a socket that nobody listens at."""
+    """Whether a path is a socket that nobody listens at; connections to other files are refused, too."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
