@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+from tests.support.command import VWLITE
 from tests.support.daemon import (
     ask,
     by_file,
@@ -151,6 +152,18 @@ def test_those_turned_away_are_not_counted_as_memory_set_free(tmp_path):
             with daemon.connect() as other:
                 assert read_all(other)
         assert json.loads(ask(one, b"!stats"))["buffered_bytes"] == before
+
+
+@pytest.mark.xfail(reason="asyncio writes a traceback for each of 1000 tries a second; !save has no answer")
+def test_a_server_without_descriptors_goes_on_and_says_little(tmp_path):
+    start = ["bash", "-c", 'ulimit -n 40; exec "$@"', "bash", *VWLITE]
+    with serving(tmp_path, "-f", "served.model", start=start) as daemon, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect()) for _ in range(100)]
+        assert ask(clients[0], b"!ping") == b"!pong\n"
+        assert ask(clients[0], b"!save").startswith(b"!")
+        assert len(daemon.log) < 200
+        stack.close()
+        assert daemon.talk(b"!ping\n") == b"!pong\n"
 
 
 def test_unfinished_lines_together_are_limited_and_then_given_back(tmp_path):
@@ -416,6 +429,15 @@ def test_noise_instead_of_tls_is_nothing_to_others(keys, secret, noise):
     with secret.connect() as client:
         assert b"!pong" not in talk(client, noise)
     test_answers_through_tls(keys, secret)
+
+
+@pytest.mark.xfail(reason="who never begins to speak TLS is counted nowhere, and waited for 60 s")
+def test_strangers_who_speak_no_tls_are_limited_too(keys, tmp_path):
+    words = ["--cert", "cert.pem", "--key", "key.pem", "--max_connections", "2"]
+    shutil.copytree(keys, tmp_path / "keys")
+    with serving(tmp_path / "keys", *words) as daemon, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect()) for _ in range(5)]
+        assert select.select(clients, [], [], 2)[0]
 
 
 def test_tls_noise_at_a_server_without_tls(tight):
