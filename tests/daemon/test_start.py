@@ -111,7 +111,7 @@ def test_who_reads_what_the_start_says_need_not_wait_for_the_end():
     assert done.stdout == b""
 
 
-NO_STREAM = pytest.mark.xfail(reason="AttributeError: 'NoneType' object has no attribute 'flush'")
+NO_STREAM = pytest.mark.xfail(reason="serves, but the parent ends with a traceback: None.flush()")
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,12 @@ NO_STREAM = pytest.mark.xfail(reason="AttributeError: 'NoneType' object has no a
 )
 def test_streams_may_be_closed_at_the_start(closed):
     command = f'"$@" --port 0 --port_file port --pid_file pid {closed}'
-    subprocess.run(["bash", "-c", command, "bash", *VWLITE], check=True, timeout=PATIENCE)
     try:
+        subprocess.run(["bash", "-c", command, "bash", *VWLITE], check=True, timeout=PATIENCE)
         assert say(int(Path("port").read_text()), b"!ping\n|a x\n") == b"!pong\n0\n"
     finally:
-        os.kill(int(Path("pid").read_text()), signal.SIGKILL)
+        if Path("pid").exists():
+            os.kill(int(Path("pid").read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("words", [["-i", "none.model"], ["--port_file", "none/port"], ["--bind", "192.0.2.1"]])
