@@ -404,7 +404,6 @@ def test_stats_count_what_was_served(tmp_path):
     assert stats["latency_ms"]["p50"] > 0
 
 
-@pytest.mark.xfail(reason="Commands.run returns before it counts")
 def test_lines_before_a_quit_are_counted(tmp_path):
     with serving(tmp_path) as daemon:
         daemon.talk(b"|a x\n|a y\n!quit\n")

@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault(name, "1")
     try:
         status = dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # a closed pipe has to show while it can still be handled
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a closed pipe has to show while it can still be handled
         return status
     except VwliteError as error:
         message = str(error)

@@ -32,7 +32,7 @@ class Commands:
             for kind, part in parts(text, self.server.blocks):
                 self.one(connection, kind, part)
                 if connection.over:
-                    return
+                    break
         else:
             self.examples(connection, text)
         self.server.lines.add(connection.lines - before)
@@ -86,8 +86,8 @@ class Commands:
             elif name == "quit":
                 answer = "!bye"
             else:
-                answer = f"!error there is no command !{name}, only !ping, !stats, !save, !snapshot NAME and !quit"
-        except VwliteError as error:
+                answer = f"!error there is no command !{name[:40]}, only !ping, !stats, !save, !snapshot NAME and !quit"
+        except (VwliteError, OSError) as error:
             answer = f"!error {' '.join(str(error).split())}"
         connection.answer(answer.encode("utf-8", "backslashreplace") + b"\n")
         if name == "quit":

@@ -73,7 +73,7 @@ class Connection(asyncio.BufferedProtocol):
             self.grow()
         if self.over:
             return memoryview(self.server.scrap)
-        return memoryview(self.room)[self.filled : self.filled + self.server.slice]
+        return memoryview(self.room)[self.filled : self.filled + self.server.allowance()]
 
     def buffer_updated(self, count: int) -> None:
         """Bytes have come."""

@@ -26,6 +26,10 @@ NOT_HERE = {
     "metrics": "!stats has the figures of a daemon",
     "examples": "a daemon ends when it is told to",
     "holdout_after": "nothing is held out of what clients send",
+    "strict_parse": "malformed lines are answered with what is wrong",
+    "save_per_pass": "each line is seen once; --autosave saves",
+    "holdout_period": "nothing is held out of what clients send",
+    "early_terminate": "a daemon ends when it is told to",
     "dry_run": "leave out the daemon's flags",
 }
 
@@ -134,7 +138,7 @@ class Engine:
         name = tag.decode("utf-8", "surrogateescape")[len("save") :].removeprefix("_")
         try:
             self.save(self.place(name) if name else None)
-        except ModelError as error:
+        except (ModelError, OSError) as error:
             self.answers.add(f"!error {error}\n".encode("utf-8", "backslashreplace"))
 
     def row(self, *_: Any) -> None:

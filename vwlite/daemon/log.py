@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
 from typing import TextIO
@@ -19,7 +21,7 @@ class Log:
     """
 
     def __init__(self, stream: TextIO | None = None, as_json: bool = False, quiet: bool = False) -> None:
-        self.stream = stream or sys.stderr
+        self.stream = stream or sys.stderr or open(os.devnull, "w", encoding="ascii")  # noqa: SIM115
         self.as_json = as_json
         self.quiet = quiet
 
@@ -36,6 +38,12 @@ class Log:
         """Something that somebody has to look at."""
         self._write("error", event, about)
 
+    def plain(self, text: str) -> None:
+        """Lines as they are, such as a summary."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(text + "\n")
+            self.stream.flush()
+
     def _write(self, level: str, event: str, about: dict[str, object]) -> None:
         when = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when)) + f".{int(when % 1 * 1000):03}Z"
@@ -44,8 +52,4 @@ class Log:
         else:
             words = " ".join(f"{name}={value}" for name, value in about.items())
             line = f"{stamp} {level}: {event}{' ' + words if words else ''}"
-        try:
-            self.stream.write(line.replace("\n", " ") + "\n")
-            self.stream.flush()
-        except OSError:  # nobody listens any more, and serving is more important
-            pass
+        self.plain(line.replace("\n", " "))  # if nobody listens any more, serving is more important

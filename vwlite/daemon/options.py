@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup, Options
 
 PORT = 26542  # Vowpal Wabbit's
@@ -41,5 +42,12 @@ IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port 
 
 
 def wanted(options: Options) -> bool:
-    """Whether the command line asks for a daemon."""
-    return any(options.given(name) for name in IMPLY)
+    """Whether the command line asks for a daemon. Raises OptionError for a daemon's flags where there is none."""
+    if any(options.given(name) for name in IMPLY):
+        return True
+    lone = [
+        f"--{option.name} is a daemon's: give --daemon too" for option in OPTIONS.options if options.given(option.name)
+    ]
+    if lone:
+        raise OptionError(lone)
+    return False

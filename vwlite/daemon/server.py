@@ -100,7 +100,12 @@ class Server:
         self.saving.start(loop)
         for each in sockets:
             self.listeners.append(
-                await loop.create_server(lambda: Connection(self), sock=each, ssl=context, backlog=1024)
+                await loop.create_server(
+                    lambda: Connection(self),
+                    sock=each,
+                    ssl=context,
+                    ssl_handshake_timeout=TOKEN_TIME if context else None,
+                )
             )
         ready()
         sweep = loop.create_task(self.sweep())
@@ -160,6 +165,11 @@ class Server:
             return False
         self.buffered += count
         return True
+
+    def allowance(self) -> int:
+        """Bytes that a client may send at a time: what they are answered may be longer, and has to wait somewhere."""
+        left = (self.options["max_buffers"] - self.buffered) // 16
+        return min(self.slice, max(left, SMALLEST_SLICE))
 
     def is_crowded(self) -> bool:
         """Whether so much waits that nobody is read from who has answers to take."""

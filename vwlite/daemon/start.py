@@ -51,6 +51,11 @@ def check(options: Options) -> None:
         errors.append("--journal keeps what is learnt, and with -t nothing is")
     if options["autosave"] is not None and options["journal"] is None and options["final_regressor"] is None:
         errors.append("--autosave needs a place: give -f FILE or --journal DIR")
+    for name in ("token_file", "cert", "key", "socket", "journal", "pid_file", "port_file", "model_dir"):
+        if options[name] == "":
+            errors.append(f"--{name} is empty: name a file, or leave it out")
+    if options["socket"] is not None and options["port_file"] is not None:
+        errors.append("--port_file with --socket: a Unix socket has no port")
     if not (options["token_file"] or options["insecure"] or options["socket"] or is_loopback(options["bind"])):
         errors.append(
             f"--bind {options['bind']}: anybody who gets there could use the model and teach it; give --token_file "
@@ -114,7 +119,7 @@ def in_background(job: Callable[[Callable[[], None]], int]) -> int:
         traceback.print_exc()
         raise
     finally:
-        if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()
         os._exit(status)
 
@@ -145,10 +150,10 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         if journal is not None:
             stack.callback(journal.close)
         engine, original = loaded(options, journal, log)
-        token = read_token(options["token_file"]) if options["token_file"] else None
-        context = tls(options) if options["cert"] else None
+        token = read_token(options["token_file"]) if options["token_file"] is not None else None
+        context = tls(options) if options["cert"] is not None else None
         sockets = stack.enter_context(listening(options))
-        port = None if options["socket"] else sockets[0].getsockname()[1]
+        port = None if options["socket"] is not None else sockets[0].getsockname()[1]
         server = Server(options, engine, log, journal, token, original)
 
         def told() -> None:
@@ -160,7 +165,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
 
         runner(server, sockets, context, told)
         if not options["quiet"]:
-            sys.stderr.write("\n".join(figures(server)) + "\n")
+            log.plain("\n".join(figures(server)))
         log.info("ended", lines=server.lines.total)
     return 0
 
@@ -298,6 +303,7 @@ def is_deserted(path: str) -> bool:
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         return False
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
@@ -314,8 +320,9 @@ def written(path: str | None, text: str) -> Iterator[None]:
         yield
         return
     try:
-        with open(path, "w", encoding="ascii") as file:
+        with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as file:
             file.write(text)
+        os.replace(file.name, path)  # who looks for it finds all of it
     except OSError as error:
         raise VwliteError(f"{path}: can't be written: {explain(error, path)}") from error
     try:
