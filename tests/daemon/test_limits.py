@@ -154,7 +154,6 @@ def test_those_turned_away_are_not_counted_as_memory_set_free(tmp_path):
         assert json.loads(ask(one, b"!stats"))["buffered_bytes"] == before
 
 
-@pytest.mark.xfail(reason="asyncio writes a traceback for each of 1000 tries a second; !save has no answer")
 def test_a_server_without_descriptors_goes_on_and_says_little(tmp_path):
     start = ["bash", "-c", 'ulimit -n 40; exec "$@"', "bash", *VWLITE]
     with serving(tmp_path, "-f", "served.model", start=start) as daemon, contextlib.ExitStack() as stack:

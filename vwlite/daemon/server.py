@@ -11,7 +11,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vwlite.daemon.commands import Commands
 from vwlite.daemon.connection import LARGE_ROOM, SMALL_ROOM, Connection
@@ -32,6 +32,7 @@ TURN = 0.002  # seconds that one client may keep the others waiting, about
 SMALLEST_SLICE = 1 << 11
 GOODBYE = 10.0  # seconds that clients have to take their last answers
 TOKEN_TIME = 10.0  # and to send the token
+TELL_AGAIN = 60.0  # seconds until the same trouble is said again
 
 
 class Server:
@@ -75,6 +76,7 @@ class Server:
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
         self.learnt = self.welcomed = self.turned_away = 0
         self.latency = Latency()
+        self.told: dict[str, float] = {}  # troubles, and when they were said
         self.commands = Commands(self)
         self.saving = Saving(self)
         self.listeners: list[asyncio.Server] = []
@@ -92,6 +94,7 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
+        loop.set_exception_handler(self.trouble)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
         loop.add_signal_handler(signal.SIGHUP, self.take_model)
@@ -112,6 +115,16 @@ class Server:
         await self.stopping.wait()
         sweep.cancel()
         await self.end()
+
+    def trouble(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+        """What asyncio can't hand to anybody: said, but not a thousand times a second."""
+        what, error = about.get("message", ""), about.get("exception")
+        if isinstance(error, ConnectionError) or type(error).__module__ == "ssl":
+            return  # a client that went away, or speaks no TLS
+        now = self.now()
+        if what not in self.told or now - self.told[what] > TELL_AGAIN:
+            self.told[what] = now
+            self.log.error(what, why=repr(error) if error is not None else "unknown")
 
     def stop(self, number: signal.Signals) -> None:
         """The end begins; a second signal doesn't wait for anybody."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from vwlite.daemon.journal import Journal
 
 
+OWN_FILES = 64  # that a daemon may have open besides its connections
+
+
 def run(options: Options) -> int:
     """Serve until told to end; the exit status. In the background the parent returns as soon as clients can come."""
     check(options)
@@ -141,6 +144,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         from vwlite.model_file import require_writable
 
         require_writable(options["final_regressor"])
+    allow_files(options["max_connections"], log)
     journal = None
     if options["journal"] is not None:
         from vwlite.daemon.journal import Journal
@@ -168,6 +172,19 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
             log.plain("\n".join(figures(server)))
         log.info("ended", lines=server.lines.total)
     return 0
+
+
+def allow_files(connections: int, log: Log) -> None:
+    """Have the system allow as many open files as there may be connections."""
+    import resource
+
+    wanted = connections + OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < wanted:
+            log.warning("the system allows fewer connections than --max_connections", files=most, wanted=wanted)
 
 
 def runner(
