@@ -28,11 +28,11 @@ from libc.stdlib cimport free, malloc
 
 from vwlite.batches cimport Batches
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, hashes_of, lookup, means_of, name_of, precisions_of,
+    ABSENT, EntityTable, Record, hashes_of, lookup, means_of, name_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.parser cimport FINE, LABEL_BINARY
-from vwlite.posterior cimport MOST_CORRELATED, ridge
+from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 from vwlite.errors import OptionError
 from vwlite.interactions import namespace_hash
@@ -61,10 +61,6 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
 ))
 
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
-
-cdef extern from "newton.h" nogil:
-    double vwl_dot_product(const double* a, const double* b, size_t n)
-    void vwl_forward(const double* factor, size_t n, double* b)
 
 
 def kind_of(options):
@@ -204,7 +200,7 @@ cdef class GLM(Batches):
             if not record.prior > 0:
                 return False
             for k in range(record.n if not self.identity else 0):
-                if precisions_of(record)[k * (k + 1) // 2 + k if self.full else k] < 0:
+                if data_of(self, record, k) < 0:
                     return False
             record = record.newer
         return True
@@ -284,22 +280,19 @@ cdef class GLM(Batches):
             record = record.newer
 
     cdef dict coefficients_of(self, Record* record):
-        cdef size_t d, i, k
+        cdef size_t d, k
         cdef double* v
         d = record.n
         found = {}
         self.reserve(d + d * (d + 1) // 2)
         v = self.work
         if self.full:
-            self.factor(record, 1, v + d)
+            self.factor(record, v + d)
         for k in range(d):
             if self.full:
-                for i in range(d):
-                    v[i] = i == k
-                vwl_forward(v + d, d, v)
-                variance = vwl_dot_product(v, v, d)
+                variance = self.unit_variance(k, d, v)
             else:
-                variance = 1 / (precisions_of(record)[k] + ridge(self, hashes_of(record)[k]))
+                variance = 1 / (data_of(self, record, k) + ridge(self, hashes_of(record)[k]))
             found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
         return found
 
@@ -329,8 +322,7 @@ cdef class GLM(Batches):
         cdef uint32_t place = ABSENT if record == NULL else lookup(record, hash, 0)
         if place == ABSENT:
             return 0.0, 0.0, 0.0
-        return (means_of(record)[place],
-                precisions_of(record)[<size_t>place * (place + 1) // 2 + place if self.full else place], 0.0)
+        return means_of(record)[place], data_of(self, record, place), 0.0
 
 
 def batch_size(options, usual):

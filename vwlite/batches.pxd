@@ -3,8 +3,6 @@
 Small problems go to newton.h, larger ones to SciPy (solve.py). Sweeps fit the same examples again and again: they mark
 what is known, and return to the mark before each fit.
 """
-from libc.stdint cimport uint32_t
-
 from vwlite.entities cimport EntityTable, Record
 from vwlite.prior cimport EstimatedPrior
 
@@ -18,7 +16,6 @@ cdef class Batches(EstimatedPrior):
     cdef void measure(self, Record* record) noexcept nogil
     cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil
     cdef void lay_out_prior(self, Record* record, size_t d, double* prior, double* t) noexcept nogil
-    cdef double precision_before(self, Record* record, uint32_t place) noexcept nogil
     cdef int move(self, Record* record, size_t place, double mean) except -1 nogil
     cdef int take(self, Record* record, size_t d, const double* t, const double* curvature, bint matrix) except -1 nogil
     cdef int solve_large(self, Record* record, size_t d) except -1

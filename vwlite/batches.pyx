@@ -165,17 +165,13 @@ cdef class Batches(EstimatedPrior):
         """Precision (packed) and mean of the unknowns, the mean twice: as where to start and as the prior's."""
         cdef size_t k
         if self.full:
-            self.precision(record, 1, prior)
+            self.precision(record, prior)
         else:
             memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
             if not self.full:
                 prior[k * (k + 1) // 2 + k] = self.precision_before(record, self.places[k])
             t[k] = t[d + k] = means_of(record)[self.places[k]]
-
-    cdef inline double precision_before(self, Record* record, uint32_t place) noexcept nogil:
-        """Of a coefficient that is correlated with no other, when a batch comes."""
-        return self.left * precisions_of(record)[place] + ridge(self, hashes_of(record)[place])
 
     cdef int move(self, Record* record, size_t place, double mean) except -1 nogil:
         if self.center != NULL:
@@ -222,7 +218,7 @@ cdef class Batches(EstimatedPrior):
         start = np.empty(d)
         cdef double[::1] prior_view = prior, start_view = start
         if self.full:
-            self.precision(record, 1, &prior_view[0])
+            self.precision(record, &prior_view[0])
         for k in range(d):
             if not self.full:
                 prior_view[k] = self.precision_before(record, self.places[k])

@@ -210,15 +210,18 @@ def _as_pieces(name: str, dtype: str, shape: Sequence[int], buffer: Any) -> tupl
     """How many bytes an array has, and they themselves."""
     if dtype not in ITEM_SIZES:
         raise ValueError(f"array {name!r}: type {dtype!r} is none of {', '.join(ITEM_SIZES)}")
+    pieces: Iterable[bytes | memoryview]
     try:
         view = memoryview(buffer)
     except TypeError:
-        pieces: Pieces = buffer
-        return pieces.nbytes, pieces
-    if name == "__metadata__" or not view.c_contiguous or view.nbytes != ITEM_SIZES[dtype] * math.prod(shape):
-        raise ValueError(f"array {name!r}: {view.nbytes} bytes do not make a {dtype} array of shape {list(shape)}")
-    # A view with a zero in its shape can't be cast.
-    return view.nbytes, [view.cast("B")] if view.nbytes else []
+        nbytes, whole, pieces = buffer.nbytes, True, buffer
+    else:
+        # A view with a zero in its shape can't be cast.
+        nbytes, whole = view.nbytes, view.c_contiguous
+        pieces = [view.cast("B")] if nbytes and whole else []
+    if name == "__metadata__" or not whole or nbytes != ITEM_SIZES[dtype] * math.prod(shape):
+        raise ValueError(f"array {name!r}: {nbytes} bytes do not make a {dtype} array of shape {list(shape)}")
+    return nbytes, pieces
 
 
 def _digest(pieces: Iterable[bytes | memoryview]) -> str:

@@ -11,7 +11,7 @@ e) What features there are goes through `places`, `hashes` and `work`: a feature
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.entities cimport EntityTable, Record
+from vwlite.entities cimport EntityTable, Record, precisions_of
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.learner cimport Learner
 
@@ -61,8 +61,9 @@ cdef class Posterior(Learner):
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
     cdef double variance(self, Example ex, Record* record) except? -1 nogil
     cdef double full_variance(self, Record* record, size_t n) except? -1 nogil
-    cdef int factor(self, Record* record, double share, double* into) noexcept nogil
-    cdef void precision(self, Record* record, double share, double* into) noexcept nogil
+    cdef int factor(self, Record* record, double* into) noexcept nogil
+    cdef double unit_variance(self, size_t k, size_t d, double* v) noexcept nogil
+    cdef void precision(self, Record* record, double* into) noexcept nogil
     cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil
     cdef double drawn_score(self, Example ex, Record* record) except? -1e10 nogil
     cdef int draw(self, Record* record, uint64_t key) except -1 nogil
@@ -72,6 +73,10 @@ cdef class Posterior(Learner):
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil
+
+cdef inline double data_of(Posterior known, Record* record, size_t k) noexcept nogil:
+    """What data say about the precision of a coefficient, by itself."""
+    return precisions_of(record)[k * (k + 1) // 2 + k if known.full else k]
 
 cdef inline double ridge(Posterior known, uint32_t hash) noexcept nogil:
     """The prior's precision of a coefficient."""

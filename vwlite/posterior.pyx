@@ -2,7 +2,7 @@
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from vwlite.entities cimport (
     ABSENT, Record, clocks_of, hashes_of, lookup, means_of, precisions_of,
@@ -115,21 +115,28 @@ cdef class Posterior(Learner):
         for k in range(n):
             if self.places[k] != ABSENT:
                 v[self.places[k]] = self.work[k]
-        self.factor(record, 1, v + d)
+        self.factor(record, v + d)
         vwl_forward(v + d, d, v)
         return vwl_dot_product(v, v, d)
 
-    cdef int factor(self, Record* record, double share, double* into) noexcept nogil:
-        """The Cholesky factor of share of what data say, plus the prior."""
-        self.precision(record, share, into)
+    cdef int factor(self, Record* record, double* into) noexcept nogil:
+        """The Cholesky factor of the precision of a full posterior."""
+        self.precision(record, into)
         vwl_cholesky(into, record.n)
         return 0
 
-    cdef void precision(self, Record* record, double share, double* into) noexcept nogil:
+    cdef double unit_variance(self, size_t k, size_t d, double* v) noexcept nogil:
+        """Of coefficient k of d, the variance in units of the noise; v is room, and behind it is the factor."""
+        cdef size_t i
+        for i in range(d):
+            v[i] = i == k
+        vwl_forward(v + d, d, v)
+        return vwl_dot_product(v, v, d)
+
+    cdef void precision(self, Record* record, double* into) noexcept nogil:
+        """What data say, plus the prior: packed by rows."""
         cdef size_t d = record.n, k
-        cdef const double* data = precisions_of(record)
-        for k in range(d * (d + 1) // 2):
-            into[k] = share * data[k]
+        memcpy(into, precisions_of(record), d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
             into[k * (k + 1) // 2 + k] += ridge(self, hashes_of(record)[k])
         if self.n_prior > 1:
@@ -192,7 +199,7 @@ cdef class Posterior(Learner):
                         raise MemoryError
                 self.factored = <double*>room
                 self.factored_size = d * (d + 1) // 2
-            self.factor(record, 1, self.factored)
+            self.factor(record, self.factored)
             self.factored_record, self.factored_version = record, self.version
         for k in range(d):
             self.drawn[k] = normal(key, hashes_of(record)[k])

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from vwlite.entities cimport (
     ABSENT, Record, hashes_of, lookup, means_of, precisions_of,
 )
-from vwlite.posterior cimport MOST_CORRELATED, ridge
+from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 
 cdef class EstimatedPrior(Updates):
@@ -115,7 +115,7 @@ cdef class EstimatedPrior(Updates):
         cdef uint32_t[::1] hash_view = hashes
         while record != NULL:
             for k in range(record.n):
-                data_view[at] = precisions_of(record)[k * (k + 1) // 2 + k if self.full else k]
+                data_view[at] = data_of(self, record, k)
                 means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
                 hash_view[at] = hashes_of(record)[k]
                 at += 1

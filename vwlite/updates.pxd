@@ -9,6 +9,7 @@ cdef class Updates(Posterior):
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
     cdef int step(self, Record* record, Example ex) except -1 nogil
+    cdef double precision_before(self, Record* record, uint32_t place) noexcept nogil
     cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil
     cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil

@@ -6,11 +6,10 @@ from vwlite.entities cimport (
     ABSENT, Record, clocks_of, hashes_of, lookup, means_of, precisions_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
-from vwlite.posterior cimport SMALL, ridge
+from vwlite.posterior cimport SMALL, data_of, ridge
 
 cdef extern from "newton.h" nogil:
     const double VWL_BEYOND
-    double vwl_dot_product(const double* a, const double* b, size_t n)
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
     void vwl_backward(const double* factor, size_t n, double* b)
@@ -83,7 +82,7 @@ cdef class Updates(Posterior):
         else:
             for k in range(n):
                 place = self.places[k]
-                u[k] = x[k] / (self.left * precisions_of(record)[place] + ridge(self, hashes_of(record)[place]))
+                u[k] = x[k] / self.precision_before(record, place)
                 z += x[k] * u[k]
         if not (0 < z * w and isfinite(z * w) and fabs(s) < VWL_BEYOND):
             return 0                  # nothing to learn from, or beyond double precision
@@ -120,6 +119,10 @@ cdef class Updates(Posterior):
         self.add_curvature(record, n, c)
         self.learnt(record, 1)
         return 0
+
+    cdef inline double precision_before(self, Record* record, uint32_t place) noexcept nogil:
+        """Of a coefficient that is correlated with no other, when a batch comes."""
+        return self.left * precisions_of(record)[place] + ridge(self, hashes_of(record)[place])
 
     cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil:
         """H += c x x', of the features gathered."""
@@ -218,7 +221,7 @@ cdef class Updates(Posterior):
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
         """H^-1 b in place, for a full posterior; room has d (d + 1) / 2."""
         cdef size_t d = record.n
-        self.precision(record, 1, room)
+        self.precision(record, room)
         if d > SMALL:
             with gil:
                 from vwlite.solve import solve
@@ -244,26 +247,21 @@ cdef class Updates(Posterior):
 
     cdef double spread(self, Record* record) except? -1 nogil:
         """Sum of m^2 + Var of the coefficients that the ridge is of."""
-        cdef size_t d = record.n, i, k
+        cdef size_t d = record.n, k
         cdef double total = 0, variance, scale = self.scale(), delta
         cdef double* v
         cdef bint exact = self.full and d <= SMALL
         self.reserve(d + d * (d + 1) // 2)
         v = self.work
         if exact:
-            self.factor(record, 1, v + d)
+            self.factor(record, v + d)
         for k in range(d):
             if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
                 continue
             if exact:
-                for i in range(d):
-                    v[i] = i == k
-                vwl_forward(v + d, d, v)
-                variance = vwl_dot_product(v, v, d)
+                variance = self.unit_variance(k, d, v)
             else:
-                variance = precisions_of(record)[k * (k + 1) // 2 + k if self.full else k] \
-                    + ridge(self, hashes_of(record)[k])
-                variance = 1 / variance
+                variance = 1 / (data_of(self, record, k) + ridge(self, hashes_of(record)[k]))
             delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
             total += delta * delta + scale * variance
         return total

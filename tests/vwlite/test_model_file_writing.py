@@ -59,6 +59,25 @@ def test_a_full_disk_leaves_the_old_model(model):
     assert leftovers(model) == []
 
 
+class InPieces:
+    """Three bytes, one at a time."""
+
+    nbytes = 3
+
+    def __iter__(self):
+        return iter([b"a", b"b", b"c"])
+
+
+def test_an_array_in_pieces_is_written_whole_and_has_to_fit_its_shape(model):
+    model_file.write(model, {"a": ("U8", [3], InPieces())}, {})
+    assert bytes(model_file.open(model).array("a", "U8")) == b"abc"
+    old = read_bytes(model)
+    for dtype, shape in (("U8", [4]), ("U32", [1])):
+        with pytest.raises(ValueError, match="3 bytes do not make"):
+            model_file.write(model, {"a": (dtype, shape, InPieces())}, {})
+    assert read_bytes(model) == old
+
+
 def test_a_killed_writer_leaves_the_old_model(model):
     old = read_bytes(model)
     script = (
