@@ -1,7 +1,7 @@
 """The loop over decisions: examples of several lines, of which one is an action's each. See driver.pxd."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.driver cimport Driver, asks_to_save, is_held_out, take_in
+from vwlite.driver cimport Driver, is_held_out, take_in
 from vwlite.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
 from vwlite.ope cimport OffPolicy
 from vwlite.parser cimport FINE, Parser
@@ -38,9 +38,6 @@ cdef class DecisionDriver(Driver):
                 i += 1
             if problem < block.n_rows:
                 self.report(block, &block.rows[problem], block.rows[problem].reason, block.rows[problem].column)
-                continue
-            if self.heeds_saves and asks_to_save(block, &block.rows[first]):
-                self.hear(block, &block.rows[first])
                 continue
             take_in(self)
             self.decide(block, &block.rows[first], i - first, ex)

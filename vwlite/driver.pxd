@@ -37,10 +37,8 @@ cdef class Driver:
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
     cdef list results                 # for Python
-    # of a daemon: where lines go that were learnt, what labelled lines are told while nothing can be learnt, and if the
-    # listener is to hear of the tag "save"; None and False elsewhere
+    # of a daemon: where lines go that were learnt, and what labelled lines are told while nothing can be learnt
     cdef public TextBuffer learnt, refusal
-    cdef public bint heeds_saves
     cdef float[LINES_AT_ONCE] values  # of the lines at hand, not yet in `results`
     cdef size_t n_values
     cdef int[MOST_COLUMNS] columns    # of a prediction; none: just the prediction
@@ -69,7 +67,6 @@ cdef class Driver:
     cdef int write(self, Example ex) except -1 nogil
     cdef int collect(self, Example ex) except -1 nogil
     cdef tuple cells(self, Example ex)
-    cdef int hear(self, Block block, const Row* row) except -1 nogil
     # what all drivers share
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef void count(self, Example ex) noexcept nogil
@@ -85,11 +82,6 @@ cdef inline void take_in(Driver driver) noexcept nogil:
     driver.in_pass += 1
     if driver.in_pass == driver.example_limit:
         driver.done = True
-
-
-cdef inline bint asks_to_save(Block block, const Row* row) noexcept nogil:
-    """Whether a line is no example but, by its tag, VW's command to save the model."""
-    return row.tag_length >= 4 and memcmp(block.text + row.tag, b"save", 4) == 0
 
 
 cdef inline bint is_held_out(Driver driver) noexcept nogil:

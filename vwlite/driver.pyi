@@ -18,7 +18,6 @@ class Driver:
     predictions: TextBuffer | None
     learnt: TextBuffer | None
     refusal: TextBuffer | None
-    heeds_saves: bool
     raw_predictions: TextBuffer | None
     holdout: bool
     holdout_period: int

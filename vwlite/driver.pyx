@@ -98,10 +98,7 @@ cdef class Driver:
             if row.kind != ROW_PROBLEM:
                 take_in(self)
             if row.kind == ROW_EXAMPLE:
-                if self.heeds_saves and asks_to_save(block, row):
-                    self.hear(block, row)
-                else:
-                    self.one(block, row, ex)
+                self.one(block, row, ex)
         return 0
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
@@ -217,11 +214,6 @@ cdef class Driver:
         if which == SD:
             return <float>sqrt(ex.variance)
         return ex.low if which == LOW else ex.high
-
-    cdef int hear(self, Block block, const Row* row) except -1 nogil:
-        with gil:
-            self.listener.save_asked(PyBytes_FromStringAndSize(block.text + row.tag, row.tag_length))
-        return 0
 
     cdef int progress(self) except -1:
         """A row of the table; then the next one is due when the weight has doubled, or as -P says."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
 from vwlite.daemon import jsonlines
-from vwlite.errors import VwliteError
+from vwlite.daemon.protocol import BINARY, COMMAND, JSON, SAVE, parts, save_tag
+from vwlite.errors import ModelError, VwliteError
 
 if TYPE_CHECKING:
     from vwlite.daemon.connection import Connection
     from vwlite.daemon.server import Server
-
-SPECIAL = (b"{", b"!", b"\0")
 
 
 class Commands:
@@ -22,21 +22,20 @@ class Commands:
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    def run(self, connection: Connection, lines: memoryview | bytes) -> None:
-        """Whole lines of one client, as they came."""
+    def run(self, connection: Connection, lines: memoryview | bytes) -> int:
+        """Whole lines of one client, as they came; how many bytes were worked on, before the client has to wait."""
         began = self.server.now()
         text = bytes(lines)
         before = connection.lines
-        # single bytes are found far faster than two
-        if any(mark in text for mark in SPECIAL):
-            for kind, part in parts(text, self.server.blocks):
-                self.one(connection, kind, part)
-                if connection.over:
-                    break
-        else:
-            self.examples(connection, text)
+        done = 0
+        for kind, part in parts(text, self.server.blocks):
+            self.one(connection, kind, part)
+            done += len(part)
+            if connection.over or connection.waiting:
+                break
         self.server.lines.add(connection.lines - before)
         self.server.latency.add(self.server.now() - began, connection.lines - before)
+        return done
 
     def examples(self, connection: Connection, text: bytes) -> None:
         """Lines in VW's text."""
@@ -45,12 +44,16 @@ class Commands:
 
     def one(self, connection: Connection, kind: bytes, text: bytes) -> None:
         """Several lines of examples, or one that is something else."""
-        if kind == b"{":
+        if kind == JSON:
             self.example_in_json(connection, text)
-        elif kind == b"!":
+        elif kind == COMMAND:
             connection.lines += 1
             self.command(connection, text.strip()[1:].decode("utf-8", "replace"))
-        elif kind == b"\0":
+        elif kind == SAVE:
+            connection.lines += text.count(b"\n")
+            name = (save_tag(text.partition(b"\n")[0]) or SAVE)[len(SAVE) :].removeprefix(b"_")
+            self.save(connection, os.fsdecode(name) or None, silent=True)
+        elif kind == BINARY:
             connection.fail("binary input (a cache of VW) is not understood here; send text")
         else:
             self.examples(connection, text)
@@ -73,25 +76,36 @@ class Commands:
     def command(self, connection: Connection, text: str) -> None:
         """A line that starts with an exclamation mark has an answer of one line."""
         name, _, rest = text.partition(" ")
-        server = self.server
-        try:
-            if name == "ping":
-                answer = "!pong"
-            elif name == "stats":
-                answer = json.dumps(self.stats())
-            elif name == "save":
-                answer = f"!saved {server.saving.now()}"
-            elif name == "snapshot":
-                answer = f"!saved {server.engine.save(server.engine.place(rest.strip()))}"
-            elif name == "quit":
-                answer = "!bye"
-            else:
-                answer = f"!error there is no command !{name[:40]}, only !ping, !stats, !save, !snapshot NAME and !quit"
-        except (VwliteError, OSError) as error:
-            answer = f"!error {' '.join(str(error).split())}"
-        connection.answer(answer.encode("utf-8", "backslashreplace") + b"\n")
-        if name == "quit":
+        if name == "ping":
+            connection.answer(b"!pong\n")
+        elif name == "stats":
+            connection.answer(json.dumps(self.stats()).encode() + b"\n")
+        elif name == "save":
+            self.save(connection, None)
+        elif name == "snapshot":
+            self.save(connection, rest.strip())
+        elif name == "quit":
+            connection.answer(b"!bye\n")
             connection.finish()
+        else:
+            shown = name[:40].encode("utf-8", "backslashreplace")
+            names = b"only !ping, !stats, !save, !snapshot NAME and !quit"
+            connection.answer(b"!error there is no command !%b, %b\n" % (shown, names))
+
+    def save(self, connection: Connection, name: str | None, silent: bool = False) -> None:
+        """Have the model saved as it is; the client's other lines wait until it is, so that they are not in it."""
+
+        def told(trouble: str) -> None:
+            answer = f"!error {trouble}\n" if trouble else f"!saved {path}\n"
+            connection.proceed(b"" if silent and not trouble else answer.encode("utf-8", "backslashreplace"))
+
+        try:
+            path = self.server.saving.place(name)
+        except ModelError as error:
+            connection.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"))
+        else:
+            connection.wait()
+            self.server.saving.ask(path, told)
 
     def stats(self) -> dict[str, object]:
         """How things are."""
@@ -128,28 +142,3 @@ class Commands:
                 "failure": None if server.journal.failure is None else str(server.journal.failure),
             }
         return found
-
-
-def parts(text: bytes, blocks: bool) -> list[tuple[bytes, bytes]]:
-    """Lines of examples, together, and each other line by itself; the first is of the kind b"".
-
-    In blocks of lines only what follows an empty line, or another special one, can be special.
-    """
-    found: list[tuple[bytes, bytes]] = []
-    start = at = 0
-    boundary = True
-    while at < len(text):
-        end = text.index(b"\n", at) + 1
-        kind = text[at : at + 1]
-        if kind in SPECIAL and (boundary or not blocks):
-            if at > start:
-                found.append((b"", text[start:at]))
-            found.append((kind, text[at:end]))
-            start = end
-            boundary = True
-        else:
-            boundary = text[at:end] in (b"\n", b"\r\n")
-        at = end
-    if start < len(text):
-        found.append((b"", text[start:]))
-    return found

@@ -13,8 +13,9 @@ import hmac
 import socket
 import termios
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
+
+from vwlite.daemon.protocol import examples
 
 if TYPE_CHECKING:
     from vwlite.daemon.server import Server
@@ -40,6 +41,7 @@ class Connection(asyncio.BufferedProtocol):
         self.trusted = server.token is None
         self.skipping = False  # the rest of what is too long: a line,
         self.skips_lines = False  # or lines up to an empty one
+        self.waiting = False  # for a save, and other lines of this client with it
         self.over = False  # what comes is not wanted any more
         self.ended = False  # the client has said all
         self.left_at = 0.0  # when the server has
@@ -90,11 +92,17 @@ class Connection(asyncio.BufferedProtocol):
         self.ended = True
         if self.left_at:
             return None
-        if not self.over and self.trusted and self.filled and not self.skipping:
-            self.server.process(self, bytes(self.room[: self.filled]) + self.end_of_example)
-            self.filled = 0
-        self.finish()
+        if not self.waiting:
+            self.finish_input()
         return True if self.transport.can_write_eof() else None  # TLS has no way to end one side alone
+
+    def finish_input(self) -> None:
+        """The last line, or decision, needs no end."""
+        if not self.over and self.trusted and self.filled and not self.skipping:
+            last = bytes(self.room[: self.filled]) + self.end_of_example
+            self.filled = 0
+            self.server.process(self, last)
+        self.finish()
 
     def pause_writing(self) -> None:
         """The client is slow to take its answers."""
@@ -105,6 +113,8 @@ class Connection(asyncio.BufferedProtocol):
         """It has taken them."""
         self.taking = True
         self.heard = self.server.now()
+        self.transport.set_write_buffer_limits(HELD)
+        self.account()
         self.regulate()
 
     # lines
@@ -132,39 +142,41 @@ class Connection(asyncio.BufferedProtocol):
 
     def take(self) -> None:
         """Give whole lines to the server, and keep what is left."""
-        if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
+        if self.waiting or (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
             return
         end = self.whole()
+        taken = 0
         if end > self.server.max_line:
-            self.take_some(end)
-            if self.over:
-                return
+            taken = self.take_some(end)
         elif end:
             with memoryview(self.room) as view, view[:end] as lines:
-                self.server.process(self, lines)
-            if self.over:
-                return
-            self.drop(end)
+                taken = self.server.process(self, lines)
+        if self.over:
+            return
+        if taken:
+            self.drop(taken)
+        if self.waiting:
+            return
         self.searched = self.filled
         if self.filled > self.server.max_line:
             self.too_long()
         self.shrink(LARGE_ROOM)
 
-    def take_some(self, end: int) -> None:
-        """Of lines that are more than one may be, those that each are not."""
+    def take_some(self, end: int) -> int:
+        """Of lines that are more than one may be, those that each are not; how many bytes were worked on."""
         text = bytes(self.room[:end])
-        self.drop(end)
         taken = 0
-        for start, stop in examples(text, self.server.blocks):
-            if stop - start > self.server.max_line + 1:  # its end doesn't count
-                if start > taken and not self.over:
-                    self.server.process(self, text[taken:start])
-                if not self.over:
-                    self.refuse_long()
-                    self.lines += text.count(LINE_END, start, stop)
+        for start, stop in [*examples(text, self.server.blocks), (end, end)]:
+            long = stop - start > self.server.max_line + 1  # its end doesn't count
+            if start > taken and (long or start == end):
+                taken += self.server.process(self, text[taken:start])
+                if self.over or self.waiting:
+                    break
+            if long:
+                self.refuse_long()
+                self.lines += text.count(LINE_END, start, stop)
                 taken = stop
-        if taken < end and not self.over:
-            self.server.process(self, text[taken:])
+        return taken
 
     def refuse_long(self) -> None:
         """The answer to what is too long."""
@@ -269,7 +281,7 @@ class Connection(asyncio.BufferedProtocol):
             self.write(b"".join(ready))
         if not self.held:
             self.server.holding.discard(self)
-            if self.over:
+            if self.over and not self.waiting:
                 self.leave()
         self.regulate()
 
@@ -278,6 +290,8 @@ class Connection(asyncio.BufferedProtocol):
         self.server.bytes_out.add(len(text))
         self.transport.write(text)
         self.account()
+        if self.waits and self.server.is_crowded():
+            self.regulate()
 
     def account(self) -> None:
         """Count what waits for the client among all that waits."""
@@ -294,16 +308,36 @@ class Connection(asyncio.BufferedProtocol):
         self.account()
         return waits > 0 and now - self.stuck_since > patience
 
+    def wait(self) -> None:
+        """Take no more lines until `proceed`."""
+        self.waiting = True
+        self.regulate()
+
+    def proceed(self, answer: bytes) -> None:
+        """What the client waited for is done."""
+        self.waiting = False
+        self.heard = self.server.now()
+        if self.transport.is_closing():
+            return
+        self.answer(answer)
+        if self.over:
+            self.finish()
+            return
+        self.take()
+        if self.ended and not self.waiting:
+            self.finish_input()
+        self.regulate()
+
     def finish(self) -> None:
         """Take no more lines, and leave when all answers have gone."""
         self.over = True
         self.regulate()
-        if not self.held:
+        if not self.held and not self.waiting:
             self.leave()
 
     def is_done(self) -> bool:
         """Whether the client's machine has all answers."""
-        if self.held or self.transport.get_write_buffer_size():
+        if self.held or self.waiting or self.transport.get_write_buffer_size():
             return False
         one = self.transport.get_extra_info("socket")
         if one is None or one.family == socket.AF_UNIX:
@@ -331,22 +365,14 @@ class Connection(asyncio.BufferedProtocol):
     def regulate(self) -> None:
         """Read only from who takes answers."""
         crowded = self.waits > 0 and self.server.is_crowded()
-        wanted = self.over or (self.taking and self.held_bytes <= HELD and not crowded)
+        heeded = self.taking and not self.waiting and self.held_bytes <= HELD and not crowded
+        wanted = self.over or heeded
         if wanted == self.reading or self.transport.is_closing():
             return
         self.reading = wanted
+        if crowded:  # then hear of it when all has been taken
+            self.transport.set_write_buffer_limits(0)
         if wanted:
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
-
-
-def examples(text: bytes, blocks: bool) -> Iterator[tuple[int, int]]:
-    """Where each line, or each decision with the empty line behind it, begins and ends."""
-    start = at = 0
-    while at < len(text):
-        end = text.index(LINE_END, at) + 1
-        if not blocks or text[at:end] in (b"\n", b"\r\n") or (at == start and text[at] in b"{!"):
-            yield start, end
-            start = end
-        at = end

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from vwlite.errors import ModelError, OptionError
+from vwlite.errors import OptionError
 from vwlite.example import Block
 from vwlite.learner import walk
 from vwlite.options import Options
+from vwlite.run import LONG_RUN
 from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
 
@@ -69,11 +69,11 @@ class Engine:
             self.columns = 3
         self.block = Block()
         self.lines = 0  # of the last run
+        self.long = False  # whether the learners know that this takes long
         self.answers, self.learnt = TextBuffer(), TextBuffer()
         self.driver.listener = self
         self.driver.quiet = True
         self.driver.predictions = self.answers
-        self.driver.heeds_saves = True
 
     def run(self, lines: memoryview | bytes, first_line: int = 1) -> bytes:
         """Predict for whole lines, or learn from them, and give their answers.
@@ -81,6 +81,10 @@ class Engine:
         `first_line` is the number of the first one, for messages.
         """
         self.lines = self.driver.run_text(self.workspace.parser, self.block, lines, first_line)
+        if not self.long and self.driver.example_number > LONG_RUN:
+            self.long = True
+            for learner in walk(self.workspace.top):
+                learner.long_run()
         return self.answers.drain()
 
     def note_learnt(self) -> None:
@@ -104,27 +108,13 @@ class Engine:
             self.driver.refusal = TextBuffer()
             self.driver.refusal.add(f"!error not learnt: {why}\n".encode())
 
-    def save(self, path: str | None = None) -> str:
-        """Save the model, to -f unless told where; the path. Raises ModelError."""
-        path = path or self.options["final_regressor"]
-        if path is None:
-            raise ModelError("there is no file to save to: the daemon was started without -f")
-        # only checkpoints stand for a place in a journal
-        stream, self.workspace.stream = self.workspace.stream, None
+    def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
+        """Save the model; `stream` says which entry of a journal is the last in it. Raises ModelError."""
+        self.workspace.stream = stream
         try:
             self.workspace.save(path)
         finally:
-            self.workspace.stream = stream
-        return path
-
-    def place(self, name: str) -> str:
-        """Where a client may save a model under a name. Raises ModelError for names that lead anywhere else."""
-        folder = self.options["model_dir"]
-        if folder is None:
-            raise ModelError("clients can name no files: the daemon was started without --model_dir")
-        if not name or name.startswith(".") or name != os.path.basename(name) or "\0" in name:
-            raise ModelError(f"{name!r} can't be a model's name: no folders, and no dot in front")
-        return os.path.join(folder, name)
+            self.workspace.stream = None
 
     # what the driver calls
 
@@ -132,14 +122,6 @@ class Engine:
         """A malformed line; one that is used nevertheless (--vw_compat) has a prediction for its answer."""
         if not used:
             self.answers.add(f"!error line {line}, column {column}: {reason}\n".encode())
-
-    def save_asked(self, tag: bytes) -> None:
-        """VW's way to save: a line with the tag save or save_NAME, which has no answer unless it fails."""
-        name = tag.decode("utf-8", "surrogateescape")[len("save") :].removeprefix("_")
-        try:
-            self.save(self.place(name) if name else None)
-        except (ModelError, OSError) as error:
-            self.answers.add(f"!error {error}\n".encode("utf-8", "backslashreplace"))
 
     def row(self, *_: Any) -> None:
         """No table of progress is shown."""

@@ -1,7 +1,8 @@
 """When and how the model is saved while it serves: by a copy of the process, so that nobody has to wait.
 
-With a journal, the model goes to a checkpoint in its folder: its metadata say which entry is the last one in it, and
-older segments are let go. A restart loads it and learns the entries behind it. Without, it goes to -f.
+Saves are made one after the other, each by a copy of the process that is forked when its turn comes. With a journal,
+the model goes to a checkpoint in its folder: its metadata say which entry is the last one in it, and older segments are
+let go. A restart loads it and learns the entries behind it. Without, it goes to -f.
 """
 
 from __future__ import annotations
@@ -10,18 +11,25 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.learner import walk
 
 if TYPE_CHECKING:
+    from vwlite.daemon.engine import Engine
+    from vwlite.daemon.journal import Journal
     from vwlite.daemon.server import Server
     from vwlite.options import Options
 
 CHECKPOINT = "checkpoint.model"
 LARGE_JOURNAL = 1 << 28  # bytes after which a checkpoint is due
 OFTEN = 600.0  # seconds after which one is, if anything was learnt
+
+Told = Callable[[str], None]  # is given what went wrong, or nothing
 
 
 def autosave(options: Options) -> tuple[float | None, int | None]:
@@ -35,8 +43,27 @@ def autosave(options: Options) -> tuple[float | None, int | None]:
     return (float(number), None) if text.endswith("s") else (None, int(number))
 
 
+@dataclass
+class Job:
+    """A save that was asked for.
+
+    Attributes:
+        path: The file.
+        told: Those who asked for it.
+        engine: A model that takes the model's place with it.
+        entry: The last entry of the journal in it, if it is a checkpoint.
+        examples: How many the model has learnt.
+    """
+
+    path: str
+    told: list[Told] = field(default_factory=list)
+    engine: Engine | None = None
+    entry: int | None = None
+    examples: int = 0
+
+
 class Saving:
-    """Checkpoints, autosaves, and the save at the end."""
+    """Checkpoints, autosaves, the saves that clients ask for, and the one at the end."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -44,20 +71,43 @@ class Saving:
         if server.journal is not None and self.seconds is None and self.examples is None:
             self.seconds = OFTEN
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.saved_at = server.now()
-        self.saved_examples = server.engine.driver.example_number
+        self.jobs: deque[Job] = deque()  # the first one is being done
+        self.saved_at = self.begun_at = server.now()  # the last one that succeeded, and the last of its own accord
+        self.saved_examples = self.begun_examples = server.engine.driver.example_number
         self.saved_entry = 0 if server.journal is None else server.journal.last
         self.since_save = 0  # bytes that the journal was given
         self.saves = self.failures = 0
         self.writer: asyncio.Task[None] | None = None
 
     @property
+    def checkpoint(self) -> str | None:
+        """Where checkpoints go."""
+        return None if self.server.journal is None else os.path.join(self.server.options["journal"], CHECKPOINT)
+
+    @property
     def path(self) -> str | None:
         """Where a save goes by itself."""
-        if self.server.journal is not None:
-            return os.path.join(self.server.options["journal"], CHECKPOINT)
         path: str | None = self.server.options["final_regressor"]
-        return path
+        return self.checkpoint or path
+
+    def place(self, name: str | None) -> str:
+        """Where a client's save goes: under a name inside --model_dir, or to -f, or else the journal's checkpoint.
+
+        Raises ModelError for names that lead anywhere else, and where there is no such place.
+        """
+        options = self.server.options
+        if name is None:
+            path: str | None = options["final_regressor"] or self.checkpoint
+            if path is None:
+                raise ModelError("there is no file to save to: the daemon was started without -f")
+            return path
+        if options["model_dir"] is None:
+            raise ModelError("clients can name no files: the daemon was started without --model_dir")
+        if not name or name.startswith(".") or name != os.path.basename(name) or "\0" in name:
+            raise ModelError(f"{name!r} can't be a model's name: no folders, and no dot in front")
+        return os.path.join(options["model_dir"], name)
+
+    # when
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at the clock from time to time."""
@@ -70,8 +120,8 @@ class Saving:
         assert self.loop is not None and self.seconds is not None
         if self.server.stopped_by is None:
             self.loop.call_later(min(self.seconds, 1.0), self.tick)
-            if self.server.now() - self.saved_at >= self.seconds and self.changed():
-                self.begin()
+            if self.server.now() - self.begun_at >= self.seconds and self.changed():
+                self.save_itself()
 
     def changed(self) -> bool:
         """Whether anything was learnt since the last save."""
@@ -81,51 +131,69 @@ class Saving:
 
     def look(self) -> None:
         """After a block of lines: is it time?"""
-        driver, journal = self.server.engine.driver, self.server.journal
         if self.examples is not None:
-            due = driver.example_number - self.saved_examples >= self.examples
+            due = self.server.engine.driver.example_number - self.begun_examples >= self.examples
         else:
-            due = journal is not None and self.since_save > LARGE_JOURNAL
+            due = self.since_save > LARGE_JOURNAL
         if due:
+            self.save_itself()
+
+    def save_itself(self) -> None:
+        """A save that nobody asked for, unless one is at hand."""
+        if self.path is not None and not any(job.path == self.path for job in self.jobs):
+            self.ask(self.path)
+
+    # one after the other
+
+    def ask(self, path: str, told: Told | None = None, engine: Engine | None = None) -> None:
+        """Save to a file, now if no other save is at work.
+
+        `told` is given what went wrong, or nothing, some time after this has returned. All who ask for the same file
+        while it waits for its turn get one save, of the model as it is then; who asked has to teach it nothing until
+        told, or has that in it, too. `engine` takes the model's place as soon as its save has succeeded.
+        """
+        waiting = [job for job in list(self.jobs)[1:] if job.path == path and job.engine is None]
+        if waiting and engine is None:
+            job = waiting[0]
+        else:
+            job = Job(path, engine=engine)
+            self.jobs.append(job)
+        if told is not None:
+            job.told.append(told)
+        if len(self.jobs) == 1:
             self.begin()
 
     def begin(self) -> None:
-        """Save in a copy of this process, unless one is at it."""
-        if self.writer is not None or self.path is None or self.loop is None:
-            return
-        entry = self.mark()
-        if self.server.engine.workspace.entities is not None:  # SQLite's connections can't be taken along
-            self.finished(entry, self.attempt(self.path))
-            return
-        try:
-            child, pipe = self.copy(self.path)
-        except OSError as error:  # no memory for it
-            self.server.log.warning("saving while clients wait", why=str(error))
-            self.finished(entry, self.attempt(self.path))
-            return
-        self.writer = self.loop.create_task(self.follow(entry, child, pipe))
+        """Do the first job."""
+        assert self.loop is not None
+        job = self.jobs[0]
+        engine = job.engine or self.server.engine
+        self.mark(job, engine)
+        # SQLite's connections can't be taken along
+        if engine.workspace.entities is None and job.engine is None:
+            try:
+                child, pipe = self.copy(job, engine)
+            except OSError as error:  # no memory for it
+                self.server.log.warning("saving while clients wait", why=str(error))
+            else:
+                self.writer = self.loop.create_task(self.follow(child, pipe))
+                return
+        trouble = attempt(job, engine, self.server.journal)
+        if job.engine is not None and not trouble:
+            self.server.engine = job.engine
+        self.loop.call_soon(self.finished, trouble)
 
-    def mark(self) -> int:
-        """The last entry that the model has, which the model is told; the journal goes on in a new segment."""
-        journal = self.server.journal
-        self.since_save = 0
-        self.saved_at = self.server.now()
-        self.saved_examples = self.server.engine.driver.example_number
-        if journal is None:
-            return 0
-        entry = journal.rotate()
-        self.server.engine.workspace.stream = {"id": journal.id, "entry": entry}
-        return entry
+    def mark(self, job: Job, engine: Engine) -> None:
+        """Note what the save will have; for a checkpoint the journal goes on in a new segment."""
+        job.examples = engine.driver.example_number
+        if job.path == self.path:
+            self.begun_at = self.server.now()
+            self.begun_examples = job.examples
+        if self.server.journal is not None and job.path == self.checkpoint:
+            self.since_save = 0
+            job.entry = self.server.journal.rotate()
 
-    def attempt(self, path: str) -> str:
-        """Save here and now; what went wrong, or nothing."""
-        try:
-            self.server.engine.workspace.save(path)
-        except VwliteError as error:
-            return str(error)
-        return ""
-
-    def copy(self, path: str) -> tuple[int, int]:
+    def copy(self, job: Job, engine: Engine) -> tuple[int, int]:
         """Fork a process that saves the model as it is now: its number, and where it says what went wrong."""
         receive, send = os.pipe()
         sys.stderr.flush()
@@ -144,32 +212,44 @@ class Saving:
             die_with(parent)
             os.closerange(3, send)
             os.closerange(send + 1, 1 << 16)
-            os.write(send, self.attempt(path).encode("utf-8", "replace")[:4096])
+            os.write(send, attempt(job, engine, self.server.journal).encode("utf-8", "replace")[:4096])
             status = 0
         finally:
             os._exit(status)
 
-    async def follow(self, entry: int, child: int, pipe: int) -> None:
+    async def follow(self, child: int, pipe: int) -> None:
         """Wait for a copy to end."""
         assert self.loop is not None
         trouble, status = await self.loop.run_in_executor(None, outcome, pipe, child)
-        self.finished(entry, trouble or ("" if status == 0 else f"the saving process ended with status {status}"))
-
-    def finished(self, entry: int, trouble: str) -> None:
-        """A save has ended."""
         self.writer = None
+        self.finished(trouble or ("" if status == 0 else f"the saving process ended with status {status}"))
+
+    def finished(self, trouble: str) -> None:
+        """The first job has been done."""
+        job = self.jobs.popleft()
+        self.note(job, trouble)
+        if self.jobs:
+            self.begin()
+        for told in job.told:
+            told(trouble)
+
+    def note(self, job: Job, trouble: str) -> None:
+        """What a save means to those that follow."""
         if trouble:
             self.failures += 1
-            self.server.log.error("not saved", why=trouble)
+            self.server.log.error("not saved", path=job.path, why=trouble)
             return
         self.saves += 1
-        if self.server.journal is not None:
-            self.saved_entry = max(self.saved_entry, entry)
+        self.saved_at = self.server.now()
+        if job.path == self.path:
+            self.saved_examples = job.examples
+        if job.entry is not None:
+            self.saved_entry = job.entry
             if self.loop is None or self.server.stopped_by is not None:
-                self.discard(entry)
+                self.discard(job.entry)
             else:
-                self.loop.run_in_executor(None, self.discard, entry)  # large files take a while to delete
-        self.server.log.info("saved", path=self.path)
+                self.loop.run_in_executor(None, self.discard, job.entry)  # large files take a while to delete
+        self.server.log.info("saved", path=job.path)
 
     def discard(self, entry: int) -> None:
         """Let go of what a checkpoint has."""
@@ -179,41 +259,20 @@ class Saving:
         except VwliteError as error:
             self.server.log.warning("the journal keeps more than it has to", why=str(error))
 
-    def now(self) -> str:
-        """Save to -f, or with a journal and no -f make a checkpoint, and say where. Raises ModelError."""
-        path: str | None = self.server.options["final_regressor"]
-        if path is None and self.server.journal is not None:
-            trouble = self.checkpoint()
-            if trouble:
-                raise ModelError(trouble)
-            return str(self.path)
-        return self.server.engine.save(path)
-
-    def replaced(self) -> None:
-        """Another model has taken the model's place."""
-        self.saved_examples = self.server.engine.driver.example_number
-        if self.server.journal is not None:
-            self.checkpoint()
-
-    def checkpoint(self) -> str:
-        """Save beside the journal, here and now; what went wrong, or nothing."""
-        entry = self.mark()
-        trouble = self.attempt(str(self.path))
-        self.finished(entry, trouble)
-        return trouble
-
     async def end(self) -> None:
-        """The last save. Raises ModelError if it fails."""
-        if self.writer is not None:
-            await self.writer
-        journal = self.server.journal
-        for learner in walk(self.server.engine.workspace.top):
+        """The last save, here and now. Raises ModelError if it fails."""
+        while self.jobs:
+            await asyncio.sleep(0.01)
+        engine, journal = self.server.engine, self.server.journal
+        for learner in walk(engine.workspace.top):
             learner.end_examples()
-        if journal is not None and self.server.engine.learns:
-            self.checkpoint()
+        if journal is not None and engine.learns:
+            job = Job(str(self.checkpoint))
+            self.mark(job, engine)
+            self.note(job, attempt(job, engine, journal))
         path: str | None = self.server.options["final_regressor"]
         if path is not None:
-            self.server.engine.save(path)
+            engine.save(path)
         if journal is not None:
             journal.close()
 
@@ -224,6 +283,16 @@ class Saving:
             "saves_failed": self.failures,
             "seconds_since_save": round(self.server.now() - self.saved_at, 3),
         }
+
+
+def attempt(job: Job, engine: Engine, journal: Journal | None) -> str:
+    """Save here and now; what went wrong, or nothing."""
+    stream = None if journal is None or job.entry is None else {"id": journal.id, "entry": job.entry}
+    try:
+        engine.save(job.path, stream)
+    except (VwliteError, OSError, MemoryError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
 
 
 def die_with(parent: int) -> None:

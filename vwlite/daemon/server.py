@@ -8,6 +8,8 @@ saved in saving.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import signal
 import time
 from collections.abc import Callable
@@ -32,6 +34,7 @@ TURN = 0.002  # seconds that one client may keep the others waiting, about
 SMALLEST_SLICE = 1 << 11
 GOODBYE = 10.0  # seconds that clients have to take their last answers
 TOKEN_TIME = 10.0  # and to send the token
+ACCEPT_AGAIN = 0.2  # seconds until the next try where the system has no descriptor for a client
 TELL_AGAIN = 60.0  # seconds until the same trouble is said again
 
 
@@ -45,6 +48,7 @@ class Server:
         journal: Where learnt lines are kept, if anywhere.
         token: What clients have to send first, if anything.
         reload: Makes an engine of the model file as it is now, for SIGHUP; None where there is no file.
+        max_connections: If the system allows less than --max_connections.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Server:
         journal: Journal | None = None,
         token: bytes | None = None,
         reload: Callable[[], Engine] | None = None,
+        max_connections: int | None = None,
     ) -> None:
         self.options = options
         self.engine = engine
@@ -64,6 +69,7 @@ class Server:
         self.reload = reload
         self.now = time.monotonic
         self.max_line: int = options["max_line"]
+        self.max_connections: int = max_connections or options["max_connections"]
         self.blocks = engine.blocks
         self.slice = LARGE_ROOM  # bytes that a client may send at a time
         self.speed = 0.0  # bytes that the model takes in a second
@@ -79,7 +85,7 @@ class Server:
         self.told: dict[str, float] = {}  # troubles, and when they were said
         self.commands = Commands(self)
         self.saving = Saving(self)
-        self.listeners: list[asyncio.Server] = []
+        self.greeted: set[asyncio.Task[None]] = set()  # they have come, and are no connections yet
         self.stopped_by: signal.Signals | None = None
         self.stopping: asyncio.Event | None = None
         if journal is not None:
@@ -101,30 +107,58 @@ class Server:
         if self.journal is not None:
             self.journal.start(lambda: loop.call_soon_threadsafe(self.journal_told))
         self.saving.start(loop)
-        for each in sockets:
-            self.listeners.append(
-                await loop.create_server(
-                    lambda: Connection(self),
-                    sock=each,
-                    ssl=context,
-                    ssl_handshake_timeout=TOKEN_TIME if context else None,
-                )
-            )
+        tasks = [loop.create_task(self.sweep())]
+        tasks += [loop.create_task(self.accept(each, context)) for each in sockets]
         ready()
-        sweep = loop.create_task(self.sweep())
         await self.stopping.wait()
-        sweep.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for each in sockets:
+            each.close()
         await self.end()
 
+    async def accept(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Take clients as they come; those who still have to agree on TLS count, too."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                one, _ = await loop.sock_accept(listener)
+            except OSError as error:  # one that went away again, or no descriptors
+                if error.errno != errno.ECONNABORTED:
+                    self.complain("no client can be taken", why=str(error))
+                    await asyncio.sleep(ACCEPT_AGAIN)
+                continue
+            if context is not None and len(self.connections) + len(self.greeted) >= self.max_connections:
+                self.turned_away += 1
+                one.close()
+                continue
+            task = loop.create_task(self.greet(one, context))
+            self.greeted.add(task)
+            task.add_done_callback(self.greeted.discard)
+
+    async def greet(self, one: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Make a connection of what a client came with."""
+        patience = None if context is None else TOKEN_TIME
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # it went away, or speaks no TLS
+            await loop.connect_accepted_socket(
+                lambda: Connection(self), one, ssl=context, ssl_handshake_timeout=patience
+            )
+
     def trouble(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
-        """What asyncio can't hand to anybody: said, but not a thousand times a second."""
+        """What asyncio can't hand to anybody."""
         what, error = about.get("message", ""), about.get("exception")
         if isinstance(error, ConnectionError) or type(error).__module__ == "ssl":
             return  # a client that went away, or speaks no TLS
+        self.complain(what, why=repr(error) if error is not None else "unknown")
+
+    def complain(self, what: str, why: str) -> None:
+        """Say that something goes wrong, but not a thousand times a second."""
         now = self.now()
         if what not in self.told or now - self.told[what] > TELL_AGAIN:
             self.told[what] = now
-            self.log.error(what, why=repr(error) if error is not None else "unknown")
+            self.log.error(what, why=why)
 
     def stop(self, number: signal.Signals) -> None:
         """The end begins; a second signal doesn't wait for anybody."""
@@ -137,12 +171,12 @@ class Server:
 
     async def end(self) -> None:
         """Accept no more, let everybody take their answers, save."""
-        for listener in self.listeners:
-            listener.close()
+        for task in self.greeted:
+            task.cancel()
         for connection in list(self.connections):
             connection.finish()
         until = self.now() + GOODBYE
-        while self.now() < until and not all(connection.is_done() for connection in self.connections):
+        while (self.now() < until or self.saving.jobs) and not all(each.is_done() for each in self.connections):
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.transport.abort()
@@ -153,7 +187,7 @@ class Server:
     def welcome(self, connection: Connection) -> None:
         """A client has come."""
         self.connections.add(connection)
-        if len(self.connections) > self.options["max_connections"] or not self.reserve(SMALL_ROOM):
+        if len(self.connections) > self.max_connections or not self.reserve(SMALL_ROOM):
             self.turned_away += 1
             connection.room = bytearray()
             connection.over = True
@@ -192,16 +226,17 @@ class Server:
         """So many are kept no longer."""
         self.buffered -= count
 
-    def process(self, connection: Connection, lines: memoryview | bytes) -> None:
-        """Whole lines of a client."""
+    def process(self, connection: Connection, lines: memoryview | bytes) -> int:
+        """Whole lines of a client; how many bytes were worked on, before the client has to wait."""
         began = self.now()
-        self.commands.run(connection, lines)
+        done = self.commands.run(connection, lines)
         took = self.now() - began
         # most of what a few lines take is not theirs, so they say little about many
-        if len(lines) >= SMALLEST_SLICE or took > TURN:
-            speed = len(lines) / max(took, 1e-6)
+        if done >= SMALLEST_SLICE or took > TURN:
+            speed = done / max(took, 1e-6)
             self.speed = speed if not self.speed else 0.8 * self.speed + 0.2 * speed
             self.slice = min(max(int(self.speed * TURN), SMALLEST_SLICE), LARGE_ROOM)
+        return done
 
     def learn(self, connection: Connection, lines: memoryview | bytes) -> tuple[bytes, int]:
         """Give lines to the model: their answers, and the entry of the journal they have to wait for."""
@@ -266,8 +301,17 @@ class Server:
         if engine.blocks != self.blocks:
             self.log.error("SIGHUP: going on with the model as it is", why="the file's takes another kind of examples")
             return
-        if self.journal is not None:
+        if self.journal is None:
+            self.engine = engine
+            self.loaded("")
+        else:  # a restart goes on from the checkpoint
             engine.note_learnt()
-        self.engine = engine
-        self.saving.replaced()
-        self.log.info("model loaded", id=str(engine.workspace.parent))
+            self.saving.ask(str(self.saving.checkpoint), self.loaded, engine)
+
+    def loaded(self, trouble: str) -> None:
+        """Another model has taken the model's place, unless there was trouble."""
+        if trouble:
+            self.log.error("SIGHUP: going on with the model as it is", why=trouble)
+        else:
+            self.log.info("model loaded", id=str(self.engine.workspace.parent))
+            self.journal_told()

@@ -144,7 +144,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         from vwlite.model_file import require_writable
 
         require_writable(options["final_regressor"])
-    allow_files(options["max_connections"], log)
+    connections = allow_files(options["max_connections"], log)
     journal = None
     if options["journal"] is not None:
         from vwlite.daemon.journal import Journal
@@ -158,7 +158,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         context = tls(options) if options["cert"] is not None else None
         sockets = stack.enter_context(listening(options))
         port = None if options["socket"] is not None else sockets[0].getsockname()[1]
-        server = Server(options, engine, log, journal, token, original)
+        server = Server(options, engine, log, journal, token, original, connections)
 
         def told() -> None:
             where = {"socket": options["socket"]} if port is None else {"address": options["bind"], "port": port}
@@ -174,17 +174,21 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
     return 0
 
 
-def allow_files(connections: int, log: Log) -> None:
-    """Have the system allow as many open files as there may be connections."""
+def allow_files(connections: int, log: Log) -> int:
+    """Have the system allow as many open files as there may be connections; how many of them it does."""
     import resource
 
     wanted = connections + OWN_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        if most < wanted:
-            log.warning("the system allows fewer connections than --max_connections", files=most, wanted=wanted)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most == wanted:
+        return connections
+    fewer = max(most - OWN_FILES, most // 4)
+    log.warning("the system allows fewer open files, and so fewer connections", files=most, connections=fewer)
+    return fewer
 
 
 def runner(
@@ -237,8 +241,7 @@ def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine,
     if count:
         log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
     if not os.path.exists(checkpoint):  # from now on, nobody has to have -i
-        engine.workspace.stream = {"id": journal.id, "entry": journal.last}
-        engine.workspace.save(checkpoint)
+        engine.save(checkpoint, {"id": journal.id, "entry": journal.last})
     return engine, original
 
 
