@@ -7,15 +7,20 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.support.command import VWLITE
 from tests.support.models import Arrays, arrays
 from vwlite.cli import main
 
 PATIENCE = 60.0  # seconds that anything may take on a busy machine
+ASYNCIO = [  # what somebody has who did not install uvloop
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from vwlite.cli import main; sys.exit(main())",
+]
 EASY = 64  # bytes of a socket's buffer that make a client fill it soon; the kernel takes the least it can
 
 
@@ -27,7 +32,7 @@ class Daemon:
         log: What it has said on standard error, lines without their ends.
     """
 
-    def __init__(self, folder: Path, *words: str, start: Sequence[str] = VWLITE) -> None:
+    def __init__(self, folder: Path, *words: str, start: Sequence[str] = ASYNCIO) -> None:
         self.folder = folder
         self.log: list[str] = []
         self.path = folder / words[words.index("--socket") + 1] if "--socket" in words else None
@@ -110,7 +115,7 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *words: str, start: Sequence[str] = VWLITE) -> Iterator[Daemon]:
+def serving(folder: Path, *words: str, start: Sequence[str] = ASYNCIO) -> Iterator[Daemon]:
     """A daemon that is there inside a with statement."""
     daemon = Daemon(folder, *words, start=start)
     try:

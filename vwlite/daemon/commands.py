@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -34,7 +35,7 @@ class Commands:
             if connection.over or connection.waiting:
                 break
         self.server.lines.add(connection.lines - before)
-        self.server.latency.add(self.server.now() - began, connection.lines - before)
+        connection.note_time(began, connection.lines - before)
         return done
 
     def examples(self, connection: Connection, text: bytes) -> None:
@@ -120,6 +121,7 @@ class Commands:
             "examples": driver.example_number,
             "average_loss": driver.sum_loss / labelled if labelled > 0 else None,
             "malformed": driver.problems,
+            "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
             "connections": len(server.connections),
             "connections_so_far": server.welcomed,
             "connections_turned_away": server.turned_away,

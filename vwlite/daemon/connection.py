@@ -47,6 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         self.left_at = 0.0  # when the server has
         self.held: deque[tuple[int, bytes]] = deque()  # answers, and the entry of the journal that each waits for
         self.held_bytes = 0
+        self.times: deque[tuple[int, float, int]] = deque()  # entry, when lines came, and how many they are
         self.taking = True  # the client takes what is written
         self.reading = True
         self.began = self.heard = server.now()
@@ -270,6 +271,13 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self.write(text)
 
+    def note_time(self, began: float, count: int) -> None:
+        """So many lines came then, and their answers have gone, or wait behind the last one that is held."""
+        if self.held:
+            self.times.append((self.held[-1][0], began, count))
+        else:
+            self.server.latency.add(self.server.now() - began, count)
+
     def let_go(self, committed: int) -> None:
         """The journal has entries up to here."""
         ready = []
@@ -279,6 +287,9 @@ class Connection(asyncio.BufferedProtocol):
             self.held_bytes -= len(text)
         if ready:
             self.write(b"".join(ready))
+        while self.times and self.times[0][0] <= committed:
+            _, began, count = self.times.popleft()
+            self.server.latency.add(self.server.now() - began, count)
         if not self.held:
             self.server.holding.discard(self)
             if self.over and not self.waiting:

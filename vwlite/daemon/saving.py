@@ -131,11 +131,8 @@ class Saving:
 
     def look(self) -> None:
         """After a block of lines: is it time?"""
-        if self.examples is not None:
-            due = self.server.engine.driver.example_number - self.begun_examples >= self.examples
-        else:
-            due = self.since_save > LARGE_JOURNAL
-        if due:
+        more = self.server.engine.driver.example_number - self.begun_examples
+        if self.since_save > LARGE_JOURNAL or (self.examples is not None and more >= self.examples):
             self.save_itself()
 
     def save_itself(self) -> None:

@@ -196,7 +196,7 @@ def runner(
 ) -> None:
     """The loop; uvloop's where it is installed."""
     try:
-        import uvloop  # type: ignore[import-not-found]
+        import uvloop
     except ImportError:
         asyncio.run(server.serve(sockets, context, ready))
     else:
