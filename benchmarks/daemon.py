@@ -1,4 +1,4 @@
-"""Times the daemon: pipelined lines, 64 clients, request by request beside an echo server, the journal, memory.
+"""Times the daemon: beside a run over a file, Vowpal Wabbit's daemon and an echo server; the journal, memory.
 
     python -m benchmarks.daemon                 in the root of the repository
     python -m benchmarks.daemon --scale 0.05 --rounds 1 --output quick.json
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import selectors
 import shlex
+import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -24,7 +27,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.entities import attempt, say, scaled, wait_for_quiet
-from benchmarks.run import HERE, Tool, machine, make_data, parsed, parser_of, publish, rows, verdict
+from benchmarks.run import (
+    HERE,
+    CommandError,
+    Tool,
+    machine,
+    make_data,
+    parsed,
+    parser_of,
+    publish,
+    rows,
+    verdict,
+    words,
+)
 
 MARKERS = ("<!-- daemon -->", "<!-- end of daemon -->")
 LINES = 1_000_000  # of the case `named`
@@ -32,24 +47,43 @@ FLAT_LINES = 10_000_000
 REQUESTS = 20_000
 CLIENTS = 64
 CHUNK = 1 << 18
+PATIENCE = 60.0  # seconds for a daemon's start, and for an answer
+
+# The package's command reads no input unless it finds a flag that begins with -d, --data or --passes: without one its
+# daemon closes every connection without an answer.
+VW_DAEMON = ("--passes", "1", "--num_children", "1")
 
 
 @contextlib.contextmanager
-def daemon(vwlite: Sequence[str], folder: Path, *flags: str) -> Iterator[tuple[int, int]]:
-    """(port, process number) of a daemon."""
+def daemon(command: Sequence[str], folder: Path, *flags: str) -> Iterator[tuple[int, int]]:
+    """(port, process number) of a daemon, ours or VW's, as the flags are the same. Raises CommandError."""
     port = folder / "port"
     port.unlink(missing_ok=True)
-    command = [*vwlite, "--foreground", "--port", "0", "--port_file", str(port), "--quiet", *flags]
-    process = subprocess.Popen(command, cwd=folder)
+    line = [*command, "--foreground", "--port", "0", "--port_file", str(port), "--quiet", *flags]
+    process = subprocess.Popen(line, cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
+        until = time.monotonic() + PATIENCE
         while not (port.exists() and port.read_text().endswith("\n")):
             if process.poll() is not None:
-                raise RuntimeError(f"`{shlex.join(command)}` ended with status {process.returncode}")
+                raise CommandError(f"`{shlex.join(line)}` ended with status {process.returncode}")
+            if time.monotonic() > until:
+                raise CommandError(f"`{shlex.join(line)}` does not serve")
             time.sleep(0.01)
         yield int(port.read_text()), process.pid
     finally:
         process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+        with contextlib.suppress(ProcessLookupError):  # VW's children
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def completed(command: Sequence[str]) -> None:
+    """Run a command to its end. Raises CommandError."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise CommandError(f"`{shlex.join(command)}` ended with status {done.returncode}: {done.stderr.strip()}")
 
 
 def pipelined(port: int, data: bytes, clients: int = 1) -> float:
@@ -67,7 +101,10 @@ def pipelined(port: int, data: bytes, clients: int = 1) -> float:
         selector.register(one, selectors.EVENT_READ | selectors.EVENT_WRITE, (one, [share]))
     open_ones = clients
     while open_ones:
-        for key, events in selector.select():
+        ready = selector.select(PATIENCE)
+        if not ready:
+            raise CommandError(f"nothing comes after {answered} answers")
+        for key, events in ready:
             one, left = key.data
             if events & selectors.EVENT_WRITE:
                 left[0] = left[0][one.send(left[0][:CHUNK]) :]
@@ -84,14 +121,14 @@ def pipelined(port: int, data: bytes, clients: int = 1) -> float:
     seconds = time.perf_counter() - began
     lines = data.count(b"\n")
     if answered != lines:
-        raise RuntimeError(f"{answered} answers to {lines} lines")
+        raise CommandError(f"{answered} answers to {lines} lines")
     return lines / seconds
 
 
 def from_file(vwlite: Sequence[str], path: Path, *flags: str) -> float:
     """Lines per second of a run over a file, the whole process."""
     began = time.perf_counter()
-    subprocess.run([*vwlite, "--quiet", "-d", str(path), "-p", "/dev/null", *flags], check=True)
+    completed([*vwlite, "--quiet", "-d", str(path), "-p", "/dev/null", *flags])
     seconds = time.perf_counter() - began
     with path.open("rb") as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b"")) / seconds
@@ -99,15 +136,18 @@ def from_file(vwlite: Sequence[str], path: Path, *flags: str) -> float:
 
 def one_by_one(port: int, lines: Sequence[bytes]) -> list[float]:
     """Seconds from each line to its answer, sorted."""
-    found = []
-    with socket.create_connection(("127.0.0.1", port)) as one:
+    found: list[float] = []
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as one:
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for line in lines:
             began = time.perf_counter()
             one.sendall(line)
             answer = b""
             while not answer.endswith(b"\n"):
-                answer += one.recv(CHUNK)
+                piece = one.recv(CHUNK)
+                if not piece:
+                    raise CommandError(f"closed after {len(found)} answers")
+                answer += piece
             found.append(time.perf_counter() - began)
     return sorted(found)
 
@@ -164,7 +204,7 @@ def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.N
     data = path.read_bytes()
     lines = data.splitlines(keepends=True)[: scaled(REQUESTS, chosen.scale)]
     model = scratch / "model"
-    subprocess.run([*vwlite, "--quiet", "-d", str(path), "-f", str(model)], check=True)
+    completed([*vwlite, "--quiet", "-d", str(path), "-f", str(model)])
     found: dict[str, Any] = {}
     with daemon(vwlite, scratch, "-t", "-i", str(model)) as (port, _):
         found["pipelined"] = pairs(
@@ -181,12 +221,13 @@ def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.N
         )
         with echo() as other:
             for name, share in (("p99", 0.99), ("p50", 0.5)):
-
-                def at(port: int, share: float = share) -> float:
-                    times = one_by_one(port, lines)
-                    return 1e6 * times[int(share * (len(times) - 1))]
-
-                found[name] = pairs(chosen.rounds, f"{name}, echo's", partial(at, port), partial(at, other))
+                found[name] = pairs(
+                    chosen.rounds,
+                    f"{name}, echo's",
+                    partial(microseconds, port, lines, share),
+                    partial(microseconds, other, lines, share),
+                )
+        found |= beside_vw(port, data, path, lines, scratch, chosen)
     with (
         daemon(vwlite, scratch, "--journal", str(scratch / "journal")) as (kept, _),
         daemon(vwlite, scratch) as (plain, _),
@@ -197,13 +238,44 @@ def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.N
             partial(pipelined, kept, data),
             partial(pipelined, plain, data),
         )
+    with daemon(vwlite, scratch) as (one, _), daemon(chosen.vw, scratch, *VW_DAEMON) as (other, _):
+        found["vw learning"] = pairs(
+            chosen.rounds, "learning, VW's", partial(pipelined, one, data), partial(pipelined, other, data)
+        )
     with daemon(vwlite, scratch) as (port, pid):
         sizes = []
         for _ in range(max(2, scaled(FLAT_LINES, chosen.scale) // len(data.splitlines()))):
             pipelined(port, data)
             sizes.append(resident(pid))
-        found["memory"] = {"first": sizes[0], "last": sizes[-1], "all": sizes}
+        found["memory"] = {"first": sizes[0], "last": sizes[-1], "all": sizes, "lines": len(data.splitlines())}
     return found
+
+
+def beside_vw(
+    port: int, data: bytes, path: Path, lines: Sequence[bytes], scratch: Path, chosen: argparse.Namespace
+) -> dict[str, Any]:
+    """A daemon that predicts beside VW's with a model that VW has learnt from the same lines; both have one client."""
+    model = scratch / "vw.model"
+    completed([*chosen.vw, "--quiet", "-d", str(path), "-f", str(model)])
+    found: dict[str, Any] = {}
+    with daemon(chosen.vw, scratch, *VW_DAEMON, "-t", "-i", str(model)) as (other, _):
+        found["vw"] = pairs(
+            chosen.rounds, "predicting, VW's", partial(pipelined, port, data), partial(pipelined, other, data)
+        )
+        for name, share in (("vw p99", 0.99), ("vw p50", 0.5)):
+            found[name] = pairs(
+                chosen.rounds,
+                name.replace(" ", "'s "),
+                partial(microseconds, port, lines, share),
+                partial(microseconds, other, lines, share),
+            )
+    return found
+
+
+def microseconds(port: int, lines: Sequence[bytes], share: float) -> float:
+    """In how much time this share of all lines has its answer, when each waits for the one before."""
+    times = one_by_one(port, lines)
+    return 1e6 * times[int(share * (len(times) - 1))]
 
 
 WANTED = {
@@ -212,14 +284,20 @@ WANTED = {
     "p99": ("99th percentile of request to answer beside an asyncio echo server's, microseconds", 2.0, False),
     "p50": ("median of request to answer beside an asyncio echo server's, microseconds", None, False),
     "journal": ("learning, pipelined by one client, with a journal beside none, lines/s", 0.6, True),
+    "vw": ("predictions, pipelined by one client, beside VW's daemon, lines/s", None, True),
+    "vw learning": ("learning, pipelined by one client, beside VW's daemon, lines/s", None, True),
+    "vw p99": ("99th percentile of request to answer beside VW's daemon's, microseconds", None, False),
+    "vw p50": ("median of request to answer beside VW's daemon's, microseconds", None, False),
 }
 
 
 def markdown(results: dict[str, Any]) -> str:
     """The report."""
     found = results["figures"]
-    about = ", ".join(f"{value}" for value in results["machine"].values())
-    head = f"{about}; {results['rounds']} rounds, scale {results['scale']:g}, load average before: {results['load']}."
+    head = (
+        "{date}, {cpu}, {cores} cores, {kernel}, huge pages: {huge_pages}, Python {python}, VW {vw}, vwlite {vwlite}; "
+        "{rounds} rounds, scale {scale:g}, load average before: {load:.2f}."
+    ).format(**results["machine"], **results)
     if "error" in found:
         return f"{head}\n\nFailed: {found['error']}"
     body = []
@@ -235,24 +313,30 @@ def markdown(results: dict[str, Any]) -> str:
     grown = memory["last"] / memory["first"]
     body.append(
         [
-            f"resident memory after {len(memory['all'])} million lines beside one, MB",
+            f"resident memory after {memory['lines'] * len(memory['all']):,} learnt lines beside "
+            f"{memory['lines']:,}, MB",
             f"{memory['last']:.0f}",
             f"{memory['first']:.0f}",
             f"{grown:.2f}",
             verdict(grown < 1.05, "flat"),
         ]
     )
-    return "\n".join([head, "", *rows(["what", "daemon", "beside", "ratio", "verdict"], body)])
+    return "\n".join([head, *rows(["what", "daemon", "beside", "ratio", "verdict"], body)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; the status is 1 if anything failed, whatever the figures."""
     parser = parser_of("Time the daemon.", "A full run rewrites README.md and daemon.json.", "turns of each comparison")
     parser.add_argument("--wait", type=float, default=10, help="minutes to wait for an idle machine (%(default)s)")
+    parser.add_argument("--vw", type=words, default=(sys.executable, "-m", "vowpalwabbit"), metavar="CMD")
     chosen = parsed(parser, argv)
+    for option in ("vw", "vwlite"):
+        program = getattr(chosen, option)[0]
+        if not shutil.which(program):
+            parser.error(f"{program} isn't there to run: install it, or give --{option} CMD")
     path = make_data("named", scaled(LINES, chosen.scale), chosen)
     results: dict[str, Any] = {
-        "machine": machine([Tool("vwlite", chosen.vwlite)]),
+        "machine": machine([Tool("vw", chosen.vw), Tool("vwlite", chosen.vwlite)]),
         "rounds": chosen.rounds,
         "scale": chosen.scale,
         "load": wait_for_quiet(chosen.wait),

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 import vwlite
+from tests.support.leftovers import all_ended
 from tests.support.scripts import copy_examples, environment, run_bash
 
 SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
@@ -76,7 +77,8 @@ def place(tmp_path_factory):
     """A folder with a copy of the examples, and the environment in which commands run there."""
     folder = tmp_path_factory.mktemp("readme")
     copy_examples(folder)
-    return folder, environment(folder / "bin") | {"LC_ALL": "C.UTF-8"}
+    with all_ended(folder):  # some commands start daemons
+        yield folder, environment(folder / "bin") | {"LC_ALL": "C.UTF-8"}
 
 
 def test_readme_runs(place, monkeypatch):

@@ -1,11 +1,10 @@
 """A full disk: predictions go on, nothing is acknowledged that is not kept, and all goes on when there is room."""
 
 import contextlib
-import os
-import subprocess
 
 import pytest
 
+from tests.support import leftovers
 from tests.support.daemon import serving
 from vwlite import Workspace
 
@@ -16,15 +15,8 @@ SIZE = 4 << 20
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 4 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("only root can mount a small file system, and not everywhere")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with leftovers.small_disk(tmp_path / "small", SIZE) as place:
+        yield place
 
 
 def lines_of(count, start=0):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support import journals
+from tests.support import journals, leftovers
 from tests.support.journals import LIMIT, Running, expected, names, read, text, written
 from vwlite.daemon import journal as journal_module
 from vwlite.daemon.journal import Journal, JournalError
@@ -105,15 +105,8 @@ def test_what_could_not_be_written_is_committed_when_it_can(tmp_path, allowed):
 @pytest.fixture
 def small(tmp_path):
     """A file system of 2 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip("may not mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with leftovers.small_disk(tmp_path / "small", 2 << 20) as folder:
+        yield folder
 
 
 def fill(path):
@@ -142,7 +135,7 @@ def test_on_a_full_disk_all_waits_until_there_is_room(small, monkeypatch):
 
 
 def test_a_journal_that_can_be_written_no_more_says_what_is_lost(small, monkeypatch):
-    monkeypatch.setattr(journal_module, "RETRY", 0.01)
+    monkeypatch.setattr(journal_module, "RETRY", LIMIT)  # which close waits for the thread to end
     running = Running(small / "journal")
     running.add([text(1), text(2)])
     for _ in range(4):

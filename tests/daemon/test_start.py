@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -179,10 +180,13 @@ def test_the_port_can_be_used_again_at_once(folder):
 
 
 def test_clients_that_wait_for_nothing_are_not_waited_for(folder):
-    with serving(folder) as daemon, daemon.connect() as idle:
+    patient = (
+        f"import sys; from vwlite.daemon import server; server.GOODBYE = {10 * PATIENCE}; "
+        "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with serving(folder, start=[sys.executable, "-c", patient]) as daemon, daemon.connect() as idle:
         assert ask(idle, b"!ping") == b"!pong\n"
-        daemon.send(signal.SIGTERM)
-        assert daemon.process.wait(5) == 0
+        assert daemon.end() == 0
 
 
 def test_a_model_that_cannot_be_saved_at_the_end_is_an_error(folder):

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.support.models import Arrays, arrays
@@ -97,15 +98,17 @@ class Daemon:
 
     def wait_for(self, word: str) -> str:
         """The first line of the log with a word in it, as soon as there is one."""
-        done = threading.Event()
-        for _ in range(int(PATIENCE * 100)):
-            for line in list(self.log):
-                if word in line:
-                    return line
-            if self.process.poll() is not None and not self.reader.is_alive():
-                break
-            done.wait(0.01)
-        raise AssertionError(f"{word!r} is not in the log:\n" + "\n".join(self.log))
+
+        def said() -> str | None:
+            return next((line for line in list(self.log) if word in line), None)
+
+        def is_over() -> bool:
+            return self.process.poll() is not None and not self.reader.is_alive()
+
+        wait_until(lambda: said() or is_over(), f"{word!r} is not in the log")
+        found = said()
+        assert found, f"{word!r} is not in the log:\n" + "\n".join(self.log)
+        return found
 
     def kill(self) -> None:
         """End it without asking."""
@@ -122,6 +125,14 @@ def serving(folder: Path, *words: str, start: Sequence[str] = ASYNCIO) -> Iterat
         yield daemon
     finally:
         daemon.kill()
+
+
+def wait_until(happened: Callable[[], object], otherwise: str = "it doesn't happen") -> None:
+    """Ask again and again whether something has happened; fail if it doesn't in all the time there is."""
+    until = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < until, otherwise
+        time.sleep(0.01)
 
 
 def talk(client: socket.socket, text: bytes, sizes: Sequence[int] = ()) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.leftovers import all_ended
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -50,7 +52,8 @@ def play(folder: str, script: str, out: Path) -> Played:
     """
     examples = copy_examples(out.parent)
     before = sorted(examples.rglob("*"))
-    done = run_bash([str(Path("examples", folder, script)), str(out)], out.parent, environment())
+    with all_ended(out.parent):
+        done = run_bash([str(Path("examples", folder, script)), str(out)], out.parent, environment())
     assert done.returncode == 0, done.stdout
     assert sorted(examples.rglob("*")) == before
     return Played(out, done.stdout)
