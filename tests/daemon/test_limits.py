@@ -256,6 +256,19 @@ def test_answers_that_nobody_takes_are_within_max_buffers(tmp_path):
         assert daemon.memory() - before < 8 * MB
 
 
+def test_those_who_come_when_too_much_waits_are_served_nevertheless(tmp_path):
+    text = b"bad |\n" * 10_000
+    with (
+        serving(tmp_path, "-t", "--max_buffers", str(MB), "--socket", "socket") as daemon,
+        contextlib.ExitStack() as stack,
+    ):
+        fill([stack.enter_context(daemon.connect()) for _ in range(3)], text, 100 * MB)
+        for _ in range(3):
+            with daemon.connect() as other:
+                assert ask(other, b"| x") == b"0\n"
+                assert json.loads(ask(other, b"!stats"))["buffered_bytes"] > MB / 2
+
+
 def test_the_silent_and_the_deaf_are_let_go_in_time(tmp_path):
     with (
         serving(tmp_path, "-t", "--read_timeout", "0.5", "--socket", "socket") as daemon,

@@ -492,3 +492,12 @@ def test_many_may_start_at_once(folder):
         thread.join()
     os.kill(int(Path("pid").read_text()), signal.SIGKILL)
     assert sorted(results) == [0, 1, 1, 1]
+
+
+def test_one_that_ends_leaves_the_files_of_one_that_took_its_place(folder):
+    with serving(folder, "--socket", "place", "--pid_file", "pid") as daemon:
+        for name in ("place", "pid"):
+            os.unlink(name)
+            Path(name).write_text("another's")
+        assert daemon.end() == 0
+    assert Path("place").read_text() == Path("pid").read_text() == "another's"

@@ -20,7 +20,7 @@ from vwlite.daemon.protocol import examples
 if TYPE_CHECKING:
     from vwlite.daemon.server import Server
 
-SMALL_ROOM = 1 << 13  # what a connection begins with
+SMALL_ROOM = 1 << 13  # what a connection has; more is counted by the server
 LARGE_ROOM = 1 << 18
 HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
 LINE_END = b"\n"
@@ -252,7 +252,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_back(self) -> None:
         """Let go of the room, once."""
-        self.server.release(len(self.room) + self.waits)
+        self.server.release(max(len(self.room) - SMALL_ROOM, 0) + self.waits)
         self.room = bytearray()
         self.waits = 0
 

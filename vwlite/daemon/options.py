@@ -30,7 +30,8 @@ OPTIONS = OptionGroup(
         Option("max_connections", int, "connections at a time", default=1000, least=1, most=1_000_000),
         Option("max_line", int, "bytes of a line, or of all lines of a decision, that a client may send",
                default=1 << 20, least=1 << 10, most=1 << 30),
-        Option("max_buffers", int, "bytes that all clients together may have waiting", default=1 << 28, least=1 << 20),
+        Option("max_buffers", int, "bytes that all clients together may have waiting, "
+               "besides 8 kB each", default=1 << 28, least=1 << 20),
         Option("read_timeout", float, "seconds after which a client that sends nothing, or doesn't take its answers, "
                "is let go", default=600.0, above=0),
         Option("log", str, "how the daemon says what happens, on standard error", default="text",

@@ -187,7 +187,7 @@ class Server:
     def welcome(self, connection: Connection) -> None:
         """A client has come."""
         self.connections.add(connection)
-        if len(self.connections) > self.max_connections or not self.reserve(SMALL_ROOM):
+        if len(self.connections) > self.max_connections:
             self.turned_away += 1
             connection.room = bytearray()
             connection.over = True

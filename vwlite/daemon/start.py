@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import os
 import socket
@@ -295,27 +296,38 @@ def listening(options: Options) -> Iterator[list[socket.socket]]:
 @contextlib.contextmanager
 def unix_socket(path: str) -> Iterator[socket.socket]:
     """A socket in the file system, for this user alone; one that nobody listens at any more is replaced."""
-    one = socket.socket(socket.AF_UNIX)
-    try:
+    with socket.socket(socket.AF_UNIX) as one:
         try:
-            if os.path.lexists(path):
-                if not is_deserted(path):
-                    raise VwliteError(f"--socket {path}: is there already, and in use or no socket; choose another")
-                os.unlink(path)
-            before = os.umask(0o177)
-            try:
-                one.bind(path)
-            finally:
-                os.umask(before)
-            one.listen(1024)
+            with alone(os.path.dirname(os.path.abspath(path))):
+                if os.path.lexists(path):
+                    if not is_deserted(path):
+                        raise VwliteError(f"--socket {path}: is there already, and in use or no socket; choose another")
+                    os.unlink(path)
+                before = os.umask(0o177)
+                try:
+                    one.bind(path)
+                finally:
+                    os.umask(before)
+                one.listen(1024)
+                ours = os.lstat(path)
         except OSError as error:
             raise VwliteError(f"--socket {path}: {error.strerror or error}") from error
         one.setblocking(False)
         yield one
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            if os.path.samestat(os.lstat(path), ours):  # another daemon may have taken the place of one that ends
+                os.unlink(path)
+
+
+@contextlib.contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """Keep others who do so out; a socket that is bound but not listened at yet looks deserted."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        one.close()
+        os.close(descriptor)
 
 
 def is_deserted(path: str) -> bool:
@@ -348,8 +360,11 @@ def written(path: str | None, text: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        with contextlib.suppress(OSError, ValueError):
+            with open(path, encoding="ascii") as file:
+                ours = file.read() == text  # another daemon may have taken the place of one that ends
+            if ours:
+                os.unlink(path)
 
 
 def figures(server: Server) -> list[str]:
