@@ -11,8 +11,9 @@ import vowpalwabbit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vwlite.daemon import jsonlines
-from vwlite.daemon.jsonlines import KEPT, LONGEST_KEPT, MOST_DEEP, JSONLineError, Names, answer, to_text
+from vwlite.daemon import jsonanswers
+from vwlite.daemon.jsonanswers import answer
+from vwlite.daemon.jsonlines import KEPT, LONGEST_KEPT, MOST_DEEP, JSONLineError, Names, to_text
 from vwlite.driver import parse
 from vwlite.workspace import Workspace
 
@@ -516,6 +517,6 @@ def test_answers_in_text_become_json_lines(said, kind, columns, wanted):
 
 @given(message=st.text())
 def test_what_is_wrong_becomes_a_json_line_whatever_it_says(message):
-    line = jsonlines.error(message)
+    line = jsonanswers.error(message)
     assert line.count(b"\n") == 1
     assert json.loads(line) == {"error": message}

@@ -89,7 +89,8 @@ def command(
       vwlite client --send '!stats'
     """
     # Imported here: `vwlite --help` loads this module too.
-    from vwlite.daemon.conversation import Conversation, Input
+    from vwlite.daemon.conversation import Conversation
+    from vwlite.daemon.outgoing import Input
     from vwlite.outputs import Sink
     from vwlite.sources import open_source
 

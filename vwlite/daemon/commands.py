@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from vwlite.daemon import jsonlines
+from vwlite.daemon import jsonanswers, jsonlines
 from vwlite.daemon.protocol import BINARY, COMMAND, JSON, SAVE, parts, save_tag
 from vwlite.errors import ModelError, VwliteError
 
@@ -65,13 +65,13 @@ class Commands:
         try:
             lines = jsonlines.to_text(text, blocks)
         except VwliteError as error:
-            connection.answer(jsonlines.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"), blocks))
+            connection.answer(jsonanswers.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"), blocks))
         else:
             before = connection.lines
             answers, entry = self.server.learn(connection, lines)
             connection.lines = before
             if answers:
-                connection.answer(jsonlines.answer(answers, blocks, self.server.engine.columns), entry)
+                connection.answer(jsonanswers.answer(answers, blocks, self.server.engine.columns), entry)
         connection.lines += 1
 
     def command(self, connection: Connection, text: str) -> None:

@@ -9,8 +9,6 @@ is also the only way to say that nothing more will come.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import select
 import socket
 import ssl
@@ -20,109 +18,13 @@ from array import array
 from collections import deque
 from collections.abc import Iterator
 
+from vwlite.daemon.outgoing import PIECE, Input, Sent
 from vwlite.errors import VwliteError
 from vwlite.outputs import PROBLEMS_SHOWN, Progress, Sink
-from vwlite.sources import Source
 
-PIECE = 1 << 18  # bytes read, sent and received at a time
-LONGEST_LINE = 1 << 26
 END = b"\n\n!quit\n"  # the first ends a line, and the second a decision, that may be open
 BYE = b"!bye\n"
-SPECIAL = re.compile(rb"\n[\n\r{!]")  # which begins a line that is no example in text; twice as fast as `in`
 SHARES = (("median", 0.5), ("90%", 0.9), ("99%", 0.99), ("99.9%", 0.999), ("most", 1.0))
-
-
-class Input:
-    """Whole lines of one source after the other; `text` goes before."""
-
-    def __init__(self, sources: list[Source], text: bytes = b"") -> None:
-        self.sources = deque(sources)
-        self.rest = bytearray(text)
-        self.ended = False
-        self.size = PIECE
-        self.before = 0  # bytes of the sources that are done
-
-    def waits(self) -> int | None:
-        """The descriptor that may have nothing to read yet; None if `read` won't wait."""
-        return self.sources[0].fd if self.sources and self.sources[0].position() is None else None
-
-    def read(self) -> bytes:
-        """The next lines; none if there is no whole one yet, or at the end. Raises VwliteError."""
-        while self.sources:
-            source = self.sources[0]
-            try:
-                data = os.read(source.fd, self.size)
-            except OSError as error:
-                raise VwliteError(f"{source.name}: {error.strerror}") from error
-            if not data:
-                self.before += source.size or 0
-                self.sources.popleft().close()
-                break
-            end = data.rfind(b"\n") + 1
-            found = b""
-            if end:
-                found = b"".join((self.rest, memoryview(data)[:end]))
-                self.rest.clear()
-            self.rest += data[end:]
-            if len(self.rest) > LONGEST_LINE:
-                raise VwliteError(f"{source.name}: a line of more than {LONGEST_LINE} bytes")
-            return found
-        found = bytes(self.rest)
-        self.rest.clear()
-        self.ended = not self.sources
-        return found if not found or found.endswith(b"\n") else found + b"\n"
-
-    def position(self) -> int | None:
-        """Bytes read so far, of those that have a size."""
-        return self.before + ((self.sources[0].position() or 0) if self.sources else 0)
-
-
-class Sent:
-    """Counts what has to be answered: lines that are not empty, and decisions, which empty lines end."""
-
-    def __init__(self) -> None:
-        self.lines = self.decisions = 0
-        self.open = False  # a decision
-        self.silent = False  # and it asks to save
-
-    def take(self, piece: bytes) -> None:
-        """Count whole lines."""
-        if piece[:1] in b"\n\r{!" or SPECIAL.search(piece) or piece.rfind(b"save") >= 0:
-            for line in piece.split(b"\n")[:-1]:
-                self.one(line)
-        else:
-            self.lines += piece.count(b"\n")
-            self.open = True
-
-    def one(self, line: bytes) -> None:
-        """Count a line."""
-        line = line.rstrip(b"\r")
-        if not line:
-            self.finish()
-        elif not self.open and line[:1] in b"{!":
-            self.lines += 1
-            self.decisions += 1
-        else:
-            saves = b"save" in line and asks_to_save(line)
-            self.silent = saves if not self.open else self.silent
-            self.lines += not saves
-            self.open = True
-
-    def finish(self) -> None:
-        """The end of a decision."""
-        self.decisions += self.open and not self.silent
-        self.open = self.silent = False
-
-
-def asks_to_save(line: bytes) -> bool:
-    """Whether a line has a tag that begins with "save", which has no answer.
-
-    >>> asks_to_save(b"1 'save_now |a b"), asks_to_save(b"save|"), asks_to_save(b"1 |a save")
-    (True, True, False)
-    """
-    head = line.partition(b"|")[0]
-    word = head.rstrip(b" ").rpartition(b" ")[2]
-    return word.startswith(b"'save") or (word.startswith(b"save") and not head.endswith(b" "))
 
 
 class Conversation:

@@ -1,0 +1,97 @@
+"""What a client sends: whole lines of its files, and how many answers they ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+
+from vwlite.daemon.protocol import asks_to_save
+from vwlite.errors import VwliteError
+from vwlite.sources import Source
+
+PIECE = 1 << 18  # bytes read at a time
+LONGEST_LINE = 1 << 26
+SPECIAL = re.compile(rb"\n[\n\r{!]")  # which begins a line that is no example in text; twice as fast as `in`
+
+
+class Input:
+    """Whole lines of one source after the other; `text` goes before."""
+
+    def __init__(self, sources: list[Source], text: bytes = b"") -> None:
+        self.sources = deque(sources)
+        self.rest = bytearray(text)
+        self.ended = False
+        self.size = PIECE
+        self.before = 0  # bytes of the sources that are done
+
+    def waits(self) -> int | None:
+        """The descriptor that may have nothing to read yet; None if `read` won't wait."""
+        return self.sources[0].fd if self.sources and self.sources[0].position() is None else None
+
+    def read(self) -> bytes:
+        """The next lines; none if there is no whole one yet, or at the end. Raises VwliteError."""
+        while self.sources:
+            source = self.sources[0]
+            try:
+                data = os.read(source.fd, self.size)
+            except OSError as error:
+                raise VwliteError(f"{source.name}: {error.strerror}") from error
+            if not data:
+                self.before += source.size or 0
+                self.sources.popleft().close()
+                break
+            end = data.rfind(b"\n") + 1
+            found = b""
+            if end:
+                found = b"".join((self.rest, memoryview(data)[:end]))
+                self.rest.clear()
+            self.rest += data[end:]
+            if len(self.rest) > LONGEST_LINE:
+                raise VwliteError(f"{source.name}: a line of more than {LONGEST_LINE} bytes")
+            return found
+        found = bytes(self.rest)
+        self.rest.clear()
+        self.ended = not self.sources
+        return found if not found or found.endswith(b"\n") else found + b"\n"
+
+    def position(self) -> int | None:
+        """Bytes read so far, of those that have a size."""
+        return self.before + ((self.sources[0].position() or 0) if self.sources else 0)
+
+
+class Sent:
+    """Counts what has to be answered: lines that are not empty, and decisions, which empty lines end."""
+
+    def __init__(self) -> None:
+        self.lines = self.decisions = 0
+        self.open = False  # a decision
+        self.silent = False  # and it asks to save
+
+    def take(self, piece: bytes) -> None:
+        """Count whole lines."""
+        if piece[:1] in b"\n\r{!" or SPECIAL.search(piece) or piece.rfind(b"save") >= 0:
+            for line in piece.split(b"\n")[:-1]:
+                self.one(line)
+        else:
+            self.lines += piece.count(b"\n")
+            self.open = True
+
+    def one(self, line: bytes) -> None:
+        """Count a line."""
+        line = line.rstrip(b"\r")
+        if not line:
+            self.finish()
+        elif not self.open and line[:1] in b"{!":
+            self.lines += 1
+            self.decisions += 1
+        else:
+            saves = b"save" in line and asks_to_save(line)
+            self.silent = saves if not self.open else self.silent
+            self.lines += not saves
+            self.open = True
+
+    def finish(self) -> None:
+        """The end of a decision."""
+        self.decisions += self.open and not self.silent
+        self.open = self.silent = False
