@@ -216,8 +216,8 @@ def test_each_line_of_the_log_is_json_whatever_happens(folder, keys):
         daemon.talk(lines_to_learn(120) + b"malformed |\n\0\n!nothing\n" + b'{"_label": \n')
         daemon.wait_for('"saved"')
         with daemon.connect() as one, daemon.connect() as two, daemon.connect() as third:
-            for each in (one, two, third):  # one too many, and those who say nothing
-                assert read_all(each).startswith(b"!error ")
+            for other in (one, two, third):  # one too many, and those who say nothing
+                assert read_all(other).startswith(b"!error ")
         Path("file.model").rename("moved.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("going on with the model")
