@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 
@@ -388,18 +387,6 @@ def test_a_stranger_gets_little_room_for_a_token(token, tmp_path):
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    """A folder with a certificate and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl command")
-    folder = tmp_path_factory.mktemp("keys")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out cert.pem -days 2"
-    words += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

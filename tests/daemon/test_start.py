@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import VWLITE, run
-from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, serving
+from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, refusal, serving
 from tests.support.models import arrays
 
 
@@ -23,25 +23,6 @@ def folder(tmp_path, monkeypatch):
     """Every daemon has a folder of its own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def refusal(*words: str) -> str:
-    """What a daemon says that doesn't start: lines that each begin as an error does."""
-    process = subprocess.Popen(
-        [*VWLITE, "--foreground", *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    found = ""
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            assert "listening" not in line
-            found += line
-        assert process.wait(PATIENCE) == 1
-    finally:
-        process.kill()
-        process.wait()
-    assert all(line.startswith("vwlite: error: ") for line in found.splitlines()), found
-    return found
 
 
 @contextlib.contextmanager
