@@ -188,7 +188,6 @@ def test_all_that_is_wrong_with_flags_is_said_at_once(folder):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.xfail(reason="flags of runs over files and those of a daemon are looked at one after the other")
 def test_what_is_wrong_with_flags_of_two_kinds_is_said_at_once():
     said = refusal("--port", "0", "-c", "--autosave", "ten", "--cert", "c")
     assert "--cache and a daemon" in said

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.support.command import VWLITE
 from tests.support.models import Arrays, arrays
 from vwlite.cli import main
 

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from vwlite.daemon.engine import Engine, refuse
+from vwlite.daemon.engine import Engine, meaningless
 from vwlite.daemon.log import Log
 from vwlite.daemon.options import PORT
 from vwlite.daemon.saving import CHECKPOINT, autosave
@@ -44,9 +44,11 @@ def run(options: Options) -> int:
 
 def check(options: Options) -> None:
     """Raises OptionError for flags that don't go together."""
-    refuse(options)
-    autosave(options)
-    errors = []
+    errors = meaningless(options)
+    try:
+        autosave(options)
+    except OptionError as error:
+        errors += error.errors
     if options["socket"] is not None and (options.given("port") or options.given("bind")):
         errors.append("--socket is instead of --port and --bind")
     if (options["cert"] is None) != (options["key"] is None):
