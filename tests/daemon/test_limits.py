@@ -364,6 +364,25 @@ def test_who_brings_no_token_in_time_is_let_go(token, tmp_path):
         assert ask(trusted, b"!ping") == b"!pong\n"
 
 
+def test_who_stays_after_a_wrong_token_is_no_concern_of_others(token, tmp_path):
+    hurry = (
+        "import sys; from vwlite.daemon import server; server.TOKEN_TIME = 0.2; server.GOODBYE = 3; "
+        "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [*token, "--read_timeout", "4"]
+    with (
+        serving(tmp_path, *words, start=[sys.executable, "-c", hurry]) as daemon,
+        daemon.connect() as stranger,
+        daemon.connect() as trusted,
+    ):
+        trusted.sendall(TOKEN + b"\n")
+        stranger.sendall(b"x\n")
+        assert read_all(stranger) == b"!error the first line has to be the token\n"
+        assert read_all(trusted) == b"!error nothing came for 4 seconds\n"
+        assert daemon.end() == 0
+    assert not any("error: " in line for line in daemon.log)
+
+
 def test_a_decision_right_behind_the_token_may_come_in_pieces(token, tmp_path):
     text = decisions_to_learn(5)
     expected, model = by_file(tmp_path, text, *UCB.split())

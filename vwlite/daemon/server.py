@@ -80,7 +80,7 @@ class Server:
         self.scrap = bytearray(SMALL_ROOM)  # where bytes go that nobody wants any more
         self.began = self.now()
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
-        self.learnt = self.welcomed = self.turned_away = 0
+        self.welcomed = self.turned_away = 0
         self.latency = Latency()
         self.told: dict[str, float] = {}  # troubles, and when they were said
         self.commands = Commands(self)
@@ -136,6 +136,7 @@ class Server:
             task = loop.create_task(self.greet(one, context))
             self.greeted.add(task)
             task.add_done_callback(self.greeted.discard)
+            await asyncio.sleep(0)  # others have their turn between
 
     async def greet(self, one: socket.socket, context: ssl.SSLContext | None) -> None:
         """Make a connection of what a client came with."""
@@ -274,19 +275,27 @@ class Server:
             now = self.now()
             for rate in (self.bytes_in, self.bytes_out, self.lines):
                 rate.tick(now)
-            patience = self.options["read_timeout"]
             for connection in list(self.connections):
-                if connection.left_at and now - connection.left_at > GOODBYE:
+                try:
+                    self.look_after(connection, now)
+                except Exception as error:  # the others still have to be looked after
+                    self.complain("a client is let go", why=repr(error))
                     connection.transport.abort()
-                elif connection.is_stuck(now, patience):
-                    self.log.warning("a client takes no answers", seconds=patience)
-                    connection.transport.abort()
-                elif not connection.trusted and now - connection.began > TOKEN_TIME:
-                    connection.fail("no token came in time")
-                elif not connection.held and not connection.over and now - connection.heard > patience:
-                    connection.fail(f"nothing came for {patience:g} seconds")
-                else:
-                    connection.regulate()
+
+    def look_after(self, connection: Connection, now: float) -> None:
+        """Let a client go that has been silent or deaf for too long."""
+        patience = self.options["read_timeout"]
+        if connection.left_at and now - connection.left_at > GOODBYE:
+            connection.transport.abort()
+        elif connection.is_stuck(now, patience):
+            self.log.warning("a client takes no answers", seconds=patience)
+            connection.transport.abort()
+        elif not (connection.trusted or connection.over) and now - connection.began > TOKEN_TIME:
+            connection.fail("no token came in time")
+        elif connection.is_silent(now, patience):
+            connection.fail(f"nothing came for {patience:g} seconds")
+        else:
+            connection.regulate()
 
     def take_model(self) -> None:
         """SIGHUP: the model file, as it is now, takes the model's place."""
