@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vwlite.daemon.engine import Engine
     from vwlite.daemon.journal import Journal
     from vwlite.daemon.log import Log
+    from vwlite.daemon.original import Original
 
 TURN = 0.002  # seconds that one client may keep the others waiting, about
 SMALLEST_SLICE = 1 << 11
@@ -47,7 +48,7 @@ class Server:
         log: Where to say what happens.
         journal: Where learnt lines are kept, if anywhere.
         token: What clients have to send first, if anything.
-        reload: Makes an engine of the model file as it is now, for SIGHUP; None where there is no file.
+        original: The model file that SIGHUP loads, if there is one.
         max_connections: If the system allows less than --max_connections.
     """
 
@@ -58,7 +59,7 @@ class Server:
         log: Log,
         journal: Journal | None = None,
         token: bytes | None = None,
-        reload: Callable[[], Engine] | None = None,
+        original: Original | None = None,
         max_connections: int | None = None,
     ) -> None:
         self.options = options
@@ -66,7 +67,7 @@ class Server:
         self.log = log
         self.journal = journal
         self.token = token
-        self.reload = reload
+        self.original = original
         self.now = time.monotonic
         self.max_line: int = options["max_line"]
         self.max_connections: int = max_connections or options["max_connections"]
@@ -299,11 +300,14 @@ class Server:
 
     def take_model(self) -> None:
         """SIGHUP: the model file, as it is now, takes the model's place."""
-        if self.reload is None:
+        if self.original is None:
             self.log.warning("SIGHUP: there is no model file to load; start with -i or -f")
             return
+        if self.original.is_known():
+            self.log.info("SIGHUP: the model file is one that was loaded or saved here; going on with what was learnt")
+            return
         try:
-            engine = self.reload()
+            engine = self.original.load()
         except VwliteError as error:
             self.log.error("SIGHUP: going on with the model as it is", why=str(error))
             return
