@@ -8,7 +8,7 @@
 #   make faults          200 kills of a daemon under load (make test has 10)
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
-#   make bench-daemon    speed of the daemon beside runs over files and an echo server
+#   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from vwlite.cli import main
 # No time limit for an example, because machines are busy at times; in CI always the same examples.
 settings.register_profile("vwlite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("vwlite")
+
+# A shell's background jobs ignore the interrupt, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -90,11 +90,11 @@ def check(option: Option, value: Any) -> Any:
     if option.choices and value not in option.choices:
         raise OptionError(f"{flag} must be one of {', '.join(option.choices)}, not {value!r}")
     if option.least is not None and value < option.least:
-        raise OptionError(f"{flag} must be at least {option.least:g}, not {value!r}")
+        raise OptionError(f"{flag} must be at least {option.least:.12g}, not {value!r}")
     if option.above is not None and value <= option.above:
-        raise OptionError(f"{flag} must be above {option.above:g}, not {value!r}")
+        raise OptionError(f"{flag} must be above {option.above:.12g}, not {value!r}")
     if option.most is not None and value > option.most:
-        raise OptionError(f"{flag} must be at most {option.most:g}, not {value!r}")
+        raise OptionError(f"{flag} must be at most {option.most:.12g}, not {value!r}")
     return value
 
 

@@ -128,6 +128,7 @@ def lines_of(seed: int, count: int, client: int = 0) -> list[bytes]:
 
 STACKS = {
     "gd": "--loss_function logistic",
+    "entities on disk": "--random_effect user:x --bayes_linear --posterior diagonal --entity_limit 5",
     "random effects": "--random_effect user:x --bayes_logistic --posterior diagonal --batch_size 3",
 }
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import journals, leftovers
-from tests.support.journals import LIMIT, Running, expected, names, read, text, written
+from tests.support.journals import LIMIT, Running, damage, expected, frames, names, read, text, written
 from vwlite.daemon import journal as journal_module
 from vwlite.daemon.journal import Journal, JournalError
 from vwlite.daemon.segment import Writer
@@ -207,13 +207,6 @@ def test_any_error_is_a_failure_and_tried_again(tmp_path, monkeypatch):
     assert read(tmp_path) == expected(1)
 
 
-def frames(path):
-    """Where the frames of a WAL start, and which of them end commits."""
-    content = path.read_bytes()
-    starts = range(32, len(content), 24 + 4096)
-    return [(start, content[start + 4 : start + 8] != bytes(4)) for start in starts]
-
-
 def unfinished(folder, *counts):
     """A journal as it is after a kill: without a next segment that says how far the last one goes."""
     written(folder, *counts)
@@ -243,12 +236,6 @@ def test_a_power_cut_may_leave_the_end_of_a_commit_without_its_middle(tmp_path):
         file.seek(commits[-2] + 4120 + 24)
         file.write(bytes(4096))
     assert read(tmp_path) == expected(8)
-
-
-def damage(path, place, flip=0x40):
-    content = bytearray(path.read_bytes())
-    content[place] ^= flip
-    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("part", ["page", "head"])

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 
@@ -365,6 +364,25 @@ def test_who_brings_no_token_in_time_is_let_go(token, tmp_path):
         assert ask(trusted, b"!ping") == b"!pong\n"
 
 
+def test_who_stays_after_a_wrong_token_is_no_concern_of_others(token, tmp_path):
+    hurry = (
+        "import sys; from vwlite.daemon import server; server.TOKEN_TIME = 0.2; server.GOODBYE = 3; "
+        "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [*token, "--read_timeout", "4"]
+    with (
+        serving(tmp_path, *words, start=[sys.executable, "-c", hurry]) as daemon,
+        daemon.connect() as stranger,
+        daemon.connect() as trusted,
+    ):
+        trusted.sendall(TOKEN + b"\n")
+        stranger.sendall(b"x\n")
+        assert read_all(stranger) == b"!error the first line has to be the token\n"
+        assert read_all(trusted) == b"!error nothing came for 4 seconds\n"
+        assert daemon.end() == 0
+    assert not any("error: " in line for line in daemon.log)
+
+
 def test_a_decision_right_behind_the_token_may_come_in_pieces(token, tmp_path):
     text = decisions_to_learn(5)
     expected, model = by_file(tmp_path, text, *UCB.split())
@@ -388,18 +406,6 @@ def test_a_stranger_gets_little_room_for_a_token(token, tmp_path):
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    """A folder with a certificate and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl command")
-    folder = tmp_path_factory.mktemp("keys")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out cert.pem -days 2"
-    words += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_save_writes_the_model_as_it_is_then(tmp_path):
 
 def test_without_a_place_nothing_is_saved(tmp_path):
     with serving(tmp_path) as daemon:
-        answers = daemon.talk(b"!save\n!snapshot x\n0 save|a\n0 save_x|a\n!ping\n").splitlines()
+        answers = daemon.talk(b"!save\n!snapshot x\n0 save|\n0 save_x\n!ping\n").splitlines()
     assert all(line.startswith(b"!error ") for line in answers[:4])
     assert b"-f" in answers[0]
     assert b"--model_dir" in answers[1]
@@ -90,19 +90,23 @@ def test_tags_that_begin_with_save_save_and_teach_nothing(tmp_path):
     expected, model = by_file(tmp_path, text)
     (tmp_path / "models").mkdir()
     with serving(tmp_path, "-f", "served.model", "--model_dir", "models") as daemon:
-        assert daemon.talk(text + b"1 save|a x:100\n1 1 save_named|a x:100\n'save_quoted |a x\n") == expected
+        assert daemon.talk(text + b"1 save|\n1 1 save_named\n'save_quoted |a\n") == expected
         assert arrays(tmp_path / "served.model") == model
         assert arrays(tmp_path / "models" / "named") == arrays(tmp_path / "models" / "quoted") == model
         assert daemon.end() == 0
     assert arrays(tmp_path / "served.model") == model
 
 
-def test_a_decision_whose_tag_begins_with_save_saves(tmp_path):
+def test_lines_between_decisions_whose_tags_begin_with_save_save(tmp_path):
     text = decisions_to_learn(20)
     expected, model = by_file(tmp_path, text, *UCB.split())
     with serving(tmp_path, *UCB.split(), "-f", "served.model", "--model_dir", ".") as daemon:
-        assert daemon.talk(text + b"shared save_named|u x\n0:1:0.5 |a x\n|a y\n\n!ping\n") == expected + b"!pong\n"
+        answers = daemon.talk(text + b"save_named\n!ping\n" + text + b"save\n\n!ping\n")
+    assert answers.startswith(expected + b"!pong\n")
+    assert answers.count(b"\n") == 2 * expected.count(b"\n") + 2
     assert arrays(tmp_path / "named") == model
+    _, twice = by_file(tmp_path, text * 2, *UCB.split())
+    assert arrays(tmp_path / "served.model") == twice
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_names_that_lead_elsewhere_are_refused(name, saver):
     assert answers.startswith(b"!error ")
     assert answers.count(b"\n") == 2
     if name and "/tmp" not in name:
-        answers = saver.talk(f"1 save_{name}|a x\n!ping\n".encode())
+        answers = saver.talk(f"1 save_{name}|\n!ping\n".encode())
         assert answers.startswith(b"!error ")
         assert answers.endswith(b"\n!pong\n")
         assert answers.count(b"\n") == 2
@@ -142,7 +146,7 @@ def test_a_save_that_fails_is_no_concern_of_others(name, tmp_path):
         (tmp_path / "models").touch()
         with daemon.connect() as other:
             assert ask(other, b"|a x") == b"0\n"
-            answers = daemon.talk(b"!ping\n|a x\n1 save_" + name + b"|a x\n!snapshot " + name + b"\n|a x\n")
+            answers = daemon.talk(b"!ping\n|a x\n1 save_" + name + b"|\n!snapshot " + name + b"\n|a x\n")
             assert ask(other, b"!ping") == b"!pong\n"
             assert ask(other, b"|a x") == b"0\n"
     told = answers.splitlines()
@@ -279,13 +283,22 @@ def engines():
     | st.sampled_from(
         [b"1 save", b"1 'save_a ", b"shared save", b"1 1 0.5 save_b", b"\tsave", b"save \t'save", b"save\r"]
     ),
-    bar=st.sampled_from([b"|", b"|a x", b""]),
+    rest=st.sampled_from([b"|", b"", b"|a", b"|a:2 ", b"| |b|", b"|a x", b"| :1", b"|a|b y"]),
 )
-def test_a_tag_is_found_where_the_parser_finds_it(head, bar, engines):
-    line = head + bar
+def test_a_tag_is_found_where_the_parser_finds_it(head, rest, engines):
+    line = head + rest
+    features = b" x" in rest or b" y" in rest or b" :1" in rest
     for engine in engines:
         answer = engine.run(line + b"\n\n")
         if b"!error" in answer or not answer.strip():
             continue  # no example, in this form of lines
         tag = answer.rstrip(b"\n").partition(b" ")[2]
-        assert (save_tag(line) or b"") == (tag if tag.startswith(b"save") else b"")
+        assert (save_tag(line) or b"") == (tag if tag.startswith(b"save") and not features else b"")
+
+
+def test_examples_whose_tags_begin_with_save_are_examples(tmp_path):
+    text = b"1 save_session|a x\n0 'saved |a y\n|a save\n"
+    expected, _ = by_file(tmp_path, text)
+    with serving(tmp_path, "--model_dir", ".", "-f", "served.model") as daemon:
+        assert daemon.talk(text) == expected
+        assert not (tmp_path / "session").exists()

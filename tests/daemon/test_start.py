@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import VWLITE, run
-from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, serving
+from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, refusal, serving, wait_until
 from tests.support.models import arrays
 
 
@@ -23,25 +23,6 @@ def folder(tmp_path, monkeypatch):
     """Every daemon has a folder of its own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def refusal(*words: str) -> str:
-    """What a daemon says that doesn't start: lines that each begin as an error does."""
-    process = subprocess.Popen(
-        [*VWLITE, "--foreground", *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    found = ""
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            assert "listening" not in line
-            found += line
-        assert process.wait(PATIENCE) == 1
-    finally:
-        process.kill()
-        process.wait()
-    assert all(line.startswith("vwlite: error: ") for line in found.splitlines()), found
-    return found
 
 
 @contextlib.contextmanager
@@ -271,6 +252,28 @@ def test_sighup_with_a_model_of_decisions_changes_nothing(folder):
         assert ask(client, b"|a x:0.5") == before
 
 
+@pytest.mark.parametrize("more", [[], ["--journal", "journal"]])
+def test_sighup_does_not_forget_what_was_learnt_since_the_file_was_loaded_or_saved_here(more, folder):
+    words = ["-f", "served.model", *more]
+    with serving(folder, *words) as daemon:
+        daemon.talk(b"1 |a x\n" * 3)
+        assert daemon.end() == 0
+    with serving(folder, "-i", "served.model", *words) as daemon, daemon.connect() as client:
+        for line in (b"!ping", b"!save", b"1 |a x"):
+            ask(client, line)
+            ask(client, b"1 |a x")
+            before = ask(client, b"|a x")
+            said = len(daemon.log)
+            daemon.send(signal.SIGHUP)
+            wait_until(lambda said=said: any("loaded or saved here" in line for line in daemon.log[said:]))
+            assert ask(client, b"|a x") == before
+        by_file(folder, b"-1 |a x\n")
+        os.replace("file.model", "served.model")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for("model loaded")
+        assert float(ask(client, b"|a x")) < 0
+
+
 def test_sighup_without_a_model_file_is_only_noted(folder):
     with serving(folder) as daemon:
         daemon.send(signal.SIGHUP)
@@ -351,7 +354,7 @@ def test_what_is_no_token_is_refused(text):
     assert "at least 16 bytes" in refusal("--port", "0", "--token_file", "token")
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o666, 0o444])
 def test_a_token_that_others_can_read_is_refused(mode):
     token(mode=mode)
     assert "chmod 600 token" in refusal("--port", "0", "--token_file", "token")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.support.command import VWLITE
 from tests.support.models import Arrays, arrays
 from vwlite.cli import main
 
@@ -127,6 +128,25 @@ def serving(folder: Path, *words: str, start: Sequence[str] = ASYNCIO) -> Iterat
         daemon.kill()
 
 
+def refusal(*words: str, folder: Path | None = None) -> str:
+    """What a daemon says that doesn't start: lines that each begin as an error does."""
+    process = subprocess.Popen(
+        [*VWLITE, "--foreground", *words], cwd=folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    found = ""
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            assert "listening" not in line
+            found += line
+        assert process.wait(PATIENCE) == 1
+    finally:
+        process.kill()
+        process.wait()
+    assert all(line.startswith("vwlite: error: ") for line in found.splitlines()), found
+    return found
+
+
 def wait_until(happened: Callable[[], object], otherwise: str = "it doesn't happen") -> None:
     """Ask again and again whether something has happened; fail if it doesn't in all the time there is."""
     until = time.monotonic() + PATIENCE
@@ -206,8 +226,7 @@ def lines_to_learn(count: int, seed: int = 1) -> bytes:
         head = f"{2 * x - draw.random():.3f}" if draw.random() < 0.8 else ""
         if head and draw.random() < 0.2:
             head += f" {draw.choice((0.5, 2, 3))}" + (f" {draw.random():.2f}" if draw.random() < 0.5 else "")
-        if draw.random() < 0.5:
-            head += f" '{number}"
+        head += f" '{number}" if draw.random() < 0.5 else " "  # what touches the bar is a tag
         found.append(f"{head}|a x:{x:.4f} w{word} z:{draw.randrange(9)} |b y{draw.randrange(5)}\n")
     return "".join(found).encode()
 

@@ -79,3 +79,17 @@ def read(folder: str | Path, after: int = 0) -> list[tuple[int, bytes]]:
 def names(folder: str | Path) -> list[str]:
     """The segments' first entries and what else there is."""
     return sorted(path.name.removeprefix("journal-000000").removesuffix(".sqlite") for path in Path(folder).iterdir())
+
+
+def frames(path: Path) -> list[tuple[int, bool]]:
+    """Where the frames of a WAL start, and which of them end commits."""
+    content = path.read_bytes()
+    starts = range(32, len(content), 24 + 4096)
+    return [(start, content[start + 4 : start + 8] != bytes(4)) for start in starts]
+
+
+def damage(path: Path, place: int, flip: int = 0x40) -> None:
+    """Change bits of one byte."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= flip
+    path.write_bytes(content)

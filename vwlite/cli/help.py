@@ -85,11 +85,11 @@ def parameter(option: Option) -> click.Option:
     if option.default not in (None, "", False, [], ()):
         extras.append(f"default {option.default}")
     if option.least is not None:
-        extras.append(f"at least {option.least:g}")
+        extras.append(f"at least {option.least:.12g}")
     if option.above is not None:
-        extras.append(f"above {option.above:g}")
+        extras.append(f"above {option.above:.12g}")
     if option.most is not None:
-        extras.append(f"at most {option.most:g}")
+        extras.append(f"at most {option.most:.12g}")
     if option.many:
         extras.append("may be repeated")
     return click.Option(

@@ -51,9 +51,9 @@ class Commands:
             connection.lines += 1
             self.command(connection, text.strip()[1:].decode("utf-8", "replace"))
         elif kind == SAVE:
-            connection.lines += text.count(b"\n")
-            name = (save_tag(text.partition(b"\n")[0]) or SAVE)[len(SAVE) :].removeprefix(b"_")
-            self.save(connection, os.fsdecode(name) or None, silent=True)
+            connection.lines += 1
+            stem, _, name = (save_tag(text) or b"").partition(b"_")
+            self.save(connection, os.fsdecode(name) if stem == SAVE and name else None, silent=True)
         elif kind == BINARY:
             connection.fail("binary input (a cache of VW) is not understood here; send text")
         else:

@@ -60,9 +60,6 @@ class Connection(asyncio.BufferedProtocol):
         """A client has come."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(HELD)
-        one = self.transport.get_extra_info("socket")
-        if one is not None and one.family != socket.AF_UNIX:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.welcome(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -319,6 +316,10 @@ class Connection(asyncio.BufferedProtocol):
         self.account()
         return waits > 0 and now - self.stuck_since > patience
 
+    def is_silent(self, now: float, patience: float) -> bool:
+        """Whether nothing has come for so long though nothing keeps the client waiting."""
+        return not (self.held or self.waiting or self.over) and now - self.heard > patience
+
     def wait(self) -> None:
         """Take no more lines until `proceed`."""
         self.waiting = True
@@ -348,7 +349,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_done(self) -> bool:
         """Whether the client's machine has all answers."""
-        if self.held or self.waiting or self.transport.get_write_buffer_size():
+        if self.held or self.waiting or self.transport.is_closing() or self.transport.get_write_buffer_size():
             return False
         one = self.transport.get_extra_info("socket")
         if one is None or one.family == socket.AF_UNIX:

@@ -34,13 +34,12 @@ NOT_HERE = {
 }
 
 
-def refuse(options: Options) -> None:
-    """Raises OptionError for flags that mean nothing to a daemon."""
+def meaningless(options: Options) -> list[str]:
+    """What is wrong with flags that mean nothing to a daemon."""
     errors = [f"--{name} and a daemon: {NOT_HERE[name]}" for name in NOT_HERE if options.given(name)]
     if options.data is not None:
         errors.append(f"{options.data}: {NOT_HERE['data']}")
-    if errors:
-        raise OptionError(errors)
+    return errors
 
 
 class Engine:

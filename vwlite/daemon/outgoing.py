@@ -66,7 +66,6 @@ class Sent:
     def __init__(self) -> None:
         self.lines = self.decisions = 0
         self.open = False  # a decision
-        self.silent = False  # and it asks to save
 
     def take(self, piece: bytes) -> None:
         """Count whole lines."""
@@ -86,12 +85,11 @@ class Sent:
             self.lines += 1
             self.decisions += 1
         else:
-            saves = b"save" in line and asks_to_save(line)
-            self.silent = saves if not self.open else self.silent
+            saves = asks_to_save(line)  # which has no answer
             self.lines += not saves
-            self.open = True
+            self.open = self.open or not saves
 
     def finish(self) -> None:
         """The end of a decision."""
-        self.decisions += self.open and not self.silent
-        self.open = self.silent = False
+        self.decisions += self.open
+        self.open = False

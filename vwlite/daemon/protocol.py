@@ -31,30 +31,23 @@ def parts(text: bytes, blocks: bool) -> Iterator[tuple[bytes, bytes]]:
     if not saves and not any(mark in text for mark in SPECIAL):
         yield TEXT, text
         return
-    start = 0
-    for begin, end in pieces(text, blocks):
-        kind = text[begin : begin + 1]
-        if kind not in SPECIAL:
-            if not (saves and asks_to_save(text[begin : text.index(b"\n", begin)])):
-                continue
-            kind = SAVE
-        if begin > start:
-            yield TEXT, text[start:begin]
-        yield kind, text[begin:end]
-        start = end
-    if start < len(text):
-        yield TEXT, text[start:]
-
-
-def pieces(text: bytes, blocks: bool) -> Iterator[tuple[int, int]]:
-    """As `examples`, but binary input may be anywhere and the last decision may be without its end."""
     start = at = 0
+    first = True  # line of a decision
     while at < len(text):
         end = text.index(b"\n", at) + 1
-        if not blocks or text[at:end] in EMPTY or (at == start and text[at : at + 1] in SPECIAL) or end == len(text):
-            yield start, end
+        line = text[at:end]
+        kind = TEXT
+        if first or not blocks:
+            kind = line[:1] if line[:1] in SPECIAL else SAVE if saves and asks_to_save(line) else TEXT
+        if kind != TEXT:
+            if at > start:
+                yield TEXT, text[start:at]
+            yield kind, line
             start = end
+        first = kind != TEXT or line in EMPTY
         at = end
+    if start < len(text):
+        yield TEXT, text[start:]
 
 
 def any_head_has(word: bytes, text: bytes) -> bool:
@@ -68,28 +61,29 @@ def any_head_has(word: bytes, text: bytes) -> bool:
 
 
 def asks_to_save(line: bytes) -> bool:
-    """Whether a line without its end has a tag that begins with "save": VW's way to have the model saved.
+    """Whether a line is VW's way to have the model saved: no features, and a tag that begins with "save".
 
-    >>> asks_to_save(b"1 'save_now |a b"), asks_to_save(b"save|"), asks_to_save(b"1 |a save")
+    >>> asks_to_save(b"save_now"), asks_to_save(b"1 'save |a"), asks_to_save(b"save|a b")
     (True, True, False)
     """
     return save_tag(line) is not None
 
 
 def save_tag(line: bytes) -> bytes | None:
-    """The tag of a line, if it begins with "save"; of a decision, give its first line.
+    """The tag of a line, with its end or without, that asks to save the model.
 
-    >>> save_tag(b"1 'save_now |a b")
+    >>> save_tag(b"save_now|")
     b'save_now'
     """
     if SAVE not in line:
         return None
-    head, bar, _ = line.partition(b"|")
+    head, _, features = line.removesuffix(b"\n").removesuffix(b"\r").partition(b"|")
     head = head.partition(b"\t")[2] if b"\t" in head else head
-    head = head if bar else head.removesuffix(b"\r")
     word = head.rstrip(b" ").rpartition(b" ")[2]
     if word.startswith(b"'"):
         word = word[1:]
     elif head.endswith(b" "):
         return None
-    return word if word.startswith(SAVE) else None
+    if not word.startswith(SAVE) or any(word for part in features.split(b"|") for word in part.split(b" ")[1:]):
+        return None
+    return word

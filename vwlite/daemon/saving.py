@@ -237,6 +237,8 @@ class Saving:
             self.server.log.error("not saved", path=job.path, why=trouble)
             return
         self.saves += 1
+        if self.server.original is not None:
+            self.server.original.saved(job.path)
         self.saved_at = self.server.now()
         if job.path == self.path:
             self.saved_examples = job.examples

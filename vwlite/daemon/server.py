@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vwlite.daemon.engine import Engine
     from vwlite.daemon.journal import Journal
     from vwlite.daemon.log import Log
+    from vwlite.daemon.original import Original
 
 TURN = 0.002  # seconds that one client may keep the others waiting, about
 SMALLEST_SLICE = 1 << 11
@@ -47,7 +48,7 @@ class Server:
         log: Where to say what happens.
         journal: Where learnt lines are kept, if anywhere.
         token: What clients have to send first, if anything.
-        reload: Makes an engine of the model file as it is now, for SIGHUP; None where there is no file.
+        original: The model file that SIGHUP loads, if there is one.
         max_connections: If the system allows less than --max_connections.
     """
 
@@ -58,7 +59,7 @@ class Server:
         log: Log,
         journal: Journal | None = None,
         token: bytes | None = None,
-        reload: Callable[[], Engine] | None = None,
+        original: Original | None = None,
         max_connections: int | None = None,
     ) -> None:
         self.options = options
@@ -66,7 +67,7 @@ class Server:
         self.log = log
         self.journal = journal
         self.token = token
-        self.reload = reload
+        self.original = original
         self.now = time.monotonic
         self.max_line: int = options["max_line"]
         self.max_connections: int = max_connections or options["max_connections"]
@@ -80,7 +81,7 @@ class Server:
         self.scrap = bytearray(SMALL_ROOM)  # where bytes go that nobody wants any more
         self.began = self.now()
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
-        self.learnt = self.welcomed = self.turned_away = 0
+        self.welcomed = self.turned_away = 0
         self.latency = Latency()
         self.told: dict[str, float] = {}  # troubles, and when they were said
         self.commands = Commands(self)
@@ -136,6 +137,7 @@ class Server:
             task = loop.create_task(self.greet(one, context))
             self.greeted.add(task)
             task.add_done_callback(self.greeted.discard)
+            await asyncio.sleep(0)  # others have their turn between
 
     async def greet(self, one: socket.socket, context: ssl.SSLContext | None) -> None:
         """Make a connection of what a client came with."""
@@ -274,27 +276,38 @@ class Server:
             now = self.now()
             for rate in (self.bytes_in, self.bytes_out, self.lines):
                 rate.tick(now)
-            patience = self.options["read_timeout"]
             for connection in list(self.connections):
-                if connection.left_at and now - connection.left_at > GOODBYE:
+                try:
+                    self.look_after(connection, now)
+                except Exception as error:  # the others still have to be looked after
+                    self.complain("a client is let go", why=repr(error))
                     connection.transport.abort()
-                elif connection.is_stuck(now, patience):
-                    self.log.warning("a client takes no answers", seconds=patience)
-                    connection.transport.abort()
-                elif not connection.trusted and now - connection.began > TOKEN_TIME:
-                    connection.fail("no token came in time")
-                elif not connection.held and not connection.over and now - connection.heard > patience:
-                    connection.fail(f"nothing came for {patience:g} seconds")
-                else:
-                    connection.regulate()
+
+    def look_after(self, connection: Connection, now: float) -> None:
+        """Let a client go that has been silent or deaf for too long."""
+        patience = self.options["read_timeout"]
+        if connection.left_at and now - connection.left_at > GOODBYE:
+            connection.transport.abort()
+        elif connection.is_stuck(now, patience):
+            self.log.warning("a client takes no answers", seconds=patience)
+            connection.transport.abort()
+        elif not (connection.trusted or connection.over) and now - connection.began > TOKEN_TIME:
+            connection.fail("no token came in time")
+        elif connection.is_silent(now, patience):
+            connection.fail(f"nothing came for {patience:g} seconds")
+        else:
+            connection.regulate()
 
     def take_model(self) -> None:
         """SIGHUP: the model file, as it is now, takes the model's place."""
-        if self.reload is None:
+        if self.original is None:
             self.log.warning("SIGHUP: there is no model file to load; start with -i or -f")
             return
+        if self.original.is_known():
+            self.log.info("SIGHUP: the model file is one that was loaded or saved here; going on with what was learnt")
+            return
         try:
-            engine = self.reload()
+            engine = self.original.load()
         except VwliteError as error:
             self.log.error("SIGHUP: going on with the model as it is", why=str(error))
             return

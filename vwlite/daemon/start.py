@@ -14,9 +14,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from vwlite.daemon.engine import Engine, refuse
+from vwlite.daemon.engine import Engine, meaningless
 from vwlite.daemon.log import Log
 from vwlite.daemon.options import PORT
+from vwlite.daemon.original import Original
 from vwlite.daemon.saving import CHECKPOINT, autosave
 from vwlite.daemon.server import Server
 from vwlite.errors import OptionError, VwliteError
@@ -44,9 +45,11 @@ def run(options: Options) -> int:
 
 def check(options: Options) -> None:
     """Raises OptionError for flags that don't go together."""
-    refuse(options)
-    autosave(options)
-    errors = []
+    errors = meaningless(options)
+    try:
+        autosave(options)
+    except OptionError as error:
+        errors += error.errors
     if options["socket"] is not None and (options.given("port") or options.given("bind")):
         errors.append("--socket is instead of --port and --bind")
     if (options["cert"] is None) != (options["key"] is None):
@@ -204,31 +207,24 @@ def runner(
         uvloop.run(server.serve(sockets, context, ready))
 
 
-def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Callable[[], Engine] | None]:
-    """The model with all that a journal knows, and how to load its file anew."""
-    source = options["initial_regressor"] or options["final_regressor"]
-    words = list(options.arguments)
-
-    def anew() -> Engine:
-        from vwlite.cli.command import parse
-        from vwlite.workspace import option_groups
-
-        again = parse(words, option_groups())
-        again.set("initial_regressor", source, "command line")
-        return Engine(again)
-
-    original = anew if source else None
-    if journal is None:
+def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Original | None]:
+    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one."""
+    checkpoint = None if journal is None else os.path.join(options["journal"], CHECKPOINT)
+    found = checkpoint is not None and os.path.exists(checkpoint)
+    path = options["initial_regressor"] or options["final_regressor"]
+    original = None
+    if path is not None:
+        original = Original(options, path, known=path == options["final_regressor"] or not found)
+    if journal is None or checkpoint is None:
         return Engine(options), original
-    checkpoint = os.path.join(options["journal"], CHECKPOINT)
-    if os.path.exists(checkpoint):
+    if found:
         if options.given("initial_regressor"):
             log.info("going on from the checkpoint, not from -i", checkpoint=checkpoint)
         options.set("initial_regressor", checkpoint, "command line")
         options.set("preserve_performance_counters", True, "command line")
     engine = Engine(options)
     after = count = 0
-    if os.path.exists(checkpoint):
+    if found:
         stream: dict[str, Any] = engine.workspace.stream or {}
         if stream.get("id") != journal.id:
             raise VwliteError(
@@ -241,7 +237,7 @@ def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine,
         count += 1
     if count:
         log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
-    if not os.path.exists(checkpoint):  # from now on, nobody has to have -i
+    if not found:  # from now on, nobody has to have -i
         engine.save(checkpoint, {"id": journal.id, "entry": journal.last})
     return engine, original
 
@@ -256,7 +252,7 @@ def read_token(path: str) -> bytes:
         raise VwliteError(f"{path}: can't read the token: {explain(error, path)}") from error
     if len(token) < 16 or b"\n" in token:
         raise VwliteError(f"{path}: a token is one line of at least 16 bytes: openssl rand -hex 32 > {path}")
-    if mode & 0o077:
+    if mode & 0o037:  # the group may read it, as secrets are mounted into containers
         raise VwliteError(f"{path}: others can read the token: chmod 600 {path}")
     return token
 
