@@ -253,7 +253,7 @@ def _write_safely(path: str, fill: Callable[[io.BufferedIOBase], object]) -> Non
 
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".vwlite-{os.urandom(8).hex()}.tmp")
+    temporary = target.with_name(f".vwlite-{os.getpid()}-{os.urandom(8).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with builtins.open(descriptor, "wb") as file:

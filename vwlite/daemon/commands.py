@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -23,8 +24,11 @@ class Commands:
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    def run(self, connection: Connection, lines: memoryview | bytes) -> int:
-        """Whole lines of one client, as they came; how many bytes were worked on, before the client has to wait."""
+    def run(self, connection: Connection, lines: memoryview | bytes, until: float) -> int:
+        """Whole lines of one client, as they came; how many bytes were worked on.
+
+        Not all are if the client has to wait for something, or when it is `until`, and it is the turn of others.
+        """
         began = self.server.now()
         text = bytes(lines)
         before = connection.lines
@@ -32,7 +36,7 @@ class Commands:
         for kind, part in parts(text, self.server.blocks):
             self.one(connection, kind, part)
             done += len(part)
-            if connection.over or connection.waiting:
+            if connection.over or connection.waiting or self.server.now() > until:
                 break
         self.server.lines.add(connection.lines - before)
         connection.note_time(began, connection.lines - before)
@@ -102,6 +106,8 @@ class Commands:
 
         try:
             path = self.server.saving.place(name)
+            if self.server.saving.is_busy(path):
+                raise ModelError("too many saves are waiting, try again later")
         except ModelError as error:
             connection.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"))
         else:
@@ -112,14 +118,14 @@ class Commands:
         """How things are."""
         server, driver = self.server, self.server.engine.driver
         now = server.now()
-        labelled = driver.weighted_labeled
+        loss = driver.sum_loss / driver.weighted_labeled if driver.weighted_labeled > 0 else math.nan
         found: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "uptime_seconds": round(now - server.began, 3),
             "model": server.engine.workspace.parent,
             "learns": server.engine.learns and driver.refusal is None,
             "examples": driver.example_number,
-            "average_loss": driver.sum_loss / labelled if labelled > 0 else None,
+            "average_loss": loss if math.isfinite(loss) else None,
             "malformed": driver.problems,
             "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
             "connections": len(server.connections),

@@ -10,6 +10,7 @@ import array
 import asyncio
 import fcntl
 import hmac
+import math
 import socket
 import termios
 from collections import deque
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SMALL_ROOM = 1 << 13  # what a connection has; more is counted by the server
 LARGE_ROOM = 1 << 18
+TURN = 0.002  # seconds that a client may keep the others waiting, about
 HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
 LINE_END = b"\n"
 LONGEST_TOKEN = 4096
@@ -42,6 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         self.skipping = False  # the rest of what is too long: a line,
         self.skips_lines = False  # or lines up to an empty one
         self.waiting = False  # for a save, and other lines of this client with it
+        self.resting = False  # while others have their turn
         self.over = False  # what comes is not wanted any more
         self.ended = False  # the client has said all
         self.left_at = 0.0  # when the server has
@@ -90,7 +93,7 @@ class Connection(asyncio.BufferedProtocol):
         self.ended = True
         if self.left_at:
             return None
-        if not self.waiting:
+        if not self.waiting and not self.resting:
             self.finish_input()
         return True if self.transport.can_write_eof() else None  # TLS has no way to end one side alone
 
@@ -99,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.over and self.trusted and self.filled and not self.skipping:
             last = bytes(self.room[: self.filled]) + self.end_of_example
             self.filled = 0
-            self.server.process(self, last)
+            self.server.process(self, last, math.inf)
         self.finish()
 
     def pause_writing(self) -> None:
@@ -139,42 +142,66 @@ class Connection(asyncio.BufferedProtocol):
         return b"\n\n" if self.server.blocks else LINE_END
 
     def take(self) -> None:
-        """Give whole lines to the server, and keep what is left."""
-        if self.waiting or (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
+        """Give whole lines to the server, as far as it is this client's turn, and keep what is left."""
+        if self.waiting or self.resting:
             return
+        if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
+            return
+        until = self.server.now() + TURN
         end = self.whole()
         taken = 0
         if end > self.server.max_line:
-            taken = self.take_some(end)
+            taken = self.take_some(end, until)
         elif end:
             with memoryview(self.room) as view, view[:end] as lines:
-                taken = self.server.process(self, lines)
+                taken = self.server.process(self, lines, until)
         if self.over:
             return
         if taken:
             self.drop(taken)
-        if self.waiting:
+        if taken < end or self.server.now() > until:
+            self.rest()
+        if taken < end:
             return
         self.searched = self.filled
         if self.filled > self.server.max_line:
             self.too_long()
         self.shrink(LARGE_ROOM)
 
-    def take_some(self, end: int) -> int:
+    def take_some(self, end: int, until: float) -> int:
         """Of lines that are more than one may be, those that each are not; how many bytes were worked on."""
         text = bytes(self.room[:end])
         taken = 0
         for start, stop in [*examples(text, self.server.blocks), (end, end)]:
             long = stop - start > self.server.max_line + 1  # its end doesn't count
             if start > taken and (long or start == end):
-                taken += self.server.process(self, text[taken:start])
-                if self.over or self.waiting:
+                taken += self.server.process(self, text[taken:start], until)
+                if self.over or taken < start:
                     break
             if long:
                 self.refuse_long()
                 self.lines += text.count(LINE_END, start, stop)
                 taken = stop
         return taken
+
+    def rest(self) -> None:
+        """It is the turn of others; what is left, and what comes, is for the next one."""
+        if not self.waiting:
+            self.resting = True
+            self.regulate()
+            asyncio.get_running_loop().call_soon(self.go_on)
+
+    def go_on(self) -> None:
+        """The client's next turn."""
+        self.resting = False
+        if self.transport.is_closing() or self.over:
+            return
+        self.take()
+        if self.waiting or self.resting:
+            return
+        if self.ended:
+            self.finish_input()
+        self.regulate()
 
     def refuse_long(self) -> None:
         """The answer to what is too long."""
@@ -334,11 +361,8 @@ class Connection(asyncio.BufferedProtocol):
         self.answer(answer)
         if self.over:
             self.finish()
-            return
-        self.take()
-        if self.ended and not self.waiting:
-            self.finish_input()
-        self.regulate()
+        else:
+            self.rest()
 
     def finish(self) -> None:
         """Take no more lines, and leave when all answers have gone."""
@@ -377,7 +401,7 @@ class Connection(asyncio.BufferedProtocol):
     def regulate(self) -> None:
         """Read only from who takes answers."""
         crowded = self.waits > 0 and self.server.is_crowded()
-        heeded = self.taking and not self.waiting and self.held_bytes <= HELD and not crowded
+        heeded = self.taking and not self.waiting and not self.resting and self.held_bytes <= HELD and not crowded
         wanted = self.over or heeded
         if wanted == self.reading or self.transport.is_closing():
             return

@@ -79,6 +79,7 @@ class Engine:
 
         `first_line` is the number of the first one, for messages.
         """
+        self.lines = 0
         self.lines = self.driver.run_text(self.workspace.parser, self.block, lines, first_line)
         if not self.long and self.driver.example_number > LONG_RUN:
             self.long = True

@@ -56,6 +56,7 @@ class Journal:
         last: The number of the last entry appended, 0 before any.
         committed: Entries up to this are on disk.
         failure: Why the last commit failed, None if it didn't.
+        written: Bytes that commits have taken on disk since the start.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Journal:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.failure = None
+        self.written = 0
         self._lock, known = lock(folder)
         try:
             self._firsts = segments(folder)
@@ -269,7 +271,9 @@ class Journal:
             texts.append(text)
         if texts:
             writer = self._writer or self._begin(number)
+            before = writer.size
             writer.write(number, texts)
+            self.written += writer.size - before
         return len(texts)
 
     def _begin(self, number: int) -> Writer:

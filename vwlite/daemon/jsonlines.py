@@ -375,6 +375,6 @@ class Example:
 def is_number(word: str) -> bool:
     """Whether a word is a finite number in VW's text."""
     try:
-        return -TOO_LARGE < float(word) < TOO_LARGE and "_" not in word and word.isascii()
+        return -TOO_LARGE < float(word) < TOO_LARGE and "_" not in word and word.isascii() and word == word.strip()
     except ValueError:
         return False

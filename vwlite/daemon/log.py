@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import sys
 import time
 from typing import TextIO
+
+MOST = 4000  # letters at once; a pipe that can be written to takes 4096 bytes
 
 
 class Log:
@@ -22,6 +25,7 @@ class Log:
 
     def __init__(self, stream: TextIO | None = None, as_json: bool = False, quiet: bool = False) -> None:
         self.stream = stream or sys.stderr or open(os.devnull, "w", encoding="ascii")  # noqa: SIM115
+        self.dropped = 0
         self.as_json = as_json
         self.quiet = quiet
 
@@ -39,10 +43,23 @@ class Log:
         self._write("error", event, about)
 
     def plain(self, text: str) -> None:
-        """Lines as they are, such as a summary."""
-        with contextlib.suppress(OSError, ValueError):
-            self.stream.write(text + "\n")
+        """Lines as they are, such as a summary. Those for which a pipe has no room are dropped, and counted later."""
+        if not self._has_room():
+            self.dropped += 1
+            return
+        if self.dropped:
+            text = f"{self.dropped} times something could not be said here\n{text}"
+            self.dropped = 0
+        with contextlib.suppress(OSError, ValueError):  # if nobody listens any more, serving is more important
+            self.stream.write(text[:MOST] + "\n")
             self.stream.flush()
+
+    def _has_room(self) -> bool:
+        """Whether a short text can be written without waiting."""
+        try:
+            return bool(select.select([], [self.stream.fileno()], [], 0)[1])
+        except (OSError, ValueError):  # no descriptor, as in tests, or one that is closed
+            return True
 
     def _write(self, level: str, event: str, about: dict[str, object]) -> None:
         when = time.time()
@@ -52,4 +69,4 @@ class Log:
         else:
             words = " ".join(f"{name}={value}" for name, value in about.items())
             line = f"{stamp} {level}: {event}{' ' + words if words else ''}"
-        self.plain(line.replace("\n", " "))  # if nobody listens any more, serving is more important
+        self.plain("".join([char if char.isprintable() else "?" for char in line.replace("\n", " ")]))

@@ -57,6 +57,9 @@ def any_head_has(word: bytes, text: bytes) -> bool:
         start = text.rfind(b"\n", 0, at) + 1
         if text.find(b"|", start, at) < 0:
             return True
+        at = text.find(b"\n", at)
+        if at < 0:
+            break
     return False
 
 

@@ -8,14 +8,17 @@ let go. A restart loads it and learns the entries behind it. Without, it goes to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from vwlite import model_file
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.learner import walk
 
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.model"
 LARGE_JOURNAL = 1 << 28  # bytes after which a checkpoint is due
+MOST_JOBS = 16  # that wait
 OFTEN = 600.0  # seconds after which one is, if anything was learnt
+ENTITIES = ".entities"  # what the name of a model's store ends with
 
 Told = Callable[[str], None]  # is given what went wrong, or nothing
 
@@ -75,9 +80,9 @@ class Saving:
         self.saved_at = self.begun_at = server.now()  # the last one that succeeded, and the last of its own accord
         self.saved_examples = self.begun_examples = server.engine.driver.example_number
         self.saved_entry = 0 if server.journal is None else server.journal.last
-        self.since_save = 0  # bytes that the journal was given
+        self.begun_bytes = 0  # what the journal had written at the last checkpoint
         self.saves = self.failures = 0
-        self.writer: asyncio.Task[None] | None = None
+        self.words = list(server.options.arguments)
 
     @property
     def checkpoint(self) -> str | None:
@@ -105,7 +110,12 @@ class Saving:
             raise ModelError("clients can name no files: the daemon was started without --model_dir")
         if not name or name.startswith(".") or name != os.path.basename(name) or "\0" in name:
             raise ModelError(f"{name!r} can't be a model's name: no folders, and no dot in front")
-        return os.path.join(options["model_dir"], name)
+        path = os.path.join(options["model_dir"], name)
+        if path.endswith(ENTITIES):
+            raise ModelError(f"{name!r} can't be a model's name: such files hold entities of a model")
+        if os.path.lexists(path):
+            model_file.open(path)  # whatever else is there is not to be lost
+        return path
 
     # when
 
@@ -132,12 +142,18 @@ class Saving:
     def look(self) -> None:
         """After a block of lines: is it time?"""
         more = self.server.engine.driver.example_number - self.begun_examples
-        if self.since_save > LARGE_JOURNAL or (self.examples is not None and more >= self.examples):
+        journal = self.server.journal
+        large = journal is not None and journal.written - self.begun_bytes > LARGE_JOURNAL
+        if large or (self.examples is not None and more >= self.examples):
             self.save_itself()
 
     def save_itself(self) -> None:
         """A save that nobody asked for, unless one is at hand."""
-        if self.path is not None and not any(job.path == self.path for job in self.jobs):
+        if self.path is None or self.loop is None or any(job.path == self.path for job in self.jobs):
+            return
+        if self.jobs:
+            self.jobs.insert(1, Job(self.path))  # before those of clients
+        else:
             self.ask(self.path)
 
     # one after the other
@@ -160,25 +176,31 @@ class Saving:
         if len(self.jobs) == 1:
             self.begin()
 
+    def is_busy(self, path: str) -> bool:
+        """Whether so many saves wait already that there is no room for one to this file."""
+        return len(self.jobs) > MOST_JOBS and not any(job.path == path for job in list(self.jobs)[1:])
+
     def begin(self) -> None:
         """Do the first job."""
         assert self.loop is not None
         job = self.jobs[0]
         engine = job.engine or self.server.engine
-        self.mark(job, engine)
-        # SQLite's connections can't be taken along
-        if engine.workspace.entities is None and job.engine is None:
-            try:
-                child, pipe = self.copy(job, engine)
-            except OSError as error:  # no memory for it
-                self.server.log.warning("saving while clients wait", why=str(error))
-            else:
-                self.writer = self.loop.create_task(self.follow(child, pipe))
+        try:
+            self.mark(job, engine)
+            # SQLite's connections can't be taken along
+            if engine.workspace.entities is None and job.engine is None and self.copy(job, engine):
                 return
-        trouble = attempt(job, engine, self.server.journal)
+            trouble = attempt(job, engine, self.server.journal, self.words)
+        except Exception as error:  # nothing may keep later jobs, and the end, from being done
+            trouble = shown(error)
         if job.engine is not None and not trouble:
             self.server.engine = job.engine
+            self.replaced()
         self.loop.call_soon(self.finished, trouble)
+
+    def replaced(self) -> None:
+        """Another model has taken the model's place, and has been saved."""
+        self.saved_examples = self.begun_examples = self.server.engine.driver.example_number
 
     def mark(self, job: Job, engine: Engine) -> None:
         """Note what the save will have; for a checkpoint the journal goes on in a new segment."""
@@ -187,39 +209,57 @@ class Saving:
             self.begun_at = self.server.now()
             self.begun_examples = job.examples
         if self.server.journal is not None and job.path == self.checkpoint:
-            self.since_save = 0
+            self.begun_bytes = self.server.journal.written
             job.entry = self.server.journal.rotate()
 
-    def copy(self, job: Job, engine: Engine) -> tuple[int, int]:
-        """Fork a process that saves the model as it is now: its number, and where it says what went wrong."""
+    def copy(self, job: Job, engine: Engine) -> bool:
+        """Fork a process that saves the model as it is now; whether that was possible."""
+        assert self.loop is not None
         receive, send = os.pipe()
-        sys.stderr.flush()
         parent = os.getpid()
         try:
             child = os.fork()
-        except OSError:
+        except OSError as error:  # no memory for it
             os.close(receive)
             os.close(send)
-            raise
-        if child:
-            os.close(send)
-            return child, receive
-        status = 1
-        try:
-            die_with(parent)
-            os.closerange(3, send)
-            os.closerange(send + 1, 1 << 16)
-            os.write(send, attempt(job, engine, self.server.journal).encode("utf-8", "replace")[:4096])
-            status = 0
-        finally:
-            os._exit(status)
+            self.server.log.warning("saving while clients wait", why=str(error))
+            return False
+        if child == 0:
+            status = 1
+            try:
+                die_with(parent)
+                os.closerange(3, send)
+                os.closerange(send + 1, 1 << 16)
+                trouble = attempt(job, engine, self.server.journal, self.words)
+                os.write(send, trouble.encode("utf-8", "replace")[:4096])
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(send)
+        os.set_blocking(receive, False)
+        told = bytearray()
+        self.loop.add_reader(receive, self.hear, receive, child, told)
+        return True
 
-    async def follow(self, child: int, pipe: int) -> None:
-        """Wait for a copy to end."""
+    def hear(self, pipe: int, child: int, told: bytearray) -> None:
+        """A copy says something, or has ended."""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(pipe, 4096)
+            if not data:
+                self.ended(pipe, child, told)
+            told += data
+
+    def ended(self, pipe: int, child: int, told: bytearray) -> None:
+        """A copy has ended."""
         assert self.loop is not None
-        trouble, status = await self.loop.run_in_executor(None, outcome, pipe, child)
-        self.writer = None
-        self.finished(trouble or ("" if status == 0 else f"the saving process ended with status {status}"))
+        self.loop.remove_reader(pipe)
+        os.close(pipe)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        trouble = told.decode("utf-8", "replace")
+        if status:
+            trouble = trouble or f"the saving process ended with status {status}"
+            remove_unfinished(os.path.dirname(os.path.realpath(self.jobs[0].path)), child)
+        self.finished(trouble)
 
     def finished(self, trouble: str) -> None:
         """The first job has been done."""
@@ -228,7 +268,10 @@ class Saving:
         if self.jobs:
             self.begin()
         for told in job.told:
-            told(trouble)
+            try:
+                told(trouble)
+            except Exception as error:  # the others have to be told, too
+                self.server.complain("a client could not be told of its save", why=repr(error))
 
     def note(self, job: Job, trouble: str) -> None:
         """What a save means to those that follow."""
@@ -247,7 +290,10 @@ class Saving:
             if self.loop is None or self.server.stopped_by is not None:
                 self.discard(job.entry)
             else:
-                self.loop.run_in_executor(None, self.discard, job.entry)  # large files take a while to delete
+                try:  # large files take a while to delete
+                    self.loop.run_in_executor(None, self.discard, job.entry)
+                except RuntimeError:  # no thread
+                    self.discard(job.entry)
         self.server.log.info("saved", path=job.path)
 
     def discard(self, entry: int) -> None:
@@ -268,7 +314,7 @@ class Saving:
         if journal is not None and engine.learns:
             job = Job(str(self.checkpoint))
             self.mark(job, engine)
-            self.note(job, attempt(job, engine, journal))
+            self.note(job, attempt(job, engine, journal, self.words))
         path: str | None = self.server.options["final_regressor"]
         if path is not None:
             engine.save(path)
@@ -284,14 +330,32 @@ class Saving:
         }
 
 
-def attempt(job: Job, engine: Engine, journal: Journal | None) -> str:
+def attempt(job: Job, engine: Engine, journal: Journal | None, words: list[str]) -> str:
     """Save here and now; what went wrong, or nothing."""
-    stream = None if journal is None or job.entry is None else {"id": journal.id, "entry": job.entry}
     try:
-        engine.save(job.path, stream)
-    except (VwliteError, OSError, MemoryError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        place = None if journal is None or job.entry is None else stream(journal, job.entry, words)
+        engine.save(job.path, place)
+    except Exception as error:
+        return shown(error)
     return ""
+
+
+def stream(journal: Journal, entry: int, words: list[str]) -> dict[str, Any]:
+    """What a checkpoint says of its journal: which entry is the last one in it, and what words it was learnt with."""
+    return {"id": journal.id, "entry": entry, "words": words}
+
+
+def shown(error: Exception) -> str:
+    """An error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def remove_unfinished(folder: str, process: int | None = None) -> None:
+    """Delete models that a process was writing when it was killed; or any process, where no other can be at it."""
+    pattern = f".vwlite-{'*' if process is None else process}-*.tmp"
+    with contextlib.suppress(OSError):
+        for path in Path(folder).glob(pattern):
+            path.unlink()
 
 
 def die_with(parent: int) -> None:
@@ -304,11 +368,3 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
             os._exit(1)
-
-
-def outcome(receive: int, child: int) -> tuple[str, int]:
-    """What a copy says, and how it ended; waits for that."""
-    with os.fdopen(receive, "rb") as pipe:
-        trouble = pipe.read().decode("utf-8", "replace")
-    _, status = os.waitpid(child, 0)
-    return trouble, os.waitstatus_to_exitcode(status)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vwlite.daemon.commands import Commands
-from vwlite.daemon.connection import LARGE_ROOM, SMALL_ROOM, Connection
+from vwlite.daemon.connection import LARGE_ROOM, SMALL_ROOM, TURN, Connection
 from vwlite.daemon.saving import Saving
 from vwlite.daemon.stats import Latency, Rate
 from vwlite.errors import VwliteError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from vwlite.daemon.log import Log
     from vwlite.daemon.original import Original
 
-TURN = 0.002  # seconds that one client may keep the others waiting, about
 SMALLEST_SLICE = 1 << 11
 GOODBYE = 10.0  # seconds that clients have to take their last answers
 TOKEN_TIME = 10.0  # and to send the token
@@ -125,8 +123,8 @@ class Server:
         while True:
             try:
                 one, _ = await loop.sock_accept(listener)
-            except OSError as error:  # one that went away again, or no descriptors
-                if error.errno != errno.ECONNABORTED:
+            except Exception as error:  # a client that went away again, or no descriptors
+                if not isinstance(error, ConnectionAbortedError):
                     self.complain("no client can be taken", why=str(error))
                     await asyncio.sleep(ACCEPT_AGAIN)
                 continue
@@ -228,10 +226,10 @@ class Server:
         """So many are kept no longer."""
         self.buffered -= count
 
-    def process(self, connection: Connection, lines: memoryview | bytes) -> int:
-        """Whole lines of a client; how many bytes were worked on, before the client has to wait."""
+    def process(self, connection: Connection, lines: memoryview | bytes, until: float) -> int:
+        """Whole lines of a client; how many bytes were worked on before it was `until`, or the client has to wait."""
         began = self.now()
-        done = self.commands.run(connection, lines)
+        done = self.commands.run(connection, lines, until)
         took = self.now() - began
         # most of what a few lines take is not theirs, so they say little about many
         if done >= SMALLEST_SLICE or took > TURN:
@@ -242,15 +240,24 @@ class Server:
 
     def learn(self, connection: Connection, lines: memoryview | bytes) -> tuple[bytes, int]:
         """Give lines to the model: their answers, and the entry of the journal they have to wait for."""
-        answers = self.engine.run(lines, connection.lines + 1)
+        trouble = b""
+        try:
+            answers = self.engine.run(lines, connection.lines + 1)
+        except Exception as error:  # such as a full disk; which lines it concerns, nobody knows
+            self.complain("lines of a client could not be worked on", why=repr(error))
+            answers = self.engine.answers.drain()
+            trouble = f"!error {' '.join(str(error).split()) or type(error).__name__}\n".encode("utf-8", "replace")
         connection.lines += self.engine.lines
         entry = 0
         if self.journal is not None:
             learnt = self.engine.take_learnt()
             if learnt:
                 entry = self.journal.append(learnt)
-                self.saving.since_save += len(learnt)
         self.saving.look()
+        if trouble:
+            connection.answer(answers + trouble, entry)
+            connection.finish()
+            return b"", entry
         return answers, entry
 
     def journal_told(self) -> None:
@@ -265,6 +272,7 @@ class Server:
         elif failure is None and self.engine.driver.refusal is not None:
             self.log.info("the journal can be written again")
             self.engine.stop_learning(None)
+            self.saving.save_itself()  # nobody knows what became of the checkpoint
         self.committed = journal.committed
         for connection in list(self.holding):
             connection.let_go(self.committed)
@@ -316,6 +324,7 @@ class Server:
             return
         if self.journal is None:
             self.engine = engine
+            self.saving.replaced()
             self.loaded("")
         else:  # a restart goes on from the checkpoint
             engine.note_learnt()

@@ -7,18 +7,19 @@ import contextlib
 import fcntl
 import ipaddress
 import os
+import signal
 import socket
 import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vwlite.daemon.engine import Engine, meaningless
+from vwlite.daemon.comeback import loaded
+from vwlite.daemon.engine import meaningless
 from vwlite.daemon.log import Log
 from vwlite.daemon.options import PORT
-from vwlite.daemon.original import Original
-from vwlite.daemon.saving import CHECKPOINT, autosave
+from vwlite.daemon.saving import autosave
 from vwlite.daemon.server import Server
 from vwlite.errors import OptionError, VwliteError
 from vwlite.learner import walk
@@ -28,8 +29,6 @@ from vwlite.summary import summary
 
 if TYPE_CHECKING:
     import ssl
-
-    from vwlite.daemon.journal import Journal
 
 
 OWN_FILES = 64  # that a daemon may have open besides its connections
@@ -58,6 +57,8 @@ def check(options: Options) -> None:
         errors.append("--journal keeps what is learnt, and with -t nothing is")
     if options["autosave"] is not None and options["journal"] is None and options["final_regressor"] is None:
         errors.append("--autosave needs a place: give -f FILE or --journal DIR")
+    if options["model_dir"] and options["journal"] and same_file(options["model_dir"], options["journal"]):
+        errors.append("--model_dir and --journal are one folder: clients could write over the journal")
     for name in ("token_file", "cert", "key", "socket", "journal", "pid_file", "port_file", "model_dir"):
         if options[name] == "":
             errors.append(f"--{name} is empty: name a file, or leave it out")
@@ -70,6 +71,11 @@ def check(options: Options) -> None:
         )
     if errors:
         raise OptionError(errors)
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two paths are one place, which may not be there yet."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def is_loopback(address: str) -> bool:
@@ -148,6 +154,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         from vwlite.model_file import require_writable
 
         require_writable(options["final_regressor"])
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model that another can take the place of
     connections = allow_files(options["max_connections"], log)
     journal = None
     if options["journal"] is not None:
@@ -207,41 +214,6 @@ def runner(
         uvloop.run(server.serve(sockets, context, ready))
 
 
-def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Original | None]:
-    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one."""
-    checkpoint = None if journal is None else os.path.join(options["journal"], CHECKPOINT)
-    found = checkpoint is not None and os.path.exists(checkpoint)
-    path = options["initial_regressor"] or options["final_regressor"]
-    original = None
-    if path is not None:
-        original = Original(options, path, known=path == options["final_regressor"] or not found)
-    if journal is None or checkpoint is None:
-        return Engine(options), original
-    if found:
-        if options.given("initial_regressor"):
-            log.info("going on from the checkpoint, not from -i", checkpoint=checkpoint)
-        options.set("initial_regressor", checkpoint, "command line")
-        options.set("preserve_performance_counters", True, "command line")
-    engine = Engine(options)
-    after = count = 0
-    if found:
-        stream: dict[str, Any] = engine.workspace.stream or {}
-        if stream.get("id") != journal.id:
-            raise VwliteError(
-                f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give "
-                "another --journal folder"
-            )
-        after = int(stream["entry"])
-    for _, lines in journal.entries(after):
-        engine.learn_again(lines)
-        count += 1
-    if count:
-        log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
-    if not found:  # from now on, nobody has to have -i
-        engine.save(checkpoint, {"id": journal.id, "entry": journal.last})
-    return engine, original
-
-
 def read_token(path: str) -> bytes:
     """What a token file holds; raises VwliteError if it can't be a token."""
     try:
@@ -281,7 +253,7 @@ def listening(options: Options) -> Iterator[list[socket.socket]]:
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, place = found[0]
-        one = socket.create_server(place[:2], family=family, backlog=1024)
+        one = socket.create_server((address, place[1]), family=family, backlog=1024)
     except OSError as error:
         raise VwliteError(f"can't listen at {address} port {port}: {error.strerror or error}") from error
     with one:

@@ -1,0 +1,82 @@
+"""How a daemon comes by its model: from a file, or from a checkpoint and what the journal beside it has beyond."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from vwlite import model_file
+from vwlite.cli.command import parse
+from vwlite.daemon.engine import Engine
+from vwlite.daemon.original import Original
+from vwlite.daemon.saving import CHECKPOINT, remove_unfinished, stream
+from vwlite.errors import VwliteError
+from vwlite.options import Options
+from vwlite.workspace import option_groups
+
+if TYPE_CHECKING:
+    from vwlite.daemon.journal import Journal
+    from vwlite.daemon.log import Log
+
+
+def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Original | None]:
+    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one. Raises VwliteError."""
+    path = options["initial_regressor"] or options["final_regressor"]
+    original = None
+    if path is not None:
+        loads = journal is None or not os.path.exists(os.path.join(journal.folder, CHECKPOINT))
+        original = Original(options, path, known=loads or path == options["final_regressor"])
+    return Engine(options) if journal is None else come_back(options, journal, log), original
+
+
+def come_back(options: Options, journal: Journal, log: Log) -> Engine:
+    """The model with all that a journal knows.
+
+    What was learnt with other flags than those of now is learnt again with them, so that it is what was acknowledged.
+    """
+    checkpoint = os.path.join(journal.folder, CHECKPOINT)
+    remove_unfinished(journal.folder)
+    words = list(options.arguments)
+    if not os.path.exists(checkpoint):
+        engine = Engine(options)
+        replay(engine, journal, 0, log)
+        engine.save(checkpoint, stream(journal, journal.last, words))  # from now on, nobody has to have -i
+        return engine
+    if options.given("initial_regressor"):
+        log.info("going on from the checkpoint, not from -i", checkpoint=checkpoint)
+    place: dict[str, Any] = model_file.open(checkpoint).metadata.get("stream") or {}
+    if place.get("id") != journal.id:
+        raise VwliteError(
+            f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give "
+            "another --journal folder"
+        )
+    before, after = list(place["words"]), int(place["entry"])
+    if before != words and journal.last > after:
+        log.info("going on from lines that were learnt with other flags", flags=shlex.join(before))
+        engine = going_on(parse(before, option_groups()), checkpoint)
+        replay(engine, journal, after, log)
+        after = journal.last
+        engine.save(checkpoint, stream(journal, after, before))
+    engine = going_on(options, checkpoint)
+    replay(engine, journal, after, log)
+    if before != words:
+        engine.save(checkpoint, stream(journal, journal.last, words))
+    return engine
+
+
+def going_on(options: Options, checkpoint: str) -> Engine:
+    """The model of a checkpoint, with its counts."""
+    options.set("initial_regressor", checkpoint)
+    options.set("preserve_performance_counters", True)
+    return Engine(options)
+
+
+def replay(engine: Engine, journal: Journal, after: int, log: Log) -> None:
+    """Learn the entries of a journal that come after one."""
+    count = 0
+    for _, lines in journal.entries(after):
+        engine.learn_again(lines)
+        count += 1
+    if count:
+        log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
