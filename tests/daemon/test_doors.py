@@ -220,7 +220,7 @@ def test_each_line_of_the_log_is_json_whatever_happens(folder, keys):
         Path("file.model").rename("moved.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("going on with the model")
-        Path("moved.model").rename("file.model")
+        shutil.copy("moved.model", "file.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("model loaded")
         assert daemon.end() == 0

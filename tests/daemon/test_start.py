@@ -1,6 +1,7 @@
 """How a daemon starts and ends, and what hinders it."""
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import VWLITE, run
-from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, refusal, serving, wait_until
+from tests.support.daemon import PATIENCE, Daemon, ask, by_file, lines_to_learn, read_all, refusal, serving, wait_until
 from tests.support.models import arrays
 
 
@@ -265,13 +266,18 @@ def test_sighup_does_not_forget_what_was_learnt_since_the_file_was_loaded_or_sav
             before = ask(client, b"|a x")
             said = len(daemon.log)
             daemon.send(signal.SIGHUP)
-            wait_until(lambda said=said: any("loaded or saved here" in line for line in daemon.log[said:]))
+            wait_until(functools.partial(is_noted, daemon, said))
             assert ask(client, b"|a x") == before
         by_file(folder, b"-1 |a x\n")
         os.replace("file.model", "served.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("model loaded")
         assert float(ask(client, b"|a x")) < 0
+
+
+def is_noted(daemon: Daemon, start: int) -> bool:
+    """Whether the log, from this line on, says that the file is known."""
+    return any("loaded or saved here" in line for line in daemon.log[start:])
 
 
 def test_sighup_without_a_model_file_is_only_noted(folder):
