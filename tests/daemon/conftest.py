@@ -1,12 +1,15 @@
 """What all tests of the daemon share."""
 
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.client import Server
 from tests.support.leftovers import all_ended
 
 
@@ -27,3 +30,30 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1,IP:::1,DNS:vwlite"
     subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def serve(folder: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers that clients are tried with; the folder is an empty one."""
+    listeners: list[socket.socket] = []
+
+    def begin(path: str | None = None, **how: Any) -> Server:
+        if path is None:
+            listener = socket.create_server(("127.0.0.1", 0))
+        else:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(path)
+            listener.listen()
+        listeners.append(listener)
+        return Server(listener, **how)
+
+    yield begin
+    for listener in listeners:
+        listener.close()
