@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Server
+from tests.support.daemon import UCB, by_file, decisions_to_learn, lines_to_learn
 from tests.support.leftovers import all_ended
 
 
@@ -30,6 +31,24 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1,IP:::1,DNS:vwlite"
     subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of lines.model, which learnt from lines, and of decisions.model."""
+    place = tmp_path_factory.mktemp("served")
+    by_file(place, lines_to_learn(300))
+    (place / "file.model").rename(place / "lines.model")
+    by_file(place, decisions_to_learn(100), *UCB.split())
+    (place / "file.model").rename(place / "decisions.model")
+    return place
+
+
+@pytest.fixture(scope="module")
+def lines(models: Path) -> tuple[bytes, bytes]:
+    """Lines, and the answers of lines.model to them."""
+    text = lines_to_learn(200, seed=2)
+    return text, by_file(models, text, "-i", str(models / "lines.model"), "-t")[0]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.daemon import (
+    UCB,
     ask,
     by_file,
     decisions_to_learn,
@@ -24,8 +25,6 @@ from vwlite.cli.command import parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.protocol import save_tag
 from vwlite.workspace import option_groups
-
-UCB = "--explore ucb --bayes_linear"
 
 # A daemon whose copies don't begin to save as long as there is a file "hold", and make one, "held", to say so.
 SLOW = """

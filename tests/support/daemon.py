@@ -17,6 +17,7 @@ from tests.support.command import VWLITE
 from tests.support.models import Arrays, arrays
 from vwlite.cli import main
 
+UCB = "--explore ucb --bayes_linear"  # takes decisions
 PATIENCE = 60.0  # seconds that anything may take on a busy machine
 ASYNCIO = [  # what somebody has who did not install uvloop
     sys.executable,
