@@ -29,12 +29,7 @@ from tests.support.models import arrays
 
 TOKEN = b"a token of forty bytes, more or less: 12"
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every daemon has a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def client(*words: str, text: bytes = b"", status: int = 0) -> tuple[bytes, str]:
