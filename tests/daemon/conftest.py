@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Server
-from tests.support.daemon import UCB, by_file, decisions_to_learn, lines_to_learn
+from tests.support.daemon import UCB, Daemon, by_file, decisions_to_learn, lines_to_learn, serving
 from tests.support.leftovers import all_ended
 
 
@@ -49,6 +49,13 @@ def lines(models: Path) -> tuple[bytes, bytes]:
     """Lines, and the answers of lines.model to them."""
     text = lines_to_learn(200, seed=2)
     return text, by_file(models, text, "-i", str(models / "lines.model"), "-t")[0]
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Serves lines of up to 4 kB."""
+    with serving(tmp_path_factory.mktemp("tight"), "-t", "--max_line", "4096", "--link", "logistic") as daemon:
+        yield daemon
 
 
 @pytest.fixture

@@ -271,56 +271,6 @@ def test_a_socket_needs_a_folder_and_a_short_name():
     assert "x" * 200 in refusal("--socket", "x" * 200)
 
 
-# tokens, keys and addresses
-
-
-def token(text: bytes = b"0123456789abcdef", mode: int = 0o600) -> None:
-    Path("token").write_bytes(text)
-    Path("token").chmod(mode)
-
-
-@pytest.mark.parametrize("text", [b"", b"\n", b"0123456789abcde\n", b"0123456789abcdef\n0123456789abcdef\n"])
-def test_what_is_no_token_is_refused(text):
-    token(text)
-    assert "at least 16 bytes" in refusal("--port", "0", "--token_file", "token")
-
-
-@pytest.mark.parametrize("mode", [0o604, 0o620, 0o666, 0o444])
-def test_a_token_that_others_can_read_is_refused(mode):
-    token(mode=mode)
-    assert "chmod 600 token" in refusal("--port", "0", "--token_file", "token")
-
-
-def test_a_token_that_is_not_there_is_refused():
-    assert "token: " in refusal("--port", "0", "--token_file", "token")
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "", "192.0.2.1", "example.invalid", "0"])
-def test_without_a_token_only_this_machine_is_served(address):
-    assert "--token_file" in refusal("--port", "0", f"--bind={address}")
-
-
-def test_strangers_are_served_if_that_is_wanted(folder):
-    with serving(folder, "--bind", "0.0.0.0", "--insecure") as daemon:
-        assert daemon.talk(b"!ping\n") == b"!pong\n"
-    token()
-    with serving(folder, "--bind", "0.0.0.0", "--token_file", "token") as daemon:
-        assert daemon.talk(b"0123456789abcdef\n!ping\n") == b"!pong\n"
-
-
-def test_addresses_of_this_machine_need_no_token(folder):
-    for address in ("localhost", "127.0.0.1"):
-        with serving(folder, "--bind", address) as daemon:
-            assert daemon.talk(b"!ping\n") == b"!pong\n"
-
-
-def test_a_key_that_is_none_is_refused():
-    Path("cert.pem").write_text("no certificate")
-    told = refusal("--port", "0", "--cert", "cert.pem", "--key", "cert.pem")
-    assert "--cert cert.pem" in told
-    assert "none.pem" in refusal("--port", "0", "--cert", "none.pem", "--key", "none.pem")
-
-
 # flags
 
 
