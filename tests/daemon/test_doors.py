@@ -20,6 +20,7 @@ from tests.support.daemon import (
     by_file,
     decisions_to_learn,
     lines_to_learn,
+    make_token,
     read_all,
     refusal,
     serving,
@@ -29,12 +30,7 @@ from tests.support.models import arrays
 
 TOKEN = b"a token of forty bytes, more or less: 12"
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every daemon has a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def client(*words: str, text: bytes = b"", status: int = 0) -> tuple[bytes, str]:
@@ -78,7 +74,7 @@ def test_clients_come_by_ipv6_without_a_token_from_this_machine(folder):
 @ipv6
 def test_all_addresses_of_ipv6_need_a_token(folder):
     assert "--bind ::: anybody who gets there" in refusal("--port", "0", "--bind", "::")
-    make_token()
+    make_token(TOKEN + b"\n")
     with serving(folder, "--bind", "::", "--token_file", "token") as daemon, ipv6_client(daemon) as one:
         assert talk(one, TOKEN + b"\n!ping\n") == b"!pong\n"
 
@@ -92,15 +88,10 @@ def test_a_port_that_is_taken_by_ipv6_is_refused(folder):
 # TLS and tokens
 
 
-def make_token(text: bytes = TOKEN) -> None:
-    Path("token").write_bytes(text + b"\n")
-    Path("token").chmod(0o600)
-
-
 @pytest.fixture
 def secret(keys, folder):
     """The flags of a daemon that speaks TLS and wants a token."""
-    make_token()
+    make_token(TOKEN + b"\n")
     for name in ("cert.pem", "key.pem"):
         shutil.copy(keys / name, name)
     return ["--cert", "cert.pem", "--key", "key.pem", "--token_file", "token"]
@@ -151,10 +142,10 @@ def test_whoever_lacks_the_token_or_tls_learns_and_teaches_nothing(secret, folde
         text = b"1 |a x\n"
         told = client(*port, "--ca", "cert.pem", "--quiet", text=text, status=1)
         assert "the first line has to be the token" in told[1]
-        make_token(TOKEN[::-1])
+        make_token(TOKEN[::-1] + b"\n")
         told = client(*port, "--ca", "cert.pem", "--token_file", "token", "--quiet", text=text, status=1)
         assert "the first line has to be the token" in told[1]
-        make_token()
+        make_token(TOKEN + b"\n")
         told = client(*port, "--tls", "--token_file", "token", "--quiet", text=text, status=1)
         assert "its certificate is not trusted" in told[1]
         with daemon.connect() as plain:
@@ -220,7 +211,7 @@ def test_each_line_of_the_log_is_json_whatever_happens(folder, keys):
         Path("file.model").rename("moved.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("going on with the model")
-        Path("moved.model").rename("file.model")
+        shutil.copy("moved.model", "file.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("model loaded")
         assert daemon.end() == 0
@@ -237,7 +228,7 @@ def test_each_line_of_the_log_is_json_whatever_happens(folder, keys):
 
 
 def test_each_line_of_the_log_is_json_after_a_kill_too(folder):
-    make_token()
+    make_token(TOKEN + b"\n")
     for _ in range(2):
         with serving(folder, "--journal", "journal", "--log", "json", "--token_file", "token") as daemon:
             daemon.kill()

@@ -36,11 +36,10 @@ def killed(tmp_path_factory):
 
 
 @pytest.fixture
-def journal(killed, tmp_path, monkeypatch):
+def journal(killed, folder):
     """A copy of that, in the working folder."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
-    return tmp_path / "journal"
+    shutil.copytree(killed, folder, dirs_exist_ok=True)
+    return folder / "journal"
 
 
 def learnt(lines: Sequence[bytes]) -> Arrays:

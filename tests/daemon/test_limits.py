@@ -2,43 +2,28 @@
 
 import contextlib
 import json
-import os
 import select
-import shutil
 import signal
 import socket
-import ssl
-import sys
 import threading
 
 import pytest
 
 from tests.support.command import VWLITE
 from tests.support.daemon import (
+    HALF,
+    MB,
     PATIENCE,
+    UCB,
     Daemon,
     ask,
     by_file,
-    decisions_to_learn,
     read_all,
     read_lines,
     serving,
     talk,
     wait_until,
 )
-from tests.support.models import arrays
-
-MB = 1 << 20
-UCB = "--explore ucb --bayes_linear"
-HALF = b"0.500000\n"  # what --link logistic makes of nothing
-TOKEN = b"0123456789abcdef-token"
-
-
-@pytest.fixture(scope="module")
-def tight(tmp_path_factory):
-    """Serves lines of up to 4 kB."""
-    with serving(tmp_path_factory.mktemp("tight"), "-t", "--max_line", "4096", "--link", "logistic") as daemon:
-        yield daemon
 
 
 @pytest.fixture(scope="module")
@@ -311,155 +296,3 @@ def test_the_end_waits_for_those_who_take_their_answers(tmp_path):
         daemon.reader.join()
     learnt = next(int(line.split()[-1]) for line in daemon.log if line.startswith("number of examples"))
     assert answers.count(b"\n") == learnt
-
-
-# tokens
-
-
-@pytest.fixture
-def token(tmp_path):
-    """The flags of a daemon that wants a token."""
-    (tmp_path / "token").write_bytes(TOKEN + b"\n")
-    (tmp_path / "token").chmod(0o600)
-    return ["--token_file", "token"]
-
-
-def test_whoever_has_the_token_is_served(token, tmp_path):
-    with serving(tmp_path, *token) as daemon:
-        assert daemon.talk(TOKEN + b"\n|a x\n!ping\n") == b"0\n!pong\n"
-        assert daemon.talk(TOKEN + b"\r\n|a x\n") == b"0\n"
-        assert daemon.talk(TOKEN + b"\n|a x", [1] * 20) == b"0\n"
-        assert daemon.talk(TOKEN) == b""
-        assert daemon.talk(TOKEN + b"\nbad |a\n").startswith(b"!error line 1, ")
-        assert daemon.end() == 0
-    assert not any(TOKEN.decode() in line for line in daemon.log)
-
-
-def test_whoever_has_another_token_or_none_learns_and_teaches_nothing(token, tmp_path):
-    wrong = [b"", TOKEN[:-1], TOKEN + b"x", b" " + TOKEN, TOKEN.upper(), b"!ping", b"\0", b"\xff" * 3000]
-    with serving(tmp_path, *token, "-f", "served.model") as daemon:
-        for each in wrong:
-            answer = daemon.talk(each + b"\n1 |a x\n!stats\n" + TOKEN + b"\n|a x\n")
-            assert answer.startswith(b"!error ")
-            assert answer.count(b"\n") == 1
-            assert TOKEN not in answer
-        assert json.loads(daemon.talk(TOKEN + b"\n!stats\n"))["examples"] == 0
-        assert daemon.talk(b"no end") in (b"", b"!error the first line has to be the token\n")
-
-
-def test_who_brings_no_token_in_time_is_let_go(token, tmp_path):
-    hurry = (
-        "import sys; from vwlite.daemon import server; server.TOKEN_TIME = 0.2; "
-        "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    with (
-        serving(tmp_path, *token, start=[sys.executable, "-c", hurry]) as daemon,
-        daemon.connect() as trusted,
-        daemon.connect() as silent,
-        daemon.connect() as slow,
-    ):
-        trusted.sendall(TOKEN + b"\n")
-        slow.sendall(TOKEN)
-        assert read_all(silent) == read_all(slow) == b"!error no token came in time\n"
-        assert ask(trusted, b"!ping") == b"!pong\n"
-
-
-def test_who_stays_after_a_wrong_token_is_no_concern_of_others(token, tmp_path):
-    hurry = (
-        "import sys; from vwlite.daemon import server; server.TOKEN_TIME = 0.2; server.GOODBYE = 3; "
-        "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    words = [*token, "--read_timeout", "4"]
-    with (
-        serving(tmp_path, *words, start=[sys.executable, "-c", hurry]) as daemon,
-        daemon.connect() as stranger,
-        daemon.connect() as trusted,
-    ):
-        trusted.sendall(TOKEN + b"\n")
-        stranger.sendall(b"x\n")
-        assert read_all(stranger) == b"!error the first line has to be the token\n"
-        assert read_all(trusted) == b"!error nothing came for 4 seconds\n"
-        assert daemon.end() == 0
-    assert not any("error: " in line for line in daemon.log)
-
-
-def test_a_decision_right_behind_the_token_may_come_in_pieces(token, tmp_path):
-    text = decisions_to_learn(5)
-    expected, model = by_file(tmp_path, text, *UCB.split())
-    first = text.index(b"\n") + 1
-    with serving(tmp_path, *token, *UCB.split(), "-f", "served.model") as daemon:
-        with daemon.connect() as client:
-            client.sendall(TOKEN + b"\n" + text[:first] + text[first:].split(b"\n")[0] + b"\n")
-            daemon.talk(TOKEN + b"\n!ping\n")  # by then it has been read
-            client.sendall(text[first:].split(b"\n", 1)[1])
-            client.shutdown(socket.SHUT_WR)
-            assert read_all(client) == expected
-        assert daemon.end() == 0
-    assert arrays(tmp_path / "served.model") == model
-
-
-def test_a_stranger_gets_little_room_for_a_token(token, tmp_path):
-    with serving(tmp_path, *token, "--socket", "socket") as daemon, daemon.connect() as stranger:
-        stranger.sendall(b"x" * (MB // 2))
-        answer = daemon.talk(TOKEN + b"\n!stats\n")
-        assert json.loads(answer)["buffered_bytes"] < 100_000
-
-
-# TLS
-
-
-@pytest.fixture(scope="module")
-def secret(keys):
-    """Speaks TLS."""
-    with serving(keys, "-t", "--link", "logistic", "--cert", "cert.pem", "--key", "key.pem") as daemon:
-        yield daemon
-
-
-def test_answers_through_tls(keys, secret):
-    context = ssl.create_default_context(cafile=str(keys / "cert.pem"))
-    with context.wrap_socket(secret.connect(), server_hostname="127.0.0.1") as client:
-        assert client.version() in ("TLSv1.2", "TLSv1.3")
-        assert ask(client, b"!ping") == b"!pong\n"
-        client.sendall(b"|a x\n" * 10_000)
-        assert read_lines(client, 10_000) == [HALF] * 10_000
-        assert ask(client, b"!quit") == b"!bye\n"
-        assert read_all(client) == b""
-
-
-def test_a_last_line_without_an_end_through_tls(keys, secret):
-    context = ssl.create_default_context(cafile=str(keys / "cert.pem"))
-    client = context.wrap_socket(secret.connect(), server_hostname="127.0.0.1")
-    client.sendall(b"|a x\n|a x")
-    with contextlib.suppress(OSError, ssl.SSLError), client.unwrap() as plain:
-        read_all(plain)
-    assert not any("returning true from eof_received" in line for line in secret.log)
-
-
-@pytest.mark.parametrize(
-    "noise", [b"|a x\n!ping\n", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", os.urandom(1000), b""]
-)
-def test_noise_instead_of_tls_is_nothing_to_others(keys, secret, noise):
-    with secret.connect() as client:
-        assert b"!pong" not in talk(client, noise)
-    test_answers_through_tls(keys, secret)
-
-
-def test_strangers_who_speak_no_tls_are_limited_too(keys, tmp_path):
-    words = ["--cert", "cert.pem", "--key", "key.pem", "--max_connections", "2"]
-    shutil.copytree(keys, tmp_path / "keys")
-    with serving(tmp_path / "keys", *words) as daemon, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(daemon.connect()) for _ in range(5)]
-        assert select.select(clients, [], [], 2)[0]
-
-
-def test_tls_noise_at_a_server_without_tls(tight):
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with tight.connect() as client:
-        client.settimeout(60)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        hello = context.wrap_bio(incoming, outgoing)
-        with contextlib.suppress(ssl.SSLWantReadError):
-            hello.do_handshake()
-        talk(client, outgoing.read())
-    assert tight.talk(b"|a x") == HALF

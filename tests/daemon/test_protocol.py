@@ -5,33 +5,12 @@ import json
 import random
 import socket
 import threading
-import types
-from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.support.daemon import (
-    ask,
-    by_file,
-    decisions_to_learn,
-    lines_to_learn,
-    read_all,
-    read_lines,
-    serving,
-    talk,
-)
+from tests.support.daemon import ask, by_file, decisions_to_learn, lines_to_learn, read_all, read_lines, serving, talk
 from tests.support.models import arrays
-from vwlite.cli.command import parse
-from vwlite.daemon.connection import Connection
-from vwlite.daemon.engine import Engine
-from vwlite.daemon.log import Log
-from vwlite.daemon.server import Server
-from vwlite.workspace import option_groups
 
-UCB = "--explore ucb --bayes_linear"
 GARBAGE = [
     b"\xff\xfe\xfd\n",
     b"|:1 |::\n",
@@ -53,141 +32,24 @@ GARBAGE = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where models of lines and of decisions are."""
-    place = tmp_path_factory.mktemp("served")
-    by_file(place, lines_to_learn(300))
-    (place / "file.model").rename(place / "lines.model")
-    by_file(place, decisions_to_learn(100), *UCB.split())
-    (place / "file.model").rename(place / "decisions.model")
-    return place
-
-
-@pytest.fixture(scope="module")
-def tester(folder):
+def tester(models):
     """Serves lines and learns nothing."""
-    with serving(folder, "-i", "lines.model", "-t", "--max_line", "1024") as daemon:
+    with serving(models, "-i", "lines.model", "-t", "--max_line", "1024") as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="module")
-def decider(folder):
+def decider(models):
     """Serves decisions and learns nothing."""
-    with serving(folder, "-i", "decisions.model", "-t", "--socket", "decisions") as daemon:
+    with serving(models, "-i", "decisions.model", "-t", "--socket", "decisions") as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="module")
-def lines(folder) -> tuple[bytes, bytes]:
-    """Lines, and the answers of the model to them."""
-    text = lines_to_learn(200, seed=2)
-    return text, by_file(folder, text, "-i", str(folder / "lines.model"), "-t")[0]
-
-
-@pytest.fixture(scope="module")
-def decisions(folder) -> tuple[bytes, bytes]:
-    """Decisions, and the answers of the model to them."""
+def decisions(models) -> tuple[bytes, bytes]:
+    """Decisions, and the answers of decisions.model to them."""
     text = decisions_to_learn(60, seed=2)
-    return text, by_file(folder, text, "-i", str(folder / "decisions.model"), "-t")[0]
-
-
-# the same as a run over a file
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        "",
-        "-q ab --loss_function logistic --link logistic --classweight 1:2",
-        "--bayes_linear --batch_size 7 --columns prediction,score,initial,sd,low,high --confidence 0.9",
-        "--random_effect b:a --bayes_linear",
-        "--vw_compat --binary",
-    ],
-)
-def test_answers_and_the_saved_model_are_those_of_a_run_over_a_file(flags, tmp_path):
-    text = lines_to_learn(500)
-    expected, model = by_file(tmp_path, text, *flags.split())
-    with serving(tmp_path, *flags.split(), "-f", "served.model") as daemon:
-        assert daemon.talk(text, [1, 10, 100, 1000, 5000]) == expected
-        assert daemon.end() == 0
-    assert arrays(tmp_path / "served.model") == model
-
-
-@pytest.mark.parametrize(
-    "flags", ["--thompson --bayes_logistic -q ua", UCB, "--explore epsilon --epsilon 0.3 --random_seed 5"]
-)
-def test_answers_to_decisions_and_the_saved_model_are_those_of_a_run_over_a_file(flags, tmp_path):
-    text = decisions_to_learn(100)
-    expected, model = by_file(tmp_path, text, *flags.split())
-    assert expected.count(b"\n\n") > 50
-    with serving(tmp_path, *flags.split(), "-f", "served.model") as daemon:
-        assert daemon.talk(text, [1, 10, 100, 1000, 2000]) == expected
-        assert daemon.end() == 0
-    assert arrays(tmp_path / "served.model") == model
-
-
-def test_a_model_goes_on_from_where_it_was(tmp_path):
-    text = lines_to_learn(400)
-    half = text.index(b"\n", len(text) // 2) + 1
-    expected, model = by_file(tmp_path, text)
-    by_file(tmp_path, text[:half])
-    with serving(tmp_path, "-i", "file.model", "-f", "served.model") as daemon:
-        assert expected.endswith(daemon.talk(text[half:]))
-        assert daemon.end() == 0
-    assert arrays(tmp_path / "served.model") == model
-
-
-def test_only_testing_changes_nothing(folder, lines, tmp_path):
-    text, expected = lines
-    with serving(tmp_path, "-i", str(folder / "lines.model"), "-t", "-f", "after.model") as daemon:
-        assert daemon.talk(text) == expected
-        assert daemon.talk(text) == expected
-        assert json.loads(daemon.talk(b"!stats\n"))["learns"] is False
-        assert daemon.end() == 0
-    before, after = arrays(folder / "lines.model"), arrays(tmp_path / "after.model")
-    assert {name for name in before if before[name] != after[name]} == set()
-
-
-def test_lines_of_several_clients_are_learnt_in_some_order(tmp_path):
-    first, second = lines_to_learn(3, seed=3), lines_to_learn(3, seed=4)
-    first, second = (text.replace(b"|b", b"|a shared |b") for text in (first, second))
-    with serving(tmp_path, "-f", "served.model") as daemon:
-        answers: dict[bytes, bytes] = {}
-        gate = threading.Barrier(2)
-
-        def client(text: bytes) -> None:
-            with daemon.connect() as one:
-                gate.wait()
-                answers[text] = talk(one, text)
-
-        threads = [threading.Thread(target=client, args=(text,)) for text in (first, second)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert daemon.end() == 0
-    served = arrays(tmp_path / "served.model")
-    for mine in itertools.combinations(range(6), 3):
-        sources = [iter(second.splitlines(True)), iter(first.splitlines(True))]
-        predicted, model = by_file(tmp_path, b"".join(next(sources[place in mine]) for place in range(6)))
-        told = predicted.splitlines(True)
-        if model == served and b"".join(told[place] for place in mine) == answers[first]:
-            return
-    raise AssertionError("the model is that of no order")
-
-
-def test_clients_that_take_turns_share_one_model(tmp_path):
-    text = lines_to_learn(60)
-    expected, model = by_file(tmp_path, text)
-    draw = random.Random(1)
-    with serving(tmp_path, "-f", "served.model") as daemon:
-        clients = [daemon.connect() for _ in range(5)]
-        answers = [ask(draw.choice(clients), line) for line in text.splitlines()]
-        for client in clients:
-            client.close()
-        assert daemon.end() == 0
-    assert b"".join(answers) == expected
-    assert arrays(tmp_path / "served.model") == model
+    return text, by_file(models, text, "-i", str(models / "decisions.model"), "-t")[0]
 
 
 # bytes and lines
@@ -422,133 +284,3 @@ def test_unknown_commands_are_told_what_there_is(tester, line):
     assert answer.startswith(b"!error there is no command !")
     assert b"!ping" in answer
     assert pong == b"!pong"
-
-
-# whatever the pieces
-
-
-class Wire:
-    """The server's end of a connection without a network; takes note of what it writes."""
-
-    def __init__(self) -> None:
-        self.told = bytearray()
-        self.closed = False
-
-    def write(self, text: bytes) -> None:
-        """Note it."""
-        self.told += text
-
-    def close(self) -> None:
-        """Note it."""
-        self.closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        """Whether it was closed."""
-        return self.closed
-
-    def get_write_buffer_size(self) -> int:
-        """All is taken at once."""
-        return 0
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
-def told(server: Server, pieces: list[bytes]) -> bytes:
-    """What a server writes when bytes come in these pieces and then no more."""
-    connection, wire = Connection(server), Wire()
-    connection.connection_made(wire)  # type: ignore[arg-type]
-    for piece in pieces:
-        while piece and not wire.closed:
-            room = connection.get_buffer(-1)
-            count = min(len(room), len(piece))
-            room[:count] = piece[:count]
-            connection.buffer_updated(count)
-            piece = piece[count:]
-    if not wire.closed:
-        connection.eof_received()
-    connection.connection_lost(None)
-    return bytes(wire.told)
-
-
-def server_of(model: Path, *words: str) -> Server:
-    options = parse(["-i", str(model), "-t", "--max_line", "1024", *words], option_groups())
-    return Server(options, Engine(options), Log(quiet=True))
-
-
-@pytest.fixture(scope="module")
-def servers(folder):
-    """Of lines and of decisions."""
-    return types.SimpleNamespace(
-        lines=server_of(folder / "lines.model"), decisions=server_of(folder / "decisions.model")
-    )
-
-
-def cut(text: bytes, places: list[int]) -> list[bytes]:
-    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
-    return [text[start:end] for start, end in itertools.pairwise(edges)]
-
-
-def even(answers: bytes) -> list[list[int]]:
-    """Answers but for the order of actions, which is left to chance where all is equal."""
-    return [sorted(line) for line in answers.splitlines()]
-
-
-ENDS = st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n\r\n", b"\n\n\n"])
-LINES = st.sampled_from(
-    [
-        b"|a x:1",
-        b"1 't|a x",
-        b"bad |a",
-        b"",
-        b"!ping",
-        b"!what",
-        b'{"a": {"x": 1}, "_tag": "j"}',
-        b"{",
-        b" ",
-        b"|a " + b"w " * 400,
-        b"|a " + b"w " * 600,
-        b"{" + b" " * 1100 + b"}",
-        b"0:1:0.5 |a x",
-        b"shared t|u x",
-    ]
-)
-BLOCKS = st.sampled_from(
-    [
-        b"shared s|u x\n|a n0 q:2\n|a n1",
-        b"|a n1\r\n|a n2 q:3",
-        b"|a n0\n!ping\n|a n1",
-        b"!ping",
-        b"{",
-        b'{"_multi": [{"a": {"n1": 1}}, {"a": {"n2": 1}}]}',
-        b"",
-        b"bad |a\n|a",
-        b"shared |u x\n{}\n|a n3",
-        b"|a n0\n|a " + b"w " * 600,
-        (b"|a " + b"w " * 100 + b"\n") * 5 + b"|a n3",
-        b"{" + b" " * 1100 + b"}",
-    ]
-)
-PLACES = st.lists(st.integers(0, 1 << 20), max_size=12)
-
-
-@given(st.lists(st.tuples(LINES, ENDS), max_size=12), st.booleans(), PLACES)
-def test_pieces_make_no_difference_to_lines(servers, pairs, whole, places):
-    text = b"".join(line + end for line, end in pairs)
-    text = text if whole else text.rstrip(b"\r\n")
-    assert told(servers.lines, cut(text, places)) == told(servers.lines, [text])
-
-
-@given(st.lists(st.tuples(BLOCKS, ENDS), max_size=10), st.booleans(), PLACES)
-def test_pieces_make_no_difference_to_decisions(servers, pairs, whole, places):
-    text = b"".join(line + end for line, end in pairs)
-    text = text if whole else text.rstrip(b"\r\n")
-    assert even(told(servers.decisions, cut(text, places))) == even(told(servers.decisions, [text]))
-
-
-@given(st.binary(max_size=300), PLACES)
-@settings(max_examples=200)
-def test_pieces_make_no_difference_to_any_bytes(servers, text, places):
-    assert told(servers.lines, cut(text, places)) == told(servers.lines, [text])

@@ -5,12 +5,14 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.daemon import (
+    UCB,
     ask,
     by_file,
     decisions_to_learn,
@@ -24,8 +26,6 @@ from vwlite.cli.command import parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.protocol import save_tag
 from vwlite.workspace import option_groups
-
-UCB = "--explore ucb --bayes_linear"
 
 # A daemon whose copies don't begin to save as long as there is a file "hold", and make one, "held", to say so.
 SLOW = """
@@ -270,6 +270,23 @@ def test_a_model_whose_checkpoint_fails_does_not_take_the_place(tmp_path):
         daemon.send(signal.SIGHUP)
         daemon.wait_for("going on with the model as it is")
         assert ask(one, b"|a x:0.5") == before
+
+
+def test_the_model_is_saved_every_so_many_examples(folder):
+    text = lines_to_learn(50)
+    _, model = by_file(folder, text)
+    with serving(folder, "-f", "served.model", "--autosave", "50") as daemon:
+        daemon.talk(text)
+        daemon.wait_for("saved")
+        assert arrays("served.model") == model
+        assert daemon.talk(b"!ping\n") == b"!pong\n"
+
+
+def test_the_model_is_saved_every_so_many_seconds(folder):
+    with serving(folder, "-f", "served.model", "--autosave", "1s") as daemon:
+        daemon.talk(b"1 |a x\n")
+        daemon.wait_for("saved")
+        assert Path("served.model").exists()
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import VWLITE, run
-from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, refusal, serving, wait_until
+from tests.support.daemon import PATIENCE, ask, by_file, lines_to_learn, read_all, refusal, serving
 from tests.support.models import arrays
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Every daemon has a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @contextlib.contextmanager
@@ -120,6 +115,23 @@ def test_some_flags_are_enough_to_make_a_daemon(words):
     os.kill(number, signal.SIGKILL)
 
 
+def test_many_may_start_at_once(folder):
+    """One of them gets the socket."""
+    results: list[int] = []
+
+    def start() -> None:
+        command = [*VWLITE, "--socket", "place", "--pid_file", "pid"]
+        results.append(subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE).returncode)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.kill(int(Path("pid").read_text()), signal.SIGKILL)
+    assert sorted(results) == [0, 1, 1, 1]
+
+
 # in the foreground
 
 
@@ -192,113 +204,32 @@ def test_events_are_json_if_wanted(folder):
     assert {each["level"] for each in events} == {"info"}
 
 
-# SIGHUP
-
-
-def test_sighup_loads_the_model_file_as_it_is_now(folder):
-    old, new = lines_to_learn(50, seed=1), lines_to_learn(50, seed=2)
-    by_file(folder, old)
-    (folder / "file.model").rename("serving.model")
-    by_file(folder, new)
-    line = lines_to_learn(10, seed=3)
-    expected, _ = by_file(folder, line, "-t", "-i", "serving.model")
-    os.replace("file.model", "old.model")
-    by_file(folder, new)
-    changed, _ = by_file(folder, line, "-t", "-i", "file.model")
-    by_file(folder, new)
-    with serving(folder, "-i", "serving.model", "-t") as daemon, daemon.connect() as client:
-        client.sendall(line)
-        assert read(client, expected) == expected
-        os.replace("file.model", "serving.model")
-        daemon.send(signal.SIGHUP)
-        daemon.wait_for("model loaded")
-        client.sendall(line)
-        assert read(client, changed) == changed
-    assert expected != changed
-
-
-def read(client: socket.socket, expected: bytes) -> bytes:
-    """As many bytes as are expected."""
-    found = b""
-    while len(found) < len(expected):
-        piece = client.recv(len(expected) - len(found))
-        assert piece
-        found += piece
-    return found
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no model", b"\0" * 10_000])
-def test_sighup_with_a_broken_file_changes_nothing(folder, content):
-    by_file(folder, lines_to_learn(50))
-    with serving(folder, "-i", "file.model", "-t") as daemon, daemon.connect() as client:
-        before = ask(client, b"|a x:0.5")
-        (folder / "file.model").unlink()
-        if content is not None:
-            (folder / "file.model").write_bytes(content)
-        daemon.send(signal.SIGHUP)
-        assert "file.model" in daemon.wait_for("going on with the model as it is")
-        assert ask(client, b"|a x:0.5") == before
-
-
-def test_sighup_with_a_model_of_decisions_changes_nothing(folder):
-    by_file(folder, b"|a x\n|a y\n\n", "--explore", "ucb", "--bayes_linear")
-    (folder / "file.model").rename("decisions.model")
-    by_file(folder, lines_to_learn(50))
-    with serving(folder, "-i", "file.model", "-t") as daemon, daemon.connect() as client:
-        before = ask(client, b"|a x:0.5")
-        os.replace("decisions.model", "file.model")
-        daemon.send(signal.SIGHUP)
-        daemon.wait_for("going on with the model as it is")
-        assert ask(client, b"|a x:0.5") == before
-
-
-@pytest.mark.parametrize("more", [[], ["--journal", "journal"]])
-def test_sighup_does_not_forget_what_was_learnt_since_the_file_was_loaded_or_saved_here(more, folder):
-    words = ["-f", "served.model", *more]
-    with serving(folder, *words) as daemon:
-        daemon.talk(b"1 |a x\n" * 3)
-        assert daemon.end() == 0
-    with serving(folder, "-i", "served.model", *words) as daemon, daemon.connect() as client:
-        for line in (b"!ping", b"!save", b"1 |a x"):
-            ask(client, line)
-            ask(client, b"1 |a x")
-            before = ask(client, b"|a x")
-            said = len(daemon.log)
-            daemon.send(signal.SIGHUP)
-            wait_until(lambda said=said: any("loaded or saved here" in line for line in daemon.log[said:]))
-            assert ask(client, b"|a x") == before
-        by_file(folder, b"-1 |a x\n")
-        os.replace("file.model", "served.model")
-        daemon.send(signal.SIGHUP)
-        daemon.wait_for("model loaded")
-        assert float(ask(client, b"|a x")) < 0
-
-
-def test_sighup_without_a_model_file_is_only_noted(folder):
-    with serving(folder) as daemon:
-        daemon.send(signal.SIGHUP)
-        daemon.wait_for("SIGHUP: there is no model file")
-        assert daemon.talk(b"!ping\n") == b"!pong\n"
-
-
-# autosave
-
-
-def test_the_model_is_saved_every_so_many_examples(folder):
-    text = lines_to_learn(50)
+def test_a_log_that_nobody_reads_any_more_is_no_reason_to_end_badly(folder):
+    text = lines_to_learn(20)
     _, model = by_file(folder, text)
-    with serving(folder, "-f", "served.model", "--autosave", "50") as daemon:
-        daemon.talk(text)
-        daemon.wait_for("saved")
-        assert arrays("served.model") == model
-        assert daemon.talk(b"!ping\n") == b"!pong\n"
+    command = [*VWLITE, "--foreground", "--port", "0", "--port_file", "port", "-f", "served.model"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        assert b"listening" in process.stderr.readline()
+        process.stderr.close()
+        assert say(int(Path("port").read_text()), text).count(b"\n") == 20
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert arrays("served.model") == model
+    assert not Path("port").exists()
 
 
-def test_the_model_is_saved_every_so_many_seconds(folder):
-    with serving(folder, "-f", "served.model", "--autosave", "1s") as daemon:
-        daemon.talk(b"1 |a x\n")
-        daemon.wait_for("saved")
-        assert Path("served.model").exists()
+def test_one_that_ends_leaves_the_files_of_one_that_took_its_place(folder):
+    with serving(folder, "--socket", "place", "--pid_file", "pid") as daemon:
+        for name in ("place", "pid"):
+            os.unlink(name)
+            Path(name).write_text("another's")
+        assert daemon.end() == 0
+    assert Path("place").read_text() == Path("pid").read_text() == "another's"
 
 
 # Unix sockets
@@ -340,56 +271,6 @@ def test_a_socket_needs_a_folder_and_a_short_name():
     assert "x" * 200 in refusal("--socket", "x" * 200)
 
 
-# tokens, keys and addresses
-
-
-def token(text: bytes = b"0123456789abcdef", mode: int = 0o600) -> None:
-    Path("token").write_bytes(text)
-    Path("token").chmod(mode)
-
-
-@pytest.mark.parametrize("text", [b"", b"\n", b"0123456789abcde\n", b"0123456789abcdef\n0123456789abcdef\n"])
-def test_what_is_no_token_is_refused(text):
-    token(text)
-    assert "at least 16 bytes" in refusal("--port", "0", "--token_file", "token")
-
-
-@pytest.mark.parametrize("mode", [0o604, 0o620, 0o666, 0o444])
-def test_a_token_that_others_can_read_is_refused(mode):
-    token(mode=mode)
-    assert "chmod 600 token" in refusal("--port", "0", "--token_file", "token")
-
-
-def test_a_token_that_is_not_there_is_refused():
-    assert "token: " in refusal("--port", "0", "--token_file", "token")
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "", "192.0.2.1", "example.invalid", "0"])
-def test_without_a_token_only_this_machine_is_served(address):
-    assert "--token_file" in refusal("--port", "0", f"--bind={address}")
-
-
-def test_strangers_are_served_if_that_is_wanted(folder):
-    with serving(folder, "--bind", "0.0.0.0", "--insecure") as daemon:
-        assert daemon.talk(b"!ping\n") == b"!pong\n"
-    token()
-    with serving(folder, "--bind", "0.0.0.0", "--token_file", "token") as daemon:
-        assert daemon.talk(b"0123456789abcdef\n!ping\n") == b"!pong\n"
-
-
-def test_addresses_of_this_machine_need_no_token(folder):
-    for address in ("localhost", "127.0.0.1"):
-        with serving(folder, "--bind", address) as daemon:
-            assert daemon.talk(b"!ping\n") == b"!pong\n"
-
-
-def test_a_key_that_is_none_is_refused():
-    Path("cert.pem").write_text("no certificate")
-    told = refusal("--port", "0", "--cert", "cert.pem", "--key", "cert.pem")
-    assert "--cert cert.pem" in told
-    assert "none.pem" in refusal("--port", "0", "--cert", "none.pem", "--key", "none.pem")
-
-
 # flags
 
 
@@ -427,6 +308,10 @@ def test_a_key_that_is_none_is_refused():
         ("--port 0 --examples 5", "--examples"),
         ("--port 0 --holdout_after 5", "--holdout_after"),
         ("--port 0 --dry_run", "--dry_run"),
+        ("--port 0 --save_per_pass", "--save_per_pass"),
+        ("--port 0 --strict_parse", "--strict_parse"),
+        ("--port 0 --holdout_period 3", "--holdout_period"),
+        ("--port 0 --early_terminate 2", "--early_terminate"),
     ],
 )
 def test_flags_that_mean_nothing_to_a_daemon_are_refused(words, said):
@@ -437,11 +322,6 @@ def test_flags_that_mean_nothing_to_a_daemon_are_refused(words, said):
 def test_an_empty_name_is_not_as_if_there_were_none(words, folder):
     """A variable of a script that was never set must not open the door."""
     assert refusal(*words.split(), *([] if "socket" in words else ["--port", "0"]))
-
-
-@pytest.mark.parametrize("flag", ["--save_per_pass", "--strict_parse", "--holdout_period 3", "--early_terminate 2"])
-def test_more_flags_of_runs_over_files_are_refused(flag):
-    assert flag.split()[0] in refusal("--port", "0", *flag.split())
 
 
 @pytest.mark.parametrize("flag", ["--foreground", "--insecure", "--port_file p", "--token_file t", "--autosave 10"])
@@ -459,48 +339,3 @@ def test_other_runs_load_nothing_that_serves():
     done = subprocess.run([*VWLITE[:1], "-c", script], input="1 |a x\n", capture_output=True, text=True, check=True)
     assert not any(name in done.stdout for name in ("asyncio", "ssl", "sqlite3")), done.stdout
     assert "--daemon" in run("--help").stdout
-
-
-def test_a_log_that_nobody_reads_any_more_is_no_reason_to_end_badly(folder):
-    text = lines_to_learn(20)
-    _, model = by_file(folder, text)
-    command = [*VWLITE, "--foreground", "--port", "0", "--port_file", "port", "-f", "served.model"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    try:
-        assert process.stderr is not None
-        assert b"listening" in process.stderr.readline()
-        process.stderr.close()
-        assert say(int(Path("port").read_text()), text).count(b"\n") == 20
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()
-    assert arrays("served.model") == model
-    assert not Path("port").exists()
-
-
-def test_many_may_start_at_once(folder):
-    """One of them gets the socket."""
-    results: list[int] = []
-
-    def start() -> None:
-        command = [*VWLITE, "--socket", "place", "--pid_file", "pid"]
-        results.append(subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE).returncode)
-
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.kill(int(Path("pid").read_text()), signal.SIGKILL)
-    assert sorted(results) == [0, 1, 1, 1]
-
-
-def test_one_that_ends_leaves_the_files_of_one_that_took_its_place(folder):
-    with serving(folder, "--socket", "place", "--pid_file", "pid") as daemon:
-        for name in ("place", "pid"):
-            os.unlink(name)
-            Path(name).write_text("another's")
-        assert daemon.end() == 0
-    assert Path("place").read_text() == Path("pid").read_text() == "another's"

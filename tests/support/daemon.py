@@ -17,6 +17,9 @@ from tests.support.command import VWLITE
 from tests.support.models import Arrays, arrays
 from vwlite.cli import main
 
+MB = 1 << 20
+HALF = b"0.500000\n"  # what --link logistic makes of nothing
+UCB = "--explore ucb --bayes_linear"  # takes decisions
 PATIENCE = 60.0  # seconds that anything may take on a busy machine
 ASYNCIO = [  # what somebody has who did not install uvloop
     sys.executable,
@@ -145,6 +148,12 @@ def refusal(*words: str, folder: Path | None = None) -> str:
         process.wait()
     assert all(line.startswith("vwlite: error: ") for line in found.splitlines()), found
     return found
+
+
+def make_token(text: bytes, mode: int = 0o600) -> None:
+    """A file named token in the current folder."""
+    Path("token").write_bytes(text)
+    Path("token").chmod(mode)
 
 
 def wait_until(happened: Callable[[], object], otherwise: str = "it doesn't happen") -> None:

@@ -1,0 +1,43 @@
+"""Answers in text become JSON lines."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vwlite.daemon import jsonanswers
+from vwlite.daemon.jsonanswers import answer
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "columns", "wanted"),
+    [
+        (b"0.385846 tag\n", False, 1, {"prediction": 0.385846, "tag": "tag"}),
+        (b"1\n", False, 1, {"prediction": 1}),
+        (b"-0.5 7\n", False, 1, {"prediction": -0.5, "tag": "7"}),
+        (b"nan\n", False, 1, {"prediction": None}),
+        (b"-inf t\n", False, 1, {"prediction": None, "tag": "t"}),
+        (b"0.5 0.25 -inf 7\n", False, 3, {"columns": [0.5, 0.25, None], "tag": "7"}),
+        (b"0.5 0.25\n", False, 2, {"columns": [0.5, 0.25]}),
+        (b'0.5 \xc3\xa9"\\\xff\n', False, 1, {"prediction": 0.5, "tag": 'é"\\\ufffd'}),
+        (b"1:0.7,0:0.3 tag\n\n", True, 1, {"actions": [[1, 0.7], [0, 0.3]], "tag": "tag"}),
+        (b"0:1\n\n", True, 1, {"actions": [[0, 1]]}),
+        (b"0:1e-05,1:nan\n\n", True, 1, {"actions": [[0, 1e-05], [1, None]]}),
+        (b'!error line 3, column 1: no "x"\n', False, 1, {"error": 'line 3, column 1: no "x"'}),
+        (b"!error line 3: no\n", True, 1, {"error": "line 3: no"}),
+    ],
+)
+def test_answers_in_text_become_json_lines(said, kind, columns, wanted):
+    found = answer(said, kind, columns)
+    assert found.endswith(b"\n")
+    assert found.count(b"\n") == 1
+    assert json.loads(found) == wanted
+    assert list(json.loads(found)) == list(wanted)
+
+
+@given(message=st.text())
+def test_what_is_wrong_becomes_a_json_line_whatever_it_says(message):
+    line = jsonanswers.error(message)
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == {"error": message}
