@@ -56,6 +56,7 @@ def told(server: Server, pieces: list[bytes]) -> bytes:
             count = min(len(room), len(piece))
             room[:count] = piece[:count]
             connection.buffer_updated(count)
+            take_turns(server)
             piece = piece[count:]
     if not wire.closed:
         connection.eof_received()
@@ -63,9 +64,18 @@ def told(server: Server, pieces: list[bytes]) -> bytes:
     return bytes(wire.told)
 
 
+def take_turns(server: Server) -> None:
+    """What was put off to the next round of the loop, until nothing is."""
+    while server.turns:  # type: ignore[attr-defined]
+        server.turns.pop()()  # type: ignore[attr-defined]
+
+
 def server_of(model: Path, *words: str) -> Server:
     options = parse(["-i", str(model), "-t", "--max_line", "1024", *words], option_groups())
-    return Server(options, Engine(options), Log(quiet=True))
+    server = Server(options, Engine(options), Log(quiet=True))
+    server.turns = []  # type: ignore[attr-defined]
+    server.soon = server.turns.append  # type: ignore[attr-defined]
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +152,17 @@ def test_pieces_make_no_difference_to_decisions(servers, pairs, whole, places):
 @settings(max_examples=200)
 def test_pieces_make_no_difference_to_any_bytes(servers, text, places):
     assert told(servers.lines, cut(text, places)) == told(servers.lines, [text])
+
+
+@given(st.lists(st.tuples(LINES, ENDS), max_size=12), PLACES, st.lists(st.booleans(), max_size=200))
+def test_turns_that_end_anywhere_make_no_difference(servers, pairs, places, late):
+    """A client's turn is over when some time has passed; here it passes whenever somebody looks at the clock."""
+    text = b"".join(line + end for line, end in pairs)
+    expected = told(servers.lines, [text])
+    looks = itertools.chain(late, itertools.repeat(False))
+    clock = itertools.accumulate(float(next(looks)) for _ in itertools.count())
+    before, servers.lines.now = servers.lines.now, lambda: next(clock)
+    try:
+        assert told(servers.lines, cut(text, places)) == expected
+    finally:
+        servers.lines.now = before

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
-from vwlite.cli.command import parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.original import Original
 from vwlite.daemon.saving import CHECKPOINT, remove_unfinished, stream
@@ -20,28 +19,32 @@ if TYPE_CHECKING:
     from vwlite.daemon.log import Log
 
 
-def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Original | None]:
-    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one. Raises VwliteError."""
+def loaded(
+    options: Options, flags: dict[str, Any], journal: Journal | None, log: Log
+) -> tuple[Engine, Original | None]:
+    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one. Raises VwliteError.
+
+    `flags` are those of the model as they were given, before a model added its own.
+    """
     path = options["initial_regressor"] or options["final_regressor"]
     original = None
     if path is not None:
         loads = journal is None or not os.path.exists(os.path.join(journal.folder, CHECKPOINT))
         original = Original(options, path, known=loads or path == options["final_regressor"])
-    return Engine(options) if journal is None else come_back(options, journal, log), original
+    return Engine(options) if journal is None else come_back(options, flags, journal, log), original
 
 
-def come_back(options: Options, journal: Journal, log: Log) -> Engine:
+def come_back(options: Options, flags: dict[str, Any], journal: Journal, log: Log) -> Engine:
     """The model with all that a journal knows.
 
     What was learnt with other flags than those of now is learnt again with them, so that it is what was acknowledged.
     """
     checkpoint = os.path.join(journal.folder, CHECKPOINT)
     remove_unfinished(journal.folder)
-    words = list(options.arguments)
     if not os.path.exists(checkpoint):
         engine = Engine(options)
         replay(engine, journal, 0, log)
-        engine.save(checkpoint, stream(journal, journal.last, words))  # from now on, nobody has to have -i
+        engine.save(checkpoint, stream(journal, journal.last, flags))  # from now on, nobody has to have -i
         return engine
     if options.given("initial_regressor"):
         log.info("going on from the checkpoint, not from -i", checkpoint=checkpoint)
@@ -51,17 +54,20 @@ def come_back(options: Options, journal: Journal, log: Log) -> Engine:
             f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give "
             "another --journal folder"
         )
-    before, after = list(place["words"]), int(place["entry"])
-    if before != words and journal.last > after:
-        log.info("going on from lines that were learnt with other flags", flags=shlex.join(before))
-        engine = going_on(parse(before, option_groups()), checkpoint)
+    before, after = dict(place["flags"]), int(place["entry"])
+    if before != flags and journal.last > after:
+        log.info("the journal has lines that were learnt with other flags", flags=json.dumps(before))
+        old = Options(option_groups())
+        for name, value in before.items():
+            old.set(name, value)
+        engine = going_on(old, checkpoint)
         replay(engine, journal, after, log)
         after = journal.last
         engine.save(checkpoint, stream(journal, after, before))
     engine = going_on(options, checkpoint)
     replay(engine, journal, after, log)
-    if before != words:
-        engine.save(checkpoint, stream(journal, journal.last, words))
+    if before != flags:
+        engine.save(checkpoint, stream(journal, journal.last, flags))
     return engine
 
 

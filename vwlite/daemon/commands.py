@@ -106,7 +106,7 @@ class Commands:
 
         try:
             path = self.server.saving.place(name)
-            if self.server.saving.is_busy(path):
+            if self.server.saving.is_full(path):
                 raise ModelError("too many saves are waiting, try again later")
         except ModelError as error:
             connection.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"))

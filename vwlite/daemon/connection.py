@@ -189,7 +189,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.waiting:
             self.resting = True
             self.regulate()
-            asyncio.get_running_loop().call_soon(self.go_on)
+            self.server.soon(self.go_on)
 
     def go_on(self) -> None:
         """The client's next turn."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup, Options
 
@@ -40,6 +42,15 @@ OPTIONS = OptionGroup(
 )  # fmt: skip
 
 IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port alone is enough
+
+
+# Flags that say nothing of how a model learns.
+ASIDE = {"initial_regressor", "final_regressor", "quiet", "progress", *(option.name for option in OPTIONS.options)}
+
+
+def of_the_model(options: Options) -> dict[str, Any]:
+    """The values given that say how a model learns, by name."""
+    return {name: options[name] for name in options.declared if options.given(name) and name not in ASIDE}
 
 
 def wanted(options: Options) -> bool:

@@ -82,7 +82,6 @@ class Saving:
         self.saved_entry = 0 if server.journal is None else server.journal.last
         self.begun_bytes = 0  # what the journal had written at the last checkpoint
         self.saves = self.failures = 0
-        self.words = list(server.options.arguments)
 
     @property
     def checkpoint(self) -> str | None:
@@ -149,11 +148,7 @@ class Saving:
 
     def save_itself(self) -> None:
         """A save that nobody asked for, unless one is at hand."""
-        if self.path is None or self.loop is None or any(job.path == self.path for job in self.jobs):
-            return
-        if self.jobs:
-            self.jobs.insert(1, Job(self.path))  # before those of clients
-        else:
+        if self.path is not None and self.loop is not None and all(job.path != self.path for job in self.jobs):
             self.ask(self.path)
 
     # one after the other
@@ -170,15 +165,22 @@ class Saving:
             job = waiting[0]
         else:
             job = Job(path, engine=engine)
-            self.jobs.append(job)
+            if self.jobs and self.is_own(path):
+                self.jobs.insert(1, job)  # before those of clients
+            else:
+                self.jobs.append(job)
         if told is not None:
             job.told.append(told)
         if len(self.jobs) == 1:
             self.begin()
 
-    def is_busy(self, path: str) -> bool:
-        """Whether so many saves wait already that there is no room for one to this file."""
-        return len(self.jobs) > MOST_JOBS and not any(job.path == path for job in list(self.jobs)[1:])
+    def is_own(self, path: str) -> bool:
+        """Whether this is where the model goes, and no copy that a client has named."""
+        return path in (self.path, self.server.options["final_regressor"])
+
+    def is_full(self, path: str) -> bool:
+        """Whether so many saves wait already that there is no room for another copy."""
+        return len(self.jobs) > MOST_JOBS and not self.is_own(path)
 
     def begin(self) -> None:
         """Do the first job."""
@@ -190,7 +192,7 @@ class Saving:
             # SQLite's connections can't be taken along
             if engine.workspace.entities is None and job.engine is None and self.copy(job, engine):
                 return
-            trouble = attempt(job, engine, self.server.journal, self.words)
+            trouble = attempt(job, engine, self.server.journal, self.server.flags)
         except Exception as error:  # nothing may keep later jobs, and the end, from being done
             trouble = shown(error)
         if job.engine is not None and not trouble:
@@ -230,7 +232,7 @@ class Saving:
                 die_with(parent)
                 os.closerange(3, send)
                 os.closerange(send + 1, 1 << 16)
-                trouble = attempt(job, engine, self.server.journal, self.words)
+                trouble = attempt(job, engine, self.server.journal, self.server.flags)
                 os.write(send, trouble.encode("utf-8", "replace")[:4096])
                 status = 0
             finally:
@@ -314,7 +316,7 @@ class Saving:
         if journal is not None and engine.learns:
             job = Job(str(self.checkpoint))
             self.mark(job, engine)
-            self.note(job, attempt(job, engine, journal, self.words))
+            self.note(job, attempt(job, engine, journal, self.server.flags))
         path: str | None = self.server.options["final_regressor"]
         if path is not None:
             engine.save(path)
@@ -330,19 +332,19 @@ class Saving:
         }
 
 
-def attempt(job: Job, engine: Engine, journal: Journal | None, words: list[str]) -> str:
+def attempt(job: Job, engine: Engine, journal: Journal | None, flags: dict[str, Any]) -> str:
     """Save here and now; what went wrong, or nothing."""
     try:
-        place = None if journal is None or job.entry is None else stream(journal, job.entry, words)
+        place = None if journal is None or job.entry is None else stream(journal, job.entry, flags)
         engine.save(job.path, place)
     except Exception as error:
         return shown(error)
     return ""
 
 
-def stream(journal: Journal, entry: int, words: list[str]) -> dict[str, Any]:
-    """What a checkpoint says of its journal: which entry is the last one in it, and what words it was learnt with."""
-    return {"id": journal.id, "entry": entry, "words": words}
+def stream(journal: Journal, entry: int, flags: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its journal: the last entry in it, and the flags that later ones are learnt with."""
+    return {"id": journal.id, "entry": entry, "flags": flags}
 
 
 def shown(error: Exception) -> str:

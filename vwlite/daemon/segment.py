@@ -99,7 +99,7 @@ class Segment:
         except (sqlite3.Error, struct.error, ValueError, TypeError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in UNREACHED:
                 raise JournalError(f"{self.path}: cannot read the journal: {error}") from error
-            self.refuse(str(error), good)
+            self.refuse(" ".join(str(error).split()), good)
 
     def refuse(self, what: str, good: int) -> NoReturn:
         """Raise a JournalError about what comes after a last good entry."""

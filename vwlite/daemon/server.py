@@ -48,6 +48,7 @@ class Server:
         token: What clients have to send first, if anything.
         original: The model file that SIGHUP loads, if there is one.
         max_connections: If the system allows less than --max_connections.
+        flags: What of the options says how the model learns, for checkpoints.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Server:
         token: bytes | None = None,
         original: Original | None = None,
         max_connections: int | None = None,
+        flags: dict[str, Any] | None = None,
     ) -> None:
         self.options = options
         self.engine = engine
@@ -66,7 +68,9 @@ class Server:
         self.journal = journal
         self.token = token
         self.original = original
+        self.flags = flags or {}
         self.now = time.monotonic
+        self.soon: Callable[[Callable[[], None]], object]  # calls in the loop's next round
         self.max_line: int = options["max_line"]
         self.max_connections: int = max_connections or options["max_connections"]
         self.blocks = engine.blocks
@@ -98,6 +102,7 @@ class Server:
         Raises VwliteError if the model can't be saved at the end.
         """
         loop = asyncio.get_running_loop()
+        self.soon = loop.call_soon
         self.stopping = asyncio.Event()
         loop.set_exception_handler(self.trouble)
         for number in (signal.SIGTERM, signal.SIGINT):

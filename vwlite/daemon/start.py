@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vwlite.daemon.comeback import loaded
 from vwlite.daemon.engine import meaningless
 from vwlite.daemon.log import Log
-from vwlite.daemon.options import PORT
+from vwlite.daemon.options import PORT, of_the_model
 from vwlite.daemon.saving import autosave
 from vwlite.daemon.server import Server
 from vwlite.errors import OptionError, VwliteError
@@ -37,6 +37,9 @@ OWN_FILES = 64  # that a daemon may have open besides its connections
 def run(options: Options) -> int:
     """Serve until told to end; the exit status. In the background the parent returns as soon as clients can come."""
     check(options)
+    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:  # else a socket takes the place of a stream that was closed
+        pass
+    os.close(spare)
     if options["foreground"]:
         return serve(options, lambda: None)
     return in_background(lambda ready: serve(options, ready))
@@ -90,9 +93,6 @@ def is_loopback(address: str) -> bool:
 
 def in_background(job: Callable[[Callable[[], None]], int]) -> int:
     """Do a job in a process without a terminal; return when it says that it is ready, or raise what hindered it."""
-    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:  # else a socket takes the place of a stream that was closed
-        pass
-    os.close(spare)
     receive, send = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -164,12 +164,13 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
     with contextlib.ExitStack() as stack:
         if journal is not None:
             stack.callback(journal.close)
-        engine, original = loaded(options, journal, log)
+        flags = of_the_model(options)
+        engine, original = loaded(options, flags, journal, log)
         token = read_token(options["token_file"]) if options["token_file"] is not None else None
         context = tls(options) if options["cert"] is not None else None
         sockets = stack.enter_context(listening(options))
         port = None if options["socket"] is not None else sockets[0].getsockname()[1]
-        server = Server(options, engine, log, journal, token, original, connections)
+        server = Server(options, engine, log, journal, token, original, connections, flags)
 
         def told() -> None:
             where = {"socket": options["socket"]} if port is None else {"address": options["bind"], "port": port}
