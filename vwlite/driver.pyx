@@ -106,12 +106,11 @@ cdef class Driver:
         cdef int reason
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
-        if not block.is_expanded:
-            self.interactions.expand(ex)
-        if self.vetting:
+        reason = FINE if block.is_expanded else self.interactions.expand(ex)
+        if self.vetting and reason == FINE:
             reason = self.top.vet(ex)
-            if reason != FINE:
-                return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+        if reason != FINE:
+            return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
         if self.refusal is not None and ex.labelled:
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
         if self.audits:
@@ -318,7 +317,8 @@ cdef class Driver:
         if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
             return None
         ex.bind(block, &block.rows[0], self.constant)
-        self.interactions.expand(ex)
+        if self.interactions.expand(ex) != FINE:
+            return None
         self.top.predict(ex)
         return self.top.sensitivity(ex)
 

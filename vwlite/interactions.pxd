@@ -27,7 +27,10 @@ cdef class Interactions(Expander):
     cdef size_t n_aside
     cdef uint32_t mask
     cdef uint8_t* flat_terms          # length, then its namespaces, for each term
+    cdef uint32_t* products           # of the example at hand, for each term
     cdef size_t n_terms
+    cdef bint stale                   # namespaces were seen that the terms lack
+    cdef readonly size_t safe         # so many features of an example never make too many when they are crossed
     cdef Feature* features
     cdef size_t capacity, n
     cdef Feature* kept
@@ -39,13 +42,15 @@ cdef class Interactions(Expander):
     cdef bint constant
     cdef Example ex
     cdef bint is_aside(self, uint32_t hash) noexcept nogil
+    cdef int expand_marked(self, Example ex, bint constant) except -1 nogil
     cdef int expand_block(self, Block block) except -1
     cdef int expand_rows(self, Block block, Example ex) except -1 nogil
     cdef int remove(self, Example ex) except -1 nogil
     cdef int see(self, Example ex) except -1 nogil
     cdef int reserve(self, size_t n) except -1 nogil
-    cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
-                   uint32_t from_feature, int previous) except -1 nogil
+    cdef size_t count_products(self, Example ex, size_t n) noexcept nogil
+    cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
+                    uint32_t from_feature, int previous) noexcept nogil
     cdef int reserve_kept(self, size_t n) except -1 nogil
     cdef void keep(self, Example ex, size_t i) noexcept nogil
     cdef void keep_chosen(self, Example ex, size_t first, size_t n_chosen) noexcept nogil

@@ -3,14 +3,17 @@ h = (P h) xor i for each further part i, P = 16777619 (Fowler, Noll and Vo); its
 """
 import os
 import re
+from bisect import bisect_right
 
 from libc.float cimport FLT_MAX
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
+from vwlite.parser cimport CROSSED_MANY, FINE
 
-from vwlite.errors import OptionError, VwliteError
+from vwlite.errors import OptionError
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
 from vwlite.terms import WILDCARD, decode_names, given_patterns, terms_of
@@ -77,10 +80,14 @@ cdef class Interactions:
             self.aside[self.n_aside] = namespace_hash(options, name)
             self.n_aside += 1
         self.active = bool(self.patterns or self.removes or options["ignore_linear"] or self.n_aside)
+        # n features make at most n^length products of each pattern, whatever wildcards stand for
+        self.safe = bisect_right(range(MAX_FEATURES), MAX_FEATURES,
+                                 key=lambda n: n + 1 + sum(n ** len(pattern) for pattern in self.patterns)) - 1
         self.compile(self.fixed_terms())
 
     def __dealloc__(self):
         free(self.flat_terms)
+        free(self.products)
         free(self.features)
         free(self.kept)
         free(self.kept_extents)
@@ -124,37 +131,64 @@ cdef class Interactions:
         """Lay the terms out for the loops."""
         flat = b"".join(bytes([len(term)]) + term for term in terms)
         cdef uint8_t* room = <uint8_t*>realloc(self.flat_terms, len(flat) + 1)
+        cdef uint32_t* products
         if room == NULL:
             raise MemoryError
-        memcpy(room, <const uint8_t*>flat, len(flat))
         self.flat_terms = room
+        products = <uint32_t*>realloc(self.products, (len(terms) + 1) * sizeof(uint32_t))
+        if products == NULL:
+            raise MemoryError
+        self.products = products
+        memcpy(room, <const uint8_t*>flat, len(flat))
         self.n_terms = len(terms)
         self.terms = terms
         return 0
 
     cdef int expand(self, Example ex) except -1 nogil:
-        """Point ex.features at the chosen and crossed features."""
-        cdef size_t i, begin, end, constant = ex.n - ex.n_linear
+        """Point ex.features at the chosen and crossed features.
+
+        Returns FINE; or CROSSED_MANY, with ex.problem_at, and the features stay as they are.
+        """
+        cdef size_t i
         cdef uint8_t index
-        cdef const uint8_t* term
+        cdef bint constant = ex.n > ex.n_linear
         if not self.active:
-            return 0
+            return FINE
         if self.removes:
             self.remove(ex)
         if self.wildcards:
             self.see(ex)
-        self.n = 0
-        self.reserve(ex.n_linear + 1)
         for i in range(ex.n_extents):
-            begin = ex.extents[i].begin
-            end = extent_end(ex, i)
             index = extent_index(&ex.extents[i])
             if self.ignored[index]:   # one that a learner looks at nevertheless
                 continue
             if self.spans[index].end == 0:
-                self.spans[index].begin = <uint32_t>begin
-            self.spans[index].end = <uint32_t>end
-            if not (self.ignored_linear[index] or self.n_aside and self.is_aside(ex.extents[i].hash)):
+                self.spans[index].begin = ex.extents[i].begin
+            self.spans[index].end = <uint32_t>extent_end(ex, i)
+        try:
+            return self.expand_marked(ex, constant)
+        finally:
+            for i in range(ex.n_extents):
+                index = extent_index(&ex.extents[i])
+                self.spans[index].begin = 0
+                self.spans[index].end = 0
+
+    cdef int expand_marked(self, Example ex, bint constant) except -1 nogil:
+        """As expand(), where `spans` are those of the example."""
+        cdef size_t i, begin, end, n
+        cdef uint8_t index
+        cdef const uint8_t* term = self.flat_terms
+        n = self.count_products(ex, ex.n_linear + constant)
+        if n > MAX_FEATURES:
+            return CROSSED_MANY
+        self.reserve(n)
+        self.n = 0
+        for i in range(ex.n_extents):
+            begin = ex.extents[i].begin
+            end = extent_end(ex, i)
+            index = extent_index(&ex.extents[i])
+            if not (self.ignored[index] or self.ignored_linear[index]
+                    or self.n_aside and self.is_aside(ex.extents[i].hash)):
                 memcpy(self.features + self.n, ex.linear + begin, (end - begin) * sizeof(Feature))
                 self.n += end - begin
         if constant:
@@ -162,19 +196,49 @@ cdef class Interactions:
             self.features[self.n].value = 1
             self.n += 1
         ex.n_counted = ex.n_linear + constant - self.n
-        term = self.flat_terms
-        for _ in range(self.n_terms):
-            self.cross(ex.linear, term + 1, term[0], 0, 1, 0, -1)
+        for i in range(self.n_terms):
+            if self.products[i]:
+                self.cross(ex.linear, term + 1, term[0], 0, 1, 0, -1)
             term += term[0] + 1
-        for i in range(ex.n_extents):
-            index = extent_index(&ex.extents[i])
-            self.spans[index].begin = 0
-            self.spans[index].end = 0
+        assert self.n + ex.n_counted == n
         memset(self.features + self.n, 0, PADDING * sizeof(Feature))
         ex.features = self.features
         ex.n = self.n
         ex.n_counted += self.n
-        return 0
+        return FINE
+
+    cdef size_t count_products(self, Example ex, size_t n) noexcept nogil:
+        """n and the number of crossed features, or a number that is too large; then ex.problem_at is where.
+
+        k neighbouring letters of one namespace with m features stand for m (m+1) ... (m+k-1) / k! products, or m^k
+        with --permutations.
+        """
+        cdef const uint8_t* term = self.flat_terms
+        cdef size_t i, j, k
+        cdef uint64_t count, m
+        for i in range(self.n_terms):
+            count = 1
+            k = 0
+            for j in range(1, term[0] + 1):
+                m = self.spans[term[j]].end - self.spans[term[j]].begin
+                if j > 1 and term[j] == term[j - 1] and not self.permutations:
+                    k += 1
+                    count = count * (m + k) // (k + 1)
+                else:
+                    k = 0
+                    count *= m
+                # many times nothing is nothing
+                count = min(count, <uint64_t>MAX_FEATURES + 1)
+            self.products[i] = <uint32_t>count
+            n += count
+            if n > MAX_FEATURES and count:
+                for j in range(ex.n_extents):
+                    if extent_index(&ex.extents[j]) == term[1]:
+                        ex.problem_at = ex.text + ex.extents[j].name
+                        break
+                return n
+            term += term[0] + 1
+        return n
 
     def ahead(self, options, bits):
         """A twin for each block, or None where crossing depends on lines before or features are removed."""
@@ -204,8 +268,7 @@ cdef class Interactions:
             if block.rows[i].kind != ROW_EXAMPLE:
                 continue
             ex.bind(block, &block.rows[i], self.constant)
-            self.expand(ex)
-            if n + ex.n > MAX_BLOCK_FEATURES:
+            if self.expand(ex) != FINE or n + ex.n > MAX_BLOCK_FEATURES:
                 return 0
             if n + ex.n + PADDING > block.expanded_capacity:
                 room = realloc(block.expanded, 2 * (n + ex.n + PADDING) * sizeof(Feature))
@@ -224,8 +287,8 @@ cdef class Interactions:
         block.is_expanded = True
         return 0
 
-    cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
-                   uint32_t from_feature, int previous) except -1 nogil:
+    cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
+                    uint32_t from_feature, int previous) noexcept nogil:
         """All products of the namespaces term[:left], times what hash and value already hold."""
         cdef Span span = self.spans[term[0]]
         cdef uint32_t i = span.begin
@@ -234,7 +297,6 @@ cdef class Interactions:
         if previous == term[0] and not self.permutations:
             i = from_feature          # with repetition, but each pair once
         if left == 1:
-            self.reserve(self.n + span.end - i)
             out = self.features + self.n
             self.n += span.end - i
             hash *= FNV_PRIME
@@ -243,20 +305,15 @@ cdef class Interactions:
                 crossed = value * linear[i].value
                 out.value = max(-FLT_MAX, min(FLT_MAX, crossed))
                 out += 1
-            return 0
+            return
         for i in range(i, span.end):
             self.cross(linear, term + 1, left - 1,
                        linear[i].hash if previous < 0 else (hash * FNV_PRIME) ^ linear[i].hash,
                        value * linear[i].value, i, term[0])
-        return 0
 
     cdef int reserve(self, size_t n) except -1 nogil:
         """Room for n features and the padding."""
         cdef Feature* room
-        if n > MAX_FEATURES:
-            with gil:
-                raise VwliteError(f"an example has more than {MAX_FEATURES:,} features with its interactions: "
-                                  "cross fewer namespaces, or cut them with --feature_limit")
         if n + PADDING > self.capacity:
             room = <Feature*>realloc(self.features, 2 * (n + PADDING) * sizeof(Feature))
             if room == NULL:
@@ -269,14 +326,14 @@ cdef class Interactions:
     cdef int see(self, Example ex) except -1 nogil:
         """Wildcards stand for all namespaces seen so far: recompile when there is a new one."""
         cdef size_t i
-        cdef bint new = False
         for i in range(ex.n_extents):
             if not self.seen[extent_index(&ex.extents[i])]:
                 self.seen[extent_index(&ex.extents[i])] = True
-                new = True
-        if new:
+                self.stale = True
+        if self.stale:
             with gil:
                 self.compile(self.fixed_terms())
+            self.stale = False
         return 0
 
     cdef int remove(self, Example ex) except -1 nogil:

@@ -40,27 +40,6 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def crossed(namespaces: bytes, count: int) -> bytes:
-    """A line with so many features in each of the namespaces."""
-    features = b" ".join(b"%x" % number for number in range(count))
-    return b" ".join(b"|%c %b" % (name, features) for name in namespaces) + b"\n"
-
-
-@pytest.mark.xfail(strict=True, reason="spans of namespaces stay as they were when an example has too many features")
-def test_a_line_with_too_many_crossed_features_is_no_concern_of_others(tmp_path):
-    with serving(tmp_path, "--interactions", "abc") as daemon, daemon.connect() as other:
-        assert ask(other, b"|z q") == b"0\n"
-        daemon.talk(crossed(b"abc", 260))  # 3 kB
-        assert ask(other, b"|z q") == b"0\n"
-
-
-@pytest.mark.xfail(strict=True, reason="an error while examples are run closes the connection and says nothing")
-def test_a_line_with_too_many_crossed_features_is_answered(tmp_path):
-    with serving(tmp_path, "--interactions", "abc") as daemon:
-        answers = daemon.talk(b"1 'one|a x\n1 'two|a x\n" + crossed(b"abc", 260) + b"!ping\n").splitlines()
-    assert [line[:6] for line in answers] == [b"0 one", answers[1][:6], b"!error", b"!pong"]
-
-
 @pytest.mark.xfail(
     strict=True, reason="answers gathered before an error are left in the buffer, for whoever comes next"
 )
