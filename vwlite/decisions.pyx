@@ -56,6 +56,8 @@ cdef class DecisionDriver(Driver):
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
         if self.refusal is not None and ex.labelled:
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
+        if self.gate is not None and self.training and not ex.test_only and self.gate.is_shut():
+            return self.turn_away()
         if self.training and not ex.test_only:
             self.top.learn(ex)
             if self.learnt is not None:

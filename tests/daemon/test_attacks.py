@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from tests.support import leftovers
 from tests.support.daemon import (
     ASYNCIO,
     Daemon,
@@ -38,35 +37,6 @@ def slow(*about):
 saving.attempt = slow
 sys.exit(main(sys.argv[1:]))
 """
-
-
-@pytest.mark.xfail(
-    strict=True, reason="answers gathered before an error are left in the buffer, for whoever comes next"
-)
-def test_nobody_gets_the_answers_of_a_client_whose_lines_could_not_be_run(tmp_path):
-    with leftovers.small_disk(tmp_path / "small", 1 << 20) as place:
-        words = ["-f", str(place / "m"), *LIMITED]
-        with serving(tmp_path, *words) as daemon, daemon.connect() as other:
-            daemon.talk(b"".join(b"1 'secret%d|u a%d |a x%d\n" % (n, n, n) for n in range(30000)))
-            assert b"secret" not in ask(other, b"!ping")
-            other.sendall(b"|z q\n")
-            assert b"secret" not in other.recv(1 << 20)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="a store of entities that failed once fails for ever, and closes every connection"
-)
-def test_entities_find_room_again_on_a_disk_that_was_full(tmp_path):
-    with leftovers.small_disk(tmp_path / "small", 1 << 20) as place:
-        words = ["-f", str(place / "m"), *LIMITED]
-        (place / "filler").write_bytes(bytes(700_000))
-        with serving(tmp_path, *words) as daemon:
-            daemon.talk(b"".join(b"1 |u a%d |a x%d\n" % (n, n) for n in range(4000)))
-            (place / "filler").unlink()
-            with daemon.connect() as client:
-                assert not ask(client, b"1 |u a3 |a x").startswith(b"!")
-                assert ask(client, b"!save").startswith(b"!saved")
-            assert daemon.end() == 0
 
 
 @pytest.mark.xfail(strict=True, reason="copy() flushes sys.stderr, which is None")
