@@ -93,8 +93,8 @@ class EntityStore:
 
     def gate(self, top: Any) -> EntityGate:
         """What keeps a stack from learning while its tables can't have one entity more."""
-        limited = [effect.table for learner in walk(top) for effect in learner.beside]
-        return EntityGate(self.strain, limited)
+        effects: list[Any] = [effect for learner in walk(top) for effect in learner.beside]
+        return EntityGate(self.strain, [effect.table for effect in effects])
 
     def count(self, number: int, total: int) -> None:
         """Note how many entities an effect has, before a save."""

@@ -61,6 +61,14 @@ def impatient(workspace):
     return workspace
 
 
+def narrow(flags):
+    """A workspace whose memory has no room for more than twice the entities."""
+    workspace = Workspace(flags)
+    assert workspace.entities is not None
+    workspace.entities.strain.spare = 0
+    return workspace
+
+
 def table(workspace):
     return workspace.top.base.beside[0].table
 
@@ -124,8 +132,7 @@ def test_predictions_need_no_room():
 
 
 def test_what_memory_has_no_room_for_is_not_learnt_and_all_else_is_kept(tmp_path):
-    workspace, plain = Workspace(f"{EFFECT} {limited(10)}"), Workspace(EFFECT)
-    workspace.entities.strain.spare = 0
+    workspace, plain = narrow(f"{EFFECT} {limited(10)}"), Workspace(EFFECT)
     refused, why = 0, ""
     with disk() as set_full:
         for one in (workspace, plain):
@@ -154,8 +161,7 @@ def test_what_memory_has_no_room_for_is_not_learnt_and_all_else_is_kept(tmp_path
 
 def test_decisions_that_memory_has_no_room_for_are_not_learnt_by_halves():
     flags = "--bayes_linear --explore greedy --random_effect user"
-    workspace, plain = Workspace(f"{flags} {limited(4)}"), Workspace(flags)
-    workspace.entities.strain.spare = 0
+    workspace, plain = narrow(f"{flags} {limited(4)}"), Workspace(flags)
     refused = 0
     with disk() as set_full:
         set_full(True)
@@ -171,7 +177,7 @@ def test_decisions_that_memory_has_no_room_for_are_not_learnt_by_halves():
     assert refused >= 30
 
 
-def test_a_smaller_pause_before_each_try_would_be_no_use(monkeypatch):
+def test_a_disk_that_stays_full_is_tried_seldom(monkeypatch):
     tries = 0
     write = entity_store.EntityStore.write
 
@@ -191,6 +197,7 @@ def test_a_smaller_pause_before_each_try_would_be_no_use(monkeypatch):
 def test_saves_fail_as_long_as_there_is_no_room_and_no_longer(tmp_path):
     with leftovers.small_disk(tmp_path / "small", 4 << 20) as place:
         workspace, plain = Workspace(f"{EFFECT} {limited(5)}"), Workspace(EFFECT)
+        assert workspace.entities is not None
         workspace.entities.folder = str(place)
         for one in (workspace, plain):
             one.learn(traffic(2000, 1500, 1))
