@@ -59,14 +59,14 @@ cdef class Offset(Learner):
     """
 
     name = "offset"
-    cdef readonly bint vets, needs_names        # as the fixed model does
+    cdef readonly bint vets, needs_names        # as the fixed model does, or its crossing of features
     cdef object run_options
     cdef readonly object fixed        # a FixedModel, or None
     cdef Learner fixed_top
     cdef Interactions interactions    # of the fixed model
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
-    cdef bint has_fixed, fits, logistic, by_sign
+    cdef bint has_fixed, fixed_vets, fits, logistic, by_sign
     cdef double negative, width       # the label of the negative class, and how far it is to the positive one
     # state
     cdef readonly double scale, precision
@@ -104,7 +104,8 @@ cdef class Offset(Learner):
         self.interactions = fixed.interactions
         self.constant = fixed.constant
         self.has_fixed = True
-        self.vets = any(learner.vets for learner in walk(fixed.top))
+        self.fixed_vets = any(learner.vets for learner in walk(fixed.top))
+        self.vets = self.fixed_vets or bool(fixed.interactions.patterns)
         self.needs_names = any(learner.needs_names for learner in walk(fixed.top))
 
     cdef double known(self, Example ex) except? -1e10 nogil:
@@ -118,7 +119,7 @@ cdef class Offset(Learner):
         return ex.initial + (0 if isnan(score) else score)
 
     cdef int look(self, Example ex) except -1 nogil:
-        """Make the fixed model's view of the example."""
+        """Make the fixed model's view of the example; returns why there is none, FINE after vet()."""
         self.view.look_again(ex, self.constant)
         return self.interactions.expand(self.view)
 
@@ -159,9 +160,10 @@ cdef class Offset(Learner):
 
     cdef int vet(self, Example ex) except -1 nogil:
         cdef int reason = FINE
-        if self.vets:
-            self.look(ex)
-            reason = self.fixed_top.vet(self.view)
+        if self.fixed_vets or (self.vets and ex.n_parsed > self.interactions.safe):
+            reason = self.look(ex)
+            if self.fixed_vets and reason == FINE:
+                reason = self.fixed_top.vet(self.view)
             ex.problem_at = self.view.problem_at
         return reason if reason != FINE else self.base.vet(ex)
 

@@ -48,12 +48,16 @@ cdef class DecisionDriver(Driver):
         cdef int reason
         ex.number = self.number
         ex.bind_decision(rows, n)
-        reason = self.top.vet(ex)
+        reason = self.vet_crossing(ex)
+        if reason == FINE:
+            reason = self.top.vet(ex)
         if reason != FINE:
             return self.refuse(block, rows, n, reason, ex.problem_at)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
         if self.refusal is not None and ex.labelled:
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
+        if self.gate is not None and self.training and not ex.test_only and self.gate.is_shut():
+            return self.turn_away()
         if self.training and not ex.test_only:
             self.top.learn(ex)
             if self.learnt is not None:
@@ -67,6 +71,18 @@ cdef class DecisionDriver(Driver):
                 self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
                                     ex.action_costs[ex.chosen], ex.policy_cost)
         return self.tell(ex)
+
+    cdef int vet_crossing(self, Example ex) except -1 nogil:
+        """Why some action's features can't be crossed; only those that could be too many are crossed to see."""
+        cdef size_t i, shared = ex.shared.n_features if ex.shared != NULL else 0
+        cdef int reason = FINE
+        for i in range(ex.n_actions):
+            if ex.rows[i].n_features + shared > self.interactions.safe:
+                reason = ex.select(i)
+                if reason != FINE:
+                    break
+        ex.deselect()
+        return reason
 
     cdef int note_learnt(self, Block block, const Row* rows, size_t n) except -1 nogil:
         cdef size_t i

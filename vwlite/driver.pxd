@@ -24,11 +24,18 @@ cdef class Observer:
     # tested: the prediction was not followed by learning (held out, -t, Workspace.predict)
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil
 
+cdef class Gate:
+    """Asked before an example is learnt; a driver without one pays a comparison per example."""
+
+    # whether nothing can be learnt just now; why() says why
+    cdef bint is_shut(self) except -1 nogil
+
 cdef class Driver:
     cdef readonly Learner top
     cdef readonly Interactions interactions
     cdef public object listener       # told about rows of the table, problems and audits
     cdef public Observer observer     # told about every example, or None
+    cdef public Gate gate             # lets examples through to be learnt, or None
     cdef Example ex
     cdef public bint training, counting, constant, quiet, audits
     cdef public bint again            # the lines were gone through before: their problems are known
@@ -39,6 +46,7 @@ cdef class Driver:
     cdef list results                 # for Python
     # of a daemon: where lines go that were learnt, and what labelled lines are told while nothing can be learnt
     cdef public TextBuffer learnt, refusal
+    cdef bint answers                 # there is somebody to answer: no error of one example ends a run
     cdef float[LINES_AT_ONCE] values  # of the lines at hand, not yet in `results`
     cdef size_t n_values
     cdef int[MOST_COLUMNS] columns    # of a prediction; none: just the prediction
@@ -69,6 +77,7 @@ cdef class Driver:
     cdef tuple cells(self, Example ex)
     # what all drivers share
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int turn_away(self) except -1 nogil
     cdef void count(self, Example ex) noexcept nogil
     cdef void see_label(self, float label) noexcept nogil
     cdef int tell(self, Example ex) except -1 nogil

@@ -5,10 +5,12 @@ from vwlite.learner import Learner
 from vwlite.textbuffer import TextBuffer
 
 class Observer: ...
+class Gate: ...
 
 class Driver:
     listener: Any
     observer: Observer | None
+    gate: Gate | None
     training: bool
     counting: bool
     constant: bool

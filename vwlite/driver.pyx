@@ -18,7 +18,7 @@ from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
 from vwlite.parser cimport FINE, Parser
 
-from vwlite.errors import OptionError
+from vwlite.errors import ModelError, OptionError
 from vwlite.learner import walk
 from vwlite.parser import REASONS_IN_WORDS
 
@@ -39,6 +39,17 @@ cdef class Observer:
 
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
         return 0
+
+
+cdef class Gate:
+    """Never shut."""
+
+    cdef bint is_shut(self) except -1 nogil:
+        return False
+
+    def why(self):
+        """What to say to those that are not let through."""
+        return ""
 
 
 cdef class Driver:
@@ -106,14 +117,15 @@ cdef class Driver:
         cdef int reason
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
-        if not block.is_expanded:
-            self.interactions.expand(ex)
-        if self.vetting:
+        reason = FINE if block.is_expanded else self.interactions.expand(ex)
+        if self.vetting and reason == FINE:
             reason = self.top.vet(ex)
-            if reason != FINE:
-                return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+        if reason != FINE:
+            return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
         if self.refusal is not None and ex.labelled:
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
+        if self.gate is not None and self.training and not ex.test_only and self.gate.is_shut():
+            return self.turn_away()
         if self.audits:
             self.top.predict(ex)
             with gil:
@@ -131,6 +143,14 @@ cdef class Driver:
         if self.observer is not None:
             self.observer.note(ex, block, row, ex.test_only or not self.training)
         return self.tell(ex)
+
+    cdef int turn_away(self) except -1 nogil:
+        """An example that can't be learnt just now: say so, or raise ModelError where nobody is answered."""
+        with gil:
+            if not self.answers:
+                raise ModelError(self.gate.why())
+            self.predictions.add(f"!error not learnt: {self.gate.why()}\n".encode())
+        return 0
 
     cdef void count(self, Example ex) noexcept nogil:
         # both compared at once: which of two labels comes next is nothing a branch could learn
@@ -252,7 +272,8 @@ cdef class Driver:
     def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line):
         """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
 
-        Predictions go to the text buffers. The GIL is free meanwhile. The first line has the number `first_line` where
+        Predictions go to the text buffers, and there examples are answered, too, that the gate doesn't let through. The
+        GIL is free meanwhile. The first line has the number `first_line` where
         the listener is told of one.
         """
         cdef Example ex = self.ex
@@ -264,6 +285,7 @@ cdef class Driver:
         block.first_line = first_line
         block.wants_names = self.needs_names
         ex.block = block
+        self.answers = True
         with nogil:
             parser.parse(block)
             self.run(block, ex)
@@ -318,7 +340,8 @@ cdef class Driver:
         if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
             return None
         ex.bind(block, &block.rows[0], self.constant)
-        self.interactions.expand(ex)
+        if self.interactions.expand(ex) != FINE:
+            return None
         self.top.predict(ex)
         return self.top.sensitivity(ex)
 

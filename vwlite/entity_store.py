@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from vwlite import model_file
 from vwlite.errors import ModelError
+from vwlite.learner import walk
 from vwlite.paths import inherited
 from vwlite.store_file import (
     APPLICATION,
@@ -40,6 +41,7 @@ from vwlite.store_file import (
     tables,
     trouble,
 )
+from vwlite.strain import EntityGate, Strain
 
 PATIENCE = 60.0  # seconds to wait for another process that saves in the same folder
 KEYS_AT_ONCE = 1000
@@ -55,7 +57,12 @@ class EntityStore:
         folder: Where the private file is made; None for the system's place for temporary files.
         base: The store of the model that was loaded, if it has one.
 
-    Methods raise ModelError when the disk is full or a file is damaged.
+    Attributes:
+        strain: Whether entities can be written, for those who would wait.
+        strict: Nobody would: the first error is raised.
+
+    Methods raise ModelError when the disk is full or a file is damaged. What could not be written has changed nothing,
+    and can be written as soon as there is room.
     """
 
     def __init__(self, folder: str | None, base: StoreFile | None) -> None:
@@ -65,6 +72,8 @@ class EntityStore:
         self.totals = {} if base is None else dict(base.totals)
         self.own: sqlite3.Connection | None = None
         self.failed: ModelError | None = None
+        self.strain = Strain()
+        self.strict = False
 
     def __del__(self) -> None:
         if self.own is not None:
@@ -81,6 +90,11 @@ class EntityStore:
         if owner not in self.owners:
             self.owners.append(owner)
         return self.owners.index(owner)
+
+    def gate(self, top: Any) -> EntityGate:
+        """What keeps a stack from learning while its tables can't have one entity more."""
+        effects: list[Any] = [effect for learner in walk(top) for effect in learner.beside]
+        return EntityGate(self.strain, [effect.table for effect in effects])
 
     def count(self, number: int, total: int) -> None:
         """Note how many entities an effect has, before a save."""
@@ -115,7 +129,11 @@ class EntityStore:
                 self.own.executemany(f"INSERT OR REPLACE INTO entities_{number} VALUES (?, ?, ?, ?)", rows)
                 self.own.execute("COMMIT")
         except ModelError as error:
-            self.failed = error  # without a journal nobody knows what the file has now
+            try:
+                if self.own is not None and self.own.in_transaction:
+                    self.own.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.failed = error  # and nobody knows what the file has now
             raise
 
     def rows(self, number: int) -> Iterator[tuple[int, int, int, bytes, bool]]:
@@ -162,8 +180,12 @@ class EntityStore:
         descriptor, path = tempfile.mkstemp(prefix=".vwlite-", suffix=".tmp", dir=self.folder)
         os.close(descriptor)
         try:
-            own = _connect(path)
-            own.executescript("".join(tables(number) for number in range(len(self.owners))))
+            own = _connect(path, journal="MEMORY")
+            try:
+                own.executescript("".join(tables(number) for number in range(len(self.owners))))
+            except BaseException:
+                own.close()
+                raise
         finally:
             os.unlink(path)
         return own
@@ -241,16 +263,15 @@ class EntityStore:
                 )
             self.own.execute("COMMIT")
         finally:
-            with contextlib.suppress(sqlite3.Error):
-                if self.own.in_transaction:
-                    self.own.execute("ROLLBACK")
-                self.own.execute(f"DETACH {name}")
+            for statement in ("ROLLBACK",) * self.own.in_transaction + (f"DETACH {name}",):
+                with contextlib.suppress(sqlite3.Error):
+                    self.own.execute(statement)
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    """A file of this process alone, which is synced once if at all."""
+def _connect(path: str, journal: str = "OFF") -> sqlite3.Connection:
+    """A file of this process alone, which is synced once if at all; without a journal an error makes it useless."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
+    for pragma in ("locking_mode = EXCLUSIVE", f"journal_mode = {journal}", "synchronous = OFF", "cache_size = -4000"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 

@@ -87,7 +87,8 @@ cdef class Block:
 cdef class Example
 
 cdef class Expander:
-    # points an example at the features that count, see interactions.pxd
+    # points an example at the features that count, see interactions.pxd; returns a Reason of parser.pxd, and then the
+    # example is to be left out
     cdef int expand(self, Example ex) except -1 nogil
 
 cdef class Example:

@@ -210,8 +210,10 @@ cdef class Example:
         """Look at action i of the decision: its line's features, then the shared ones; unlabelled, of weight 1.
 
         As in VW, the shared features of a namespace the action has too follow the action's own; then come the other
-        shared namespaces.
+        shared namespaces. Returns why the action's features can't be crossed, which is FINE in a decision that the driver
+        has let through.
         """
+        cdef int reason
         cdef const char* tag = self.tag
         cdef size_t tag_length = self.tag_length
         self.bind(self.block, self.rows + i, self.constant)
@@ -223,11 +225,11 @@ cdef class Example:
         self.test_only = True
         if self.shared != NULL and self.shared.n_features:
             self.merge_shared()
-        self.expander.expand(self)
+        reason = self.expander.expand(self)
         if i == self.n_visited:
             self.n_visited += 1
             self.n_decision_features += self.n_counted
-        return 0
+        return reason
 
     cdef void deselect(self) noexcept nogil:
         """Stand for the decision as a whole again: labelled if its action's cost is known, of weight 1.

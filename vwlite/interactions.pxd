@@ -5,11 +5,11 @@ list. Without such options the example keeps pointing at what was parsed and not
 """
 from libc.stdint cimport uint8_t, uint32_t
 
-from vwlite.example cimport Block, Example, Expander, Extent, Feature, NameSpan
+from vwlite.choice cimport Choice
+from vwlite.example cimport Block, Example, Expander, Feature
 
 cdef enum:
     MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
-    MOST_ASIDE = 32
     MAX_BLOCK_FEATURES = 1 << 19      # of a block that is expanded ahead
 
 cdef struct Span:
@@ -19,37 +19,26 @@ cdef class Interactions(Expander):
     cdef readonly list patterns       # as given, b"ab", b"::", ...
     cdef readonly list terms          # patterns without wildcards, in order of evaluation
     cdef readonly list notes
-    cdef bint active, removes, wildcards, permutations, keep_duplicates
-    cdef uint8_t[256] ignored, ignored_linear, seen
-    cdef uint32_t[256] limit          # --feature_limit, 0 for none
+    cdef Choice choice
+    cdef bint active, wildcards, permutations, keep_duplicates
+    cdef uint8_t[256] ignored_linear, seen
     cdef readonly tuple aside_names   # namespaces that are no features
-    cdef uint32_t[MOST_ASIDE] aside
-    cdef size_t n_aside
-    cdef uint32_t mask
     cdef uint8_t* flat_terms          # length, then its namespaces, for each term
+    cdef uint32_t* products           # of the example at hand, for each term
     cdef size_t n_terms
+    cdef bint stale                   # namespaces were seen that the terms lack
+    cdef readonly size_t safe         # so many features of an example never make too many when they are crossed
     cdef Feature* features
     cdef size_t capacity, n
-    cdef Feature* kept
-    cdef Extent* kept_extents
-    cdef NameSpan* kept_names
-    cdef size_t kept_capacity, n_kept, n_kept_extents
-    cdef size_t* chosen               # places in Example.linear
     cdef Span[256] spans
     cdef bint constant
     cdef Example ex
-    cdef bint is_aside(self, uint32_t hash) noexcept nogil
+    cdef int expand_marked(self, Example ex, bint constant) except -1 nogil
     cdef int expand_block(self, Block block) except -1
     cdef int expand_rows(self, Block block, Example ex) except -1 nogil
-    cdef int remove(self, Example ex) except -1 nogil
     cdef int see(self, Example ex) except -1 nogil
     cdef int reserve(self, size_t n) except -1 nogil
-    cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
-                   uint32_t from_feature, int previous) except -1 nogil
-    cdef int reserve_kept(self, size_t n) except -1 nogil
-    cdef void keep(self, Example ex, size_t i) noexcept nogil
-    cdef void keep_chosen(self, Example ex, size_t first, size_t n_chosen) noexcept nogil
-    cdef bint is_over(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil
-    cdef size_t choose(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil
-    cdef bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil
+    cdef size_t count_products(self, Example ex, size_t n) noexcept nogil
+    cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
+                    uint32_t from_feature, int previous) noexcept nogil
     cdef int compile(self, list terms) except -1

@@ -2,15 +2,17 @@
 h = (P h) xor i for each further part i, P = 16777619 (Fowler, Noll and Vo); its value is the product.
 """
 import os
-import re
+from bisect import bisect_right
 
 from libc.float cimport FLT_MAX
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
+from vwlite.parser cimport CROSSED_MANY, FINE
 
-from vwlite.errors import OptionError, VwliteError
+from vwlite.errors import OptionError
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
 from vwlite.terms import WILDCARD, decode_names, given_patterns, terms_of
@@ -49,7 +51,6 @@ cdef class Interactions:
     """
 
     def __init__(self, options, bits, aside=()):
-        self.mask = <uint32_t>((1 << bits) - 1)
         self.permutations = options["permutations"]
         self.keep_duplicates = options["leave_duplicate_interactions"]
         self.notes = []
@@ -60,32 +61,20 @@ cdef class Interactions:
             self.notes.append(f"{left_out} interactions left out that are the same but for order "
                               "(--leave_duplicate_interactions keeps them)")
         self.wildcards = any(WILDCARD in pattern for pattern in self.patterns)
-        keep = b"".join(map(decode_names, options["keep"]))
-        ignore = b"".join(map(decode_names, options["ignore"]))
-        for i in range(256):
-            # as in VW, --keep wins over --ignore
-            self.ignored[i] = i not in keep if keep else i in ignore
         for byte in b"".join(map(decode_names, options["ignore_linear"])):
             self.ignored_linear[byte] = True
-        for rule in options["feature_limit"]:
-            self.set_limit(rule)
-        self.removes = bool(options["keep"] or options["ignore"] or options["feature_limit"])
         self.aside_names = tuple(aside)
-        if len(self.aside_names) > MOST_ASIDE:
-            raise OptionError([f"at most {MOST_ASIDE} namespaces can be those of entities"])
-        for name in self.aside_names:
-            self.aside[self.n_aside] = namespace_hash(options, name)
-            self.n_aside += 1
-        self.active = bool(self.patterns or self.removes or options["ignore_linear"] or self.n_aside)
+        self.choice = Choice(options, bits, [namespace_hash(options, name) for name in self.aside_names])
+        self.active = bool(self.patterns or self.choice.removes or options["ignore_linear"] or self.aside_names)
+        # n features make at most n^length products of each pattern, whatever wildcards stand for
+        self.safe = bisect_right(range(MAX_FEATURES), MAX_FEATURES,
+                                 key=lambda n: n + 1 + sum(n ** len(pattern) for pattern in self.patterns)) - 1
         self.compile(self.fixed_terms())
 
     def __dealloc__(self):
         free(self.flat_terms)
+        free(self.products)
         free(self.features)
-        free(self.kept)
-        free(self.kept_extents)
-        free(self.kept_names)
-        free(self.chosen)
 
     @property
     def in_every_order(self):
@@ -101,21 +90,6 @@ cdef class Interactions:
         """Whether the features of a namespace count in interactions only."""
         return self.ignored_linear[index] or name in [os.fsencode(other) for other in self.aside_names]
 
-    cdef inline bint is_aside(self, uint32_t hash) noexcept nogil:
-        cdef size_t i
-        for i in range(self.n_aside):
-            if self.aside[i] == hash:
-                return True
-        return False
-
-    def set_limit(self, rule):
-        """--feature_limit N, XN or X:N."""
-        match = re.fullmatch(rb"(.??):?(\d{1,9})", decode_names(rule), re.DOTALL)
-        if not match or not int(match[2]):
-            raise OptionError([f"--feature_limit {rule}: expected N or a namespace's letter and N, for instance a10"])
-        for i in range(256) if not match[1] else match[1]:
-            self.limit[i] = int(match[2])
-
     def fixed_terms(self):
         """The terms; wildcards stand for the namespaces seen so far."""
         return terms_of(self.patterns, [i for i in range(32, 127) if self.seen[i]], self.keep_duplicates)
@@ -124,37 +98,64 @@ cdef class Interactions:
         """Lay the terms out for the loops."""
         flat = b"".join(bytes([len(term)]) + term for term in terms)
         cdef uint8_t* room = <uint8_t*>realloc(self.flat_terms, len(flat) + 1)
+        cdef uint32_t* products
         if room == NULL:
             raise MemoryError
-        memcpy(room, <const uint8_t*>flat, len(flat))
         self.flat_terms = room
+        products = <uint32_t*>realloc(self.products, (len(terms) + 1) * sizeof(uint32_t))
+        if products == NULL:
+            raise MemoryError
+        self.products = products
+        memcpy(room, <const uint8_t*>flat, len(flat))
         self.n_terms = len(terms)
         self.terms = terms
         return 0
 
     cdef int expand(self, Example ex) except -1 nogil:
-        """Point ex.features at the chosen and crossed features."""
-        cdef size_t i, begin, end, constant = ex.n - ex.n_linear
+        """Point ex.features at the chosen and crossed features.
+
+        Returns FINE; or CROSSED_MANY, with ex.problem_at, and the features stay as they are.
+        """
+        cdef size_t i
         cdef uint8_t index
-        cdef const uint8_t* term
+        cdef bint constant = ex.n > ex.n_linear
         if not self.active:
-            return 0
-        if self.removes:
-            self.remove(ex)
+            return FINE
+        if self.choice.removes:
+            self.choice.remove(ex)
         if self.wildcards:
             self.see(ex)
+        for i in range(ex.n_extents):
+            index = extent_index(&ex.extents[i])
+            if self.choice.ignored[index]:   # one that a learner looks at nevertheless
+                continue
+            if self.spans[index].end == 0:
+                self.spans[index].begin = ex.extents[i].begin
+            self.spans[index].end = <uint32_t>extent_end(ex, i)
+        try:
+            return self.expand_marked(ex, constant)
+        finally:
+            for i in range(ex.n_extents):
+                index = extent_index(&ex.extents[i])
+                self.spans[index].begin = 0
+                self.spans[index].end = 0
+
+    cdef int expand_marked(self, Example ex, bint constant) except -1 nogil:
+        """As expand(), where `spans` are those of the example."""
+        cdef size_t i, begin, end, n
+        cdef uint8_t index
+        cdef const uint8_t* term = self.flat_terms
+        n = self.count_products(ex, ex.n_linear + constant)
+        if n > MAX_FEATURES:
+            return CROSSED_MANY
+        self.reserve(n)
         self.n = 0
-        self.reserve(ex.n_linear + 1)
         for i in range(ex.n_extents):
             begin = ex.extents[i].begin
             end = extent_end(ex, i)
             index = extent_index(&ex.extents[i])
-            if self.ignored[index]:   # one that a learner looks at nevertheless
-                continue
-            if self.spans[index].end == 0:
-                self.spans[index].begin = <uint32_t>begin
-            self.spans[index].end = <uint32_t>end
-            if not (self.ignored_linear[index] or self.n_aside and self.is_aside(ex.extents[i].hash)):
+            if not (self.choice.ignored[index] or self.ignored_linear[index]
+                    or self.choice.n_aside and self.choice.is_aside(ex.extents[i].hash)):
                 memcpy(self.features + self.n, ex.linear + begin, (end - begin) * sizeof(Feature))
                 self.n += end - begin
         if constant:
@@ -162,23 +163,53 @@ cdef class Interactions:
             self.features[self.n].value = 1
             self.n += 1
         ex.n_counted = ex.n_linear + constant - self.n
-        term = self.flat_terms
-        for _ in range(self.n_terms):
-            self.cross(ex.linear, term + 1, term[0], 0, 1, 0, -1)
+        for i in range(self.n_terms):
+            if self.products[i]:
+                self.cross(ex.linear, term + 1, term[0], 0, 1, 0, -1)
             term += term[0] + 1
-        for i in range(ex.n_extents):
-            index = extent_index(&ex.extents[i])
-            self.spans[index].begin = 0
-            self.spans[index].end = 0
+        assert self.n + ex.n_counted == n
         memset(self.features + self.n, 0, PADDING * sizeof(Feature))
         ex.features = self.features
         ex.n = self.n
         ex.n_counted += self.n
-        return 0
+        return FINE
+
+    cdef size_t count_products(self, Example ex, size_t n) noexcept nogil:
+        """n and the number of crossed features, or a number that is too large; then ex.problem_at is where.
+
+        k neighbouring letters of one namespace with m features stand for m (m+1) ... (m+k-1) / k! products, or m^k
+        with --permutations.
+        """
+        cdef const uint8_t* term = self.flat_terms
+        cdef size_t i, j, k
+        cdef uint64_t count, m
+        for i in range(self.n_terms):
+            count = 1
+            k = 0
+            for j in range(1, term[0] + 1):
+                m = self.spans[term[j]].end - self.spans[term[j]].begin
+                if j > 1 and term[j] == term[j - 1] and not self.permutations:
+                    k += 1
+                    count = count * (m + k) // (k + 1)
+                else:
+                    k = 0
+                    count *= m
+                # many times nothing is nothing
+                count = min(count, <uint64_t>MAX_FEATURES + 1)
+            self.products[i] = <uint32_t>count
+            n += count
+            if n > MAX_FEATURES and count:
+                for j in range(ex.n_extents):
+                    if extent_index(&ex.extents[j]) == term[1]:
+                        ex.problem_at = ex.text + ex.extents[j].name
+                        break
+                return n
+            term += term[0] + 1
+        return n
 
     def ahead(self, options, bits):
         """A twin for each block, or None where crossing depends on lines before or features are removed."""
-        if not self.active or self.wildcards or self.removes:
+        if not self.active or self.wildcards or self.choice.removes:
             return None
         return lambda: Interactions(options, bits, self.aside_names)
 
@@ -204,8 +235,7 @@ cdef class Interactions:
             if block.rows[i].kind != ROW_EXAMPLE:
                 continue
             ex.bind(block, &block.rows[i], self.constant)
-            self.expand(ex)
-            if n + ex.n > MAX_BLOCK_FEATURES:
+            if self.expand(ex) != FINE or n + ex.n > MAX_BLOCK_FEATURES:
                 return 0
             if n + ex.n + PADDING > block.expanded_capacity:
                 room = realloc(block.expanded, 2 * (n + ex.n + PADDING) * sizeof(Feature))
@@ -224,8 +254,8 @@ cdef class Interactions:
         block.is_expanded = True
         return 0
 
-    cdef int cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
-                   uint32_t from_feature, int previous) except -1 nogil:
+    cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
+                    uint32_t from_feature, int previous) noexcept nogil:
         """All products of the namespaces term[:left], times what hash and value already hold."""
         cdef Span span = self.spans[term[0]]
         cdef uint32_t i = span.begin
@@ -234,7 +264,6 @@ cdef class Interactions:
         if previous == term[0] and not self.permutations:
             i = from_feature          # with repetition, but each pair once
         if left == 1:
-            self.reserve(self.n + span.end - i)
             out = self.features + self.n
             self.n += span.end - i
             hash *= FNV_PRIME
@@ -243,20 +272,15 @@ cdef class Interactions:
                 crossed = value * linear[i].value
                 out.value = max(-FLT_MAX, min(FLT_MAX, crossed))
                 out += 1
-            return 0
+            return
         for i in range(i, span.end):
             self.cross(linear, term + 1, left - 1,
                        linear[i].hash if previous < 0 else (hash * FNV_PRIME) ^ linear[i].hash,
                        value * linear[i].value, i, term[0])
-        return 0
 
     cdef int reserve(self, size_t n) except -1 nogil:
         """Room for n features and the padding."""
         cdef Feature* room
-        if n > MAX_FEATURES:
-            with gil:
-                raise VwliteError(f"an example has more than {MAX_FEATURES:,} features with its interactions: "
-                                  "cross fewer namespaces, or cut them with --feature_limit")
         if n + PADDING > self.capacity:
             room = <Feature*>realloc(self.features, 2 * (n + PADDING) * sizeof(Feature))
             if room == NULL:
@@ -269,128 +293,12 @@ cdef class Interactions:
     cdef int see(self, Example ex) except -1 nogil:
         """Wildcards stand for all namespaces seen so far: recompile when there is a new one."""
         cdef size_t i
-        cdef bint new = False
         for i in range(ex.n_extents):
             if not self.seen[extent_index(&ex.extents[i])]:
                 self.seen[extent_index(&ex.extents[i])] = True
-                new = True
-        if new:
+                self.stale = True
+        if self.stale:
             with gil:
                 self.compile(self.fixed_terms())
+            self.stale = False
         return 0
-
-    cdef int remove(self, Example ex) except -1 nogil:
-        """Drop ignored namespaces and what is over a limit: ex.linear becomes a shorter copy.
-
-        Limits are of all namespaces with the same index together, as in VW; those of entities are left alone.
-        """
-        cdef size_t i = 0, next, j, n_chosen
-        cdef uint8_t index
-        cdef bint limited
-        self.reserve_kept(ex.n_linear + ex.n_extents + 1)
-        self.n_kept = self.n_kept_extents = 0
-        while i < ex.n_extents:
-            index = extent_index(&ex.extents[i])
-            next = i + 1
-            while next < ex.n_extents and extent_index(&ex.extents[next]) == index:
-                next += 1
-            limited = self.limit[index] and not self.ignored[index] and self.is_over(ex, i, next, self.limit[index])
-            n_chosen = self.choose(ex, i, next, self.limit[index]) if limited else 0
-            for j in range(i, next):
-                if not (limited or self.ignored[index]) or self.is_aside(ex.extents[j].hash):
-                    self.keep(ex, j)
-            self.keep_chosen(ex, i, n_chosen)
-            i = next
-        ex.linear = self.kept
-        ex.n_linear = self.n_kept
-        ex.extents = self.kept_extents
-        ex.n_extents = self.n_kept_extents
-        if ex.names != NULL:
-            ex.names = self.kept_names
-        return 0
-
-    cdef int reserve_kept(self, size_t n) except -1 nogil:
-        """Room for n features and extents; what was there is lost."""
-        if n <= self.kept_capacity:
-            return 0
-        free(self.kept)
-        free(self.kept_extents)
-        free(self.kept_names)
-        free(self.chosen)
-        self.kept_capacity = 2 * n
-        self.kept = <Feature*>malloc(self.kept_capacity * sizeof(Feature))
-        self.kept_extents = <Extent*>malloc(self.kept_capacity * sizeof(Extent))
-        self.kept_names = <NameSpan*>malloc(self.kept_capacity * sizeof(NameSpan))
-        self.chosen = <size_t*>malloc(self.kept_capacity * sizeof(size_t))
-        if self.kept == NULL or self.kept_extents == NULL or self.kept_names == NULL or self.chosen == NULL:
-            self.kept_capacity = 0
-            with gil:
-                raise MemoryError
-        return 0
-
-    cdef void keep(self, Example ex, size_t i) noexcept nogil:
-        """Copy an extent with its features."""
-        cdef size_t begin = ex.extents[i].begin, n = extent_end(ex, i) - begin
-        self.kept_extents[self.n_kept_extents] = ex.extents[i]
-        self.kept_extents[self.n_kept_extents].begin = <uint32_t>self.n_kept
-        memcpy(self.kept + self.n_kept, ex.linear + begin, n * sizeof(Feature))
-        if ex.names != NULL:
-            memcpy(self.kept_names + self.n_kept, ex.names + begin, n * sizeof(NameSpan))
-        self.n_kept += n
-        self.n_kept_extents += 1
-
-    cdef void keep_chosen(self, Example ex, size_t first, size_t n_chosen) noexcept nogil:
-        """Copy the chosen features of extents from `first` on, in VW's order, an extent for each run of a namespace."""
-        cdef size_t i, j, place, before = ex.n_extents
-        for j in range(n_chosen):
-            place = self.chosen[j]
-            i = first
-            while place >= extent_end(ex, i):
-                i += 1
-            if before == ex.n_extents or ex.extents[i].hash != ex.extents[before].hash:
-                self.kept_extents[self.n_kept_extents] = ex.extents[i]
-                self.kept_extents[self.n_kept_extents].begin = <uint32_t>self.n_kept
-                self.n_kept_extents += 1
-                before = i
-            self.kept[self.n_kept] = ex.linear[place]
-            if ex.names != NULL:
-                self.kept_names[self.n_kept] = ex.names[place]
-            self.n_kept += 1
-
-    cdef bint is_over(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil:
-        """Whether extents first..end have more features than the limit."""
-        cdef size_t i, n = 0
-        for i in range(first, end):
-            if not self.is_aside(ex.extents[i].hash):
-                n += extent_end(ex, i) - ex.extents[i].begin
-        return n > limit
-
-    cdef size_t choose(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil:
-        """Choose the first features of extents first..end by their slots, of repeats the smallest value.
-
-        Returns how many there are; `chosen` has their places, in that order.
-        """
-        cdef size_t i, j, best, n = 0
-        cdef bint found = True
-        while found and n < limit:
-            # selection, because the limit is small
-            found = False
-            best = 0
-            for i in range(first, end):
-                if self.is_aside(ex.extents[i].hash):
-                    continue
-                for j in range(ex.extents[i].begin, extent_end(ex, i)):
-                    if n and (ex.linear[j].hash & self.mask) <= (ex.linear[self.chosen[n - 1]].hash & self.mask):
-                        continue
-                    if not found or self.comes_before(&ex.linear[j], &ex.linear[best]):
-                        best = j
-                        found = True
-            if found:
-                self.chosen[n] = best
-                n += 1
-        return n
-
-    cdef inline bint comes_before(self, const Feature* a, const Feature* b) noexcept nogil:
-        if (a.hash ^ b.hash) & self.mask:
-            return (a.hash & self.mask) < (b.hash & self.mask)
-        return a.value < b.value

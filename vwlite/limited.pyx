@@ -5,6 +5,13 @@ cache that is written back. So which entities are in memory changes neither a pr
 on disk comes into memory when an example names it, for a prediction too; what was only predicted for leaves again
 without being written.
 
+Where the store can't be written (its disk is full), what has changed stays in memory, which then grows beyond the limit;
+what has not changed still leaves, so that predictions need no room. Writing is tried again after a growing pause
+(strain.pyx), and at each save. When a table has twice its limit in memory, and no less than `Strain.spare` bytes (64 MB),
+it is out of room: then the driver's gate is shut, and nothing is learnt until something could be written. So no example
+is learnt by halves, and nothing that was learnt is lost. A store that is `strict`, as in runs over files, raises the
+first ModelError instead.
+
 A record on disk: Header, name, hashes, means, precisions, clocks (in clocked tables), then each waiting example, the
 oldest first: label, weight, initial prediction, number of features, features. Little-endian, nothing between. The sum
 in the header is the CRC-32 of all that follows it.
@@ -21,6 +28,9 @@ from vwlite.entities cimport (
     ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, home_of, lookup, means_of, name_of, precisions_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Feature
+from vwlite.strain cimport Strain
+
+from vwlite.errors import ModelError
 
 cdef enum:
     LAYOUT = 1                        # the version of what is above
@@ -46,6 +56,9 @@ cdef class LimitedTable(EntityTable):
     cdef readonly size_t total        # entities, wherever they are
     cdef readonly size_t number
     cdef object store
+    cdef Strain strain
+    cdef bint beyond                  # more than the limit are in memory, because they can't be written
+    cdef size_t allowed               # so many may be there until something has to happen
     cdef uint64_t next_serial
     cdef bint has_missing             # the key last asked for is nowhere
     cdef uint64_t missing
@@ -53,8 +66,9 @@ cdef class LimitedTable(EntityTable):
     def keep(self, size_t limit, store, size_t number):
         """Before anything is in the table."""
         self.limited = True
-        self.limit = limit
+        self.limit = self.allowed = limit
         self.store = store
+        self.strain = store.strain
         self.number = number
 
     cdef int bring(self, uint64_t key) except -1 nogil:
@@ -96,19 +110,59 @@ cdef class LimitedTable(EntityTable):
         return 0
 
     cdef int make_room(self) except -1 nogil:
-        if self.count >= self.limit:
+        if self.count >= self.allowed or (self.beyond and self.strain.is_time()):
             with gil:
                 self.evict()
         return 0
 
     cdef int evict(self) except -1:
-        """The least recently used leave memory."""
-        cdef size_t n = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE)
-        self.write_back(n)
-        while n:
-            self.drop(self.oldest)
-            n -= 1
+        """The least recently used leave memory; while they can't be written, those that need not be."""
+        cdef size_t share = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE)
+        cdef size_t n = self.count - self.limit + share if self.count > self.limit else share
+        if self.can_write(min(n, self.count)):
+            for _ in range(min(n, self.count)):
+                self.drop(self.oldest)
+            self.strain.beyond -= self.beyond
+            self.beyond = False
+            self.allowed = self.limit
+        else:
+            self.strain.beyond += not self.beyond
+            self.beyond = True
+            self.drop_unchanged()
+            self.allowed = self.count + max(1, self.count // SHARE)
         return 0
+
+    cdef bint can_write(self, size_t n) except -1:
+        """Write what has changed among the n oldest records, if it is time for a try."""
+        if not self.strain.is_time():
+            return False
+        try:
+            self.write_back(n)
+        except ModelError:
+            if self.store.strict:
+                raise
+            return False
+        return True
+
+    cdef void drop_unchanged(self) noexcept nogil:
+        """Forget the records that are on disk as they are."""
+        cdef Record* record = self.oldest
+        cdef Record* newer
+        while record != NULL:
+            newer = record.newer
+            if not record.changed:
+                self.drop(record)
+            record = newer
+
+    def is_out(self):
+        """Whether there is no room for one more entity, on disk nor in memory; tries to make some."""
+        if self.has_room():
+            return False
+        self.evict()
+        return not self.has_room()
+
+    cdef bint has_room(self) noexcept nogil:
+        return not self.beyond or self.count < 2 * self.limit or self.bytes < self.strain.spare
 
     cdef int write_back(self, size_t n) except -1:
         """Write what has changed among the n oldest records, by key as they lie in the file."""
@@ -131,6 +185,11 @@ cdef class LimitedTable(EntityTable):
                                                 pack(self, changed[i])) for i in range(begin, end)])
                 for i in range(begin, end):
                     changed[i].changed = False
+            if count:
+                self.strain.wrote()
+        except ModelError as error:
+            self.strain.failed(error)
+            raise
         finally:
             free(changed)
         return 0

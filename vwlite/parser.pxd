@@ -38,6 +38,7 @@ cdef enum Reason:
     ACTION_BLANK
     ACTIONS_MANY
     DECISION_LENGTH
+    CROSSED_MANY
     REASONS
 
 cdef enum Readiness:

@@ -89,10 +89,12 @@ class Run:
 
             for path in written:
                 require_writable(path)
-        if self.workspace.entities is not None and options["final_regressor"]:
-            from vwlite.entity_store import require_place
+        if self.workspace.entities is not None:
+            self.workspace.entities.strict = True  # nobody waits for predictions until a disk has room again
+            if options["final_regressor"]:
+                from vwlite.entity_store import require_place
 
-            require_place(options["final_regressor"])
+                require_place(options["final_regressor"])
         if self.workspace.top.multiline and driver.audits:
             raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
         self.check_columns()

@@ -211,6 +211,8 @@ class Workspace:
         self.driver = self._driver()
         self.driver.training = not options["testonly"]
         self.driver.listener = self
+        if self.entities is not None:
+            self.driver.gate = self.entities.gate(self.top)
         if options.given("columns") or options.given("confidence"):
             self._set_columns()
         self.report: Report | None = None

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from tests.support import leftovers
 from tests.support.daemon import (
     ASYNCIO,
     Daemon,
@@ -38,53 +37,6 @@ def slow(*about):
 saving.attempt = slow
 sys.exit(main(sys.argv[1:]))
 """
-
-
-def crossed(namespaces: bytes, count: int) -> bytes:
-    """A line with so many features in each of the namespaces."""
-    features = b" ".join(b"%x" % number for number in range(count))
-    return b" ".join(b"|%c %b" % (name, features) for name in namespaces) + b"\n"
-
-
-@pytest.mark.xfail(strict=True, reason="spans of namespaces stay as they were when an example has too many features")
-def test_a_line_with_too_many_crossed_features_is_no_concern_of_others(tmp_path):
-    with serving(tmp_path, "--interactions", "abc") as daemon, daemon.connect() as other:
-        assert ask(other, b"|z q") == b"0\n"
-        daemon.talk(crossed(b"abc", 260))  # 3 kB
-        assert ask(other, b"|z q") == b"0\n"
-
-
-@pytest.mark.xfail(strict=True, reason="an error while examples are run closes the connection and says nothing")
-def test_a_line_with_too_many_crossed_features_is_answered(tmp_path):
-    with serving(tmp_path, "--interactions", "abc") as daemon:
-        answers = daemon.talk(b"1 'one|a x\n1 'two|a x\n" + crossed(b"abc", 260) + b"!ping\n").splitlines()
-    assert [line[:6] for line in answers] == [b"0 one", answers[1][:6], b"!error", b"!pong"]
-
-
-def test_nobody_gets_the_answers_of_a_client_whose_lines_could_not_be_run(tmp_path):
-    with leftovers.small_disk(tmp_path / "small", 1 << 20) as place:
-        words = ["-f", str(place / "m"), *LIMITED]
-        with serving(tmp_path, *words) as daemon, daemon.connect() as other:
-            daemon.talk(b"".join(b"1 'secret%d|u a%d |a x%d\n" % (n, n, n) for n in range(30000)))
-            assert b"secret" not in ask(other, b"!ping")
-            other.sendall(b"|z q\n")
-            assert b"secret" not in other.recv(1 << 20)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="a store of entities that failed once fails for ever, and closes every connection"
-)
-def test_entities_find_room_again_on_a_disk_that_was_full(tmp_path):
-    with leftovers.small_disk(tmp_path / "small", 1 << 20) as place:
-        words = ["-f", str(place / "m"), *LIMITED]
-        (place / "filler").write_bytes(bytes(700_000))
-        with serving(tmp_path, *words) as daemon:
-            daemon.talk(b"".join(b"1 |u a%d |a x%d\n" % (n, n) for n in range(4000)))
-            (place / "filler").unlink()
-            with daemon.connect() as client:
-                assert not ask(client, b"1 |u a3 |a x").startswith(b"!")
-                assert ask(client, b"!save").startswith(b"!saved")
-            assert daemon.end() == 0
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])

@@ -49,13 +49,6 @@ def test_a_block_with_too_many_crossed_features_is_crossed_as_it_is_learnt():
     assert predictions_of_a_run(text, "-q", "ab") == pytest.approx(Workspace("-q ab").learn(text), abs=1e-6)
 
 
-@pytest.mark.parametrize("flags", [(), ("--onethread",)])
-def test_an_example_with_more_features_than_fit_is_refused_with_a_remedy(flags, capsys):
-    Path("data.txt").write_text("1 |a " + " ".join(f"x{i}" for i in range(300)) + "\n")
-    assert main(["data.txt", "--quiet", "--cubic", "aaa", "--permutations", *flags]) == 1
-    assert "--feature_limit" in capsys.readouterr().err
-
-
 def test_the_features_of_crossed_namespaces_are_counted(capsys):
     Path("data.txt").write_text("1 |a x y |b u v w\n")
     assert main(["data.txt", "-q", "ab"]) == 0
