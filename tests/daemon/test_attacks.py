@@ -180,16 +180,10 @@ def test_of_saves_under_names_only_some_may_wait_and_those_of_the_model_go_first
     (tmp_path / "hold").touch()
     words = ["-f", "m", "--model_dir", "."]
     with serving(tmp_path, *words, start=[sys.executable, "-c", SLOW]) as daemon:
-        refused = 0
         for number in range(30):
             with daemon.connect() as client:
                 client.sendall(b"!ping\n!snapshot s%d\n" % number)
-                read_lines(client, 1)
-                client.setblocking(False)
-                try:
-                    refused += client.recv(100).startswith(b"!error too many saves are waiting")
-                except BlockingIOError:
-                    continue
+                assert client.recv(6) == b"!pong\n"
         with daemon.connect() as client, daemon.connect() as other:
             client.sendall(b"!save\n")
             assert ask(other, b"!snapshot more") == b"!error too many saves are waiting, try again later\n"
