@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
 import threading
@@ -45,14 +44,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def fails(why: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=why)
-
-
 # restarts and SIGHUP
 
 
-@fails("flags are compared with --config among them, and Options(option_groups()) knows no such option: KeyError")
 def test_flags_of_a_configuration_file_may_change_between_two_starts(tmp_path):
     config = tmp_path / "flags.toml"
     config.write_text("learning_rate = 0.5\n")
@@ -82,7 +76,6 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@fails("SIGHUP reads --config again, but the checkpoint says that lines are learnt with the flags of the start")
 def test_flags_that_sighup_took_from_a_configuration_file_are_those_of_a_restart(tmp_path):
     put(tmp_path, b"1 |a x\n" * 3)
     (tmp_path / "flags.toml").write_text("learning_rate = 0.5\n")
@@ -100,7 +93,6 @@ def test_flags_that_sighup_took_from_a_configuration_file_are_those_of_a_restart
         assert daemon.talk(b"|a x:0.5 |b y1\n") == answer
 
 
-@fails("jobs of the model's own file go to the front of those that wait, so the later ones before the earlier")
 def test_of_two_models_that_wait_to_take_the_place_the_later_one_stays(tmp_path):
     put(tmp_path, b"1 |a x\n")
     words = ["-i", "i.model", "--journal", "journal", "--model_dir", "."]
@@ -126,7 +118,6 @@ LINGERING = SLOW.replace("    while", "    found = save(*about)\n    while").rep
 )
 
 
-@fails("a copy has put the model in its place, but that is known only when it has ended; so SIGHUP loads it")
 @pytest.mark.parametrize("words", [[], ["--journal", "journal"]])
 def test_sighup_at_the_end_of_a_save_does_not_forget_what_was_learnt_meanwhile(words, tmp_path):
     start = [sys.executable, "-c", LINGERING]
@@ -150,7 +141,6 @@ def test_sighup_at_the_end_of_a_save_does_not_forget_what_was_learnt_meanwhile(w
 # saves
 
 
-@fails("waitpid raises ChildProcessError where SIGCHLD is ignored; the job stays the first, and the end waits for ever")
 def test_saves_end_where_the_system_forgets_children(tmp_path):
     code = "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); from vwlite.cli import main; "
     start = [sys.executable, "-c", code + "sys.exit(main())"]
@@ -162,7 +152,6 @@ def test_saves_end_where_the_system_forgets_children(tmp_path):
         assert daemon.process.wait(20) == 0
 
 
-@fails("what is found too long behind a save is answered while the save is still waited for")
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_a_line_that_is_too_long_is_answered_after_the_save_before_it(end, tmp_path):
     with serving(tmp_path, "-f", "m", "--max_line", "1024") as daemon, daemon.connect() as client:
@@ -170,7 +159,6 @@ def test_a_line_that_is_too_long_is_answered_after_the_save_before_it(end, tmp_p
         assert [line[:6] for line in read_lines(client, 3)] == [b"0\n", b"!saved", b"!error"]
 
 
-@fails("a named pipe in --model_dir is opened to see whether it is a model, and that waits for a writer for ever")
 def test_a_pipe_among_the_models_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with serving(tmp_path, "--model_dir", ".") as daemon, daemon.connect() as client, daemon.connect() as other:
@@ -183,7 +171,6 @@ def test_a_pipe_among_the_models_keeps_nobody_waiting(tmp_path):
 # turns
 
 
-@fails("whoever has another turn to come has none when the end begins; what is left is forgotten without a word")
 def test_sigterm_answers_what_has_come(tmp_path):
     count = 1000  # which the daemon has read at once
     with serving(tmp_path) as daemon, daemon.connect() as client:
@@ -194,7 +181,6 @@ def test_sigterm_answers_what_has_come(tmp_path):
         assert read_all(client).count(b"\n") == count
 
 
-@fails("turns go on though the client takes no answers, more than HELD bytes of them wait, or the server is crowded")
 @pytest.mark.parametrize("start", [ASYNCIO, VWLITE])
 def test_what_waits_for_many_who_take_nothing_is_within_max_buffers(start, tmp_path):
     text = b"|abcdefghijklmnop q\n" * 40_000 + b"!stats\n" * 40_000  # the first has the daemon read much at a time
@@ -223,7 +209,6 @@ def encrypted(tmp_path: Path, keys: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-@fails("an end that is read with lines before it closes the connection though some of them wait for their turn")
 def test_what_came_over_tls_before_its_end_is_answered(encrypted):
     count = 400
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -250,37 +235,6 @@ def test_what_came_over_tls_before_its_end_is_answered(encrypted):
     assert found.count(b"\n") == count
 
 
-@pytest.mark.xfail(reason="uvloop reads up to 32 times before it lets others: so many turns in a row")
-def test_others_wait_a_few_milliseconds_for_a_client_with_much_text_on_uvloop(tmp_path):
-    pytest.importorskip("uvloop")
-    text = lines_to_learn(20000)
-    with serving(tmp_path, start=VWLITE) as daemon, daemon.connect() as much, daemon.connect() as other:
-        over = threading.Event()
-
-        def send() -> None:
-            with contextlib.suppress(OSError):
-                while not over.is_set():
-                    much.sendall(text)
-
-        def receive() -> None:
-            with contextlib.suppress(OSError):
-                while much.recv(1 << 20):
-                    pass
-
-        for each in (send, receive):
-            threading.Thread(target=each, daemon=True).start()
-        times = []
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            time.sleep(0.002)
-            began = time.perf_counter()
-            ask(other, b"!ping")
-            times.append(time.perf_counter() - began)
-        over.set()
-        much.shutdown(socket.SHUT_RDWR)
-        assert statistics.median(times) < 0.01
-
-
 # the log
 
 
@@ -303,14 +257,12 @@ def logging_to_a_pipe(folder: Path, *words: str) -> Iterator[tuple[socket.socket
         process.wait()
 
 
-@fails("4000 letters of three bytes are more than the page that a pipe has room for")
 def test_a_log_that_is_full_of_long_letters_keeps_nobody_waiting(tmp_path):
     with logging_to_a_pipe(tmp_path) as (client, _):
         client.sendall(b"!snapshot %b\n" % ("\u4e2d" * 4000).encode() * 40)
         assert len(read_lines(client, 40)) == 40
 
 
-@fails("how often nothing could be said is a line of its own, and no JSON")
 def test_all_lines_of_a_log_in_json_are_json_after_it_was_full(tmp_path):
     with logging_to_a_pipe(tmp_path, "--log", "json") as (client, log):
         client.sendall(b"!snapshot %b\n" % (b"x" * 200) * 400)
@@ -322,7 +274,6 @@ def test_all_lines_of_a_log_in_json_are_json_after_it_was_full(tmp_path):
             json.loads(line)
 
 
-@fails("a line is cut after 4000 letters, wherever that is")
 def test_a_long_line_of_a_log_in_json_is_json(tmp_path):
     with logging_to_a_pipe(tmp_path, "--log", "json") as (client, log):
         client.sendall(b"!snapshot %b\n" % (b"x" * 5000))

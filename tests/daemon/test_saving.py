@@ -201,7 +201,7 @@ def test_a_save_that_was_asked_for_is_answered_before_the_end(slow, tmp_path):
         daemon.send(signal.SIGTERM)
         daemon.wait_for("stopping")
         let_save(tmp_path)
-        assert read_all(one) == b"0\n!saved served.model\n"
+        assert read_all(one) == b"0\n!saved served.model\n!pong\n"
         assert daemon.process.wait(60) == 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
 from vwlite.daemon.engine import Engine
+from vwlite.daemon.options import of_the_model
 from vwlite.daemon.original import Original
 from vwlite.daemon.saving import CHECKPOINT, remove_unfinished, stream
 from vwlite.errors import VwliteError
@@ -19,28 +20,24 @@ if TYPE_CHECKING:
     from vwlite.daemon.log import Log
 
 
-def loaded(
-    options: Options, flags: dict[str, Any], journal: Journal | None, log: Log
-) -> tuple[Engine, Original | None]:
-    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one. Raises VwliteError.
-
-    `flags` are those of the model as they were given, before a model added its own.
-    """
+def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, Original | None]:
+    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one. Raises VwliteError."""
     path = options["initial_regressor"] or options["final_regressor"]
     original = None
     if path is not None:
         loads = journal is None or not os.path.exists(os.path.join(journal.folder, CHECKPOINT))
         original = Original(options, path, known=loads or path == options["final_regressor"])
-    return Engine(options) if journal is None else come_back(options, flags, journal, log), original
+    return Engine(options) if journal is None else come_back(options, journal, log), original
 
 
-def come_back(options: Options, flags: dict[str, Any], journal: Journal, log: Log) -> Engine:
+def come_back(options: Options, journal: Journal, log: Log) -> Engine:
     """The model with all that a journal knows.
 
     What was learnt with other flags than those of now is learnt again with them, so that it is what was acknowledged.
     """
     checkpoint = os.path.join(journal.folder, CHECKPOINT)
     remove_unfinished(journal.folder)
+    flags = of_the_model(options)
     if not os.path.exists(checkpoint):
         engine = Engine(options)
         replay(engine, journal, 0, log)
@@ -57,10 +54,7 @@ def come_back(options: Options, flags: dict[str, Any], journal: Journal, log: Lo
     before, after = dict(place["flags"]), int(place["entry"])
     if before != flags and journal.last > after:
         log.info("the journal has lines that were learnt with other flags", flags=json.dumps(before))
-        old = Options(option_groups())
-        for name, value in before.items():
-            old.set(name, value)
-        engine = going_on(old, checkpoint)
+        engine = going_on(as_before(before, checkpoint), checkpoint)
         replay(engine, journal, after, log)
         after = journal.last
         engine.save(checkpoint, stream(journal, after, before))
@@ -69,6 +63,19 @@ def come_back(options: Options, flags: dict[str, Any], journal: Journal, log: Lo
     if before != flags:
         engine.save(checkpoint, stream(journal, journal.last, flags))
     return engine
+
+
+def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
+    """The options of a daemon that had these flags. Raises VwliteError."""
+    options = Options(option_groups())
+    for name, value in flags.items():
+        if name not in options:
+            raise VwliteError(
+                f"{checkpoint}: the journal beside it has lines that were learnt with --{name}, which this vwlite does "
+                "not know; start the one that wrote them once more"
+            )
+        options.set(name, value)
+    return options
 
 
 def going_on(options: Options, checkpoint: str) -> Engine:

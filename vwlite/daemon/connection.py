@@ -45,6 +45,9 @@ class Connection(asyncio.BufferedProtocol):
         self.skips_lines = False  # or lines up to an empty one
         self.waiting = False  # for a save, and other lines of this client with it
         self.resting = False  # while others have their turn
+        self.behind = False  # there are whole lines that wait for a turn
+        self.used = 0.0  # seconds of this turn
+        self.leaving = False  # what was read is answered, and then the server leaves
         self.over = False  # what comes is not wanted any more
         self.ended = False  # the client has said all
         self.left_at = 0.0  # when the server has
@@ -93,9 +96,15 @@ class Connection(asyncio.BufferedProtocol):
         self.ended = True
         if self.left_at:
             return None
-        if not self.waiting and not self.resting:
+        if self.transport.can_write_eof():
+            if not (self.waiting or self.resting or self.behind):
+                self.finish_input()
+            return True
+        if not self.waiting:  # TLS has no way to end one side alone, so it is now or never
+            self.resting = False
+            self.take(whatever=True)
             self.finish_input()
-        return True if self.transport.can_write_eof() else None  # TLS has no way to end one side alone
+        return None
 
     def finish_input(self) -> None:
         """The last line, or decision, needs no end."""
@@ -141,14 +150,21 @@ class Connection(asyncio.BufferedProtocol):
         """What ends a last example that nothing ended."""
         return b"\n\n" if self.server.blocks else LINE_END
 
-    def take(self) -> None:
-        """Give whole lines to the server, as far as it is this client's turn, and keep what is left."""
+    def take(self, whatever: bool = False) -> None:
+        """Give whole lines to the server, as far as it is this client's turn, and keep what is left.
+
+        `whatever`: it is, however long it takes and whether or not answers are taken.
+        """
         if self.waiting or self.resting:
             return
         if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
             return
-        until = self.server.now() + TURN
         end = self.whole()
+        self.behind = end > 0
+        if end and not whatever and not self.is_heeded():
+            return
+        began = self.server.now()
+        until = math.inf if whatever else began + TURN - self.used
         taken = 0
         if end > self.server.max_line:
             taken = self.take_some(end, until)
@@ -159,14 +175,26 @@ class Connection(asyncio.BufferedProtocol):
             return
         if taken:
             self.drop(taken)
-        if taken < end or self.server.now() > until:
-            self.rest()
-        if taken < end:
+        self.behind = taken < end
+        self.count_turn(self.server.now() - began)
+        if self.behind or self.waiting:
             return
         self.searched = self.filled
         if self.filled > self.server.max_line:
             self.too_long()
         self.shrink(LARGE_ROOM)
+
+    def count_turn(self, took: float) -> None:
+        """Rest when the turn is over. One loop reads a client once in a round, the other up to 32 times."""
+        if self.used == 0 and took > TURN / 32 and not self.behind:
+            self.server.soon(self.begin_turn)
+        self.used += took
+        if self.behind or self.used > TURN:
+            self.rest()
+
+    def begin_turn(self) -> None:
+        """Another round of the loop."""
+        self.used = 0.0
 
     def take_some(self, end: int, until: float) -> int:
         """Of lines that are more than one may be, those that each are not; how many bytes were worked on."""
@@ -176,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
             long = stop - start > self.server.max_line + 1  # its end doesn't count
             if start > taken and (long or start == end):
                 taken += self.server.process(self, text[taken:start], until)
-                if self.over or taken < start:
+                if self.over or self.waiting or taken < start:
                     break
             if long:
                 self.refuse_long()
@@ -186,22 +214,35 @@ class Connection(asyncio.BufferedProtocol):
 
     def rest(self) -> None:
         """It is the turn of others; what is left, and what comes, is for the next one."""
-        if not self.waiting:
+        if not self.waiting and not self.resting:
             self.resting = True
             self.regulate()
             self.server.soon(self.go_on)
 
     def go_on(self) -> None:
         """The client's next turn."""
+        if not self.resting:  # TLS has ended meanwhile
+            return
         self.resting = False
+        self.used = 0.0
         if self.transport.is_closing() or self.over:
             return
         self.take()
-        if self.waiting or self.resting:
+        if self.waiting or self.resting or self.behind or self.over:
             return
         if self.ended:
             self.finish_input()
+        elif self.leaving:
+            self.finish()
         self.regulate()
+
+    def answer_the_rest(self) -> None:
+        """Take turns until all whole lines that were read are answered, and leave."""
+        self.leaving = True
+        if self.waiting or self.resting or self.behind:
+            self.regulate()
+        else:
+            self.finish()
 
     def refuse_long(self) -> None:
         """The answer to what is too long."""
@@ -345,7 +386,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_silent(self, now: float, patience: float) -> bool:
         """Whether nothing has come for so long though nothing keeps the client waiting."""
-        return not (self.held or self.waiting or self.over) and now - self.heard > patience
+        return not (self.held or self.waiting or self.resting or self.over) and now - self.heard > patience
 
     def wait(self) -> None:
         """Take no more lines until `proceed`."""
@@ -373,7 +414,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_done(self) -> bool:
         """Whether the client's machine has all answers."""
-        if self.held or self.waiting or self.transport.is_closing() or self.transport.get_write_buffer_size():
+        if not self.over or self.held or self.waiting or self.transport.is_closing():
+            return False
+        if self.transport.get_write_buffer_size():
             return False
         one = self.transport.get_extra_info("socket")
         if one is None or one.family == socket.AF_UNIX:
@@ -398,11 +441,21 @@ class Connection(asyncio.BufferedProtocol):
         self.answer(f"!error {why}\n".encode())
         self.finish()
 
+    def is_crowded(self) -> bool:
+        """Whether this client is one of those for whom too much waits."""
+        return self.waits > 0 and self.server.is_crowded()
+
+    def is_heeded(self) -> bool:
+        """Whether the client takes its answers, and waits for nothing."""
+        return self.taking and not self.waiting and self.held_bytes <= HELD and not self.is_crowded()
+
     def regulate(self) -> None:
         """Read only from who takes answers."""
-        crowded = self.waits > 0 and self.server.is_crowded()
-        heeded = self.taking and not self.waiting and not self.resting and self.held_bytes <= HELD and not crowded
-        wanted = self.over or heeded
+        crowded = self.is_crowded()
+        heeded = self.is_heeded()
+        if heeded and self.behind and not self.over:
+            self.rest()
+        wanted = self.over or (heeded and not self.resting and not self.leaving)
         if wanted == self.reading or self.transport.is_closing():
             return
         self.reading = wanted

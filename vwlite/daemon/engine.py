@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vwlite.daemon.options import of_the_model
 from vwlite.errors import OptionError
 from vwlite.example import Block
 from vwlite.learner import walk
@@ -48,10 +49,12 @@ class Engine:
     Attributes:
         blocks: Whether an example is a block of lines that an empty one ends.
         learns: Whether labelled lines are learnt.
+        flags: What the command line says of how the model learns.
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.flags = of_the_model(options)  # before the model adds those that it has kept
         self.workspace = Workspace(options)
         if not options["testonly"] and any(learner.waits_for_pass for learner in walk(self.workspace.top)):
             raise OptionError(

@@ -10,7 +10,8 @@ import sys
 import time
 from typing import TextIO
 
-MOST = 4000  # letters at once; a pipe that can be written to takes 4096 bytes
+MOST = 4000  # bytes at once; a pipe that can be written to takes 4096
+LONGEST = 500  # letters of one circumstance
 
 
 class Log:
@@ -47,11 +48,13 @@ class Log:
         if not self._has_room():
             self.dropped += 1
             return
-        if self.dropped:
-            text = f"{self.dropped} times something could not be said here\n{text}"
-            self.dropped = 0
+        dropped, self.dropped = self.dropped, 0
+        if dropped:
+            self.warning("there was no room to say more", times=dropped)
+            self.plain(text)
+            return
         with contextlib.suppress(OSError, ValueError):  # if nobody listens any more, serving is more important
-            self.stream.write(text[:MOST] + "\n")
+            self.stream.write(text.encode("utf-8", "replace")[:MOST].decode("utf-8", "ignore") + "\n")
             self.stream.flush()
 
     def _has_room(self) -> bool:
@@ -62,6 +65,7 @@ class Log:
             return True
 
     def _write(self, level: str, event: str, about: dict[str, object]) -> None:
+        about = {name: shortened(value) for name, value in about.items()}
         when = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when)) + f".{int(when % 1 * 1000):03}Z"
         if self.as_json:
@@ -70,3 +74,11 @@ class Log:
             words = " ".join(f"{name}={value}" for name, value in about.items())
             line = f"{stamp} {level}: {event}{' ' + words if words else ''}"
         self.plain("".join([char if char.isprintable() else "?" for char in line.replace("\n", " ")]))
+
+
+def shortened(value: object) -> object:
+    """A circumstance of which a line has room for several."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = str(value)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."

@@ -45,7 +45,10 @@ IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port 
 
 
 # Flags that say nothing of how a model learns.
-ASIDE = {"initial_regressor", "final_regressor", "quiet", "progress", *(option.name for option in OPTIONS.options)}
+ASIDE = {
+    "initial_regressor", "final_regressor", "preserve_performance_counters", "quiet", "progress", "config",
+    *(option.name for option in OPTIONS.options),
+}  # fmt: skip
 
 
 def of_the_model(options: Options) -> dict[str, Any]:

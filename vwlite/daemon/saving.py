@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.model"
 LARGE_JOURNAL = 1 << 28  # bytes after which a checkpoint is due
+DONE = b"\0"  # what a copy says when it has saved
 MOST_JOBS = 16  # that wait
 OFTEN = 600.0  # seconds after which one is, if anything was learnt
 ENTITIES = ".entities"  # what the name of a model's store ends with
@@ -112,8 +114,10 @@ class Saving:
         path = os.path.join(options["model_dir"], name)
         if path.endswith(ENTITIES):
             raise ModelError(f"{name!r} can't be a model's name: such files hold entities of a model")
-        if os.path.lexists(path):
-            model_file.open(path)  # whatever else is there is not to be lost
+        if os.path.lexists(path):  # whatever is no model is not to be lost
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise ModelError(f"{path}: is there already, and is no model")
+            model_file.open(path)
         return path
 
     # when
@@ -160,19 +164,23 @@ class Saving:
         while it waits for its turn get one save, of the model as it is then; who asked has to teach it nothing until
         told, or has that in it, too. `engine` takes the model's place as soon as its save has succeeded.
         """
-        waiting = [job for job in list(self.jobs)[1:] if job.path == path and job.engine is None]
-        if waiting and engine is None:
-            job = waiting[0]
+        waiting = list(self.jobs)[1:]
+        same = [job for job in waiting if job.path == path and (job.engine is None) == (engine is None)]
+        if same:
+            job = same[0]
+            job.engine = engine  # the newest
         else:
             job = Job(path, engine=engine)
-            if self.jobs and self.is_own(path):
-                self.jobs.insert(1, job)  # before those of clients
-            else:
-                self.jobs.append(job)
+            place = 1 + sum(self.is_own(each.path) for each in waiting)  # before those of clients
+            self.jobs.insert(place if self.is_own(path) else len(self.jobs), job)
         if told is not None:
             job.told.append(told)
         if len(self.jobs) == 1:
             self.begin()
+
+    def is_at(self, path: str) -> bool:
+        """Whether a save to a file is at work."""
+        return bool(self.jobs) and os.path.abspath(self.jobs[0].path) == os.path.abspath(path)
 
     def is_own(self, path: str) -> bool:
         """Whether this is where the model goes, and no copy that a client has named."""
@@ -192,7 +200,7 @@ class Saving:
             # SQLite's connections can't be taken along
             if engine.workspace.entities is None and job.engine is None and self.copy(job, engine):
                 return
-            trouble = attempt(job, engine, self.server.journal, self.server.flags)
+            trouble = attempt(job, engine, self.server.journal)
         except Exception as error:  # nothing may keep later jobs, and the end, from being done
             trouble = shown(error)
         if job.engine is not None and not trouble:
@@ -232,8 +240,8 @@ class Saving:
                 die_with(parent)
                 os.closerange(3, send)
                 os.closerange(send + 1, 1 << 16)
-                trouble = attempt(job, engine, self.server.journal, self.server.flags)
-                os.write(send, trouble.encode("utf-8", "replace")[:4096])
+                trouble = attempt(job, engine, self.server.journal)
+                os.write(send, trouble.encode("utf-8", "replace")[:4096] or DONE)
                 status = 0
             finally:
                 os._exit(status)
@@ -256,12 +264,14 @@ class Saving:
         assert self.loop is not None
         self.loop.remove_reader(pipe)
         os.close(pipe)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        trouble = told.decode("utf-8", "replace")
-        if status:
-            trouble = trouble or f"the saving process ended with status {status}"
+        how = "nobody knows how"
+        with contextlib.suppress(ChildProcessError):
+            how = f"with status {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}"
+        if told == DONE:
+            self.finished("")
+        else:
             remove_unfinished(os.path.dirname(os.path.realpath(self.jobs[0].path)), child)
-        self.finished(trouble)
+            self.finished(told.decode("utf-8", "replace") or f"the saving process ended, {how}")
 
     def finished(self, trouble: str) -> None:
         """The first job has been done."""
@@ -316,7 +326,7 @@ class Saving:
         if journal is not None and engine.learns:
             job = Job(str(self.checkpoint))
             self.mark(job, engine)
-            self.note(job, attempt(job, engine, journal, self.server.flags))
+            self.note(job, attempt(job, engine, journal))
         path: str | None = self.server.options["final_regressor"]
         if path is not None:
             engine.save(path)
@@ -332,10 +342,10 @@ class Saving:
         }
 
 
-def attempt(job: Job, engine: Engine, journal: Journal | None, flags: dict[str, Any]) -> str:
+def attempt(job: Job, engine: Engine, journal: Journal | None) -> str:
     """Save here and now; what went wrong, or nothing."""
     try:
-        place = None if journal is None or job.entry is None else stream(journal, job.entry, flags)
+        place = None if journal is None or job.entry is None else stream(journal, job.entry, engine.flags)
         engine.save(job.path, place)
     except Exception as error:
         return shown(error)

@@ -48,7 +48,6 @@ class Server:
         token: What clients have to send first, if anything.
         original: The model file that SIGHUP loads, if there is one.
         max_connections: If the system allows less than --max_connections.
-        flags: What of the options says how the model learns, for checkpoints.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class Server:
         token: bytes | None = None,
         original: Original | None = None,
         max_connections: int | None = None,
-        flags: dict[str, Any] | None = None,
     ) -> None:
         self.options = options
         self.engine = engine
@@ -68,7 +66,6 @@ class Server:
         self.journal = journal
         self.token = token
         self.original = original
-        self.flags = flags or {}
         self.now = time.monotonic
         self.soon: Callable[[Callable[[], None]], object]  # calls in the loop's next round
         self.max_line: int = options["max_line"]
@@ -179,7 +176,7 @@ class Server:
         for task in self.greeted:
             task.cancel()
         for connection in list(self.connections):
-            connection.finish()
+            connection.answer_the_rest()
         until = self.now() + GOODBYE
         while (self.now() < until or self.saving.jobs) and not all(each.is_done() for each in self.connections):
             await asyncio.sleep(0.01)
@@ -315,6 +312,9 @@ class Server:
         """SIGHUP: the model file, as it is now, takes the model's place."""
         if self.original is None:
             self.log.warning("SIGHUP: there is no model file to load; start with -i or -f")
+            return
+        if self.saving.is_at(self.original.path):  # then nobody knows yet whose file it is
+            asyncio.get_running_loop().call_later(0.05, self.take_model)
             return
         if self.original.is_known():
             self.log.info("SIGHUP: the model file is one that was loaded or saved here; going on with what was learnt")

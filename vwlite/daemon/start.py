@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vwlite.daemon.comeback import loaded
 from vwlite.daemon.engine import meaningless
 from vwlite.daemon.log import Log
-from vwlite.daemon.options import PORT, of_the_model
+from vwlite.daemon.options import PORT
 from vwlite.daemon.saving import autosave
 from vwlite.daemon.server import Server
 from vwlite.errors import OptionError, VwliteError
@@ -154,6 +154,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         from vwlite.model_file import require_writable
 
         require_writable(options["final_regressor"])
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or the system forgets how copies have ended
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model that another can take the place of
     connections = allow_files(options["max_connections"], log)
     journal = None
@@ -164,13 +165,12 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
     with contextlib.ExitStack() as stack:
         if journal is not None:
             stack.callback(journal.close)
-        flags = of_the_model(options)
-        engine, original = loaded(options, flags, journal, log)
+        engine, original = loaded(options, journal, log)
         token = read_token(options["token_file"]) if options["token_file"] is not None else None
         context = tls(options) if options["cert"] is not None else None
         sockets = stack.enter_context(listening(options))
         port = None if options["socket"] is not None else sockets[0].getsockname()[1]
-        server = Server(options, engine, log, journal, token, original, connections, flags)
+        server = Server(options, engine, log, journal, token, original, connections)
 
         def told() -> None:
             where = {"socket": options["socket"]} if port is None else {"address": options["bind"], "port": port}
