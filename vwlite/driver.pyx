@@ -269,11 +269,12 @@ cdef class Driver:
     def before_save(self):
         """The stack is going to be saved: hand over what a learner keeps but the driver counts."""
 
-    def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line):
+    def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
+                 bint answering=True):
         """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
 
-        Predictions go to the text buffers, and there examples are answered, too, that the gate doesn't let through. The
-        GIL is free meanwhile. The first line has the number `first_line` where
+        Predictions go to the text buffers. `answering` puts there, too, what the gate says of examples that it doesn't
+        let through; otherwise they raise ModelError. The GIL is free meanwhile. The first line has the number `first_line` where
         the listener is told of one.
         """
         cdef Example ex = self.ex
@@ -285,7 +286,7 @@ cdef class Driver:
         block.first_line = first_line
         block.wants_names = self.needs_names
         ex.block = block
-        self.answers = True
+        self.answers = answering
         with nogil:
             parser.parse(block)
             self.run(block, ex)

@@ -35,7 +35,7 @@ from vwlite.errors import ModelError
 cdef enum:
     LAYOUT = 1                        # the version of what is above
     SHARE = 16                        # one in so many leaves at once
-    MOST_AT_ONCE = 8192               # records on their way to disk, which are in memory twice
+    MOST_AT_ONCE = 8192               # records on their way to disk, which are in memory twice, and the pages they change
 
 cdef packed struct Header:
     uint32_t sum

@@ -14,6 +14,8 @@ from tests.support.models import arrays
 from tests.support.stores import EFFECT, limited, probe, state, traffic
 from vwlite import entity_store
 from vwlite.errors import ModelError
+from vwlite.example import Block
+from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
 
 ROOM = 2**30  # pages that a store may have: no limit
@@ -157,6 +159,20 @@ def test_what_memory_has_no_room_for_is_not_learnt_and_all_else_is_kept(tmp_path
         workspace.save(tmp_path / "m")
         assert workspace.learn(traffic(100, 900, 3)) == plain.learn(traffic(100, 900, 3))
     assert workspace.predict(probe(900)) == plain.predict(probe(900))
+
+
+def test_what_is_learnt_again_from_a_journal_is_learnt_or_raises():
+    workspace = narrow(f"{EFFECT} {limited(2)}")
+    driver, answers = workspace.driver, TextBuffer()
+    driver.predictions = answers
+    text = "".join(f"{line}\n" for line in traffic(50, 900, 1)).encode()
+    with disk() as set_full:
+        set_full(True)
+        with pytest.raises(ModelError, match="no space left"):
+            driver.run_text(workspace.parser, Block(), text, 1, answering=False)
+        answers.drain()
+        assert driver.run_text(workspace.parser, Block(), text, 1) == 50
+        assert answers.drain().count(b"!error not learnt: ") > 30
 
 
 def test_decisions_that_memory_has_no_room_for_are_not_learnt_by_halves():
