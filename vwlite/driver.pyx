@@ -274,8 +274,8 @@ cdef class Driver:
         """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
 
         Predictions go to the text buffers. `answering` puts there, too, what the gate says of examples that it doesn't
-        let through; otherwise they raise ModelError. The GIL is free meanwhile. The first line has the number `first_line` where
-        the listener is told of one.
+        let through; otherwise they raise ModelError. The GIL is free meanwhile. The first line has the number
+        `first_line` where the listener is told of one.
         """
         cdef Example ex = self.ex
         cdef size_t n = text.shape[0]

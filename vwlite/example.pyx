@@ -210,8 +210,8 @@ cdef class Example:
         """Look at action i of the decision: its line's features, then the shared ones; unlabelled, of weight 1.
 
         As in VW, the shared features of a namespace the action has too follow the action's own; then come the other
-        shared namespaces. Returns why the action's features can't be crossed, which is FINE in a decision that the driver
-        has let through.
+        shared namespaces. Returns why the action's features can't be crossed, which is FINE in a decision that the
+        driver has let through.
         """
         cdef int reason
         cdef const char* tag = self.tag

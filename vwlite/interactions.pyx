@@ -12,7 +12,6 @@ from libc.string cimport memcpy, memset
 from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
 from vwlite.parser cimport CROSSED_MANY, FINE
 
-from vwlite.errors import OptionError
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
 from vwlite.terms import WILDCARD, decode_names, given_patterns, terms_of

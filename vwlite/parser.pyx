@@ -51,8 +51,8 @@ REASONS_IN_WORDS = {
     ACTION_BLANK: "a line of blanks is no action: leave it empty to end the decision, or begin it with '|'",
     ACTIONS_MANY: f"the decision has more than {MAX_ACTIONS:,} actions",
     DECISION_LENGTH: "the decision is longer than --max_line_bytes",
-    CROSSED_MANY: f"more than {MAX_FEATURES:,} features with the crossed ones: cross fewer namespaces, or cut them with "
-    "--feature_limit",
+    CROSSED_MANY: f"more than {MAX_FEATURES:,} features with the crossed ones: cross fewer namespaces, or cut them "
+    "with --feature_limit",
 }
 
 cdef enum SlotState:

@@ -155,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
 
         `whatever`: it is, however long it takes and whether or not answers are taken.
         """
-        if self.waiting or self.resting:
+        if self.waiting or self.resting or self.over:
             return
         if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
             return

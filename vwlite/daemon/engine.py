@@ -99,8 +99,9 @@ class Engine:
         return self.learnt.drain() if self.learnt.size else b""
 
     def learn_again(self, lines: bytes) -> None:
-        """Learn lines from a journal."""
-        self.run(lines)
+        """Learn lines from a journal; raises ModelError where neither disk nor memory has room for their entities."""
+        self.driver.run_text(self.workspace.parser, self.block, lines, 1, answering=False)
+        self.answers.drain()
         self.learnt.drain()
 
     def stop_learning(self, why: str | None) -> None:
