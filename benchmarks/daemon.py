@@ -47,6 +47,13 @@ FLAT_LINES = 10_000_000
 REQUESTS = 20_000
 CLIENTS = 64
 CHUNK = 1 << 18
+
+# As the echo server, and as installed without extras: on asyncio's loop.
+VWLITE = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from vwlite.cli import main; sys.exit(main())",
+)
 PATIENCE = 60.0  # seconds for a daemon's start, and for an answer
 
 # The package's command reads no input unless it finds a flag that begins with -d, --data or --passes: without one its
@@ -329,6 +336,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of("Time the daemon.", "A full run rewrites README.md and daemon.json.", "turns of each comparison")
     parser.add_argument("--wait", type=float, default=10, help="minutes to wait for an idle machine (%(default)s)")
     parser.add_argument("--vw", type=words, default=(sys.executable, "-m", "vowpalwabbit"), metavar="CMD")
+    parser.set_defaults(vwlite=VWLITE)
     chosen = parsed(parser, argv)
     for option in ("vw", "vwlite"):
         program = getattr(chosen, option)[0]

@@ -6,11 +6,11 @@ on disk comes into memory when an example names it, for a prediction too; what w
 without being written.
 
 Where the store can't be written (its disk is full), what has changed stays in memory, which then grows beyond the
-limit; what has not changed still leaves, so that predictions need no room. Writing is tried again after a growing pause
-(strain.pyx), and at each save. When a table has twice its limit in memory, and no less than `Strain.spare` bytes
-(64 MB), it is out of room: then the driver's gate is shut, and nothing is learnt until something could be written. So no
-example is learnt by halves, and nothing that was learnt is lost. A store that is `strict`, as in runs over files, raises
-the first ModelError instead.
+limit; what has not changed still leaves, so that predictions need no room. Writing is tried again after a growing
+pause (strain.pyx), and at each save. When a table has twice its limit in memory, and no less than `Strain.spare`
+bytes (64 MB), it is out of room: then the driver's gate is shut, and nothing is learnt until something could be
+written. So no example is learnt by halves, and nothing that was learnt is lost. A store that is `strict`, as in runs
+over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (in clocked tables), then each waiting example, the
 oldest first: label, weight, initial prediction, number of features, features. Little-endian, nothing between. The sum
