@@ -17,15 +17,14 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from vwlite.daemon.protocol import examples
+from vwlite.daemon.room import END, SMALL, Room
 
 if TYPE_CHECKING:
     from vwlite.daemon.server import Server
 
-SMALL_ROOM = 1 << 13  # what a connection has; more is counted by the server
-LARGE_ROOM = 1 << 18
+LARGE = 1 << 18
 TURN = 0.002  # seconds that a client may keep the others waiting, about
 HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
-LINE_END = b"\n"
 LONGEST_TOKEN = 4096
 
 
@@ -35,9 +34,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: Server) -> None:
         self.server = server
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.room = bytearray(SMALL_ROOM)
-        self.filled = 0
-        self.searched = 0  # no whole line ends before here
+        self.room = Room(server.blocks)
         self.eager = False  # there was more than there was room for
         self.lines = 0  # received, for messages
         self.trusted = server.token is None
@@ -75,19 +72,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
-        if not self.over and (self.filled == len(self.room) or (self.eager and len(self.room) < LARGE_ROOM)):
+        room = self.room
+        if not self.over and (room.filled == len(room) or (self.eager and len(room) < LARGE)):
             self.grow()
         if self.over:
             return memoryview(self.server.scrap)
-        return memoryview(self.room)[self.filled : self.filled + self.server.allowance()]
+        return memoryview(room.bytes)[room.filled : room.filled + self.server.allowance()]
 
     def buffer_updated(self, count: int) -> None:
         """Bytes have come."""
         if self.over:
             return
         self.heard = self.server.now()
-        self.filled += count
-        self.eager = self.filled == len(self.room)
+        self.room.filled += count
+        self.eager = self.room.filled == len(self.room)
         self.server.bytes_in.add(count)
         self.take()
 
@@ -108,9 +106,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def finish_input(self) -> None:
         """The last line, or decision, needs no end."""
-        if not self.over and self.trusted and self.filled and not self.skipping:
-            last = bytes(self.room[: self.filled]) + self.end_of_example
-            self.filled = 0
+        if not self.over and self.trusted and self.room.filled and not self.skipping:
+            last = self.room.head(self.room.filled) + self.end_of_example
+            self.room.filled = 0
             self.server.process(self, last, math.inf)
         self.finish()
 
@@ -131,24 +129,22 @@ class Connection(asyncio.BufferedProtocol):
 
     def grow(self) -> None:
         """More room, of a limited size, and not while a view of the old one is about."""
-        size = min(2 * len(self.room), self.server.max_line + LARGE_ROOM)
+        size = min(2 * len(self.room), self.server.max_line + LARGE)
         if self.server.reserve(size - len(self.room)):
-            room = bytearray(size)
-            room[: self.filled] = self.room[: self.filled]
-            self.room = room
-        elif self.filled == len(self.room):
+            self.room.resize(size)
+        elif self.room.filled == len(self.room):
             self.fail("too much is waiting at this server, try again later")
 
     def shrink(self, size: int) -> None:
         """Give room back while it is empty."""
-        if self.filled == 0 and len(self.room) > size:
+        if self.room.filled == 0 and len(self.room) > size:
             self.server.release(len(self.room) - size)
-            self.room = bytearray(size)
+            self.room.resize(size)
 
     @property
     def end_of_example(self) -> bytes:
         """What ends a last example that nothing ended."""
-        return b"\n\n" if self.server.blocks else LINE_END
+        return b"\n\n" if self.server.blocks else END
 
     def take(self, whatever: bool = False) -> None:
         """Give whole lines to the server, as far as it is this client's turn, and keep what is left.
@@ -159,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
             return
-        end = self.whole()
+        end = self.room.whole()
         self.behind = end > 0
         if end and not whatever and not self.is_heeded():
             return
@@ -169,20 +165,20 @@ class Connection(asyncio.BufferedProtocol):
         if end > self.server.max_line:
             taken = self.take_some(end, until)
         elif end:
-            with memoryview(self.room) as view, view[:end] as lines:
+            with memoryview(self.room.bytes) as view, view[:end] as lines:
                 taken = self.server.process(self, lines, until)
         if self.over:
             return
         if taken:
-            self.drop(taken)
+            self.room.drop(taken)
         self.behind = taken < end
         self.count_turn(self.server.now() - began)
         if self.behind or self.waiting:
             return
-        self.searched = self.filled
-        if self.filled > self.server.max_line:
+        self.room.searched = self.room.filled
+        if self.room.filled > self.server.max_line:
             self.too_long()
-        self.shrink(LARGE_ROOM)
+        self.shrink(LARGE)
 
     def count_turn(self, took: float) -> None:
         """Rest when the turn is over. One loop reads a client once in a round, the other up to 32 times."""
@@ -198,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def take_some(self, end: int, until: float) -> int:
         """Of lines that are more than one may be, those that each are not; how many bytes were worked on."""
-        text = bytes(self.room[:end])
+        text = self.room.head(end)
         taken = 0
         for start, stop in [*examples(text, self.server.blocks), (end, end)]:
             long = stop - start > self.server.max_line + 1  # its end doesn't count
@@ -208,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
                     break
             if long:
                 self.refuse_long()
-                self.lines += text.count(LINE_END, start, stop)
+                self.lines += text.count(END, start, stop)
                 taken = stop
         return taken
 
@@ -253,72 +249,36 @@ class Connection(asyncio.BufferedProtocol):
         """What is in the room has no end, and is too long already."""
         self.refuse_long()
         self.skipping = True
-        self.skips_lines = self.server.blocks and bytes(self.room[:1]) not in (b"{", b"!")
+        self.skips_lines = self.server.blocks and self.room.head(1) not in (b"{", b"!")
         self.skip()
-
-    def whole(self) -> int:
-        """Where the last whole line, or decision, ends; 0 if there is none yet."""
-        room, filled = self.room, self.filled
-        if not self.server.blocks:
-            return room.rfind(LINE_END, self.searched, filled) + 1
-        since = max(self.searched - 2, 0)
-        end = 0
-        for mark in (b"\n\n", b"\n\r\n"):
-            found = room.rfind(mark, since, filled)
-            if found >= 0:
-                end = max(end, found + len(mark))
-        # empty lines, commands and JSON end with their line
-        while end < filled and room[end] in b"\r\n!{":
-            found = room.find(LINE_END, end, filled)
-            if found < 0 or (room[end] == 13 and found > end + 1):
-                break
-            end = found + 1
-        return end
 
     def skip(self) -> bool:
         """Forget the rest of what was too long; whether there is anything behind it."""
-        at = 0
-        while True:
-            found = self.room.find(LINE_END, at, self.filled)
-            if found < 0:
-                # of an unfinished line it matters only whether it is empty so far
-                left = bytes(self.room[at : min(self.filled, at + 2)])
-                left = left if left in (b"", b"\r") else b"x"
-                self.room[: len(left)] = left
-                self.filled = len(left)
-                self.searched = 0
-                self.shrink(SMALL_ROOM)
-                return False
-            self.lines += 1
-            if not self.skips_lines or bytes(self.room[at:found]) in (b"", b"\r"):
-                self.drop(found + 1)
-                self.skipping = False
-                return self.filled > 0
-            at = found + 1
-
-    def drop(self, count: int) -> None:
-        """Forget the first bytes."""
-        self.room[: self.filled - count] = self.room[count : self.filled]
-        self.filled -= count
-        self.searched = 0
+        count, ended = self.room.forget(self.skips_lines)
+        self.lines += count
+        if not ended:
+            self.shrink(SMALL)
+            return False
+        self.skipping = False
+        return self.room.filled > 0
 
     def hear_token(self) -> bool:
         """The first line; whether it was the token, and there is more."""
-        found = self.room.find(LINE_END, 0, self.filled)
-        if found >= 0:
-            said = bytes(self.room[:found]).rstrip(b"\r")
-            self.trusted = hmac.compare_digest(said, self.server.token or b"")
+        first, end, _ = self.room.head(self.room.filled).partition(END)
+        if end:
+            self.trusted = hmac.compare_digest(first.rstrip(b"\r"), self.server.token or b"")
             if self.trusted:
-                self.drop(found + 1)
-                return self.filled > 0
-        if found >= 0 or self.filled > LONGEST_TOKEN:
+                self.room.drop(len(first) + 1)
+                return self.room.filled > 0
+        if end or self.room.filled > LONGEST_TOKEN:
             self.fail("the first line has to be the token")
         return False
 
     def give_back(self) -> None:
         """Let go of the room, once."""
-        self.server.release(max(len(self.room) - SMALL_ROOM, 0) + self.waits)
-        self.room = bytearray()
+        self.server.release(max(len(self.room) - SMALL, 0) + self.waits)
+        self.room.filled = 0
+        self.room.resize(0)
         self.waits = 0
 
     # answers

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vwlite.daemon.commands import Commands
-from vwlite.daemon.connection import LARGE_ROOM, SMALL_ROOM, TURN, Connection
+from vwlite.daemon.connection import LARGE, TURN, Connection
+from vwlite.daemon.room import SMALL
 from vwlite.daemon.saving import Saving
 from vwlite.daemon.stats import Latency, Rate
 from vwlite.errors import VwliteError
@@ -71,13 +72,13 @@ class Server:
         self.max_line: int = options["max_line"]
         self.max_connections: int = max_connections or options["max_connections"]
         self.blocks = engine.blocks
-        self.slice = LARGE_ROOM  # bytes that a client may send at a time
+        self.slice = LARGE  # bytes that a client may send at a time
         self.speed = 0.0  # bytes that the model takes in a second
         self.committed = 0 if journal is None else journal.committed
         self.connections: set[Connection] = set()
         self.holding: set[Connection] = set()  # those with answers that wait for the journal
         self.buffered = 0
-        self.scrap = bytearray(SMALL_ROOM)  # where bytes go that nobody wants any more
+        self.scrap = bytearray(SMALL)  # where bytes go that nobody wants any more
         self.began = self.now()
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
         self.welcomed = self.turned_away = 0
@@ -191,7 +192,7 @@ class Server:
         self.connections.add(connection)
         if len(self.connections) > self.max_connections:
             self.turned_away += 1
-            connection.room = bytearray()
+            connection.room.resize(0)
             connection.over = True
             connection.write(b"!error too many connections, try again later\n")
             connection.transport.close()
@@ -209,7 +210,7 @@ class Server:
         most = self.options["max_buffers"]
         if self.buffered + count > most:
             for connection in self.connections:
-                connection.shrink(SMALL_ROOM)
+                connection.shrink(SMALL)
         if self.buffered + count > most:
             return False
         self.buffered += count
@@ -237,7 +238,7 @@ class Server:
         if done >= SMALLEST_SLICE or took > TURN:
             speed = done / max(took, 1e-6)
             self.speed = speed if not self.speed else 0.8 * self.speed + 0.2 * speed
-            self.slice = min(max(int(self.speed * TURN), SMALLEST_SLICE), LARGE_ROOM)
+            self.slice = min(max(int(self.speed * TURN), SMALLEST_SLICE), LARGE)
         return done
 
     def learn(self, connection: Connection, lines: memoryview | bytes) -> tuple[bytes, int]:

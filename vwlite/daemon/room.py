@@ -1,0 +1,85 @@
+"""The bytes of a client that wait until they are a whole line, or a whole decision."""
+
+from __future__ import annotations
+
+from vwlite.daemon.protocol import EMPTY
+
+SMALL = 1 << 13  # bytes of room that a connection has; more is counted by the server
+END = b"\n"
+
+
+class Room:
+    """Bytes, with room behind them for more.
+
+    Args:
+        blocks: Whether an example is a block of lines that an empty one ends.
+
+    Attributes:
+        bytes: All of the room.
+        filled: How many of its first bytes hold something.
+    """
+
+    def __init__(self, blocks: bool) -> None:
+        self.blocks = blocks
+        self.bytes = bytearray(SMALL)
+        self.filled = 0
+        self.searched = 0  # no whole line ends before here
+
+    def __len__(self) -> int:
+        return len(self.bytes)
+
+    def resize(self, size: int) -> None:
+        """Have so much room; what is in it stays. A new one is made, since views of the old one may be about."""
+        larger = bytearray(size)
+        larger[: self.filled] = self.bytes[: self.filled]
+        self.bytes = larger
+
+    def head(self, count: int) -> bytes:
+        """The first bytes."""
+        return bytes(self.bytes[: min(count, self.filled)])
+
+    def whole(self) -> int:
+        """Where the last whole line, or decision, ends; 0 if there is none yet."""
+        room, filled = self.bytes, self.filled
+        if not self.blocks:
+            return room.rfind(END, self.searched, filled) + 1
+        since = max(self.searched - 2, 0)
+        end = 0
+        for mark in (b"\n\n", b"\n\r\n"):
+            found = room.rfind(mark, since, filled)
+            if found >= 0:
+                end = max(end, found + len(mark))
+        # empty lines, commands and JSON end with their line
+        while end < filled and room[end] in b"\r\n!{":
+            found = room.find(END, end, filled)
+            if found < 0 or (room[end] == 13 and found > end + 1):
+                break
+            end = found + 1
+        return end
+
+    def drop(self, count: int) -> None:
+        """Forget the first bytes."""
+        self.bytes[: self.filled - count] = self.bytes[count : self.filled]
+        self.filled -= count
+        self.searched = 0
+
+    def forget(self, lines: bool) -> tuple[int, bool]:
+        """Forget the rest of a line, or of `lines` up to an empty one.
+
+        Returns how many lines ended, and whether that was all.
+        """
+        count = at = 0
+        while (found := self.bytes.find(END, at, self.filled)) >= 0:
+            count += 1
+            line = bytes(self.bytes[at : found + 1])
+            at = found + 1
+            if not lines or line in EMPTY:
+                self.drop(at)
+                return count, True
+        # of an unfinished line it matters only whether it is empty so far
+        left = bytes(self.bytes[at : min(self.filled, at + 2)])
+        left = left if left in (b"", b"\r") else b"x"
+        self.bytes[: len(left)] = left
+        self.filled = len(left)
+        self.searched = 0
+        return count, False
