@@ -15,6 +15,7 @@ from tests.support.daemon import (
     Daemon,
     ask,
     by_file,
+    connected,
     lines_to_learn,
     read_all,
     read_lines,
@@ -245,10 +246,7 @@ def test_a_log_that_is_full_keeps_nobody_waiting(tmp_path):
     process = subprocess.Popen(command, cwd=tmp_path, stderr=send)
     try:
         os.close(send)
-        wait_until((tmp_path / "socket").exists)
-        with socket.socket(socket.AF_UNIX) as client, os.fdopen(receive, "rb", buffering=0) as log:
-            client.settimeout(60)
-            client.connect(str(tmp_path / "socket"))
+        with connected(tmp_path / "socket") as client, os.fdopen(receive, "rb", buffering=0) as log:
             client.sendall(b"!snapshot %b\n" % (b"x" * 200) * 50)
             assert len(read_lines(client, 50)) == 50
             said = b""

@@ -22,6 +22,7 @@ from tests.support.daemon import (
     Daemon,
     ask,
     by_file,
+    connected,
     lines_to_learn,
     read_all,
     read_lines,
@@ -163,7 +164,7 @@ def test_a_pipe_among_the_models_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with serving(tmp_path, "--model_dir", ".") as daemon, daemon.connect() as client, daemon.connect() as other:
         client.sendall(b"!ping\n!snapshot pipe\n")
-        read_lines(client, 1)
+        assert read_lines(client, 2)[1].startswith(b"!error ")
         other.settimeout(5)
         assert ask(other, b"!ping") == b"!pong\n"
 
@@ -246,10 +247,7 @@ def logging_to_a_pipe(folder: Path, *words: str) -> Iterator[tuple[socket.socket
     process = subprocess.Popen(command, cwd=folder, stderr=send)
     try:
         os.close(send)
-        wait_until((folder / "socket").exists)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
-            client.connect(str(folder / "socket"))
+        with connected(folder / "socket") as client:
             yield client, receive
     finally:
         os.close(receive)

@@ -164,6 +164,14 @@ def wait_until(happened: Callable[[], object], otherwise: str = "it doesn't happ
         time.sleep(0.01)
 
 
+def connected(path: Path) -> socket.socket:
+    """A client of a Unix socket, as soon as somebody listens there."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(PATIENCE)
+    wait_until(lambda: client.connect_ex(str(path)) == 0)
+    return client
+
+
 def talk(client: socket.socket, text: bytes, sizes: Sequence[int] = ()) -> bytes:
     """Send a text, whole or in pieces, while answers are read until the server closes its side; the answers."""
     trouble: list[Exception] = []

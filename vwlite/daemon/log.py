@@ -53,9 +53,14 @@ class Log:
             self.warning("there was no room to say more", times=dropped)
             self.plain(text)
             return
-        with contextlib.suppress(OSError, ValueError):  # if nobody listens any more, serving is more important
-            self.stream.write(text.encode("utf-8", "replace")[:MOST].decode("utf-8", "ignore") + "\n")
-            self.stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # whatever happens, serving is more important
+            try:
+                self.stream.write(text.encode("utf-8", "replace")[:MOST].decode("utf-8", "ignore") + "\n")
+                self.stream.flush()
+            except BrokenPipeError:  # nobody listens any more; what is kept for them would fail again at the end
+                with open(os.devnull, "wb") as nowhere:
+                    os.dup2(nowhere.fileno(), self.stream.fileno())
+                self.stream.flush()
 
     def _has_room(self) -> bool:
         """Whether a short text can be written without waiting."""
