@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.daemon import (
     ASYNCIO,
+    SLOW,
     Daemon,
     ask,
     by_file,
@@ -25,20 +26,6 @@ from tests.support.daemon import (
 
 MODULE = [sys.executable, "-m", "vwlite"]
 LIMITED = ["--bayes_linear", "--random_effect", "u:a", "--entity_limit", "2"]
-
-# A daemon whose copies don't begin to save as long as there is a file "hold".
-SLOW = """
-import os, sys, time
-from vwlite.cli import main
-from vwlite.daemon import saving
-save = saving.attempt
-def slow(*about):
-    while os.path.exists("hold"):
-        time.sleep(0.01)
-    return save(*about)
-saving.attempt = slow
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
@@ -119,7 +106,7 @@ def test_no_client_can_damage_the_journal(name, tmp_path):
 def test_who_waits_for_a_save_is_not_silent(tmp_path):
     (tmp_path / "hold").touch()
     words = ["-f", "m", "--read_timeout", "1"]
-    with serving(tmp_path, *words, start=[sys.executable, "-c", SLOW]) as daemon, daemon.connect() as client:
+    with serving(tmp_path, *words, start=SLOW) as daemon, daemon.connect() as client:
         client.sendall(b"1 |a x\n!save\n!ping\n")
         with daemon.connect() as silent:
             assert read_all(silent) == b"!error nothing came for 1 seconds\n"
@@ -181,7 +168,7 @@ def test_saves_that_were_killed_leave_no_files(tmp_path):
 def test_of_saves_under_names_only_some_may_wait_and_those_of_the_model_go_first(tmp_path):
     (tmp_path / "hold").touch()
     words = ["-f", "m", "--model_dir", "."]
-    with serving(tmp_path, *words, start=[sys.executable, "-c", SLOW]) as daemon:
+    with serving(tmp_path, *words, start=SLOW) as daemon:
         for number in range(30):
             with daemon.connect() as client:
                 client.sendall(b"!ping\n!snapshot s%d\n" % number)

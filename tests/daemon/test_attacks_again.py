@@ -19,6 +19,7 @@ from tests.support.command import VWLITE
 from tests.support.daemon import (
     ASYNCIO,
     MB,
+    SLOW,
     Daemon,
     ask,
     by_file,
@@ -29,21 +30,6 @@ from tests.support.daemon import (
     serving,
     wait_until,
 )
-
-# A daemon whose copies don't begin to save as long as there is a file "hold".
-SLOW = """
-import os, sys, time
-from vwlite.cli import main
-from vwlite.daemon import saving
-save = saving.attempt
-def slow(*about):
-    while os.path.exists("hold"):
-        time.sleep(0.01)
-    return save(*about)
-saving.attempt = slow
-sys.exit(main(sys.argv[1:]))
-"""
-
 
 # restarts and SIGHUP
 
@@ -97,7 +83,7 @@ def test_flags_that_sighup_took_from_a_configuration_file_are_those_of_a_restart
 def test_of_two_models_that_wait_to_take_the_place_the_later_one_stays(tmp_path):
     put(tmp_path, b"1 |a x\n")
     words = ["-i", "i.model", "--journal", "journal", "--model_dir", "."]
-    start = [sys.executable, "-c", SLOW]
+    start = SLOW
     with serving(tmp_path, *words, start=start) as daemon, daemon.connect() as waiting, daemon.connect() as client:
         (tmp_path / "hold").touch()
         waiting.sendall(b"!snapshot s\n")
@@ -114,15 +100,15 @@ def test_of_two_models_that_wait_to_take_the_place_the_later_one_stays(tmp_path)
 
 
 # A daemon whose copies have put the model into its place, but don't end as long as there is a file "hold".
-LINGERING = SLOW.replace("    while", "    found = save(*about)\n    while").replace(
-    "return save(*about)", "return found"
-)
+LINGERING = [
+    word.replace("    while", "    found = save(*about)\n    while").replace("return save(*about)", "return found")
+    for word in SLOW
+]
 
 
 @pytest.mark.parametrize("words", [[], ["--journal", "journal"]])
 def test_sighup_at_the_end_of_a_save_does_not_forget_what_was_learnt_meanwhile(words, tmp_path):
-    start = [sys.executable, "-c", LINGERING]
-    daemons = serving(tmp_path, "-f", "m", *words, start=start)
+    daemons = serving(tmp_path, "-f", "m", *words, start=LINGERING)
     with daemons as daemon, daemon.connect() as saving, daemon.connect() as client:
         (tmp_path / "hold").touch()
         saving.sendall(b"!save\n")

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.daemon import (
+    SLOW,
     UCB,
     ask,
     by_file,
@@ -27,27 +27,12 @@ from vwlite.daemon.engine import Engine
 from vwlite.daemon.protocol import save_tag
 from vwlite.workspace import option_groups
 
-# A daemon whose copies don't begin to save as long as there is a file "hold", and make one, "held", to say so.
-SLOW = """
-import os, sys, time
-from vwlite.cli import main
-from vwlite.daemon import saving
-save = saving.attempt
-def slow(*about):
-    while os.path.exists("hold"):
-        open("held", "w").close()
-        time.sleep(0.01)
-    return save(*about)
-saving.attempt = slow
-sys.exit(main(sys.argv[1:]))
-"""
-
 
 @pytest.fixture
 def slow(tmp_path):
     """How to start a daemon whose saves take until they may end."""
     (tmp_path / "hold").touch()
-    return [sys.executable, "-c", SLOW]
+    return SLOW
 
 
 def let_save(folder):

@@ -26,6 +26,23 @@ ASYNCIO = [  # what somebody has who did not install uvloop
     "-c",
     "import sys; sys.modules['uvloop'] = None; from vwlite.cli import main; sys.exit(main())",
 ]
+SLOW = [  # whose saves wait as long as there is a file "hold", and make one, "held", to say so
+    sys.executable,
+    "-c",
+    """
+import os, sys, time
+from vwlite.cli import main
+from vwlite.daemon import saving
+save = saving.attempt
+def slow(*about):
+    while os.path.exists("hold"):
+        open("held", "w").close()
+        time.sleep(0.01)
+    return save(*about)
+saving.attempt = slow
+sys.exit(main(sys.argv[1:]))
+""",
+]
 EASY = 64  # bytes of a socket's buffer that make a client fill it soon; the kernel takes the least it can
 
 
