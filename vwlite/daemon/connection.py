@@ -329,15 +329,22 @@ class Connection(asyncio.BufferedProtocol):
         if self.waits and self.server.is_crowded():
             self.regulate()
 
+    def unsent(self) -> int:
+        """Bytes of answers that the transport still has."""
+        try:
+            return self.transport.get_write_buffer_size()
+        except AttributeError:  # of TLS, once it has ended
+            return 0
+
     def account(self) -> None:
         """Count what waits for the client among all that waits."""
-        waits = self.held_bytes + self.transport.get_write_buffer_size()
+        waits = self.held_bytes + self.unsent()
         self.server.release(self.waits - waits)
         self.waits = waits
 
     def is_stuck(self, now: float, patience: float) -> bool:
         """Whether the client has taken nothing for so long though there is something."""
-        waits = self.transport.get_write_buffer_size()
+        waits = self.unsent()
         if waits == 0 or waits < self.stuck_bytes:
             self.stuck_since = now
         self.stuck_bytes = waits
@@ -376,7 +383,7 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the client's machine has all answers."""
         if not self.over or self.held or self.waiting or self.transport.is_closing():
             return False
-        if self.transport.get_write_buffer_size():
+        if self.unsent():
             return False
         one = self.transport.get_extra_info("socket")
         if one is None or one.family == socket.AF_UNIX:
