@@ -1,5 +1,5 @@
 """Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
-from libc.math cimport fabs, isfinite, pow
+from libc.math cimport INFINITY, fabs, isfinite, pow
 from libc.stdint cimport uint32_t
 
 from vwlite.entities cimport (
@@ -90,7 +90,7 @@ cdef class Updates(Posterior):
             y = 1 if ex.label > 0 else -1
             if self.moments:
                 vwl_logistic_moments(s, z, y, w, &t, &v)
-                c = max(1 / v - 1 / z, 0)
+                c = max(1 / v - 1 / z, 0) if v > 0 else INFINITY
                 g = (t - s) / z
             else:
                 t = vwl_logistic_step(s, z, y, w)

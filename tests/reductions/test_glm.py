@@ -89,6 +89,14 @@ def test_one_logistic_example_is_learnt_to_the_last_digits(label, weight, offset
     assert workspace.bottom.coefficients()[column(0)][0] == pytest.approx(moved, rel=1e-9, abs=1e-300)
 
 
+def test_an_example_after_which_nothing_would_be_unsure_teaches_nothing():
+    workspace = Workspace("--bayes_logistic --moments")
+    workspace.learn(["1 |a x"])
+    before = workspace.predict(["|a x"])
+    workspace.learn(["1 3e38 -1e20 |a x"])
+    assert workspace.predict(["|a x"]) == before
+
+
 @settings(max_examples=60)
 @given(
     label=st.sampled_from([-1.0, 1.0]),
