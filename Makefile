@@ -5,7 +5,7 @@
 #   make demo-bandit     policies that explore: their regret where the truth is known, and a shop that learns from its log
 #   make test            the tests in the normal build, in the checked build, and against an installed wheel
 #   make check           linters, formatters and types
-#   make faults          200 kills of a daemon under load (make test has 10)
+#   make faults          at least 200 kills of a daemon under load (make test has at least 10)
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server

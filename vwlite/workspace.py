@@ -180,7 +180,6 @@ class Workspace:
         self.notes: list[str] = []
         self.journal: list[dict[str, Any]] = []
         self.parent: str | None = None
-        self.stream: dict[str, Any] | None = None  # which entry of a daemon's journal was learnt last
         self.names: dict[int, str] = {}  # by slot of the bottom learner
         self.hash_names: dict[int, str] = {}  # by hash, for learners whose coefficients go by that
         self.sources: list[dict[str, Any]] = []
@@ -321,8 +320,11 @@ class Workspace:
             return
         raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model, all of it or nothing; raises ModelError when it can't be written."""
+    def save(self, path: str | os.PathLike[str], stream: dict[str, Any] | None = None) -> None:
+        """Write the model, all of it or nothing; raises ModelError when it can't be written.
+
+        `stream`, if given, is noted in it: the place in a daemon's journal that it stands for.
+        """
         from vwlite import model_file
         from vwlite.model_io import Saver, save_load
 
@@ -335,7 +337,7 @@ class Workspace:
             text = "\n".join(self.names[slot].replace("\n", " ") for slot in slots).encode("utf-8", "surrogateescape")
             arrays["names.slot"] = ("U64", [len(slots)], b"".join(slot.to_bytes(8, "little") for slot in slots))
             arrays["names.text"] = ("U8", [len(text)], text)
-        metadata = self.metadata()
+        metadata = self.metadata() | ({} if stream is None else {"stream": stream})
         if self.entities is not None:
             with self.entities.saved(path) as entities:
                 model_file.write(path, arrays, {**metadata, "entities": entities})
@@ -368,7 +370,6 @@ class Workspace:
             "options": self.options.kept(),
             "journal": [*self.journal, record],
             "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
-            **({"stream": self.stream} if self.stream is not None else {}),
         }
 
     def _limit_entities(self, base: StoreFile | None) -> None:
@@ -398,7 +399,6 @@ class Workspace:
         metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
-        self.stream = metadata.get("stream")
         if "names.slot" in reader.names():
             texts = bytes(reader.array("names.text", "U8")).decode("utf-8", "surrogateescape").split("\n")
             self.names = dict(zip(reader.array("names.slot", "U64"), texts, strict=False))

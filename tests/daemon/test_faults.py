@@ -1,6 +1,6 @@
 """A daemon that is killed at any moment loses nothing that it has acknowledged, and learns nothing twice.
 
-VWLITE_FAULTS says how many kills; `make faults` takes 200.
+VWLITE_FAULTS says how many kills there are at least; `make faults` takes 200.
 """
 
 import json

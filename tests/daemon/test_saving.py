@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.daemon import (
     SLOW,
     UCB,
+    Daemon,
     ask,
     by_file,
     decisions_to_learn,
@@ -20,6 +20,7 @@ from tests.support.daemon import (
     read_all,
     read_lines,
     serving,
+    wait_until,
 )
 from tests.support.models import arrays
 from vwlite.cli.command import parse
@@ -37,18 +38,8 @@ def slow(tmp_path):
 
 def let_save(folder):
     """Let a slow daemon save, as soon as it is about to."""
-    wait_for(folder / "held")
+    wait_until((folder / "held").exists)
     (folder / "hold").unlink()
-
-
-def wait_for(path):
-    """Wait until there is a file."""
-    done = threading.Event()
-    for _ in range(6000):
-        if path.exists():
-            return
-        done.wait(0.01)
-    raise AssertionError(f"{path} doesn't come")
 
 
 def test_save_writes_the_model_as_it_is_then(tmp_path):
@@ -182,7 +173,7 @@ def self_taught(client, text):
 def test_a_save_that_was_asked_for_is_answered_before_the_end(slow, tmp_path):
     with serving(tmp_path, "-f", "served.model", start=slow) as daemon, daemon.connect() as one:
         one.sendall(b"1 |a x\n!save\n!ping\n")
-        wait_for(tmp_path / "held")
+        wait_until((tmp_path / "held").exists)
         daemon.send(signal.SIGTERM)
         daemon.wait_for("stopping")
         let_save(tmp_path)
@@ -194,7 +185,7 @@ def test_who_leaves_while_it_waits_for_a_save_is_no_concern_of_others(slow, tmp_
     with serving(tmp_path, "-f", "served.model", start=slow) as daemon, daemon.connect() as other:
         with daemon.connect() as one:
             one.sendall(b"1 |a x\n!save\n!ping\n1 |a x\n")
-            wait_for(tmp_path / "held")
+            wait_until((tmp_path / "held").exists)
         assert ask(other, b"!ping") == b"!pong\n"
         let_save(tmp_path)
         assert ask(other, b"!save") == b"!saved served.model\n"
@@ -209,7 +200,7 @@ def test_a_checkpoint_that_takes_long_is_not_put_over_a_newer_one(slow, tmp_path
     with serving(tmp_path, *words, start=slow) as daemon, daemon.connect() as one:
         one.sendall(text)
         answers = read_lines(one, 60)
-        wait_for(tmp_path / "held")
+        wait_until((tmp_path / "held").exists)
         one.sendall(more + b"!save\n")
         answers += read_lines(one, 60)
         assert b"".join(answers) == expected
@@ -219,6 +210,17 @@ def test_a_checkpoint_that_takes_long_is_not_put_over_a_newer_one(slow, tmp_path
     with serving(tmp_path, *words, "-f", "served.model") as daemon:
         assert daemon.end() == 0
     assert arrays(tmp_path / "served.model") == model
+
+
+def test_a_model_made_of_a_checkpoint_stands_for_no_place_in_the_journal(tmp_path):
+    """In the checkpoint's place, what it has learnt besides would be taken for the journal's."""
+    with serving(tmp_path, "--journal", "journal") as daemon:
+        daemon.talk(lines_to_learn(20))
+        assert daemon.end() == 0
+    by_file(tmp_path, lines_to_learn(20, seed=2), "-i", str(tmp_path / "journal" / "checkpoint.model"))
+    os.replace(tmp_path / "file.model", tmp_path / "journal" / "checkpoint.model")
+    with pytest.raises(AssertionError, match="is not the checkpoint of the journal beside it"):
+        Daemon(tmp_path, "--journal", "journal")
 
 
 def test_a_model_that_takes_another_s_place_is_the_one_that_comes_back(slow, tmp_path):
@@ -231,7 +233,7 @@ def test_a_model_that_takes_another_s_place_is_the_one_that_comes_back(slow, tmp
     words = ["--journal", "journal", "--autosave", "60", "-i", str(tmp_path / "live.model")]
     with serving(tmp_path, *words, start=slow) as daemon:
         daemon.talk(old)
-        wait_for(tmp_path / "held")
+        wait_until((tmp_path / "held").exists)
         os.replace(tmp_path / "new.model", tmp_path / "live.model")
         daemon.send(signal.SIGHUP)
         let_save(tmp_path)

@@ -2,11 +2,9 @@
 
 import contextlib
 import json
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 
 import pytest
@@ -85,13 +83,9 @@ def test_acknowledged_lines_outlive_a_kill(tmp_path):
     assert arrays(tmp_path / "served.model") == model
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl command")
-def test_tls_and_those_who_speak_none(tmp_path):
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out cert.pem -days 2"
-    words += " -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
-    context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-    flags = ["--cert", "cert.pem", "--key", "key.pem", "-f", "served.model"]
+def test_tls_and_those_who_speak_none(keys, tmp_path):
+    context = ssl.create_default_context(cafile=str(keys / "cert.pem"))
+    flags = ["--cert", str(keys / "cert.pem"), "--key", str(keys / "key.pem"), "-f", "served.model"]
     with serving(tmp_path, *flags, start=VWLITE) as daemon:
         assert b"!pong" not in daemon.talk(b"!ping\n")
         with context.wrap_socket(daemon.connect(), server_hostname="127.0.0.1") as client:

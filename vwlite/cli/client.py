@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vwlite.daemon.options import PORT
 from vwlite.errors import OptionError, VwliteError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from vwlite.outputs import Progress
     from vwlite.sources import Source
 
-PORT = 26542
 CONNECT_SECONDS = 10.0
 
 

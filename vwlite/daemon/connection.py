@@ -326,7 +326,7 @@ class Connection(asyncio.BufferedProtocol):
         self.server.bytes_out.add(len(text))
         self.transport.write(text)
         self.account()
-        if self.waits and self.server.is_crowded():
+        if self.is_crowded():
             self.regulate()
 
     def unsent(self) -> int:

@@ -114,11 +114,7 @@ class Engine:
 
     def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
         """Save the model; `stream` says which entry of a journal is the last in it. Raises ModelError."""
-        self.workspace.stream = stream
-        try:
-            self.workspace.save(path)
-        finally:
-            self.workspace.stream = None
+        self.workspace.save(path, stream)
 
     # what the driver calls
 

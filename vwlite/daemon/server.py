@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from vwlite.daemon.commands import Commands
 from vwlite.daemon.connection import LARGE, TURN, Connection
 from vwlite.daemon.room import SMALL
-from vwlite.daemon.saving import Saving
+from vwlite.daemon.saving import Saving, shown
 from vwlite.daemon.stats import Latency, Rate
 from vwlite.errors import VwliteError
 from vwlite.options import Options
@@ -249,7 +249,7 @@ class Server:
         except Exception as error:  # such as a full disk; which lines it concerns, nobody knows
             self.complain("lines of a client could not be worked on", why=repr(error))
             answers = self.engine.answers.drain()
-            trouble = f"!error {' '.join(str(error).split()) or type(error).__name__}\n".encode("utf-8", "replace")
+            trouble = f"!error {shown(error)}\n".encode("utf-8", "replace")
         connection.lines += self.engine.lines
         entry = 0
         if self.journal is not None:
