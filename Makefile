@@ -4,6 +4,8 @@
 #   make demo-game       models for each user, movie, subject, ... on real data, beside published figures
 #   make demo-bandit     policies that explore: their regret where the truth is known, and a shop that learns from its log
 #   make test            the tests in the normal build, in the checked build, and against an installed wheel
+#   make test-sanitized  the tests in a build with the address and the undefined behaviour sanitizer
+#   make fuzz            ten minutes of random and damaged input for all that reads, in that build
 #   make check           linters, formatters and types
 #   make faults          at least 200 kills of a daemon under load (make test has at least 10)
 #   make bench           speed beside Vowpal Wabbit
@@ -16,11 +18,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: build demo demo-game demo-bandit test test-normal test-checked test-installed faults check bench bench-entities bench-daemon clean
+.PHONY: build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-entities bench-daemon clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := build/checked/venv
+SANITIZED := build/sanitized/venv
 INSTALLED := build/installed
 CYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 PYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.py' -o -name '*.pyi')
@@ -76,6 +79,25 @@ test-checked: $(CHECKED)/installed
 $(CHECKED)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES)
 	$(PYTHON) -m venv $(CHECKED)
 	VWLITE_CHECKED=1 $(CHECKED)/bin/python $(PIP_INSTALL) '.[test]'
+	touch $@
+
+# The sanitizer's library has to come before Python's. Leaks are not looked for: the interpreter leaves much to the end
+# of its process. Python's own allocator would hide what is read or written past the end of a bytes object.
+SANITIZE = export LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" PYTHONMALLOC=malloc VWLITE_SANITIZED=1 \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+
+test-sanitized: $(SANITIZED)/installed
+	$(SANITIZE); $(call test_outside,$(SANITIZED))
+
+FUZZ_SECONDS ?= 600
+
+fuzz: $(SANITIZED)/installed
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cp -R tests "$$folder"; cd "$$folder"; \
+	$(SANITIZE); '$(CURDIR)/$(SANITIZED)/bin/python' -m tests.fuzz --seconds $(FUZZ_SECONDS) --folder '$(CURDIR)/build/fuzz'
+
+$(SANITIZED)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES)
+	$(PYTHON) -m venv $(SANITIZED)
+	VWLITE_SANITIZED=1 $(SANITIZED)/bin/python $(PIP_INSTALL) '.[test]'
 	touch $@
 
 test-installed: $(INSTALLED)/installed

@@ -16,7 +16,10 @@ PACKAGE_OF = {"vwlite": "vwlite", "parsers": "vwlite.parsers", "reductions": "vw
 
 # VWLITE_CHECKED=1 makes the slow build that the tests also run in: every index of a Python object or memoryview is
 # checked, and the assertions of Cython and of C are compiled in. Overflow is not checked: hashes wrap on purpose.
-CHECKED = bool(os.environ.get("VWLITE_CHECKED"))
+# VWLITE_SANITIZED=1 is that with the address and the undefined behaviour sanitizer of gcc or clang, which end the
+# process at the first access outside of what was allocated and at the first undefined operation.
+SANITIZED = bool(os.environ.get("VWLITE_SANITIZED"))
+CHECKED = SANITIZED or bool(os.environ.get("VWLITE_CHECKED"))
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": CHECKED,
@@ -35,9 +38,15 @@ else:
 # -ffp-contract=off, because fused multiply-adds, the default where the processor has them, round differently too.
 # -fno-math-errno lets square roots go side by side; it changes no result.
 COMPILE += ["-ffp-contract=off", "-fno-math-errno", "-pthread"]
+LINK = ["-pthread"]
+if SANITIZED:
+    # float-divide-by-zero and float-cast-overflow are not in "undefined" for C; infinity is refused where it matters.
+    SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    COMPILE += SANITIZE
+    LINK += SANITIZE
 
 # One folder for each kind of build: no object of the other kind is ever reused.
-BUILD = Path("build", "checked" if CHECKED else "normal")
+BUILD = Path("build", "sanitized" if SANITIZED else "checked" if CHECKED else "normal")
 
 NO_COMPILER = (
     "vwlite needs a C compiler and the header files of Python: `apt-get install gcc libc6-dev python3-dev` on Debian "
@@ -109,7 +118,7 @@ def main() -> None:
                 depends=headers,
                 include_dirs=["vwlite"],
                 extra_compile_args=COMPILE,
-                extra_link_args=["-pthread"],
+                extra_link_args=LINK,
                 libraries=["m"],
             )
             for folder, package in PACKAGE_OF.items()

@@ -86,6 +86,8 @@ class Segment:
             contextlib.closing(connect(self.path, "mode=ro&immutable=1")) as connection,  # without the WAL
         ):
             ((self.journal, named),) = connection.execute("SELECT id, first FROM journal").fetchall()
+        if type(named) is not int or not 0 < named < 2**63 or type(self.journal) is not str:
+            self.refuse("its first table holds no number and id", first - 1)
         if named != first:
             raise JournalError(f"{self.path}: begins with entry {named}; give it back the name {name(named)}")
         if journal not in (None, self.journal):
