@@ -1,5 +1,5 @@
 """Do intervals hold what they promise? Simulated users with coefficients drawn from the prior, and the share of their
-true probabilities that `--confidence 0.9` encloses.
+true probabilities that `--interval 0.9` encloses.
 
 One run learns a model for each of 1000 users from a number of examples each, and predicts further lines whose
 probabilities are known. The users are independent, so the share over users has a standard error, which is printed.
@@ -21,7 +21,7 @@ FEATURES = 5
 TESTS = 5
 SETTINGS = ("", "--moments", "--batch_size 10", "--batch_size all")
 LEARNER = ("--random_effect", "user:*", "--bayes_logistic", "--fixed", "none")
-PREDICT = ("--link", "logistic", "--confidence", "0.9")
+PREDICT = ("--link", "logistic", "--interval", "0.9")
 
 
 def simulate(per_user: int, seed: int) -> tuple[list[str], list[str], list[float]]:

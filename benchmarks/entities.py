@@ -239,7 +239,7 @@ def ratings(vwlite: Sequence[str], scratch: Path) -> dict[str, Any]:
             random.Random(seed).shuffle(lines)
         (scratch / "data.vw").write_text("".join(lines))
         for name, flags in MODELS:
-            command = [*vwlite, "-d", "data.vw", "--holdout_after", str(RATINGS_LEARNT), "--metrics", "rmse", *flags]
+            command = [*vwlite, "-d", "data.vw", "--holdout_after", str(RATINGS_LEARNT), "--report", "rmse", *flags]
             error = summary_number(run(command, scratch).summary, "rmse held out")
             if error is None:
                 raise CommandError(f"`{shlex.join(command)}` reports no RMSE")

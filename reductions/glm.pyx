@@ -39,6 +39,8 @@ from vwlite.interactions import namespace_hash
 from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
 
+KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
+
 OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("bayes_logistic", bool, "logistic model, updated by each batch", necessary=True, keep=True, fixed=True),
     Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True),
@@ -49,18 +51,17 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
            "1; all for --square and --logistic)", keep=True, metavar="N|all"),
     Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior",
-           default=1.0, least=0, most=1, keep=True),
+           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic", "bayes_linear")),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
-           keep=True, fixed=True, metavar="NAMESPACE"),
+           keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
     Option("moments", bool, "--bayes_logistic takes mean and variance of each example's posterior, not its mode and "
-           "the curvature there: intervals as wide as they should be, and smaller errors", keep=True),
+           "the curvature there: intervals as wide as they should be, and smaller errors", keep=True,
+           needs=("bayes_logistic",)),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free",
            above=0, keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
-           keep=True, metavar="V|auto"),
-))
-
-KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
+           keep=True, metavar="V|auto", needs=("bayes_linear", "square")),
+), needs=KINDS)
 
 
 def kind_of(options):

@@ -37,7 +37,7 @@ OPTIONS = OptionGroup("offset: a known part of the score", (
     Option("offset_scale", float, "factor on the initial prediction and the fixed effect; 'fit' learns it (squared, "
            "classic and logistic loss)", necessary=True, keep=True, words=("fit",), metavar="S|fit"),
     Option("offset_l2", float, "how firmly --offset_scale fit starts from 1: the precision of its prior", default=1.0,
-           above=0, necessary=True, keep=True, fixed=True, metavar="P"),
+           above=0, necessary=True, keep=True, fixed=True, metavar="P", needs=("offset_scale=fit",)),
 ))
 
 FITTING_LOSSES = ("squared", "classic", "logistic")
@@ -84,8 +84,6 @@ cdef class Offset(Learner):
         if self.fits and loss not in FITTING_LOSSES:
             raise OptionError([f"--offset_scale fit goes with --loss_function {', '.join(FITTING_LOSSES)}, not {loss}: "
                                "give the scale as a number"])
-        if not self.fits and options.source("offset_l2") in ("command line", "config file"):
-            raise OptionError(["--offset_l2 says how --offset_scale fit starts: give that too, or leave it out"])
         self.logistic = loss == "logistic"
         self.by_sign = implied_loss(options) is not None
         self.negative = options["logistic_min"]

@@ -47,7 +47,7 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
-))
+), needs=("random_effect",))
 
 cdef extern from "bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)

@@ -13,7 +13,7 @@ from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("scorer: what is reported", (
     Option("link", str, "what turns scores into predictions", default="identity", keep=True,
-           choices=("identity", "logistic", "glf1", "poisson")),
+           choices=("identity", "logistic", "glf1", "poisson"), needs=("!thompson & !explore",)),
 ))
 
 cdef enum Link:

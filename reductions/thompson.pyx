@@ -32,20 +32,25 @@ from vwlite.learner import walk
 from vwlite.options import Option, OptionGroup
 from vwlite.types import LabelType, PredictionType
 
+DRAWS = ("thompson", "explore=thompson")
+
 OPTIONS = OptionGroup("thompson: contextual bandits", (
     Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True),
     Option("explore", str, "choose actions so", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
-    Option("ts_alpha", float, "width of the draws, in standard deviations", default=1.0, least=0, keep=True),
-    Option("ts_optimistic", bool, "take the better of draw and mean for the score of an action", keep=True),
+    Option("ts_alpha", float, "width of the draws, in standard deviations", default=1.0, least=0, keep=True,
+           needs=DRAWS),
+    Option("ts_optimistic", bool, "take the better of draw and mean for the score of an action", keep=True,
+           needs=DRAWS),
     Option("ts_samples", int, "draws that the probabilities of actions are worked out with", default=100, least=1,
-           most=100000, keep=True),
-    Option("ucb_alpha", float, "standard deviations that --explore ucb adds", default=1.0, least=0, keep=True),
+           most=100000, keep=True, needs=DRAWS),
+    Option("ucb_alpha", float, "standard deviations that --explore ucb adds", default=1.0, least=0, keep=True,
+           needs=("explore=ucb",)),
     Option("epsilon", float, "share of decisions of --explore epsilon that are left to chance", default=0.05, least=0,
-           most=1, keep=True),
+           most=1, keep=True, needs=("explore=epsilon",)),
     Option("cost_range", str, "with the logistic loss: the cost of a rewarded action, and of any other", default="-1,0",
            keep=True, metavar="LOW,HIGH"),
-))
+), needs=("thompson", "explore"))
 
 cdef extern from "bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)

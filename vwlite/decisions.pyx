@@ -165,7 +165,7 @@ cdef class DecisionDriver(Driver):
 
     def set_columns(self, names, parts, interval):
         """There are none of a decision: raises OptionError."""
-        raise OptionError(["--columns and --confidence are about predictions for single lines, not decisions"])
+        raise OptionError(["--columns and --interval are about predictions for single lines, not decisions"])
 
 
 cdef int write_actions(TextBuffer to, Example ex, const float* numbers) except -1 nogil:

@@ -28,7 +28,7 @@ OPTIONS = OptionGroup(
         Option("no_stdin", bool, "read nothing when no data is named"),
         Option("cache", bool, "keep parsed examples in DATA.cache, and use them when nothing has changed", short="c"),
         Option("cache_file", str, "the same, in this file", metavar="FILE"),
-        Option("kill_cache", bool, "make the cache anew", short="k"),
+        Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
     ),
 )
 

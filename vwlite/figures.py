@@ -1,4 +1,4 @@
-"""The figures of --metrics: what they are called, how they are worked out, and why there is none."""
+"""The figures of --report: what they are called, how they are worked out, and why there is none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# numpy is imported when figures are worked out: a run without --metrics does without it.
+# numpy is imported when figures are worked out: a run without --report does without it.
 
 NAMES = ("auc", "logloss", "brier", "accuracy", "rmse", "mse", "mae", "calibration")
 NEED_CLASSES = ("auc", "logloss", "brier", "accuracy")
@@ -46,15 +46,15 @@ class Figure(NamedTuple):
 
 
 def read(texts: Iterable[str]) -> list[Wanted]:
-    """What --metrics asks for, each thing once; raises OptionError that names all that is not known."""
+    """What --report asks for, each thing once; raises OptionError that names all that is not known."""
     found: dict[Wanted, None] = {}
     errors = []
     for word in (word.strip() for text in texts for word in text.split(",")):
         name, colon, namespace = word.partition(":")
         if name not in NAMES:
-            errors.append(f"--metrics: there is no metric {name!r}; there are {', '.join(NAMES)}")
+            errors.append(f"--report: there is no metric {name!r}; there are {', '.join(NAMES)}")
         elif colon and (not namespace or ":" in namespace):
-            errors.append(f"--metrics {word}: the name of a namespace goes after the colon, as in {name}:user")
+            errors.append(f"--report {word}: the name of a namespace goes after the colon, as in {name}:user")
         found[Wanted(name, namespace or None)] = None
     if errors:
         raise OptionError(errors)
@@ -62,16 +62,16 @@ def read(texts: Iterable[str]) -> list[Wanted]:
 
 
 class Report:
-    """Records what the figures of --metrics need, and works them out.
+    """Records what the figures of --report need, and works them out.
 
     Raises OptionError for figures that are not known, or that a stack can't have.
     """
 
     def __init__(self, options: Options, top: Any) -> None:
-        self.wanted = read(options["metrics"])
+        self.wanted = read(options["report"])
         if top.takes_label is not LabelType.SIMPLE or top.gives_prediction is not PredictionType.SCALAR:
             raise OptionError(
-                f"--metrics compares a number with a label; {top.name} takes {top.takes_label.name} labels "
+                f"--report compares a number with a label; {top.name} takes {top.takes_label.name} labels "
                 f"and gives {top.gives_prediction.name} predictions"
             )
         self.log_odds = "logistic" in top.loss.name or options["link"] == "logistic"

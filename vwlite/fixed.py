@@ -10,7 +10,7 @@ from vwlite.errors import OptionError, StackError
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
 from vwlite.model_io import Loader, Saver, save_load
-from vwlite.options import OptionGroup, Options, spell
+from vwlite.options import OptionGroup, Options, renamed, spell
 from vwlite.types import LabelType, PredictionType
 
 # What another model keeps of the metadata; its digests and figures are those of a file that need not be there any more.
@@ -34,7 +34,7 @@ class FixedModel:
         self.metadata = {name: metadata[name] for name in KEPT}
         own = Options([OptionGroup("", tuple(options.declared.values()))])
         try:
-            own.merge_model(metadata["options"], vw_compat=False)
+            own.merge_model(renamed(metadata["options"], own.declared), vw_compat=False)
         except OptionError as error:
             raise OptionError([f"--fixed_effect {path}: {reason}" for reason in error.errors]) from error
         differ = [name for name in PARSING if own[name] != options[name]]

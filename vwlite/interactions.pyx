@@ -16,15 +16,19 @@ from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
 from vwlite.terms import WILDCARD, decode_names, given_patterns, terms_of
 
+CROSSING = ("quadratic", "cubic", "interactions")
+
 OPTIONS = OptionGroup("Features", (
     Option("quadratic", str, "cross each feature of one namespace with each of another; ':' stands for any namespace",
            short="q", many=True, keep=True, metavar="AB"),
     Option("cubic", str, "cross three namespaces", many=True, keep=True, metavar="ABC"),
     Option("interactions", str, "cross as many namespaces as letters are given", many=True, keep=True, metavar="ABC.."),
-    Option("permutations", bool, "cross a namespace with itself in every order, not just in one", keep=True),
-    Option("leave_duplicate_interactions", bool, "keep interactions that are the same but for order", keep=True),
+    Option("permutations", bool, "cross a namespace with itself in every order, not just in one", keep=True,
+           needs=CROSSING),
+    Option("leave_duplicate_interactions", bool, "keep interactions that are the same but for order", keep=True,
+           needs=CROSSING),
     Option("ignore", str, "leave out the namespaces that begin with one of these letters", many=True, keep=True,
-           metavar="LETTERS"),
+           metavar="LETTERS", needs=("!keep",)),
     Option("ignore_linear", str, "use these namespaces only in interactions", many=True, keep=True, metavar="LETTERS"),
     Option("keep", str, "leave out all other namespaces", many=True, keep=True, metavar="LETTERS"),
     Option("feature_limit", str, "use at most N different features of each namespace, or of namespace X (XN or X:N)",

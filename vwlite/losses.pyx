@@ -10,17 +10,20 @@ from libc.math cimport exp, expf, expm1, log, log1p, logf
 from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup
 
+# learners with a logistic loss of their own tell classes by sign
+CLASSES = ("loss_function=logistic & !bayes_logistic & !logistic",)
+
 OPTIONS = OptionGroup("Loss", (
     Option("loss_function", str, "what is minimised", default="squared", keep=True, vw_forgets=True,
            choices=("squared", "classic", "logistic", "hinge", "quantile", "expectile", "poisson")),
     Option("quantile_tau", float, "the quantile that --loss_function quantile aims at", default=0.5, least=0, most=1,
-           keep=True, vw_forgets=True),
+           keep=True, vw_forgets=True, needs=("loss_function=quantile",)),
     Option("expectile_q", float, "the expectile that --loss_function expectile aims at (needed with it)",
-           above=0, most=0.5, keep=True, vw_forgets=True),
+           above=0, most=0.5, keep=True, vw_forgets=True, needs=("loss_function=expectile",)),
     Option("logistic_min", float, "the label that --loss_function logistic takes for the negative class",
-           default=-1.0, keep=True, vw_forgets=True),
+           default=-1.0, keep=True, vw_forgets=True, needs=CLASSES),
     Option("logistic_max", float, "the label that --loss_function logistic takes for the positive class",
-           default=1.0, keep=True, vw_forgets=True),
+           default=1.0, keep=True, vw_forgets=True, needs=CLASSES),
     Option("min_prediction", float, "smallest prediction (default: the smallest label seen)",
            keep=True, vw_forgets=True),
     Option("max_prediction", float, "largest prediction (default: the largest label seen)",

@@ -1,4 +1,4 @@
-"""What --metrics remembers of a run; vwlite/figures.py makes numbers of it.
+"""What --report remembers of a run; vwlite/figures.py makes numbers of it.
 
 Design:
 a) Progressive predictions (made before learning from the example) and held-out ones are tallied apart.
@@ -51,7 +51,7 @@ cdef void* grown(void* room, size_t n, size_t size) except NULL nogil:
     cdef void* more = realloc(room, n * size)
     if more == NULL:
         with gil:
-            raise MemoryError(f"--metrics: no memory for {n} examples or entities")
+            raise MemoryError(f"--report: no memory for {n} examples or entities")
     return more
 
 
@@ -233,7 +233,7 @@ cdef int widen(Grouping* g) except -1 nogil:
     cdef Place* places = <Place*>calloc(n, sizeof(Place))
     if places == NULL:
         with gil:
-            raise MemoryError(f"--metrics: no memory for {n} entities")
+            raise MemoryError(f"--report: no memory for {n} entities")
     for i in range(g.n_places):
         if g.places[i].row:
             place_of(places, n, g.places[i].key)[0] = g.places[i]

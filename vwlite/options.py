@@ -17,6 +17,9 @@ from vwlite.errors import OptionError
 ValueType = type[bool] | type[int] | type[float] | type[str]
 Source = Literal["command line", "config file", "model", "default"]
 
+# Names that options had before; they are answered with the new name, and models that kept one still load.
+RENAMED = {"confidence": "interval", "epsilon": "explore_rate", "metrics": "report"}
+
 # One family: giving any of them replaces all that the model holds, as Vowpal Wabbit does.
 INTERACTIONS = ("quadratic", "cubic", "interactions")
 
@@ -43,6 +46,8 @@ class Option(NamedTuple):
     necessary   giving it switches its learner on
     metavar     what the help calls the value
     implied     the value if none is written, for options that allow that
+    needs       what makes the option take effect, any of these (see vwlite/needs.py); a run that gives the option
+                where none of them holds is refused. By default those of the group; an option without acts by itself
     """
 
     name: str
@@ -62,14 +67,19 @@ class Option(NamedTuple):
     metavar: str = ""
     implied: Any = None
     words: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 class OptionGroup(NamedTuple):
-    """Options that belong together, such as those of one learner, under one title in the help."""
+    """Options that belong together, such as those of one learner, under one title in the help.
+
+    What the group `needs`, each of its options needs that doesn't say so itself.
+    """
 
     title: str
     options: tuple[Option, ...]
     help: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def check(option: Option, value: Any) -> Any:
@@ -137,8 +147,16 @@ def gather(groups: Iterable[OptionGroup]) -> dict[str, Option]:
                 if option.short in letters:
                     raise ValueError(f"-{option.short} is both --{letters[option.short]} and --{option.name}")
                 letters[option.short] = option.name
-            declared[option.name] = option
+            declared[option.name] = option if option.needs else option._replace(needs=group.needs)
     return declared
+
+
+def renamed(values: Mapping[str, Any], declared: Mapping[str, Option]) -> dict[str, Any]:
+    """Returns values by the names that options have now, of a model or journal that may have old ones."""
+    return {
+        RENAMED[name] if name not in declared and RENAMED.get(name) in declared else name: value
+        for name, value in values.items()
+    }
 
 
 def default(option: Option) -> Any:
@@ -154,15 +172,17 @@ class Options:
     """The values of one run's options, and where each came from.
 
     `options["passes"]` is the value given or the default, a KeyError if no such option is declared. `declared` holds
-    the declarations by name, `arguments` the words as typed and `data` the data file named without a flag.
+    the declarations by name, `arguments` the words as typed and `data` the data file named without a flag. `accepted`
+    options are not asked what they need: an earlier version took them.
     """
 
-    __slots__ = ("_sources", "_values", "arguments", "data", "declared")
+    __slots__ = ("_sources", "_values", "accepted", "arguments", "data", "declared")
 
     def __init__(self, groups: Iterable[OptionGroup], arguments: Sequence[str] = (), data: str | None = None) -> None:
         self.declared = gather(groups)
         self.arguments = list(arguments)
         self.data = data
+        self.accepted = False
         self._values = {name: default(option) for name, option in self.declared.items()}
         self._sources: dict[str, Source] = {}
 

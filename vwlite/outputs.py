@@ -27,14 +27,16 @@ OPTIONS = OptionGroup(
             "what -p writes of each prediction: prediction, score, initial, sd, low, high, and the parts of the score: "
             "fixed and each random effect by its name",
             metavar="NAME,..",
+            needs=("predictions", "library", "serving"),
         ),
         Option(
-            "confidence",
+            "interval",
             float,
             "-p writes the ends of the interval that holds the expected value with this probability, too",
             above=0,
             most=0.999999,
             metavar="P",
+            needs=("predictions", "library", "serving"),
         ),
         Option(
             "raw_predictions",
@@ -44,15 +46,20 @@ OPTIONS = OptionGroup(
             metavar="FILE",
         ),
         Option(
-            "progress", str, "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5", short="P"
+            "progress",
+            str,
+            "rows of the table: 100 every 100 examples, 1.5 (with a dot) at powers of 1.5",
+            short="P",
+            needs=("!quiet",),
         ),
         Option(
-            "metrics",
+            "report",
             str,
             "figures for the summary: auc, logloss, brier, accuracy, rmse, mse, mae, calibration, separated by commas; "
             "auc:user is the mean over the entities of the namespace user",
             many=True,
             metavar="NAMES",
+            needs=("!quiet", "library"),
         ),
         Option("quiet", bool, "say nothing but errors"),
         Option("audit", bool, "print each example's features, hashes and weights on standard output", short="a"),

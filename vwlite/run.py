@@ -28,7 +28,7 @@ class Run:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.workspace = Workspace(options)
+        self.workspace = Workspace(options, "command")
         self.driver = self.workspace.driver
         self.feed = Feed(options, self.driver.needs_names, self.workspace.top.takes_label)
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
@@ -110,14 +110,10 @@ class Run:
         return buffer
 
     def check_columns(self) -> None:
-        """--columns and --confidence, which the workspace has taken."""
+        """A remark on intervals that are too narrow."""
         options = self.options
-        if not (options.given("columns") or options.given("confidence")):
-            return
-        if not options["predictions"]:
-            raise OptionError("--columns and --confidence are about what -p FILE writes: give -p too")
         by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
-        if options["confidence"] and by_mode:
+        if options["interval"] and by_mode:
             self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
 
     def note_model_layout(self) -> None:
@@ -181,8 +177,8 @@ class Run:
         options, driver = self.options, self.driver
         loss = driver.end_pass()
         driver.again = True
-        if self.workspace.report is not None:
-            self.workspace.report.metrics.end_pass()
+        if self.workspace.reporter is not None:
+            self.workspace.reporter.metrics.end_pass()
         final = options["final_regressor"]
         if options["save_per_pass"] and final and options["passes"] > 1:
             self.workspace.sources = self.feed.records
@@ -192,8 +188,8 @@ class Run:
         if loss is not None and (self.best_holdout is None or loss < self.best_holdout):
             self.best_holdout = loss
             self.no_win = 0
-            if self.workspace.report is not None:
-                self.workspace.report.metrics.mark_best()
+            if self.workspace.reporter is not None:
+                self.workspace.reporter.metrics.mark_best()
             if options["passes"] > 1:
                 self.save()
                 self.saved_best = True
@@ -212,7 +208,7 @@ class Run:
         self.feed.close()
         for sink, _ in self.sinks:
             sink.commit()
-        report = self.workspace.report
+        report = self.workspace.reporter
         if not (self.stopped_early and self.saved_best):
             self.save()
         elif report is not None:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from vwlite.cli.command import parse
 from vwlite.errors import OptionError
+from vwlite.needs import acts
 from vwlite.options import Options, check
+from vwlite.reductions.thompson import OPTIONS as POLICY_OPTIONS
 from vwlite.reductions.thompson import cost_range
 from vwlite.replay import Event, Log
 from vwlite.workspace import Workspace, option_groups, refuse_run_options
@@ -125,6 +127,28 @@ def spell(flags: dict[str, Any]) -> list[str]:
     return words
 
 
+def fitting(flags: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """Those of the flags that take effect under the policy that `words` ask for."""
+    options = parse([*words, *spell(flags)], option_groups())
+    inert = {
+        option.name
+        for option in POLICY_OPTIONS.options
+        if not acts(options.declared[option.name], options, (), "library")
+    }
+    return {name: flags[name] for name in flags if name not in inert}
+
+
+def used(flags: dict[str, Any], policies: Sequence[Policy], words: Sequence[str]) -> dict[str, Any]:
+    """Those of the flags that take effect under some policy. Raises OptionError for another one in `words`."""
+    options = parse(words, option_groups())
+    words_used = {word for policy in policies for word in policy.flags}
+    unused = [name for name in flags if f"--{name}" not in words_used]
+    errors = [f"--{name} has no effect under any of --policies" for name in unused if options.given(name)]
+    if errors:
+        raise OptionError(errors)
+    return {name: flags[name] for name in flags if name not in unused}
+
+
 def read_policies(text: str, flags: dict[str, Any]) -> list[Policy]:
     """The policies of a list such as thompson:0.5,greedy. Raises OptionError for what is none."""
     policies: list[Policy] = []
@@ -133,7 +157,7 @@ def read_policies(text: str, flags: dict[str, Any]) -> list[Policy]:
         if kind not in POLICIES:
             raise OptionError(f"--policies {text}: there is no policy {kind!r}, only {', '.join(POLICIES)}")
         words, flag = POLICIES[kind]
-        own = {other: flags[other] for other in flags if other != flag or not colon}
+        own = fitting({other: flags[other] for other in flags if other != flag or not colon}, words)
         if colon:
             words = [*words, *number_of(text, kind, flag, number)]
         if any(name == other.name for other in policies):

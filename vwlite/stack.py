@@ -97,6 +97,16 @@ def check_seam(learner: Any) -> None:
         )
 
 
+def modules_of(top: Learner) -> list[str]:
+    """The names of the modules of a stack's learners, top to bottom, without those beside them."""
+    names: list[str] = []
+    learner: Learner | None = top
+    while learner is not None:
+        names.append(type(learner).__module__.rpartition(".")[2])
+        learner = learner.base
+    return names
+
+
 def describe(top: Learner) -> list[dict[str, Any]]:
     """The stack top to bottom, for the model file and the card."""
     return [

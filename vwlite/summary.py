@@ -51,7 +51,7 @@ def best_constant(driver: Driver, loss: Any, tau: float, low: float, high: float
 def summary(
     driver: Driver, options: Any, passes: int, best_holdout: float | None, loss: Any, metrics: list[str]
 ) -> list[str]:
-    """The lines of the summary, with those of --metrics."""
+    """The lines of the summary, with those of --report."""
     n = driver.example_number
     lines = ["", "finished run"]
     if passes <= 1:

@@ -17,7 +17,8 @@ from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
 from vwlite.losses import OPTIONS as LOSS_OPTIONS
-from vwlite.options import Option, OptionGroup, Options
+from vwlite.needs import Use, unmet
+from vwlite.options import RENAMED, Option, OptionGroup, Options, renamed
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 
@@ -36,8 +37,24 @@ RUN_OPTIONS = OptionGroup(
         Option("passes", int, "passes over the data", default=1, least=1),
         Option("examples", int, "stop after this many examples of each pass", least=0, metavar="N"),
         Option("holdout_off", bool, "hold nothing out when there are several passes"),
-        Option("holdout_period", int, "hold every N-th example out", default=10, least=1, metavar="N"),
-        Option("holdout_after", int, "hold all examples after the first N out", default=0, least=0, metavar="N"),
+        Option(
+            "holdout_period",
+            int,
+            "hold every N-th example out",
+            default=10,
+            least=1,
+            metavar="N",
+            needs=("passes>1 & !holdout_off & !holdout_after",),
+        ),
+        Option(
+            "holdout_after",
+            int,
+            "hold all examples after the first N out",
+            default=0,
+            least=0,
+            metavar="N",
+            needs=("!holdout_off",),
+        ),
         Option(
             "early_terminate",
             int,
@@ -45,6 +62,7 @@ RUN_OPTIONS = OptionGroup(
             default=3,
             least=1,
             metavar="N",
+            needs=("passes>1 & !holdout_off",),
         ),
         Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
         Option("onethread", bool, "parse in the learning thread"),
@@ -56,9 +74,24 @@ MODEL_OPTIONS = OptionGroup(
     (
         Option("final_regressor", str, "save the model here", short="f", metavar="FILE"),
         Option("initial_regressor", str, "start from this model", short="i", metavar="FILE"),
-        Option("save_per_pass", bool, "save the model after each pass too, as FILE.0, FILE.1, ..."),
-        Option("predict_only_model", bool, "save weights only: smaller, but learning can't go on as if never stopped"),
-        Option("preserve_performance_counters", bool, "go on counting where the loaded model stopped"),
+        Option(
+            "save_per_pass",
+            bool,
+            "save the model after each pass too, as FILE.0, FILE.1, ...",
+            needs=("final_regressor & passes>1",),
+        ),
+        Option(
+            "predict_only_model",
+            bool,
+            "save weights only: smaller, but learning can't go on as if never stopped",
+            needs=("final_regressor", "readable_model", "invert_hash", "library", "serving"),
+        ),
+        Option(
+            "preserve_performance_counters",
+            bool,
+            "go on counting where the loaded model stopped",
+            needs=("initial_regressor & !testonly",),
+        ),
         Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
         Option("readable_model", str, "write the weights as text", metavar="FILE"),
         Option("invert_hash", str, "write the weights as text, with the features' names", metavar="FILE"),
@@ -108,8 +141,16 @@ def run(options: Options) -> int:
 # what only a run of the command line does
 RUN_ONLY = {
     "data": "give examples to learn() or predict()",
+    "no_stdin": "a Workspace reads no input of its own",
     "cache": "examples are in memory already",
     "cache_file": "examples are in memory already",
+    "kill_cache": "examples are in memory already",
+    "examples": "give learn() as many as are wanted",
+    "holdout_period": "predict() for examples instead of learning them",
+    "holdout_after": "predict() for examples instead of learning them",
+    "early_terminate": "stop calling learn()",
+    "save_per_pass": "call save() after end_pass()",
+    "progress": "a Workspace shows no table",
     "passes": "call learn() for each pass, and end_pass() after it",
     "final_regressor": "call save()",
     "predictions": "predict() and learn() return them",
@@ -167,7 +208,7 @@ class Workspace:
 
     load = _Load()
 
-    def __init__(self, flags: str | Sequence[str] | Options = "") -> None:
+    def __init__(self, flags: str | Sequence[str] | Options = "", use: Use = "library") -> None:
         if isinstance(flags, Options):
             options = flags
         else:
@@ -193,10 +234,12 @@ class Workspace:
 
                 reader, store = store_file.find(reader)
             try:
-                self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
+                kept = renamed(reader.metadata["options"], options.declared)
+                self.notes += options.merge_model(kept, options["vw_compat"])
             except OptionError as error:
                 raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
         self.top = stack.build(options)
+        self._refuse_inert(use)
         self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
         self.entities: EntityStore | None = None
         if options["entity_limit"]:
@@ -212,14 +255,14 @@ class Workspace:
         self.driver.listener = self
         if self.entities is not None:
             self.driver.gate = self.entities.gate(self.top)
-        if options.given("columns") or options.given("confidence"):
+        if options.given("columns") or options.given("interval"):
             self._set_columns()
-        self.report: Report | None = None
-        if options["metrics"]:
+        self.reporter: Report | None = None
+        if options["report"]:
             from vwlite import figures
 
-            self.report = figures.Report(options, self.top)
-            self.driver.observer = self.report.metrics
+            self.reporter = figures.Report(options, self.top)
+            self.driver.observer = self.reporter.metrics
         if reader is not None:
             self._restore_rest(reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label)
@@ -230,7 +273,7 @@ class Workspace:
         """Learn from a line, or from each of several; the prediction(s) made before learning.
 
         A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
-        With --columns or --confidence a prediction is a tuple of these columns instead.
+        With --columns or --interval a prediction is a tuple of these columns instead.
 
         Raises ParseError at the first malformed line; the lines before it have been learnt.
         """
@@ -268,18 +311,23 @@ class Workspace:
         """
         return self.driver.sensitivity(self.parser, encoded(line))
 
-    def metrics(self) -> dict[str, float | None]:
-        """The figures of --metrics so far, by the names that a summary gives them; None for one that is undefined.
+    def report(self) -> dict[str, float | None]:
+        """The figures of --report so far, by the names that a summary gives them; None for one that is undefined.
 
         What learn() predicts before it learns is progressive; what predict() says of labelled lines is held out, and
         so is everything under -t. Without the option there are none.
 
-        >>> workspace = Workspace("--metrics rmse")
+        >>> workspace = Workspace("--report rmse")
         >>> _ = workspace.learn(["1 | a", "0 | b"]), workspace.predict("0 | a")
-        >>> list(workspace.metrics())
+        >>> list(workspace.report())
         ['rmse', 'rmse held out']
         """
-        return {} if self.report is None else {figure.name: figure.value for figure in self.report.figures()}
+        return {} if self.reporter is None else {figure.name: figure.value for figure in self.reporter.figures()}
+
+    def __getattr__(self, name: str) -> Any:
+        """Of methods that have another name now."""
+        hint = f": it is {RENAMED[name]}() now" if name in RENAMED else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _driver(self) -> Driver:
         """The loop over the kind of examples that the stack takes."""
@@ -290,12 +338,22 @@ class Workspace:
             kind = DecisionDriver
         return kind(self.top, self.interactions, not self.options["noconstant"])
 
+    def _refuse_inert(self, use: Use) -> None:
+        """Raise OptionError for options that would do nothing; Vowpal Wabbit takes many, so --vw_compat remarks it."""
+        if self.options.accepted:
+            return
+        errors = unmet(self.options, stack.modules_of(self.top), use)
+        if self.options["vw_compat"]:
+            self.notes += errors
+        elif errors:
+            raise OptionError(errors)
+
     def _set_columns(self) -> None:
-        """--columns and --confidence."""
+        """--columns and --interval."""
         from vwlite.random import quantile
 
         options, learners = self.options, list(walk(self.top))
-        confidence = options["confidence"]
+        interval = options["interval"]
         columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
         unsure = {"sd", "low", "high"} & set(columns)
         if unsure and not any(learner.has_posterior for learner in learners):
@@ -303,10 +361,12 @@ class Workspace:
                 f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
                 "--bayes_logistic, --bayes_linear, --logistic or --square"
             )
-        if {"low", "high"} & unsure and not confidence:
-            raise OptionError("--columns low,high need --confidence P, such as 0.9")
+        if interval and not {"low", "high"} & unsure:
+            raise OptionError("--interval gives the columns low and high, and --columns names neither: add them")
+        if {"low", "high"} & unsure and not interval:
+            raise OptionError("--columns low,high need --interval P, such as 0.9")
         parts = [name for learner in learners for name in learner.part_names]
-        self.driver.set_columns(columns, parts, quantile((1 + confidence) / 2) if confidence else 0.0)
+        self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
     def _run(self, lines: str | bytes | Iterable[str | bytes], learning: bool) -> Any:
         if isinstance(lines, (str, bytes)):

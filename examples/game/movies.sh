@@ -7,7 +7,7 @@ say "The ratings as text, in several cuts; all are of the kind LABEL |user U |mo
 run "python3 movies.py '$out'"
 run "head -n 3 '$out/split.vw'"
 
-split="-d '$out/split.vw' --holdout_after 80003 --metrics rmse"
+split="-d '$out/split.vw' --holdout_after 80003 --report rmse"
 batch="--square --fixed none --shrink mean --effect_l2 auto"
 save() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | sed -n '/^rmse held out/p; /^random_effect.*sd/p'"; }
 
@@ -28,7 +28,7 @@ say "And a taste for each genre for each user: (1 + genres | user) + (1 | movie)
 save tastes_movies "$split $batch --random_effect user:genre --random_effect movie --sweeps 10"
 
 say "Did they like it, that is, give more than 3? The area under the curve, over all ratings and as the mean over users."
-liked="-d '$out/liked.vw' --holdout_after 80003 --metrics auc,auc:user"
+liked="-d '$out/liked.vw' --holdout_after 80003 --report auc,auc:user"
 auc() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | grep '^auc.*held out'"; }
 auc liked_genres "$liked --loss_function logistic --ignore um"
 auc liked_users_movies "$liked --bayes_logistic --fixed same --random_effect user --random_effect movie --ignore g"
@@ -36,7 +36,7 @@ auc liked_users_movies "$liked --bayes_logistic --fixed same --random_effect use
 say "The log in the order of time, once, each rating predicted before it is learnt; sd says how sure the prediction is."
 stream="--bayes_linear --fixed none --shrink mean --effect_l2 auto --random_effect user --random_effect movie --ignore g"
 parts="--columns prediction,sd,user,movie"
-run "vwlite $stream -d '$out/time.vw' --metrics rmse $parts -p '$out/whole' -f '$out/whole.model' 2>&1 \\
+run "vwlite $stream -d '$out/time.vw' --report rmse $parts -p '$out/whole' -f '$out/whole.model' 2>&1 \\
     | tee '$out/stream.summary' | grep '^rmse\|^random_effect.*sd'"
 run "tail -n 2 '$out/whole'"
 
@@ -44,7 +44,7 @@ say "Where it is surer, it errs less."
 run "python3 tables.py spread '$out/time.vw' '$out/whole'"
 
 say "Tastes change. Forgetting a twentieth of what is known with each rating of a user or movie:"
-run "vwlite $stream --forget 0.95 -d '$out/time.vw' --metrics rmse 2>&1 | tee '$out/forgetting.summary' | grep '^rmse'"
+run "vwlite $stream --forget 0.95 -d '$out/time.vw' --report rmse 2>&1 | tee '$out/forgetting.summary' | grep '^rmse'"
 
 say "Stopped half-way, saved, loaded, gone on: to the last digit what one run gives."
 run "vwlite $stream --quiet -d '$out/time_1.vw' $parts -p '$out/first' -f '$out/half.model'"
@@ -63,7 +63,7 @@ for k in 01 03 05 10 15; do
 done
 say "Their other ratings:"
 for k in 00 01 03 05 10 15; do
-  run "vwlite -t -i '$out/cold_$k.model' -d '$out/later.vw' --metrics rmse,rmse:user > '$out/cold_$k.summary' 2>&1"
+  run "vwlite -t -i '$out/cold_$k.model' -d '$out/later.vw' --report rmse,rmse:user > '$out/cold_$k.summary' 2>&1"
 done
 run "python3 tables.py figures 'rmse held out' 'rmse by user held out' '$out'/cold_*.summary"
 

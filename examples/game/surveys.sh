@@ -10,14 +10,14 @@ fit="--fixed same --l2 1e-6 --effect_l2 auto --sweeps 20"
 
 say "InstEval, marks that students gave lecturers: service, age and department only; names as features of gd; then" \
   "lmer(y ~ service + studage + lectage + dept + (1 | student) + (1 | lecturer))."
-marks="-d '$out/InstEval.vw' --holdout_after 58737 --metrics rmse"
+marks="-d '$out/InstEval.vw' --holdout_after 58737 --report rmse"
 save marks_global "$marks --ignore sl"
 save marks_gd "$marks"
 save marks_effects "$marks --square $fit --random_effect student --random_effect lecturer"
 
 say "VerbAgg, answers about swearing: trait anger, gender and kind of item only; names as features of gd; then" \
   "glmer(r2 ~ anger + gender + btype + situ + mode + (1 | person) + (1 | item), family = binomial)."
-answers="-d '$out/VerbAgg.vw' --holdout_after 6067 --metrics logloss,auc"
+answers="-d '$out/VerbAgg.vw' --holdout_after 6067 --report logloss,auc"
 save answers_global "$answers --loss_function logistic --ignore pi"
 save answers_gd "$answers --loss_function logistic"
 save answers_effects "$answers --logistic $fit --random_effect person --random_effect item"

@@ -26,7 +26,7 @@ def test_learners_that_wait_for_the_end_of_a_pass_would_wait_for_ever(flags):
         ("data.txt", "data.txt: examples come through the socket"),
         ("--passes 3", "--passes and a daemon: each line is seen once"),
         ("-p out.txt", "--predictions and a daemon: answers go to those who ask"),
-        ("--metrics auc", "!stats has the figures of a daemon"),
+        ("--report auc", "!stats has the figures of a daemon"),
         ("--socket s --port 1", "--socket is instead of --port"),
         ("--cert c", "--cert and --key go together"),
         ("--journal j -t", "with -t nothing is"),

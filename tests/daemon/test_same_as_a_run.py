@@ -16,7 +16,7 @@ from tests.support.models import arrays
     [
         "",
         "-q ab --loss_function logistic --link logistic --classweight 1:2",
-        "--bayes_linear --batch_size 7 --columns prediction,score,initial,sd,low,high --confidence 0.9",
+        "--bayes_linear --batch_size 7 --columns prediction,score,initial,sd,low,high --interval 0.9",
         "--random_effect b:a --bayes_linear",
         "--vw_compat --binary",
     ],

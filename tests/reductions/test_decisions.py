@@ -150,7 +150,7 @@ def test_the_sensitivity_of_a_decision_is_refused():
         Workspace("--explore epsilon").sensitivity("|item a")
 
 
-@pytest.mark.parametrize("words", [["--columns", "prediction,sd"], ["--confidence", "0.9"]])
+@pytest.mark.parametrize("words", [["--columns", "prediction,sd"], ["--interval", "0.9"]])
 def test_columns_of_decisions_are_refused(words, tmp_path, capsys):
     assert main(["--thompson", *POSTERIOR.split(), "-p", str(tmp_path / "p"), "--no_stdin", "--quiet", *words]) == 1
     assert "single lines, not decisions" in capsys.readouterr().err

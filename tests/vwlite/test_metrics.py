@@ -1,4 +1,4 @@
-"""--metrics: values by hand and by brute force, what counts and what does not, and why a figure is missing."""
+"""--report: values by hand and by brute force, what counts and what does not, and why a figure is missing."""
 
 import functools
 import itertools
@@ -27,7 +27,7 @@ def trial(lines: list[str], flags: str) -> dict[str, float | None]:
     """Figures of an untaught model that only tests: an example's score is its initial prediction."""
     workspace = Workspace(f"-t {flags}")
     workspace.learn(lines)
-    return {name.removesuffix(" held out"): value for name, value in workspace.metrics().items()}
+    return {name.removesuffix(" held out"): value for name, value in workspace.report().items()}
 
 
 def line(label: float, score: float, weight: float = 1, rest: str = "|") -> str:
@@ -49,7 +49,7 @@ def pairs_in_order(scores, labels, weights) -> float | None:
 
 
 def test_figures_of_a_classifier_by_hand():
-    found = trial([line(1, 2), line(1, -1), line(-1, 0, 2)], f"{LOGISTIC} --metrics {NAMES}")
+    found = trial([line(1, 2), line(1, -1), line(-1, 0, 2)], f"{LOGISTIC} --report {NAMES}")
     p = [1 / (1 + math.exp(-s)) for s in (2, -1, 0)]
     assert found["auc"] == 0.5  # 2 > 0, -1 < 0
     assert found["logloss"] == pytest.approx(-(math.log(p[0]) + math.log(p[1]) + 2 * math.log(0.5)) / 4)
@@ -64,7 +64,7 @@ def test_figures_of_a_classifier_by_hand():
 
 def test_figures_of_a_regression_by_hand():
     lines = [line(3, 2.5), line(5, 6, 3), line(-2, 0)]
-    found = trial(lines, "--min_prediction -9 --max_prediction 9 --metrics rmse,mae,calibration")
+    found = trial(lines, "--min_prediction -9 --max_prediction 9 --report rmse,mae,calibration")
     assert found["rmse"] == pytest.approx(math.sqrt((0.25 + 3 + 4) / 5))
     assert found["mae"] == pytest.approx((0.5 + 3 + 2) / 5)
     assert found["calibration"] == pytest.approx((2.5 + 18 + 0) / 5 - (3 + 15 - 2) / 5)
@@ -73,29 +73,29 @@ def test_figures_of_a_regression_by_hand():
 
 def test_labels_of_0_and_1_are_classes_too():
     signs = [line(1 if i % 3 else -1, (i * 7 % 11 - 5) / 4, 1 + i % 2) for i in range(30)]
-    flags = f"{LOGISTIC} --metrics auc,logloss,brier,accuracy,calibration"
+    flags = f"{LOGISTIC} --report auc,logloss,brier,accuracy,calibration"
     zeros = [text.replace("-1 ", "0 ", 1) if text.startswith("-1") else text for text in signs]
     assert trial(zeros, flags) == trial(signs, flags)
 
 
 def test_the_links_prediction_is_measured_in_rmse_and_the_score_in_logloss():
-    plain = trial([line(1, 2), line(0, 1)], f"{LOGISTIC} --metrics logloss,mae")
-    linked = trial([line(1, 2), line(0, 1)], f"{LOGISTIC} --link logistic --metrics logloss,mae")
+    plain = trial([line(1, 2), line(0, 1)], f"{LOGISTIC} --report logloss,mae")
+    linked = trial([line(1, 2), line(0, 1)], f"{LOGISTIC} --link logistic --report logloss,mae")
     assert plain["logloss"] == linked["logloss"]
     assert linked["mae"] == pytest.approx((1 - 1 / (1 + math.exp(-2)) + 1 / (1 + math.exp(-1))) / 2)
 
 
 def test_classes_are_told_apart_halfway_between_labels_0_and_1_by_a_regression():
     lines = [line(1, 0.6), line(1, 0.4), line(0, 0.4), line(0, 0.2)]
-    assert trial(lines, "--metrics accuracy") == {"accuracy": 0.75}
-    assert trial([text.replace("0 ", "-1 ", 1) for text in lines], "--metrics accuracy")["accuracy"] == 0.5
+    assert trial(lines, "--report accuracy") == {"accuracy": 0.75}
+    assert trial([text.replace("0 ", "-1 ", 1) for text in lines], "--report accuracy")["accuracy"] == 0.5
 
 
 def test_the_larger_of_any_two_labels_is_the_positive_class():
     rows = [(10, 0.3), (12.5, 0.1), (10, 0.1), (12.5, 0.7)]
     expected = pairs_in_order([s for _, s in rows], [y for y, _ in rows], [1] * 4)
     for ordered in (rows, rows[::-1]):
-        assert trial([line(*row) for row in ordered], "--metrics auc") == {"auc": expected}
+        assert trial([line(*row) for row in ordered], "--report auc") == {"auc": expected}
 
 
 scored = st.lists(
@@ -112,7 +112,7 @@ scored = st.lists(
 @given(scored)
 def test_the_area_is_the_weighted_share_of_pairs_in_order(rows):
     labels, scores, weights = zip(*rows, strict=True)
-    area = trial([line(*row) for row in rows], f"{LOGISTIC} --metrics auc")["auc"]
+    area = trial([line(*row) for row in rows], f"{LOGISTIC} --report auc")["auc"]
     expected = pairs_in_order(scores, labels, weights)
     assert area == (None if expected is None else pytest.approx(expected, abs=1e-12))
 
@@ -120,7 +120,7 @@ def test_the_area_is_the_weighted_share_of_pairs_in_order(rows):
 @given(st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=60))
 def test_the_area_is_that_of_mann_and_whitney(rows):
     up, down = ([s for y, s in rows if y is which] for which in (True, False))
-    area = trial([line(1 if y else -1, s) for y, s in rows], f"{LOGISTIC} --metrics auc")["auc"]
+    area = trial([line(1 if y else -1, s) for y, s in rows], f"{LOGISTIC} --report auc")["auc"]
     if up and down:
         assert area == pytest.approx(stats.mannwhitneyu(up, down).statistic / len(up) / len(down), abs=1e-12)
     else:
@@ -141,25 +141,25 @@ def test_the_areas_of_entities_are_those_of_their_examples_alone(rows, data):
 
 @pytest.mark.parametrize(("score", "loss"), [(-1e4, 1e4), (1e4, 0), (-800, 800), (40, 4.248354255291589e-18)])
 def test_huge_scores_have_an_exact_log_loss(score, loss):
-    assert trial([line(1, score)], f"{LOGISTIC} --metrics logloss")["logloss"] == pytest.approx(loss, rel=1e-12)
-    assert trial([line(-1, -score)], f"{LOGISTIC} --metrics logloss")["logloss"] == pytest.approx(loss, rel=1e-12)
+    assert trial([line(1, score)], f"{LOGISTIC} --report logloss")["logloss"] == pytest.approx(loss, rel=1e-12)
+    assert trial([line(-1, -score)], f"{LOGISTIC} --report logloss")["logloss"] == pytest.approx(loss, rel=1e-12)
 
 
 def test_progressive_figures_are_of_predictions_made_before_learning():
     source = random.Random(1)
     lines = [f"{source.choice([-1, 1])} | a{source.randrange(5)} b:{source.random():.3f}" for _ in range(200)]
-    workspace = Workspace(f"{LOGISTIC} --metrics auc,logloss,mae")
+    workspace = Workspace(f"{LOGISTIC} --report auc,logloss,mae")
     scores = workspace.learn(lines)
     labels = [float(text.split()[0]) for text in lines]
-    found = workspace.metrics()
+    found = workspace.report()
     assert list(found) == ["auc", "logloss", "mae"]
     assert found["auc"] == pytest.approx(pairs_in_order(scores, labels, [1] * 200))
     loss = np.mean([np.logaddexp(0, -y * s) for y, s in zip(labels, scores, strict=True)])
     assert found["logloss"] == pytest.approx(loss)
     assert found["mae"] == pytest.approx(np.mean(np.abs(np.subtract(labels, scores))))
-    before = workspace.metrics()
+    before = workspace.report()
     scores = workspace.predict(lines[:50])
-    after = workspace.metrics()
+    after = workspace.report()
     assert {name: after[name] for name in before} == before
     assert after["auc held out"] == pytest.approx(pairs_in_order(scores, labels[:50], [1] * 50))
 
@@ -170,7 +170,7 @@ def test_progressive_figures_are_of_predictions_made_before_learning():
 def test_each_entity_counts_the_same():
     rows = [("7", 1, 3), ("7", 1, 1), ("7", 1, 2), ("ann", 1, 0.5), ("ann", 0, 0.25), ("bob", 0, -2)]
     lines = [line(y, s, 1, f"|user {who} |x x") for who, y, s in rows] + [line(1, 1)]
-    found = trial(lines, "--min_prediction -9 --max_prediction 9 --metrics mse,mse:user,rmse:user,mae:x,auc:user")
+    found = trial(lines, "--min_prediction -9 --max_prediction 9 --report mse,mse:user,rmse:user,mae:x,auc:user")
     per_user = [(4 + 0 + 1) / 3, (0.25 + 0.0625) / 2, 4]
     assert found["mse"] == pytest.approx((4 + 0 + 1 + 0.25 + 0.0625 + 4 + 0) / 7)
     assert found["mse by user"] == pytest.approx(np.mean(per_user))
@@ -201,7 +201,7 @@ def crowd() -> tuple[list[str], dict[str, float]]:
 @pytest.mark.parametrize("flags", ["", "--hash all", "--hash_seed 5", "--hash all --hash_seed 5 -q ui --ignore u"])
 def test_thousands_of_entities_are_kept_apart(flags):
     lines, expected = crowd()
-    found = trial(lines, f"{LOGISTIC} {flags} --metrics auc:user,mae:item,auc:item")
+    found = trial(lines, f"{LOGISTIC} {flags} --report auc:user,mae:item,auc:item")
     for name in ("auc by user", "mae by item", "auc by item"):
         assert found[name] == pytest.approx(expected[name], rel=1e-5)
 
@@ -211,7 +211,7 @@ def test_thousands_of_entities_are_kept_apart(flags):
 
 def test_examples_without_label_or_weight_do_not_count():
     lines = [line(1, 2), line(-1, 1)]
-    flags = f"{LOGISTIC} --metrics {NAMES},auc:u,mae:u"
+    flags = f"{LOGISTIC} --report {NAMES},auc:u,mae:u"
     more = [line(1, -7, 0, "|u z"), "|u z", "'tag |u z"]
     assert trial([*more, *lines], flags) == trial(lines, flags)
 
@@ -219,7 +219,7 @@ def test_examples_without_label_or_weight_do_not_count():
 def test_no_option_no_figures():
     workspace = Workspace()
     workspace.learn("1 | a")
-    assert workspace.metrics() == {}
+    assert workspace.report() == {}
 
 
 def test_a_run_without_metrics_imports_nothing_for_them(tmp_path):
@@ -252,7 +252,7 @@ SIGNS = [f"{1 if i * i * 7 % 31 % 5 < 2 else -1} |f a{i % 5} b{i % 7} |user u{i 
 
 
 def test_the_summary_names_figures_after_the_average_loss(summary):
-    found = summary(SIGNS, "--loss_function", "logistic", "--metrics", "logloss,auc:user", "--metrics", "mae")
+    found = summary(SIGNS, "--loss_function", "logistic", "--report", "logloss,auc:user", "--report", "mae")
     names = list(found)
     at = names.index("average loss")
     assert names[at + 1 : at + 4] == ["logloss", "auc by user", "mae"]
@@ -261,7 +261,7 @@ def test_the_summary_names_figures_after_the_average_loss(summary):
 
 
 def test_a_run_that_only_tests_holds_everything_out(summary):
-    found = summary(SIGNS, "-t", "--loss_function", "logistic", "--metrics", "logloss")
+    found = summary(SIGNS, "-t", "--loss_function", "logistic", "--report", "logloss")
     assert found["logloss held out"] == found["average loss"]
     assert "logloss" not in found
 
@@ -269,7 +269,7 @@ def test_a_run_that_only_tests_holds_everything_out(summary):
 @pytest.mark.parametrize("words", [["--onethread"], ["-c"], ["--hash", "all"], ["--invert_hash", "/dev/null"]])
 def test_figures_come_out_the_same_however_examples_arrive(summary, words):
     lines = [f"{text} |long {' '.join(f'w{i}' for i in range(1000))}" for text in SIGNS]
-    ask = ["--loss_function", "logistic", "--metrics", "auc,auc:user,rmse:user", "--ignore", "fl", "--passes", "2"]
+    ask = ["--loss_function", "logistic", "--report", "auc,auc:user,rmse:user", "--ignore", "fl", "--passes", "2"]
     plain = summary(lines, *ask)
     summary(lines, *ask, *words)  # makes the cache, if there is one
     other = summary(lines, *ask, *words)
@@ -279,7 +279,7 @@ def test_figures_come_out_the_same_however_examples_arrive(summary, words):
 
 
 def test_of_several_passes_the_first_is_progressive_and_the_last_held_out(summary):
-    ask = ["--loss_function", "logistic", "--metrics", "logloss,auc,auc:user"]
+    ask = ["--loss_function", "logistic", "--report", "logloss,auc,auc:user"]
     first = summary(SIGNS, *ask, "--holdout_after", "100")
     third = summary(SIGNS, *ask, "--holdout_after", "100", "--passes", "3")
     for name in ("logloss", "auc", "auc by user"):
@@ -294,11 +294,11 @@ def test_of_several_passes_the_first_is_progressive_and_the_last_held_out(summar
 def test_when_passes_end_early_the_figures_are_of_the_pass_whose_model_is_kept(summary):
     # held-out labels are the opposite of what the others teach: the first pass is the best
     taught, held_out = ["1 | a b"] * 36, ["-1 | a b"] * 4
-    words = ["--metrics", "logloss", "--passes", "20", "--holdout_after", "36", "-f", "m.model"]
+    words = ["--report", "logloss", "--passes", "20", "--holdout_after", "36", "-f", "m.model"]
     found = summary(taught + held_out, "--loss_function", "logistic", *words)
     assert found["passes used"] == "4"
     assert found["logloss held out"] + " h" == found["average loss"]
-    alone = summary(held_out, "-t", "-i", "m.model", "--metrics", "logloss")
+    alone = summary(held_out, "-t", "-i", "m.model", "--report", "logloss")
     assert found["logloss held out"] == alone["logloss held out"]
 
 
@@ -321,7 +321,7 @@ def test_when_passes_end_early_the_figures_are_of_the_pass_whose_model_is_kept(s
 )
 def test_a_missing_figure_says_why(summary, lines, flags, said):
     names, *words = flags.split()
-    found = summary(lines, "--metrics", names, *words)
+    found = summary(lines, "--report", names, *words)
     for name, reason in said.items():
         assert found[name].startswith("n/a (")
         assert reason in found[name]
@@ -329,20 +329,20 @@ def test_a_missing_figure_says_why(summary, lines, flags, said):
 
 
 def workspace_figures(lines: list[str], flags: str) -> dict[str, float | None]:
-    workspace = Workspace(f"--metrics {flags}")
+    workspace = Workspace(f"--report {flags}")
     workspace.learn(lines)
-    return workspace.metrics()
+    return workspace.report()
 
 
 @pytest.mark.parametrize("text", ["auk", "", "auc,,mae", "AUC", "auc:", "auc:a:b", "auc,nope:user", " "])
 def test_unknown_metrics_are_refused_by_name(text):
-    with pytest.raises(OptionError, match=r"--metrics") as caught:
-        Workspace(["--metrics", text])
+    with pytest.raises(OptionError, match=r"--report") as caught:
+        Workspace(["--report", text])
     assert "auc" in str(caught.value)
 
 
 def test_a_mistyped_metric_is_one_line_that_names_the_known_ones(capfd):
-    assert main(["--metrics", "auc,acc", "--no_stdin"]) == 1
+    assert main(["--report", "auc,acc", "--no_stdin"]) == 1
     error = capfd.readouterr().err
     assert error.count("\n") == 1
     assert "'acc'" in error

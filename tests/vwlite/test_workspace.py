@@ -265,7 +265,7 @@ def test_columns_and_intervals_are_predicted_in_python_as_on_the_command_line(ru
     flags = "--bayes_linear --random_effect user --fixed same"
     run(lines, *flags.split())
     probe = [line.partition(" ")[2] for line in lines[:6]]
-    words = ["--columns", "score,user,sd,low,high", "--confidence", "0.9"]
+    words = ["--columns", "score,user,sd,low,high", "--interval", "0.9"]
     text, _ = run(probe, "-t", "-i", str(tmp_path / "run.model"), *words)
     expected = [tuple(map(float, line.split())) for line in text.splitlines()]
     workspace = Workspace.load(tmp_path / "run.model", f"-t {' '.join(words)}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup, Options, check, read
+from vwlite.options import RENAMED, Option, OptionGroup, Options, check, read
 
 GENERAL = OptionGroup(
     "General",
@@ -172,6 +172,8 @@ class Reader:
 
     def suggest(self, name: str, dashes: str) -> str:
         """Returns the end of a message about an unknown name: the options that may have been meant."""
+        if (now := RENAMED.get(name)) in self.declared:
+            return f": --{name} is now {dashes}{now}"
         import difflib  # 5 ms, needed after a mistake only
 
         likely = [known for known in self.declared if len(name) > 1 and known.startswith(name.lower())]

@@ -156,7 +156,8 @@ def command(
     chosen = simulate.learner_flags(world, flags)
     players = simulate.read_policies(policies, chosen)
     costs, *_ = [simulate.costs_of(policy) for policy in players]  # a mistake in any is told before anything is played
-    check(simulate.spell(chosen))
+    chosen = simulate.used(chosen, players, flags)
+    check(simulate.spell(simulate.fitting(chosen, ["--explore", "uniform"])))
     game = simulate.Game(world, players, rounds, delay, simulate.marks_of(rounds), costs)
     if plot is not None:
         if not plot.endswith(".png"):

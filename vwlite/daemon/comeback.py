@@ -12,7 +12,7 @@ from vwlite.daemon.options import of_the_model
 from vwlite.daemon.original import Original
 from vwlite.daemon.saving import CHECKPOINT, remove_unfinished, stream
 from vwlite.errors import VwliteError
-from vwlite.options import Options
+from vwlite.options import Options, renamed
 from vwlite.workspace import option_groups
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def come_back(options: Options, journal: Journal, log: Log) -> Engine:
 def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
     """The options of a daemon that had these flags. Raises VwliteError."""
     options = Options(option_groups())
-    for name, value in flags.items():
+    options.accepted = True
+    for name, value in renamed(flags, options.declared).items():
         if name not in options:
             raise VwliteError(
                 f"{checkpoint}: the journal beside it has lines that were learnt with --{name}, which this vwlite does "

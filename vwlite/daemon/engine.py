@@ -18,13 +18,15 @@ NOT_HERE = {
     "data": "examples come through the socket",
     "cache": "examples come through the socket",
     "cache_file": "examples come through the socket",
+    "kill_cache": "examples come through the socket",
+    "progress": "a daemon shows no table",
     "passes": "each line is seen once",
     "predictions": "answers go to those who ask",
     "raw_predictions": "answers go to those who ask",
     "audit": "run a saved model over a file for that",
     "invert_hash": "run a saved model over a file for that",
     "readable_model": "run a saved model over a file for that",
-    "metrics": "!stats has the figures of a daemon",
+    "report": "!stats has the figures of a daemon",
     "examples": "a daemon ends when it is told to",
     "holdout_after": "nothing is held out of what clients send",
     "strict_parse": "malformed lines are answered with what is wrong",
@@ -55,7 +57,7 @@ class Engine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.flags = of_the_model(options)  # before the model adds those that it has kept
-        self.workspace = Workspace(options)
+        self.workspace = Workspace(options, "serving")
         if not options["testonly"] and any(learner.waits_for_pass for learner in walk(self.workspace.top)):
             raise OptionError(
                 "--logistic, --square, --sweeps and --batch_size all learn when a pass over the data ends, which never "
@@ -67,7 +69,7 @@ class Engine:
         self.columns = 1  # numbers of a prediction
         if options.given("columns"):
             self.columns = options["columns"].count(",") + 1
-        elif options.given("confidence"):
+        elif options.given("interval"):
             self.columns = 3
         self.block = Block()
         self.lines = 0  # of the last run

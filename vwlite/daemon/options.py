@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup, Options
 
 PORT = 26542  # Vowpal Wabbit's
@@ -39,6 +38,7 @@ OPTIONS = OptionGroup(
         Option("log", str, "how the daemon says what happens, on standard error", default="text",
                choices=("text", "json")),
     ),
+    needs=("serving",),
 )  # fmt: skip
 
 IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port alone is enough
@@ -57,12 +57,5 @@ def of_the_model(options: Options) -> dict[str, Any]:
 
 
 def wanted(options: Options) -> bool:
-    """Whether the command line asks for a daemon. Raises OptionError for a daemon's flags where there is none."""
-    if any(options.given(name) for name in IMPLY):
-        return True
-    lone = [
-        f"--{option.name} is a daemon's: give --daemon too" for option in OPTIONS.options if options.given(option.name)
-    ]
-    if lone:
-        raise OptionError(lone)
-    return False
+    """Whether the command line asks for a daemon."""
+    return any(options.given(name) for name in IMPLY)

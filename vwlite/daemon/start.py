@@ -339,7 +339,7 @@ def written(path: str | None, text: str) -> Iterator[None]:
 def figures(server: Server) -> list[str]:
     """The summary of what was served, as that of a run."""
     driver, workspace = server.engine.driver, server.engine.workspace
-    metrics = [] if workspace.report is None else [figure.line() for figure in workspace.report.figures()]
+    metrics = [] if workspace.reporter is None else [figure.line() for figure in workspace.reporter.figures()]
     lines = summary(driver, server.options, 1, None, workspace.top.loss, metrics)
     lines += [f"{name} = {value}" for name, value in driver.figures().items()]
     for learner in walk(workspace.top):

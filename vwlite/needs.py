@@ -1,0 +1,96 @@
+"""Which of the options given would do nothing in a run: `Option.needs`.
+
+Each entry of `needs` is an alternative; one that holds is enough. An alternative is a term, or several joined by " & ",
+which must all hold:
+
+    predictions          this option is given (by the model, too)
+    explore=ucb          this option has this value, given or not
+    passes>1             this option is above this number
+    gd                   a learner of this module is in the stack, though not beside another one
+    command, library,    the run is one of the command line over files, of Python (`Workspace`), of the daemon
+    serving
+    !quiet               the opposite of a term
+
+An option without `needs`, of a group without, acts by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from vwlite.options import Option, Options
+
+Use = Literal["command", "library", "serving"]
+USES = {"command": "a run of the command line", "library": "a Workspace", "serving": "a daemon (--daemon)"}
+LEARNERS = {"gd": "gradient descent (gd)", "glm": "a Bayesian model of the whole score"}
+
+
+def unmet(options: Options, learners: Collection[str], use: Use) -> list[str]:
+    """What is wrong with options that were given for this run and do nothing in it.
+
+    Args:
+        options: The options of the run, with those of a loaded model.
+        learners: The names of the modules of the learners in the stack, from top to bottom.
+        use: Where the options are given.
+    """
+    return [
+        why_not(option, options, learners, use)
+        for option in options.declared.values()
+        if options.given(option.name)
+        and options.source(option.name) != "model"
+        and not acts(option, options, learners, use)
+    ]
+
+
+def acts(option: Option, options: Options, learners: Collection[str], use: Use) -> bool:
+    """Whether an option takes effect, as far as others matter."""
+    return not option.needs or any(not failing(entry, options, learners, use) for entry in option.needs)
+
+
+def failing(alternative: str, options: Options, learners: Collection[str], use: Use) -> list[str]:
+    """The terms of an alternative that don't hold."""
+    return [term for term in alternative.split(" & ") if not holds(term, options, learners, use)]
+
+
+def holds(term: str, options: Options, learners: Collection[str], use: Use) -> bool:
+    """Whether a term is true of the run."""
+    if term.startswith("!"):
+        return not holds(term[1:], options, learners, use)
+    name, equals, value = term.partition("=")
+    if equals:
+        return str(options[name]) == value
+    name, above, value = term.partition(">")
+    if above:
+        return float(options[name]) > float(value)
+    return options.given(term) if term in options else term in (*learners, use)
+
+
+def why_not(option: Option, options: Options, learners: Collection[str], use: Use) -> str:
+    """One line: which option does nothing, why, and what to do."""
+    missing, against = [], []
+    for alternative in option.needs:
+        terms = failing(alternative, options, learners, use)
+        lacking = [in_words(term, options) for term in terms if not term.startswith("!")]
+        # what is done in another way altogether is no advice
+        if lacking and not any(term in USES and len(option.needs) > 1 for term in terms):
+            missing.append(" and ".join(lacking))
+        against += [in_words(term[1:], options) for term in terms if term.startswith("!")]
+    flag = f"--{option.name}"
+    if not missing:
+        return f"{flag} has no effect with {' and '.join(dict.fromkeys(against))}: leave one of them out"
+    without = " or ".join(missing)
+    advice = "leave it out" if any(term in LEARNERS for term in option.needs) else "add that or leave it out"
+    here = f" (here: {', '.join(learners)})" if any(term in LEARNERS for term in option.needs) else ""
+    return f"{flag} has no effect without {without}{here}: {advice}"
+
+
+def in_words(term: str, options: Options) -> str:
+    """A term as one would type it."""
+    name, equals, value = term.partition("=")
+    if equals:
+        return f"--{name} {value}"
+    name, above, value = term.partition(">")
+    if above:
+        return f"--{name} above {value}"
+    return f"--{term}" if term in options else LEARNERS.get(term) or USES.get(term) or term
