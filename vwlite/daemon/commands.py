@@ -39,7 +39,7 @@ class Commands:
             if connection.over or connection.waiting or self.server.now() > until:
                 break
         self.server.lines.add(connection.lines - before)
-        connection.note_time(began, connection.lines - before)
+        connection.replies.note_time(began, connection.lines - before)
         return done
 
     def examples(self, connection: Connection, text: bytes) -> None:
@@ -131,6 +131,8 @@ class Commands:
             "connections": len(server.connections),
             "connections_so_far": server.welcomed,
             "connections_turned_away": server.turned_away,
+            "other_protocols": server.other_protocols,
+            "failed_handshakes": server.failed_handshakes,
             "buffered_bytes": server.buffered,
             "lines": server.lines.total,
             "lines_per_second": round(server.lines.per_second(now), 1),

@@ -83,6 +83,8 @@ class Server:
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
         self.welcomed = self.turned_away = 0
         self.latency = Latency()
+        self.other_protocols: dict[str, int] = {}  # connections that spoke them, by name
+        self.failed_handshakes = 0  # of TLS
         self.told: dict[str, float] = {}  # troubles, and when they were said
         self.commands = Commands(self)
         self.saving = Saving(self)
@@ -144,10 +146,12 @@ class Server:
         """Make a connection of what a client came with."""
         patience = None if context is None else TOKEN_TIME
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):  # it went away, or speaks no TLS
+        try:
             await loop.connect_accepted_socket(
                 lambda: Connection(self), one, ssl=context, ssl_handshake_timeout=patience
             )
+        except OSError:  # it went away, or speaks no TLS
+            self.failed_handshakes += context is not None
 
     def trouble(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
         """What asyncio can't hand to anybody."""
@@ -157,11 +161,23 @@ class Server:
         self.complain(what, why=repr(error) if error is not None else "unknown")
 
     def complain(self, what: str, why: str) -> None:
-        """Say that something goes wrong, but not a thousand times a second."""
-        now = self.now()
-        if what not in self.told or now - self.told[what] > TELL_AGAIN:
-            self.told[what] = now
+        """Log that something goes wrong, but not a thousand times a second."""
+        if self.is_news(what):
             self.log.error(what, why=why)
+
+    def is_news(self, what: str) -> bool:
+        """Whether something was not logged lately; then it is to be logged now."""
+        now = self.now()
+        if what in self.told and now - self.told[what] <= TELL_AGAIN:
+            return False
+        self.told[what] = now
+        return True
+
+    def note_protocol(self, name: str) -> None:
+        """A client speaks another protocol than VW's lines."""
+        self.other_protocols[name] = self.other_protocols.get(name, 0) + 1
+        if self.is_news(name):
+            self.log.warning("a connection of another protocol was refused", protocol=name)
 
     def stop(self, number: signal.Signals) -> None:
         """The end begins; a second signal doesn't wait for anybody."""
@@ -194,7 +210,7 @@ class Server:
             self.turned_away += 1
             connection.room.resize(0)
             connection.over = True
-            connection.write(b"!error too many connections, try again later\n")
+            connection.answer(b"!error too many connections, try again later\n")
             connection.transport.close()
             return
         self.welcomed += 1
@@ -278,7 +294,7 @@ class Server:
             self.saving.save_itself()  # nobody knows what became of the checkpoint
         self.committed = journal.committed
         for connection in list(self.holding):
-            connection.let_go(self.committed)
+            connection.commit(self.committed)
 
     async def sweep(self) -> None:
         """Once a second: who has been silent for too long, and rates."""
@@ -299,7 +315,7 @@ class Server:
         patience = self.options["read_timeout"]
         if connection.left_at and now - connection.left_at > GOODBYE:
             connection.transport.abort()
-        elif connection.is_stuck(now, patience):
+        elif connection.replies.is_stuck(now, patience):
             self.log.warning("a client takes no answers", seconds=patience)
             connection.transport.abort()
         elif not (connection.trusted or connection.over) and now - connection.began > TOKEN_TIME:
