@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def learner(request, tmp_path_factory):
         yield daemon
 
 
-def stats(daemon: Daemon) -> dict:
+def stats(daemon: Daemon) -> dict[str, Any]:
     return json.loads(daemon.talk(b"!stats\n"))
 
 

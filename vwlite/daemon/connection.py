@@ -61,7 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         """A client has come."""
         self.transport = cast("asyncio.Transport", transport)
         self.replies = Replies(self.server, self.transport, self.regulate)
-        self.server.welcome(self)
+        self.server.admission.welcome(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """It has gone; what it sent whole has been learnt, and an unfinished line means nothing."""
@@ -263,6 +263,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if not self.trusted:
             self.known = self.trusted = self.hear_token(ended)
+            if self.trusted:
+                self.server.admission.trust(self)
             return self.known and self.room.filled > 0
         name = self.protocol(ended)
         self.known = name == foreign.VW
@@ -284,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
         """Answer a client of another protocol, and read nothing more of what it sends."""
         self.trusted = False
         self.room.filled = 0
-        self.server.note_protocol(name)
+        self.server.admission.note_protocol(self, name)
         self.answer(foreign.answer(name))
         self.finish()
 
@@ -331,6 +333,27 @@ class Connection(asyncio.BufferedProtocol):
         """Whether nothing has come for so long though nothing keeps the client waiting."""
         return not (self.replies.held or self.waiting or self.resting or self.over) and now - self.heard > patience
 
+    def has_unread(self) -> bool:
+        """Whether bytes have arrived at this machine that nobody has read yet, since the process was stopped or busy."""
+        return self.in_kernel(termios.FIONREAD) > 0
+
+    def excuse(self, seconds: float) -> None:
+        """The server was stopped or busy for so long, which no client has to answer for."""
+        now = self.server.now()
+        self.began = min(self.began + seconds, now)
+        self.heard = min(self.heard + seconds, now)
+        self.left_at = self.left_at and min(self.left_at + seconds, now)
+        self.replies.stuck_since = min(self.replies.stuck_since + seconds, now)
+
+    def in_kernel(self, question: int) -> int:
+        """Bytes of this connection that the kernel has: FIONREAD those not read, TIOCOUTQ those not acknowledged."""
+        one = self.transport.get_extra_info("socket")
+        if one is None or one.fileno() < 0 or (question == termios.TIOCOUTQ and one.family == socket.AF_UNIX):
+            return 0
+        count = array.array("i", [0])
+        fcntl.ioctl(one.fileno(), question, count)
+        return count[0]
+
     def wait(self) -> None:
         """Take no more lines until `proceed`."""
         self.waiting = True
@@ -359,14 +382,7 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the client's machine has all answers."""
         if not self.over or self.replies.held or self.waiting or self.transport.is_closing():
             return False
-        if self.replies.unsent():
-            return False
-        one = self.transport.get_extra_info("socket")
-        if one is None or one.family == socket.AF_UNIX:
-            return True
-        waiting = array.array("i", [0])
-        fcntl.ioctl(one.fileno(), termios.TIOCOUTQ, waiting)
-        return waiting[0] == 0
+        return self.replies.unsent() == 0 and self.in_kernel(termios.TIOCOUTQ) == 0
 
     def leave(self) -> None:
         """Say that nothing more comes. What the client still sends is read and forgotten until it ends, too.

@@ -22,9 +22,7 @@ METHODS = rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE)"
 LINES = {  # whole first lines, without their ends
     "HTTP": re.compile(rb"[A-Z]+ \S+ [A-Z]+/\d(?:\.\d)?|" + METHODS + rb" /\S*"),  # RTSP and SIP look alike
     "SSH": re.compile(rb"SSH-\d\.\d+-[^|\t]*"),
-    "PROXY": re.compile(
-        rb"PROXY (?:TCP4|TCP6|UNKNOWN)\b[^|\t]*"
-    ),  # in front of the bytes that a load balancer passes on
+    "PROXY": re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)\b[^|\t]*"),  # of a load balancer, in front of what it passes on
 }
 LONG_REQUEST = re.compile(METHODS + rb" [/h]\S*")  # the beginning of one whose target is long
 # (name, first byte, bytes that decide, pattern of these)
