@@ -35,7 +35,11 @@ FORMAT_VERSION = 1
 TYPE_CODES: dict[str, Any] = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
 ITEM_SIZES = {"F32": 4, "F64": 8, "I64": 8, "U64": 8, "U32": 4, "U8": 1}
 HEADER_LIMIT = 100_000_000  # the limit of the safetensors package, whose readers would refuse more
-DIMENSION_LIMIT = 8  # no learner has more than two; bounds the work a hostile header can ask for
+# What a hostile header can ask for is bounded before it is parsed: a long one is refused in well under a second.
+DIMENSION_LIMIT = 8  # no learner has more than two
+ARRAY_LIMIT = 10_000
+ENTRY_LIMIT = 1 << 20  # characters of an entry of the metadata, but for the journal of runs and the digests
+TEXT_PER_BRACKET = 20  # characters of the metadata for each list or object in them; runs have 70 or more
 
 # the last is any buffer (which has a type from Python 3.12 on), or Pieces of one
 Array = tuple[str, Sequence[int], Any]
@@ -329,11 +333,11 @@ def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, A
     """Return the metadata and the descriptions of the arrays, once their digest is right."""
     try:
         # A UnicodeDecodeError and a JSONDecodeError are ValueErrors.
-        tensors = json.loads(header.decode(), object_pairs_hook=_without_duplicates)
+        tensors = json.loads(header.decode(), object_pairs_hook=_ObjectReader())
         own = tensors.pop("__metadata__", None)
         if not isinstance(own, dict) or not isinstance(own.get("vwlite"), str):
             _fail_foreign(path, "is a safetensors file, but not one of vwlite")
-        metadata = json.loads(own["vwlite"])
+        metadata = _parse_metadata(own["vwlite"])
         digest = _header_digest(own["vwlite"], tensors)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         _fail_damaged(path, f"its header cannot be read ({error})")
@@ -354,11 +358,32 @@ def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, A
     return metadata, tensors
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise ValueError("a name is given twice")
-    return result
+class _ObjectReader:
+    """Makes the objects of a header, up to ARRAY_LIMIT; raises ValueError for more, and for a name given twice."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self.count += 1
+        if self.count > ARRAY_LIMIT:
+            raise ValueError(f"more than {ARRAY_LIMIT} arrays")
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            raise ValueError("a name is given twice")
+        return result
+
+
+def _parse_metadata(text: str) -> Any:
+    """Return the metadata; raise ValueError if they are far longer than those of any model."""
+    if text.count("[") + text.count("{") > ARRAY_LIMIT + len(text) // TEXT_PER_BRACKET:
+        raise ValueError("too many lists and objects for its length")
+    metadata = json.loads(text)
+    if len(text) > ENTRY_LIMIT and isinstance(metadata, dict):
+        for name, value in metadata.items():
+            if name not in ("journal", "digests") and len(json.dumps(value)) > ENTRY_LIMIT:
+                raise ValueError(f"{name[:40]!r} has more than {ENTRY_LIMIT} characters")
+    return metadata
 
 
 def _check_tensors(path: str, tensors: Mapping[str, Any], names: Mapping[str, Any]) -> tuple[dict[str, _Entry], int]:

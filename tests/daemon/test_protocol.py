@@ -148,7 +148,7 @@ def test_the_garbage_of_one_client_is_nothing_to_another(tester, lines):
 
 @pytest.mark.parametrize("which", range(len(GARBAGE)))
 def test_after_garbage_a_connection_goes_on_in_step(tester, which):
-    answers = tester.talk(GARBAGE[which] + b"!ping\n| x\n").splitlines()
+    answers = tester.talk(b"| x\n" + GARBAGE[which] + b"!ping\n| x\n").splitlines()
     assert answers[-2:] == [b"!pong", tester.talk(b"| x").strip()]
 
 

@@ -91,7 +91,7 @@ def test_whoever_has_another_token_or_none_learns_and_teaches_nothing(token, tmp
 
 def test_who_brings_no_token_in_time_is_let_go(token, tmp_path):
     hurry = (
-        "import sys; from vwlite.daemon import server; server.TOKEN_TIME = 0.2; "
+        "import sys; from vwlite.daemon import admission; admission.TOKEN_TIME = 0.2; "
         "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     with (
@@ -108,7 +108,7 @@ def test_who_brings_no_token_in_time_is_let_go(token, tmp_path):
 
 def test_who_stays_after_a_wrong_token_is_no_concern_of_others(token, tmp_path):
     hurry = (
-        "import sys; from vwlite.daemon import server; server.TOKEN_TIME = 0.2; server.GOODBYE = 3; "
+        "import sys; from vwlite.daemon import admission, server; admission.TOKEN_TIME = 0.2; server.GOODBYE = 3; "
         "from vwlite.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     words = [*token, "--read_timeout", "4"]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -327,3 +328,43 @@ def test_a_model_can_come_through_a_pipe(model, tmp_path):
             with pytest.raises(ModelError):
                 content(pipe)
         writer.join()
+
+
+MANY = 20_000_000  # bytes of a header
+NOTHING = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+
+
+def sealed(**metadata):
+    """A header whose digest is right."""
+    text = json.dumps({"format_version": 1, "digests": {}, **metadata})
+    own = {"vwlite": text, "vwlite_sha256": model_file._header_digest(text, {})}
+    return json.dumps({"__metadata__": own}).encode()
+
+
+LONG_HEADERS = {
+    "arrays": lambda: json.dumps({str(i): NOTHING for i in range(MANY // 60)}).encode(),
+    "one array again and again": lambda: b"{" + b'"a":{},' * (MANY // 7) + b'"a":{}}',
+    "nothing": lambda: b"{" + b" " * MANY + b"}",
+    "depth": lambda: b'{"a":' + b"[" * (MANY // 2) + b"]" * (MANY // 2) + b"}",
+    "a number": lambda: b'{"a":' + b"1" * MANY + b"}",
+    "runs that are empty": lambda: sealed(journal=[{} for _ in range(MANY // 4)]),
+    "options": lambda: sealed(options={"random_effect": ["u"] * (MANY // 5)}),
+}
+
+
+@pytest.mark.parametrize("name", LONG_HEADERS)
+def test_a_header_of_20_mb_is_refused_at_once(tmp_path, name):
+    path, header = str(tmp_path / "m.model"), LONG_HEADERS[name]()
+    overwrite(path, len(header).to_bytes(8, "little") + header)
+    began = time.process_time()
+    with pytest.raises(ModelError):
+        model_file.open(path)
+    assert time.process_time() - began < 3  # it took 2 to 20
+
+
+def test_a_model_of_many_runs_is_read(tmp_path):
+    path = str(tmp_path / "m.model")
+    sources = [{"name": "a.txt", "sha256": "0" * 64, "bytes": 7}]
+    runs = [{"when": "2026", "arguments": [], "sources": sources, "loss_after": 0.1}] * 60_000
+    model_file.write(path, ARRAYS, {**METADATA, "journal": runs})
+    assert model_file.open(path).metadata["journal"] == runs

@@ -39,7 +39,7 @@ class Commands:
             if connection.over or connection.waiting or self.server.now() > until:
                 break
         self.server.lines.add(connection.lines - before)
-        connection.note_time(began, connection.lines - before)
+        connection.replies.note_time(began, connection.lines - before)
         return done
 
     def examples(self, connection: Connection, text: bytes) -> None:
@@ -129,8 +129,10 @@ class Commands:
             "malformed": driver.problems,
             "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
             "connections": len(server.connections),
-            "connections_so_far": server.welcomed,
-            "connections_turned_away": server.turned_away,
+            "connections_so_far": server.admission.welcomed,
+            "connections_turned_away": server.admission.turned_away,
+            "other_protocols": server.admission.other_protocols,
+            "failed_handshakes": server.admission.failed_handshakes,
             "buffered_bytes": server.buffered,
             "lines": server.lines.total,
             "lines_per_second": round(server.lines.per_second(now), 1),

@@ -1,7 +1,7 @@
-"""A client: bytes in, whole lines to the model, answers out in order. What happens to the lines is in server.py.
+"""A client: bytes in, whole lines to the model. What happens to the lines is in server.py, to answers in replies.py.
 
 Reading goes into memory of the connection's own, as many bytes at a time as the model takes some milliseconds for, so
-that no client keeps the others waiting. Whoever doesn't take answers is read from no more.
+that no client keeps the others waiting. A client that doesn't read its answers is not read from (backpressure).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import asyncio
 import fcntl
 import hmac
 import math
+import re
 import socket
 import termios
-from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from vwlite.daemon import foreign
 from vwlite.daemon.protocol import examples
+from vwlite.daemon.replies import Replies
 from vwlite.daemon.room import END, SMALL, Room
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 18
 TURN = 0.002  # seconds that a client may keep the others waiting, about
-HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
 LONGEST_TOKEN = 4096
+NO_EMPTY_LINE = re.compile(rb"[^\r\n]")
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -37,7 +39,8 @@ class Connection(asyncio.BufferedProtocol):
         self.room = Room(server.blocks)
         self.eager = False  # there was more than there was room for
         self.lines = 0  # received, for messages
-        self.trusted = server.token is None
+        self.trusted = server.token is None  # neither a token is due, nor does it speak another protocol
+        self.known = False  # what the client speaks
         self.skipping = False  # the rest of what is too long: a line,
         self.skips_lines = False  # or lines up to an empty one
         self.waiting = False  # for a save, and other lines of this client with it
@@ -48,22 +51,17 @@ class Connection(asyncio.BufferedProtocol):
         self.over = False  # what comes is not wanted any more
         self.ended = False  # the client has said all
         self.left_at = 0.0  # when the server has
-        self.held: deque[tuple[int, bytes]] = deque()  # answers, and the entry of the journal that each waits for
-        self.held_bytes = 0
-        self.times: deque[tuple[int, float, int]] = deque()  # entry, when lines came, and how many they are
-        self.taking = True  # the client takes what is written
+        self.replies: Replies = cast("Replies", None)
         self.reading = True
         self.began = self.heard = server.now()
-        self.waits = 0  # bytes of answers, as counted by the server
-        self.stuck_since, self.stuck_bytes = self.began, 0
 
     # what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(HELD)
-        self.server.welcome(self)
+        self.replies = Replies(self.server, self.transport, self.regulate)
+        self.server.admission.welcome(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """It has gone; what it sent whole has been learnt, and an unfinished line means nothing."""
@@ -106,24 +104,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def finish_input(self) -> None:
         """The last line, or decision, needs no end."""
-        if not self.over and self.trusted and self.room.filled and not self.skipping:
+        if not self.over and self.room.filled and not self.skipping and (self.known or self.begin(ended=True)):
             last = self.room.head(self.room.filled) + self.end_of_example
             self.room.filled = 0
             self.server.process(self, last, math.inf)
         self.finish()
 
     def pause_writing(self) -> None:
-        """The client is slow to take its answers."""
-        self.taking = False
-        self.regulate()
+        """The client is slow to read its answers."""
+        self.replies.taken(False)
 
     def resume_writing(self) -> None:
-        """It has taken them."""
-        self.taking = True
+        """It has read them."""
         self.heard = self.server.now()
-        self.transport.set_write_buffer_limits(HELD)
-        self.account()
-        self.regulate()
+        self.replies.taken(True)
 
     # lines
 
@@ -153,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.waiting or self.resting or self.over:
             return
-        if (not self.trusted and not self.hear_token()) or (self.skipping and not self.skip()):
+        if (not self.known and not self.begin()) or (self.skipping and not self.skip()):
             return
         end = self.room.whole()
         self.behind = end > 0
@@ -262,98 +256,103 @@ class Connection(asyncio.BufferedProtocol):
         self.skipping = False
         return self.room.filled > 0
 
-    def hear_token(self) -> bool:
-        """The first line; whether it was the token, and there is more."""
-        first, end, _ = self.room.head(self.room.filled).partition(END)
-        if end:
-            self.trusted = hmac.compare_digest(first.rstrip(b"\r"), self.server.token or b"")
+    def begin(self, ended: bool = False) -> bool:
+        """Judge the first bytes, which are the token if there is one; whether lines may be run.
+
+        `ended`: no more will come.
+        """
+        if not self.trusted:
+            self.known = self.trusted = self.hear_token(ended)
             if self.trusted:
-                self.room.drop(len(first) + 1)
-                return self.room.filled > 0
-        if end or self.room.filled > LONGEST_TOKEN:
-            self.fail("the first line has to be the token")
+                self.server.admission.trust(self)
+            return self.known and self.room.filled > 0
+        name = self.protocol(ended)
+        self.known = name == foreign.VW
+        if name:
+            self.refuse_protocol(name)
+        return self.known or (name is None and self.first_byte() == self.room.filled)  # only empty lines so far
+
+    def first_byte(self) -> int:
+        """Where the first line begins that is not empty."""
+        found = NO_EMPTY_LINE.search(self.room.bytes, 0, self.room.filled)
+        return found.start() if found else self.room.filled
+
+    def protocol(self, ended: bool) -> str | None:
+        """What the client speaks, as far as that can be known; see foreign.recognize."""
+        start = self.first_byte()
+        return foreign.recognize(bytes(self.room.bytes[start : min(self.room.filled, start + foreign.LOOK)]), ended)
+
+    def refuse_protocol(self, name: str) -> None:
+        """Answer a client of another protocol, and read nothing more of what it sends."""
+        self.trusted = False
+        self.room.filled = 0
+        self.server.admission.note_protocol(self, name)
+        self.answer(foreign.answer(name))
+        self.finish()
+
+    def hear_token(self, ended: bool) -> bool:
+        """Whether the first line was the token."""
+        first, end, _ = self.room.head(self.room.filled).partition(END)
+        if end and hmac.compare_digest(first.rstrip(b"\r"), self.server.token or b""):
+            self.room.drop(len(first) + 1)
+            return True
+        whole = bool(end) or self.room.filled > LONGEST_TOKEN
+        if whole or ended:
+            name = self.protocol(ended=True)
+            if name:
+                self.refuse_protocol(name)
+            elif whole:
+                self.fail("the first line has to be the token")
         return False
 
     def give_back(self) -> None:
-        """Let go of the room, once."""
-        self.server.release(max(len(self.room) - SMALL, 0) + self.waits)
+        """Free the buffers, once."""
+        self.server.release(max(len(self.room) - SMALL, 0))
+        self.replies.forget()
         self.room.filled = 0
         self.room.resize(0)
-        self.waits = 0
 
     # answers
 
     def answer(self, text: bytes, entry: int = 0) -> None:
-        """Send an answer, when the journal has this entry and all answers before have gone."""
-        if not text:
-            return
-        if self.held or entry > self.server.committed:
-            self.held.append((max(entry, self.held[-1][0] if self.held else 0), text))
-            self.held_bytes += len(text)
+        """Send an answer when the journal has this entry and all earlier answers were sent."""
+        self.replies.answer(text, entry)
+        if self.replies.held:
             self.server.holding.add(self)
-            self.account()
-            self.regulate()
-        else:
-            self.write(text)
 
-    def note_time(self, began: float, count: int) -> None:
-        """So many lines came then, and their answers have gone, or wait behind the last one that is held."""
-        if self.held:
-            self.times.append((self.held[-1][0], began, count))
-        else:
-            self.server.latency.add(self.server.now() - began, count)
-
-    def let_go(self, committed: int) -> None:
-        """The journal has entries up to here."""
-        ready = []
-        while self.held and self.held[0][0] <= committed:
-            _, text = self.held.popleft()
-            ready.append(text)
-            self.held_bytes -= len(text)
-        if ready:
-            self.write(b"".join(ready))
-        while self.times and self.times[0][0] <= committed:
-            _, began, count = self.times.popleft()
-            self.server.latency.add(self.server.now() - began, count)
-        if not self.held:
+    def commit(self, entry: int) -> None:
+        """The journal has entries up to this one."""
+        self.replies.commit(entry)
+        if not self.replies.held:
             self.server.holding.discard(self)
             if self.over and not self.waiting:
                 self.leave()
         self.regulate()
 
-    def write(self, text: bytes) -> None:
-        """Send bytes, however long the client takes."""
-        self.server.bytes_out.add(len(text))
-        self.transport.write(text)
-        self.account()
-        if self.is_crowded():
-            self.regulate()
-
-    def unsent(self) -> int:
-        """Bytes of answers that the transport still has."""
-        try:
-            return self.transport.get_write_buffer_size()
-        except AttributeError:  # of TLS, once it has ended
-            return 0
-
-    def account(self) -> None:
-        """Count what waits for the client among all that waits."""
-        waits = self.held_bytes + self.unsent()
-        self.server.release(self.waits - waits)
-        self.waits = waits
-
-    def is_stuck(self, now: float, patience: float) -> bool:
-        """Whether the client has taken nothing for so long though there is something."""
-        waits = self.unsent()
-        if waits == 0 or waits < self.stuck_bytes:
-            self.stuck_since = now
-        self.stuck_bytes = waits
-        self.account()
-        return waits > 0 and now - self.stuck_since > patience
-
     def is_silent(self, now: float, patience: float) -> bool:
         """Whether nothing has come for so long though nothing keeps the client waiting."""
-        return not (self.held or self.waiting or self.resting or self.over) and now - self.heard > patience
+        return not (self.replies.held or self.waiting or self.resting or self.over) and now - self.heard > patience
+
+    def has_unread(self) -> bool:
+        """Whether bytes have arrived at this machine that nobody has read yet, since the process was stopped or busy."""
+        return self.in_kernel(termios.FIONREAD) > 0
+
+    def excuse(self, seconds: float) -> None:
+        """The server was stopped or busy for so long, which no client has to answer for."""
+        now = self.server.now()
+        self.began = min(self.began + seconds, now)
+        self.heard = min(self.heard + seconds, now)
+        self.left_at = self.left_at and min(self.left_at + seconds, now)
+        self.replies.stuck_since = min(self.replies.stuck_since + seconds, now)
+
+    def in_kernel(self, question: int) -> int:
+        """Bytes of this connection that the kernel has: FIONREAD those not read, TIOCOUTQ those not acknowledged."""
+        one = self.transport.get_extra_info("socket")
+        if one is None or one.fileno() < 0 or (question == termios.TIOCOUTQ and one.family == socket.AF_UNIX):
+            return 0
+        count = array.array("i", [0])
+        fcntl.ioctl(one.fileno(), question, count)
+        return count[0]
 
     def wait(self) -> None:
         """Take no more lines until `proceed`."""
@@ -376,21 +375,14 @@ class Connection(asyncio.BufferedProtocol):
         """Take no more lines, and leave when all answers have gone."""
         self.over = True
         self.regulate()
-        if not self.held and not self.waiting:
+        if not self.replies.held and not self.waiting:
             self.leave()
 
     def is_done(self) -> bool:
         """Whether the client's machine has all answers."""
-        if not self.over or self.held or self.waiting or self.transport.is_closing():
+        if not self.over or self.replies.held or self.waiting or self.transport.is_closing():
             return False
-        if self.unsent():
-            return False
-        one = self.transport.get_extra_info("socket")
-        if one is None or one.family == socket.AF_UNIX:
-            return True
-        waiting = array.array("i", [0])
-        fcntl.ioctl(one.fileno(), termios.TIOCOUTQ, waiting)
-        return waiting[0] == 0
+        return self.replies.unsent() == 0 and self.in_kernel(termios.TIOCOUTQ) == 0
 
     def leave(self) -> None:
         """Say that nothing more comes. What the client still sends is read and forgotten until it ends, too.
@@ -408,17 +400,13 @@ class Connection(asyncio.BufferedProtocol):
         self.answer(f"!error {why}\n".encode())
         self.finish()
 
-    def is_crowded(self) -> bool:
-        """Whether this client is one of those for whom too much waits."""
-        return self.waits > 0 and self.server.is_crowded()
-
     def is_heeded(self) -> bool:
-        """Whether the client takes its answers, and waits for nothing."""
-        return self.taking and not self.waiting and self.held_bytes <= HELD and not self.is_crowded()
+        """Whether the client reads its answers, and waits for nothing."""
+        return not self.waiting and self.replies.are_read()
 
     def regulate(self) -> None:
         """Read only from who takes answers."""
-        crowded = self.is_crowded()
+        crowded = self.replies.is_crowded()
         heeded = self.is_heeded()
         if heeded and self.behind and not self.over:
             self.rest()

@@ -8,12 +8,13 @@ saved in saving.py.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from vwlite.daemon import admission
+from vwlite.daemon.admission import Admission
 from vwlite.daemon.commands import Commands
 from vwlite.daemon.connection import LARGE, TURN, Connection
 from vwlite.daemon.room import SMALL
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 
 SMALLEST_SLICE = 1 << 11
 GOODBYE = 10.0  # seconds that clients have to take their last answers
-TOKEN_TIME = 10.0  # and to send the token
-ACCEPT_AGAIN = 0.2  # seconds until the next try where the system has no descriptor for a client
+TICK = 1.0  # seconds from one look at all clients to the next
 TELL_AGAIN = 60.0  # seconds until the same trouble is said again
 
 
@@ -70,7 +70,6 @@ class Server:
         self.now = time.monotonic
         self.soon: Callable[[Callable[[], None]], object]  # calls in the loop's next round
         self.max_line: int = options["max_line"]
-        self.max_connections: int = max_connections or options["max_connections"]
         self.blocks = engine.blocks
         self.slice = LARGE  # bytes that a client may send at a time
         self.speed = 0.0  # bytes that the model takes in a second
@@ -81,12 +80,11 @@ class Server:
         self.scrap = bytearray(SMALL)  # where bytes go that nobody wants any more
         self.began = self.now()
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
-        self.welcomed = self.turned_away = 0
         self.latency = Latency()
         self.told: dict[str, float] = {}  # troubles, and when they were said
         self.commands = Commands(self)
         self.saving = Saving(self)
-        self.greeted: set[asyncio.Task[None]] = set()  # they have come, and are no connections yet
+        self.admission = Admission(self, max_connections or options["max_connections"])
         self.stopped_by: signal.Signals | None = None
         self.stopping: asyncio.Event | None = None
         if journal is not None:
@@ -110,7 +108,7 @@ class Server:
             self.journal.start(lambda: loop.call_soon_threadsafe(self.journal_told))
         self.saving.start(loop)
         tasks = [loop.create_task(self.sweep())]
-        tasks += [loop.create_task(self.accept(each, context)) for each in sockets]
+        tasks += [loop.create_task(self.admission.accept(each, context)) for each in sockets]
         ready()
         await self.stopping.wait()
         for task in tasks:
@@ -120,35 +118,6 @@ class Server:
             each.close()
         await self.end()
 
-    async def accept(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Take clients as they come; those who still have to agree on TLS count, too."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                one, _ = await loop.sock_accept(listener)
-            except Exception as error:  # a client that went away again, or no descriptors
-                if not isinstance(error, ConnectionAbortedError):
-                    self.complain("no client can be taken", why=str(error))
-                    await asyncio.sleep(ACCEPT_AGAIN)
-                continue
-            if context is not None and len(self.connections) + len(self.greeted) >= self.max_connections:
-                self.turned_away += 1
-                one.close()
-                continue
-            task = loop.create_task(self.greet(one, context))
-            self.greeted.add(task)
-            task.add_done_callback(self.greeted.discard)
-            await asyncio.sleep(0)  # others have their turn between
-
-    async def greet(self, one: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Make a connection of what a client came with."""
-        patience = None if context is None else TOKEN_TIME
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):  # it went away, or speaks no TLS
-            await loop.connect_accepted_socket(
-                lambda: Connection(self), one, ssl=context, ssl_handshake_timeout=patience
-            )
-
     def trouble(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
         """What asyncio can't hand to anybody."""
         what, error = about.get("message", ""), about.get("exception")
@@ -157,11 +126,17 @@ class Server:
         self.complain(what, why=repr(error) if error is not None else "unknown")
 
     def complain(self, what: str, why: str) -> None:
-        """Say that something goes wrong, but not a thousand times a second."""
-        now = self.now()
-        if what not in self.told or now - self.told[what] > TELL_AGAIN:
-            self.told[what] = now
+        """Log that something goes wrong, but not a thousand times a second."""
+        if self.is_news(what):
             self.log.error(what, why=why)
+
+    def is_news(self, what: str) -> bool:
+        """Whether something was not logged lately; then it is to be logged now."""
+        now = self.now()
+        if what in self.told and now - self.told[what] <= TELL_AGAIN:
+            return False
+        self.told[what] = now
+        return True
 
     def stop(self, number: signal.Signals) -> None:
         """The end begins; a second signal doesn't wait for anybody."""
@@ -174,8 +149,7 @@ class Server:
 
     async def end(self) -> None:
         """Accept no more, let everybody take their answers, save."""
-        for task in self.greeted:
-            task.cancel()
+        self.admission.stop()
         for connection in list(self.connections):
             connection.answer_the_rest()
         until = self.now() + GOODBYE
@@ -187,21 +161,9 @@ class Server:
 
     # clients
 
-    def welcome(self, connection: Connection) -> None:
-        """A client has come."""
-        self.connections.add(connection)
-        if len(self.connections) > self.max_connections:
-            self.turned_away += 1
-            connection.room.resize(0)
-            connection.over = True
-            connection.write(b"!error too many connections, try again later\n")
-            connection.transport.close()
-            return
-        self.welcomed += 1
-
     def part(self, connection: Connection) -> None:
         """A client has gone."""
-        self.connections.discard(connection)
+        self.admission.part(connection)
         self.holding.discard(connection)
         connection.give_back()
 
@@ -278,13 +240,17 @@ class Server:
             self.saving.save_itself()  # nobody knows what became of the checkpoint
         self.committed = journal.committed
         for connection in list(self.holding):
-            connection.let_go(self.committed)
+            connection.commit(self.committed)
 
     async def sweep(self) -> None:
         """Once a second: who has been silent for too long, and rates."""
         while True:
-            await asyncio.sleep(1)
+            before = self.now()
+            await asyncio.sleep(TICK)
             now = self.now()
+            if now - before > 2 * TICK:  # the process was stopped, or busy
+                for connection in self.connections:
+                    connection.excuse(now - before - TICK)
             for rate in (self.bytes_in, self.bytes_out, self.lines):
                 rate.tick(now)
             for connection in list(self.connections):
@@ -299,10 +265,12 @@ class Server:
         patience = self.options["read_timeout"]
         if connection.left_at and now - connection.left_at > GOODBYE:
             connection.transport.abort()
-        elif connection.is_stuck(now, patience):
+        elif connection.replies.is_stuck(now, patience):
             self.log.warning("a client takes no answers", seconds=patience)
             connection.transport.abort()
-        elif not (connection.trusted or connection.over) and now - connection.began > TOKEN_TIME:
+        elif connection.over or connection.has_unread():
+            connection.regulate()
+        elif not connection.trusted and now - connection.began > admission.TOKEN_TIME:
             connection.fail("no token came in time")
         elif connection.is_silent(now, patience):
             connection.fail(f"nothing came for {patience:g} seconds")
