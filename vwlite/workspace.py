@@ -54,14 +54,20 @@ RUN_OPTIONS = OptionGroup(
 MODEL_OPTIONS = OptionGroup(
     "Model",
     (
-        Option("final_regressor", str, "save the model here", short="f", metavar="FILE"),
-        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE"),
+        Option("final_regressor", str, "save the model here", short="f", metavar="FILE", file="written"),
+        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE", file="read"),
         Option("save_per_pass", bool, "save the model after each pass too, as FILE.0, FILE.1, ..."),
         Option("predict_only_model", bool, "save weights only: smaller, but learning can't go on as if never stopped"),
         Option("preserve_performance_counters", bool, "go on counting where the loaded model stopped"),
         Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
-        Option("readable_model", str, "write the weights as text", metavar="FILE"),
-        Option("invert_hash", str, "write the weights as text, with the features' names", metavar="FILE"),
+        Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
+        Option(
+            "invert_hash",
+            str,
+            "write the weights as text, with the features' names",
+            metavar="FILE",
+            file="written",
+        ),
     ),
 )
 
@@ -100,8 +106,10 @@ def run(options: Options) -> int:
         from vwlite.daemon.start import run as serve
 
         return serve(options)
+    from vwlite.conflicts import check_run
     from vwlite.run import Run
 
+    check_run(options, serving=False)
     return Run(options).main()
 
 
@@ -186,16 +194,15 @@ class Workspace:
         reader = store = None
         if options["initial_regressor"]:
             from vwlite import model_file
+            from vwlite.metadata import require
 
             reader = model_file.open(options["initial_regressor"])
             if "entities" in reader.metadata:
                 from vwlite import store_file
 
                 reader, store = store_file.find(reader)
-            try:
-                self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"])
-            except OptionError as error:
-                raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
+            require(reader.path, reader.metadata)
+            self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"], reader.path)
         self.top = stack.build(options)
         self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
         self.entities: EntityStore | None = None
