@@ -1,37 +1,106 @@
 """Parsed examples on disk or in memory, for further passes and further runs.
 
-A header (magic, length, JSON with what the cache was made from), then one record a block, then an end record. The
-arrays of a block are stored as they lie in memory with a checksum and, unless names are wanted, without the text
-but for tags and the beginnings of malformed lines. A cache belongs to the machine and version that wrote it.
-"""
-import os
+A header (magic, length, JSON with what the cache was made from), then one record a block, then an end record. A block
+is packed (packing.pxd), without its text but for tags and the beginnings of malformed lines. Where names are wanted,
+its arrays and all of its text are stored as they lie in memory. A cache belongs to the machine that wrote it.
 
-from libc.errno cimport EINTR, errno
-from libc.stdint cimport uint32_t, uint64_t
+Caches of format 1, whose blocks are all stored as they lie in memory, can be read.
+"""
+import errno
+import os
+import stat
+from contextlib import suppress
+
+from libc.errno cimport EINTR
+from libc.errno cimport errno as c_errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.unistd cimport lseek, read
 
 from vwlite.example cimport (
     PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row, extent_name_length,
 )
+from vwlite.packing cimport pack, packed_room, unpack
 from vwlite.parser cimport ENDED, FAILED, FINE, REASONS, WHOLE, Filled, Parser
 
 from vwlite.errors import VwliteError
+from vwlite.files import NewFile
 from vwlite.paths import explain
 
 cdef extern from "bytescan.h" nogil:
     uint64_t vwl_checksum(const void* data, size_t n, uint64_t sum)
 
-MAGIC = b"vwlite cache 1\n\0"
+FAMILY = b"vwlite cache "              # how caches of all formats begin
+MAGIC = FAMILY + b"2\n\0"
 
 cdef enum:
-    RECORD = 0x6B636F6C               # starts a block
+    RECORD = 0x6B636F6C               # starts a block as it lies in memory
+    PACKED = 0x6B636170               # a packed block, and its texts
     LAST = 0x646E6521                 # the end: a cache without it is incomplete
     MOST = 1 << 31                    # items of one array
     BEGINNING = 200                   # bytes that are kept of a malformed line
 
 cdef struct Head:
-    uint64_t kind, n_rows, n_extents, n_features, text_length, names, source, first_line, checksum
+    uint64_t kind, n_rows, n_extents, n_features
+    uint64_t text_length              # all that follows of a packed block
+    uint64_t form                     # of a packed block, how many bytes of that are packed; of another, if it has names
+    uint64_t source, first_line, checksum
+
+
+def require_place(path):
+    """Raises VwliteError if what is there is no cache of vwlite, and so must not be replaced by one."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file, and a cache has to be read again; name another file")
+        with open(path, "rb") as file:
+            head = file.read(len(FAMILY))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise VwliteError(f"{path}: can't use it as a cache: {explain(error, path)}") from error
+    if head and head != FAMILY:
+        raise VwliteError(f"{path}: is no cache of vwlite, and would be replaced; name another --cache_file")
+
+
+def fitting(path, key):
+    """(descriptor, where the records start) of the cache at path if it was made from the same sources with the same
+    options, None otherwise. Whatever is renamed to that path later, the descriptor stays that of this cache.
+    """
+    import json
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        magic, length = os.pread(fd, len(MAGIC), 0), int.from_bytes(os.pread(fd, 8, len(MAGIC)), "little")
+        if magic in MAGICS and length < 1 << 24:
+            made_from = json.loads(os.pread(fd, length, len(MAGIC) + 8))
+            if made_from == json.loads(json.dumps(MAGICS[magic](key))):
+                found, fd = fd, -1
+                return found, len(MAGIC) + 8 + length
+    except (OSError, ValueError, RecursionError):
+        pass
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return None
+
+
+def of_today(key):
+    """The key as it is written now."""
+    return key
+
+
+def of_format_1(key):
+    """The key of a cache of format 1, which came with the first version of the parser."""
+    if key["parser"] != 1:
+        return None
+    sources = [source[:3] if isinstance(source, list) else source for source in key["sources"]]
+    return {name: value for name, value in key.items() if name != "parser"} | {"sources": sources}
+
+
+MAGICS = {FAMILY + b"1\n\0": of_format_1, MAGIC: of_today}
 
 
 class CacheWriter:
@@ -44,16 +113,16 @@ class CacheWriter:
         import json
         import tempfile
         self.path = path
+        self.new = None
+        self.examples = 0
+        self.room = bytearray()
         try:
             if path is None:
                 self.file = tempfile.TemporaryFile(prefix="vwlite-")
-                self.part = None
             else:
-                folder = os.path.dirname(os.path.realpath(path))
-                os.makedirs(folder, exist_ok=True)
-                self.part = os.path.realpath(path) + ".writing"
-                self.file = open(self.part, "w+b")
-        except OSError as error:
+                self.new = NewFile(path, through=False)
+                self.file = open(os.dup(self.new.fd), "w+b")
+        except (OSError, ValueError) as error:
             self.fail(error)
         text = json.dumps(key).encode()
         self.start = len(MAGIC) + 8 + len(text)
@@ -72,7 +141,7 @@ class CacheWriter:
     def write(self, Block block not None):
         """Append a parsed block."""
         cdef Head head
-        cdef size_t i, kept = 0, n = 0
+        cdef size_t i, kept = 0, n = 0, size
         cdef Row* row
         rows_bytes = bytearray(block.n_rows * sizeof(Row))
         cdef Row* rows = <Row*><char*>rows_bytes
@@ -83,6 +152,7 @@ class CacheWriter:
             row[0] = block.rows[i]
             row.warned = 0
             n += 1
+            self.examples += row.kind == ROW_EXAMPLE
             if names:
                 continue
             if row.kind == ROW_PROBLEM:
@@ -104,14 +174,28 @@ class CacheWriter:
                 row.text = <uint32_t>kept
                 kept += row.text_length
         memset(&head, 0, sizeof(Head))
-        head.kind = RECORD
         head.n_rows = n
         head.n_extents = block.n_extents
         head.n_features = block.n_features
-        head.text_length = block.text_length if names else kept
-        head.names = names
         head.source = block.source
         head.first_line = block.first_line
+        size = packed_room(n, block.n_extents, block.n_features) + kept
+        if not names and len(self.room) < size:
+            self.room = bytearray(size)
+        packed = self.room
+        size = 0 if names else pack(block, rows, n, <uint8_t*><char*>packed)
+        if size:
+            memcpy(<char*>packed + size, text, kept)
+            head.kind = PACKED
+            head.form = size
+            head.text_length = size + kept
+            head.checksum = vwl_checksum(<char*>packed, size + kept, head.first_line)
+            self.put(<bytes>(<char*>&head)[:sizeof(Head)])
+            self.put(memoryview(packed)[:size + kept])
+            return
+        head.kind = RECORD
+        head.text_length = block.text_length if names else kept
+        head.form = names
         texts = block.text[:block.text_length] if names else compact
         head.checksum = vwl_checksum(rows, n * sizeof(Row), head.first_line)
         head.checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), head.checksum)
@@ -128,32 +212,34 @@ class CacheWriter:
         self.put(texts)
 
     def commit(self, publish=True):
-        """All is written; with `publish` and a path the file appears, otherwise only reread() sees it."""
+        """All is written; with `publish` and a path the file appears, otherwise only reread() sees it.
+
+        What has no example is no cache worth keeping, and replaces none.
+        """
         cdef Head head
         memset(&head, 0, sizeof(Head))
         head.kind = LAST
         self.put(<bytes>(<char*>&head)[:sizeof(Head)])
         try:
             self.file.flush()
-            if self.part is not None:
-                if publish:
-                    os.replace(self.part, os.path.realpath(self.path))
-                else:
-                    os.unlink(self.part)
-                self.part = None
+            if self.new is not None and publish and self.examples:
+                self.new.commit()
         except OSError as error:
             self.fail(error)
+        finally:
+            if self.new is not None:
+                self.new.discard()
 
     def discard(self):
         """The run failed: leave nothing behind."""
-        self.file.close()
-        if self.part is not None:
-            os.unlink(self.part)
-            self.part = None
+        with suppress(OSError):           # a full disk, once more
+            self.file.close()
+        if self.new is not None:
+            self.new.discard()
 
     def reread(self):
         """A parser of what was written."""
-        return CacheParser(self.path or "cache", os.dup(self.file.fileno()), self.start)
+        return CacheParser(self.path or "cache", self.file.fileno(), self.start)
 
 
 cdef class CacheParser(Parser):
@@ -166,27 +252,11 @@ cdef class CacheParser(Parser):
     def __cinit__(self):
         self.fd = -1
 
-    def __init__(self, path, fd=-1, start=0):
+    def __init__(self, path, fd, start):
         self.path = path
-        if fd < 0:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            start = len(MAGIC) + 8 + int.from_bytes(os.pread(fd, 8, len(MAGIC)), "little")
-        self.fd = fd
+        self.fd = os.dup(fd)
         self.size = os.fstat(fd).st_size
         lseek(self.fd, start, 0)
-
-    @staticmethod
-    def fits(path, key):
-        """Whether there is a cache at path that was made from the same sources with the same options."""
-        import json
-        try:
-            with open(path, "rb") as file:
-                if file.read(len(MAGIC)) != MAGIC:
-                    return False
-                length = int.from_bytes(file.read(8), "little")
-                return length < 1 << 24 and json.loads(file.read(length)) == json.loads(json.dumps(key))
-        except (OSError, ValueError):
-            return False
 
     def close(self):
         """Close the file."""
@@ -196,25 +266,41 @@ cdef class CacheParser(Parser):
 
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef Head head
-        cdef uint64_t needed
+        cdef uint64_t needed, packed = 0
         self.take(&head, sizeof(Head))
         if head.kind == LAST:
             return ENDED
-        needed = (head.n_rows * sizeof(Row) + head.n_extents * sizeof(Extent) + head.text_length
-                  + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.names else 0)))
-        if (head.kind != RECORD or needed > self.size
-                or head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST
-                or head.text_length > MOST or head.names != block.wants_names):
+        if head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST or head.text_length > MOST:
+            self.refuse()
+        if head.kind == PACKED:
+            # a row takes 2 bytes at least, a namespace 1, a feature but for the constant 2
+            needed = head.text_length
+            packed = head.form
+            if (packed == 0 or packed > needed or block.wants_names
+                    or 2 * head.n_rows + head.n_extents > packed or head.n_features > packed):
+                self.refuse()
+        elif head.kind == RECORD:
+            needed = (head.n_rows * sizeof(Row) + head.n_extents * sizeof(Extent) + head.text_length
+                      + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.form else 0)))
+            if head.form != block.wants_names:
+                self.refuse()
+        else:
+            self.refuse()
+        if needed > self.size:
             self.refuse()
         block.reserve_text(head.text_length)
         block.reserve_exactly(head.n_rows, head.n_extents, head.n_features)
-        self.take(block.rows, head.n_rows * sizeof(Row))
-        self.take(block.extents, head.n_extents * sizeof(Extent))
-        self.take(block.features, head.n_features * sizeof(Feature))
+        if head.kind == RECORD:
+            self.take(block.rows, head.n_rows * sizeof(Row))
+            self.take(block.extents, head.n_extents * sizeof(Extent))
+            self.take(block.features, head.n_features * sizeof(Feature))
+            if head.form:
+                self.take(block.names, head.n_features * sizeof(NameSpan))
         memset(<void*>(block.features + head.n_features), 0, PADDING * sizeof(Feature))
-        if head.names:
-            self.take(block.names, head.n_features * sizeof(NameSpan))
         self.take(block.text, head.text_length)
+        # for parse(), behind the text: how many of its bytes are packed
+        memset(block.text + head.text_length, 0, PADDING)
+        memcpy(block.text + head.text_length, &packed, sizeof(packed))
         block.text_length = head.text_length
         block.n_rows = head.n_rows
         block.n_extents = head.n_extents
@@ -227,12 +313,18 @@ cdef class CacheParser(Parser):
         return WHOLE
 
     cdef int parse(self, Block block) except -1 nogil:
-        """Check that every position lies inside the block."""
+        """Unpack, or check that every position lies inside the block."""
         cdef size_t i, j
-        cdef uint64_t before
+        cdef uint64_t before, packed, checksum
         cdef const Row* row
         cdef const Extent* extent
-        cdef uint64_t checksum = vwl_checksum(block.rows, block.n_rows * sizeof(Row), block.first_line)
+        memcpy(&packed, block.text + block.text_length, sizeof(packed))
+        if packed:
+            if (vwl_checksum(block.text, block.text_length, block.first_line) != block.checksum
+                    or not unpack(block, <const uint8_t*>block.text, packed, packed)):
+                self.refuse()
+            return 0
+        checksum = vwl_checksum(block.rows, block.n_rows * sizeof(Row), block.first_line)
         checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), checksum)
         checksum = vwl_checksum(block.features, block.n_features * sizeof(Feature), checksum)
         if block.names != NULL:
@@ -268,7 +360,7 @@ cdef class CacheParser(Parser):
         cdef ssize_t got
         while have < n:
             got = read(self.fd, <char*>to + have, n - have)
-            if got < 0 and errno == EINTR:
+            if got < 0 and c_errno == EINTR:
                 continue
             if got <= 0:
                 self.refuse()

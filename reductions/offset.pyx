@@ -33,7 +33,7 @@ from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("offset: a known part of the score", (
     Option("fixed_effect", str, "a saved model whose score is added to each example's initial prediction; it learns no "
-           "more, and is saved with the new model", necessary=True, keep=True, metavar="FILE"),
+           "more, and is saved with the new model", necessary=True, keep=True, metavar="FILE", file="read"),
     Option("offset_scale", float, "factor on the initial prediction and the fixed effect; 'fit' learns it (squared, "
            "classic and logistic loss)", necessary=True, keep=True, words=("fit",), metavar="S|fit"),
     Option("offset_l2", float, "how firmly --offset_scale fit starts from 1: the precision of its prior", default=1.0,

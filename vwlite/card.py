@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Iterator
@@ -49,7 +48,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
             {"learner": owner, "least": values[f"{owner}.min_label"][0], "most": values[f"{owner}.max_label"][0]}
             for owner in _owners(values, ".min_label", ".max_label")
         ],
-        "fixed": [_describe_fixed(name, value) for name, value in values.items() if name.endswith(FIXED)],
+        "fixed": [_describe_fixed(path, name, value) for name, value in values.items() if name.endswith(FIXED)],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
         "entities": [
             *(_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")),
@@ -87,8 +86,10 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _describe_fixed(name: str, value: memoryview) -> dict[str, Any]:
-    return {"learner": name.removesuffix(FIXED), **json.loads(bytes(value))}
+def _describe_fixed(path: str, name: str, value: memoryview) -> dict[str, Any]:
+    from vwlite.fixed import read_metadata  # here, because `vwlite --help` loads this module too
+
+    return {"learner": name.removesuffix(FIXED), **read_metadata(path, bytes(value))}
 
 
 def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:

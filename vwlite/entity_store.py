@@ -14,7 +14,6 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import Any, NoReturn
 
 from vwlite import model_file
 from vwlite.errors import ModelError
+from vwlite.files import Temporary, state, sync_folder
 from vwlite.learner import walk
 from vwlite.paths import inherited
 from vwlite.store_file import (
@@ -168,7 +168,10 @@ class EntityStore:
                     found.update((serial, key) for key, serial in self.own.execute(query, (last,)))
             if self.base is not None and number < len(self.base.numbers):
                 with self.base.trouble():
-                    found.update((serial, key) for key, serial in self.base.connection.execute(query, (last,)))
+                    rows = self.base.connection.execute(query, (last,)).fetchall()
+                if not all(type(key) is type(serial) is int for key, serial in rows):
+                    self.base.refuse("a row of its entities has values of wrong types")
+                found.update((serial, key) for key, serial in rows)
             if not found:
                 return
             # What lies behind the first so many may be only a part of what is there.
@@ -177,17 +180,16 @@ class EntityStore:
                 last = serial
 
     def _make_own(self) -> sqlite3.Connection:
-        descriptor, path = tempfile.mkstemp(prefix=".vwlite-", suffix=".tmp", dir=self.folder)
-        os.close(descriptor)
+        temporary = Temporary(self.folder, mode=0o600)
         try:
-            own = _connect(path, journal="MEMORY")
+            own = _connect(temporary.path, journal="MEMORY")
             try:
                 own.executescript("".join(tables(number) for number in range(len(self.owners))))
             except BaseException:
                 own.close()
                 raise
         finally:
-            os.unlink(path)
+            temporary.remove()
         return own
 
     @contextlib.contextmanager
@@ -202,28 +204,24 @@ class EntityStore:
         folder = os.path.dirname(target)
         new_id = os.urandom(8).hex()
         with trouble(target, UNSAVED):
-            os.makedirs(folder, exist_ok=True)
-        temporary = os.path.join(folder, f".vwlite-{os.urandom(8).hex()}.tmp")
+            temporary = Temporary(folder, state(target))
         try:
             with trouble(target, UNSAVED):
-                self._build(temporary, new_id)
-                if os.path.exists(target):
-                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-                _sync(temporary)
-                with opened(temporary) as file:
-                    named = {"id": new_id, "sha256": digest(temporary, file)}
+                self._build(temporary.path, new_id)
+                os.fsync(temporary.fd)
+                with opened(temporary.path) as file:
+                    named = {"id": new_id, "sha256": digest(temporary.path, file)}
             with locked(folder, model):
                 _settle(model)
                 with trouble(target, UNSAVED):
-                    os.replace(temporary, target + ".new")
-                    _sync(folder)
+                    temporary.place(target + ".new")
+                    sync_folder(folder)
                 try:
                     yield named
                 finally:
                     _settle(model)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+            temporary.remove()
 
     def _build(self, path: str, new_id: str) -> None:
         """Write a store with all entities."""
@@ -312,7 +310,7 @@ def _settle(model: str) -> None:
             os.replace(new, place(model))
         else:
             os.unlink(new)
-        _sync(os.path.dirname(new))
+        sync_folder(os.path.dirname(new))
 
 
 @contextlib.contextmanager
@@ -341,16 +339,3 @@ def locked(folder: str, model: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _sync(path: str) -> None:
-    """Have a file or folder on the disk itself; where a folder can't be, a power cut may bring the old model back."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        if not os.path.isdir(path):
-            raise

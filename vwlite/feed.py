@@ -9,7 +9,7 @@ from typing import Any
 from vwlite.errors import VwliteError
 from vwlite.options import Option, OptionGroup, Options
 from vwlite.parser import Ring
-from vwlite.parsers.cache import CacheParser, CacheWriter
+from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
 from vwlite.parsers.text import TextParser
 from vwlite.paths import explain
 from vwlite.types import LabelType
@@ -24,13 +24,22 @@ OPTIONS = OptionGroup(
             short="d",
             many=True,
             metavar="FILE",
+            file="read",
         ),
         Option("no_stdin", bool, "read nothing when no data is named"),
-        Option("cache", bool, "keep parsed examples in DATA.cache, and use them when nothing has changed", short="c"),
-        Option("cache_file", str, "the same, in this file", metavar="FILE"),
+        Option(
+            "cache",
+            bool,
+            "keep parsed examples in DATA.vwlite_cache, and use them when nothing has changed",
+            short="c",
+        ),
+        Option("cache_file", str, "the same, in this file", metavar="FILE", file="written"),
         Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
     ),
 )
+
+
+PARSER_VERSION = 1  # to be raised whenever the parser makes something else of the same text: older caches are remade
 
 
 class Feed:
@@ -39,9 +48,7 @@ class Feed:
     def __init__(self, options: Options, needs_names: bool = False, labels: LabelType = LabelType.SIMPLE) -> None:
         self.options = options
         self.labels = labels
-        self.paths: list[str] = [*([options.data] if options.data else []), *options["data"]]
-        if not self.paths and not options["no_stdin"]:
-            self.paths = ["-"]
+        self.paths = data_paths(options)
         for path in self.paths:
             if path != "-":
                 try:
@@ -51,24 +58,27 @@ class Feed:
         self.names = ["stdin" if path == "-" else path for path in self.paths]
         # names are kept beside hashes only where somebody will read them
         self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
-        self.cache_path = self._cache_path()
+        # somebody may wait for each answer
+        self.interactive = any(not is_regular(path) for path in self.paths)
+        self.cache_path = cache_path(options, self.paths)
+        # (descriptor, where its records start) of the cache that was there
+        self.found: tuple[int, int] | None = self._find()
         # read from the cache, from the first pass or from when a pass has filled it
-        self.cached = self.cache_path is not None and self._fits()
+        self.cached = self.found is not None
         self.records: list[dict[str, Any]] = []
         self.ring: Any = None
         self.parser: Any = None
         self.writer: Any = None
-        # somebody may wait for each answer
-        self.interactive = any(not is_regular(path) for path in self.paths)
 
-    def _cache_path(self) -> str | None:
-        if self.options["cache_file"]:
-            return str(self.options["cache_file"])
-        if not self.options["cache"]:
+    def _find(self) -> tuple[int, int] | None:
+        if self.cache_path is None:
             return None
-        if self.paths in ([], ["-"]):
-            return ".cache"
-        return f"{self.paths[0]}.cache"
+        require_place(self.cache_path)
+        if self.interactive or self.options["kill_cache"]:
+            return None  # what comes through a pipe can't be compared with what came before
+        return fitting(self.cache_path, self._key()) or (
+            fitting(f"{self.paths[0]}.cache", self._key()) if not self.options["cache_file"] and self.paths else None
+        )
 
     def size(self) -> int | None:
         """Bytes to read in the first pass, for the progress bar; None if that is unknown."""
@@ -83,16 +93,14 @@ class Feed:
         name = ", ".join(self.names) if self.names else "none"
         return [cache, f"Reading datafile = {name}", f"num sources = {len(self.paths)}"]
 
-    def _fits(self) -> bool:
-        return not self.options["kill_cache"] and CacheParser.fits(self.cache_path, self._key())
-
     def _key(self) -> dict[str, Any]:
         """What a cache depends on: the sources as they are now, and the options of parsing."""
         sources: list[Any] = []
         for path in self.paths:
             if is_regular(path):
                 state = os.stat(path)
-                sources.append([os.path.abspath(path), state.st_size, state.st_mtime_ns])
+                # the time of the inode's last change can't be set back, as that of the content can
+                sources.append([os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns])
             else:
                 sources.append(path)
         options = {
@@ -103,18 +111,21 @@ class Feed:
             "options": options,
             "names": self.wants_names,
             "labels": self.labels.value,
+            "parser": PARSER_VERSION,
         }
 
     def blocks(self, interactions: Any) -> Iterator[Any]:
         """The blocks of a pass, features crossed ahead where `interactions` can."""
         if self.cached:
-            self.parser = self.writer.reread() if self.writer is not None else CacheParser(self.cache_path)
+            self.parser = self.writer.reread() if self.found is None else CacheParser(self.cache_path, *self.found)
             writer = None
         else:
             digest = bool(self.options["final_regressor"])
             self.parser = TextParser(self.options, self.paths, digest, self.labels)
             wanted = self.cache_path is not None or self.options["passes"] > 1
-            writer = self.writer = CacheWriter(self.cache_path, self._key()) if wanted else None
+            # no later run could tell whether a cache is that of its pipe
+            place = None if self.interactive else self.cache_path
+            writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
         workers = 0 if self.options["onethread"] else 1
         expander = (
@@ -159,6 +170,25 @@ class Feed:
             self.ring.stop()
         if self.parser is not None:
             self.parser.close()
+        if self.found is not None:
+            os.close(self.found[0])
+            self.found = None
+
+
+def data_paths(options: Options) -> list[str]:
+    """What examples are read from, in order; "-" is standard input."""
+    paths: list[str] = [*([options.data] if options.data else []), *options["data"]]
+    return paths or ([] if options["no_stdin"] else ["-"])
+
+
+def cache_path(options: Options, paths: list[str]) -> str | None:
+    """Where the cache is, or will be; None without one."""
+    if options["cache_file"]:
+        return str(options["cache_file"])
+    if not options["cache"]:
+        return None
+    # VW's are called DATA.cache, have another format, and may lie beside the same data
+    return ".vwlite_cache" if paths in ([], ["-"]) else f"{paths[0]}.vwlite_cache"
 
 
 def is_regular(path: str) -> bool:

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from vwlite import stack
-from vwlite.errors import OptionError, StackError
+from vwlite.errors import ModelError, OptionError, StackError
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
+from vwlite.metadata import check, require
 from vwlite.model_io import Loader, Saver, save_load
-from vwlite.options import OptionGroup, Options, renamed, spell
+from vwlite.options import OptionGroup, Options, spell
 from vwlite.types import LabelType, PredictionType
 
 # What another model keeps of the metadata; its digests and figures are those of a file that need not be there any more.
@@ -31,12 +32,10 @@ class FixedModel:
 
     def __init__(self, metadata: dict[str, Any], options: Options, path: str) -> None:
         self.path = path
+        require(path, metadata, KEPT)
         self.metadata = {name: metadata[name] for name in KEPT}
         own = Options([OptionGroup("", tuple(options.declared.values()))])
-        try:
-            own.merge_model(renamed(metadata["options"], own.declared), vw_compat=False)
-        except OptionError as error:
-            raise OptionError([f"--fixed_effect {path}: {reason}" for reason in error.errors]) from error
+        own.merge_model(metadata["options"], False, f"--fixed_effect {path}")
         differ = [name for name in PARSING if own[name] != options[name]]
         if differ:
             raise OptionError(
@@ -88,13 +87,23 @@ class FixedModel:
 
     @staticmethod
     def saved_metadata(io: Loader) -> dict[str, Any]:
-        """The metadata that `save` wrote."""
-        metadata: dict[str, Any] = json.loads(io.text("fixed.metadata", ""))
-        return metadata
+        """The metadata that `save` wrote; raises ModelError for anything else."""
+        return read_metadata(io.reader.path, io.text("fixed.metadata", ""))
 
     def load(self, io: Loader) -> None:
         """Take the weights that `save` wrote."""
         save_load(self.top, io.nested("fixed"))
+
+
+def read_metadata(path: str, text: str | bytes) -> dict[str, Any]:
+    """The metadata of a fixed model out of the model that holds it; raises ModelError for text that is none."""
+    try:
+        metadata: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: the metadata of its fixed effect can't be read ({error}); train it again") from error
+    check(path, metadata)
+    require(path, metadata, KEPT)
+    return metadata
 
 
 def made(name: str, options: Options) -> str:

@@ -268,12 +268,12 @@ cdef class LimitedTable(EntityTable):
 
 def load_stored(EntityTable table, io):
     """All entities of a model that was saved with a limit into a table without one."""
-    cdef size_t total = io.int64("stored", 0)
+    cdef int64_t total = io.int64("stored", 0)
     table.clear()
     io.store.require(io.owner, total)
     for key, _, _, text in io.store.rows(io.owner):
         unpack(table, <uint64_t><int64_t>key, text, False, io.store)
-    if table.count != total:
+    if <int64_t>table.count != total:
         io.store.refuse(f"{table.count:,} of {total:,} entities of {io.owner} are there")
 
 

@@ -12,7 +12,6 @@ refused with a reason. The tests hold both directions against that package.
 """
 
 import builtins
-import contextlib
 import errno
 import hashlib
 import io
@@ -22,12 +21,12 @@ import mmap
 import os
 import re
 import stat
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from vwlite.errors import ModelError
+from vwlite.files import require_stream, state, writing
+from vwlite.metadata import check as check_metadata
 from vwlite.paths import explain, inherited
 
 FORMAT_VERSION = 1
@@ -138,14 +137,12 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
     if len(header) > HEADER_LIMIT:
         _fail(path, f"the metadata would take {len(header)} bytes of at most {HEADER_LIMIT}", "nothing was written")
 
-    def fill(file: io.BufferedIOBase) -> None:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for name in order:
-            for piece in contents[name][1]:
-                file.write(piece)
-
     try:
-        _write_safely(path, fill)
+        with writing(path, sync=True) as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            for name in order:
+                for piece in contents[name][1]:
+                    file.write(piece)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: not saved, and any older model there is unchanged: {explain(error, path)}"
@@ -156,7 +153,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file as safely as a model; raise `ModelError` when it can't be written."""
     path = os.fspath(path)
     try:
-        _write_safely(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
+        with writing(path, sync=True) as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not written: {explain(error, path)}") from error
 
@@ -166,18 +164,22 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     path = os.fspath(path)
     if inherited(path) is not None:
         return
-    target = os.path.realpath(path)
-    while not os.path.exists(target):
-        target = os.path.dirname(target)
-    code = 0
-    if os.path.isdir(path):
-        code = errno.EISDIR
-    elif target != os.path.realpath(path) and not os.path.isdir(target):
-        code = errno.ENOTDIR
-    elif not os.access(target, os.W_OK) and os.path.exists(target):  # another process may have renamed it just now
-        code = errno.EACCES
-    if code:
-        raise ModelError(f"{path}: can't be written: {explain(OSError(code, os.strerror(code)), path)}")
+    try:
+        target = os.path.realpath(path)
+        found = state(path)
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            require_stream(found)
+        while not os.path.exists(target):
+            target = os.path.dirname(target)
+        code = 0
+        if target != os.path.realpath(path) and not os.path.isdir(target):
+            code = errno.ENOTDIR
+        elif not os.access(target, os.W_OK) and os.path.exists(target):  # another process may have renamed it just now
+            code = errno.EACCES
+        if code:
+            raise OSError(code, os.strerror(code))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: can't be written: {explain(error, path)}") from error
 
 
 def open(path: str | os.PathLike[str]) -> ModelReader:
@@ -233,52 +235,6 @@ def _digest(pieces: Iterable[bytes | memoryview]) -> str:
     for piece in pieces:
         total.update(piece)
     return total.hexdigest()
-
-
-def _write_safely(path: str, fill: Callable[[io.BufferedIOBase], object]) -> None:
-    descriptor = inherited(path)
-    if descriptor is not None:
-        sys.stdout.flush()
-        with builtins.open(os.dup(descriptor), "wb") as file:
-            fill(file)
-        return
-    try:
-        mode = Path(path).stat().st_mode
-    except FileNotFoundError:
-        mode = None
-    if mode is not None:
-        if not stat.S_ISREG(mode):
-            with builtins.open(path, "wb") as file:
-                fill(file)
-            return
-        # Renaming over it would succeed; the person who made it read-only wouldn't expect that.
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".vwlite-{os.getpid()}-{os.urandom(8).hex()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with builtins.open(descriptor, "wb") as file:
-            if mode is not None:
-                os.fchmod(descriptor, stat.S_IMODE(mode))
-            fill(file)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    # The new model is whole and in place by now. A file system that can't flush a folder, or a folder that may be
-    # written but not listed, only means that after a power cut the old model may be back.
-    with contextlib.suppress(OSError):
-        folder = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 # Reading
@@ -355,6 +311,7 @@ def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, A
         _fail_damaged(path, "its header differs from its sha256")
     if not isinstance(metadata.get("digests"), dict) or metadata["digests"].keys() != tensors.keys():
         _fail_damaged(path, "its digests are not those of its arrays")
+    check_metadata(path, metadata)
     return metadata, tensors
 
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vwlite.errors import ModelError
 from vwlite.learner import Learner, walk
@@ -81,9 +81,16 @@ class Loader:
     def __init__(self, reader: ModelReader, prefix: str = "", store: StoreFile | None = None) -> None:
         self.reader = reader
         self.prefix = prefix
-        self.store = store
         self.owner = ""
+        self._store = store
         self.fields = set(reader.names())
+
+    @property
+    def store(self) -> StoreFile:
+        """The file with the entities of the model."""
+        if self._store is None:
+            self.refuse("its entities are in a file that its metadata does not name")
+        return self._store
 
     def nested(self, name: str) -> Loader:
         """A loader of what a nested Saver wrote."""
@@ -120,7 +127,7 @@ class Loader:
         """A flat array, as a read-only memoryview."""
         return self.reader.array(f"{self.prefix}{self.owner}.{name}", dtype)
 
-    def refuse(self, what: str) -> None:
+    def refuse(self, what: str) -> NoReturn:
         """Say that what was read makes no sense."""
         raise ModelError(
             f"{self.reader.path}: {self.prefix}{self.owner} can't be restored: {what}; train the model again"

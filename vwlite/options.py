@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from vwlite.errors import OptionError
+from vwlite.errors import ModelError, OptionError
 
 ValueType = type[bool] | type[int] | type[float] | type[str]
 Source = Literal["command line", "config file", "model", "default"]
@@ -48,6 +48,7 @@ class Option(NamedTuple):
     implied     the value if none is written, for options that allow that
     needs       what makes the option take effect, any of these (see vwlite/needs.py); a run that gives the option
                 where none of them holds is refused. By default those of the group; an option without acts by itself
+    file        the value names a file that is read, a file that is written, or a folder that is
     """
 
     name: str
@@ -68,6 +69,7 @@ class Option(NamedTuple):
     implied: Any = None
     words: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    file: Literal["", "read", "written", "folder"] = ""
 
 
 class OptionGroup(NamedTuple):
@@ -219,40 +221,64 @@ class Options:
         return {
             name: list(self._values[name]) if option.many else self._values[name]
             for name, option in self.declared.items()
-            if (option.keep or option.fixed) and self.given(name)
+            if is_kept(option) and self.given(name)
         }
 
-    def merge_model(self, kept: Mapping[str, Any], vw_compat: bool) -> list[str]:
-        """Takes over what a loaded model kept, where nothing else was given; returns notes for the user.
+    def merge_model(self, kept: Mapping[str, Any], vw_compat: bool, path: str) -> list[str]:
+        """Loads the options stored in the model file `path`, where nothing else was given; returns notes for the user.
 
-        A fixed option that the model did not keep had its default when the model was made. Raises OptionError if a
-        fixed option was given a value other than the model's, or if the model kept something that is not allowed.
+        A fixed option that the model did not keep had its default when the model was made. Raises ModelError if the
+        model names an option that models don't keep, or a value that is not allowed: a file from a stranger must set
+        nothing but how its learners work. Raises OptionError if a fixed option was given a value other than the
+        model's.
         """
-        errors = [f"the model was made with --{name}, which is unknown here" for name in kept if name not in self]
+        models = self._read_kept(kept, path)
+        errors: list[str] = []
         notes: list[str] = []
         replaced = any(self.given(name) for name in INTERACTIONS if name in self)
         for name, option in self.declared.items():
-            if vw_compat and option.vw_forgets:
+            if not is_kept(option) or (vw_compat and option.vw_forgets):
                 continue
-            models = kept.get(name, default(option))
+            value = models.get(name, default(option))
             if name in INTERACTIONS and replaced:
-                if name in kept and models != self[name]:
-                    notes.append(f"the model's {spell(name, models)} is replaced by the interactions given now")
+                if name in models and value != self[name]:
+                    notes.append(f"the model's {spell(name, value)} is replaced by the interactions given now")
             elif self.source(name) == "default":
-                if name in kept:
-                    try:
-                        self.set(name, models, "model")
-                    except OptionError as error:
-                        errors += [f"in the model, {reason}" for reason in error.errors]
-            elif option.fixed and models != self[name]:
-                made = f"without --{name}" if models in (None, False, []) else f"with {spell(name, models)}"
+                if name in models:
+                    self.set(name, value, "model")
+            elif option.fixed and value != self[name]:
+                made = f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
                 errors.append(
-                    f"{spell(name, self[name])} does not fit the model, which was made {made}: "
+                    f"{path}: {spell(name, self[name])} does not fit the model, which was made {made}: "
                     "leave that as it was, or train a new model"
                 )
         if errors:
             raise OptionError(errors)
         return notes
+
+    def _read_kept(self, kept: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """Returns the values that a model stores, each as its option's type."""
+        values = Options([OptionGroup("", tuple(self.declared.values()))])
+        errors = []
+        for name, value in renamed(kept, self.declared).items():
+            option = self.declared.get(name)
+            if option is None:
+                errors.append(f"{path}: the model was made with --{name}, which is unknown here")
+            elif not is_kept(option):
+                errors.append(f"{path}: the file sets --{name}, which no model stores; give a model that vwlite saved")
+            else:
+                try:
+                    values.set(name, value, "model")
+                except OptionError as error:
+                    errors += [f"{path}: in the model, {reason}" for reason in error.errors]
+        if errors:
+            raise ModelError("\n".join(errors))
+        return {name: values[name] for name in kept}
+
+
+def is_kept(option: Option) -> bool:
+    """Returns whether a model file stores the option."""
+    return option.keep or option.fixed
 
 
 def spell(name: str, value: Any) -> str:

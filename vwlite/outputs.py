@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import stat
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
 
 from vwlite.errors import VwliteError
+from vwlite.files import NewFile
 from vwlite.options import Option, OptionGroup
-from vwlite.paths import explain, inherited
+from vwlite.paths import explain
 
 if TYPE_CHECKING:
     from vwlite.driver import Driver
@@ -20,7 +18,14 @@ if TYPE_CHECKING:
 OPTIONS = OptionGroup(
     "Output",
     (
-        Option("predictions", str, "write a prediction for each example here", short="p", metavar="FILE"),
+        Option(
+            "predictions",
+            str,
+            "write a prediction for each example here",
+            short="p",
+            metavar="FILE",
+            file="written",
+        ),
         Option(
             "columns",
             str,
@@ -44,6 +49,7 @@ OPTIONS = OptionGroup(
             "write unclipped, unlinked scores here; of a decision those of all actions, in the order of -p",
             short="r",
             metavar="FILE",
+            file="written",
         ),
         Option(
             "progress",
@@ -78,59 +84,37 @@ class Sink:
     """A file for predictions, or `what` else. A regular file appears under its name when all is written; pipes get each
     block at once.
 
-    Raises VwliteError when it can't be made.
+    Raises VwliteError when it can't be written.
     """
 
     def __init__(self, path: str, what: str = "predictions") -> None:
         self.what = what
         self.path = "/dev/stdout" if path in ("stdout", "-") else path
-        self.part: str | None = None
-        descriptor = inherited(self.path)
-        try:
-            if descriptor is not None:
-                sys.stdout.flush()
-                self.fd = os.dup(descriptor)
-                return
-            folder = os.path.dirname(os.path.realpath(self.path))
-            os.makedirs(folder, exist_ok=True)
-            if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
-                self.fd = os.open(self.path, os.O_WRONLY)
-                return
-            import tempfile  # here, because most runs write no predictions and it is slow to import
-
-            self.path = os.path.realpath(self.path)
-            self.fd, self.part = tempfile.mkstemp(prefix=f".{os.path.basename(self.path)}.", dir=folder)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(self.fd, os.stat(self.path).st_mode & 0o777 if os.path.exists(self.path) else 0o666 & ~umask)
-        except OSError as error:
-            raise VwliteError(f"{path}: can't write {what}: {explain(error, path)}") from error
+        with self._explained():
+            self.file = NewFile(self.path)
 
     def write(self, text: bytes) -> None:
         """Write all of it."""
-        view = memoryview(text)
-        while view:
-            try:
-                view = view[os.write(self.fd, view) :]
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise VwliteError(f"{self.path}: can't write {self.what}: {explain(error, self.path)}") from error
+        with self._explained():
+            self.file.write(text)
 
     def commit(self) -> None:
         """Everything is written: let the file appear."""
-        os.close(self.fd)
-        if self.part is not None:
-            os.replace(self.part, self.path)
-            self.part = None
+        with self._explained():
+            self.file.commit()
 
     def discard(self) -> None:
-        """The run failed: leave no half-written file."""
-        if self.part is not None:
-            with contextlib.suppress(OSError):
-                os.close(self.fd)
-                os.unlink(self.part)
-            self.part = None
+        """The run failed: leave no half-written file; does nothing after commit()."""
+        self.file.discard()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise VwliteError(f"{self.path}: can't write {self.what}: {explain(error, self.path)}") from error
 
 
 def scalar(value: float) -> str:

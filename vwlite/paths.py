@@ -1,6 +1,12 @@
 """What went wrong with a file, in words for the person who named it."""
 
 import errno
+import os
+import re
+
+LINKS = 40  # symbolic links that may follow each other, as in the kernel
+STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+DESCRIPTOR = re.compile(r"/(dev|proc/(?:self|thread-self|\d+))/fd/(\d{1,9})", re.ASCII)
 
 
 def explain(error: OSError | ValueError, path: str) -> str:
@@ -26,13 +32,19 @@ def explain(error: OSError | ValueError, path: str) -> str:
 def inherited(path: str) -> int | None:
     """Return the file descriptor that a path such as /dev/stdout or /dev/fd/3 stands for, None for ordinary paths.
 
-    Such a file belongs to whoever opened it: it is written to as it stands, neither truncated nor replaced.
+    Such a file belongs to the process that opened it: it is written to as it stands, neither truncated nor replaced.
     """
-    name = path.removeprefix("/dev/")
-    if name in ("stdout", "stderr"):
-        return 1 if name == "stdout" else 2
-    number = name.removeprefix("fd/")
-    return int(number) if path.startswith("/dev/fd/") and number.isdecimal() else None
+    for _ in range(LINKS):
+        if path in STREAMS:
+            return STREAMS[path]
+        match = DESCRIPTOR.fullmatch(os.path.normpath(path))
+        if match and (not match[1][-1].isdigit() or match[1] == f"proc/{os.getpid()}"):
+            return int(match[2])
+        try:
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        except (OSError, ValueError):
+            return None
+    return None
 
 
 def _missing(path: str) -> str:

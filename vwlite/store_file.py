@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from vwlite import model_file
@@ -68,11 +68,20 @@ class StoreFile:
         self.totals: dict[str, int] = {}
         with self.trouble():
             ((self.id,),) = self.connection.execute("SELECT id FROM store").fetchall()
-            for number, owner, entities in self.connection.execute("SELECT number, owner, entities FROM effects"):
+            ((others,),) = self.connection.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
+            ).fetchall()
+            if others:  # they would run when the store is copied or read
+                self.refuse("it has views, triggers or virtual tables")
+            effects = self.connection.execute("SELECT number, owner, entities FROM effects").fetchall()
+            for number, owner, entities in effects:
+                if not (type(number) is int and type(owner) is str and type(entities) is int and entities >= 0):
+                    self.refuse("a row of its table of effects has values of wrong types")
                 self.numbers[owner], self.totals[owner] = number, entities
+            if sorted(self.numbers.values()) != list(range(len(effects))):
+                self.refuse("its tables are not numbered from 0")
+            for number in range(len(effects)):
                 self.connection.execute(f"SELECT {COLUMNS} FROM entities_{number} LIMIT 0")
-        if sorted(self.numbers.values()) != list(range(len(self.numbers))):
-            self.refuse("its tables are not numbered from 0")
 
     def __del__(self) -> None:
         self.close()
@@ -101,20 +110,26 @@ class StoreFile:
 
     def read(self, number: int, key: int) -> tuple[int, bytes] | None:
         """One entity: its serial and its record."""
-        try:
-            return self.connection.execute(
-                f"SELECT serial, record FROM entities_{number} WHERE key = ?", (key,)
-            ).fetchone()
-        except sqlite3.Error as error:
-            self.refuse(str(error))
+        with self.trouble():
+            row = self.connection.execute(f"SELECT {COLUMNS} FROM entities_{number} WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        _, serial, _, record = self.sound(row)
+        return serial, record
 
     def rows(self, owner: str) -> Iterator[Row]:
         """All entities of an effect, in the order in which they were met."""
         if owner in self.numbers:
             with self.trouble():
-                yield from self.connection.execute(
-                    f"SELECT {COLUMNS} FROM entities_{self.numbers[owner]} ORDER BY serial"
-                )
+                rows = self.connection.execute(f"SELECT {COLUMNS} FROM entities_{self.numbers[owner]} ORDER BY serial")
+                yield from map(self.sound, rows)
+
+    def sound(self, row: tuple[Any, ...]) -> Row:
+        """A row of a table of entities; raises ModelError for values of types that SQLite allows and we never write."""
+        key, serial, waiting, record = row
+        if not (type(key) is type(serial) is type(waiting) is int and type(record) is bytes):
+            self.refuse("a row of its entities has values of wrong types")
+        return key, serial, waiting, record
 
     def summaries(self, owner: str) -> Iterator[tuple[str, int, int, float | None]]:
         """Name, examples, coefficients and intercept of all entities of an effect, in order; each record is checked."""

@@ -18,7 +18,7 @@ from vwlite.interactions import Interactions
 from vwlite.learner import walk
 from vwlite.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.needs import Use, unmet
-from vwlite.options import RENAMED, Option, OptionGroup, Options, renamed
+from vwlite.options import RENAMED, Option, OptionGroup, Options
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 
@@ -72,8 +72,8 @@ RUN_OPTIONS = OptionGroup(
 MODEL_OPTIONS = OptionGroup(
     "Model",
     (
-        Option("final_regressor", str, "save the model here", short="f", metavar="FILE"),
-        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE"),
+        Option("final_regressor", str, "save the model here", short="f", metavar="FILE", file="written"),
+        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE", file="read"),
         Option(
             "save_per_pass",
             bool,
@@ -93,8 +93,14 @@ MODEL_OPTIONS = OptionGroup(
             needs=("initial_regressor & !testonly",),
         ),
         Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
-        Option("readable_model", str, "write the weights as text", metavar="FILE"),
-        Option("invert_hash", str, "write the weights as text, with the features' names", metavar="FILE"),
+        Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
+        Option(
+            "invert_hash",
+            str,
+            "write the weights as text, with the features' names",
+            metavar="FILE",
+            file="written",
+        ),
     ),
 )
 
@@ -133,8 +139,10 @@ def run(options: Options) -> int:
         from vwlite.daemon.start import run as serve
 
         return serve(options)
+    from vwlite.conflicts import check_run
     from vwlite.run import Run
 
+    check_run(options, serving=False)
     return Run(options).main()
 
 
@@ -227,17 +235,15 @@ class Workspace:
         reader = store = None
         if options["initial_regressor"]:
             from vwlite import model_file
+            from vwlite.metadata import require
 
             reader = model_file.open(options["initial_regressor"])
             if "entities" in reader.metadata:
                 from vwlite import store_file
 
                 reader, store = store_file.find(reader)
-            try:
-                kept = renamed(reader.metadata["options"], options.declared)
-                self.notes += options.merge_model(kept, options["vw_compat"])
-            except OptionError as error:
-                raise OptionError([f"{reader.path}: {reason}" for reason in error.errors]) from error
+            require(reader.path, reader.metadata)
+            self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"], reader.path)
         self.top = stack.build(options)
         self._refuse_inert(use)
         self.has_entities = any(learner.entities() is not None for learner in walk(self.top))

@@ -23,7 +23,7 @@ LEARNER = OptionGroup(
     "Online learner",
     (
         Option("bit_precision", int, "Bits.", short="b", default=18, least=1, most=61, fixed=True),
-        Option("learning_rate", float, "Rate.", short="l", default=0.5, above=0),
+        Option("learning_rate", float, "Rate.", short="l", default=0.5, above=0, keep=True),
         Option("min_prediction", float, "Least prediction."),
         Option("loss_function", str, "Loss.", default="squared", choices=("squared", "logistic")),
         Option("link", str, "Link.", implied="logistic"),
@@ -260,9 +260,9 @@ def test_the_command_line_beats_the_config_file(config):
 
 def test_the_config_file_beats_the_model(config):
     options = parse(["--config", config("learning_rate = 0.25\ntestonly = false\ndata = []")], GROUPS)
-    options.merge_model({"learning_rate": 0.75, "testonly": True, "data": ["x"], "passes": 7}, vw_compat=False)
+    options.merge_model({"learning_rate": 0.75, "bit_precision": 20}, False, "m")
     assert (options["learning_rate"], options["testonly"], options["data"]) == (0.25, False, [])
-    assert options["passes"] == 7
+    assert options["bit_precision"] == 20
 
 
 def test_all_mistakes_of_a_config_file_name_the_file(config):

@@ -70,6 +70,22 @@ def test_tls_noise_at_a_server_without_tls(tight):
 
 def test_a_key_that_is_none_is_refused(folder):
     (folder / "cert.pem").write_text("no certificate")
+    (folder / "cert.pem").chmod(0o600)
     told = refusal("--port", "0", "--cert", "cert.pem", "--key", "cert.pem")
     assert "--cert cert.pem" in told
     assert "none.pem" in refusal("--port", "0", "--cert", "none.pem", "--key", "none.pem")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660, 0o601])
+def test_a_key_that_others_can_read_is_refused_like_a_token(keys, folder, mode):
+    shutil.copy(keys / "key.pem", folder / "key.pem")
+    (folder / "key.pem").chmod(mode)
+    told = refusal("--port", "0", "--cert", str(keys / "cert.pem"), "--key", "key.pem")
+    assert told == "vwlite: error: key.pem: others can read the private key: chmod 600 key.pem\n"
+
+
+def test_a_key_that_its_group_can_read_is_taken(keys, tmp_path):
+    shutil.copytree(keys, tmp_path / "keys")
+    (tmp_path / "keys" / "key.pem").chmod(0o640)
+    with serving(tmp_path / "keys", "--cert", "cert.pem", "--key", "key.pem"):
+        pass

@@ -14,7 +14,7 @@ ARRAYS: dict[str, model_file.Array] = {
     "gd.nothing": ("F32", [0], b""),
     "gd.nowhere": ("F32", [2, 0], b""),
 }
-METADATA = {"id": "abc", "options": {"link": "logistic", "name": "ü\udc80"}, "journal": [{"loss_after": 0.1}]}
+METADATA = {"id": "abc", "options": {"link": "logistic", "name": "ü\udc80"}, "journal": []}
 
 
 def content(path):

@@ -263,7 +263,9 @@ def test_a_kept_list_is_a_copy():
 
 def test_a_loaded_model_gives_what_nobody_else_gave():
     options = Options(GROUPS)
-    assert options.merge_model({"bit_precision": 20, "loss_function": "logistic", "quadratic": ["ab"]}, False) == []
+    assert (
+        options.merge_model({"bit_precision": 20, "loss_function": "logistic", "quadratic": ["ab"]}, False, "m") == []
+    )
     assert (options["bit_precision"], options["loss_function"], options["quadratic"]) == (20, "logistic", ["ab"])
     assert options.source("loss_function") == "model"
     assert options.given("loss_function")
@@ -275,7 +277,7 @@ def test_merging_what_was_kept_keeps_the_same():
     first.set("learning_rate", 0.1)
     first.set("quadratic", ["ab"])
     second = Options(GROUPS)
-    second.merge_model(json.loads(json.dumps(first.kept())), vw_compat=False)
+    second.merge_model(json.loads(json.dumps(first.kept())), False, "m")
     assert second.kept() == first.kept()
 
 
@@ -283,7 +285,7 @@ def test_merging_what_was_kept_keeps_the_same():
 def test_a_given_value_beats_the_model_silently(source):
     options = Options(GROUPS)
     options.set("learning_rate", 0.1, source)
-    assert options.merge_model({"learning_rate": 0.7}, vw_compat=False) == []
+    assert options.merge_model({"learning_rate": 0.7}, False, "m") == []
     assert (options["learning_rate"], options.source("learning_rate")) == (0.1, source)
 
 
@@ -301,8 +303,8 @@ def test_a_given_value_beats_the_model_silently(source):
 def test_a_fixed_option_cannot_leave_the_models_value(kept, name, value, given, made):
     options = Options(GROUPS)
     options.set(name, value)
-    assert errors_of(options.merge_model, kept, False) == [
-        f"{given} does not fit the model, which was made {made}: leave that as it was, or train a new model"
+    assert errors_of(options.merge_model, kept, False, "m") == [
+        f"m: {given} does not fit the model, which was made {made}: leave that as it was, or train a new model"
     ]
 
 
@@ -310,24 +312,34 @@ def test_a_fixed_option_may_repeat_the_models_value():
     options = Options(GROUPS)
     options.set("bit_precision", 18)
     options.set("random_effect", ["user"])
-    assert options.merge_model({"random_effect": ["user"]}, vw_compat=False) == []
+    assert options.merge_model({"random_effect": ["user"]}, False, "m") == []
 
 
 def test_all_conflicts_with_a_model_are_reported_at_once():
     options = Options(GROUPS)
     options.set("bit_precision", 22)
-    errors = errors_of(options.merge_model, {"noise": 1, "passes": "many", "learning_rate": -1}, False)
-    assert errors[0] == "the model was made with --noise, which is unknown here"
-    assert errors[1].startswith("--bit_precision 22 does not fit the model")
-    assert errors[2:] == [
-        "in the model, --learning_rate must be above 0, not -1.0",
-        "in the model, --passes wants a whole number, not 'many'",
+    options.set("noconstant", True)
+    errors = errors_of(options.merge_model, {}, False, "m")
+    assert [error.split(" does not fit")[0] for error in errors] == ["m: --bit_precision 22", "m: --noconstant"]
+
+
+def test_a_model_that_holds_what_no_model_can_is_refused_before_anything_is_set():
+    options = Options(GROUPS)
+    kept = {"bit_precision": 20, "noise": 1, "passes": 7, "learning_rate": -1, "quadratic": "ab"}
+    with pytest.raises(ModelError) as caught:
+        options.merge_model(kept, False, "m")
+    assert str(caught.value).split("\n") == [
+        "m: the model was made with --noise, which is unknown here",
+        "m: the file sets --passes, which no model stores; give a model that vwlite saved",
+        "m: in the model, --learning_rate must be above 0, not -1.0",
+        "m: in the model, --quadratic wants a list, not 'ab'",
     ]
+    assert not any(options.given(name) for name in options.declared)
 
 
 def test_under_vw_compat_the_model_forgets_what_vw_forgets():
     options = Options(GROUPS)
-    options.merge_model({"loss_function": "logistic", "bit_precision": 20}, vw_compat=True)
+    options.merge_model({"loss_function": "logistic", "bit_precision": 20}, True, "m")
     assert (options["loss_function"], options["bit_precision"]) == ("squared", 20)
     assert not options.given("loss_function")
 
@@ -335,7 +347,7 @@ def test_under_vw_compat_the_model_forgets_what_vw_forgets():
 def test_interactions_given_replace_all_that_the_model_holds():
     options = Options(GROUPS)
     options.set("quadratic", ["ab"])
-    notes = options.merge_model({"quadratic": ["cd", "ef"], "cubic": ["abc"]}, vw_compat=False)
+    notes = options.merge_model({"quadratic": ["cd", "ef"], "cubic": ["abc"]}, False, "m")
     assert (options["quadratic"], options["cubic"]) == (["ab"], [])
     assert notes == [
         "the model's --quadratic cd --quadratic ef is replaced by the interactions given now",
@@ -346,7 +358,7 @@ def test_interactions_given_replace_all_that_the_model_holds():
 def test_the_same_interactions_again_need_no_note():
     options = Options(GROUPS)
     options.set("quadratic", ["ab"])
-    assert options.merge_model({"quadratic": ["ab"]}, vw_compat=False) == []
+    assert options.merge_model({"quadratic": ["ab"]}, False, "m") == []
 
 
 # Errors

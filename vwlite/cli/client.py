@@ -89,6 +89,7 @@ def command(
       vwlite client --send '!stats'
     """
     # Imported here: `vwlite --help` loads this module too.
+    from vwlite.conflicts import check_subcommand
     from vwlite.daemon.conversation import Conversation
     from vwlite.daemon.outgoing import Input
     from vwlite.outputs import Sink
@@ -105,6 +106,7 @@ def command(
     token = read_token(token_file) + b"\n" if token_file else b""
     context = trust(ca) if tls or ca else None
     where = path or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    check_subcommand([*(() if send else files or ("-",)), token_file, ca], output=output)
     sources: list[Source] = []
     with contextlib.ExitStack() as open_things:
         for name in () if send else files or ("-",):

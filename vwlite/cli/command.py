@@ -23,6 +23,7 @@ GENERAL = OptionGroup(
             'Read options from a TOML file, with lines such as passes = 3 or quadratic = ["ab", "cd"]. '
             "What is typed on the command line wins over the file.",
             metavar="FILE",
+            file="read",
         ),
         Option("help", bool, "Show this help and exit.", short="h"),
         Option("version", bool, "Show the version and exit."),

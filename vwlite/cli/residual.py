@@ -45,6 +45,7 @@ def command(
       vwlite residual train.txt scores.txt | vwlite -f second.model
     """
     # Imported here: `vwlite --help` loads this module too.
+    from vwlite.conflicts import check_subcommand
     from vwlite.options import Options
     from vwlite.outputs import Sink
     from vwlite.parsers.text import OPTIONS, TextParser
@@ -52,6 +53,7 @@ def command(
 
     if data == predictions == "-":
         raise OptionError("DATA and PREDICTIONS can't both be standard input: give one of them as a file")
+    check_subcommand([data, predictions], output=output)
     options = Options([OPTIONS])
     options.set("vw_compat", vw_compat)
     options.set("max_line_bytes", max_line_bytes)

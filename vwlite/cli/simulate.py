@@ -148,8 +148,10 @@ def command(
     """
     # Imported here: `vwlite --help` loads this module too.
     from vwlite import regret, simulate
+    from vwlite.conflicts import check_subcommand
     from vwlite.outputs import Progress, Sink
 
+    check_subcommand([None if problem in PROBLEMS else problem], curves=curves, plot=plot)
     world, rounds, check = problem_of(
         problem, rounds, {name: value for name, value in own.items() if value is not None}
     )

@@ -7,12 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
-from vwlite.daemon.engine import Engine
-from vwlite.daemon.options import of_the_model
+from vwlite.daemon.engine import NOT_HERE, Engine
+from vwlite.daemon.options import ASIDE, of_the_model
 from vwlite.daemon.original import Original
-from vwlite.daemon.saving import CHECKPOINT, remove_unfinished, stream
-from vwlite.errors import VwliteError
-from vwlite.options import Options, renamed
+from vwlite.daemon.saving import CHECKPOINT, stream
+from vwlite.errors import ModelError, OptionError, VwliteError
+from vwlite.files import sweep
+from vwlite.options import Option, Options, renamed
 from vwlite.workspace import option_groups
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def come_back(options: Options, journal: Journal, log: Log) -> Engine:
     What was learnt with other flags than those of now is learnt again with them, so that it is what was acknowledged.
     """
     checkpoint = os.path.join(journal.folder, CHECKPOINT)
-    remove_unfinished(journal.folder)
+    sweep(journal.folder, ".vwlite-")  # of any vwlite: the journal is locked, so no other process writes there
     flags = of_the_model(options)
     if not os.path.exists(checkpoint):
         engine = Engine(options)
@@ -66,17 +67,38 @@ def come_back(options: Options, journal: Journal, log: Log) -> Engine:
 
 
 def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
-    """The options of a daemon that had these flags. Raises VwliteError."""
+    """The options of a daemon that had these flags. Raises VwliteError.
+
+    A checkpoint may come from a stranger: only flags are accepted that a daemon with a journal could have had and that
+    name no file. The fixed effect comes with the checkpoint, not from the file that it was read from once.
+    """
     options = Options(option_groups())
     options.accepted = True
-    for name, value in renamed(flags, options.declared).items():
+    flags = renamed(flags, options.declared)
+    foreign = [name for name in flags if name in options and is_foreign(options.declared[name])]
+    if foreign:
+        raise ModelError(
+            f"{checkpoint}: the file sets --{', --'.join(foreign)}, which no checkpoint stores; put back the one that "
+            "vwlite saved"
+        )
+    for name, value in flags.items():
         if name not in options:
             raise VwliteError(
                 f"{checkpoint}: the journal beside it has lines that were learnt with --{name}, which this vwlite does "
                 "not know; start the one that wrote them once more"
             )
-        options.set(name, value)
+        if name == "fixed_effect":
+            continue
+        try:
+            options.set(name, value)
+        except OptionError as error:
+            raise ModelError("\n".join(f"{checkpoint}: in the flags, {reason}" for reason in error.errors)) from error
     return options
+
+
+def is_foreign(option: Option) -> bool:
+    """Whether no flag of a checkpoint can be this one."""
+    return option.name in {*ASIDE, *NOT_HERE, "testonly"} or (bool(option.file) and option.name != "fixed_effect")
 
 
 def going_on(options: Options, checkpoint: str) -> Engine:

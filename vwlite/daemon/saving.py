@@ -16,11 +16,11 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file
 from vwlite.errors import ModelError, OptionError, VwliteError
+from vwlite.files import sweep
 from vwlite.learner import walk
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class Saving:
         if told == DONE:
             self.finished("")
         else:
-            remove_unfinished(os.path.dirname(os.path.realpath(self.jobs[0].path)), child)
+            sweep(os.path.dirname(os.path.realpath(self.jobs[0].path)))
             self.finished(told.decode("utf-8", "replace") or f"the saving process ended, {how}")
 
     def finished(self, trouble: str) -> None:
@@ -360,14 +360,6 @@ def stream(journal: Journal, entry: int, flags: dict[str, Any]) -> dict[str, Any
 def shown(error: Exception) -> str:
     """An error in one line."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def remove_unfinished(folder: str, process: int | None = None) -> None:
-    """Delete models that a process was writing when it was killed; or any process, where no other can be at it."""
-    pattern = f".vwlite-{'*' if process is None else process}-*.tmp"
-    with contextlib.suppress(OSError):
-        for path in Path(folder).glob(pattern):
-            path.unlink()
 
 
 def die_with(parent: int) -> None:

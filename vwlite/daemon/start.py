@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from vwlite.conflicts import check_run
 from vwlite.daemon.comeback import loaded
 from vwlite.daemon.engine import meaningless
 from vwlite.daemon.log import Log
@@ -22,9 +23,10 @@ from vwlite.daemon.options import PORT
 from vwlite.daemon.saving import autosave
 from vwlite.daemon.server import Server
 from vwlite.errors import OptionError, VwliteError
+from vwlite.files import writing
 from vwlite.learner import walk
 from vwlite.options import Options
-from vwlite.paths import explain
+from vwlite.paths import explain, inherited
 from vwlite.summary import summary
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def check(options: Options) -> None:
         )
     if errors:
         raise OptionError(errors)
+    check_run(options, serving=True)
 
 
 def same_file(one: str, other: str) -> bool:
@@ -225,9 +228,14 @@ def read_token(path: str) -> bytes:
         raise VwliteError(f"{path}: can't read the token: {explain(error, path)}") from error
     if len(token) < 16 or b"\n" in token:
         raise VwliteError(f"{path}: a token is one line of at least 16 bytes: openssl rand -hex 32 > {path}")
-    if mode & 0o037:  # the group may read it, as secrets are mounted into containers
-        raise VwliteError(f"{path}: others can read the token: chmod 600 {path}")
+    require_private(path, mode, "the token")
     return token
+
+
+def require_private(path: str, mode: int, what: str) -> None:
+    """Raises VwliteError if others can read it."""
+    if mode & 0o037:  # the group may, as secrets are mounted into containers
+        raise VwliteError(f"{path}: others can read {what}: chmod 600 {path}")
 
 
 def tls(options: Options) -> ssl.SSLContext:
@@ -237,6 +245,7 @@ def tls(options: Options) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
+        require_private(options["key"], os.stat(options["key"]).st_mode, "the private key")
         context.load_cert_chain(options["cert"], options["key"])
     except (OSError, ssl.SSLError) as error:
         raise VwliteError(f"--cert {options['cert']} --key {options['key']}: {error}") from error
@@ -321,19 +330,19 @@ def written(path: str | None, text: str) -> Iterator[None]:
         yield
         return
     try:
-        with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(file.name, path)  # who looks for it finds all of it
-    except OSError as error:
+        with writing(path, wait=False) as file:  # clients that look for it find all of it
+            file.write(text.encode("ascii"))
+    except (OSError, ValueError) as error:
         raise VwliteError(f"{path}: can't be written: {explain(error, path)}") from error
     try:
         yield
     finally:
         with contextlib.suppress(OSError, ValueError):
-            with open(path, encoding="ascii") as file:
-                ours = file.read() == text  # another daemon may have taken the place of one that ends
-            if ours:
-                os.unlink(path)
+            if os.path.isfile(path) and inherited(path) is None:  # a pipe was written through
+                with open(path, encoding="ascii") as old:
+                    ours = old.read() == text  # another daemon may have taken the place of one that ends
+                if ours:
+                    os.unlink(path)
 
 
 def figures(server: Server) -> list[str]:
