@@ -170,7 +170,7 @@ def test_a_run_that_is_killed_leaves_the_old_cache():
 
 def format_1(path: str, data: str) -> None:
     """The cache that 0.1.0 made, as one of `data`."""
-    content = (DATA / "format1.cache").read_bytes()
+    content = (DATA / "format_1" / "cached.blocks").read_bytes()
     start = len(b"vwlite cache 1\n\0")
     length = int.from_bytes(content[start : start + 8], "little")
     key = json.loads(content[start + 8 :][:length])
@@ -183,7 +183,7 @@ def format_1(path: str, data: str) -> None:
 
 @pytest.mark.parametrize("name", ["data.cache", "kept"])
 def test_a_cache_of_format_1_is_read_and_not_taken_from_another_parser(name, monkeypatch):
-    text = (DATA / "format1.vw").read_text()
+    text = (DATA / "format_1" / "cached.vw").read_text()
     Path("true").write_text(text)
     wanted = predictions("true")
     Path("data").write_text(text.replace("2 0.5 |a", "2 0.7 |a"))  # what would be predicted if it was read

@@ -1,7 +1,8 @@
-"""Files of format 1, as vwlite 0.1.0 wrote them (tests/data/format_1/make.sh): every later version must read them."""
+"""Files of format 1, as vwlite 0.1.0 wrote them (tests/data/format_1/make.sh): every later version must read them.
 
-import json
-import os
+The cache among them is read in tests/cli/test_caches.py.
+"""
+
 import shutil
 from pathlib import Path
 
@@ -52,23 +53,6 @@ def test_a_model_goes_on_learning(name, folder):
     after = run("-t", "--quiet", "-i", "today.model", "probe.vw", "-p", "/dev/stdout").stdout
     assert after != expected(name)
     assert len(after.splitlines()) == len(expected(name).splitlines())
-
-
-def test_a_cache_stands_for_its_data(folder):
-    """The data itself is damaged, with its size and time as the cache knows them."""
-    cache = (folder / "cached.blocks").read_bytes()
-    head = len(b"vwlite cache 1\n\0")
-    length = int.from_bytes(cache[head : head + 8], "little")
-    key = json.loads(cache[head + 8 : head + 8 + length])
-    size = (folder / "cached.vw").stat().st_size
-    (folder / "cached.vw").write_bytes(b"x" * size)
-    key["sources"] = [[os.path.realpath("cached.vw"), size, (folder / "cached.vw").stat().st_mtime_ns]]
-    text = json.dumps(key).encode()
-    (folder / "here.blocks").write_bytes(
-        cache[:head] + len(text).to_bytes(8, "little") + text + cache[head + 8 + length :]
-    )
-    words = ("--quiet", "cached.vw", "--cache_file", "here.blocks", "-p", "/dev/stdout")
-    assert run(*words).stdout == expected("cached")
 
 
 def test_a_journal_is_learned_from_its_checkpoint_on(folder):

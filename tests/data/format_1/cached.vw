@@ -1,6 +1,7 @@
-1 a|n x:0.5 y |m z
-broken
-0.5 b|n x:2
+1 'first |a x y:2.5 |b z
+-1 2 0.5 |a x:0.25
 
-2 | y:1e400
--1 c|m z:3 |n y
+3 |a | broken:x:y
+not an example |a
+|a unlabelled
+0 |b z z:-3
