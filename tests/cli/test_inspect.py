@@ -197,7 +197,7 @@ def test_numbers_that_are_not_finite_are_shown_and_remain_json(path, capsys):
         "gd.min_label": ("F32", [], np.float32(np.inf)),
         "gd.max_label": ("F32", [], np.float32(-np.inf)),
     }
-    model_file.write(path, model, {"journal": [{"loss_before": float("nan"), "loss_after": 1.0}]})
+    model_file.write(path, model, {"journal": [{**JOURNAL[0], "loss_before": float("nan"), "loss_after": 1.0}]})
     facts = inspect_json(capsys, path)
     assert [row["weight"] for row in facts["weights"][0]["top"]] == [None, None, 1.0]
     assert facts["labels"] == [{"learner": "gd", "least": None, "most": None}]

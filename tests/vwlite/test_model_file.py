@@ -101,7 +101,10 @@ def test_a_file_of_the_safetensors_package_is_refused_as_foreign(tmp_path):
         ),
         max_size=6,
     ),
-    st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.integers(), st.floats(allow_nan=False), st.text())),
+    st.dictionaries(
+        st.text(max_size=5),
+        st.one_of(st.none(), st.integers(-(2**64) + 1, 2**64 - 1), st.floats(allow_nan=False), st.text()),
+    ),
 )
 @anywhere
 def test_any_arrays_and_metadata_come_back(tmp_path, drawn, metadata):

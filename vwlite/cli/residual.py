@@ -53,7 +53,7 @@ def command(
 
     if data == predictions == "-":
         raise OptionError("DATA and PREDICTIONS can't both be standard input: give one of them as a file")
-    check_subcommand([data, predictions], output=output)
+    check_subcommand([predictions], output=output)  # DATA may be replaced by what they become
     options = Options([OPTIONS])
     options.set("vw_compat", vw_compat)
     options.set("max_line_bytes", max_line_bytes)
