@@ -9,6 +9,9 @@ c) A record has its own exact index: the place of a feature in it, found by look
 d) Records form a list: oldest first, which is the order in a file, or least recently used first where there is a limit
    (limited.pyx). There a record may leave memory whenever another one is made or brought: keep no pointer over that.
 e) The learner of a whole stack has one record, of entity 0.
+f) A key is a hash of the entity's name, 64 bits wide, and names are compared: `identify` turns the hash of a name into
+   the key of the entity that has this name. An entity whose hash another one has already taken gets a key of its own, a
+   function of hash and name alone (BLAKE2b). Names and keys are saved, so an entity keeps its key.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -54,6 +57,7 @@ cdef class EntityTable:
     cdef Record* newest
     cdef readonly size_t bytes        # of all records
     cdef int bring(self, uint64_t key) except -1 nogil
+    cdef int identify(self, Example ex) except -1 nogil
     cdef Record* find(self, uint64_t key) noexcept nogil
     cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil
     cdef Record* room(self, Record* record, uint32_t capacity) except NULL nogil

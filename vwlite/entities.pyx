@@ -1,6 +1,6 @@
 """Tables of entities' coefficients. Design notes are in entities.pxd."""
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.example cimport Feature
 
@@ -36,6 +36,13 @@ cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capac
     doubles += capacity * (capacity + 1) // 2 if table.full else capacity
     doubles += capacity if table.clocked else 0
     return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 4 * capacity + 8 * doubles
+
+
+cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0:
+    """The key of an entity whose hash is taken: a hash for which nobody can make names that collide."""
+    from hashlib import blake2b
+    digest = blake2b(name, digest_size=8, key=hash.to_bytes(8, "little"), salt=tries.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")
 
 
 cdef class EntityTable:
@@ -83,6 +90,27 @@ cdef class EntityTable:
     cdef int bring(self, uint64_t key) except -1 nogil:
         """Have an entity's record in memory, if there is one anywhere: where there is no limit it always is."""
         return 0
+
+    cdef int identify(self, Example ex) except -1 nogil:
+        """ex.entity, a hash of the entity's name, becomes its key: the hash unless another entity has that.
+
+        1 if there is a record of it, 0 if not.
+        """
+        cdef uint64_t hash = ex.entity
+        cdef uint32_t tries = 0
+        cdef Record* record
+        while True:
+            if self.limited:
+                self.bring(ex.entity)
+            record = self.find(ex.entity)
+            if record == NULL:
+                return 0
+            if (record.name_length == ex.entity_name_length
+                    and memcmp(name_of(record), ex.entity_name, record.name_length) == 0):
+                return 1
+            tries += 1
+            with gil:
+                ex.entity = other_key(hash, ex.entity_name[:ex.entity_name_length], tries)
 
     cdef Record* find(self, uint64_t key) noexcept nogil:
         """The record of an entity, NULL if there is none."""

@@ -10,7 +10,7 @@ from vwlite.errors import VwliteError
 from vwlite.options import Option, OptionGroup, Options
 from vwlite.parser import Ring
 from vwlite.parsers.cache import CacheParser, CacheWriter
-from vwlite.parsers.text import TextParser
+from vwlite.parsers.text import TextParser, entity_namespaces
 from vwlite.paths import explain
 from vwlite.types import LabelType
 
@@ -103,7 +103,7 @@ class Feed:
             "options": options,
             "names": self.wants_names,
             "labels": self.labels.value,
-        }
+        } | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
 
     def blocks(self, interactions: Any) -> Iterator[Any]:
         """The blocks of a pass, features crossed ahead where `interactions` can."""

@@ -43,6 +43,7 @@ class Option(NamedTuple):
     necessary   giving it switches its learner on
     metavar     what the help calls the value
     implied     the value if none is written, for options that allow that
+    alike       values of a fixed option of which one may take the place of another
     """
 
     name: str
@@ -62,6 +63,7 @@ class Option(NamedTuple):
     metavar: str = ""
     implied: Any = None
     words: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
 
 class OptionGroup(NamedTuple):
@@ -224,6 +226,8 @@ class Options:
                         self.set(name, models, "model")
                     except OptionError as error:
                         errors += [f"in the model, {reason}" for reason in error.errors]
+            elif models in option.alike and self[name] in option.alike:
+                pass
             elif option.fixed and models != self[name]:
                 made = f"without --{name}" if models in (None, False, []) else f"with {spell(name, models)}"
                 errors.append(

@@ -22,6 +22,9 @@ cdef extern from "newton.h" nogil:
 cdef class Updates(Posterior):
     """A posterior that moves with each example, and forgets."""
 
+    cdef int identify(self, Example ex) except -1 nogil:
+        return self.table.identify(ex)
+
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
         if self.table.limited:
