@@ -143,7 +143,7 @@ cdef class RandomEffect(Learner):
     cdef Learners learners            # of the effects
     cdef list powers
     cdef size_t to_count              # entities that were vetted and not counted yet
-    cdef bint later_pass
+    cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
     cdef Feature[PADDING + 1] intercept
@@ -163,6 +163,7 @@ cdef class RandomEffect(Learner):
         self.learners = Learners(learners)
         self.n_effects = len(specs)
         self.least = options["entity_min"]
+        self.bounded = options["posterior"] == "full"
         powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
         self.powers = list(powers.values())
         self.weighs = any(self.powers)
@@ -236,9 +237,25 @@ cdef class RandomEffect(Learner):
                         ex.problem_at = ex.text + ex.names[begin].begin
                         return ENTITY_VALUE
         reason = self.base.vet(ex)
-        if reason == FINE:
+        if reason == FINE and not self.bounded:
             reason = self.learners.vet(0, ex)     # all effects are of one kind
+        elif reason == FINE:
+            reason = self.vet_entities(ex)
         self.to_count += reason == FINE and not self.later_pass
+        return reason
+
+    cdef int vet_entities(self, Example ex) except -1 nogil:
+        """The same for each effect with its own features, where posteriors have a bound."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef int reason = FINE
+        self.resolve(ex)
+        for r in range(self.n_effects):
+            if self.effects[r].present and reason == FINE:
+                self.point(ex, &self.effects[r], features, n)
+                reason = self.learners.vet(r, ex)
+        self.unpoint(ex, features, n, initial)
         return reason
 
     cdef int resolve(self, Example ex) except -1 nogil:
@@ -261,13 +278,8 @@ cdef class RandomEffect(Learner):
                                                              ~effect.namespace))
                     self.key_of(r, ex)
                     break
-            if self.to_count:
-                effect.n_of_known += effect.present and effect.known_before
-                effect.n_of_new += effect.present and not effect.known_before
-                effect.n_of_none += not effect.present
             if effect.present and effect.kind == NAMED:
                 self.gather(effect, ex)
-        self.to_count -= self.to_count > 0
         return 0
 
     cdef int key_of(self, size_t r, Example ex) except -1 nogil:
@@ -280,6 +292,17 @@ cdef class RandomEffect(Learner):
         ex.entity = 0
         ex.entity_name_length = 0
         return 0
+
+    cdef void count_entities(self) noexcept nogil:
+        """Of the example at hand, for the summary."""
+        cdef size_t r
+        cdef Effect* effect
+        self.to_count -= 1
+        for r in range(self.n_effects):
+            effect = &self.effects[r]
+            effect.n_of_known += effect.present and effect.known_before
+            effect.n_of_new += effect.present and not effect.known_before
+            effect.n_of_none += not effect.present
 
     cdef int gather(self, Effect* effect, Example ex) except -1 nogil:
         """The features of the namespaces named, and the intercept."""
@@ -326,6 +349,8 @@ cdef class RandomEffect(Learner):
         cdef float initial = ex.initial
         cdef double total, variance
         self.resolve(ex)
+        if self.to_count:
+            self.count_entities()
         self.base.predict(ex)
         total = ex.score
         variance = ex.variance

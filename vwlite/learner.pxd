@@ -10,8 +10,8 @@ Not recursive (a reduction calls its base itself):
                      derivative; changes nothing
     experience(ex)   how many examples of ex.entity a bottom learner has learnt from
     limit_entities(n, store)  asked of a learner beside a base, before it has entities: at most n in memory
-    identify(ex)     ex.entity, a hash of ex.entity_name, becomes the key of the entity that has this name; 1 if the learner
-                     knows it, 0 if not
+    identify(ex)     ex.entity, a hash of ex.entity_name, becomes the key of the entity that has this name; whether the
+                     learner knows it
     meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
     vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict,
                      learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
