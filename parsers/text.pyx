@@ -33,6 +33,7 @@ from vwlite.parser cimport (
 from vwlite.reader cimport LineReader
 
 from vwlite.hashing import feature_hash, murmur3_32
+from vwlite.interactions import namespace_hash
 from vwlite.options import Option, OptionGroup
 from vwlite.types import LabelType
 
@@ -58,6 +59,9 @@ OPTIONS = OptionGroup("Text input", (
            "forget a model's loss function"),
     Option("max_line_bytes", int, "longest line that is read, in bytes", default=1 << 26, least=1 << 10, most=1 << 30),
 ))
+
+cdef enum:
+    MOST_ENTITIES = 16                # namespaces whose features name entities
 
 cdef float UNLABELLED = float("nan")
 
@@ -85,6 +89,8 @@ cdef class TextParser(Parser):
     cdef size_t limit
     cdef uint8_t[256] index_of        # --redefine
     cdef uint32_t[256] letter_hash    # of namespaces with names of one byte
+    cdef uint32_t[MOST_ENTITIES] entity_hash     # of namespaces whose features name entities: a value of 0 is an error
+    cdef size_t n_entities
 
     def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE):
         self.decisions = labels is LabelType.CONTEXTUAL_BANDIT
@@ -100,6 +106,9 @@ cdef class TextParser(Parser):
         self.anonymous_hash = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
+        for i, name in enumerate(entity_namespaces(options)):
+            self.entity_hash[i] = namespace_hash(options, name)
+            self.n_entities = i + 1
 
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         return self.reader.fill(block, wait)
@@ -322,7 +331,7 @@ cdef class TextParser(Parser):
                         anonymous += 1        # zeros count, though they are left out
                     elif n_text:
                         hash = self.hash(text, n_text, hash)
-                if value != 0:
+                if value != 0 or self.names_entities(ns_hash):
                     feature.hash = hash
                     feature.value = value
                     if names != NULL:
@@ -346,6 +355,14 @@ cdef class TextParser(Parser):
         lines.feature = feature
         lines.extent = extent
         return p
+
+    cdef bint names_entities(self, uint32_t namespace) noexcept nogil:
+        """Whether the features of a namespace name entities."""
+        cdef size_t i
+        for i in range(self.n_entities):
+            if self.entity_hash[i] == namespace:
+                return True
+        return False
 
     cdef uint32_t hash(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
         return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
@@ -376,6 +393,12 @@ cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text) n
         text[0] = p + 1
         p = next_stop(cursor)
     return p
+
+
+def entity_namespaces(options):
+    """The namespaces whose features name entities; those beyond the most that there can be are refused elsewhere."""
+    specs = options["random_effect"] if "random_effect" in options else []
+    return [spec.partition(":")[0] for spec in specs][:MOST_ENTITIES]
 
 
 def redefined(rules):

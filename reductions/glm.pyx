@@ -28,16 +28,20 @@ from libc.stdlib cimport free, malloc
 
 from vwlite.batches cimport Batches
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, hashes_of, lookup, means_of, name_of,
+    ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.parser cimport FINE, LABEL_BINARY
+from vwlite.parser cimport FINE, LABEL_BINARY, POSTERIOR_FULL
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 from vwlite.errors import OptionError
 from vwlite.interactions import namespace_hash
 from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
+
+cdef enum:
+    FULL_AT_MOST = 512                # coefficients of a full posterior before auto makes it diagonal
+    BOUND = 2048                      # beyond which --posterior full refuses a line
 
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
@@ -46,8 +50,13 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True),
     Option("logistic", bool, "logistic model, fitted to each batch by itself", necessary=True, keep=True, fixed=True),
     Option("square", bool, "linear model, fitted to each batch by itself", necessary=True, keep=True, fixed=True),
-    Option("posterior", str, "what is kept of the precision of the coefficients", default="full", keep=True, fixed=True,
-           choices=("full", "diagonal", "identity")),
+    Option("posterior", str, "what is stored of the precision of the coefficients: all of it (full), its diagonal, all "
+           "of it up to --posterior_full coefficients and then its diagonal (auto), or nothing (identity)",
+           default="auto", keep=True, fixed=True, alike=("auto", "full"),
+           choices=("auto", "full", "diagonal", "identity")),
+    Option("posterior_full", int, "coefficients of one entity up to which its posterior is full; beyond, auto makes it "
+           f"diagonal (default: {FULL_AT_MOST}), and full refuses the line (default: {BOUND:,})",
+           least=MOST_CORRELATED, most=MOST_FULL, keep=True, metavar="N"),
     Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
            "1; all for --square and --logistic)", keep=True, metavar="N|all"),
     Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior",
@@ -114,7 +123,7 @@ cdef class GLM(Batches):
         self.moments = options["moments"]
         if self.moments and (kind != "bayes_logistic" or options["batch_size"] not in (None, "1")):
             raise OptionError(["--moments is about single examples of --bayes_logistic"])
-        self.full = options["posterior"] == "full"
+        self.full = options["posterior"] in ("auto", "full")
         self.identity = options["posterior"] == "identity"
         self.estimates_prior = l2 is None
         self.l2 = self.first_l2 = 1 if l2 is None else l2
@@ -127,6 +136,8 @@ cdef class GLM(Batches):
         if self.timed:
             self.time_namespace = namespace_hash(options, options["forget_time"])
         self.table = EntityTable(self.full, self.forget < 1)
+        self.table.strict = options["posterior"] == "full"
+        self.table.most_full = options["posterior_full"] or (BOUND if self.table.strict else FULL_AT_MOST)
         if to_mean:
             self.table_of_means = EntityTable(False, False)
             self.center = self.table_of_means.make(0, NULL, 0, 2)
@@ -159,13 +170,38 @@ cdef class GLM(Batches):
     cdef int vet(self, Example ex) except -1 nogil:
         if self.logistic and ex.labelled and ex.label != 1 and ex.label != -1 and ex.label != 0:
             return LABEL_BINARY
+        if self.table.strict and ex.labelled and self.is_beyond(ex):
+            ex.problem_at = ex.text
+            return POSTERIOR_FULL
         return FINE
+
+    cdef bint is_beyond(self, Example ex) except -1 nogil:
+        """Whether the example has too many new features for a full posterior."""
+        cdef Record* record
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity)
+        if record != NULL and not record.full:
+            return False
+        return (record.n if record != NULL else 0) + self.new_to(record, ex.features, ex.n) > self.table.most_full
 
     def settings(self):
         """What a header shows."""
         size = self.batch_size or "all of a pass"
-        return [f"{self.owner}: {self.name}, ridge = {self.l2:g}, posterior = {self.options.get('posterior', 'full')}, "
+        return [f"{self.owner}: {self.name}, ridge = {self.l2:g}, posterior = {self.options.get('posterior', 'auto')}, "
                 f"forget = {self.forget:g}, batch = {size}"]
+
+    def tell_diagonal(self, name):
+        """Say that a posterior has gone over to a diagonal one."""
+        self.remark(f"{self.owner}: {f'{name!r} has' if name else 'there are'} more than {self.table.most_full:,} "
+                    "coefficients, so the posterior is diagonal from here on, without their covariances "
+                    "(--posterior_full N sets how many may have a full one)")
+
+    def tell_size(self, coefficients):
+        """Say that posteriors are large."""
+        self.remark(f"{self.owner}: full posteriors are about to take more than 1 GB of memory; --posterior diagonal "
+                    f"would take about {max(1, round(coefficients * 24e-6)):,} MB, and a smaller --posterior_full less "
+                    "than now")
 
     def save_load(self, io):
         if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
@@ -183,6 +219,8 @@ cdef class GLM(Batches):
         self.table.save_load(io)
         if not io.saving and not self.is_sound():
             io.refuse("there are precisions below 0 in it")
+        if not io.saving:
+            self.refactor_all()
         if self.center != NULL:
             io.owner = f"{self.owner}.mean"
             self.table_of_means.save_load(io)
@@ -205,6 +243,15 @@ cdef class GLM(Batches):
                     return False
             record = record.newer
         return True
+
+    cdef void refactor_all(self) noexcept nogil:
+        """Make the factors that a model of the first version does not have; very large ones once they are needed."""
+        cdef Record* record = self.table.oldest
+        while record != NULL:
+            if (record.factored and not self.is_factored(record) and record.prior == self.l2
+                    and record.n <= <uint32_t>BOUND):
+                self.refactor(record)
+            record = record.newer
 
     def save_load_prior(self, io):
         """The coefficients that have a prior of their own, and its precision by rows."""
@@ -287,10 +334,10 @@ cdef class GLM(Batches):
         found = {}
         self.reserve(d + d * (d + 1) // 2)
         v = self.work
-        if self.full:
+        if record.full:
             self.factor(record, v + d)
         for k in range(d):
-            if self.full:
+            if record.full:
                 variance = self.unit_variance(k, d, v)
             else:
                 variance = 1 / (data_of(self, record, k) + ridge(self, hashes_of(record)[k]))

@@ -9,9 +9,9 @@ effects in the order given, each seeing what those before it have just learnt.
     --random_effect user:ctx,ad    and a coefficient for each feature of namespaces ctx and ad: (1 + ctx + ad | user)
     --random_effect 'user:*'       and one for every feature of the example
 
-The entity is the feature in the namespace; an example without one is scored by the rest of the stack and teaches that
-rest. Namespaces of entities are no features of any part. --sweeps fits all parts again to the examples of a pass, in
-turn, as often as told: coordinate descent.
+The entity is the feature in the namespace, and its name is what stands there: values other than 1 are refused. An
+example without one is scored by the rest of the stack and teaches that rest. Namespaces of entities are no features of
+any part. --sweeps fits all parts again to the examples of a pass, in turn, as often as told: coordinate descent.
 """
 import math
 
@@ -22,7 +22,7 @@ from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
 from vwlite.learner cimport Learner, Learners
-from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE
+from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
 
 from vwlite.errors import ModelError, OptionError
@@ -71,8 +71,9 @@ cdef struct Effect:
     size_t n_known
     double power                      # of --count_weight
     bint frozen
+    uint64_t n_of_known, n_of_new, n_of_none      # examples of the first pass, by what is known of their entity
     # of the example at hand
-    bint present
+    bint present, known_before        # the entity has a model
     uint64_t entity
     const char* name
     uint32_t name_length
@@ -141,6 +142,8 @@ cdef class RandomEffect(Learner):
     cdef readonly list names
     cdef Learners learners            # of the effects
     cdef list powers
+    cdef size_t to_count              # entities that were vetted and not counted yet
+    cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
     cdef Feature[PADDING + 1] intercept
@@ -160,6 +163,7 @@ cdef class RandomEffect(Learner):
         self.learners = Learners(learners)
         self.n_effects = len(specs)
         self.least = options["entity_min"]
+        self.bounded = options["posterior"] == "full"
         powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
         self.powers = list(powers.values())
         self.weighs = any(self.powers)
@@ -216,18 +220,43 @@ cdef class RandomEffect(Learner):
     # one example
 
     cdef int vet(self, Example ex) except -1 nogil:
-        cdef size_t i, r, count
+        cdef size_t i, r, count, begin
         cdef int reason
+        if ex.selected == 0:
+            self.to_count = 0
         for r in range(self.n_effects):
             count = 0
             for i in range(ex.n_extents):
                 if ex.extents[i].hash == self.effects[r].namespace:
-                    count += extent_end(ex, i) - ex.extents[i].begin
-                    if count > 1 or (count and ex.names[ex.extents[i].begin].length == 0):
+                    begin = ex.extents[i].begin
+                    count += extent_end(ex, i) - begin
+                    if count > 1 or (count and ex.names[begin].length == 0):
                         ex.problem_at = ex.text + ex.extents[i].name
                         return ENTITY_TWICE if count > 1 else ENTITY_NAMELESS
+                    if count and ex.linear[begin].value != 1:
+                        ex.problem_at = ex.text + ex.names[begin].begin
+                        return ENTITY_VALUE
         reason = self.base.vet(ex)
-        return reason if reason else self.learners.vet(0, ex)  # all effects are of one kind
+        if reason == FINE and not self.bounded:
+            reason = self.learners.vet(0, ex)     # all effects are of one kind
+        elif reason == FINE:
+            reason = self.vet_entities(ex)
+        self.to_count += reason == FINE and not self.later_pass
+        return reason
+
+    cdef int vet_entities(self, Example ex) except -1 nogil:
+        """The same for each effect with its own features, where posteriors have a bound."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef int reason = FINE
+        self.resolve(ex)
+        for r in range(self.n_effects):
+            if self.effects[r].present and reason == FINE:
+                self.point(ex, &self.effects[r], features, n)
+                reason = self.learners.vet(r, ex)
+        self.unpoint(ex, features, n, initial)
+        return reason
 
     cdef int resolve(self, Example ex) except -1 nogil:
         """Which entity each effect is of, and with which features."""
@@ -247,10 +276,33 @@ cdef class RandomEffect(Learner):
                                                                      effect.namespace) << 32
                                      | vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
                                                              ~effect.namespace))
+                    self.key_of(r, ex)
                     break
             if effect.present and effect.kind == NAMED:
                 self.gather(effect, ex)
         return 0
+
+    cdef int key_of(self, size_t r, Example ex) except -1 nogil:
+        """From the hash of the entity's name to its key."""
+        cdef Effect* effect = &self.effects[r]
+        ex.entity = effect.entity
+        ex.entity_name, ex.entity_name_length = effect.name, effect.name_length
+        effect.known_before = self.learners.identify(r, ex)
+        effect.entity = ex.entity
+        ex.entity = 0
+        ex.entity_name_length = 0
+        return 0
+
+    cdef void count_entities(self) noexcept nogil:
+        """Of the example at hand, for the summary."""
+        cdef size_t r
+        cdef Effect* effect
+        self.to_count -= 1
+        for r in range(self.n_effects):
+            effect = &self.effects[r]
+            effect.n_of_known += effect.present and effect.known_before
+            effect.n_of_new += effect.present and not effect.known_before
+            effect.n_of_none += not effect.present
 
     cdef int gather(self, Effect* effect, Example ex) except -1 nogil:
         """The features of the namespaces named, and the intercept."""
@@ -297,6 +349,8 @@ cdef class RandomEffect(Learner):
         cdef float initial = ex.initial
         cdef double total, variance
         self.resolve(ex)
+        if self.to_count:
+            self.count_entities()
         self.base.predict(ex)
         total = ex.score
         variance = ex.variance
@@ -454,6 +508,7 @@ cdef class RandomEffect(Learner):
 
     def end_pass(self):
         """All parts are fitted to the examples of the first pass; later passes only predict."""
+        self.later_pass = True
         if self.kept is not None:
             self.kept.fit(self.sweeps, self.powers)
             self.fitted = {f"loss after {self.kept.done} sweep{'s' if self.kept.done != 1 else ''}": self.kept.loss}
@@ -478,5 +533,11 @@ cdef class RandomEffect(Learner):
         self.weight_count = io.float64("weight_count", self.weight_count)
 
     def metrics(self):
-        """The loss of the examples that were fitted."""
-        return self.fitted
+        """How many examples were of which entities, and the loss of those that were fitted."""
+        figures = {}
+        for r in range(self.n_effects):
+            owner = self.beside[r].owner
+            figures[f"{owner} examples of known entities"] = self.effects[r].n_of_known
+            figures[f"{owner} examples of new entities"] = self.effects[r].n_of_new
+            figures[f"{owner} examples without an entity"] = self.effects[r].n_of_none
+        return figures | self.fitted

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, Record, Waiting, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, Record, Waiting, hashes_of, lookup, means_of, precisions_of, triangle,
 )
 from vwlite.example cimport Example, Feature
 from vwlite.posterior cimport SMALL, ridge
@@ -78,7 +78,7 @@ cdef class Batches(EstimatedPrior):
         self.pass_time(record, self.now(record), 0)
         # the unknowns: all coefficients if they are correlated, else those that the batch has
         self.reserve_places(record.n, record.n)
-        if self.full:
+        if record.full:
             d = record.n
             for k in range(d):
                 self.places[k] = <uint32_t>k
@@ -164,12 +164,12 @@ cdef class Batches(EstimatedPrior):
     cdef void lay_out_prior(self, Record* record, size_t d, double* prior, double* t) noexcept nogil:
         """Precision (packed) and mean of the unknowns, the mean twice: as where to start and as the prior's."""
         cdef size_t k
-        if self.full:
+        if record.full:
             self.precision(record, prior)
         else:
             memset(prior, 0, d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
-            if not self.full:
+            if not record.full:
                 prior[k * (k + 1) // 2 + k] = self.precision_before(record, self.places[k])
             t[k] = t[d + k] = means_of(record)[self.places[k]]
 
@@ -189,11 +189,13 @@ cdef class Batches(EstimatedPrior):
             self.move(record, place, t[k])
             if self.identity:
                 data[place] = 1 - ridge(self, hashes_of(record)[place])
-            elif not self.full:
-                data[place] += curvature[k * (k + 1) // 2 + k if matrix else k]
-        if self.full:
-            for k in range(d * (d + 1) // 2):
+            elif not record.full:
+                data[place] += curvature[triangle(k) + k if matrix else k]
+        if record.full:
+            for k in range(triangle(d)):
                 data[k] += curvature[k]
+            if record.factored:
+                self.refactor(record)
         return 0
 
     cdef int solve_large(self, Record* record, size_t d) except -1:
@@ -213,14 +215,14 @@ cdef class Batches(EstimatedPrior):
             targets = np.asarray(<double[:3, :n]>(self.work + n * d))
         else:
             features, targets = self.lay_out_sparse(record, d, count)
-        packed = d * (d + 1) // 2 if self.full else d
+        packed = triangle(d) if record.full else d
         prior = np.empty(packed)
         start = np.empty(d)
         cdef double[::1] prior_view = prior, start_view = start
-        if self.full:
+        if record.full:
             self.precision(record, &prior_view[0])
         for k in range(d):
-            if not self.full:
+            if not record.full:
                 prior_view[k] = self.precision_before(record, self.places[k])
             start_view[k] = means_of(record)[self.places[k]]
         try:
@@ -230,7 +232,7 @@ cdef class Batches(EstimatedPrior):
         cdef double[::1] found_view = found, curvature_view = curvature
         if not are_sane(value, &found_view[0], d, &curvature_view[0], packed):
             return 0
-        self.take(record, d, &found_view[0], &curvature_view[0], self.full)
+        self.take(record, d, &found_view[0], &curvature_view[0], record.full)
         self.noise_sum += max(2 * <double>value, 0)
         self.noise_count += n
         return 0
@@ -291,6 +293,7 @@ cdef class Batches(EstimatedPrior):
         """Have no more than `limit` entities in memory."""
         from vwlite.limited import LimitedTable
         table = LimitedTable(self.table.full, self.table.clocked)
+        table.most_full, table.strict = self.table.most_full, self.table.strict
         table.keep(limit, store, store.add(self.owner))
         self.table = table
 

@@ -2,22 +2,32 @@
 
 Design:
 a) A record is one piece of memory: name, the features' hashes, means, and what the data say about precision: for each
-   coefficient (diagonal), or packed by rows (full). So an entity seen for the first time costs one allocation.
+   coefficient (diagonal), or packed by rows (full). So an entity seen for the first time costs one allocation. It grows
+   to what it needs, from 129 coefficients on with a sixteenth to spare; the old piece is freed.
 b) Precisions are kept without the prior's: zero means nothing learnt, and the prior may be changed later.
-c) A record has its own exact index: the place of a feature in it, found by looking at the place after the last one
-   found, then at all hashes four at a time, and from 65 coefficients on in a hash table. Features never collide.
+c) A record has its own index: the place of a feature in it, found by looking at the place after the last one found,
+   then at all hashes four at a time, and from 129 coefficients on in a hash table. Features are 32-bit hashes here as
+   everywhere: of n features two are taken for one with a probability of about n^2 / 2^33 (1,000: 0.0001; 10,000: 0.01).
 d) Records form a list: oldest first, which is the order in a file, or least recently used first where there is a limit
    (limited.pyx). There a record may leave memory whenever another one is made or brought: keep no pointer over that.
 e) The learner of a whole stack has one record, of entity 0.
+f) A key is a hash of the entity's name, 64 bits wide, and names are compared: `identify` turns the hash of a name into
+   the key of the entity that has this name. An entity whose hash another one has already taken gets a key of its own, a
+   function of hash and name alone (BLAKE2b). Names and keys are saved, so an entity keeps its key.
+g) A table is `full` if its records begin with a full posterior. One that needs more than `most_full` coefficients goes
+   over to a diagonal posterior, which takes the diagonal of its precision (or raises, if the table is `strict`).
+h) A full record of more than FACTORED coefficients keeps the Cholesky factor of its precision, the prior's included,
+   which one example changes in O(n^2); what depends on the prior is the business of posterior.pyx.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from vwlite.example cimport Example
 
 cdef enum:
     ABSENT = 0xFFFFFFFF
     MOST = 1 << 28                    # coefficients of one entity
-    MOST_FULL = 1 << 15               # with a full posterior: 4 GB
+    MOST_FULL = 1 << 15               # with a full posterior: 8 GB
+    FACTORED = 64                     # coefficients beyond which a full posterior keeps its factor
 
 cdef struct Waiting:
     # an example that waits for its batch: features follow
@@ -31,12 +41,15 @@ cdef struct Record:
     Record* newer
     Record* older
     Waiting* waiting                  # the last of a batch that is not full yet
-    uint32_t* index                   # hash table of places + 1, from 65 coefficients on
-    uint32_t index_mask
+    void* index                       # hash table of places + 1 (uint16_t, or uint32_t if `wide`), beyond FEW
+    uint32_t index_size
     uint32_t n, capacity              # coefficients
     uint32_t n_waiting
     uint32_t name_length
-    uint32_t changed                  # since it was last written to disk, where there is a limit
+    uint8_t changed                   # since it was last written to disk, where there is a limit
+    uint8_t full                      # the precision is a matrix
+    uint8_t factored                  # there is room for its factor
+    uint8_t wide
     uint64_t serial                   # which entity it was to be met, where there is a limit
     int64_t count                     # examples learnt from
     double clock                      # when it was last learnt, where time makes it forget
@@ -45,7 +58,10 @@ cdef struct Record:
     double spread                     # its part of what the prior's variance is estimated from
 
 cdef class EntityTable:
-    cdef readonly bint full, clocked
+    cdef readonly bint full, clocked  # clocks are those of diagonal records
+    cdef public size_t most_full
+    cdef public bint strict
+    cdef readonly size_t n_diagonal   # records that went over to a diagonal posterior
     cdef readonly bint limited        # ask bring(key) before find(key)
     cdef Record** slots               # open addressing by key
     cdef size_t mask
@@ -54,16 +70,21 @@ cdef class EntityTable:
     cdef Record* newest
     cdef readonly size_t bytes        # of all records
     cdef int bring(self, uint64_t key) except -1 nogil
+    cdef int identify(self, Example ex) except -1 nogil
     cdef Record* find(self, uint64_t key) noexcept nogil
     cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil
+    cdef Record* create(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity, bint full,
+                        bint factored) except NULL nogil
     cdef Record* room(self, Record* record, uint32_t capacity) except NULL nogil
+    cdef Record* shaped(self, Record* record, uint32_t capacity, bint full, bint factored) except NULL nogil
     cdef uint32_t place(self, Record* record, uint32_t hash) except? 0xFFFFFFFE nogil
     cdef int wait(self, Record* record, Example ex) except -1 nogil
     cdef void forget_waiting(self, Record* record) noexcept nogil
-    cdef void empty(self, Record* record) noexcept nogil
+    cdef Record* empty(self, Record* record) except NULL nogil
     cdef void clear(self) noexcept nogil
     cdef void release(self, Record* record) noexcept nogil
     cdef size_t place_of(self, uint64_t key) noexcept nogil
+    cdef size_t size(self, Record* record) noexcept nogil
     cdef int grow_slots(self) except -1 nogil
     cdef int grow_index(self, Record* record) except -1 nogil
 
@@ -85,8 +106,24 @@ cdef inline double* precisions_of(Record* record) noexcept nogil:
     return means_of(record) + record.capacity
 
 cdef inline double* clocks_of(Record* record) noexcept nogil:
-    """When a coefficient was last brought up to date; only in tables that are clocked (and diagonal)."""
+    """When a coefficient was last brought up to date; only in diagonal records of tables that are clocked."""
     return means_of(record) + 2 * <size_t>record.capacity
+
+cdef inline size_t triangle(size_t n) noexcept nogil:
+    """How many numbers a symmetric matrix packed by rows has."""
+    return n * (n + 1) // 2
+
+cdef inline size_t precisions_in(Record* record) noexcept nogil:
+    """How many numbers precisions_of(record) are."""
+    return triangle(record.n) if record.full else record.n
+
+cdef inline double* factor_of(Record* record) noexcept nogil:
+    """The ridge of the intercept that the factor is of, NOT_MADE if there is no factor yet; then the packed factor."""
+    return precisions_of(record) + triangle(record.capacity)
+
+cdef inline size_t factor_in(Record* record) noexcept nogil:
+    """How many numbers factor_of(record) are, 0 if no factor was made."""
+    return 1 + triangle(record.n) if record.factored and factor_of(record)[0] >= 0 else 0
 
 cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil
 

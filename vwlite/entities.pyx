@@ -1,6 +1,7 @@
 """Tables of entities' coefficients. Design notes are in entities.pxd."""
+from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.example cimport Feature
 
@@ -8,34 +9,50 @@ cdef extern from "entities.h" nogil:
     uint32_t vwl_find(const uint32_t* hashes, uint32_t n, uint32_t hash)
 
 cdef enum:
-    FEW = 64                          # coefficients that are searched without an index
+    FEW = 128                         # coefficients that are searched without an index
+    SPARE = 16                        # one in so many is room to spare in records with more
+
+cdef double NOT_MADE = -1             # of a factor
 
 
 cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
     """The place of a feature's coefficient, ABSENT if it has none."""
     cdef uint32_t* hashes = hashes_of(record)
-    cdef uint32_t i
+    cdef uint32_t i, place
     if record.index == NULL:
         i = vwl_find(hashes, record.n, hash)
         return i if i < record.n else ABSENT
-    i = scramble(hash) & record.index_mask
-    while record.index[i]:
-        if hashes[record.index[i] - 1] == hash:
-            return record.index[i] - 1
-        i = (i + 1) & record.index_mask
-    return ABSENT
+    i = home_in(record, hash)
+    while True:
+        place = (<uint32_t*>record.index)[i] if record.wide else (<uint16_t*>record.index)[i]
+        if place == 0:
+            return ABSENT
+        if hashes[place - 1] == hash:
+            return place - 1
+        i = i + 1 if i + 1 < record.index_size else 0
 
 
-cdef inline uint32_t scramble(uint32_t hash) noexcept nogil:
-    """Hashes of numeric names are numbers in a row."""
-    return (hash * <uint32_t>0x9E3779B1) >> 7
+cdef inline uint32_t home_in(Record* record, uint32_t hash) noexcept nogil:
+    """Where a hash is looked for first. Those of numeric names are numbers in a row."""
+    return <uint32_t>((<uint64_t>(hash * <uint32_t>0x9E3779B1) * record.index_size) >> 32)
 
 
-cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capacity) noexcept nogil:
+cdef inline size_t size_of(bint clocked, uint32_t name_length, size_t capacity, bint full,
+                           bint factored) noexcept nogil:
+    """Bytes of a record."""
     cdef size_t doubles = capacity
-    doubles += capacity * (capacity + 1) // 2 if table.full else capacity
-    doubles += capacity if table.clocked else 0
+    if full:
+        doubles += triangle(capacity) * (1 + factored) + factored
+    else:
+        doubles += 2 * capacity if clocked else capacity
     return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 4 * capacity + 8 * doubles
+
+
+cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0:
+    """The key of an entity whose hash is taken: a hash for which nobody can make names that collide."""
+    from hashlib import blake2b
+    digest = blake2b(name, digest_size=8, key=hash.to_bytes(8, "little"), salt=tries.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")
 
 
 cdef class EntityTable:
@@ -43,7 +60,8 @@ cdef class EntityTable:
 
     def __cinit__(self, bint full, bint clocked):
         self.full = full
-        self.clocked = clocked and not full
+        self.clocked = clocked
+        self.most_full = MOST_FULL
         self.mask = 63
         self.slots = <Record**>calloc(self.mask + 1, sizeof(Record*))
         if self.slots == NULL:
@@ -68,10 +86,15 @@ cdef class EntityTable:
     cdef void release(self, Record* record) noexcept nogil:
         """Give a record's memory back; that nothing leads to it is the caller's business."""
         self.count -= 1
-        self.bytes -= size_of(self, record.name_length, record.capacity)
+        self.bytes -= self.size(record)
         self.forget_waiting(record)
         free(record.index)
         free(record)
+
+    cdef size_t size(self, Record* record) noexcept nogil:
+        """Bytes of a record with its index."""
+        return (size_of(self.clocked, record.name_length, record.capacity, record.full, record.factored)
+                + <size_t>record.index_size * (4 if record.wide else 2))
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
         """Where the key's record is, or would be, in the slots."""
@@ -84,29 +107,53 @@ cdef class EntityTable:
         """Have an entity's record in memory, if there is one anywhere: where there is no limit it always is."""
         return 0
 
+    cdef int identify(self, Example ex) except -1 nogil:
+        """ex.entity, a hash of the entity's name, becomes its key: the hash unless another entity has that.
+
+        1 if there is a record of it, 0 if not.
+        """
+        cdef uint64_t hash = ex.entity
+        cdef uint32_t tries = 0
+        cdef Record* record
+        while True:
+            if self.limited:
+                self.bring(ex.entity)
+            record = self.find(ex.entity)
+            if record == NULL:
+                return 0
+            if (record.name_length == ex.entity_name_length
+                    and memcmp(name_of(record), ex.entity_name, record.name_length) == 0):
+                return 1
+            tries += 1
+            with gil:
+                ex.entity = other_key(hash, ex.entity_name[:ex.entity_name_length], tries)
+
     cdef Record* find(self, uint64_t key) noexcept nogil:
         """The record of an entity, NULL if there is none."""
         return self.slots[self.place_of(key)]
 
     cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil:
         """A new record with nothing in it; the key must be new."""
+        return self.create(key, name, name_length, min(capacity, <uint32_t>FACTORED) if self.full else capacity,
+                           self.full, False)
+
+    cdef Record* create(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity, bint full,
+                        bint factored) except NULL nogil:
         cdef size_t size
         cdef Record* record
         if 2 * (self.count + 1) > self.mask:
             self.grow_slots()
         capacity = max(2, (capacity + 1) & ~<uint32_t>1)
-        size = size_of(self, name_length, capacity)
-        record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if self.full else MOST) else NULL
-        if record == NULL:
-            with gil:
-                raise MemoryError(f"{size:,} bytes for {capacity:,} coefficients of one entity"
-                                  + ("; --posterior diagonal needs far less" if self.full else "")
-                                  + (f"; {self.count:,} entities take {self.bytes:,} bytes" if self.count else ""))
+        size = size_of(self.clocked, name_length, capacity, full, factored)
+        record = allocate(self, size, capacity, full)
         memset(record, 0, sizeof(Record))
         record.key = key
         record.capacity = capacity
+        record.full, record.factored = full, factored
         record.name_length = name_length
         memcpy(name_of(record), name, name_length)
+        if factored:
+            factor_of(record)[0] = NOT_MADE
         record.older = self.newest
         if self.newest != NULL:
             self.newest.newer = record
@@ -133,29 +180,44 @@ cdef class EntityTable:
             record = record.newer
         return 0
 
-    cdef Record* room(self, Record* record, uint32_t capacity) except NULL nogil:
-        """Make room for so many coefficients; the record may move."""
+    cdef Record* room(self, Record* record, uint32_t n) except NULL nogil:
+        """Make room for n coefficients; the record may move, and go over to a diagonal posterior."""
+        cdef bint full = record.full and n <= self.most_full
+        if record.full and not full:
+            if self.strict:
+                with gil:
+                    raise MemoryError(f"{n:,} coefficients of a full posterior, and --posterior_full is "
+                                      f"{self.most_full:,}: raise it, or choose --posterior auto or diagonal")
+            self.n_diagonal += 1
+        return self.shaped(record, n, full, full and (record.factored or n > FACTORED))
+
+    cdef Record* shaped(self, Record* record, uint32_t capacity, bint full, bint factored) except NULL nogil:
+        """A record with room for so many coefficients, of this kind; it may move."""
         cdef Record* other
-        cdef size_t before = size_of(self, record.name_length, record.capacity), size, n = record.n
-        cdef size_t triangle = n * (n + 1) // 2 if self.full else n
-        if capacity <= record.capacity:
+        cdef size_t size, n = record.n, k
+        if capacity <= record.capacity and full == record.full and factored == record.factored:
             return record
-        capacity = max(capacity, record.capacity + record.capacity // 2)
-        capacity = (capacity + 1) & ~<uint32_t>1
-        size = size_of(self, record.name_length, capacity)
-        other = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if self.full else MOST) else NULL
-        if other == NULL:
-            with gil:
-                raise MemoryError(f"{size:,} bytes for the {capacity:,} coefficients of one entity"
-                                  + ("; --posterior diagonal needs far less" if self.full else ""))
+        if capacity > record.capacity:
+            capacity += capacity // SPARE if capacity > FEW else 0
+        capacity = (max(capacity, <uint32_t>n) + 1) & ~<uint32_t>1
+        size = size_of(self.clocked, record.name_length, capacity, full, factored)
+        other = allocate(self, size, capacity, full)
         memcpy(other, record, sizeof(Record) + record.name_length)
-        other.capacity = capacity
+        other.capacity, other.full, other.factored = capacity, full, factored
         memcpy(hashes_of(other), hashes_of(record), n * sizeof(uint32_t))
         memcpy(means_of(other), means_of(record), n * sizeof(double))
-        memcpy(precisions_of(other), precisions_of(record), triangle * sizeof(double))
-        if self.clocked:
-            memcpy(clocks_of(other), clocks_of(record), n * sizeof(double))
-        self.bytes += size - before
+        if full == record.full:
+            memcpy(precisions_of(other), precisions_of(record), precisions_in(record) * sizeof(double))
+        else:
+            for k in range(n):
+                precisions_of(other)[k] = precisions_of(record)[triangle(k) + k]
+        if self.clocked and not full:
+            for k in range(n):
+                clocks_of(other)[k] = record.clock if record.full else clocks_of(record)[k]
+        if factored:
+            factor_of(other)[0] = NOT_MADE
+            memcpy(factor_of(other), factor_of(record), factor_in(record) * sizeof(double))
+        self.bytes += size - (self.size(record) - <size_t>record.index_size * (4 if record.wide else 2))
         self.slots[self.place_of(record.key)] = other
         if other.older != NULL:
             other.older.newer = other
@@ -173,32 +235,34 @@ cdef class EntityTable:
         cdef uint32_t i = record.n
         hashes_of(record)[i] = hash
         means_of(record)[i] = 0
-        if self.full:
-            memset(precisions_of(record) + <size_t>i * (i + 1) // 2, 0, (i + 1) * sizeof(double))
+        if record.full:
+            memset(precisions_of(record) + triangle(i), 0, (i + 1) * sizeof(double))
         else:
             precisions_of(record)[i] = 0
-        if self.clocked:
-            clocks_of(record)[i] = record.clock
+            if self.clocked:
+                clocks_of(record)[i] = record.clock
         record.n = i + 1
         if record.n > FEW:
-            if record.index == NULL or 2 * record.n > record.index_mask:
+            if record.index == NULL or 3 * <uint64_t>record.n > 2 * <uint64_t>record.index_size:
                 self.grow_index(record)
             else:
                 index_place(record, i)
         return i
 
     cdef int grow_index(self, Record* record) except -1 nogil:
-        cdef uint32_t size = 256, i
-        cdef uint32_t* index
-        while size < 4 * <uint64_t>record.n:
-            size *= 2
-        index = <uint32_t*>calloc(size, sizeof(uint32_t))
+        """An index with room for what the record has room for: two in three places are taken then, or one in two."""
+        cdef bint wide = record.capacity >= 0xFFFF
+        cdef uint32_t size = 2 * record.capacity if wide else 3 * record.capacity // 2 + 1
+        cdef uint32_t i
+        cdef void* index = calloc(size, 4 if wide else 2)
         if index == NULL:
             with gil:
                 raise MemoryError(f"no index for {record.n:,} coefficients")
+        self.bytes -= self.size(record)
         free(record.index)
         record.index = index
-        record.index_mask = size - 1
+        record.index_size, record.wide = size, wide
+        self.bytes += self.size(record)
         for i in range(record.n):
             index_place(record, i)
         return 0
@@ -225,15 +289,19 @@ cdef class EntityTable:
             record.waiting = before
         record.n_waiting = 0
 
-    cdef void empty(self, Record* record) noexcept nogil:
-        """Back to no coefficients."""
+    cdef Record* empty(self, Record* record) except NULL nogil:
+        """Back to no coefficients; the record may move."""
         self.forget_waiting(record)
+        self.bytes -= <size_t>record.index_size * (4 if record.wide else 2)
         free(record.index)
         record.index = NULL
+        record.index_size = 0
         record.n = 0
         record.count = 0
         record.clock = 0
         record.spread = 0
+        return self.shaped(record, 0 if record.factored or record.full != self.full else record.capacity, self.full,
+                           False)
 
     def copy(self):
         """A table with copies of all records that have coefficients or wait."""
@@ -241,7 +309,7 @@ cdef class EntityTable:
         cdef Record* record = self.oldest
         while record != NULL:
             if record.n:
-                copy_content(other, other.make(record.key, NULL, 0, record.n), record)
+                copy_content(other, other.create(record.key, NULL, 0, record.n, record.full, record.factored), record)
             record = record.newer
         return other
 
@@ -253,10 +321,10 @@ cdef class EntityTable:
         while record != NULL:
             key = record.key
             before = copy.find(key)
-            self.empty(record)
+            record = self.empty(record)
             record.prior = prior
             if before != NULL:
-                record = self.room(record, before.n)
+                record = self.shaped(record, before.n, before.full, before.factored)
                 copy_content(self, record, before)
             record = record.newer
 
@@ -283,8 +351,9 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
     for k in range(n):
         table.place(to, hashes_of(record)[k])
     memcpy(means_of(to), means_of(record), n * sizeof(double))
-    memcpy(precisions_of(to), precisions_of(record), (n * (n + 1) // 2 if table.full else n) * sizeof(double))
-    if table.clocked:
+    memcpy(precisions_of(to), precisions_of(record), precisions_in(record) * sizeof(double))
+    memcpy(factor_of(to), factor_of(record), factor_in(record) * sizeof(double))
+    if table.clocked and not record.full:
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread = record.prior, record.spread
@@ -292,7 +361,23 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
 
 
 cdef void index_place(Record* record, uint32_t place) noexcept nogil:
-    cdef uint32_t i = scramble(hashes_of(record)[place]) & record.index_mask
-    while record.index[i]:
-        i = (i + 1) & record.index_mask
-    record.index[i] = place + 1
+    cdef uint32_t i = home_in(record, hashes_of(record)[place])
+    if record.wide:
+        while (<uint32_t*>record.index)[i]:
+            i = i + 1 if i + 1 < record.index_size else 0
+        (<uint32_t*>record.index)[i] = place + 1
+        return
+    while (<uint16_t*>record.index)[i]:
+        i = i + 1 if i + 1 < record.index_size else 0
+    (<uint16_t*>record.index)[i] = <uint16_t>(place + 1)
+
+
+cdef Record* allocate(EntityTable table, size_t size, uint32_t capacity, bint full) except NULL nogil:
+    """Memory for a record."""
+    cdef Record* record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if full else MOST) else NULL
+    if record == NULL:
+        with gil:
+            raise MemoryError(f"{size:,} bytes for the {capacity:,} coefficients of one entity"
+                              + ("; --posterior diagonal needs far less" if full else "")
+                              + (f"; {table.count:,} entities take {table.bytes:,} bytes" if table.count else ""))
+    return record

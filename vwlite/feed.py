@@ -10,7 +10,7 @@ from vwlite.errors import VwliteError
 from vwlite.options import Option, OptionGroup, Options
 from vwlite.parser import Ring
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
-from vwlite.parsers.text import TextParser
+from vwlite.parsers.text import TextParser, entity_namespaces
 from vwlite.paths import explain
 from vwlite.types import LabelType
 
@@ -112,7 +112,7 @@ class Feed:
             "names": self.wants_names,
             "labels": self.labels.value,
             "parser": PARSER_VERSION,
-        }
+        } | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
 
     def blocks(self, interactions: Any) -> Iterator[Any]:
         """The blocks of a pass, features crossed ahead where `interactions` can."""

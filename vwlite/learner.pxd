@@ -10,6 +10,8 @@ Not recursive (a reduction calls its base itself):
                      derivative; changes nothing
     experience(ex)   how many examples of ex.entity a bottom learner has learnt from
     limit_entities(n, store)  asked of a learner beside a base, before it has entities: at most n in memory
+    identify(ex)     ex.entity, a hash of ex.entity_name, becomes the key of the entity that has this name; whether the
+                     learner knows it
     meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
     vet(ex)          why the stack can't use the example, a Reason of parser.pxd, FINE if it can; asked before predict,
                      learn in stacks with a learner whose `vets` is set, and an example with a reason goes no further
@@ -33,11 +35,13 @@ cdef class Learner:
     cdef readonly Loss loss           # of the bottom learner; every learner above sees the same one
     cdef readonly list beside         # learners that stand beside the base, each below this one too
     cdef readonly dict options        # what the learner took, for the card and --dry-run
+    cdef public object tell           # what a run does with a remark, a function of its text
     cdef float predict(self, Example ex) except? -1e10 nogil
     cdef float learn(self, Example ex) except? -1e10 nogil
     cdef float update(self, Example ex) except? -1e10 nogil
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
     cdef float sensitivity(self, Example ex) except? -1e10 nogil
+    cdef int identify(self, Example ex) except -1 nogil
     cdef int meet(self, Example ex) except -1 nogil
     cdef double experience(self, Example ex) except? -1 nogil
     cdef int vet(self, Example ex) except -1 nogil
@@ -51,6 +55,7 @@ cdef class Learners:
     cdef float predict(self, size_t i, Example ex) except? -1e10 nogil
     cdef float update(self, size_t i, Example ex) except? -1e10 nogil
     cdef float sensitivity(self, size_t i, Example ex) except? -1e10 nogil
+    cdef int identify(self, size_t i, Example ex) except -1 nogil
     cdef int meet(self, size_t i, Example ex) except -1 nogil
     cdef double experience(self, size_t i, Example ex) except? -1 nogil
     cdef int vet(self, size_t i, Example ex) except -1 nogil

@@ -67,11 +67,22 @@ cdef class Learner:
     cdef int vet(self, Example ex) except -1 nogil:
         return FINE if self.base is None else self.base.vet(ex)
 
+    cdef int identify(self, Example ex) except -1 nogil:
+        return 0
+
     cdef int meet(self, Example ex) except -1 nogil:
         return 0
 
     cdef double experience(self, Example ex) except? -1 nogil:
         return 0
+
+    def remark(self, text):
+        """Say something about the run while it goes on: a warning of Python's unless ``tell`` is set."""
+        if self.tell is not None:
+            self.tell(text)
+            return
+        import warnings
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     @property
     def owner(self):
@@ -142,6 +153,9 @@ cdef float update_of(Learner learner, Example ex) except? -1e10 nogil:
 cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
     return learner.sensitivity(ex)
 
+cdef int identify_of(Learner learner, Example ex) except -1 nogil:
+    return learner.identify(ex)
+
 cdef int meet_of(Learner learner, Example ex) except -1 nogil:
     return learner.meet(ex)
 
@@ -156,6 +170,7 @@ cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
 cdef Hot call_predict = <Hot>predict_of
 cdef Hot call_update = <Hot>update_of
 cdef Hot call_sensitivity = <Hot>sensitivity_of
+cdef Checked call_identify = <Checked>identify_of
 cdef Checked call_meet = <Checked>meet_of
 cdef Checked call_vet = <Checked>vet_of
 cdef Known call_experience = <Known>experience_of
@@ -184,6 +199,9 @@ cdef class Learners:
 
     cdef float sensitivity(self, size_t i, Example ex) except? -1e10 nogil:
         return call_sensitivity(self.pointers[i], ex)
+
+    cdef int identify(self, size_t i, Example ex) except -1 nogil:
+        return call_identify(self.pointers[i], ex)
 
     cdef int meet(self, size_t i, Example ex) except -1 nogil:
         return call_meet(self.pointers[i], ex)

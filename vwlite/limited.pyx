@@ -12,9 +12,10 @@ bytes (64 MB), it is out of room: then the driver's gate is shut, and nothing is
 written. So no example is learnt by halves, and nothing that was learnt is lost. A store that is `strict`, as in runs
 over files, raises the first ModelError instead.
 
-A record on disk: Header, name, hashes, means, precisions, clocks (in clocked tables), then each waiting example, the
-oldest first: label, weight, initial prediction, number of features, features. Little-endian, nothing between. The sum
-in the header is the CRC-32 of all that follows it.
+A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
+(if the header says `factored`, and then the layout is 2), then each waiting example, the oldest first: label, weight,
+initial prediction, number of features, features. Little-endian, nothing between. The sum in the header is the CRC-32 of
+all that follows it.
 """
 from zlib import crc32
 
@@ -25,21 +26,23 @@ from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy
 
 from vwlite.entities cimport (
-    ABSENT, EntityTable, Record, Waiting, clocks_of, hashes_of, home_of, lookup, means_of, name_of, precisions_of,
+    ABSENT, FACTORED, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of, lookup,
+    means_of, name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.strain cimport Strain
+from vwlite.table_io cimport has_factor
 
 from vwlite.errors import ModelError
 
 cdef enum:
-    LAYOUT = 1                        # the version of what is above
+    LAYOUT = 2                        # the version of what is above; 1 has no factors
     SHARE = 16                        # one in so many leaves at once
     MOST_AT_ONCE = 8192               # records on their way to disk, in memory twice, as are the pages they change
 
 cdef packed struct Header:
     uint32_t sum
-    uint8_t layout, full, clocked, unused
+    uint8_t layout, full, clocked, factored
     uint32_t n, name_length, n_waiting
     int64_t count
     double clock, latest, prior, spread
@@ -301,20 +304,21 @@ cdef int by_key(const void* a, const void* b) noexcept nogil:
 cdef bytes pack(EntityTable table, Record* record):
     """The record as bytes."""
     cdef size_t n = record.n, size = sizeof(Header) + record.name_length + 12 * n
-    cdef size_t triangle = n * (n + 1) // 2 if table.full else n
+    cdef bint clocked = table.clocked and not record.full
     cdef Waiting* waiting = record.waiting
     cdef bytes text
     cdef char* at
     cdef Header* header
     cdef WaitingHeader example
-    size += 8 * triangle + (8 * n if table.clocked else 0)
+    size += 8 * (precisions_in(record) + (n if clocked else 0) + factor_in(record))
     while waiting != NULL:
         size += sizeof(WaitingHeader) + waiting.n * sizeof(Feature)
         waiting = waiting.before
     text = PyBytes_FromStringAndSize(NULL, size)
     at = PyBytes_AS_STRING(text)
     header = <Header*>at
-    header.layout, header.full, header.clocked, header.unused = LAYOUT, table.full, table.clocked, 0
+    header.full, header.clocked, header.factored = record.full, clocked, factor_in(record) > 0
+    header.layout = LAYOUT if header.factored else 1
     header.n, header.name_length, header.n_waiting = record.n, record.name_length, record.n_waiting
     header.count, header.clock, header.latest = record.count, record.clock, record.latest
     header.prior, header.spread = record.prior, record.spread
@@ -322,9 +326,10 @@ cdef bytes pack(EntityTable table, Record* record):
     at = put(at, name_of(record), record.name_length)
     at = put(at, hashes_of(record), 4 * n)
     at = put(at, means_of(record), 8 * n)
-    at = put(at, precisions_of(record), 8 * triangle)
-    if table.clocked:
+    at = put(at, precisions_of(record), 8 * precisions_in(record))
+    if clocked:
         at = put(at, clocks_of(record), 8 * n)
+    at = put(at, factor_of(record), 8 * factor_in(record))
     at = PyBytes_AS_STRING(text) + size
     waiting = record.waiting          # the newest first, so from the end
     while waiting != NULL:
@@ -347,25 +352,30 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
 
     Raises ModelError for bytes that make no sense.
     """
-    cdef size_t size = len(text), n, triangle, needed, i
+    cdef size_t size = len(text), n, precisions, factor, needed, i
     cdef const char* at = PyBytes_AS_STRING(text)
     cdef const char* end = at + size
     cdef const Header* header = <const Header*>at
     cdef Record* record
-    cdef bint sound
-    if size < sizeof(Header) or header.layout != LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
+    cdef bint sound, full, clocked, factored
+    if size < sizeof(Header) or not 1 <= header.layout <= LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
         store.refuse("a record differs from its checksum")
     n = header.n
     if 12 * n > size:
         store.refuse("a record doesn't hold together")
-    triangle = n * (n + 1) // 2 if table.full else n
-    needed = sizeof(Header) + header.name_length + 12 * n + 8 * triangle + (8 * n if table.clocked else 0)
-    if size < needed or header.full != table.full or header.clocked != table.clocked or header.count < 0:
+    full, clocked, factored = header.full != 0, header.clocked != 0, header.factored != 0
+    precisions = triangle(n) if full else n
+    factor = 1 + triangle(n) if factored else 0
+    needed = sizeof(Header) + header.name_length + 12 * n + 8 * (precisions + (n if clocked else 0) + factor)
+    if (size < needed or (full and not table.full) or clocked != (table.clocked and not full)
+            or (factored and not (full and n > FACTORED)) or header.layout != (LAYOUT if factored else 1)
+            or header.count < 0):
         store.refuse("a record doesn't hold together")
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
     at += sizeof(Header)
-    record = EntityTable.make(table, key, at, header.name_length, <uint32_t>n)
+    record = EntityTable.create(table, key, at, header.name_length, <uint32_t>n, full,
+                                full and n > FACTORED)
     record.count, record.clock, record.latest = header.count, header.clock, header.latest
     record.prior, record.spread = header.prior, header.spread
     at += header.name_length
@@ -377,16 +387,22 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     at += 4 * n
     memcpy(means_of(record), at, 8 * n)
     at += 8 * n
-    memcpy(precisions_of(record), at, 8 * triangle)
-    at += 8 * triangle
-    if table.clocked:
+    memcpy(precisions_of(record), at, 8 * precisions)
+    at += 8 * precisions
+    if clocked:
         memcpy(clocks_of(record), at, 8 * n)
         at += 8 * n
+    if factored:
+        memcpy(factor_of(record), at, 8 * factor)
+        at += 8 * factor
     if not own:
         for i in range(n):
-            sound = sound and isfinite(means_of(record)[i]) and (not table.clocked or isfinite(clocks_of(record)[i]))
-        for i in range(triangle):
+            sound = sound and isfinite(means_of(record)[i]) and (not clocked or isfinite(clocks_of(record)[i]))
+        for i in range(precisions):
             sound = sound and isfinite(precisions_of(record)[i])
+        for i in range(factor):
+            sound = sound and isfinite(factor_of(record)[i])
+        sound = sound and has_factor(record, factored)
     sound = unpack_waiting(record, at, end, header.n_waiting, own) and sound
     if not sound:
         if table.limited:

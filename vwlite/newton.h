@@ -43,6 +43,41 @@ static inline double vwl_pivot(double left, double least) {
     return sqrt(left > least ? left : least > 0 ? least : 1e-300);
 }
 
+/* Rows i to i + 3 of a factor as far as column i - 1, i being divisible by 4; the rows before them are done. */
+static inline void vwl_four_rows(double *a, size_t i) {
+    double *const rows[4] = {VWL_ROW(a, i), VWL_ROW(a, i + 1), VWL_ROW(a, i + 2), VWL_ROW(a, i + 3)};
+    size_t j, k;
+    int r;
+    for (j = 0; j < i; j += 2) {
+        const double *u = VWL_ROW(a, j), *v = VWL_ROW(a, j + 1);
+        vwl_pair s[4] = {{0, 0}, {0, 0}, {0, 0}, {0, 0}}, t[4] = {{0, 0}, {0, 0}, {0, 0}, {0, 0}};
+        for (k = 0; k < j; k += 2) {
+            const vwl_pair uk = *(const vwl_pair *)(u + k), vk = *(const vwl_pair *)(v + k);
+            for (r = 0; r < 4; r++) {
+                const vwl_pair x = *(const vwl_pair *)(rows[r] + k);
+                s[r] += x * uk;
+                t[r] += x * vk;
+            }
+        }
+        for (r = 0; r < 4; r++) {
+            const double x = (rows[r][j] - (s[r][0] + s[r][1])) / u[j];
+            rows[r][j] = x;
+            rows[r][j + 1] = (rows[r][j + 1] - (t[r][0] + t[r][1]) - x * v[j]) / v[j + 1];
+        }
+    }
+}
+
+/* Row i of a factor from column `first` on; the rows before it are done. */
+static inline void vwl_end_row(double *a, size_t i, size_t first) {
+    double *row = VWL_ROW(a, i);
+    size_t j;
+    for (j = first; j < i; j++) {
+        const double *other = VWL_ROW(a, j);
+        row[j] = (row[j] - vwl_dot_product(row, other, j)) / other[j];
+    }
+    row[i] = vwl_pivot(row[i] - vwl_dot_product(row, row, i), row[i] * 1e-13);
+}
+
 /* The lower factor L of a = L L', in place. A small matrix is worked on column by column, which has no sum that waits
  * for another, a large one row by row, which goes through memory less often. */
 static inline void vwl_cholesky(double *a, size_t n) {
@@ -62,21 +97,62 @@ static inline void vwl_cholesky(double *a, size_t n) {
         return;
     }
     for (i = 0; i < n; i++) {
-        double *row = VWL_ROW(a, i);
-        for (j = 0; j < i; j++) {
-            const double *other = VWL_ROW(a, j);
-            row[j] = (row[j] - vwl_dot_product(row, other, j)) / other[j];
-        }
-        row[i] = vwl_pivot(row[i] - vwl_dot_product(row, row, i), row[i] * 1e-13);
+        if (i % 4 == 0 && i + 4 <= n) vwl_four_rows(a, i);
+        vwl_end_row(a, i, n - n % 4 > i ? i - i % 4 : 0);
+    }
+}
+
+/* L y = b, in place, for a b that is zero before `first`. */
+static inline void vwl_forward_from(const double *factor, size_t n, size_t first, double *b) {
+    size_t i;
+    for (i = first; i < n; i++) {
+        const double *row = VWL_ROW(factor, i);
+        b[i] = (b[i] - vwl_dot_product(row + first, b + first, i - first)) / row[i];
     }
 }
 
 /* L y = b, in place. */
 static inline void vwl_forward(const double *factor, size_t n, double *b) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        const double *row = VWL_ROW(factor, i);
-        b[i] = (b[i] - vwl_dot_product(row, b, i)) / row[i];
+    vwl_forward_from(factor, n, 0, b);
+}
+
+/* The factor of L L' + x x', in place, by Givens rotations (LINPACK's dchud), which never lose digits: O(n^2). x, which is
+ * zero before `first`, is used up; work has room for 2 n. Four rows at a time, because each waits for its own sums. */
+static inline void vwl_add_outer(double *factor, size_t n, size_t first, double *x, double *work) {
+    double *cosines = work, *sines = work + n;
+    size_t i, j, k;
+    for (i = first; i < n; i += 4) {
+        const size_t rows = n - i < 4 ? n - i : 4;
+        if (rows == 4) {
+            double *const a = VWL_ROW(factor, i), *const b = VWL_ROW(factor, i + 1);
+            double *const c = VWL_ROW(factor, i + 2), *const d = VWL_ROW(factor, i + 3);
+            double p = x[i], q = x[i + 1], r = x[i + 2], t = x[i + 3];
+            for (k = first; k < i; k++) {
+                const double u = cosines[k], v = sines[k], ak = a[k], bk = b[k], ck = c[k], dk = d[k];
+                a[k] = u * ak + v * p;
+                b[k] = u * bk + v * q;
+                c[k] = u * ck + v * r;
+                d[k] = u * dk + v * t;
+                p = u * p - v * ak;
+                q = u * q - v * bk;
+                r = u * r - v * ck;
+                t = u * t - v * dk;
+            }
+            x[i] = p, x[i + 1] = q, x[i + 2] = r, x[i + 3] = t;
+        }
+        for (j = i; j < i + rows; j++) {
+            double *row = VWL_ROW(factor, j);
+            double length;
+            for (k = rows == 4 ? i : first; k < j; k++) {
+                const double before = row[k];
+                row[k] = cosines[k] * before + sines[k] * x[j];
+                x[j] = cosines[k] * x[j] - sines[k] * before;
+            }
+            length = hypot(row[j], x[j]);
+            cosines[j] = length > 0 ? row[j] / length : 1;
+            sines[j] = length > 0 ? x[j] / length : 0;
+            row[j] = length;
+        }
     }
 }
 

@@ -49,6 +49,7 @@ class Option(NamedTuple):
     needs       what makes the option take effect, any of these (see vwlite/needs.py); a run that gives the option
                 where none of them holds is refused. By default those of the group; an option without acts by itself
     file        the value names a file that is read, a file that is written, or a folder that is
+    alike       values of a fixed option of which one may take the place of another
     """
 
     name: str
@@ -70,6 +71,7 @@ class Option(NamedTuple):
     words: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     file: Literal["", "read", "written", "folder"] = ""
+    alike: tuple[str, ...] = ()
 
 
 class OptionGroup(NamedTuple):
@@ -246,6 +248,8 @@ class Options:
             elif self.source(name) == "default":
                 if name in models:
                     self.set(name, value, "model")
+            elif value in option.alike and self[name] in option.alike:
+                pass
             elif option.fixed and value != self[name]:
                 made = f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
                 errors.append(

@@ -39,6 +39,8 @@ cdef enum Reason:
     ACTIONS_MANY
     DECISION_LENGTH
     CROSSED_MANY
+    ENTITY_VALUE
+    POSTERIOR_FULL
     REASONS
 
 cdef enum Readiness:

@@ -38,6 +38,10 @@ REASONS_IN_WORDS = {
     LABEL_BINARY: "a logistic model takes the labels -1 and 1, or 0 and 1",
     ENTITY_TWICE: "two features in the namespace of a random effect: an example belongs to one entity",
     ENTITY_NAMELESS: "the feature in the namespace of a random effect has no name, so it names no entity",
+    ENTITY_VALUE: "a value in the namespace of a random effect: an entity is its name alone, without ':', so write "
+    "u17 or u_17 for u:17",
+    POSTERIOR_FULL: "the line would give a full posterior more coefficients than --posterior_full allows: raise it, or "
+    "choose --posterior auto or diagonal",
     COST_SYNTAX: "before the first '|' expected action:cost:probability of the action taken, such as 0:-1:0.25",
     COST_ACTION: "the action is not a whole number",
     COST_NUMBER: "the cost is not a finite number",

@@ -6,12 +6,14 @@ a) Everything is worked out in one record of the entity table, the one of `ex.en
 b) One example moves a posterior along one line, H^-1 x: one equation is solved, not a problem in many dimensions.
    updates.pxd and batches.pxd have learning, prior.pxd what all entities have in common.
 c) Diagonal coefficients forget when they are looked at: each has a clock. Full posteriors forget at once.
+   Of a large full posterior the record has the factor, too, which one example changes in O(d^2) (Givens rotations);
+   what changes all of the precision (forgetting, another prior, a batch) has it made anew.
 d) A draw is a function of ex.draw, the entity and the feature's hash, so all lines of a decision see the same one.
 e) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.entities cimport EntityTable, Record, precisions_of
+from vwlite.entities cimport EntityTable, Record, precisions_of, triangle
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.learner cimport Learner
 
@@ -22,6 +24,7 @@ cdef enum:
 cdef class Posterior(Learner):
     cdef readonly EntityTable table
     cdef bint logistic, full, identity, timed, moments
+    cdef bint told_diagonal, told_size            # remarks that were made
     cdef double forget
     cdef uint32_t time_namespace
     # the prior: one precision, one for the intercept, or one for each of a few coefficients and between them
@@ -61,6 +64,8 @@ cdef class Posterior(Learner):
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
     cdef double variance(self, Example ex, Record* record) except? -1 nogil
     cdef double full_variance(self, Record* record, size_t n) except? -1 nogil
+    cdef bint is_factored(self, Record* record) noexcept nogil
+    cdef void refactor(self, Record* record) noexcept nogil
     cdef int factor(self, Record* record, double* into) noexcept nogil
     cdef double unit_variance(self, size_t k, size_t d, double* v) noexcept nogil
     cdef void precision(self, Record* record, double* into) noexcept nogil
@@ -76,7 +81,7 @@ cdef class Posterior(Learner):
 
 cdef inline double data_of(Posterior known, Record* record, size_t k) noexcept nogil:
     """What data say about the precision of a coefficient, by itself."""
-    return precisions_of(record)[k * (k + 1) // 2 + k if known.full else k]
+    return precisions_of(record)[triangle(k) + k if record.full else k]
 
 cdef inline double ridge(Posterior known, uint32_t hash) noexcept nogil:
     """The prior's precision of a coefficient."""

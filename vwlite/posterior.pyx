@@ -5,7 +5,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.entities cimport (
-    ABSENT, Record, clocks_of, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.random cimport mix, normal
@@ -47,9 +47,11 @@ cdef class Posterior(Learner):
         cdef const Feature* end = feature + ex.n
         cdef double score = ex.initial, mean
         cdef uint32_t place = ABSENT
+        cdef bint clocked
         if self.table.limited:
             self.table.bring(ex.entity)
         record = self.table.find(ex.entity) if not ex.newcomer else NULL
+        clocked = self.table.clocked and record != NULL and not record.full
         if ex.draw:
             score += self.drawn_score(ex, record)
         elif record != NULL or self.center != NULL:
@@ -59,7 +61,7 @@ cdef class Posterior(Learner):
                     score += self.prior_mean(feature.hash) * feature.value
                 else:
                     mean = means_of(record)[place]
-                    if self.table.clocked and clocks_of(record)[place] != record.clock:
+                    if clocked and clocks_of(record)[place] != record.clock:
                         mean = self.decayed(record, place, NULL)
                     score += mean * feature.value
                 feature += 1
@@ -95,12 +97,12 @@ cdef class Posterior(Learner):
             place = self.places[k]
             if place == ABSENT:
                 total += x[k] * x[k] / ridge(self, self.hashes[k])
-            elif not self.full:
+            elif not record.full:
                 precision = precisions_of(record)[place]
                 if self.table.clocked:
                     self.decayed(record, place, &precision)
                 total += x[k] * x[k] / (precision + ridge(self, hashes_of(record)[place]))
-        if self.full and record != NULL and record.n:
+        if record != NULL and record.full and record.n:
             total += self.full_variance(record, n)
         return total
 
@@ -108,19 +110,51 @@ cdef class Posterior(Learner):
         """Of the features that the record knows."""
         cdef size_t d = record.n, k
         cdef double* v
-        self.reserve(n + d + d * (d + 1) // 2)
+        cdef double* factor
+        cdef bint known = self.is_factored(record)
+        self.reserve(n + d + (0 if known else triangle(d)))
         v = self.work + n
+        factor = factor_of(record) + 1 if known else v + d
         for k in range(d):
             v[k] = 0
         for k in range(n):
             if self.places[k] != ABSENT:
                 v[self.places[k]] = self.work[k]
-        self.factor(record, v + d)
-        vwl_forward(v + d, d, v)
+        if not known:
+            self.factor(record, factor)
+        vwl_forward(factor, d, v)
         return vwl_dot_product(v, v, d)
+
+    cdef inline bint is_factored(self, Record* record) noexcept nogil:
+        """Whether the record has its factor, under the prior of now."""
+        return record.factored and factor_of(record)[0] == self.intercept_l2 and record.prior == self.l2
+
+    cdef void refactor(self, Record* record) noexcept nogil:
+        """Make the factor of a record that has room for it; the record's prior becomes that of now."""
+        cdef double* factor = factor_of(record) + 1
+        cdef double* row
+        cdef size_t i, j, d = record.n
+        self.precision(record, factor)
+        while d:                      # new features that are correlated with none
+            row = factor + triangle(d - 1)
+            for j in range(d - 1):
+                if row[j] != 0:
+                    break
+            else:
+                d -= 1
+                continue
+            break
+        vwl_cholesky(factor, d)
+        for i in range(d, record.n):
+            factor[triangle(i) + i] = sqrt(factor[triangle(i) + i])
+        factor_of(record)[0] = self.intercept_l2
+        record.prior = self.l2
 
     cdef int factor(self, Record* record, double* into) noexcept nogil:
         """The Cholesky factor of the precision of a full posterior."""
+        if self.is_factored(record):
+            memcpy(into, factor_of(record) + 1, triangle(record.n) * sizeof(double))
+            return 0
         self.precision(record, into)
         vwl_cholesky(into, record.n)
         return 0
@@ -160,15 +194,15 @@ cdef class Posterior(Learner):
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef uint32_t place = ABSENT
-        if self.full and record != NULL and not (key == self.drawn_key and record == self.drawn_record
-                                                 and self.version == self.drawn_version):
+        if record != NULL and record.full and not (key == self.drawn_key and record == self.drawn_record
+                                                   and self.version == self.drawn_version):
             self.draw(record, key)
         while feature < end:
             place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
             if place == ABSENT:
                 total += feature.value * (self.prior_mean(feature.hash)
                                           + scale * normal(key, feature.hash) / sqrt(ridge(self, feature.hash)))
-            elif self.full:
+            elif record.full:
                 total += feature.value * (means_of(record)[place] + scale * self.drawn[place])
             else:
                 mean = means_of(record)[place]

@@ -15,7 +15,7 @@ cdef class EstimatedPrior(Updates):
         cdef Record* record = self.table.oldest
         cdef size_t k
         self.center_fixed = False
-        self.table_of_means.empty(self.center)
+        self.center = self.table_of_means.empty(self.center)
         while record != NULL:
             for k in range(record.n):
                 self.move_center(hashes_of(record)[k], means_of(record)[k], 1)
@@ -30,15 +30,16 @@ cdef class EstimatedPrior(Updates):
         from vwlite import variance
         cdef Record* record = self.table.oldest
         cdef size_t k, n = 0, total = 0
-        cdef bint structured
+        cdef bint structured, matrices = self.full
         hashes = {}
         while record != NULL:
             n += record.n > 0
+            matrices = matrices and record.full
             total += record.n
             for k in range(record.n if len(hashes) <= MOST_CORRELATED else 0):
                 hashes.setdefault(hashes_of(record)[k], len(hashes))
             record = record.newer
-        structured = self.full and 0 < len(hashes) <= MOST_CORRELATED and not self.intercept_l2
+        structured = matrices and 0 < len(hashes) <= MOST_CORRELATED and not self.intercept_l2
         if structured:
             self.estimate_covariance(variance, list(hashes), n)
         elif total:
@@ -128,9 +129,9 @@ cdef class EstimatedPrior(Updates):
         record = self.table.oldest
         at = 0
         while record != NULL:
-            if self.full and record.n:
+            if record.full and record.n:
                 self.pass_time(record, record.clock, 0)
-            for k in range(record.n if not self.full else 0):
+            for k in range(record.n if not record.full else 0):
                 means_of(record)[k] = self.prior_mean(hashes_of(record)[k]) + means_view[at + k]
             at += record.n
             record.prior = self.l2

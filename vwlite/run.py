@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from vwlite import outputs
@@ -72,6 +73,8 @@ class Run:
         if options["readable_model"] or options["invert_hash"]:
             self.note_model_layout()
         driver.listener = self
+        for learner in walk(self.workspace.top):
+            learner.tell = partial(self.log, "warning")
         driver.quiet = options["quiet"]
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = options["examples"] or 0

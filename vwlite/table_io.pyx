@@ -10,8 +10,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from vwlite.entities cimport (
-    ABSENT, MOST, MOST_FULL, EntityTable, Record, Waiting, clocks_of, hashes_of, lookup, means_of, name_of,
-    precisions_of,
+    ABSENT, FACTORED, MOST, MOST_FULL, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
+    means_of, name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport Feature
 
@@ -24,14 +24,19 @@ cdef enum:
 
 cdef enum Field:
     KEY, COEFFICIENTS, NAME_LENGTH, N_WAITING, COUNT, CLOCK, LATEST, PRIOR, SPREAD
-    NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE
+    NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE, KIND, FACTOR
+
+cdef enum Posterior:
+    DIAGONAL, FULL, WITH_FACTOR
 
 FIELDS = (
     ("key", "U64"), ("coefficients", "U32"), ("name_length", "U32"), ("waiting", "U32"), ("count", "I64"),
     ("clock", "F64"), ("latest", "F64"), ("prior", "F64"), ("spread", "F64"), ("name", "U8"), ("hash", "U32"),
     ("mean", "F64"), ("precision", "F64"), ("coefficient_clock", "F64"),
-    ("waiting_example", "F64"), ("waiting_n", "U32"), ("waiting_feature", "U32"),
+    ("waiting_example", "F64"), ("waiting_n", "U32"), ("waiting_feature", "U32"), ("posterior", "U8"),
+    ("factor", "F64"),
 )
+NEWER = ("posterior", "factor")       # only there where not every record is FULL, as all were in the first version
 
 
 def save(EntityTable table, io):
@@ -40,11 +45,18 @@ def save(EntityTable table, io):
     cdef size_t i
     order = Order(table)
     columns = [Column(table, order, field) for field in range(len(FIELDS))]
+    cdef bint plain = True
     for i in range(order.n):
+        plain = plain and kind_of(order.records[i]) == (FULL if table.full else DIAGONAL)
         for column in columns:
             column.nbytes += column.size(order.records[i])
     for (name, dtype), column in zip(FIELDS, columns, strict=True):
-        io.array(name, dtype, column)
+        if not (plain and name in NEWER):
+            io.array(name, dtype, column)
+
+
+cdef inline Posterior kind_of(Record* record) noexcept nogil:
+    return DIAGONAL if not record.full else WITH_FACTOR if factor_in(record) else FULL
 
 
 cdef class Order:
@@ -125,9 +137,13 @@ cdef class Column:
         if self.field == MEAN:
             return 8 * n
         if self.field == PRECISION:
-            return 8 * (n * (n + 1) // 2 if self.table.full else n)
+            return 8 * precisions_in(record)
         if self.field == COEFFICIENT_CLOCK:
-            return 8 * n if self.table.clocked else 0
+            return 8 * n if self.table.clocked and not record.full else 0
+        if self.field == KIND:
+            return 1
+        if self.field == FACTOR:
+            return 8 * factor_in(record)
         if self.field == WAITING_EXAMPLE:
             return 24 * record.n_waiting
         if self.field == WAITING_N:
@@ -169,6 +185,8 @@ cdef class Column:
             return precisions_of(record)
         if self.field == COEFFICIENT_CLOCK:
             return clocks_of(record)
+        if self.field == FACTOR:
+            return factor_of(record)
         return NULL
 
     cdef inline char* put(self, char* to, Record* record) noexcept nogil:
@@ -179,6 +197,9 @@ cdef class Column:
         cdef char* end = to + size
         if data != NULL:
             memcpy(to, data, size)
+            return end
+        if self.field == KIND:
+            to[0] = <char>kind_of(record)
             return end
         while waiting != NULL:            # the newest comes first, so from the end
             if self.field == WAITING_EXAMPLE:
@@ -212,7 +233,13 @@ def load(EntityTable table, io):
     cdef const double[::1] waiting_examples = io.array("waiting_example", "F64", None)
     cdef const uint32_t[::1] waiting_ns = io.array("waiting_n", "U32", None)
     cdef const uint32_t[::1] waiting_features = io.array("waiting_feature", "U32", None)
-    cdef size_t i, j, k, n, triangle, at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0
+    cdef bint mixed = io.has("posterior")
+    cdef const unsigned char[::1] kinds = io.array("posterior", "U8", None) if mixed else names[:0]
+    cdef const double[::1] factors = io.array("factor", "F64", None) if mixed else spreads[:0]
+    cdef size_t i, j, k, n, n_precisions, n_factor
+    cdef size_t at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0, at_clock = 0, at_factor = 0
+    cdef Posterior kind
+    cdef bint clocked
     cdef Record* record
     cdef Waiting* waiting
     cdef const char* name
@@ -220,16 +247,22 @@ def load(EntityTable table, io):
     cdef bint sound = (<size_t>ns.shape[0] == count and <size_t>name_lengths.shape[0] == count
                        and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
                        and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count
-                       and <size_t>latest.shape[0] == count and <size_t>priors.shape[0] == count)
+                       and <size_t>latest.shape[0] == count and <size_t>priors.shape[0] == count
+                       and <size_t>kinds.shape[0] == (count if mixed else 0))
     table.clear()
     for i in range(count if sound else 0):
         n = ns[i]
-        triangle = n * (n + 1) // 2 if table.full else n
-        sound = (n <= <size_t>(MOST_FULL if table.full else MOST) and at + n <= <size_t>hashes.shape[0]
+        kind = <Posterior>kinds[i] if mixed else FULL if table.full else DIAGONAL
+        clocked = table.clocked and kind == DIAGONAL
+        n_precisions = n if kind == DIAGONAL else triangle(n)
+        n_factor = 1 + triangle(n) if kind == WITH_FACTOR else 0
+        sound = (kind <= WITH_FACTOR and (table.full or kind == DIAGONAL) and (n > FACTORED or kind != WITH_FACTOR)
+                 and n <= <size_t>(MOST if kind == DIAGONAL else MOST_FULL) and at + n <= <size_t>hashes.shape[0]
                  and at + n <= <size_t>means.shape[0]
-                 and at_precision + triangle <= <size_t>precisions.shape[0]
+                 and at_precision + n_precisions <= <size_t>precisions.shape[0]
+                 and at_factor + n_factor <= <size_t>factors.shape[0]
                  and at_name + name_lengths[i] <= <size_t>names.shape[0]
-                 and (not table.clocked or at + n <= <size_t>coefficient_clocks.shape[0])
+                 and (not clocked or at_clock + n <= <size_t>coefficient_clocks.shape[0])
                  and table.slots[table.place_of(keys[i])] == NULL
                  and isfinite(clocks[i]) and isfinite(latest[i]) and isfinite(priors[i])
                  and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
@@ -237,18 +270,23 @@ def load(EntityTable table, io):
             break
         name = <const char*>&names[at_name] if name_lengths[i] else NULL
         record = table.make(keys[i], name, name_lengths[i], <uint32_t>n)
+        record = table.shaped(record, <uint32_t>n, kind != DIAGONAL, kind != DIAGONAL and n > FACTORED)
         record.count, record.clock, record.latest = counts[i], clocks[i], latest[i]
         record.prior, record.spread = priors[i], spreads[i]
         for j in range(n):
             sound = sound and lookup(record, hashes[at + j], ABSENT) == ABSENT and isfinite(means[at + j])
             table.place(record, hashes[at + j])
             means_of(record)[j] = means[at + j]
-            if table.clocked:
-                clocks_of(record)[j] = coefficient_clocks[at + j]
-                sound = sound and isfinite(coefficient_clocks[at + j])
-        for j in range(triangle):
+            if clocked:
+                clocks_of(record)[j] = coefficient_clocks[at_clock + j]
+                sound = sound and isfinite(coefficient_clocks[at_clock + j])
+        for j in range(n_precisions):
             precisions_of(record)[j] = precisions[at_precision + j]
             sound = sound and isfinite(precisions[at_precision + j])
+        for j in range(n_factor):
+            factor_of(record)[j] = factors[at_factor + j]
+            sound = sound and isfinite(factors[at_factor + j])
+        sound = sound and has_factor(record, kind == WITH_FACTOR)
         for _ in range(n_waiting[i]):
             sound = (sound and at_waiting < <size_t>waiting_ns.shape[0]
                      and 3 * at_waiting + 3 <= <size_t>waiting_examples.shape[0]
@@ -277,12 +315,27 @@ def load(EntityTable table, io):
             break
         at += ns[i]
         at_name += name_lengths[i]
-        at_precision += triangle
+        at_precision += n_precisions
+        at_factor += n_factor
+        at_clock += ns[i] if clocked else 0
     if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
             and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
-            and (at if table.clocked else 0) == <size_t>coefficient_clocks.shape[0]
+            and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
             and at_waiting == <size_t>waiting_ns.shape[0]
             and 3 * at_waiting == <size_t>waiting_examples.shape[0]
             and 2 * at_feature == <size_t>waiting_features.shape[0]):
         table.clear()
         io.refuse("its tables of entities don't hold together")
+
+
+cdef bint has_factor(Record* record, bint wanted) noexcept nogil:
+    """Whether what was read for a record's factor could be one; True if none is wanted."""
+    cdef size_t k
+    if not wanted:
+        return True
+    if not factor_of(record)[0] >= 0:
+        return False
+    for k in range(record.n):
+        if not factor_of(record)[1 + triangle(k) + k] > 0:
+            return False
+    return True

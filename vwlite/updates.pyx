@@ -1,9 +1,11 @@
 """Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
-from libc.math cimport INFINITY, fabs, isfinite, pow
+from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
 from libc.stdint cimport uint32_t
+from libc.stdlib cimport qsort
+from libc.string cimport memset
 
 from vwlite.entities cimport (
-    ABSENT, Record, clocks_of, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.posterior cimport SMALL, data_of, ridge
@@ -12,6 +14,8 @@ cdef extern from "newton.h" nogil:
     const double VWL_BEYOND
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
+    void vwl_forward_from(const double* factor, size_t n, size_t first, double* b)
+    void vwl_add_outer(double* factor, size_t n, size_t first, double* x, double* work)
     void vwl_backward(const double* factor, size_t n, double* b)
     void vwl_multiply(const double* a, size_t n, const double* x, double* r)
     double vwl_sigmoid(double t)
@@ -19,8 +23,15 @@ cdef extern from "newton.h" nogil:
     void vwl_logistic_moments(double s, double z, double y, double w, double* mean, double* variance)
 
 
+cdef enum:
+    MUCH = 1 << 30                    # bytes of full posteriors that call for a remark
+
+
 cdef class Updates(Posterior):
     """A posterior that moves with each example, and forgets."""
+
+    cdef int identify(self, Example ex) except -1 nogil:
+        return self.table.identify(ex)
 
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
@@ -34,6 +45,8 @@ cdef class Updates(Posterior):
             record.clock = record.latest
         elif self.timed:
             self.see_time(ex, record)
+        if self.table.strict:         # what waits for a batch counts when later lines are vetted
+            self.admit(record, ex.features, ex.n)
         return 0
 
     cdef void see_time(self, Example ex, Record* record) noexcept nogil:
@@ -58,20 +71,20 @@ cdef class Updates(Posterior):
         cdef uint32_t place
         record = self.admit(record, ex.features, ex.n)
         now = self.now(record)
-        if self.full:
+        if record.full:
             self.pass_time(record, now, 0)
         n = self.gather(ex.features, ex.n, record)
-        if not self.full:
+        if not record.full:
             self.pass_time(record, now, n)
         d = record.n
-        self.reserve(n + (d + d * (d + 1) // 2 if self.full else n))
+        self.reserve(n + (n if not record.full else 3 * d if record.factored else d + triangle(d)))
         x = self.work
         u = x + n                     # H^-1 x
         mean = means_of(record)
         s = ex.initial
         for k in range(n):
             s += mean[self.places[k]] * x[k]
-        if self.full:
+        if record.full:
             for k in range(d):
                 u[k] = 0
             for k in range(n):
@@ -106,7 +119,7 @@ cdef class Updates(Posterior):
         if not self.logistic:
             self.noise_sum += w * (y - s) * (y - s) / (1 + z * w)
             self.noise_count += 1
-        if self.full:
+        if record.full:
             for k in range(d):
                 mean[k] += u[k] * g
                 if self.center != NULL:
@@ -117,6 +130,8 @@ cdef class Updates(Posterior):
                 if self.center != NULL:
                     self.move_center(self.hashes[k], u[k] * g, 0)
         self.add_curvature(record, n, c)
+        if record.factored:
+            self.add_to_factor(record, n, c, u, u + d)
         self.learnt(record, 1)
         return 0
 
@@ -133,23 +148,68 @@ cdef class Updates(Posterior):
             i = self.places[k]
             if self.identity:
                 data[i] = 1 - ridge(self, hashes_of(record)[i])
-            elif not self.full:
+            elif not record.full:
                 data[i] += c * x[k] * x[k]
             else:
                 for other in range(n):
                     j = self.places[other]
                     if j <= i:
-                        data[i * (i + 1) // 2 + j] += c * x[k] * x[other]
+                        data[triangle(i) + j] += c * x[k] * x[other]
+
+    cdef void add_to_factor(self, Record* record, size_t n, double c, double* x, double* work) noexcept nogil:
+        """The same for the factor; x has room for all coefficients, work for twice as many."""
+        cdef size_t k, first = record.n
+        cdef double root = sqrt(c)
+        memset(x, 0, record.n * sizeof(double))
+        for k in range(n):
+            x[self.places[k]] = root * self.work[k]
+            first = min(first, self.places[k])
+        vwl_add_outer(factor_of(record) + 1, record.n, first, x, work)
+
+    cdef void extend_factor(self, Record* record, size_t before) noexcept nogil:
+        """The factor's rows of features that are new: correlated with none, but for what the prior says."""
+        cdef size_t i
+        cdef double* factor = factor_of(record) + 1
+        if not self.is_factored(record) or self.n_prior > 1:
+            factor_of(record)[0] = -1     # pass_time() makes it anew
+            return
+        for i in range(before, record.n):
+            memset(factor + triangle(i), 0, i * sizeof(double))
+            factor[triangle(i) + i] = sqrt(ridge(self, hashes_of(record)[i]))
+
+    cdef size_t new_to(self, Record* record, const Feature* features, size_t n) except? 0xFFFFFFFF nogil:
+        """How many coefficients a record (NULL if there is none yet) needs for features.
+
+        One that is there twice may be counted twice, but not where that would be too many for a full posterior.
+        """
+        cdef uint32_t place = ABSENT
+        cdef size_t k, known = record.n if record != NULL else 0, missing = 0, repeated = 0
+        cdef bint full = self.full if record == NULL else record.full != 0
+        for k in range(n):
+            place = ABSENT if record == NULL else lookup(record, features[k].hash, place + 1)
+            missing += place == ABSENT
+        if known + missing <= self.table.most_full or not full:
+            return missing
+        self.reserve_places(n, 0)
+        missing = 0
+        for k in range(n):
+            place = ABSENT if record == NULL else lookup(record, features[k].hash, place + 1)
+            if place == ABSENT:
+                self.hashes[missing] = features[k].hash
+                missing += 1
+        qsort(self.hashes, missing, sizeof(uint32_t), by_number)
+        for k in range(1, missing):
+            repeated += self.hashes[k] == self.hashes[k - 1]
+        return missing - repeated
 
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil:
-        cdef uint32_t place = ABSENT, missing = 0
-        cdef size_t k
-        for k in range(n):
-            place = lookup(record, features[k].hash, place + 1)
-            missing += place == ABSENT
+        cdef uint32_t place = ABSENT
+        cdef size_t k, before = record.n, missing = self.new_to(record, features, n)
         if missing:
             self.version += 1
-            record = self.table.room(record, record.n + missing)
+            if record.full:
+                self.watch_size(record, record.n + missing)
+            record = self.table.room(record, <uint32_t>(record.n + missing))
             for k in range(n):
                 place = lookup(record, features[k].hash, place + 1)
                 if place == ABSENT:
@@ -158,7 +218,28 @@ cdef class Updates(Posterior):
                     if self.center != NULL:
                         means_of(record)[place] = self.prior_mean(features[k].hash)
                         self.move_center(features[k].hash, means_of(record)[place], 1)
+            if record.factored:
+                self.extend_factor(record, before)
         return record
+
+    cdef int watch_size(self, Record* record, size_t n) except -1 nogil:
+        """Say once that a posterior goes over to a diagonal one, and once that full ones take very much memory."""
+        cdef Record* each = self.table.oldest
+        cdef size_t coefficients = n
+        if n > self.table.most_full:
+            if not (self.told_diagonal or self.table.strict):
+                self.told_diagonal = True
+                with gil:
+                    name = <bytes>name_of(record)[:record.name_length]
+                    self.tell_diagonal(name.decode("utf-8", "replace"))
+        elif not self.told_size and self.table.bytes + 16 * triangle(n) > MUCH:
+            self.told_size = True
+            while each != NULL:
+                coefficients += each.n
+                each = each.newer
+            with gil:
+                self.tell_size(coefficients)
+        return 0
 
     cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil:
         """A coefficient of one entity has moved, or is new."""
@@ -187,11 +268,13 @@ cdef class Updates(Posterior):
             share = pow(self.forget, now - record.clock)
         self.left = share if self.identity else 1
         record.clock = now
-        if share == 1 and record.prior == self.l2 and not (n and self.table.clocked):
+        if share == 1 and record.prior == self.l2 and (record.full or not (n and self.table.clocked)):
+            if record.factored and not self.is_factored(record):
+                self.refactor(record)
             return 0
-        if self.full:
+        if record.full:
             # t = (d E + P)^-1 d (E + P) m, the minimum of the two quadratic terms
-            self.reserve(2 * d + d * (d + 1) // 2)
+            self.reserve(2 * d + (0 if record.factored else triangle(d)))
             right = self.work
             vwl_multiply(data, d, mean, right)
             for k in range(d):
@@ -199,8 +282,10 @@ cdef class Updates(Posterior):
                 if self.center != NULL:
                     right[k] += ((ridge(self, hashes_of(record)[k]) - share * self.ridge_before(record, k))
                                  * self.prior_mean(hashes_of(record)[k]))
-            for k in range(d * (d + 1) // 2):
+            for k in range(triangle(d)):
                 data[k] *= share
+            if record.factored:
+                self.refactor(record)
             self.solve_for(record, right, right + 2 * d)
             for k in range(d):
                 mean[k] = right[k]
@@ -219,17 +304,18 @@ cdef class Updates(Posterior):
         return 0
 
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
-        """H^-1 b in place, for a full posterior; room has d (d + 1) / 2."""
-        cdef size_t d = record.n
+        """H^-1 b in place, for a full posterior; room has d (d + 1) / 2 unless the record has its factor."""
+        cdef size_t d = record.n, first = 0
+        if record.factored:
+            while first < d and b[first] == 0:
+                first += 1
+            vwl_forward_from(factor_of(record) + 1, d, first, b)
+            vwl_backward(factor_of(record) + 1, d, b)
+            return 0
         self.precision(record, room)
-        if d > SMALL:
-            with gil:
-                from vwlite.solve import solve
-                solve(<double[:d * (d + 1) // 2]>room, <double[:d]>b)
-        else:
-            vwl_cholesky(room, d)
-            vwl_forward(room, d, b)
-            vwl_backward(room, d, b)
+        vwl_cholesky(room, d)
+        vwl_forward(room, d, b)
+        vwl_backward(room, d, b)
         return 0
 
     cdef int learnt(self, Record* record, size_t n) except -1 nogil:
@@ -250,7 +336,7 @@ cdef class Updates(Posterior):
         cdef size_t d = record.n, k
         cdef double total = 0, variance, scale = self.scale(), delta
         cdef double* v
-        cdef bint exact = self.full and d <= SMALL
+        cdef bint exact = record.full and d <= SMALL
         self.reserve(d + d * (d + 1) // 2)
         v = self.work
         if exact:
@@ -272,3 +358,9 @@ cdef class Updates(Posterior):
         cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)
         if variance > 0 and isfinite(variance):
             self.l2 = min(max(scale / variance, 1e-9), 1e9)
+
+
+cdef int by_number(const void* a, const void* b) noexcept nogil:
+    """The order of hashes."""
+    cdef uint32_t first = (<const uint32_t*>a)[0], second = (<const uint32_t*>b)[0]
+    return (first > second) - (first < second)

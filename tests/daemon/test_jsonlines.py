@@ -183,6 +183,61 @@ def test_any_bytes_are_text_or_refused(line):
         assert "\n" not in reason
 
 
+# Entities
+
+USERS = frozenset({"user", "item"})
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"user":"u10"}', "|user u10"),
+        ('{"user":7}', "|user 7"),
+        ('{"user":"7","x":1}', "| x:1 |user 7"),
+        ('{"user":0}', "|user 0"),
+        ('{"user":-3}', "|user -3"),
+        ('{"user":7.0}', "|user 7"),
+        ('{"user":7.25}', "|user 7.25"),
+        ('{"user":{"id":7}}', "|user id7"),
+        ('{"user":{"id":"7"}}', "|user id7"),
+        ('{"user":{"id":"u10"}}', "|user idu10"),
+        ('{"user":{"":"u10"}}', "|user u10"),
+        ('{"user":{"ann":true}}', "|user ann"),
+        ('{"user":{"_text":"ann"}}', "|user ann"),
+        ('{"user":{"id":null},"x":1}', "| x:1"),
+        ('{"user":null,"x":1}', "| x:1"),
+        ('{"user":{},"x":1}', "| x:1"),
+        ('{"user":"ann","item":4,"use":4}', "| use:4 |user ann |item 4"),
+        ('{"user":[7]}', "|user :7"),
+        ('{"ctx":{"user":"ann","x":2}}', "|user ann |ctx x:2"),
+    ],
+)
+def test_texts_and_numbers_name_entities_where_a_random_effect_looks_for_them(line, expected):
+    found = to_text(line.encode(), False, USERS).decode().rstrip("\n")
+    assert sorted(found.replace(" |", "\n|").split("\n")) == sorted(expected.replace(" |", "\n|").split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"user":true}', '"user" wants the name of an entity, a text or a number'),
+        ('{"user":""}', '"user" wants the name of an entity, not an empty text'),
+        ('{"user":{"id":""}}', '"user" wants the name of an entity, not an empty text'),
+        ('{"user":"10.0.0.1:80"}', """the name "10.0.0.1:80" of an entity of "user" holds ':', which VW's text"""),
+        ('{"user":{"id":"a b"}}', 'the name "a b" of an entity of "user" holds a blank, which VW\'s text'),
+    ],
+)
+def test_what_names_no_entity_or_could_be_mistaken_for_another_is_refused(line, reason):
+    with pytest.raises(JSONLineError) as caught:
+        to_text(line.encode(), False, USERS)
+    assert reason in str(caught.value)
+
+
+def test_entities_of_actions_are_named_alike():
+    line = '{"user":7,"_multi":[{"item":1},{"item":{"id":2}}]}'
+    assert to_text(line.encode(), True, USERS) == b"shared |user 7\n|item 1\n|item id2\n\n"
+
+
 KEYS = st.sampled_from(
     ("a", "b", "_label", "_labelIndex", "_multi", "_tag", "_text", "_label_Cost", "_label_Weight", "Label", "Cost")
 )
@@ -205,10 +260,14 @@ def parsers():
     return Workspace("").parser, Workspace("--thompson --bayes_logistic").parser
 
 
-@given(members=st.dictionaries(KEYS, JSON_VALUE, max_size=5), kind=st.booleans())
-def test_any_json_is_lines_that_can_be_read_or_refused(parsers, members, kind):
+@given(
+    members=st.dictionaries(KEYS, JSON_VALUE, max_size=5),
+    kind=st.booleans(),
+    entities=st.sampled_from((frozenset(), frozenset({"a"}))),
+)
+def test_any_json_is_lines_that_can_be_read_or_refused(parsers, members, kind, entities):
     try:
-        found = to_text(json.dumps(members).encode(), kind)
+        found = to_text(json.dumps(members).encode(), kind, entities)
     except JSONLineError:
         return
     rows = parse(parsers[kind], found).examples()

@@ -140,14 +140,6 @@ def test_entities_are_told_apart_by_whatever_name_they_have():
     assert told == names
 
 
-def test_the_value_of_an_entity_does_not_count():
-    workspace = Workspace(f"--bayes_linear --noise 1 --random_effect user:* --fixed none {WIDE}")
-    workspace.learn("4 |user ann:7 |c x")
-    assert workspace.predict("|user ann |c x") == pytest.approx(8 / 3)
-    assert workspace.predict("|user ann:-2 |c x") == pytest.approx(8 / 3)
-    assert workspace.predict("|user:3 ann |c x") == pytest.approx(8 / 3)
-
-
 # Which features
 
 

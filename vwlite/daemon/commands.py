@@ -67,7 +67,7 @@ class Commands:
         """One example, and its answer in JSON."""
         blocks = self.server.blocks
         try:
-            lines = jsonlines.to_text(text, blocks)
+            lines = jsonlines.to_text(text, blocks, self.server.engine.entities)
         except VwliteError as error:
             connection.answer(jsonanswers.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"), blocks))
         else:

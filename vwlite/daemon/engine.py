@@ -9,6 +9,7 @@ from vwlite.errors import OptionError
 from vwlite.example import Block
 from vwlite.learner import walk
 from vwlite.options import Options
+from vwlite.parsers.text import entity_namespaces
 from vwlite.run import LONG_RUN
 from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
@@ -50,6 +51,8 @@ class Engine:
 
     Attributes:
         blocks: Whether an example is a block of lines that an empty one ends.
+        entities: The namespaces whose features name entities.
+        remarks: What learners have said since somebody took it.
         learns: Whether labelled lines are learnt.
         flags: What the command line says of how the model learns.
     """
@@ -65,6 +68,10 @@ class Engine:
             )
         self.driver = self.workspace.driver
         self.blocks: bool = self.workspace.top.multiline
+        self.remarks: list[str] = []
+        for learner in walk(self.workspace.top):
+            learner.tell = self.remarks.append
+        self.entities = frozenset(entity_namespaces(options))
         self.learns = bool(self.driver.training)
         self.columns = 1  # numbers of a prediction
         if options.given("columns"):

@@ -7,7 +7,13 @@ An example is an object, as Vowpal Wabbit's --json reads it:
 A key whose value is an object or array is a namespace, however deep it stands; other keys are features of the namespace
 around them, at the top of the one without a name. A number is a feature's value, `true` is 1; `false` and `null` leave
 the feature out; a text runs together with its name (`cityBonn`, with value 1). An array holds numbers, whose features
-are counted, and objects with more features of the same namespace. Keys that begin with "_" are no features:
+are counted, and objects with more features of the same namespace.
+
+Where a key is the namespace of a random effect, texts and numbers are the entity's name: {"user": "u7"} and
+{"user": 7} name the entities `u7` and `7`, {"user": {"id": 7}} and {"user": {"id": "7"}} the entity `id7`. A name that
+text can't hold is refused, not changed, since two names could become one.
+
+Keys that begin with "_" are no features:
 
     _label   label, {"Label": , "Weight": , "Initial": } or "label weight initial"; also _label_Label, _label_Weight ...
     _tag     the tag that comes back with the answer
@@ -135,12 +141,12 @@ def too_deep() -> str:
     return f"more than {MOST_DEEP} objects and arrays in each other"
 
 
-def to_text(line: bytes, decisions: bool) -> bytes:
+def to_text(line: bytes, decisions: bool, entities: frozenset[str] = frozenset()) -> bytes:
     """The example of a JSON line in VW's text: a line; of a decision its lines and an empty one.
 
-    Raises JSONLineError.
+    `entities` are the namespaces whose features name entities. Raises JSONLineError.
     """
-    example = Example(decisions)
+    example = Example(decisions, entities)
     example.read(parse(line), [" |"], 1)
     try:
         return (example.decision() if decisions else example.line()).encode()
@@ -151,10 +157,11 @@ def to_text(line: bytes, decisions: bool) -> bytes:
 class Example:
     """A line of text in the making: of an example, of what actions share, or of an action."""
 
-    __slots__ = ("actions", "decisions", "index", "label", "segments", "tag")
+    __slots__ = ("actions", "decisions", "entities", "index", "label", "segments", "tag")
 
-    def __init__(self, decisions: bool) -> None:
+    def __init__(self, decisions: bool, entities: frozenset[str]) -> None:
         self.decisions = decisions
+        self.entities = entities
         self.segments: list[str] = []  # " |name feature feature" each
         self.tag = ""
         self.label: dict[str, float | str] = {}  # by LABEL_PARTS or COST_PARTS, as far as they are said
@@ -171,9 +178,12 @@ class Example:
 
     def members(self, members: dict[str, Any], found: list[str], depth: int) -> None:
         """Adds an object's features to those found; namespaces in it come to the segments."""
+        entities = self.entities
         for name, value in members.items():
             kind = type(value)
-            if kind is float or kind is int:
+            if entities and name in entities:
+                self.entity(name, value, depth)
+            elif kind is float or kind is int:
                 word = FEATURES[name]
                 if word and -TOO_LARGE < value < TOO_LARGE:
                     found.append(f"{word}:{value!r}")
@@ -196,6 +206,27 @@ class Example:
                     found.append(FEATURES[name])
                 else:
                     self.odd(name, 1, found, depth)
+
+    def entity(self, name: str, value: Any, depth: int) -> None:
+        """A key that is the namespace of a random effect."""
+        found = [NAMESPACES[name]]
+        if isinstance(value, dict):
+            self.within(depth)
+            for key, part in value.items():
+                if type(part) in (str, int, float) and not key.startswith("_"):
+                    found.append((FEATURES[key] or " ") + entity_name(name, part))
+                else:
+                    self.members({key: part}, found, depth + 1)
+        elif isinstance(value, list):
+            self.within(depth)
+            self.array(value, found, depth + 1)
+            return
+        elif isinstance(value, bool):
+            raise JSONLineError(f"{shown(name)} wants the name of an entity, a text or a number")
+        elif value is not None:
+            found.append(" " + entity_name(name, value))
+        if len(found) > 1:
+            self.segments.append("".join(found))
 
     def odd(self, name: str, value: float | str, found: list[str], depth: int) -> None:
         """A number or text whose name is empty or begins with "_", or a number that is too large."""
@@ -320,7 +351,7 @@ class Example:
         self.actions = []
         for members in value:
             self.within(depth)
-            action = Example(True)
+            action = Example(True, self.entities)
             action.actions = []  # none in an action
             action.read(members, [" |"], depth + 1)
             if action.index is not None:
@@ -370,6 +401,22 @@ class Example:
         if "cost" not in self.label or "probability" not in self.label:
             raise JSONLineError(f"the label of action {number} wants both Cost and Probability")
         return f"{number}:{self.label['cost']}:{self.label['probability']}"
+
+
+def entity_name(namespace: str, value: str | float) -> str:
+    """What names an entity; numbers that are equal are one name. Raises JSONLineError for what text can't hold."""
+    if not isinstance(value, str):
+        whole = isinstance(value, float) and abs(value) < 2**53 and value.is_integer()
+        return str(int(value)) if whole else repr(value)
+    if not value:
+        raise JSONLineError(f"{shown(namespace)} wants the name of an entity, not an empty text")
+    for char, held in NO_NAME.items():
+        if char in value:
+            raise JSONLineError(
+                f"the name {shown(value)} of an entity of {shown(namespace)} holds {held}, which VW's text has no way "
+                "to write: put another character there"
+            )
+    return value
 
 
 def is_number(word: str) -> bool:

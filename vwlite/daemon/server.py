@@ -213,6 +213,8 @@ class Server:
             answers = self.engine.answers.drain()
             trouble = f"!error {shown(error)}\n".encode("utf-8", "replace")
         connection.lines += self.engine.lines
+        while self.engine.remarks:
+            self.log.warning(self.engine.remarks.pop(0))
         entry = 0
         if self.journal is not None:
             learnt = self.engine.take_learnt()
