@@ -1,5 +1,6 @@
 """Names beside numbers: --audit, --invert_hash, --readable_model, and the names that a model keeps."""
 
+import itertools
 import json
 import re
 from itertools import groupby
@@ -79,10 +80,16 @@ def test_audited_weights_add_up_to_the_prediction(capsys):
         assert [abs(p) for p in products] == sorted((abs(p) for p in products), reverse=True)
 
 
+CROSSINGS = ["", "-q ab", "-q ba", "-q aa", "--cubic aab", "--interactions abac", "-q ::", "-q a:"]
+
+
 @pytest.mark.parametrize(
-    "words", ["", "-q ab", "-q ba", "-q aa", "--cubic aab", "--interactions abac", "-q ::", "-q a:"]
+    ("words", "more"),
+    [
+        *itertools.product(CROSSINGS, ["", "--ignore_linear a", "--noconstant", "-b 9"]),
+        *itertools.product(CROSSINGS[1:], ["--permutations"]),
+    ],
 )
-@pytest.mark.parametrize("more", ["", "--permutations", "--ignore_linear a", "--noconstant", "-b 9"])
 def test_every_name_has_the_index_that_its_parts_make(capsys, words, more):
     for _, cells in audit(capsys, *words.split(), *more.split()):
         for cell in cells:
