@@ -43,7 +43,7 @@ cdef enum:
 cdef struct Head:
     uint64_t kind, n_rows, n_extents, n_features
     uint64_t text_length              # all that follows of a packed block
-    uint64_t form                     # of a packed block, how many bytes of that are packed; of another, if it has names
+    uint64_t form                     # of a packed block, how many of these are packed; of another, if it has names
     uint64_t source, first_line, checksum
 
 

@@ -2,8 +2,9 @@
 
 Design:
 a) What a line shares with the one before it (its namespaces, the label, the next line number) takes a bit, what is as
-   usual (weight 1, no tag) takes none. A hash that was seen in the block lately takes 12 bits, any other 4 bytes.
-   A value 1 takes none, a short decimal number 1 or 2 bytes.
+   usual (weight 1, no tag) takes none. A hash that was seen in the block lately, or that is a little more than the one
+   before it (as of names that are numbers), takes 11 bits, any other 4 bytes. A value 1 takes none, a short decimal
+   number 1 or 2 bytes.
 b) Nothing is lost: numbers come back bit for bit. What doesn't fit the usual form of a block is not packed.
 c) Each block stands for itself, so that several can be unpacked at once.
 """

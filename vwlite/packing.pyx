@@ -9,7 +9,7 @@ from vwlite.example cimport (
 from vwlite.parser cimport FINE, REASONS
 
 cdef enum:
-    RECENT = 1 << 12                  # hashes that are remembered, each where its low bits say
+    RECENT = 1 << 11                  # hashes that are remembered, each where its low bits say
     WORST_ROW = 64                    # bytes
     WORST_EXTENT = 16
     WORST_FEATURE = 10
@@ -29,7 +29,14 @@ cdef enum Flag:                       # of a row, in two bytes
     NAMESPACES = 1 << 8               # follow: they aren't those of the line before
     KIND = 1 << 9                     # kind, reason, shared and column follow
 
-cdef enum Value:                      # of a feature, in three bits
+# A feature is two bytes (a place from 0 to RECENT - 1 | Value << 11 | Hash << 14), the rest of its hash and its value.
+
+cdef enum Hash:                       # in two bits
+    ANY                               # three bytes follow, the place is the low bits
+    KNOWN                             # is remembered at the place
+    NEAR                              # is the hash before it, and the place
+
+cdef enum Value:                      # in three bits
     ONE
     FLOAT                             # four bytes follow
     SMALL                             # a whole number in one byte follows
@@ -38,9 +45,6 @@ cdef enum Value:                      # of a feature, in three bits
     TIMES_100
     TIMES_1000
     TIMES_10000
-
-cdef enum:
-    KNOWN = 1 << 15                   # of a feature's two bytes: the hash is remembered there
 
 cdef double[8] DIVISORS
 DIVISORS[:] = [1, 1, 1, 1, 10, 100, 1000, 10000]
@@ -91,7 +95,7 @@ cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept n
     cdef uint8_t* at_flags
     cdef uint16_t flags
     cdef size_t i, j, at_feature = 0, at_extent = 0
-    cdef uint32_t n_before = 0, line = <uint32_t>-1, end
+    cdef uint32_t n_before = 0, line = <uint32_t>-1, end, last
     cdef float label = NAN
     cdef int8_t small
     if block.names != NULL:
@@ -155,8 +159,10 @@ cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept n
                 if end < extents[j].begin or end > row.n_features:
                     return 0
                 to = put_number(to, end - extents[j].begin)
+            last = extents[0].hash if row.n_extents else 0
             for j in range(row.n_features):
-                to = pack_feature(&features[j], recent, to)
+                to = pack_feature(&features[j], last, recent, to)
+                last = features[j].hash
             at_feature += row.n_features + 1
             at_extent += row.n_extents
             extents_before, n_before = extents, row.n_extents
@@ -175,7 +181,8 @@ cdef inline bint are_same(const Extent* one, uint32_t n, const Extent* other, ui
     return True
 
 
-cdef inline uint8_t* pack_feature(const Feature* feature, uint32_t* recent, uint8_t* to) noexcept nogil:
+cdef inline uint8_t* pack_feature(const Feature* feature, uint32_t last, uint32_t* recent, uint8_t* to) noexcept nogil:
+    """Writes a feature; `last` is the hash before it."""
     cdef uint32_t place = feature.hash % RECENT, rest = feature.hash // RECENT
     cdef uint8_t* start = to
     cdef uint16_t head = <uint16_t>place
@@ -186,7 +193,10 @@ cdef inline uint8_t* pack_feature(const Feature* feature, uint32_t* recent, uint
     cdef int kind
     to += 2
     if recent[place] == feature.hash:
-        head |= KNOWN
+        head |= KNOWN << 14
+    elif feature.hash - last < RECENT:
+        recent[place] = feature.hash
+        head = <uint16_t>((feature.hash - last) | NEAR << 14)
     else:
         recent[place] = feature.hash
         to[0], to[1], to[2] = <uint8_t>rest, <uint8_t>(rest >> 8), <uint8_t>(rest >> 16)
@@ -197,7 +207,7 @@ cdef inline uint8_t* pack_feature(const Feature* feature, uint32_t* recent, uint
     if size <= 127:
         small = <int8_t>value
         if bits(<float>small) == bits(value):
-            head |= SMALL << 12
+            head |= SMALL << 11
             to[0] = <uint8_t>small
             memcpy(start, &head, 2)
             return to + 1
@@ -208,10 +218,10 @@ cdef inline uint8_t* pack_feature(const Feature* feature, uint32_t* recent, uint
         scaled = value * DIVISORS[kind]
         whole = <int16_t>(scaled + (0.5 if scaled > 0 else -0.5))
         if bits(<float>(whole / DIVISORS[kind])) == bits(value):
-            head |= <uint16_t>(kind << 12)
+            head |= <uint16_t>(kind << 11)
             memcpy(start, &head, 2)
             return put(to, &whole, 2)
-    head |= FLOAT << 12
+    head |= FLOAT << 11
     memcpy(start, &head, 2)
     return put(to, &value, 4)
 
@@ -224,7 +234,7 @@ cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexc
     cdef Extent* extents_before = block.extents
     cdef Feature* features = block.features
     cdef size_t i, j, left = block.n_features, extents_left = block.n_extents
-    cdef uint32_t n_before = 0, line = <uint32_t>-1, count, begin, n
+    cdef uint32_t n_before = 0, line = <uint32_t>-1, count, begin, n, last
     cdef float label = NAN
     cdef uint16_t flags
     cdef int8_t small
@@ -302,10 +312,12 @@ cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexc
             extents[j].name_length_index = extents_before[j].name_length_index
             extents[j].begin, extents[j].name = begin, 0
         row.n_extents, row.n_features = n_before, n
+        last = extents[0].hash if n_before else 0
         for j in range(n):
             if at >= stop:
                 return False
-            at = unpack_feature(at, recent, features + j)
+            at = unpack_feature(at, last, recent, features + j)
+            last = features[j].hash
         features[n].hash, features[n].value = CONSTANT_HASH, 1
         features += n + 1
         left -= n + 1
@@ -315,15 +327,22 @@ cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexc
     return at == stop and left == 0 and extents_left == 0
 
 
-cdef inline const uint8_t* unpack_feature(const uint8_t* at, uint32_t* recent, Feature* to) noexcept nogil:
+cdef inline const uint8_t* unpack_feature(
+    const uint8_t* at, uint32_t last, uint32_t* recent, Feature* to
+) noexcept nogil:
     cdef uint32_t head = at[0] | <uint32_t>at[1] << 8
-    cdef uint32_t place = head % RECENT, kind = head >> 12 & 7
+    cdef uint32_t place = head % RECENT, kind = head >> 11 & 7
     cdef int16_t whole
     at += 2
-    if not head & KNOWN:
-        recent[place] = place | (at[0] | <uint32_t>at[1] << 8 | <uint32_t>at[2] << 16) * RECENT
+    if head >> 14 == KNOWN:
+        to.hash = recent[place]
+    elif head >> 14 == NEAR:
+        to.hash = last + place
+        recent[to.hash % RECENT] = to.hash
+    else:
+        to.hash = place | (at[0] | <uint32_t>at[1] << 8 | <uint32_t>at[2] << 16) * RECENT
+        recent[place] = to.hash
         at += 3
-    to.hash = recent[place]
     if kind == ONE:
         to.value = 1
         return at
