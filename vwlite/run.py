@@ -49,8 +49,8 @@ class Run:
         if self.options["dry_run"]:
             print(table(self.workspace.top))
             return 0
-        self.prepare()
         try:
+            self.prepare()
             with self.signals():
                 self.say_holdout()
                 self.say(self.header())

@@ -333,3 +333,48 @@ def test_a_model_that_hides_its_store_is_a_model_error(folder):
     for flags in ("", "--entity_limit 3"):
         with pytest.raises(ModelError, match=r"^m: .*entities are in a file that its metadata does not name"):
             Workspace.load("m", flags)
+
+
+# Arrays
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        "--l1 0.01 --l2 0.01",
+        "--bayes_linear --random_effect user",
+        "--bayes_logistic --batch_size 100 --random_effect user --fixed same --shrink mean",
+        "--thompson --bayes_linear --posterior diagonal",
+        "--fixed_effect {good} --offset_scale fit",
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused_or_harmless(flags, data, good, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz")
+    workspace = Workspace(flags.format(good=good))
+    if not workspace.top.multiline:
+        workspace.learn(["1 |user a |x b:2", "-1 |user b |x c", "1 |user a |x c b"])
+    workspace.save(folder / "good")
+    content = dict(arrays(folder / "good"))
+    name = data.draw(st.sampled_from(sorted(content)))
+    if data.draw(st.booleans()):
+        del content[name]
+    else:
+        dtype = data.draw(st.sampled_from([content[name][0], *model_file.ITEM_SIZES]))
+        size = model_file.ITEM_SIZES[dtype]
+        count = data.draw(st.sampled_from([len(content[name][2]) // size, 0, 1, 2, 5]))
+        values = data.draw(st.binary(max_size=16) | st.sampled_from([b"", b"\xff" * 16, content[name][2]]))
+        values = (values + bytes(count * size))[: count * size]
+        content[name] = (dtype, [] if count == 1 and data.draw(st.booleans()) else [count], values)
+    metadata = model_file.open(folder / "good").metadata
+    kept = {key: value for key, value in metadata.items() if key not in ("digests", "format_version")}
+    model_file.write(folder / "m", content, kept)
+    with contextlib.suppress(VwliteError):
+        loaded = Workspace.load(folder / "m")
+        if not loaded.top.multiline:
+            loaded.predict(["|user a |x b c", "|user z |x q"])
+        loaded.save(folder / "again")
+    with contextlib.suppress(ModelError):
+        card.render(card.describe(str(folder / "m")))
