@@ -334,7 +334,7 @@ class Connection(asyncio.BufferedProtocol):
         return not (self.replies.held or self.waiting or self.resting or self.over) and now - self.heard > patience
 
     def has_unread(self) -> bool:
-        """Whether bytes have arrived at this machine that nobody has read yet, since the process was stopped or busy."""
+        """Whether bytes have arrived at this machine and were not read yet: the process was stopped or busy."""
         return self.in_kernel(termios.FIONREAD) > 0
 
     def excuse(self, seconds: float) -> None:
