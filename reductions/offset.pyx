@@ -63,7 +63,7 @@ cdef class Offset(Learner):
     cdef object run_options
     cdef readonly object fixed        # a FixedModel, or None
     cdef Learner fixed_top
-    cdef Interactions interactions    # of the fixed model
+    cdef readonly Interactions interactions              # of the fixed model
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
     cdef bint has_fixed, fixed_vets, fits, logistic, by_sign

@@ -73,7 +73,7 @@ def test_the_unit_starts_a_daemon_that_goes_on_after_a_kill_and_is_reloaded_and_
         assert examples_of(daemon) == 3
         assert daemon.end() == 0
     assert sorted(path.name for path in state.iterdir()) == ["click.model", "journal"]
-    assert all(line.startswith("{") for line in daemon.log[:3])  # --log json
+    assert all(line.startswith("{") for line in daemon.log)  # --log json
 
 
 def test_systemd_understands_the_unit(tmp_path):

@@ -1,10 +1,11 @@
 """The loop over decisions: examples of several lines, of which one is an action's each. See driver.pxd."""
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memchr
 
-from vwlite.driver cimport Driver, is_held_out, take_in
+from vwlite.driver cimport PIECE, Driver, is_held_out, take_in
 from vwlite.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
 from vwlite.ope cimport OffPolicy
-from vwlite.parser cimport FINE, Parser
+from vwlite.parser cimport CROSSED_MANY, FINE, Parser
 from vwlite.textbuffer cimport TextBuffer
 
 from vwlite.errors import OptionError
@@ -43,6 +44,21 @@ cdef class DecisionDriver(Driver):
             self.decide(block, &block.rows[first], i - first, ex)
         return 0
 
+    cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
+        """Whole decisions, each with the empty line that ends it."""
+        cdef const char* at = text + min(n, PIECE)
+        cdef const char* end = text + n
+        while at < end:
+            at = <const char*>memchr(at - 1, 10, end - at + 1)
+            if at == NULL or at + 1 >= end:
+                break
+            if at[1] == 10:
+                return at + 2 - text
+            if at[1] == 13 and at + 2 < end and at[2] == 10:
+                return at + 3 - text
+            at += 2
+        return n
+
     cdef int decide(self, Block block, const Row* rows, size_t n, Example ex) except -1 nogil:
         """One decision through the stack, the counters and the outputs."""
         cdef int reason
@@ -73,14 +89,30 @@ cdef class DecisionDriver(Driver):
         return self.tell(ex)
 
     cdef int vet_crossing(self, Example ex) except -1 nogil:
-        """Why some action's features can't be crossed; only those that could be too many are crossed to see."""
-        cdef size_t i, shared = ex.shared.n_features if ex.shared != NULL else 0
+        """Why features of actions can't be crossed; only those that could be too many are crossed to see."""
+        cdef size_t i, n, k = 0, total = 0, largest = 0, shared = ex.shared.n_features if ex.shared != NULL else 0
         cdef int reason = FINE
+        cdef bint all_of_them
         for i in range(ex.n_actions):
-            if ex.rows[i].n_features + shared > self.interactions.safe:
+            largest = max(largest, ex.rows[i].n_features + shared)
+        while (<size_t>1 << k) < ex.n_actions:
+            k += 1
+        all_of_them = largest > self.interactions.safe_shares[k]
+        if not all_of_them and largest <= self.interactions.safe:
+            return FINE
+        for i in range(ex.n_actions):
+            n = ex.rows[i].n_features + shared
+            if not all_of_them and n <= self.interactions.safe:
+                continue
+            if total + n <= self.interactions.decision_limit:
                 reason = ex.select(i)
-                if reason != FINE:
-                    break
+                n = ex.n
+            total += n
+            if reason == FINE and total > self.interactions.decision_limit:
+                reason = CROSSED_MANY
+                ex.problem_at = ex.block.text + ex.rows[i].text
+            if reason != FINE:
+                break
         ex.deselect()
         return reason
 

@@ -11,11 +11,13 @@ from libc.string cimport memcmp
 from vwlite.example cimport Block, Example, Row
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
+from vwlite.parser cimport Parser
 from vwlite.textbuffer cimport TextBuffer
 
 cdef enum:
     MOST_COLUMNS = 64
     LINES_AT_ONCE = 1000              # that come from Python
+    PIECE = 1 << 10                   # bytes of whole examples between two looks at the clock
 
 cdef class Observer:
     """Told of every example when the stack is done with it; a driver without one pays a comparison per example."""
@@ -69,6 +71,8 @@ cdef class Driver:
     # labels seen: at most two different ones are told apart
     cdef public float first_label, second_label
     cdef public bint more_labels
+    # how many of the bytes of whole examples are PIECE bytes of them, or one example if that is longer
+    cdef size_t piece(self, const char* text, size_t n) noexcept nogil
     # the rows of a block
     cdef int run(self, Block block, Example ex) except -1 nogil
     # of an example that the stack is done with: into the text buffers, for Python, as cells of the table
@@ -77,6 +81,8 @@ cdef class Driver:
     cdef tuple cells(self, Example ex)
     # what all drivers share
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil
+    cdef str in_words(self, int reason)
     cdef int turn_away(self) except -1 nogil
     cdef void count(self, Example ex) noexcept nogil
     cdef void see_label(self, float label) noexcept nogil

@@ -7,7 +7,8 @@ The counters are VW's (double precision; held-out examples apart), so that table
 from itertools import islice
 
 from libc.math cimport isnan, sqrt
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
@@ -16,7 +17,7 @@ from vwlite.example cimport (
 )
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
-from vwlite.parser cimport FINE, Parser
+from vwlite.parser cimport CROSSED_MANY, FINE, Parser
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.learner import walk
@@ -257,10 +258,15 @@ cdef class Driver:
         self.problems += not used
         with gil:
             self.listener.problem(
-                block.source, block.first_line + row.line, column, REASONS_IN_WORDS[reason],
+                block.source, block.first_line + row.line, column, self.in_words(reason),
                 PyBytes_FromStringAndSize(block.text + row.text, row.text_length), used,
             )
         return 0
+
+    cdef str in_words(self, int reason):
+        """A Reason, with the limit that applies here."""
+        words = REASONS_IN_WORDS[reason]
+        return words.format(limit=self.interactions.limit) if reason == CROSSED_MANY else words
 
     def figures(self):
         """Figures for the end of a run, name -> number, beside those that every run has."""
@@ -278,19 +284,53 @@ cdef class Driver:
         `first_line` where the listener is told of one.
         """
         cdef Example ex = self.ex
-        cdef size_t n = text.shape[0]
-        block.reserve_text(n)
-        if n:
-            memcpy(block.text, &text[0], n)
-        block.text_length = n
-        block.first_line = first_line
-        block.wants_names = self.needs_names
         ex.block = block
+        block.wants_names = self.needs_names
+        block.first_line = first_line
         self.answers = answering
+        if text.shape[0]:
+            with nogil:
+                self.run_bytes(parser, block, ex, <const char*>&text[0], text.shape[0])
+        return block.n_lines if text.shape[0] else 0
+
+    def run_some(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
+                 double seconds):
+        """As run_text(), for so many seconds and at most one piece longer; how many lines and bytes were run.
+
+        A piece is PIECE bytes of whole examples, or one example if that is longer.
+        """
+        cdef size_t at = 0, n = text.shape[0], size, lines = 0
+        cdef double until
+        cdef Example ex = self.ex
+        ex.block = block
+        block.wants_names = self.needs_names
+        self.answers = True
+        if n == 0:
+            return 0, 0
         with nogil:
-            parser.parse(block)
-            self.run(block, ex)
-        return block.n_lines
+            until = seconds_now() + seconds
+            while True:
+                size = self.piece(<const char*>&text[at], n - at)
+                block.first_line = first_line + lines
+                self.run_bytes(parser, block, ex, <const char*>&text[at], size)
+                lines += block.n_lines
+                at += size
+                if at == n or seconds_now() >= until:
+                    break
+        return lines, at
+
+    cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
+        """Whole lines."""
+        cdef const char* end = <const char*>memchr(text + PIECE - 1, 10, n - PIECE + 1) if n > PIECE else NULL
+        return n if end == NULL else end + 1 - text
+
+    cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil:
+        """Parse and run whole examples in the block, which is that of `ex`."""
+        block.reserve_text(n)
+        memcpy(block.text, text, n)
+        block.text_length = n
+        parser.parse(block)
+        return self.run(block, ex)
 
     def run_lines(self, Parser parser not None, lines, bint learning):
         """Parse lines (bytes, with or without their ends) and learn from them or only predict; a list of predictions.
@@ -371,6 +411,12 @@ cdef class Driver:
                                 [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
         features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]
         return View(groups, features, self.constant, ex.tag[:ex.tag_length], ex.prediction)
+
+
+cdef double seconds_now() noexcept nogil:
+    cdef timespec time
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec + 1e-9 * time.tv_nsec
 
 
 cdef int parse_text(Parser parser, Block block, bytes text) except -1:

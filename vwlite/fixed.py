@@ -46,6 +46,8 @@ class FixedModel:
                 ]
             )
         own.set("testonly", True)
+        if options["crossing_limit"] is not None:
+            own.set("crossing_limit", options["crossing_limit"])
         self.top: Any = stack.build(own)
         wanted = (LabelType.SIMPLE, PredictionType.SCALAR, False)
         if (self.top.takes_label, self.top.gives_prediction, self.top.multiline) != wanted:

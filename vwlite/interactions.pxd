@@ -11,6 +11,7 @@ from vwlite.example cimport Block, Example, Expander, Feature
 cdef enum:
     MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
     MAX_BLOCK_FEATURES = 1 << 19      # of a block that is expanded ahead
+    MOST_DOUBLINGS = 16               # from one action to MAX_ACTIONS
 
 cdef struct Span:
     uint32_t begin, end
@@ -27,6 +28,9 @@ cdef class Interactions(Expander):
     cdef uint32_t* products           # of the example at hand, for each term
     cdef size_t n_terms
     cdef bint stale                   # namespaces were seen that the terms lack
+    cdef readonly size_t limit        # features of one example, with the crossed ones; what has more is left out
+    cdef readonly size_t decision_limit                  # of all actions of a decision together
+    cdef size_t[MOST_DOUBLINGS + 1] safe_shares          # of each of 2^k actions, so that all never make too many
     cdef readonly size_t safe         # so many features of an example never make too many when they are crossed
     cdef Feature* features
     cdef size_t capacity, n

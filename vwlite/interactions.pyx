@@ -9,7 +9,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
-from vwlite.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
+from vwlite.example cimport CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
 from vwlite.parser cimport CROSSED_MANY, FINE
 
 from vwlite.hashing import feature_hash, murmur3_32
@@ -33,11 +33,17 @@ OPTIONS = OptionGroup("Features", (
     Option("keep", str, "leave out all other namespaces", many=True, keep=True, metavar="LETTERS"),
     Option("feature_limit", str, "use at most N different features of each namespace, or of namespace X (XN or X:N)",
            many=True, keep=True, metavar="N"),
+    Option("crossing_limit", int, "leave out examples of more features than N, with the crossed ones, as malformed; "
+           f"{MAX_FEATURES} unless given; a daemon's is {DAEMON_LIMIT}. If given, and in a daemon, also decisions of "
+           "more in all their actions", least=1, most=MAX_FEATURES, metavar="N"),
     Option("noconstant", bool, "no constant feature", keep=True),
 ))
 
 cdef enum:
     FNV_PRIME = 16777619
+    DAEMON_LIMIT = 1 << 18
+
+LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # it learns them in some 30 ms, while all clients wait
 
 
 def namespace_hash(options, name):
@@ -69,15 +75,27 @@ cdef class Interactions:
         self.aside_names = tuple(aside)
         self.choice = Choice(options, bits, [namespace_hash(options, name) for name in self.aside_names])
         self.active = bool(self.patterns or self.choice.removes or options["ignore_linear"] or self.aside_names)
-        # n features make at most n^length products of each pattern, whatever wildcards stand for
-        self.safe = bisect_right(range(MAX_FEATURES), MAX_FEATURES,
-                                 key=lambda n: n + 1 + sum(n ** len(pattern) for pattern in self.patterns)) - 1
+        self.bound(options["crossing_limit"])
         self.compile(self.fixed_terms())
 
     def __dealloc__(self):
         free(self.flat_terms)
         free(self.products)
         free(self.features)
+
+    def bound(self, limit):
+        """Leave out examples, and decisions, of more features than this; None: as the hard limits are."""
+        self.limit = limit or MAX_FEATURES
+        self.decision_limit = limit or <size_t>MAX_ACTIONS * MAX_FEATURES
+
+        def safe(most):
+            # n features make at most n^length products of each pattern, whatever wildcards stand for
+            return max(0, bisect_right(range(min(most, MAX_FEATURES)), most,
+                                       key=lambda n: n + 1 + sum(n ** len(pattern) for pattern in self.patterns)) - 1)
+
+        self.safe = safe(self.limit)
+        for k in range(MOST_DOUBLINGS + 1):
+            self.safe_shares[k] = safe(self.decision_limit >> k)
 
     @property
     def in_every_order(self):
@@ -149,7 +167,7 @@ cdef class Interactions:
         cdef uint8_t index
         cdef const uint8_t* term = self.flat_terms
         n = self.count_products(ex, ex.n_linear + constant)
-        if n > MAX_FEATURES:
+        if n > self.limit and n > ex.n_linear + constant:
             return CROSSED_MANY
         self.reserve(n)
         self.n = 0
@@ -201,7 +219,7 @@ cdef class Interactions:
                 count = min(count, <uint64_t>MAX_FEATURES + 1)
             self.products[i] = <uint32_t>count
             n += count
-            if n > MAX_FEATURES and count:
+            if n > self.limit and count:
                 for j in range(ex.n_extents):
                     if extent_index(&ex.extents[j]) == term[1]:
                         ex.problem_at = ex.text + ex.extents[j].name

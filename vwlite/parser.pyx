@@ -6,7 +6,7 @@ from libc.stdlib cimport calloc, free
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
 from vwlite.example cimport MAX_ACTIONS
-from vwlite.interactions cimport MAX_FEATURES, Interactions
+from vwlite.interactions cimport Interactions
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:
@@ -55,8 +55,8 @@ REASONS_IN_WORDS = {
     ACTION_BLANK: "a line of blanks is no action: leave it empty to end the decision, or begin it with '|'",
     ACTIONS_MANY: f"the decision has more than {MAX_ACTIONS:,} actions",
     DECISION_LENGTH: "the decision is longer than --max_line_bytes",
-    CROSSED_MANY: f"more than {MAX_FEATURES:,} features with the crossed ones: cross fewer namespaces, or cut them "
-    "with --feature_limit",
+    CROSSED_MANY: "more than {limit:,} features with the crossed ones: cross fewer namespaces, or cut them "
+    "with --feature_limit, or allow more with --crossing_limit",
 }
 
 cdef enum SlotState:

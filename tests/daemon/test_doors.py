@@ -235,10 +235,6 @@ def test_each_line_of_the_log_is_json_after_a_kill_too(folder):
         assert all({"time", "level", "event"} <= json.loads(line).keys() for line in daemon.log)
 
 
-def test_a_start_that_fails_says_why_as_always(folder):
-    assert refusal("--port", "0", "--log", "json", "-i", "none.model").count("\n") == 1
-
-
 def test_names_of_files_can_be_anything_in_json(folder):
     name = 'a "model" with\n\tspaces and ünïcode'
     with serving(folder, "-f", name, "--log", "json", "--autosave", "1") as daemon:

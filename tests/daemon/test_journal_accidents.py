@@ -20,7 +20,7 @@ from tests.support import journals, leftovers
 from tests.support.journals import LIMIT, Running, damage, expected, frames, names, read, text, written
 from vwlite.daemon import journal as journal_module
 from vwlite.daemon.journal import Journal, JournalError
-from vwlite.daemon.segment import Writer
+from vwlite.daemon.segment import IN_USE, NEW_SEGMENT, Writer
 
 CHILD = """
 import os, sys
@@ -261,8 +261,12 @@ def test_a_wal_whose_head_is_damaged_is_said(tmp_path):
     with pytest.raises(JournalError, match="damaged after entry 4: the head of its -wal is broken"):
         read(tmp_path)
     assert wal.stat().st_size > 20
-    os.truncate(wal, 20)  # as a kill leaves it
-    assert read(tmp_path) == expected(4)
+    os.truncate(wal, 20)
+    with pytest.raises(JournalError, match="has lost all entries from 5 on"):
+        read(tmp_path)
+    database = tmp_path / "journal-0000000005.sqlite"
+    damage(database, 63, IN_USE ^ NEW_SEGMENT)
+    assert read(tmp_path) == expected(4)  # as a kill in its first commit leaves it
 
 
 def test_damage_in_an_older_segment_is_said_where_its_entries_are_needed(tmp_path):

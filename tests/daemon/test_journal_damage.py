@@ -92,7 +92,7 @@ def test_a_last_commit_that_was_cut_is_none_and_all_before_it_are_there(journal,
     goes_on_from(3 * COUNT - 1)
 
 
-@pytest.mark.parametrize("size", [0, 20, 32, 40, 9000, 20_000])
+@pytest.mark.parametrize("size", [9000, 20_000])
 def test_of_an_end_that_was_cut_off_the_whole_commits_are_there(journal, size):
     wal = journal / f"{FILES[-1]}-wal"
     os.truncate(wal, size)
@@ -170,6 +170,29 @@ def test_a_segment_without_its_wal_is_as_one_that_was_lost(journal):
     assert f"entries {COUNT + 1} to {2 * COUNT} are missing after {FILES[0]}; " in said
     do_as_told(said)
     goes_on_from(COUNT)
+
+
+@pytest.mark.parametrize("size", [None, 0, 20, 32, 40, 3000])
+def test_a_newest_segment_that_has_lost_its_wal_is_said_with_what_to_do(journal, size):
+    wal = journal / f"{FILES[-1]}-wal"
+    whole = wal.read_bytes()
+    if size is None:
+        wal.unlink()
+    else:
+        os.truncate(wal, size)
+    said = start_is_refused()
+    assert said == (
+        f"journal/{FILES[-1]}-wal: is gone or has lost all entries from {2 * COUNT + 1} on, which were acknowledged; "
+        f"put it back from a copy (README says how to make one), or to go on from entry {2 * COUNT}, move {FILES[-1]} "
+        "and those with higher numbers, with their -wal, out of the folder"
+    )
+    assert start_is_refused() == said
+    if size:
+        wal.write_bytes(whole)
+        goes_on_from(3 * COUNT)
+    else:
+        do_as_told(said)
+        goes_on_from(2 * COUNT)
 
 
 def test_a_segment_of_another_journal_is_refused(journal, tmp_path):

@@ -115,6 +115,28 @@ def saver(tmp_path_factory):
     "name",
     [b"fine", b"\xff\xfe", b"with\xe2\x98\x83", b"x" * 300],
 )
+def test_the_number_of_snapshots_is_limited(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / ".hidden").write_text("no model")
+    words = ["--model_dir", "models", "--max_snapshots", "3", "-f", "m", "--bayes_linear", "--random_effect", "u:a"]
+    with serving(tmp_path, *words) as daemon:
+        answers = daemon.talk(
+            b"1 |u ann |a x\n"
+            + b"".join(b"!snapshot %d\n" % number for number in range(6))
+            + b"1 save_7|\n!snapshot 1\n!save\n!ping\n"
+        ).splitlines()[1:]
+        with daemon.connect() as one, daemon.connect() as other:
+            (tmp_path / "models" / "2").unlink()
+            one.sendall(b"!snapshot a\n!snapshot b\n")
+            other.sendall(b"!snapshot c\n!snapshot d\n")
+            found = [*read_lines(one, 2), *read_lines(other, 2)]
+    assert answers[:3] == [b"!saved models/%d" % number for number in range(3)]
+    assert all(answer.startswith(b"!error models holds 3 models, as many as --max_sn") for answer in answers[3:7])
+    assert answers[7:] == [b"!saved models/1", b"!saved m", b"!pong"]
+    assert sum(answer.startswith(b"!saved") for answer in found) == 1
+    assert len([path for path in (tmp_path / "models").iterdir() if path.name[0] != "."]) == 3
+
+
 def test_a_save_that_fails_is_no_concern_of_others(name, tmp_path):
     (tmp_path / "models").mkdir()
     with serving(tmp_path, "--model_dir", "models") as daemon:

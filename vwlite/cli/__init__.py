@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 
 from vwlite.errors import OptionError, VwliteError
 
@@ -27,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The threads of a BLAS would take turns with the parsing thread, and change the order of sums.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        status = dispatch(list(sys.argv[1:] if argv is None else argv))
+        status = dispatch(words)
         if sys.stdout is not None:
             sys.stdout.flush()  # a closed pipe has to show while it can still be handled
         return status
@@ -45,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
     except MemoryError as error:
         message = f"out of memory: {error}" if str(error) else "out of memory"
+    if "--log=json" in words or ("--log", "json") in pairwise(words):
+        from vwlite.daemon.log import Log
+
+        Log(as_json=True).failure(VwliteError(message))
+        return 1
     for line in message.split("\n"):
         print(f"vwlite: error: {line}", file=sys.stderr)
     return 1

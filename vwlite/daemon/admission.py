@@ -1,8 +1,8 @@
 """Who may connect: at most so many, and strangers leave first.
 
-A stranger is a client that has not sent the token yet, has not agreed on TLS yet, or speaks another protocol. Where there
-are as many connections as allowed, the one that has been a stranger longest is closed for a new one. So strangers,
-however many, keep out a client with the token only if they come faster than it sends its first line.
+A stranger is a client that has not sent the token yet, has not agreed on TLS yet, or speaks another protocol. Where
+there are as many connections as allowed, the one that has been a stranger for longest is closed for a new one. So
+strangers, however many, keep out a client with the token only if they come faster than it sends its first line.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from vwlite.daemon import jsonanswers, jsonlines
-from vwlite.daemon.protocol import BINARY, COMMAND, JSON, SAVE, parts, save_tag
+from vwlite.daemon.protocol import COMMAND, JSON, SAVE, TEXT, parts, save_tag
 from vwlite.errors import ModelError, VwliteError
 
 if TYPE_CHECKING:
@@ -34,21 +34,26 @@ class Commands:
         before = connection.lines
         done = 0
         for kind, part in parts(text, self.server.blocks):
-            self.one(connection, kind, part)
-            done += len(part)
-            if connection.over or connection.waiting or self.server.now() > until:
+            if kind == TEXT:
+                worked = self.examples(connection, part, until)
+            else:
+                self.one(connection, kind, part)
+                worked = len(part)
+            done += worked
+            if worked < len(part) or connection.over or connection.waiting or self.server.now() > until:
                 break
         self.server.lines.add(connection.lines - before)
         connection.replies.note_time(began, connection.lines - before)
         return done
 
-    def examples(self, connection: Connection, text: bytes) -> None:
-        """Lines in VW's text."""
-        answers, entry = self.server.learn(connection, text)
+    def examples(self, connection: Connection, text: bytes, until: float) -> int:
+        """Lines in VW's text; how many of the bytes were worked on before it was `until`."""
+        answers, entry = self.server.learn(connection, text, until)
         connection.answer(answers, entry)
+        return self.server.engine.bytes
 
     def one(self, connection: Connection, kind: bytes, text: bytes) -> None:
-        """Several lines of examples, or one that is something else."""
+        """A line that is no example in text."""
         if kind == JSON:
             self.example_in_json(connection, text)
         elif kind == COMMAND:
@@ -58,10 +63,8 @@ class Commands:
             connection.lines += 1
             stem, _, name = (save_tag(text) or b"").partition(b"_")
             self.save(connection, os.fsdecode(name) if stem == SAVE and name else None, silent=True)
-        elif kind == BINARY:
+        else:  # BINARY
             connection.fail("binary input (a cache of VW) is not understood here; send text")
-        else:
-            self.examples(connection, text)
 
     def example_in_json(self, connection: Connection, text: bytes) -> None:
         """One example, and its answer in JSON."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 18
 TURN = 0.002  # seconds that a client may keep the others waiting, about
+LAST_TURN = 0.05  # seconds for what came before the end of a connection that can only end as a whole
 LONGEST_TOKEN = 4096
 NO_EMPTY_LINE = re.compile(rb"[^\r\n]")
 
@@ -98,8 +99,11 @@ class Connection(asyncio.BufferedProtocol):
             return True
         if not self.waiting:  # TLS has no way to end one side alone, so it is now or never
             self.resting = False
-            self.take(whatever=True)
-            self.finish_input()
+            self.take(last=True)
+            if self.behind:
+                self.fail("the connection ended before these lines were worked on")
+            else:
+                self.finish_input()
         return None
 
     def finish_input(self) -> None:
@@ -140,10 +144,10 @@ class Connection(asyncio.BufferedProtocol):
         """What ends a last example that nothing ended."""
         return b"\n\n" if self.server.blocks else END
 
-    def take(self, whatever: bool = False) -> None:
+    def take(self, last: bool = False) -> None:
         """Give whole lines to the server, as far as it is this client's turn, and keep what is left.
 
-        `whatever`: it is, however long it takes and whether or not answers are taken.
+        `last`: it is, whether or not answers are read, as there will be no other.
         """
         if self.waiting or self.resting or self.over:
             return
@@ -151,10 +155,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         end = self.room.whole()
         self.behind = end > 0
-        if end and not whatever and not self.is_heeded():
+        if end and not last and not self.is_heeded():
             return
         began = self.server.now()
-        until = math.inf if whatever else began + TURN - self.used
+        until = began + (LAST_TURN if last else TURN - self.used)
         taken = 0
         if end > self.server.max_line:
             taken = self.take_some(end, until)
@@ -334,7 +338,7 @@ class Connection(asyncio.BufferedProtocol):
         return not (self.replies.held or self.waiting or self.resting or self.over) and now - self.heard > patience
 
     def has_unread(self) -> bool:
-        """Whether bytes have arrived at this machine that nobody has read yet, since the process was stopped or busy."""
+        """Whether bytes have arrived at this machine and were not read yet: the process was stopped or busy."""
         return self.in_kernel(termios.FIONREAD) > 0
 
     def excuse(self, seconds: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from vwlite.daemon.options import of_the_model
 from vwlite.errors import OptionError
 from vwlite.example import Block
+from vwlite.interactions import LIMIT_OF_A_DAEMON
 from vwlite.learner import walk
 from vwlite.options import Options
 from vwlite.parsers.text import entity_namespaces
@@ -67,32 +69,41 @@ class Engine:
                 "happens to a daemon: give --bayes_logistic or --bayes_linear, or another --batch_size"
             )
         self.driver = self.workspace.driver
+        crossings = [getattr(learner, "interactions", None) for learner in walk(self.workspace.top)]
+        self.crossings = [self.workspace.interactions, *filter(None, crossings)]  # the latter of fixed models
+        self.limit_crossing(options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.blocks: bool = self.workspace.top.multiline
         self.remarks: list[str] = []
         for learner in walk(self.workspace.top):
             learner.tell = self.remarks.append
         self.entities = frozenset(entity_namespaces(options))
         self.learns = bool(self.driver.training)
-        self.columns = 1  # numbers of a prediction
+        self.columns = ["prediction"]  # of an answer, by name
         if options.given("columns"):
-            self.columns = options["columns"].count(",") + 1
+            self.columns = options["columns"].split(",")
         elif options.given("interval"):
-            self.columns = 3
+            self.columns += ["low", "high"]
         self.block = Block()
-        self.lines = 0  # of the last run
+        self.lines = self.bytes = 0  # of the last run
         self.long = False  # whether the learners know that this takes long
         self.answers, self.learnt = TextBuffer(), TextBuffer()
         self.driver.listener = self
         self.driver.quiet = True
         self.driver.predictions = self.answers
 
-    def run(self, lines: memoryview | bytes, first_line: int = 1) -> bytes:
-        """Predict for whole lines, or learn from them, and give their answers.
+    def limit_crossing(self, limit: int | None) -> None:
+        """Refuse lines and decisions of more features than this, with the crossed ones."""
+        for interactions in self.crossings:
+            interactions.bound(limit)
 
-        `first_line` is the number of the first one, for messages.
+    def run(self, lines: memoryview | bytes, first_line: int = 1, seconds: float = math.inf) -> bytes:
+        """Predict for whole lines, or learn from them, and return their answers.
+
+        `first_line` is the number of the first one, for messages. After so many `seconds` the rest is left; `lines` and
+        `bytes` are how much was worked on.
         """
-        self.lines = 0
-        self.lines = self.driver.run_text(self.workspace.parser, self.block, lines, first_line)
+        self.lines = self.bytes = 0
+        self.lines, self.bytes = self.driver.run_some(self.workspace.parser, self.block, lines, first_line, seconds)
         if not self.long and self.driver.example_number > LONG_RUN:
             self.long = True
             for learner in walk(self.workspace.top):
@@ -108,8 +119,13 @@ class Engine:
         return self.learnt.drain() if self.learnt.size else b""
 
     def learn_again(self, lines: bytes) -> None:
-        """Learn lines from a journal; raises ModelError where neither disk nor memory has room for their entities."""
+        """Learn lines from a journal; raises ModelError where neither disk nor memory has room for their entities.
+
+        What was acknowledged under another --crossing_limit, or before there was one, is learned in any case.
+        """
+        self.limit_crossing(None)
         self.driver.run_text(self.workspace.parser, self.block, lines, 1, answering=False)
+        self.limit_crossing(self.options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.answers.drain()
         self.learnt.drain()
 

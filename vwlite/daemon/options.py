@@ -24,6 +24,8 @@ OPTIONS = OptionGroup(
         Option("autosave", str, "save to -f (or with --journal, make a checkpoint) every so many seconds (60s) or "
                "examples (100000)", metavar="N|SECONDSs"),
         Option("model_dir", str, "where clients may save models", metavar="DIR", file="folder"),
+        Option("max_snapshots", int, "models that there may be in --model_dir before clients can add no more",
+               default=100, least=1, needs="model_dir"),
         Option("token_file", str, "clients have to send what is in this file as their first line", metavar="FILE",
                file="read"),
         Option("cert", str, "speak TLS with this certificate (PEM, with those that lead to its root)", metavar="FILE",
@@ -49,6 +51,7 @@ IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port 
 # Flags that say nothing of how a model learns.
 ASIDE = {
     "initial_regressor", "final_regressor", "preserve_performance_counters", "quiet", "progress", "config",
+    "crossing_limit",  # what was accepted under another one is learned again in any case
     *(option.name for option in OPTIONS.options),
 }  # fmt: skip
 

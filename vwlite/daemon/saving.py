@@ -118,7 +118,25 @@ class Saving:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise ModelError(f"{path}: is there already, and is no model")
             model_file.open(path)
+        else:
+            self.check_number(path)
         return path
+
+    def check_number(self, path: str) -> None:
+        """Raises ModelError if clients have as many models in --model_dir as they may, and this would be one more."""
+        most, folder = self.server.options["max_snapshots"], os.path.dirname(path)
+        waiting = {job.path for job in self.jobs if os.path.dirname(job.path) == folder} - {path}
+        count = sum(not os.path.exists(each) for each in waiting)
+        with contextlib.suppress(OSError), os.scandir(folder) as found:
+            for entry in found:
+                count += not entry.name.startswith(".") and not entry.name.endswith(ENTITIES)
+                if count >= most:  # however many there are
+                    break
+        if count >= most:
+            raise ModelError(
+                f"{folder} holds {most} models, as many as --max_snapshots allows; take the name of one of them, or "
+                "remove some"
+            )
 
     # when
 

@@ -11,6 +11,11 @@ and their head are in the database itself. SQLite takes the first frame of a WAL
 as after a power cut, and says nothing. So more than one commit after that end is looked for here, and is damage. To
 know that a segment goes no further than its last commit, there has to be a next one.
 
+A backup of ``*.sqlite`` lacks every entry and looks like a segment without any. So the first commit of a segment, once
+it is on disk and before anybody is told, changes the user_version in the head of the database itself from NEW_SEGMENT
+to IN_USE: from then on there has to be a WAL with a commit in it, or what it had in the database (as sqlite3's .backup
+puts it there). That costs one sync a segment.
+
 Pages have 4096 bytes. A commit writes at least one, so that a commit of 100 bytes takes 4.4 kB, and with SQLite's
 largest, 65536 bytes, took 66 kB; large groups were 1.4 times faster with those.
 """
@@ -34,7 +39,8 @@ from vwlite.errors import VwliteError
 from vwlite.paths import explain
 
 APPLICATION = 0x76776C6A  # "vwlj": marks our files among SQLite's
-VERSION = 1
+NEW_SEGMENT, IN_USE = 1, 2  # versions; older ones of vwlite left it at the first
+VERSION_PLACE = 60  # in the head; sqlite.org/fileformat2.html#the_database_header
 PAGE = 4096
 NAME = re.compile(r"journal-(\d{10,})\.sqlite(-wal)?")
 NEW = "journal.new"  # a segment while it is made
@@ -79,7 +85,9 @@ class Segment:
             if not any(head):
                 self.refuse("its head is empty", first - 1)
             raise JournalError(f"{self.path}: is no part of a journal; move it out of the folder")
-        if int.from_bytes(head[60:64], "big") > VERSION:
+        version = int.from_bytes(head[VERSION_PLACE : VERSION_PLACE + 4], "big")
+        self.in_use = version == IN_USE
+        if version > IN_USE:
             raise JournalError(f"{self.path}: was written by a newer vwlite; update this one (pip install -U vwlite)")
         with (
             self.trouble(first - 1),
@@ -109,6 +117,10 @@ class Segment:
             f"{self.path}: the file is damaged after entry {good}: {what}; restore it from a copy, or to go on from "
             f"entry {self.first - 1}, move it and those with higher numbers, with their -wal, out of the folder"
         )
+
+    def is_lost(self) -> bool:
+        """Whether there were entries on disk, and none is here any more."""
+        return self.in_use and self.last() < self.first
 
     def last(self) -> int:
         """The number of the last entry, first - 1 if there is none; JournalError if there must have been more."""
@@ -189,6 +201,8 @@ class Writer:
         self.connection.execute("PRAGMA cache_spill = OFF")
         self.turn = 0
         self.size = 0
+        # Open as long as the connection is: to close a file ends the locks that this process has on it.
+        self.database = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, number: int, entries: Sequence[bytes]) -> None:
         """Have a group on the disk itself, or raise."""
@@ -197,17 +211,22 @@ class Writer:
         turn = self.turn + 1
         row = (number, turn, sizes, checksum(number, turn, sizes, text), text)
         self.connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row)
+        if self.turn == 0:
+            os.pwrite(self.database, IN_USE.to_bytes(4, "big"), VERSION_PLACE)
+            os.fsync(self.database)
         self.turn = turn
         self.size = os.stat(self.path + "-wal").st_size
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         shut(self.connection)
+        os.close(self.database)
 
     def give_up(self) -> None:
         """Let go of the file after an error, without what was not committed."""
         with contextlib.suppress(sqlite3.Error):
             shut(self.connection)
+        os.close(self.database)
         with contextlib.suppress(OSError):
             # It would take room on a full disk, and if only the sync failed, be there twice after a restart.
             if os.stat(self.path + "-wal").st_size > self.size:
@@ -235,7 +254,7 @@ def make(folder: str, first: int, journal: str) -> None:
             connection.execute("PRAGMA journal_mode = MEMORY")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute(f"PRAGMA user_version = {NEW_SEGMENT}")
             connection.execute("CREATE TABLE journal (id TEXT NOT NULL, first INTEGER NOT NULL)")
             connection.execute(
                 "CREATE TABLE entries (number INTEGER PRIMARY KEY, turn INTEGER NOT NULL, sizes BLOB NOT NULL, "

@@ -8,6 +8,7 @@ saved in saving.py.
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -203,11 +204,14 @@ class Server:
             self.slice = min(max(int(self.speed * TURN), SMALLEST_SLICE), LARGE)
         return done
 
-    def learn(self, connection: Connection, lines: memoryview | bytes) -> tuple[bytes, int]:
-        """Give lines to the model: their answers, and the entry of the journal they have to wait for."""
+    def learn(self, connection: Connection, lines: memoryview | bytes, until: float = math.inf) -> tuple[bytes, int]:
+        """Give lines to the model, as many as it works on before it is `until`.
+
+        Returns their answers, and the entry of the journal that they have to wait for.
+        """
         trouble = b""
         try:
-            answers = self.engine.run(lines, connection.lines + 1)
+            answers = self.engine.run(lines, connection.lines + 1, until - self.now())
         except Exception as error:  # such as a full disk; which lines it concerns, nobody knows
             self.complain("lines of a client could not be worked on", why=repr(error))
             answers = self.engine.answers.drain()

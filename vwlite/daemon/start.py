@@ -37,14 +37,28 @@ OWN_FILES = 64  # that a daemon may have open besides its connections
 
 
 def run(options: Options) -> int:
-    """Serve until told to end; the exit status. In the background the parent returns as soon as clients can come."""
+    """Serve until told to end; the exit status. In the background the parent returns as soon as clients can come.
+
+    With --log json, errors are logged like all else, and not raised.
+    """
+    if options["log"] != "json":
+        return begin(options)
+    try:
+        return begin(options)
+    except Exception as error:
+        Log(as_json=True).failure(error)
+        return 1
+
+
+def begin(options: Options) -> int:
+    """See `run`; raises what hinders it."""
     check(options)
     while (spare := os.open(os.devnull, os.O_RDWR)) < 3:  # else a socket takes the place of a stream that was closed
         pass
     os.close(spare)
     if options["foreground"]:
         return serve(options, lambda: None)
-    return in_background(lambda ready: serve(options, ready))
+    return in_background(lambda ready: serve(options, ready), Log(as_json=options["log"] == "json"))
 
 
 def check(options: Options) -> None:
@@ -94,7 +108,7 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def in_background(job: Callable[[Callable[[], None]], int]) -> int:
+def in_background(job: Callable[[Callable[[], None]], int], log: Log) -> int:
     """Do a job in a process without a terminal; return when it says that it is ready, or raise what hindered it."""
     receive, send = os.pipe()
     for stream in (sys.stdout, sys.stderr):
@@ -130,9 +144,15 @@ def in_background(job: Callable[[Callable[[], None]], int]) -> int:
         try:
             os.write(send, str(error).encode("utf-8", "backslashreplace"))
         except OSError:  # the parent has gone: serving had begun
-            print(f"vwlite: error: {error}", file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
+            if log.as_json:
+                log.failure(error)
+            else:
+                print(f"vwlite: error: {error}", file=sys.stderr)
+    except Exception as error:
+        if log.as_json:
+            log.failure(error)
+        else:
+            traceback.print_exc()
         raise
     finally:
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -151,6 +171,7 @@ def is_file(descriptor: int) -> bool:
 def serve(options: Options, ready: Callable[[], None]) -> int:
     """Load, listen, serve, save."""
     log = Log(as_json=options["log"] == "json", quiet=options["quiet"])
+    log.take_all()
     if options["num_children"]:
         log.info("--num_children: one model serves all clients, so there are no children")
     if options["final_regressor"] is not None:
@@ -184,7 +205,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
 
         runner(server, sockets, context, told)
         if not options["quiet"]:
-            log.plain("\n".join(figures(server)))
+            log.summary(figures(server))
         log.info("ended", lines=server.lines.total)
     return 0
 
