@@ -262,6 +262,10 @@ cdef class Driver:
             )
         return 0
 
+    def features_seen(self):
+        """How many features other than the constant the examples counted so far had, in all passes."""
+        return self.total_features - (self.example_number if self.constant else 0)
+
     def figures(self):
         """Figures for the end of a run, name -> number, beside those that every run has."""
         return {}

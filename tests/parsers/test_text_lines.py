@@ -1,6 +1,7 @@
 """Lines that are most likely not of this format, or lack a value: refused, with the place and what to do."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,9 @@ from vwlite.driver import parse
 from vwlite.errors import ParseError
 
 
-def row(line: str, flags: str = "") -> dict[str, object]:
+def row(line: str, flags: str = "") -> dict[str, Any]:
     (found,) = parse(Workspace(flags).parser, line.encode() + b"\n").examples()
-    return found
+    return dict(found)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_a_line_without_a_bar_that_is_no_cost_is_malformed(line):
     ],
 )
 def test_a_missing_value_is_malformed(line, column):
-    with pytest.raises(ParseError, match="no value behind ':'.*write name:1, or name without ':'") as caught:
+    with pytest.raises(ParseError, match=r"no value behind ':'.*write name:1, or name without ':'") as caught:
         Workspace().learn(line)
     assert caught.value.column == column
 
