@@ -32,7 +32,7 @@ def test_each_subcommand_has_help(command, words, capsys, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"), [("inspct", "inspect"), ("Inspect", "inspect"), ("simulat", "simulate"), ("clinet", "client")]
+    ("word", "meant"), [("inspct", "inspect"), ("Inspect", "inspect"), ("simulat", "simulate"), ("clint", "client")]
 )
 def test_a_word_near_a_subcommand_is_no_data_file(word, meant, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
