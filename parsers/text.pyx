@@ -3,9 +3,10 @@
     line      := [head] ( '|' namespace )*
     head      := what stands before the first '|'. If it holds a TAB, all up to and with the first TAB is dropped.
                  Its last word is the tag if it touches the '|' or starts with "'"; the others are the label:
-                 label [importance [initial]]
+                 label [importance [initial]]. A line without '|' has numbers only, and perhaps
+                 a tag that starts with "'": other words are most likely not of this format.
     namespace := [name [':' float]] ( blank [feature] )*
-    feature   := name | name ':' float | ':' float | name ':' text
+    feature   := name | name ':' float | ':' float | name ':' text      (no blanks at ':', but for VW)
 
 Of a decision, which an empty line ends, the first line may be `shared`, and the one of the action taken has a cost:
 
@@ -27,8 +28,8 @@ from vwlite.example cimport (
 from vwlite.hashing cimport hash_all, hash_string
 from vwlite.labels cimport check_decisions, parse_cost, parse_simple
 from vwlite.parser cimport (
-    FAILED, FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, Filled,
-    Parser, Readiness, Reason,
+    FAILED, FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE,
+    VALUE_MISSING, Filled, Parser, Readiness, Reason,
 )
 from vwlite.reader cimport LineReader
 
@@ -185,7 +186,7 @@ cdef class TextParser(Parser):
         minus = p[0] == b"-"
         if self.decisions:
             if p[0] != b"|":
-                p = parse_cost(lines.text, row, p, &reason, &at)
+                p = parse_cost(lines.text, row, p, compat, &reason, &at)
                 compat = compat and reason == FINE
         elif <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
             row.label = (p[minus] - 48) * (1 - 2 * minus)       # the usual head: a label of one digit
@@ -265,7 +266,10 @@ cdef class TextParser(Parser):
                 if n == 0:
                     reason[0] = NAMESPACE_NAME
                     break
-                p = value_end(&cursor, &text)
+                p = value_end(&cursor, &text, self.compat)
+                if p == text and not self.compat:
+                    reason[0] = VALUE_MISSING
+                    break
                 behind = vwl_number(text, p - text, &scale)
                 if behind == text or behind != p or not isfinite(scale):
                     if not self.compat:
@@ -305,13 +309,24 @@ cdef class TextParser(Parser):
                     value = scale
                 else:
                     text = p + 1
-                    p = value_end(&cursor, &text)
+                    p = value_end(&cursor, &text, self.compat)
                     behind = vwl_number(text, p - text, &value)
                     if behind == text:
-                        # no number: a text value, or none (`x:`)
+                        # no number: a text value, or none
+                        if self.compat:
+                            if p == text and p[0] == b"\t" and text == name + n + 1:
+                                text = p + 1
+                                p = next_stop(&cursor)
+                            p = text_end(&cursor, p)
+                        elif p == text:
+                            reason[0] = VALUE_MISSING
+                            p = name
+                            break
                         behind = p
                         n_text = p - text
-                        value = 1 if n_text else scale
+                        value = 1
+                        if n_text == 0 and text != name + n + 1 and text[-1] == b" ":
+                            continue                  # VW takes blanks at the line's end for no feature
                     else:
                         if not isfinite(value) or (behind != p and not self.compat):
                             if not self.compat:
@@ -336,7 +351,7 @@ cdef class TextParser(Parser):
                     feature.value = value
                     if names != NULL:
                         names[feature - lines.features].begin = <uint32_t>(name - lines.text)
-                        names[feature - lines.features].length = <uint32_t>(n + 1 + n_text if n_text else n)
+                        names[feature - lines.features].length = <uint32_t>(text + n_text - name if n_text else n)
                     feature += 1
                 if behind != p:
                     reason[0] = FEATURE_SYNTAX        # and what was read of the feature is used, in compatible mode
@@ -386,10 +401,10 @@ cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
     return p
 
 
-cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text) noexcept nogil:
-    """The stop behind the value that starts at text; blanks between ':' and a value are skipped, as in VW."""
+cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text, bint compat) noexcept nogil:
+    """The stop behind the value that starts at text; in compatible mode blanks between ':' and a value are skipped."""
     cdef const uint8_t* p = next_stop(cursor)
-    while p == text[0] and p[0] == b" ":
+    while p == text[0] and p[0] == b" " and compat:
         text[0] = p + 1
         p = next_stop(cursor)
     return p
@@ -399,6 +414,13 @@ def entity_namespaces(options):
     """The namespaces whose features name entities; those beyond the most that there can be are refused elsewhere."""
     specs = options["random_effect"] if "random_effect" in options else []
     return [spec.partition(":")[0] for spec in specs][:MOST_ENTITIES]
+
+
+cdef const uint8_t* text_end(vwl_cursor* cursor, const uint8_t* p) noexcept nogil:
+    """The blank or line end that ends a text value for VW, which goes on at a ':' or '|'."""
+    while p[0] == b":" or p[0] == b"|":
+        p = next_stop(cursor)
+    return p
 
 
 def redefined(rules):

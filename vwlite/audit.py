@@ -51,7 +51,8 @@ def names(view: View, interactions: Any) -> Iterator[str]:
 
 def feature_name(namespace: bytes, name: bytes | None) -> str:
     """``ns^feature``, ``ns^feature^text`` for a text value, the bare feature in the default namespace."""
-    feature = (name or b"").replace(b":", b"^", 1)
+    feature, colon, text = (name or b"").partition(b":")
+    feature += b"^" + text.lstrip(b" \t") if colon else b""
     return (namespace + b"^" + feature if namespace else feature).decode("utf-8", "surrogateescape")
 
 

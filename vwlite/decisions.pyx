@@ -16,6 +16,7 @@ cdef class DecisionDriver(Driver):
 
     cdef readonly OffPolicy off_policy
     cdef uint64_t number              # of the next decision, counted in all runs
+    cdef size_t constants             # among the features counted
 
     def __init__(self, top, interactions, constant):
         super().__init__(top, interactions, constant)
@@ -83,6 +84,7 @@ cdef class DecisionDriver(Driver):
         self.number += 1
         if self.counting:
             self.count(ex)
+            self.constants += ex.n_visited if self.constant else 0
             if ex.labelled:
                 self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
                                     ex.action_costs[ex.chosen], ex.policy_cost)
@@ -158,6 +160,10 @@ cdef class DecisionDriver(Driver):
     def figures(self):
         """What the log says about the policy."""
         return self.off_policy.figures()
+
+    def features_seen(self):
+        """Each action has a constant of its own."""
+        return self.total_features - self.constants
 
     def before_save(self):
         """A run that only tests counts no decisions."""

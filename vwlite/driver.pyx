@@ -268,6 +268,10 @@ cdef class Driver:
         words = REASONS_IN_WORDS[reason]
         return words.format(limit=self.interactions.limit) if reason == CROSSED_MANY else words
 
+    def features_seen(self):
+        """How many features other than the constant the examples counted so far had, in all passes."""
+        return self.total_features - (self.example_number if self.constant else 0)
+
     def figures(self):
         """Figures for the end of a run, name -> number, beside those that every run has."""
         return {}

@@ -53,6 +53,10 @@ cdef class Block:
             })
         return found
 
+    def head(self, size_t n):
+        """The first bytes of the text, at most n."""
+        return self.text[:min(n, self.text_length)] if self.text_length else b""
+
     def __dealloc__(self):
         free(self.text)
         free(self.features)

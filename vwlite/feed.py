@@ -12,6 +12,7 @@ from vwlite.parser import Ring
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
 from vwlite.parsers.text import TextParser, entity_namespaces
 from vwlite.paths import explain
+from vwlite.sniff import HEAD
 from vwlite.types import LabelType
 
 OPTIONS = OptionGroup(
@@ -34,6 +35,19 @@ OPTIONS = OptionGroup(
             short="c",
         ),
         Option("cache_file", str, "the same, in this file", metavar="FILE", file="written"),
+        Option(
+            "allow_empty",
+            bool,
+            "a run is fine that finds no example with a feature, or none to learn from",
+            needs=("command",),
+        ),
+        Option(
+            "max_malformed",
+            str,
+            "fail, and write no model, when more lines than N, or than this share of all, are malformed",
+            metavar="N|P%",
+            needs=("command",),
+        ),
         Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
     ),
 )
@@ -66,6 +80,7 @@ class Feed:
         # read from the cache, from the first pass or from when a pass has filled it
         self.cached = self.found is not None
         self.records: list[dict[str, Any]] = []
+        self.head: bytes | None = None  # of the text; None if a cache is read
         self.ring: Any = None
         self.parser: Any = None
         self.writer: Any = None
@@ -127,6 +142,7 @@ class Feed:
             place = None if self.interactive else self.cache_path
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
+            self.head = b""
         workers = 0 if self.options["onethread"] else 1
         expander = (
             interactions.ahead(self.options, self.options["bit_precision"]) if self.labels is LabelType.SIMPLE else None
@@ -136,6 +152,8 @@ class Feed:
         whole = False
         try:
             while (block := self.ring.take()) is not None:
+                if self.head == b"":
+                    self.head = block.head(HEAD)
                 if writer is not None:
                     writer.write(block)
                 yield block

@@ -10,9 +10,9 @@ from libc.string cimport memcmp
 
 from vwlite.example cimport MAX_ACTIONS, ROW_EMPTY, ROW_PROBLEM, Row
 from vwlite.parser cimport (
-    ACTION_BLANK, ACTIONS_MANY, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, COST_TWICE, DECISION_LENGTH,
-    FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, SHARED_ALONE, SHARED_COST, SHARED_PLACE, SHARED_TAG, WEIGHT_NEGATIVE,
-    Reason,
+    ACTION_BLANK, ACTIONS_MANY, BAR_MISSING, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, COST_TWICE,
+    DECISION_LENGTH, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, SHARED_ALONE, SHARED_COST, SHARED_PLACE,
+    SHARED_TAG, WEIGHT_NEGATIVE, Reason,
 )
 
 cdef extern from "number.h" nogil:
@@ -20,9 +20,12 @@ cdef extern from "number.h" nogil:
 
 
 cdef inline const uint8_t* label_words(
-    const uint8_t* text, Row* row, const uint8_t** words, const uint8_t** words_end
+    const uint8_t* text, Row* row, const uint8_t** words, const uint8_t** words_end, bint compat
 ) noexcept nogil:
-    """Find the tag and the words before it; returns the place of the first '|' or the line's end."""
+    """Find the tag and the words before it; returns the place of the first '|' or the line's end.
+
+    In compatible mode a word at the end of a line without '|' is a tag, as in VW; else only one that starts with "'".
+    """
     cdef const uint8_t* p = words[0]
     cdef const uint8_t* end = p
     cdef const uint8_t* word
@@ -38,7 +41,7 @@ cdef inline const uint8_t* label_words(
         stop -= 1
         end -= 1
     if stop > p and (stop - 1)[0] != b" ":
-        tagged = True
+        tagged = compat or end[0] == b"|"
     else:
         tagged = False
         while stop > p and (stop - 1)[0] == b" ":
@@ -63,7 +66,7 @@ cdef inline const uint8_t* parse_simple(
     cdef const uint8_t* word
     cdef const uint8_t* stop
     cdef const uint8_t* behind
-    cdef const uint8_t* end = label_words(text, row, &p, &stop)
+    cdef const uint8_t* end = label_words(text, row, &p, &stop, compat)
     cdef float[3] numbers
     cdef int count = 0
     while True:
@@ -81,8 +84,10 @@ cdef inline const uint8_t* parse_simple(
         behind = vwl_any_number(word, &numbers[count])
         # VW takes 1:1 or 1x for 1
         if behind == word or (behind != p and not compat):
-            reason[0] = LABEL_NUMBER
+            reason[0] = LABEL_NUMBER if compat or end[0] == b"|" else BAR_MISSING
             at[0] = word
+            if not compat:
+                return end
             numbers[count] = 0
         elif not isfinite(numbers[count]):
             if reason[0] == FINE:
@@ -120,7 +125,7 @@ cdef inline const uint8_t* number_at(const uint8_t* p, const uint8_t* end, float
 
 
 cdef inline const uint8_t* parse_cost(
-    const uint8_t* text, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
+    const uint8_t* text, Row* row, const uint8_t* p, bint compat, Reason* reason, const uint8_t** at
 ) noexcept nogil:
     """The head of an action's line, or of the shared one.
 
@@ -130,7 +135,7 @@ cdef inline const uint8_t* parse_cost(
     cdef const uint8_t* word
     cdef const uint8_t* stop
     cdef const uint8_t* behind
-    cdef const uint8_t* end = label_words(text, row, &p, &stop)
+    cdef const uint8_t* end = label_words(text, row, &p, &stop, compat)
     cdef float cost, probability
     cdef bint first = True
     if is_shared(text + row.tag, row.tag_length):
@@ -164,7 +169,7 @@ cdef inline const uint8_t* parse_cost(
         while <uint8_t>(behind[0] - 48) < 10:
             behind += 1
         if behind == word or (behind < p and behind[0] != b":"):
-            reason[0] = COST_ACTION
+            reason[0] = COST_ACTION if compat or end[0] == b"|" else BAR_MISSING
             break
         if behind == p:
             continue

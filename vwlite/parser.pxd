@@ -41,6 +41,8 @@ cdef enum Reason:
     CROSSED_MANY
     ENTITY_VALUE
     POSTERIOR_FULL
+    BAR_MISSING
+    VALUE_MISSING
     REASONS
 
 cdef enum Readiness:

@@ -57,6 +57,8 @@ REASONS_IN_WORDS = {
     DECISION_LENGTH: "the decision is longer than --max_line_bytes",
     CROSSED_MANY: "more than {limit:,} features with the crossed ones: cross fewer namespaces, or cut them "
     "with --feature_limit, or allow more with --crossing_limit",
+    BAR_MISSING: "no label, and no '|' in the line: features stand behind a '|', as in 1 |shop price:9.5 new",
+    VALUE_MISSING: "no value behind ':', where a blank ends the word: write name:1, or name without ':'",
 }
 
 cdef enum SlotState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -12,10 +13,11 @@ from typing import Any
 
 from vwlite import outputs
 from vwlite.driver import Driver
-from vwlite.errors import OptionError, ParseError
+from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.feed import Feed
 from vwlite.learner import walk
 from vwlite.options import Options
+from vwlite.sniff import looks_like
 from vwlite.stack import table
 from vwlite.summary import summary
 from vwlite.textbuffer import TextBuffer
@@ -35,13 +37,17 @@ class Run:
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
-        self.counted_before = self.driver.example_number  # --preserve_performance_counters
+        # --preserve_performance_counters
+        self.counted_before = self.driver.example_number
+        self.features_before, self.weight_before = self.driver.features_seen(), self.driver.weighted_labeled
         self.read = 0  # examples of the first pass
         self.no_win = 0
         self.best_holdout: float | None = None
         self.saved_best = False
         self.stopped_early = False
         self.long = False
+        models = ("final_regressor", "readable_model", "invert_hash")
+        self.written: list[str] = [options[name] for name in models if options[name]]
         self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
 
     def main(self) -> int:
@@ -86,11 +92,12 @@ class Run:
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
         self.set_progress(options["progress"])
-        written = [options[name] for name in ("final_regressor", "readable_model", "invert_hash") if options[name]]
-        if written:
+        if options["max_malformed"] is not None:
+            malformed_limit(options["max_malformed"])
+        if self.written:
             from vwlite.model_file import require_writable
 
-            for path in written:
+            for path in self.written:
                 require_writable(path)
         if self.workspace.entities is not None:
             self.workspace.entities.strict = True  # nobody waits for predictions until a disk has room again
@@ -152,6 +159,9 @@ class Run:
             self.one_pass()
             if self.stopped_by is not None:
                 return
+            if number == 0:
+                self.refuse_malformed()
+                self.refuse_empty()
             if driver.training:
                 for learner in walk(self.workspace.top):
                     learner.end_pass()
@@ -174,6 +184,47 @@ class Run:
         self.flush(force=True)
         if not self.driver.again:
             self.read = self.driver.example_number + self.driver.held_out - self.counted_before
+
+    def refuse_malformed(self) -> None:
+        """Raises VwliteError when more lines are malformed than --max_malformed has it."""
+        text, problems = self.options["max_malformed"], self.driver.problems
+        if text is None:
+            return
+        number, percent = malformed_limit(text)
+        lines = self.read + problems
+        if problems > (number / 100 * lines if percent else number):
+            raise VwliteError(
+                f"{', '.join(self.feed.names)}: {problems} of {lines} lines are malformed, more than --max_malformed "
+                f"{text}{self.left_alone()}"
+            )
+
+    def why_empty(self) -> str | None:
+        """What to say of a run that came by nothing; None when it did, or when that is meant."""
+        options, driver = self.options, self.driver
+        meant = all(path == os.devnull for path in self.feed.paths) or options["examples"] == 0
+        if meant or options["allow_empty"] or options["vw_compat"]:
+            return None
+        learning = driver.training and self.written and not self.workspace.top.multiline
+        where = ", ".join(self.feed.names)
+        if driver.features_seen() == self.features_before:
+            lines = f"{self.read + driver.problems} lines" + (
+                f", {driver.problems} malformed" if driver.problems else ""
+            )
+            looks = f"; this looks like {looks_like(self.feed.head)}" if self.feed.head is not None else ""
+            return f"{where}: no example with a feature ({lines}){looks}"
+        if learning and driver.weighted_labeled == self.weight_before:
+            return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"
+        return None
+
+    def refuse_empty(self) -> None:
+        """Raises VwliteError when nothing was learned, or under -t predicted: most likely the data is wrong."""
+        why = self.why_empty()
+        if why is not None:
+            raise VwliteError(f"{why}{self.left_alone()}; --allow_empty accepts it")
+
+    def left_alone(self) -> str:
+        """The end of a message about a run that writes none of its files."""
+        return f"; {' and '.join(self.written)} stays as it was" if self.written else ""
 
     def end_pass(self, number: int) -> bool:
         """Holdout bookkeeping and saves after a pass; whether to stop early."""
@@ -212,7 +263,8 @@ class Run:
         for sink, _ in self.sinks:
             sink.commit()
         report = self.workspace.reporter
-        if not (self.stopped_early and self.saved_best):
+        useless = self.stopped_by is not None and not self.driver.again and self.why_empty() is not None
+        if not ((self.stopped_early and self.saved_best) or useless):
             self.save()
         elif report is not None:
             report.metrics.go_back()
@@ -225,7 +277,7 @@ class Run:
                 self.say(f"{name} = {outputs.scalar(value)}")
         self.say_skipped()
         if self.stopped_by is not None:
-            saved = self.options["final_regressor"]
+            saved = None if useless else self.options["final_regressor"]
             self.log("warning", f"stopped by {self.stopped_by.name}" + (f", model saved to {saved}" if saved else ""))
         for learner in walk(self.workspace.top):
             learner.finish()
@@ -384,3 +436,10 @@ class Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def malformed_limit(text: str) -> tuple[float, bool]:
+    """--max_malformed as a number, and whether that is percent; raises OptionError if it is none."""
+    if not re.fullmatch(r"\d{1,15}|\d{1,3}(\.\d{1,9})?%", text):
+        raise OptionError(f"--max_malformed {text}: expected a number of lines, or a share of them such as 1%")
+    return float(text.rstrip("%")), text.endswith("%")

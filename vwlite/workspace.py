@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vwlite import __version__, feed, outputs, stack
@@ -180,8 +180,20 @@ def refuse_run_options(options: Options) -> None:
 
 
 def encoded(line: str | bytes) -> bytes:
-    """A line as the bytes of a file."""
-    return line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
+    """A line as the bytes of a file. Raises TypeError for what is no text."""
+    if isinstance(line, str):
+        return line.encode("utf-8", "surrogateescape")
+    if isinstance(line, (bytes, bytearray)):
+        return bytes(line)
+    raise TypeError(no_lines(line))
+
+
+def no_lines(what: object) -> str:
+    """What to do instead of giving something that is neither a line nor several."""
+    return (
+        f"examples are lines of text such as '1 |user ann |item age:3', one of them or several in a list, not "
+        f"{type(what).__name__}: make a line of each row, with numbers as name:value and words as name=word"
+    )
 
 
 class _Load:
@@ -281,7 +293,8 @@ class Workspace:
         A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
         With --columns or --interval a prediction is a tuple of these columns instead.
 
-        Raises ParseError at the first malformed line; the lines before it have been learnt.
+        Raises ParseError at the first malformed line; the lines before it have been learned. Raises TypeError for what
+        is no text, such as a table or a dict.
         """
         return self._run(lines, self.driver.training)
 
@@ -378,6 +391,9 @@ class Workspace:
         if isinstance(lines, (str, bytes)):
             results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(lines)), learning)
             return results[0] if results else None
+        # of a mapping or a table iteration would give the names of columns
+        if not isinstance(lines, Iterable) or isinstance(lines, Mapping) or hasattr(lines, "columns"):
+            raise TypeError(no_lines(lines))
         return self.driver.run_lines(self.parser, map(encoded, lines), learning)
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:

@@ -272,7 +272,7 @@ def test_a_prediction_that_is_no_finite_number(word, capsys):
     )
 
 
-@pytest.mark.parametrize("line", [b"|a b", b"'tag |a b", b"tag|a", b"1|a", b"dropped\t|a", b"12"])
+@pytest.mark.parametrize("line", [b"|a b", b"'tag |a b", b"tag|a", b"1|a", b"dropped\t|a", b"'12"])
 def test_a_line_without_a_label_is_refused_unless_it_is_given_one(line, capsys):
     reason = refusal(capsys, b"1 |a\n\n" + line + b"\n", b"1\n2\n")
     assert reason.startswith("data.txt:3:1: the line has no label")

@@ -9,7 +9,18 @@ from vwlite import Workspace
 from vwlite.decisions import DecisionDriver
 from vwlite.errors import OptionError, ParseError
 from vwlite.replay import check, read_lines, read_log
-from vwlite.simulate import Game, Player, costs_of, learner_flags, marks_of, play, play_seed, read_policies, spell
+from vwlite.simulate import (
+    Game,
+    Player,
+    costs_of,
+    fitting,
+    learner_flags,
+    marks_of,
+    play,
+    play_seed,
+    read_policies,
+    spell,
+)
 from vwlite.worlds import Ads, Arms, Pool
 
 WORLDS = [Arms(5, 0.2), Pool(5, 0.01), Ads(40, 5, 0.02)]
@@ -411,7 +422,7 @@ def test_learners_of_a_log_suit_its_costs(tmp_path):
         path.write_text("\n\n".join(f"0:{cost}:1 |a\n|b" for cost in costs))
         log = log_of(path)
         assert wanted in learner_flags(log, [])
-        check(str(path), read_lines(str(path)), spell(learner_flags(log, [])))
+        check(str(path), read_lines(str(path)), spell(fitting(learner_flags(log, []), ["--explore", "uniform"])))
         play_seed(game(log, "thompson,greedy,random", len(costs)), 1)
 
 

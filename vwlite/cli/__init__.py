@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
+from typing import Any
 
 from vwlite.errors import OptionError, VwliteError
 
@@ -59,19 +60,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def dispatch(words: list[str]) -> int:
     """Runs the subcommand that the first word names, or else a workspace; whatever fails is an exception."""
+    if words[:1] == ["help"] and not os.path.exists("help"):
+        words = [*words[1:], "--help"]
     if words and words[0] in SUBCOMMANDS:
         import click
 
         command: click.Command = import_module(SUBCOMMANDS[words[0]]).command
         try:
             # Not command.main(), which has its own ideas of exit statuses and messages.
-            with command.make_context(f"vwlite {words[0]}", words[1:]) as context:
+            named: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+            with command.make_context(f"vwlite {words[0]}", words[1:], **named) as context:
                 status = command.invoke(context)
                 return status if isinstance(status, int) else 0
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except click.ClickException as error:
             raise OptionError(error.format_message()) from error
+
+    if words and words[0].isalpha() and not os.path.exists(words[0]):
+        from difflib import get_close_matches
+
+        if near := get_close_matches(words[0], SUBCOMMANDS, n=1, cutoff=0.75):
+            raise OptionError(f"{words[0]}: no such command or file; did you mean vwlite {near[0]}?")
 
     if "--version" in words:
         from vwlite import __version__

@@ -175,8 +175,12 @@ class Reader:
         """Returns the end of a message about an unknown name: the options that may have been meant."""
         if (now := RENAMED.get(name)) in self.declared:
             return f": --{name} is now {dashes}{now}"
+        from vwlite.cli.vw_flags import answer
+
+        if dashes and (words := answer(name)):
+            return words
         import difflib  # 5 ms, needed after a mistake only
 
         likely = [known for known in self.declared if len(name) > 1 and known.startswith(name.lower())]
-        likely = likely or difflib.get_close_matches(name.lower(), self.declared, n=1)
+        likely = likely or difflib.get_close_matches(name.lower(), self.declared, n=1, cutoff=0.75)
         return f", did you mean {' or '.join(dashes + known for known in likely[:3])}?" if likely else ""

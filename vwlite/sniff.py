@@ -1,0 +1,79 @@
+"""What data looks like that is not in Vowpal Wabbit's text format: for messages, from its first bytes."""
+
+from __future__ import annotations
+
+import re
+
+HEAD = 4096  # bytes that tell enough
+
+# Formats whose first bytes no line of examples has. Those that a suffix of the file's name gets unpacked:
+PACKED = ((rb"\x1f\x8b", "gzip", ".gz"), (rb"BZh[1-9]1AY", "bzip2", ".bz2"), (rb"\xfd7zXZ\x00", "xz", ".xz"),
+          (rb"\x28\xb5\x2f\xfd", "zstd", ".zst"))  # fmt: skip
+# The others: what they are, and what to do.
+MAGIC = (
+    (rb"PK\x03\x04", "a zip archive", "unpack it first (`unzip -p FILE | vwlite ...`)"),
+    (rb"vwlite cache ", "a cache of vwlite", "give it as --cache_file, or the text it was made from"),
+    (rb"\x04\x22\x4d\x18|\x1f\x9d|7z\xbc\xaf", "a compressed file", "unpack it first"),
+    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "UTF-32 text", "convert it first (`iconv -f UTF-32 -t UTF-8`)"),
+    (
+        rb"\xff\xfe|\xfe\xff|(?:[\t -~]\x00){4}|(?:\x00[\t -~]){4}",
+        "UTF-16 text",
+        "convert it first (`iconv -f UTF-16 -t UTF-8`)",
+    ),
+    (rb'.{8}\{"__metadata__"', "a model of vwlite", "give it as -i"),
+    (rb"[\x04-\x20]\x00\x00\x00\d+\.\d+\.\d+", "a model or cache of Vowpal Wabbit", "give the text it was made from"),
+    (rb"SQLite format 3\x00", "an SQLite database", "write its rows as lines of text first"),
+    (
+        rb"PAR1|ARROW1|Obj\x01|\x93NUMPY|\x80[\x02-\x05][\x00-\xff]",
+        "a table in a binary format",
+        "write its rows as lines of text first",
+    ),
+    (rb"%PDF-|\x7fELF|\x89PNG|GIF8|\xff\xd8\xff", "a binary file", "give lines of text"),
+)
+
+
+def foreign(head: bytes) -> tuple[str, str] | None:
+    """What bytes are that can't be lines of examples, and what to do with them; None if they can be.
+
+    >>> foreign(b"PK\\x03\\x04...")
+    ('a zip archive', 'unpack it first (`unzip -p FILE | vwlite ...`)')
+    """
+    for pattern, tool, suffix in PACKED:
+        if re.match(pattern, head):
+            advice = f"unpack them first (`{tool} -dc | vwlite ...`), or name the file *{suffix}"
+            return f"bytes compressed by {tool}", advice
+    for pattern, what, advice in MAGIC:
+        if re.match(pattern, head, re.DOTALL):
+            return what, advice
+    return None
+
+
+def looks_like(head: bytes) -> str:
+    """What bytes without examples look like, for a message; "" if nothing comes to mind.
+
+    >>> looks_like(b"age,city\\n3,oslo\\n")
+    'CSV: write label |namespace feature:value ... instead'
+    """
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    lines = [line.rstrip(b"\r") for line in text.split(b"\n")[:20] if line.strip()]
+    if not text:
+        return "an empty file"
+    if re.match(rb"<!doctype html|<html", text, re.IGNORECASE):
+        return "HTML, perhaps the error page of a download"
+    if text.startswith(b"<"):
+        return "XML"
+    if text.startswith((b"{", b"[")):
+        return "JSON: write label |namespace feature:value ... instead"
+    if any(byte < 9 for byte in head):
+        return "a binary file"
+    if b"|" in text:
+        return "lines without features behind their '|'"
+    if all(re.match(rb"[-+.\d]+( +\d+:[-+.\deE]+)+ *(#|$)", line) for line in lines):
+        return "the format of svmlight: put a '|' behind each label"
+    for separator, name in ((b",", "CSV"), (b"\t", "a table with tabs"), (b";", "CSV")):
+        counts = {line.count(separator) for line in lines[:-1] or lines}
+        if min(counts) > 0:
+            return f"{name}: write label |namespace feature:value ... instead"
+    if all(re.fullmatch(rb"[-+.\deE ]+", line) for line in lines):
+        return "labels without features"
+    return "text without a '|': features stand behind one"
