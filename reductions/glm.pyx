@@ -31,7 +31,6 @@ from vwlite.entities cimport (
     ABSENT, EntityTable, Record, hashes_of, lookup, means_of, name_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.parser cimport FINE, LABEL_BINARY
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 from vwlite.errors import OptionError
@@ -84,8 +83,6 @@ def setup(options, base):
 
 cdef class GLM(Batches):
     """The learner: its options, state and doors. How it learns is in vwlite/posterior.pyx and vwlite/batches.pyx."""
-
-    vets = True
 
     cdef readonly str name, owner
     cdef readonly dict names          # of some features, by hash, if somebody tells
@@ -155,11 +152,6 @@ cdef class GLM(Batches):
         """Namespaces whose features are no features."""
         return [self.options["forget_time"]] if self.timed else []
 
-    cdef int vet(self, Example ex) except -1 nogil:
-        if self.logistic and ex.labelled and ex.label != 1 and ex.label != -1 and ex.label != 0:
-            return LABEL_BINARY
-        return FINE
-
     def settings(self):
         """What a header shows."""
         size = self.batch_size or "all of a pass"
@@ -168,9 +160,7 @@ cdef class GLM(Batches):
 
     def save_load(self, io):
         if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
-            low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-            if not io.saving and not self.given_range:
-                self.loss.min_label, self.loss.max_label = low, high
+            self.loss.save_load(io, self.given_range)
         l2 = io.float64("l2", self.l2)
         if not self.l2_given:
             self.l2 = l2

@@ -323,6 +323,9 @@ cdef class RandomEffect(Learner):
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
         cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
+        if not isfinite(score):       # nor then are its features
+            self.left_out += 1
+            return prediction
         if self.sweeps:
             if self.kept is not None:
                 self.keep(ex)

@@ -14,6 +14,8 @@ from vwlite.parsers.text import TextParser
 from vwlite.paths import explain
 from vwlite.types import LabelType
 
+CACHE_SUFFIX = ".vwlite-cache"  # not VW's .cache: either program would stumble over the other's file
+
 OPTIONS = OptionGroup(
     "Input",
     (
@@ -26,7 +28,7 @@ OPTIONS = OptionGroup(
             metavar="FILE",
         ),
         Option("no_stdin", bool, "read nothing when no data is named"),
-        Option("cache", bool, "keep parsed examples in DATA.cache, and use them when nothing has changed", short="c"),
+        Option("cache", bool, "keep parsed examples in DATA.vwlite-cache, and use them when nothing has changed", short="c"),
         Option("cache_file", str, "the same, in this file", metavar="FILE"),
         Option("kill_cache", bool, "make the cache anew", short="k"),
     ),
@@ -67,8 +69,8 @@ class Feed:
         if not self.options["cache"]:
             return None
         if self.paths in ([], ["-"]):
-            return ".cache"
-        return f"{self.paths[0]}.cache"
+            return CACHE_SUFFIX
+        return f"{self.paths[0]}{CACHE_SUFFIX}"
 
     def size(self) -> int | None:
         """Bytes to read in the first pass, for the progress bar; None if that is unknown."""

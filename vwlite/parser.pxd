@@ -39,7 +39,12 @@ cdef enum Reason:
     ACTIONS_MANY
     DECISION_LENGTH
     CROSSED_MANY
-    REASONS
+    LABEL_NOT_SIGN
+    LABEL_NOT_ZERO_ONE
+    LABEL_RANGE
+    LABEL_COUNT
+    LABEL_LARGE
+    REASONS                           # new ones go before this: caches hold reasons as numbers
 
 cdef enum Readiness:
     MUST_WAIT                         # fill would wait for input from outside

@@ -15,7 +15,7 @@ from vwlite.cli import main
 
 LINES = [f"{1 if i % 3 else -1} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}" for i in range(40)]
 TEXT = "".join(f"{line}\n" for line in LINES)
-CACHE = "data.txt.cache"
+CACHE = "data.txt.vwlite-cache"
 
 
 @pytest.fixture(autouse=True)
