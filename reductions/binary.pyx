@@ -15,7 +15,7 @@ def setup(options, base):
 
 
 cdef class Binary(Learner):
-    """Cuts predictions at zero."""
+    """Cuts predictions at zero. Losses of real labels see the labels 0 and 1 as -1 and 1."""
 
     name = "binary"
 
@@ -23,14 +23,26 @@ cdef class Binary(Learner):
         super().__init__(base, {"binary": True})
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
-        return cut(ex, self.base.predict(ex))
+        cdef float label = ex.label
+        if label == self.loss.negative:
+            ex.label = self.loss.low
+        self.base.predict(ex)
+        return self.cut(ex, label)
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
-        return cut(ex, self.base.learn(ex))
+        cdef float label = ex.label
+        if label == self.loss.negative:
+            ex.label = self.loss.low
+        self.base.learn(ex)
+        return self.cut(ex, label)
 
-
-cdef inline float cut(Example ex, float p) noexcept nogil:
-    ex.prediction = 1 if p > 0 else -1
-    if ex.labelled:
-        ex.loss = 0 if ex.prediction == ex.label else ex.weight
-    return ex.prediction
+    cdef inline float cut(self, Example ex, float label) noexcept nogil:
+        ex.label = label
+        ex.prediction = 1 if ex.prediction > 0 else -1
+        if not self.loss.as_vw and (label == self.loss.negative or label == self.loss.low):
+            label = -1
+        elif not self.loss.as_vw and label == self.loss.high:
+            label = 1
+        if ex.labelled:
+            ex.loss = 0 if ex.prediction == label else ex.weight
+        return ex.prediction

@@ -4,6 +4,8 @@
 """
 import math
 
+from libc.math cimport fabsf, isnan
+
 from vwlite.example cimport Example
 from vwlite.learner cimport Learner
 
@@ -48,9 +50,14 @@ cdef class ClassWeight(Learner):
 
     cdef inline float factor(self, Example ex) noexcept nogil:
         cdef size_t i
+        cdef float label = ex.label
         if ex.labelled:
+            if self.loss.as_vw and fabsf(label) < 2147483648:
+                label = <float><int>label     # VW's classes are whole numbers
+            elif label == self.loss.low and not isnan(self.loss.negative):
+                label = self.loss.negative    # as it was before --binary made -1 of it
             for i in range(self.n):
-                if self.labels[i] == ex.label:
+                if self.labels[i] == label:
                     return self.factors[i]
         return 1
 

@@ -11,10 +11,11 @@ Update, for a label y with importance weight h and loss L (h > 0, L > 0):
     w_i += U(p, y, eta h, ppu) sqrt(T / S) r_i x_i           U: the loss's importance-invariant update (losses.pyx)
 
 With another --power_t the exponents -1/2 become -power_t. Without adaptive the rate decays as t^-power_t instead.
-L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient) that predictions apply.
+L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient), gravity g and contraction c. The weight
+in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport copysignf, fabsf, isfinite, isnan, powf, sqrt, sqrtf
+from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, powf, sqrt, sqrtf
 from libc.stdint cimport uint32_t
 
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
@@ -30,7 +31,7 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
            keep=True, fixed=True, needs=("gd", "feature_limit")),
     Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True),
     Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True),
-    Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True),
+    Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True, vw_forgets=True),
     Option("decay_learning_rate", float, "factor on the learning rate after each pass", default=1.0, above=0,
            keep=True, needs=("gd & passes>1", "gd & library")),
     Option("sgd", bool, "plain gradient descent: none of the next three unless named too", keep=True, fixed=True),
@@ -59,6 +60,9 @@ cdef enum:
 
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 
+# the lazy scalars stay between these, with room to single precision's ends
+cdef double SMALLEST = 1e-25, LARGEST = 1e25
+
 cdef extern from "slots.h" nogil:
     ctypedef struct vwl_table:
         float* values
@@ -66,7 +70,7 @@ cdef extern from "slots.h" nogil:
         uint32_t offset
         int width, stride
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
-    void vwl_add(const vwl_table* table, const void* features, size_t n, float u)
+    int vwl_add(const vwl_table* table, const void* features, size_t n, float u)
     void vwl_usual_rates(const vwl_table* table, const void* features, size_t n, float g2, float* ppu, float* norm)
 
 
@@ -84,7 +88,9 @@ cdef class GD(Learner):
     has_slots = True
 
     cdef readonly DenseTable table
-    cdef bint adaptive, normalized, invariant, usual_power, usual, truncates, contracts
+    cdef bint adaptive, normalized, invariant, usual_power, usual
+    cdef bint regularizes, truncates, contracts
+    cdef bint forgets                 # --vw_compat: VW goes on from a model as if it had no gravity
     cdef bint given_range
     cdef object shown_decay
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
@@ -93,7 +99,7 @@ cdef class GD(Learner):
     cdef bint whole_initial           # L2 shrinks weights only; without an offset, initial predictions too, as in VW
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
-    cdef double l1, l2
+    cdef float l1, l2
     # state
     cdef public double t, normalized_sum, total_weight, gravity, contraction
     cdef float decayed
@@ -119,18 +125,20 @@ cdef class GD(Learner):
         if not self.adaptive and not self.normalized:
             if not options.given("initial_t"):
                 self.initial_t = 1
-            self.learning_rate *= powf(self.initial_t, self.power_t)
+            self.learning_rate = min(self.learning_rate * powf(self.initial_t, self.power_t), FLT_MAX)
         self.rate_decay = options["decay_learning_rate"]
         self.l1, self.l2, self.sparse_l2 = options["l1"], options["l2"], options["sparse_l2"]
         self.initial_weight = options["initial_weight"]
         self.weights_only = options["testonly"] and not any(options[name] for name in NEEDS_ALL)
         self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.loss = make_loss(options, options["testonly"])
+        self.forgets = options["vw_compat"] and not options["testonly"]
         self.t = self.normalized_sum = self.total_weight = self.initial_t
         self.contraction = self.multiplier = 1
         self.decayed = 1
         self.truncates = self.l1 > 0
         self.contracts = self.l2 > 0
+        self.regularizes = self.truncates or self.contracts
         plain = self.weights_only or not (self.adaptive or self.normalized)
         self.table = DenseTable(options["bit_precision"], 0 if plain else 2)
         self.where.values = self.table.values
@@ -180,16 +188,14 @@ cdef class GD(Learner):
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
-        cdef float score = 0 if self.whole_initial else ex.initial, w, gravity
+        cdef float score = 0 if self.whole_initial else ex.initial, gravity
         if not self.truncates:
             self.where.offset = ex.offset
             score += vwl_dot(&self.where, feature, ex.n)
         else:
             gravity = <float>self.gravity
             while feature < end:
-                w = self.at(feature.hash, ex.offset)[W]
-                if fabsf(w) > gravity:
-                    score += (w - copysignf(gravity, w)) * feature.value
+                score += truncated(self.at(feature.hash, ex.offset)[W], gravity) * feature.value
                 feature += 1
         if self.contracts:
             score *= <float>self.contraction
@@ -216,6 +222,9 @@ cdef class GD(Learner):
         self.t += h
         self.loss.evaluate(&at)
         ex.loss = at.loss
+        if not fabsf(ex.score) <= FLT_MAX and not has_finite_features(ex):
+            self.left_out += 1
+            return at.p
         if at.loss > 0:
             if not (self.adaptive or self.normalized):
                 ppu = squared_length(ex)
@@ -225,13 +234,17 @@ cdef class GD(Learner):
             if not self.adaptive:
                 scale *= powf(<float>self.t, -self.power_t)
             u = self.loss.update(&at, scale, ppu) if self.invariant else self.loss.plain_update(&at, scale)
-            if (self.l1 or self.l2) and fabsf(u) > 1e-8:
+            if self.regularizes and fabsf(u) > 1e-8:
                 u = self.regularize(u, at.derivative)
         if self.sparse_l2:
             u -= self.sparse_l2 * at.p
-        if u != 0 and isfinite(u):
+        if not fabsf(u) <= FLT_MAX:
+            self.left_out += 1
+        elif u != 0:
             self.where.offset = ex.offset
-            vwl_add(&self.where, ex.features, ex.n, u * self.multiplier)
+            self.left_out += vwl_add(&self.where, ex.features, ex.n, u * self.multiplier)
+        if self.regularizes and (self.contraction < 1e-9 or self.gravity > 1e3):
+            self.materialize()
         return at.p
 
     cdef float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
@@ -246,11 +259,14 @@ cdef class GD(Learner):
         return ppu * self.multiplier
 
     cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
-        """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update."""
+        """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update.
+
+        That is infinite or NaN where a weight or a rate would be.
+        """
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef float* at
-        cdef float x, x2, rate, ppu = 0, norm = 0
+        cdef float x, x2, rate, shrunk, ppu = 0, norm = 0
         while feature < end:
             at = self.at(feature.hash, ex.offset)
             x = fabsf(feature.value)
@@ -264,7 +280,11 @@ cdef class GD(Learner):
             if self.normalized:
                 if x > at[N]:
                     if at[N] > 0:
-                        at[W] *= self.shrinkage(x / at[N])
+                        shrunk = at[W] * self.shrinkage(x / at[N])
+                        if fabsf(shrunk) <= FLT_MAX:
+                            at[W] = shrunk
+                        else:
+                            ppu += shrunk
                     at[N] = x
                 norm += (x / at[N]) * (x / at[N])
                 rate *= self.shrinkage(at[N])
@@ -274,8 +294,10 @@ cdef class GD(Learner):
         if self.normalized:
             self.normalized_sum += <double>h * norm
             self.total_weight += h
-            self.multiplier = self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
-            ppu *= self.multiplier
+            x = self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
+            if fabsf(x) <= FLT_MAX:
+                self.multiplier = x
+            ppu *= x
         return ppu
 
     cdef inline float shrinkage(self, float ratio) noexcept nogil:
@@ -290,27 +312,37 @@ cdef class GD(Learner):
         return powf(square, self.norm_power)
 
     cdef float regularize(self, float u, float derivative) noexcept nogil:
-        """Move the lazy L1 and L2 scalars by the size of the step; returns the update in the contracted space."""
-        cdef double step = -u / derivative if fabsf(derivative) > 1e-8 else 0
-        self.contraction *= 1 - self.l2 * step
-        u /= <float>self.contraction
-        self.gravity += step * self.l1
-        if self.contraction < 1e-9 or self.gravity > 1e3:
-            self.materialize()
-        return u
+        """Move the lazy scalars by the size of the step; returns the update in the contracted space.
+
+        As in VW (compute_update in gd.cc) the weights take the step before materialize() can reset the scalars.
+        """
+        cdef double step = -<double>u / derivative if fabsf(derivative) > 1e-8 else 0
+        cdef double contraction = self.contraction * (1 - self.l2 * step), gravity = self.gravity + step * self.l1
+        if not (fabs(contraction) < LARGEST and fabs(gravity) < LARGEST):
+            return INFINITY
+        self.contraction, self.gravity = contraction, gravity
+        if fabs(contraction) < SMALLEST:
+            self.materialize()        # nothing is left of the weights, and the step can't be divided by it
+        return u / <float>self.contraction
 
     cdef void materialize(self) noexcept nogil:
-        """Write the lazy regularization into the weights."""
+        """Write the lazy regularization into the weights, which stay finite."""
         cdef size_t i
         cdef float* at
+        cdef float w
         for i in range(self.table.count()):
             at = self.table.values + (i << self.table.stride_shift)
-            if fabsf(at[W]) > <float>self.gravity:
-                at[W] = (at[W] - copysignf(<float>self.gravity, at[W])) * <float>self.contraction
-            else:
-                at[W] = 0
+            if at[W] != 0:
+                w = self.in_force(at[W])
+                at[W] = w if fabsf(w) <= FLT_MAX else copysignf(FLT_MAX, w)
         self.gravity = 0
         self.contraction = 1
+
+    cdef inline float in_force(self, float w) noexcept nogil:
+        """What a weight is worth in predictions, given what its slot holds."""
+        if self.truncates:
+            w = truncated(w, <float>self.gravity)
+        return w * <float>self.contraction if self.contracts else w
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """Rate times what the prediction moves per unit of update; ex.score is that of a predict just made."""
@@ -357,16 +389,17 @@ cdef class GD(Learner):
         self.table.use_huge_pages()
 
     def end_pass(self):
-        self.learning_rate *= self.rate_decay
-        self.decayed *= self.rate_decay
+        self.learning_rate = min(self.learning_rate * self.rate_decay, FLT_MAX)
+        self.decayed = min(self.decayed * self.rate_decay, FLT_MAX)
 
     def save_load(self, io):
-        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        columns = self.columns() if io.saving else (None,) * 4
+        self.loss.save_load(io, self.given_range)
+        exports = io.saving and io.weights_only
+        columns = self.columns(exports, exports) if io.saving else (None,) * 4
         index = io.array("index", "U32", columns[0])
         weight = io.array("weight", "F32", columns[1])
         adaptive = normalizer = None
-        whole = not io.weights_only if io.saving else io.has("t")
+        whole = not exports if io.saving else io.has("t")
         if whole:
             self.t = io.float64("t", self.t)
             self.normalized_sum = io.float64("normalized_sum", self.normalized_sum)
@@ -376,29 +409,35 @@ cdef class GD(Learner):
             if self.table.stride_shift:
                 adaptive = io.array("adaptive", "F32", columns[2])
                 normalizer = io.array("normalizer", "F32", columns[3])
-        self.gravity = io.float64("gravity", self.gravity)
-        self.contraction = io.float64("contraction", self.contraction)
+        gravity = io.float64("gravity", 0 if exports else self.gravity)
+        contraction = io.float64("contraction", 1 if exports else self.contraction)
         if not io.saving:
-            if not self.given_range:
-                self.loss.min_label, self.loss.max_label = low, high
-            self.learning_rate *= self.decayed
+            self.gravity, self.contraction = gravity, contraction
+            self.learning_rate = min(self.learning_rate * self.decayed, FLT_MAX)
             self.place(io, index, weight, adaptive, normalizer)
-            self.truncates = self.gravity > 0 or self.l1 > 0
-            self.contracts = self.contraction != 1 or self.l2 > 0
+            self.truncates = self.l1 > 0 or (self.gravity != 0 and not self.forgets)
+            self.contracts = self.l2 > 0 or self.contraction != 1
+            self.regularizes = self.l1 > 0 or self.l2 > 0 or ((self.truncates or self.contracts) and not self.forgets)
             if self.weights_only:
                 self.materialize()
-                self.truncates = self.contracts = False
+                self.regularizes = self.truncates = self.contracts = False
 
-    def columns(self):
-        """(index, weight, adaptive, normalizer) of the slots that differ from how they started, as bytearrays."""
+    def columns(self, bint in_force=True, bint alone=False):
+        """(index, weight, adaptive, normalizer) of the slots that differ from how they started, as bytearrays.
+
+        Weights are those in force, or as they lie in the table with the lazy regularization beside; `alone`: of slots
+        that differ in nothing but adaptive and normalizer there is no need.
+        """
         cdef size_t i, n = 0, k = 0
         cdef float* at
-        cdef float g = self.starting_adaptive()
-        cdef bint wide = self.table.stride_shift > 0
+        cdef float w, g = self.starting_adaptive()
+        cdef bint wide = self.table.stride_shift > 0 and not alone
+        cdef bint lazy = in_force and (self.gravity != 0 or self.contraction != 1)
         with nogil:
             for i in range(self.table.count()):
                 at = self.table.values + (i << self.table.stride_shift)
-                n += at[W] != self.initial_weight or (wide and (at[G] != g or at[N] != 0))
+                w = self.in_force(at[W]) if lazy else at[W]
+                n += w != self.initial_weight or (wide and (at[G] != g or at[N] != 0))
         index, weight = bytearray(4 * n), bytearray(4 * n)
         adaptive, normalizer = (bytearray(4 * n), bytearray(4 * n)) if wide else (bytearray(4), bytearray(4))
         cdef uint32_t* to_index = <uint32_t*><char*>index
@@ -408,9 +447,10 @@ cdef class GD(Learner):
         with nogil:
             for i in range(self.table.count()):
                 at = self.table.values + (i << self.table.stride_shift)
-                if at[W] != self.initial_weight or (wide and (at[G] != g or at[N] != 0)):
+                w = self.in_force(at[W]) if lazy else at[W]
+                if w != self.initial_weight or (wide and (at[G] != g or at[N] != 0)):
                     to_index[k] = <uint32_t>i
-                    to_weight[k] = at[W]
+                    to_weight[k] = w
                     if wide:
                         to_adaptive[k] = at[G]
                         to_normalizer[k] = at[N]
@@ -449,11 +489,26 @@ cdef class GD(Learner):
             io.refuse("its weights are not all finite numbers")
 
     def weight_at(self, unsigned int hash):
-        """(weight, adaptive, normalizer) of a slot, for audit and tests."""
+        """(weight in force, adaptive, normalizer) of a slot, for audit and tests."""
         cdef float* at = self.at(hash, 0)
         if self.table.stride_shift:
-            return at[W], at[G], at[N]
-        return at[W], 0.0, 0.0
+            return self.in_force(at[W]), at[G], at[N]
+        return self.in_force(at[W]), 0.0, 0.0
+
+
+cdef inline float truncated(float w, float gravity) noexcept nogil:
+    """Moved towards 0 by the gravity, no further than there; a gravity below 0 moves away from it, as in VW."""
+    if not gravity < fabsf(w):
+        return 0
+    return w + gravity if w < 0 else w - gravity
+
+
+cdef bint has_finite_features(Example ex) noexcept nogil:
+    cdef size_t i
+    for i in range(ex.n):
+        if not fabsf(ex.features[i].value) <= FLT_MAX:
+            return False
+    return True
 
 
 cdef float squared_length(Example ex) noexcept nogil:

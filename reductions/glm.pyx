@@ -31,7 +31,7 @@ from vwlite.entities cimport (
     ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.parser cimport FINE, LABEL_BINARY, POSTERIOR_FULL
+from vwlite.parser cimport FINE, POSTERIOR_FULL
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 from vwlite.errors import OptionError
@@ -95,9 +95,8 @@ def setup(options, base):
 cdef class GLM(Batches):
     """The learner: its options, state and doors. How it learns is in vwlite/posterior.pyx and vwlite/batches.pyx."""
 
-    vets = True
-
     cdef readonly str name, owner
+    cdef readonly bint vets           # where --posterior full refuses what is too many
     cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef bint given_range
     cdef bint l2_given                # for this run, not by the model
@@ -136,7 +135,7 @@ cdef class GLM(Batches):
         if self.timed:
             self.time_namespace = namespace_hash(options, options["forget_time"])
         self.table = EntityTable(self.full, self.forget < 1)
-        self.table.strict = options["posterior"] == "full"
+        self.table.strict = self.vets = options["posterior"] == "full"
         self.table.most_full = options["posterior_full"] or (BOUND if self.table.strict else FULL_AT_MOST)
         if to_mean:
             self.table_of_means = EntityTable(False, False)
@@ -168,8 +167,6 @@ cdef class GLM(Batches):
         return [self.options["forget_time"]] if self.timed else []
 
     cdef int vet(self, Example ex) except -1 nogil:
-        if self.logistic and ex.labelled and ex.label != 1 and ex.label != -1 and ex.label != 0:
-            return LABEL_BINARY
         if self.table.strict and ex.labelled and self.is_beyond(ex):
             ex.problem_at = ex.text
             return POSTERIOR_FULL
@@ -205,9 +202,7 @@ cdef class GLM(Batches):
 
     def save_load(self, io):
         if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
-            low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-            if not io.saving and not self.given_range:
-                self.loss.min_label, self.loss.max_label = low, high
+            self.loss.save_load(io, self.given_range)
         l2 = io.float64("l2", self.l2)
         if not self.l2_given:
             self.l2 = l2

@@ -51,6 +51,4 @@ cdef class Nothing(Learner):
         return 0.0, 0.0, 0.0
 
     def save_load(self, io):
-        low, high = io.float32("min_label", self.loss.min_label), io.float32("max_label", self.loss.max_label)
-        if not io.saving and not self.given_range:
-            self.loss.min_label, self.loss.max_label = low, high
+        self.loss.save_load(io, self.given_range)

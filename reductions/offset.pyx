@@ -28,7 +28,7 @@ from vwlite.random cimport normal
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.learner import walk
-from vwlite.losses import implied_loss, loss_name
+from vwlite.losses import loss_name
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("offset: a known part of the score", (
@@ -66,8 +66,7 @@ cdef class Offset(Learner):
     cdef readonly Interactions interactions              # of the fixed model
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
-    cdef bint has_fixed, fixed_vets, fits, logistic, by_sign
-    cdef double negative, width       # the label of the negative class, and how far it is to the positive one
+    cdef bint has_fixed, fixed_vets, fits, logistic
     # state
     cdef readonly double scale, precision
 
@@ -85,9 +84,6 @@ cdef class Offset(Learner):
             raise OptionError([f"--offset_scale fit goes with --loss_function {', '.join(FITTING_LOSSES)}, not {loss}: "
                                "give the scale as a number"])
         self.logistic = loss == "logistic"
-        self.by_sign = implied_loss(options) is not None
-        self.negative = options["logistic_min"]
-        self.width = options["logistic_max"] - self.negative
         for learner in walk(base):
             learner.spare_initial()
         # of a loaded model the fixed effect comes with the rest of the state
@@ -169,7 +165,7 @@ cdef class Offset(Learner):
         """Update the scale by an example; ex.score is that of the prediction made before."""
         cdef double rest = <double>ex.score - given, scale, precision, share, s
         if self.logistic:
-            share = ex.label > 0 if self.by_sign else (ex.label - self.negative) / self.width
+            share = (ex.label - self.loss.low) / (self.loss.high - self.loss.low)
             scale = mode(self.scale, self.precision, known, rest, share, ex.weight)
             s = scale * known + rest
             precision = self.precision + ex.weight * sigmoid(s) * sigmoid(-s) * known * known

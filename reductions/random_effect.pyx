@@ -237,9 +237,7 @@ cdef class RandomEffect(Learner):
                         ex.problem_at = ex.text + ex.names[begin].begin
                         return ENTITY_VALUE
         reason = self.base.vet(ex)
-        if reason == FINE and not self.bounded:
-            reason = self.learners.vet(0, ex)     # all effects are of one kind
-        elif reason == FINE:
+        if reason == FINE and self.bounded:
             reason = self.vet_entities(ex)
         self.to_count += reason == FINE and not self.later_pass
         return reason
@@ -377,6 +375,9 @@ cdef class RandomEffect(Learner):
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
         cdef double variance = ex.variance
         ex.loss = self.loss.loss(prediction, ex.label)
+        if not isfinite(score):       # nor then are its features
+            self.left_out += 1
+            return prediction
         if self.sweeps:
             if self.kept is not None:
                 self.keep(ex)

@@ -27,7 +27,7 @@ LINKS = {"identity": IDENTITY, "logistic": LOGISTIC, "glf1": GLF1, "poisson": PO
 
 def setup(options, base):
     """Every stack of simple labels has a scorer."""
-    return Scorer(base, options["link"])
+    return Scorer(base, options["link"], options["vw_compat"] and options["classweight"])
 
 
 cdef class Scorer(Learner):
@@ -35,9 +35,11 @@ cdef class Scorer(Learner):
 
     cdef Link link
     cdef readonly str name
+    cdef bint predicts_first          # VW with --classweight: before it has seen the label
 
-    def __init__(self, base, link):
+    def __init__(self, base, link, predicts_first=False):
         super().__init__(base, {"link": link})
+        self.predicts_first = bool(predicts_first)
         self.link = LINKS[link]
         self.name = f"scorer-{link}"
 
@@ -48,12 +50,15 @@ cdef class Scorer(Learner):
         return self.linked(ex)
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
+        cdef float low = self.loss.min_label, high = self.loss.max_label
         if ex.labelled:
             self.loss.see(ex.label)
         if not ex.labelled or ex.weight <= 0:
             return self.predict(ex)
         self.base.learn(ex)
         ex.loss *= ex.weight
+        if self.predicts_first:
+            ex.prediction = max(low, min(high, ex.prediction))
         return self.linked(ex)
 
     cdef inline float linked(self, Example ex) noexcept nogil:

@@ -116,6 +116,8 @@ def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
     """The lines of VW's readable models."""
     bottom, figures, loss = workspace.bottom, workspace.driver, workspace.top.loss
     weights_only = workspace.options["predict_only_model"]
+    # VW writes what lies in its table, with the lazy regularization beside
+    in_force = weights_only or not workspace.options["vw_compat"]
     lines = [
         f"Version {VW_VERSION}",
         "Id ",
@@ -147,11 +149,11 @@ def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
             ("total_weight", bottom.total_weight),
             ("sd::oec.weighted_labeled_examples", figures.weighted_labeled_before),
             ("current_pass", max(figures.current_pass, 1)),
-            ("l1_state", bottom.gravity),
-            ("l2_state", bottom.contraction),
+            ("l1_state", 0 if in_force else bottom.gravity),
+            ("l2_state", 1 if in_force else bottom.contraction),
         )
         lines += [f"{name} {value:g}" for name, value in state]
-    index, weight, *state_columns = (memoryview(column) for column in bottom.columns())
+    index, weight, *state_columns = (memoryview(column) for column in bottom.columns(in_force))
     columns = [column.cast("f") for column in (weight, *([] if weights_only else bottom.own_columns(state_columns)))]
     for i, slot in enumerate(index.cast("I")):
         if columns[0][i] != 0:

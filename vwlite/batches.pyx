@@ -44,6 +44,9 @@ cdef class Batches(EstimatedPrior):
         if not (ex.labelled and 0 < ex.weight <= FLT_MAX and isfinite(ex.initial)):
             return ex.prediction
         ex.loss = self.loss.loss(ex.prediction, ex.label)
+        if not isfinite(ex.score):    # nor then are its features
+            self.left_out += 1
+            return ex.prediction
         self.meet(ex)
         record = self.table.find(ex.entity)
         record.changed = True

@@ -97,7 +97,7 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     import numpy as np
 
     slots = np.asarray(_values(reader, f"{owner}.index"))
-    weights = np.asarray(_values(reader, f"{owner}.weight"))
+    weights = _in_force(reader, owner, np.asarray(_values(reader, f"{owner}.weight")))
     width = len(weights) // len(slots) if len(slots) else 1
     if width == 0 or width * len(slots) != len(weights):
         raise ModelError(f"{reader.path}: {owner} has {len(weights)} weights for {len(slots)} features; train again")
@@ -118,6 +118,19 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
         for slot, column, weight in zip(rows, columns, weights[places].tolist(), strict=True)
     ]
     return {"learner": owner, "features": len(slots), "nonzero": nonzero, "top": largest}
+
+
+def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
+    """The weights that predict: with the lazy regularization that stands beside those of gd, see reductions/gd.pyx."""
+    import numpy as np
+
+    if f"{owner}.gravity" not in reader.names():
+        return weights
+    gravity, contraction = (float(_values(reader, f"{owner}.{name}")[0]) for name in ("gravity", "contraction"))
+    if (gravity, contraction) == (0, 1):
+        return weights
+    moved = np.where(np.abs(weights) > np.float32(gravity), weights - np.copysign(1, weights) * np.float32(gravity), 0)
+    return (moved * np.float32(contraction)).astype(np.float32)
 
 
 def _describe_entities(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:

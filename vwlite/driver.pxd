@@ -12,6 +12,7 @@ from vwlite.example cimport Block, Example, Row
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
 from vwlite.parser cimport Parser
+from vwlite.losses cimport Loss
 from vwlite.textbuffer cimport TextBuffer
 
 cdef enum:
@@ -34,6 +35,7 @@ cdef class Gate:
 
 cdef class Driver:
     cdef readonly Learner top
+    cdef Loss loss
     cdef readonly Interactions interactions
     cdef public object listener       # told about rows of the table, problems and audits
     cdef public Observer observer     # told about every example, or None
@@ -61,6 +63,7 @@ cdef class Driver:
     cdef public bint done
     # figures, in double as in VW
     cdef public size_t example_number, total_features, problems
+    cdef readonly size_t left_out     # examples that taught nothing, because their label is not finite
     cdef public size_t held_out       # examples, in all passes; example_number does not count them
     cdef public double weighted_labeled, weighted_labels, weighted_unlabeled, sum_loss
     cdef public double sum_loss_since, weighted_labeled_before
@@ -83,6 +86,7 @@ cdef class Driver:
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil
     cdef str in_words(self, int reason)
+    cdef int vet_label(self, Example ex) except -1 nogil
     cdef int turn_away(self) except -1 nogil
     cdef void count(self, Example ex) noexcept nogil
     cdef void see_label(self, float label) noexcept nogil

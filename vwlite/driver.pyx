@@ -17,10 +17,12 @@ from vwlite.example cimport (
 )
 from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
-from vwlite.parser cimport CROSSED_MANY, FINE, Parser
+from vwlite.losses cimport takes
+from vwlite.parser cimport CROSSED_MANY, FINE, LABEL_FINITE, Parser
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.learner import walk
+from vwlite.outputs import decimals
 from vwlite.parser import REASONS_IN_WORDS
 
 cdef enum Column:
@@ -58,6 +60,7 @@ cdef class Driver:
 
     def __init__(self, Learner top not None, Interactions interactions not None, bint constant):
         self.top = top
+        self.loss = top.loss
         self.interactions = interactions
         self.constant = constant
         self.vetting = any(learner.vets for learner in walk(top))
@@ -116,6 +119,7 @@ cdef class Driver:
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """One example through the stack, the counters and the outputs."""
         cdef int reason
+        cdef bint learns
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
         reason = FINE if block.is_expanded else self.interactions.expand(ex)
@@ -123,16 +127,26 @@ cdef class Driver:
             reason = self.top.vet(ex)
         if reason != FINE:
             return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+        learns = self.training and not ex.test_only
+        if ex.labelled and not takes(self.loss, ex.label):
+            reason = self.vet_label(ex)
+            if reason == LABEL_FINITE:
+                self.left_out += learns
+                learns = False
+            elif reason != FINE:
+                return self.report(block, row, reason, row.column)
         if self.refusal is not None and ex.labelled:
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
-        if self.gate is not None and self.training and not ex.test_only and self.gate.is_shut():
+        if self.gate is not None and learns and self.gate.is_shut():
             return self.turn_away()
         if self.audits:
+            if learns:
+                self.loss.see(ex.label)   # as learning does: the prediction is the one that -p writes
             self.top.predict(ex)
             with gil:
                 self.listener.audit(self, self.view())
             ex.weight = row.weight
-        if self.training and not ex.test_only:
+        if learns:
             self.top.learn(ex)
             if self.learnt is not None:
                 self.learnt.text(block.text + row.text, row.text_length)
@@ -145,6 +159,15 @@ cdef class Driver:
             self.observer.note(ex, block, row, ex.test_only or not self.training)
         return self.tell(ex)
 
+    cdef int vet_label(self, Example ex) except -1 nogil:
+        """Why the loss can't take the label, a Reason; says so when labels of 0 turn out to be the negative class."""
+        cdef bint unsettled = isnan(self.loss.negative)
+        cdef int reason = self.loss.vet(ex.label, self.counting)
+        if unsettled and self.loss.negative == 0:
+            with gil:
+                self.listener.remark("the labels 0 and 1 are the two classes: 0 is the negative one")
+        return reason
+
     cdef int turn_away(self) except -1 nogil:
         """An example that can't be learnt just now: say so, or raise ModelError where nobody is answered."""
         with gil:
@@ -155,7 +178,7 @@ cdef class Driver:
 
     cdef void count(self, Example ex) noexcept nogil:
         # both compared at once: which of two labels comes next is nothing a branch could learn
-        if ex.labelled and (ex.label != self.first_label) & (ex.label != self.second_label):
+        if ex.labelled and (ex.label != self.first_label) & (ex.label != self.second_label) & (not self.more_labels):
             self.see_label(ex.label)
         if ex.labelled and ex.test_only:
             self.held_out += 1
@@ -221,7 +244,8 @@ cdef class Driver:
         return 0
 
     cdef tuple cells(self, Example ex):
-        return f"{ex.label:.4f}" if ex.labelled else "unknown", f"{ex.prediction:.4f}"
+        label, prediction = (decimals(number, 4, 4, self.loss.as_vw) for number in (ex.label, ex.prediction))
+        return label if ex.labelled else "unknown", prediction
 
     cdef float column(self, Example ex, int which) noexcept nogil:
         if which >= PART:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vwlite.errors import OptionError
 from vwlite.interactions import namespace_hash
 from vwlite.metrics import COLUMNS, Metrics
+from vwlite.outputs import decimals
 from vwlite.types import LabelType, PredictionType
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Figure(NamedTuple):
 
     def line(self) -> str:
         """As the summary shows it."""
-        value = "n/a" if self.value is None else f"{self.value:.6f}"
+        value = "n/a" if self.value is None else decimals(self.value)
         return f"{self.name} = {value}" + (f" ({self.note})" if self.note else "")
 
 

@@ -24,15 +24,15 @@ OPTIONS = OptionGroup("Features", (
     Option("cubic", str, "cross three namespaces", many=True, keep=True, metavar="ABC"),
     Option("interactions", str, "cross as many namespaces as letters are given", many=True, keep=True, metavar="ABC.."),
     Option("permutations", bool, "cross a namespace with itself in every order, not just in one", keep=True,
-           needs=CROSSING),
+           vw_forgets=True, needs=CROSSING),
     Option("leave_duplicate_interactions", bool, "keep interactions that are the same but for order", keep=True,
-           needs=CROSSING),
+           vw_forgets=True, needs=CROSSING),
     Option("ignore", str, "leave out the namespaces that begin with one of these letters", many=True, keep=True,
            metavar="LETTERS", needs=("!keep",)),
     Option("ignore_linear", str, "use these namespaces only in interactions", many=True, keep=True, metavar="LETTERS"),
     Option("keep", str, "leave out all other namespaces", many=True, keep=True, metavar="LETTERS"),
     Option("feature_limit", str, "use at most N different features of each namespace, or of namespace X (XN or X:N)",
-           many=True, keep=True, metavar="N"),
+           many=True, keep=True, vw_forgets=True, metavar="N"),
     Option("crossing_limit", int, "leave out examples of more features than N, with the crossed ones, as malformed; "
            f"{MAX_FEATURES} unless given; a daemon's is {DAEMON_LIMIT}. If given, and in a daemon, also decisions of "
            "more in all their actions", least=1, most=MAX_FEATURES, metavar="N"),

@@ -36,6 +36,7 @@ cdef class Learner:
     cdef readonly list beside         # learners that stand beside the base, each below this one too
     cdef readonly dict options        # what the learner took, for the card and --dry-run
     cdef public object tell           # what a run does with a remark, a function of its text
+    cdef readonly size_t left_out     # updates that would have made a weight infinite or NaN, in this run
     cdef float predict(self, Example ex) except? -1e10 nogil
     cdef float learn(self, Example ex) except? -1e10 nogil
     cdef float update(self, Example ex) except? -1e10 nogil

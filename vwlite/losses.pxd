@@ -15,6 +15,15 @@ cdef class Loss:
     cdef readonly str name
     cdef public float min_label, max_label
     cdef public bint fixed_range      # --min_prediction/--max_prediction or -t: labels don't move the range
+    # of two classes: the label of the negative one, -1 or 0, NaN until one of them was seen
+    cdef readonly bint two_classes
+    cdef readonly float negative
+    cdef readonly float low, high     # the labels that stand for the two classes in the loss's equations
+    cdef float least, most            # labels in between are taken, and need no vet()
+    cdef readonly bint as_vw          # --vw_compat: takes every finite label
+    # why a label is not taken, a Reason of parser.pxd, FINE if it is; `settle`: it counts as seen
+    cdef int vet(self, float y, bint settle) noexcept nogil
+    cdef void settle_on(self, float negative) noexcept nogil
     cdef void see(self, float y) noexcept nogil
     cdef float clip(self, float p) noexcept nogil
     cdef float loss(self, float p, float y) noexcept nogil
@@ -22,3 +31,8 @@ cdef class Loss:
     cdef void evaluate(self, Point* at) noexcept nogil
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil
     cdef float plain_update(self, const Point* at, float scale) noexcept nogil
+
+
+cdef inline bint takes(Loss loss, float y) noexcept nogil:
+    """Whether a label is one that needs no vet(). No branch: which of two labels comes next can't be predicted."""
+    return (y == loss.negative) | ((y >= loss.least) & (y <= loss.most))

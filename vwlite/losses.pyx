@@ -4,8 +4,16 @@ For each: loss L(p, y); derivative dL/dp; the squared gradient that drives adapt
 plain gradient step and the importance-invariant one: following the gradient continuously for the total step
 n = scale * ppu instead of jumping (Karampatziakis and Langford 2011, "Online importance weight aware updates").
 An update is the factor u in  w_i += u * rate_i * x_i.
+
+Losses of two classes (logistic, hinge, and any under --binary) take the labels 1 and -1, or 1 and 0. A label of 1 is the
+positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the order of the data.
 """
-from libc.math cimport exp, expf, expm1, log, log1p, logf
+from libc.float cimport FLT_MAX
+from libc.math cimport NAN, exp, expf, expm1, isnan, log, log1p, logf
+
+from vwlite.parser cimport (
+    FINE, LABEL_BINARY, LABEL_COUNT, LABEL_FINITE, LABEL_LARGE, LABEL_NOT_SIGN, LABEL_NOT_ZERO_ONE, LABEL_RANGE,
+)
 
 from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup
@@ -31,10 +39,58 @@ OPTIONS = OptionGroup("Loss", (
 ))
 
 cdef float FEW = 1e-6                 # below this total step the plain update is exact to rounding
+cdef float LARGEST_LABEL = 1e18       # its square is finite in single precision
 
 
 cdef class Loss:
-    """Base class: bookkeeping of the label range."""
+    """Base class: which labels there are, and their range."""
+
+    def __cinit__(self, *_):
+        self.negative = NAN
+        self.low, self.high = -1, 1
+        self.least, self.most = -LARGEST_LABEL, LARGEST_LABEL
+
+    cdef int vet(self, float y, bint settle) noexcept nogil:
+        if self.least <= y <= self.most or y == self.negative:
+            return FINE
+        if self.as_vw:
+            return LABEL_FINITE
+        if not self.two_classes:
+            return LABEL_LARGE
+        if not isnan(self.negative):
+            return LABEL_NOT_SIGN if self.negative < 0 else LABEL_NOT_ZERO_ONE
+        if y != 0 and y != -1:
+            return LABEL_BINARY
+        if settle:
+            self.settle_on(y)
+        return FINE
+
+    cdef void settle_on(self, float negative) noexcept nogil:
+        """From now on this is the label of the negative class."""
+        self.negative = negative
+
+    def prepare(self, options, bint may_be_as_vw):
+        """Which labels are taken under these options."""
+        self.as_vw = may_be_as_vw and options["vw_compat"]
+        self.two_classes = not self.as_vw and (self.two_classes or options["binary"] and self.name != "poisson"
+                                               and self.name != "logistic")
+        if self.as_vw:
+            self.least, self.most = -FLT_MAX, FLT_MAX
+        elif self.two_classes:
+            self.least = self.most = 1
+
+    def save_load(self, io, given_range):
+        """The range of labels seen, and the coding of two classes; called by the learner that owns the loss."""
+        low, high = io.float32("min_label", self.min_label), io.float32("max_label", self.max_label)
+        if not io.saving and not given_range:
+            self.min_label, self.max_label = low, high
+        if io.saving and not isnan(self.negative):
+            io.float32("negative_label", self.negative)
+        elif not io.saving and io.has("negative_label") and self.two_classes:
+            negative = io.float32("negative_label", 0)
+            if negative not in (-1, 0):
+                io.refuse("its negative class is labelled neither -1 nor 0")
+            self.settle_on(negative)
 
     cdef void see(self, float y) noexcept nogil:
         """Widen the range of predictions to the label."""
@@ -133,11 +189,23 @@ cdef class Logistic(Loss):
     Flow: for y = +1, dp/dn = 1/(1 + exp(p)), so with z = p + exp(p) the end point solves z' = z + n; the solution
     is p' = x - W(e^x) with x = n + p + exp(p) and W Lambert's function.
     """
-    cdef float low, width
+    cdef float width
 
-    def __cinit__(self, float low, float high):
-        self.low = low
+    def __cinit__(self, float low, float high, bint shares):
+        """`shares`: labels in between low and high are taken, too."""
+        self.low, self.high = self.least, self.most = low, high
         self.width = high - low
+        self.two_classes = not shares
+
+    cdef int vet(self, float y, bint settle) noexcept nogil:
+        if self.two_classes or self.as_vw:
+            return Loss.vet(self, y, settle)
+        return FINE if self.low <= y <= self.high else LABEL_RANGE
+
+    cdef void settle_on(self, float negative) noexcept nogil:
+        Loss.settle_on(self, negative)
+        self.low = negative
+        self.width = self.high - negative
 
     cdef float loss(self, float p, float y) noexcept nogil:
         cdef float s = (y - self.low) / self.width
@@ -177,7 +245,7 @@ cdef class Logistic(Loss):
 
 
 cdef class Signs(Logistic):
-    """The logistic loss where a label above 0 is the positive class and any other the negative one: 0 and 1 will do."""
+    """The logistic loss where a label above 0 is the positive class and any other the negative one."""
 
     cdef float loss(self, float p, float y) noexcept nogil:
         return softplus(-p if y > 0 else p)
@@ -186,7 +254,7 @@ cdef class Signs(Logistic):
         return -1 / (1 + expf(p)) if y > 0 else 1 / (1 + expf(-p))
 
     cdef void evaluate(self, Point* at) noexcept nogil:
-        at.y = 1 if at.y > 0 else -1
+        at.y = self.high if at.y > 0 else self.low
         Logistic.evaluate(self, at)
 
 
@@ -223,18 +291,32 @@ cdef inline float lambert_minus(float x) noexcept nogil:
 cdef class Hinge(Loss):
     """max(0, 1 - yp) for labels -1 and +1. Flow: straight until yp = 1, where it stops."""
 
+    def __cinit__(self):
+        self.two_classes = True
+
+    cdef void settle_on(self, float negative) noexcept nogil:
+        Loss.settle_on(self, negative)
+        self.low = negative
+
+    cdef inline float sign(self, float y) noexcept nogil:
+        return -1 if y == 0 and self.low == 0 else y
+
+    cdef void see(self, float y) noexcept nogil:
+        Loss.see(self, self.sign(y))
+
     cdef float loss(self, float p, float y) noexcept nogil:
-        cdef float e = 1 - y * p
+        cdef float e = 1 - self.sign(y) * p
         return e if e > 0 else 0
 
     cdef float derivative(self, float p, float y) noexcept nogil:
+        y = self.sign(y)
         return 0 if y * p >= 1 else -y
 
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
-        cdef float e = 1 - at.y * at.p
+        cdef float y = self.sign(at.y), e = 1 - y * at.p
         if e <= 0:
             return 0
-        return at.y * (scale if scale * ppu < e else e / ppu)
+        return y * (scale if scale * ppu < e else e / ppu)
 
 
 cdef class Quantile(Loss):
@@ -288,6 +370,12 @@ cdef class Poisson(Loss):
 
     Flow: dp/dn = y - e^p, solved in closed form with q = e^-p.
     """
+
+    def __cinit__(self):
+        self.least = 0
+
+    cdef int vet(self, float y, bint settle) noexcept nogil:
+        return LABEL_COUNT if y < 0 and not self.as_vw else Loss.vet(self, y, settle)
 
     cdef float loss(self, float p, float y) noexcept nogil:
         cdef double bounded = max(-44.0, min(44.0, <double>p))
@@ -346,11 +434,12 @@ def make_loss(options, predict_only=False):
     elif name == "classic":
         loss = Classic()
     elif name == "logistic" and implied_loss(options):
-        loss = Signs(-1, 1)
+        loss = Signs(-1, 1, False)
     elif name == "logistic":
         if not options["logistic_min"] < options["logistic_max"]:
             raise OptionError(["--logistic_min must be less than --logistic_max"])
-        loss = Logistic(options["logistic_min"], options["logistic_max"])
+        shares = options.given("logistic_min") or options.given("logistic_max")
+        loss = Logistic(options["logistic_min"], options["logistic_max"], shares)
     elif name == "hinge":
         loss = Hinge()
     elif name == "quantile":
@@ -362,11 +451,14 @@ def make_loss(options, predict_only=False):
     else:
         loss = Poisson()
     loss.name = name
+    loss.prepare(options, implied_loss(options) is None)
     if name in ("logistic", "poisson"):
         loss.min_label, loss.max_label = -50, 50
+    if loss.as_vw and (predict_only or options.given("min_prediction") or options.given("max_prediction")):
+        loss.min_label = loss.max_label = 0      # VW starts from here where the loss should have set another range
     if options.given("min_prediction") or options.given("max_prediction"):
         low, high = options["min_prediction"], options["max_prediction"]
-        # as in VW an end that is not given stays where it is
+        # an end that is not given stays where it is
         loss.min_label = loss.min_label if low is None else low
         loss.max_label = loss.max_label if high is None else high
         if loss.min_label > loss.max_label:

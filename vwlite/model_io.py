@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vwlite.errors import ModelError
 from vwlite.learner import Learner, walk
+from vwlite.parameters import all_finite
 
 if TYPE_CHECKING:
     from vwlite.model_file import Array, ModelReader
@@ -52,7 +53,11 @@ class Saver:
 
     def scalar(self, name: str, dtype: str, value: float) -> float:
         """A number of any of these types."""
-        self.arrays[f"{self.prefix}{self.owner}.{name}"] = (dtype, [], struct.pack("<" + CODES[dtype], value))
+        try:
+            packed = struct.pack("<" + CODES[dtype], value)
+        except OverflowError:
+            self.refuse(f"{name} is {value}, which is too large")
+        self.arrays[f"{self.prefix}{self.owner}.{name}"] = (dtype, [], packed)
         return value
 
     def text(self, name: str, value: str) -> str:
@@ -68,6 +73,22 @@ class Saver:
             values,
         )
         return values
+
+    def require_finite(self) -> None:
+        """Raises ModelError for infinite numbers or NaN among the fields, which no learner could start from."""
+        for name, (dtype, _, values) in self.arrays.items():
+            if dtype not in ("F32", "F64"):
+                continue
+            pieces = [values] if isinstance(values, (bytes, bytearray, memoryview)) else values
+            if not all(all_finite(memoryview(piece).cast("B"), struct.calcsize(CODES[dtype])) for piece in pieces):
+                raise ModelError(
+                    f"the model can't be saved, and any older one is unchanged: numbers in {name} are infinite or NaN; look "
+                    "for extreme values in the data, or a learning rate or penalty that is too large"
+                )
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise ModelError: what the learner knows makes no model that could be loaded again."""
+        raise ModelError(f"{self.prefix}{self.owner} can't be saved, and any older model is unchanged: {what}")
 
 
 class Loader:

@@ -1,4 +1,4 @@
-/* Numbers in VW's text: VW's own decimal grammar, and whatever else C's strtod reads.
+/* Numbers in VW's text: VW's own decimal grammar, and whatever else C's strtod reads, in any locale.
  *
  * A number is [-] digits [. digits] [(e|E) [-] digits]. Without any digit it is 0 if a blank or the line's end follows
  * (`x:-`, `x:.`, `x:e5`), as in VW. Values are rounded correctly, but for the short decimals of vwl_number, which may be
@@ -6,7 +6,7 @@
 #ifndef VWLITE_NUMBER_H
 #define VWLITE_NUMBER_H
 #include "bytescan.h"
-#include <stdlib.h>
+#include "clocale.h"
 
 static const double vwl_power[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -60,12 +60,12 @@ static const uint8_t *vwl_any_number(const uint8_t *start, float *value) {
             result = number.exponent < 0 ? result / vwl_power[-number.exponent] : result * vwl_power[number.exponent];
             *value = (float)(*start == '-' ? -result : result);
         } else {
-            *value = (float)strtod((const char *)start, NULL);
+            *value = (float)vwl_strtod((const char *)start, NULL);
         }
         return p;
     }
     if (*start <= ' ') return start; /* strtod would look for a number behind the blank */
-    *value = (float)strtod((const char *)start, &end);
+    *value = (float)vwl_strtod((const char *)start, &end);
     return (const uint8_t *)end;
 }
 

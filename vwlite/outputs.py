@@ -117,19 +117,33 @@ class Sink:
             raise VwliteError(f"{self.path}: can't write {self.what}: {explain(error, self.path)}") from error
 
 
+def decimals(value: float, places: int = 6, digits: int = 6, as_vw: bool = False) -> str:
+    """A number with so many decimals or, where they would leave less than three digits of it, in significant digits.
+
+    `as_vw` keeps to decimals.
+
+    >>> decimals(0.25), decimals(0.00012), decimals(1.25e-9), decimals(0.00125, places=4, digits=4), decimals(0.0)
+    ('0.250000', '0.000120', '1.25e-09', '0.00125', '0.000000')
+    """
+    if value == 0 or as_vw or not abs(value) < 100 * 10.0**-places:
+        return f"{value:.{places}f}"
+    return f"{value:.{digits}g}"
+
+
 def scalar(value: float) -> str:
-    """A prediction as VW writes it: whole numbers bare, others with six decimals."""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6f}"
+    """A prediction as -p writes it: whole numbers bare, others as `decimals` has them."""
+    return f"{value:.0f}" if float(value).is_integer() else decimals(value)
 
 
-def row(driver: Driver, label: str, prediction: str, features: int) -> str:
+def row(driver: Driver, label: str, prediction: str, features: int, as_vw: bool = False) -> str:
     """A row of the progress table; columns that are too long are cut, as in VW."""
     if driver.holdout and driver.current_pass >= 1:
-        average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown")
-        since = ratio(driver.holdout_loss_since, driver.holdout_weight_since, "unknown")
+        average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown", as_vw)
+        since = ratio(driver.holdout_loss_since, driver.holdout_weight_since, "unknown", as_vw)
     else:
-        average = ratio(driver.sum_loss, driver.weighted_labeled, "n.a.")
-        since = ratio(driver.sum_loss_since, driver.weighted_labeled - driver.weighted_labeled_before, "n.a.")
+        weight = driver.weighted_labeled - driver.weighted_labeled_before
+        average = ratio(driver.sum_loss, driver.weighted_labeled, "n.a.", as_vw)
+        since = ratio(driver.sum_loss_since, weight, "n.a.", as_vw)
     weight = f"{driver.weighted_labeled + driver.weighted_unlabeled:.1f}"
     cells = [
         f"{average[:8]:<8}",
@@ -143,9 +157,9 @@ def row(driver: Driver, label: str, prediction: str, features: int) -> str:
     return " ".join(cells) + (" h" if driver.holdout and driver.current_pass >= 1 else "")
 
 
-def ratio(loss: float, weight: float, nothing: str) -> str:
-    """A mean loss, or a word when there is no weight."""
-    return f"{loss / weight:.6f}" if weight > 0 else nothing
+def ratio(loss: float, weight: float, nothing: str, as_vw: bool) -> str:
+    """A mean loss in the eight characters of its column, or a word when there is no weight."""
+    return decimals(loss / weight, digits=3, as_vw=as_vw) if weight > 0 else nothing
 
 
 def shorten(text: str, width: int) -> str:

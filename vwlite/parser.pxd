@@ -43,7 +43,12 @@ cdef enum Reason:
     POSTERIOR_FULL
     BAR_MISSING
     VALUE_MISSING
-    REASONS
+    LABEL_NOT_SIGN
+    LABEL_NOT_ZERO_ONE
+    LABEL_RANGE
+    LABEL_COUNT
+    LABEL_LARGE
+    REASONS                           # new ones go before this: caches hold reasons as numbers
 
 cdef enum Readiness:
     MUST_WAIT                         # fill would wait for input from outside

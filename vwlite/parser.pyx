@@ -35,7 +35,13 @@ REASONS_IN_WORDS = {
     VALUE_FINITE: "the feature's value is not finite",
     FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
     LINE_LENGTH: "the line is longer than --max_line_bytes",
-    LABEL_BINARY: "a logistic model takes the labels -1 and 1, or 0 and 1",
+    LABEL_BINARY: "the labels of two classes are -1 and 1, or 0 and 1 (with --loss_function logistic, --logistic_min and "
+    "--logistic_max take others)",
+    LABEL_NOT_SIGN: "the labels of the two classes are -1 and 1 here, as in the lines before: this is a third value",
+    LABEL_NOT_ZERO_ONE: "the labels of the two classes are 0 and 1 here, as in the lines before: this is a third value",
+    LABEL_RANGE: "the label is outside --logistic_min and --logistic_max",
+    LABEL_COUNT: "--loss_function poisson takes counts: labels of 0 or more",
+    LABEL_LARGE: "the label is larger than 1e18, beyond which losses overflow",
     ENTITY_TWICE: "two features in the namespace of a random effect: an example belongs to one entity",
     ENTITY_NAMELESS: "the feature in the namespace of a random effect has no name, so it names no entity",
     ENTITY_VALUE: "a value in the namespace of a random effect: an entity is its name alone, without ':', so write "

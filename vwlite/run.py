@@ -83,7 +83,7 @@ class Run:
             learner.tell = partial(self.log, "warning")
         driver.quiet = options["quiet"]
         driver.audits = options["audit"] or bool(options["invert_hash"])
-        driver.example_limit = options["examples"] or 0
+        driver.example_limit = max(options["examples"] or 0, 0)
         driver.done = options["examples"] == 0
         sweeping = any(learner.sweeps for learner in walk(self.workspace.top))
         if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
@@ -116,6 +116,7 @@ class Run:
     def written_to(self, path: str) -> TextBuffer:
         """A buffer whose text goes to a file."""
         buffer = TextBuffer()
+        buffer.as_vw = self.options["vw_compat"]
         self.sinks.append((outputs.Sink(path), buffer))
         return buffer
 
@@ -239,7 +240,8 @@ class Run:
             self.workspace.save(f"{final}.{number}")
         if not driver.holdout:
             return False
-        if loss is not None and (self.best_holdout is None or loss < self.best_holdout):
+        first = number == 0 and options["vw_compat"]  # the best so far for VW, whether or not anything was held out
+        if first or (loss is not None and (self.best_holdout is None or loss < self.best_holdout)):
             self.best_holdout = loss
             self.no_win = 0
             if self.workspace.reporter is not None:
@@ -248,7 +250,7 @@ class Run:
                 self.save()
                 self.saved_best = True
             return False
-        if loss is None and self.best_holdout is None:
+        if loss is None and self.best_holdout is None and not options["vw_compat"]:
             return False
         self.no_win += 1
         self.stopped_early = self.no_win >= options["early_terminate"]
@@ -308,7 +310,7 @@ class Run:
     def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
         """A row of the table is due."""
         self.progress.clear()
-        self.say(outputs.row(driver, label, prediction, features))
+        self.say(outputs.row(driver, label, prediction, features, self.options["vw_compat"]))
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """A malformed line: stop (--strict_parse), or show the first few."""
@@ -322,6 +324,10 @@ class Run:
             self.lines_shown += 1
             self.progress.clear()
             self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
+
+    def remark(self, text: str) -> None:
+        """Something found out about the data."""
+        self.log("info", text)
 
     def audit(self, driver: Driver, view: Any) -> None:
         """Before an example is learnt from."""

@@ -89,22 +89,25 @@ static inline float vwl_dot(const vwl_table *table, const void *features, size_t
     return (a + b) + (c + d);
 }
 
-/* w += u x, times the rate where slots have one; a weight that would not be finite stays. */
-static inline void vwl_add(const vwl_table *table, const void *features, size_t n, float u) {
+/* w += u x, times the rate where slots have one; a weight that would not be finite stays. Returns whether one did. */
+static inline int vwl_add(const vwl_table *table, const void *features, size_t n, float u) {
     size_t j;
     float *slot, w;
+    int left_out = 0;
     const int stride = table->stride;
 #define VWL_ADD_RATED(INDEX)                                    \
     for (j = 0; j < n; j++) {                                   \
         slot = values + (INDEX(f[j]) << 2);                     \
         w = slot[0] + u * (f[j].value * slot[3]);               \
         if (fabsf(w) <= FLT_MAX) slot[0] = w;                   \
+        else left_out = 1;                                      \
     }
 #define VWL_ADD(INDEX)                                          \
     for (j = 0; j < n; j++) {                                   \
         slot = values + INDEX(f[j]);                            \
         w = slot[0] + u * f[j].value;                           \
         if (fabsf(w) <= FLT_MAX) slot[0] = w;                   \
+        else left_out = 1;                                      \
     }
     if (stride)
         VWL_EITHER(VWL_ADD_RATED);
@@ -112,6 +115,7 @@ static inline void vwl_add(const vwl_table *table, const void *features, size_t 
         VWL_EITHER(VWL_ADD);
 #undef VWL_ADD_RATED
 #undef VWL_ADD
+    return left_out;
 }
 
 /* Four different slots at once. */

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from vwlite.learner import walk
+from vwlite.outputs import decimals
+
 if TYPE_CHECKING:
     from vwlite.driver import Driver
 
 
-def best_constant(driver: Driver, loss: Any, tau: float, low: float, high: float) -> tuple[float, float | None] | None:
+def best_constant(driver: Driver, loss: Any, tau: float) -> tuple[float, float | None] | None:
     """The constant prediction with the smallest loss, and that loss when at most two different labels were seen.
 
     As in VW: a second label that was never seen counts as 0, and for losses other than squared there is an answer
@@ -31,7 +34,7 @@ def best_constant(driver: Driver, loss: Any, tau: float, low: float, high: float
     elif loss.name == "hinge":
         constant = -1.0 if second_weight <= first_weight else 1.0
     elif loss.name == "logistic":
-        first, second = low, high
+        first, second = loss.low, loss.high
         if first_weight <= 0:
             constant = 1.0
         elif second_weight <= 0:
@@ -53,22 +56,29 @@ def summary(
 ) -> list[str]:
     """The lines of the summary, with those of --report."""
     n = driver.example_number
+
+    def number(value: float) -> str:
+        return decimals(value, as_vw=options["vw_compat"])
+
     lines = ["", "finished run"]
     if passes <= 1:
         lines.append(f"number of examples = {n}")
     else:
         lines += [f"number of examples per pass = {n // passes}", f"passes used = {passes}"]
-    lines.append(f"weighted example sum = {driver.weighted_labeled + driver.weighted_unlabeled:.6f}")
-    lines.append(f"weighted label sum = {driver.weighted_labels:.6f}")
+    lines.append(f"weighted example sum = {number(driver.weighted_labeled + driver.weighted_unlabeled)}")
+    lines.append(f"weighted label sum = {number(driver.weighted_labels)}")
     if driver.holdout:
-        average = "undefined (no holdout)" if best_holdout is None else f"{best_holdout:.6f} h"
+        average = "undefined (no holdout)" if best_holdout is None else f"{number(best_holdout)} h"
     else:
-        average = f"{driver.sum_loss / driver.weighted_labeled:.6f}" if driver.weighted_labeled > 0 else "n.a."
+        average = number(driver.sum_loss / driver.weighted_labeled) if driver.weighted_labeled > 0 else "n.a."
     lines += [f"average loss = {average}", *metrics]
-    best = best_constant(driver, loss, options["quantile_tau"], options["logistic_min"], options["logistic_max"])
+    best = best_constant(driver, loss, options["quantile_tau"])
     if best is not None:
-        lines.append(f"best constant = {best[0]:.6f}")
+        lines.append(f"best constant = {number(best[0])}")
         if best[1] is not None:
-            lines.append(f"best constant's loss = {best[1]:.6f}")
+            lines.append(f"best constant's loss = {number(best[1])}")
     lines.append(f"total feature number = {driver.total_features}")
+    left_out = driver.left_out + sum(learner.left_out for learner in walk(driver.top))
+    if left_out:
+        lines.append(f"updates left out = {left_out} (weights would not have been finite: see --learning_rate, --l2)")
     return lines

@@ -6,6 +6,7 @@ from vwlite.example cimport Example
 cdef class TextBuffer:
     cdef char* buffer
     cdef size_t used, capacity
+    cdef public bint as_vw            # --vw_compat: six decimals, whatever they leave of a small number
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int text(self, const char* what, size_t n) except -1 nogil
     cdef int tag(self, Example ex) except -1 nogil

@@ -1,13 +1,17 @@
 """Text on its way to a file. What there is is in textbuffer.pxd."""
 from libc.math cimport floorf, rint
 from libc.stdint cimport uint32_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.example cimport Example
+
+cdef extern from "clocale.h" nogil:
+    int vwl_print(char* to, size_t size, const char* format, double value)
+
+cdef double SMALL = 1e-4              # below this six decimals leave two digits or less
 
 
 cdef class TextBuffer:
@@ -61,7 +65,7 @@ cdef class TextBuffer:
         return 0
 
     cdef int number(self, float value) except -1 nogil:
-        """VW's form: whole numbers bare, others as printf's %.6f."""
+        """VW's form: whole numbers bare, others as printf's %.6f; small ones in six significant digits, 9.87654e-05."""
         cdef double size = -value if value < 0 else value
         cdef unsigned long long millionths
         cdef unsigned int whole, part
@@ -69,8 +73,10 @@ cdef class TextBuffer:
         cdef char[12] digits
         self.reserve(64)
         if not size < 1e6 or floorf(value) == value:
-            self.used += snprintf(self.buffer + self.used, 64, b"%.0f" if floorf(value) == value else b"%.6f",
-                                  <double>value)
+            self.used += vwl_print(self.buffer + self.used, 64, b"%.0f" if floorf(value) == value else b"%.6f", value)
+            return 0
+        if size < SMALL and not self.as_vw:
+            self.used += vwl_print(self.buffer + self.used, 64, b"%.6g", value)
             return 0
         # a float32 below 2^20 times 10^6 is exact in double precision, so this rounds as printf does: ties to even
         millionths = <unsigned long long>rint(size * 1e6)
@@ -100,5 +106,6 @@ cdef class TextBuffer:
     cdef int action(self, uint32_t action, float value) except -1 nogil:
         """An action of a decision and its number, in six significant digits: 2:0.0166667."""
         self.reserve(64)
-        self.used += snprintf(self.buffer + self.used, 64, b"%u:%g", action, <double>value)
+        self.used += vwl_print(self.buffer + self.used, 32, b"%.0f:", action)
+        self.used += vwl_print(self.buffer + self.used, 32, b"%g", value)
         return 0

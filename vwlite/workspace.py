@@ -35,7 +35,7 @@ RUN_OPTIONS = OptionGroup(
     (
         Option("testonly", bool, "predict only: learn nothing", short="t"),
         Option("passes", int, "passes over the data", default=1, least=1),
-        Option("examples", int, "stop after this many examples of each pass", least=0, metavar="N"),
+        Option("examples", int, "stop after this many examples of each pass; -1: no limit", least=-1, metavar="N"),
         Option("holdout_off", bool, "hold nothing out when there are several passes"),
         Option(
             "holdout_period",
@@ -402,6 +402,10 @@ class Workspace:
             return
         raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
 
+    def remark(self, text: str) -> None:
+        """What the driver calls once it has found out something about the data."""
+        self.notes.append(text)
+
     def save(self, path: str | os.PathLike[str], stream: dict[str, Any] | None = None) -> None:
         """Write the model, all of it or nothing; raises ModelError when it can't be written.
 
@@ -413,6 +417,7 @@ class Workspace:
         self.driver.before_save()
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)
+        saver.require_finite()
         arrays = saver.arrays
         if self.names:
             slots = sorted(self.names)

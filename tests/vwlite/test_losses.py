@@ -49,6 +49,8 @@ class Given(dict[str, Any]):
             logistic_max=1.0,
             min_prediction=None,
             max_prediction=None,
+            binary=False,
+            vw_compat=False,
         )
         self.update(values)
         self.names = set(values)

@@ -148,5 +148,9 @@ class Engine:
         if not used:
             self.answers.add(f"!error line {line}, column {column}: {reason}\n".encode())
 
+    def remark(self, text: str) -> None:
+        """Something found out about the data."""
+        self.workspace.remark(text)
+
     def row(self, *_: Any) -> None:
         """No table of progress is shown."""
