@@ -41,6 +41,7 @@ cdef enum Reason:
     CROSSED_MANY
     ENTITY_VALUE
     POSTERIOR_FULL
+    COST_ABSENT
     REASONS
 
 cdef enum Readiness:
