@@ -43,7 +43,7 @@ OPTIONS = OptionGroup("thompson: contextual bandits", (
     Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True),
     Option("explore", str, "choose actions so", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
-    Option("ts_alpha", float, "standard deviations of the draws, as a share of the posterior's", default=1.0, least=0,
+    Option("ts_alpha", float, "standard deviations of the draws, as a share of the posterior's", default=0.5, least=0,
            keep=True, needs=DRAWS),
     Option("ts_optimistic", bool, "take the better of draw and mean for the score of an action", keep=True,
            needs=DRAWS),
@@ -52,7 +52,8 @@ OPTIONS = OptionGroup("thompson: contextual bandits", (
     Option("ucb_alpha", float, "standard deviations that --explore ucb adds", default=1.0, least=0, keep=True,
            needs=("explore=ucb",)),
     Option("explore_rate", float, "share of each decision's probability that is spread evenly over all actions, "
-           "whatever the policy (default: 0; 0.05 with --explore epsilon)", least=0, most=1, keep=True, metavar="E"),
+           "whatever the policy (default: 0; 0.05 with --explore epsilon)", least=0, most=1, keep=True, metavar="E",
+           needs=(*DRAWS, "explore=ucb", "explore=epsilon", "explore=greedy")),
     Option("cost_range", str, "with the logistic loss: the cost of a rewarded action, and of any other", default="-1,0",
            keep=True, metavar="LOW,HIGH"),
 ), needs=("thompson", "explore"))
@@ -84,13 +85,20 @@ def setup(options, base):
     return Thompson(base, options, policy)
 
 
-def upgrade(kept):
-    """What a model of version 0.1.0 keeps, as options of today that do the same."""
+def upgrade(kept, typed):
+    """What a model keeps, as options of today that do the same; `typed` has the options given for this run.
+
+    --explore_rate belongs to the policy it was given with.
+    """
     kept = dict(kept)
+    policy = kept.get("explore") or ("thompson" if kept.get("thompson") else None)
+    now = typed["explore"] or ("thompson" if typed["thompson"] else policy)
     rate = kept.pop("epsilon", None)
-    if rate is not None and kept.get("explore") == "epsilon":
+    if rate is not None and policy == "epsilon":
         kept["explore_rate"] = rate   # beside other policies it did nothing
-    if (kept.get("explore") or (kept.get("thompson") and "thompson")) == "thompson":
+    if now != policy:
+        kept.pop("explore_rate", None)
+    if policy == "thompson":
         kept.setdefault("ts_alpha", ALPHA_OF_FIRST_MODELS)
     return kept
 

@@ -243,7 +243,7 @@ class Workspace:
 
                 reader, store = store_file.find(reader)
             require(reader.path, reader.metadata)
-            kept = stack.upgrade(reader.metadata["options"])
+            kept = stack.upgrade(reader.metadata["options"], options)
             self.notes += options.merge_model(kept, options["vw_compat"], reader.path)
         self.top = stack.build(options)
         self._refuse_inert(use)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.support.models import saved
-from vwlite import Workspace
+from vwlite import Workspace, model_file
 from vwlite.cli import main
 from vwlite.errors import OptionError, ParseError
 
@@ -276,27 +276,38 @@ def test_many_actions_are_decided_quickly_and_all_can_be_taken():
 # Models of version 0.1.0
 
 
-DATA = Path(__file__).parents[1] / "data"
+FORMAT_1 = Path(__file__).parents[1] / "data" / "format_1"
+PROBE = ["shared p|s c0", "|a item0", "|a item1", "|a item2"]
+
+
+def probabilities(workspace: Workspace) -> dict[int, float]:
+    return dict(workspace.predict(PROBE)[0])
 
 
 def test_a_model_of_version_0_1_0_keeps_its_width_whatever_the_default_is_now(tmp_path):
-    # made with --thompson --epsilon 0.3, where the last did nothing
-    lines = ["shared |u even", "|a a0", "|a a1"]
-    old = Workspace.load(DATA / "thompson_0.1.0.model")
+    old = Workspace.load(FORMAT_1 / "thompson.model")
     assert old.options["ts_alpha"] == 1
-    assert dict(old.predict(lines)[0])[1] == pytest.approx(0.753, abs=0.005)  # 100,000 draws of version 0.1.0
+    assert probabilities(old) == probabilities(Workspace.load(FORMAT_1 / "thompson.model", "--ts_alpha 1"))
+    assert probabilities(old) != probabilities(Workspace.load(FORMAT_1 / "thompson.model", "--ts_alpha 0.5"))
     old.save(tmp_path / "again")
     again = Workspace.load(tmp_path / "again")
     assert again.options["ts_alpha"] == 1
-    assert dict(again.predict(lines)[0]) == dict(old.predict(lines)[0])
-    assert Workspace.load(DATA / "thompson_0.1.0.model", "--ts_alpha 0").predict(lines)[0][0] == (1, 1)
+    assert probabilities(again) == probabilities(old)
+
+
+def test_a_model_keeps_the_width_that_it_was_made_with(tmp_path):
+    new = Workspace("--thompson --bayes_linear")
+    new.save(tmp_path / "new")
+    assert model_file.open(tmp_path / "new").metadata["options"]["ts_alpha"] == new.options["ts_alpha"]
 
 
 def test_a_model_of_version_0_1_0_keeps_its_epsilon():
-    old = Workspace.load(DATA / "epsilon_0.1.0.model")
-    assert dict(old.predict(["shared |u even", "|a a0", "|a a1"])[0]) == pytest.approx({0: 0.15, 1: 0.85})
-    other = Workspace.load(DATA / "epsilon_0.1.0.model", "--explore_rate 0.1")
-    assert dict(other.predict(["shared |u even", "|a a0", "|a a1"])[0]) == pytest.approx({0: 0.05, 1: 0.95})
+    model = FORMAT_1 / "epsilon.model"
+    assert probabilities(Workspace.load(model)) == pytest.approx({2: 0.9 + 0.1 / 3, 0: 0.1 / 3, 1: 0.1 / 3})
+    assert probabilities(Workspace.load(model, "--explore_rate 0.3"))[0] == pytest.approx(0.1)
+    # which belongs to its policy
+    assert probabilities(Workspace.load(model, "--explore greedy")) == {2: 1, 0: 0, 1: 0}
+    assert probabilities(Workspace.load(model, "--explore epsilon"))[0] == pytest.approx(0.1 / 3)
 
 
 # Beside VW
