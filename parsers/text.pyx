@@ -139,7 +139,7 @@ cdef class TextParser(Parser):
         while p < end:
             p = self.parse_line(&lines, p, block.truncated)
         if self.decisions:
-            check_decisions(block.rows, lines.row - block.rows, self.limit, block.truncated)
+            check_decisions(lines.text, block.rows, lines.row - block.rows, self.limit, block.truncated, self.compat)
         block.n_lines = lines.line
         block.n_rows = lines.row - block.rows
         block.n_features = lines.feature - block.features

@@ -31,6 +31,7 @@ from vwlite.entities cimport (
     ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
+from vwlite.joint cimport JointScores
 from vwlite.parser cimport FINE, POSTERIOR_FULL
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
@@ -339,21 +340,25 @@ cdef class GLM(Batches):
             found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
         return found
 
-    def drawn_at(self, features, unsigned long long draw, float scale=1, unsigned long long key=0):
-        """The score of (hash, value) pairs under a draw from the posterior (draw > 0), for tests."""
+    def joint(self, rows, unsigned long long key=0):
+        """(means, covariance) of the scores of several lists of (hash, value), of the entity with a key, for tests."""
         cdef Example ex = Example()
-        cdef Feature* room = <Feature*>malloc((len(features) + 1) * sizeof(Feature))
+        cdef JointScores scores = JointScores()
+        cdef size_t longest = max(map(len, rows))
+        cdef Feature* room = <Feature*>malloc((longest + 1) * sizeof(Feature))
         if room == NULL:
             raise MemoryError
-        for k, (hash, value) in enumerate(features):
-            room[k].hash, room[k].value = hash, value
-        ex.features, ex.n = room, len(features)
-        ex.entity, ex.draw, ex.draw_scale = key, draw, scale
         try:
-            self.predict(ex)
+            for features in rows:
+                for k, (hash, value) in enumerate(features):
+                    room[k].hash, room[k].value = hash, value
+                ex.features, ex.n, ex.entity = room, len(features), key
+                self.predict(ex)
+                scores.begin(ex.score)
+                self.uncertainty(ex, scores)
         finally:
             free(room)
-        return ex.score
+        return scores.moments()
 
     def slot_of(self, unsigned int hash):
         """What an audit shows as a feature's slot: coefficients have no collisions, and so their own hash."""

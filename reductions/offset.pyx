@@ -18,13 +18,14 @@ b and f learn from the same prediction, the one made before the update.
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport exp, fabs, isfinite, isnan, sqrt
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from vwlite.example cimport Example
 from vwlite.interactions cimport Interactions
+from vwlite.joint cimport JointScores
 from vwlite.learner cimport Learner
 from vwlite.parser cimport FINE
-from vwlite.random cimport normal
+from vwlite.random cimport mix
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.learner import walk
@@ -43,7 +44,6 @@ OPTIONS = OptionGroup("offset: a known part of the score", (
 FITTING_LOSSES = ("squared", "classic", "logistic")
 
 cdef enum:
-    DRAW = 0x6f6666736574             # which draw of a decision is the scale's
     MOST_STEPS = 1000                 # of Newton's method; bisection alone gets from end to end of the doubles in these
 
 
@@ -117,16 +117,10 @@ cdef class Offset(Learner):
         self.view.look_again(ex, self.constant)
         return self.interactions.expand(self.view)
 
-    cdef inline double scale_for(self, Example ex) noexcept nogil:
-        """The scale, or a draw from its posterior."""
-        if self.fits and ex.draw:
-            return self.scale + ex.draw_scale * normal(ex.draw, DRAW) / sqrt(self.precision)
-        return self.scale
-
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, prediction
         cdef double known = self.known(ex)
-        ex.initial = bounded(self.scale_for(ex) * known)
+        ex.initial = bounded(self.scale * known)
         ex.variance = 0
         prediction = self.base.predict(ex)
         if self.fits and ex.wants_variance:
@@ -134,9 +128,14 @@ cdef class Offset(Learner):
         ex.initial = initial
         return prediction
 
+    cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
+        if self.fits:
+            to.add(mix(<uint64_t><size_t><void*>self, 0), self.known(ex) / sqrt(self.precision))
+        return self.base.uncertainty(ex, to)
+
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil:
         cdef float initial = ex.initial
-        ex.initial = bounded(self.scale_for(ex) * self.known(ex))
+        ex.initial = bounded(self.scale * self.known(ex))
         self.base.multipredict(ex, count, step, scores)
         ex.initial = initial
         return 0
@@ -205,13 +204,17 @@ cdef class Offset(Learner):
                              f"{path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
         self.fixed.load(io)
 
-    def uncertain(self, initial, draw=0, draw_scale=1):
-        """(score, variance) of an example without features, its score drawn if `draw` is not 0, for tests."""
+    def joint(self, *initials):
+        """(means, covariance) of the scores of examples with no features but an initial prediction, for tests."""
         cdef Example ex = Example()
-        ex.initial, ex.draw, ex.draw_scale = initial, draw, draw_scale
-        ex.wants_variance = True
-        self.predict(ex)
-        return ex.score, ex.variance
+        cdef JointScores scores = JointScores()
+        for initial in initials:
+            ex.initial = initial
+            ex.wants_variance = True
+            self.predict(ex)
+            scores.begin(ex.score)
+            self.uncertainty(ex, scores)
+        return scores.moments()
 
     def metrics(self):
         if not self.fits:

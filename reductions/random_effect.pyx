@@ -21,6 +21,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.joint cimport JointScores
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
@@ -365,6 +366,19 @@ cdef class RandomEffect(Learner):
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
+
+    cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        self.base.uncertainty(ex, to)
+        for r in range(self.n_effects):
+            if self.effects[r].present:
+                self.point(ex, &self.effects[r], features, n)
+                ex.newcomer = self.least > 0 and self.learners.experience(r, ex) < self.least
+                self.learners.uncertainty(r, ex, to)
+                ex.newcomer = False
+        self.unpoint(ex, features, n, ex.initial)
+        return 0
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)

@@ -4,25 +4,30 @@ A decision is an optional line of shared features and a line for each action. Th
 they learn is the cost of the action taken (with the logistic loss: whether it was rewarded), an ordinary example of
 weight 1 (the direct method). A decision of which no cost is known is only made.
 
-    thompson   coefficients are drawn from N(m, a^2 H^-1) once a decision, and the best action under them is taken
-               (Thompson 1933; Chapelle and Li 2011). Its probability is the share of --ts_samples such draws, the one
-               that decides among them, in which it is best. --ts_optimistic: the better of draw and mean
+    thompson   each action with the probability that it is the best one under coefficients from N(m, a^2 H^-1), a being
+               --ts_alpha (Thompson 1933; Chapelle and Li 2011); joint.pyx has how these probabilities are worked out.
+               --ts_optimistic: the better of draw and mean counts
     ucb        the best score plus a standard deviations (Auer, Cesa-Bianchi and Fischer 2002; Li and others
                2010, LinUCB)
-    epsilon    the best, or with probability --epsilon any
+    epsilon    the best
     greedy     the best
     uniform    any
 
-Actions that are equally good share what falls to the best.
+Actions that are equally good share what falls to the best. --explore_rate E then spreads a share E of the probability
+evenly over all actions; with epsilon it is 0.05 unless given. The action taken is drawn from what results, so the
+probability that is reported is the one with which it was taken.
 
-Draws are functions of --random_seed and of the decision's tag, or of its number if it has none: any decision can be
-made again. The loss that is reported is the cost that this policy would have had: cost * probability here / probability
-logged, as in Vowpal Wabbit.
+Probabilities are a function of the model, the decision and --random_seed; which action is taken, of --random_seed and
+the decision's tag too, or of its number if it has none: any decision can be made again. The loss reported is the cost
+that this policy would have had: cost * probability here / probability logged, as in VW.
 """
+import math
+
 from libc.math cimport expf, sqrt
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from vwlite.example cimport Example
+from vwlite.joint cimport JointScores
 from vwlite.learner cimport Learner
 from vwlite.parser cimport COST_RANGE, FINE
 from vwlite.random cimport mix, uniform
@@ -38,16 +43,17 @@ OPTIONS = OptionGroup("thompson: contextual bandits", (
     Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True),
     Option("explore", str, "choose actions so", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
-    Option("ts_alpha", float, "width of the draws, in standard deviations", default=1.0, least=0, keep=True,
-           needs=DRAWS),
+    Option("ts_alpha", float, "standard deviations of the draws, as a share of the posterior's", default=0.5, least=0,
+           keep=True, needs=DRAWS),
     Option("ts_optimistic", bool, "take the better of draw and mean for the score of an action", keep=True,
            needs=DRAWS),
-    Option("ts_samples", int, "draws that the probabilities of actions are worked out with", default=100, least=1,
-           most=100000, keep=True, needs=DRAWS),
+    Option("ts_samples", int, "probabilities of actions are as accurate as so many draws would make them", default=100,
+           least=1, most=100000, keep=True, needs=DRAWS),
     Option("ucb_alpha", float, "standard deviations that --explore ucb adds", default=1.0, least=0, keep=True,
            needs=("explore=ucb",)),
-    Option("epsilon", float, "share of decisions of --explore epsilon that are left to chance", default=0.05, least=0,
-           most=1, keep=True, needs=("explore=epsilon",)),
+    Option("explore_rate", float, "share of each decision's probability that is spread evenly over all actions, "
+           "whatever the policy (default: 0; 0.05 with --explore epsilon)", least=0, most=1, keep=True, metavar="E",
+           needs=(*DRAWS, "explore=ucb", "explore=epsilon", "explore=greedy")),
     Option("cost_range", str, "with the logistic loss: the cost of a rewarded action, and of any other", default="-1,0",
            keep=True, metavar="LOW,HIGH"),
 ), needs=("thompson", "explore"))
@@ -62,6 +68,9 @@ cdef enum Policy:
     GREEDY
     UNIFORM
 
+EPSILON_RATE = 0.05
+ALPHA_OF_FIRST_MODELS = 1.0           # --ts_alpha of version 0.1.0, whose models don't name it
+
 POLICIES = {"thompson": THOMPSON, "ucb": UCB, "epsilon": EPSILON, "greedy": GREEDY, "uniform": UNIFORM}
 
 
@@ -71,7 +80,27 @@ def setup(options, base):
     if policy in ("thompson", "ucb") and not any(learner.has_posterior for learner in walk(base)):
         raise OptionError([f"--explore {policy} needs a learner that knows how sure it is: add --bayes_logistic "
                            "(rewards) or --bayes_linear (costs)"])
+    if policy == "thompson" and not options.given("ts_alpha"):
+        options.set("ts_alpha", options["ts_alpha"])  # so that a model keeps it, whatever later versions choose
     return Thompson(base, options, policy)
+
+
+def upgrade(kept, typed):
+    """What a model keeps, as options of today that do the same; `typed` has the options given for this run.
+
+    --explore_rate belongs to the policy it was given with.
+    """
+    kept = dict(kept)
+    policy = kept.get("explore") or ("thompson" if kept.get("thompson") else None)
+    now = typed["explore"] or ("thompson" if typed["thompson"] else policy)
+    rate = kept.pop("epsilon", None)
+    if rate is not None and policy == "epsilon":
+        kept["explore_rate"] = rate   # beside other policies it did nothing
+    if now != policy:
+        kept.pop("explore_rate", None)
+    if policy == "thompson":
+        kept.setdefault("ts_alpha", ALPHA_OF_FIRST_MODELS)
+    return kept
 
 
 def policy_of(options):
@@ -101,10 +130,12 @@ cdef class Thompson(Learner):
 
     cdef Policy policy
     cdef bint logistic, optimistic, base_vets
-    cdef float alpha, ucb_alpha, epsilon, low, high, reward_label, other_label
+    cdef float alpha, ucb_alpha, explore_rate, low, high, reward_label, other_label
     cdef uint32_t samples
     cdef uint64_t seed
+    cdef JointScores joint            # of the actions
     cdef public object decisions      # made so far, in all runs
+    cdef readonly tuple costs         # (lowest, highest) there can be; NaN: not known
 
     def __init__(self, base, options, policy):
         taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
@@ -118,10 +149,13 @@ cdef class Thompson(Learner):
         self.other_label, self.reward_label = options["logistic_min"], options["logistic_max"]
         if options.given("cost_range") and not self.logistic:
             raise OptionError(["--cost_range says which costs are rewards, for the logistic loss; others learn any"])
+        self.costs = cost_range(options["cost_range"]) if self.logistic else (math.nan, math.nan)
         self.optimistic = options["ts_optimistic"]
         self.alpha = options["ts_alpha"]
         self.ucb_alpha = options["ucb_alpha"]
-        self.epsilon = options["epsilon"]
+        rate = options["explore_rate"]
+        self.explore_rate = rate if rate is not None else EPSILON_RATE if policy == "epsilon" else 0
+        self.joint = JointScores()
         self.samples = options["ts_samples"]
         self.seed = options["random_seed"]
         self.base_vets = any(learner.vets for learner in walk(base))
@@ -143,23 +177,26 @@ cdef class Thompson(Learner):
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef size_t i, n = ex.n_actions, taken
-        cdef uint64_t key = self.key_of(ex)
-        ex.draw = 0
+        cdef bint random = self.policy == THOMPSON and self.alpha > 0 and n > 1
+        cdef bint test_only = ex.test_only
+        self.joint.clear()
         for i in range(n):
             ex.select(i)
             ex.wants_variance = self.policy == UCB
             self.base.predict(ex)
             ex.action_scores[i] = ex.score
             ex.action_costs[i] = self.cost_of(ex.score)
-            ex.action_bounds[i] = ex.score + self.sign() * self.ucb_alpha * <float>sqrt(ex.variance)
-            ex.action_probabilities[i] = 0
+            ex.action_bounds[i] = self.sign() * ex.score + self.ucb_alpha * <float>sqrt(ex.variance)
+            if self.policy == THOMPSON:
+                self.joint.begin(self.sign() * ex.score)
+            if random:
+                self.base.uncertainty(ex, self.joint)
         ex.wants_variance = False
-        if self.policy == THOMPSON:
-            taken = self.sample(ex, key)
-        else:
-            taken = self.share_out(ex, ex.action_bounds if self.policy == UCB else ex.action_scores, uniform(key, 0))
+        self.share_out(ex)
+        taken = pick(ex.action_probabilities, n, uniform(self.key_of(ex), 0))
         order(ex, taken)
         ex.deselect()
+        ex.test_only = test_only
         ex.policy_cost = 0
         for i in range(n):
             ex.policy_cost += ex.action_probabilities[i] * ex.action_costs[i]
@@ -185,53 +222,35 @@ cdef class Thompson(Learner):
         ex.loss = loss
         return prediction
 
-    cdef size_t share_out(self, Example ex, const float* scores, double u) noexcept nogil:
-        """Probabilities of all policies but thompson: as in VW actions that are equally good share; returns one."""
+    cdef int share_out(self, Example ex) except -1 nogil:
+        """The probabilities of the actions; as in VW those that are equally good share."""
         cdef size_t i, n = ex.n_actions, ties = 0
-        cdef float best = scores[self.best_of(scores, n)], chance = 0
+        cdef float* p = ex.action_probabilities
+        cdef float best
         if self.policy == UNIFORM:
-            chance = 1
-        elif self.policy == EPSILON:
-            chance = self.epsilon
-        for i in range(n):
-            ties += scores[i] == best
-        for i in range(n):
-            ex.action_probabilities[i] = chance / n + ((1 - chance) / ties if scores[i] == best else 0)
-        return pick(ex.action_probabilities, n, u)
-
-    cdef size_t sample(self, Example ex, uint64_t key) except? 0xFFFFFFFF nogil:
-        """Count how often each action is best; returns the best of the draw that decides."""
-        cdef size_t i, n = ex.n_actions, taken = 0, best
-        cdef uint32_t s
-        ex.draw_scale = self.alpha
-        for s in range(self.samples):
             for i in range(n):
-                ex.select(i)
-                ex.draw = mix(key, s) | 1
-                self.base.predict(ex)
-                ex.draw = 0
-                ex.action_bounds[i] = ex.score
-                if self.optimistic and ex.action_scores[i] * self.sign() > ex.score * self.sign():
-                    ex.action_bounds[i] = ex.action_scores[i]
-            best = self.best_of(ex.action_bounds, n)
-            if s == 0:
-                taken = best
-            ex.action_probabilities[best] += 1
-        for i in range(n):
-            ex.action_probabilities[i] /= self.samples
-        return taken
+                p[i] = <float>1 / n
+            return 0
+        if self.policy == THOMPSON:
+            self.joint.best(self.alpha, self.optimistic, self.samples, self.seed, p)
+        else:
+            if self.policy != UCB:
+                for i in range(n):
+                    ex.action_bounds[i] = self.sign() * ex.action_scores[i]
+            best = ex.action_bounds[0]
+            for i in range(1, n):
+                best = max(best, ex.action_bounds[i])
+            for i in range(n):
+                ties += ex.action_bounds[i] == best
+            for i in range(n):
+                p[i] = <float>1 / ties if ex.action_bounds[i] == best else 0
+        for i in range(n if self.explore_rate > 0 else 0):
+            p[i] = self.explore_rate / n + (1 - self.explore_rate) * p[i]
+        return 0
 
     cdef inline float sign(self) noexcept nogil:
         """Scores times this are the better, the larger: scores of costs are the better, the smaller."""
         return 1 if self.logistic else -1
-
-    cdef size_t best_of(self, const float* scores, size_t n) noexcept nogil:
-        """The first of the best."""
-        cdef size_t i, best = 0
-        for i in range(1, n):
-            if scores[i] * self.sign() > scores[best] * self.sign():
-                best = i
-        return best
 
     cdef inline float cost_of(self, float score) noexcept nogil:
         """The expected cost of an action."""
@@ -240,7 +259,7 @@ cdef class Thompson(Learner):
         return self.high + (self.low - self.high) / (1 + expf(-score))
 
     cdef uint64_t key_of(self, Example ex) noexcept nogil:
-        """What the draws of a decision are a function of."""
+        """What the choice is a function of."""
         cdef uint32_t first
         if ex.tag_length == 0:
             return mix(mix(self.seed, 0), ex.number)
@@ -306,13 +325,15 @@ cdef inline bint comes_before(uint32_t a, uint32_t b, const float* p) noexcept n
 
 
 cdef size_t pick(const float* probabilities, size_t n, double u) noexcept nogil:
-    """The action at share u of all."""
-    cdef size_t i
-    for i in range(n - 1):
-        u -= probabilities[i]
-        if u < 0:
-            return i
-    return n - 1
+    """The action at share u of all; never one of probability 0, whatever rounding leaves over."""
+    cdef size_t i, last = 0
+    for i in range(n):
+        if probabilities[i] > 0:
+            last = i
+            u -= probabilities[i]
+            if u < 0:
+                break
+    return last
 
 
 def cost_range(text):

@@ -12,15 +12,25 @@ from vwlite.errors import OptionError
 
 
 cdef class DecisionDriver(Driver):
-    """Runs blocks of decisions through a stack, and estimates from the log what the stack's policy costs."""
+    """Runs blocks of decisions through a stack, and estimates from the log what the stack's policy costs.
+
+    Of several passes, the first counts: in later ones the policy has learned what each decision cost. Those held out
+    count anew in each pass; `held_out_policy` is the estimate of the last pass that had some, or of the best one after
+    go_back().
+    """
 
     cdef readonly OffPolicy off_policy
+    cdef OffPolicy tests, last, best  # held out: of this pass, of the last one, of the best
+    cdef tuple costs                  # their range, (NaN, NaN) if it isn't known
     cdef uint64_t number              # of the next decision, counted in all runs
     cdef size_t constants             # among the features counted
+    cdef uint64_t predicted           # decisions that predict() has made here: they count in no model
 
     def __init__(self, top, interactions, constant):
         super().__init__(top, interactions, constant)
-        self.off_policy = OffPolicy()
+        self.costs = top.costs
+        self.off_policy = OffPolicy(*self.costs)
+        self.tests = self.last = OffPolicy(*self.costs)
         self.number = top.decisions
 
     cdef int run(self, Block block, Example ex) except -1 nogil:
@@ -63,7 +73,7 @@ cdef class DecisionDriver(Driver):
     cdef int decide(self, Block block, const Row* rows, size_t n, Example ex) except -1 nogil:
         """One decision through the stack, the counters and the outputs."""
         cdef int reason
-        ex.number = self.number
+        ex.number = self.number + self.predicted
         ex.bind_decision(rows, n)
         reason = self.vet_crossing(ex)
         if reason == FINE:
@@ -85,7 +95,10 @@ cdef class DecisionDriver(Driver):
         if self.counting:
             self.count(ex)
             self.constants += ex.n_visited if self.constant else 0
-            if ex.labelled:
+            if ex.labelled and ex.test_only:
+                self.tests.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
+                               ex.action_costs[ex.chosen], ex.policy_cost)
+            elif ex.labelled and not self.current_pass:
                 self.off_policy.add(ex.decision_cost, ex.decision_probability, ex.decision_policy,
                                     ex.action_costs[ex.chosen], ex.policy_cost)
         return self.tell(ex)
@@ -157,9 +170,39 @@ cdef class DecisionDriver(Driver):
         label = f"{ex.chosen}:{ex.decision_cost:g}:{ex.decision_probability:g}" if ex.labelled else "unknown"
         return label, f"{taken}:{ex.action_probabilities[taken]:.2g}"
 
+    @property
+    def held_out_policy(self):
+        """The estimates from decisions held out."""
+        return self.tests if self.tests.n else self.last
+
     def figures(self):
         """What the log says about the policy."""
-        return self.off_policy.figures()
+        held_out = self.held_out_policy
+        found = self.off_policy.figures() if self.off_policy.n or not held_out.n else {}
+        if held_out.n:
+            found |= {f"{name} held out": value for name, value in held_out.figures().items()}
+        return found
+
+    def remarks(self):
+        """What the estimates' weights say against the log."""
+        return [remark for policy in (self.off_policy, self.held_out_policy) for remark in policy.remarks()][:1]
+
+    def end_pass(self):
+        """See Driver."""
+        if self.tests.n:
+            self.last = self.tests
+            self.tests = OffPolicy(*self.costs)
+        return Driver.end_pass(self)
+
+    def mark_best(self):
+        """See Driver."""
+        self.best = self.last
+
+    def go_back(self):
+        """See Driver."""
+        if self.best is not None:
+            self.last = self.best
+            self.tests = OffPolicy(*self.costs)
 
     def features_seen(self):
         """Each action has a constant of its own."""
@@ -171,12 +214,13 @@ cdef class DecisionDriver(Driver):
             self.top.decisions = self.number
 
     def run_lines(self, Parser parser not None, lines, bint learning):
-        """See Driver; what is only predicted doesn't count, so that it can be predicted again."""
+        """See Driver; decisions that are only predicted have numbers of their own, which no model counts."""
         number = self.number
         try:
             return Driver.run_lines(self, parser, lines, learning)
         finally:
             if not learning:
+                self.predicted += self.number - number
                 self.number = number
 
     def chunk(self, lines):

@@ -300,6 +300,16 @@ cdef class Driver:
         """Figures for the end of a run, name -> number, beside those that every run has."""
         return {}
 
+    def remarks(self):
+        """Warnings about these figures, for the end of a run."""
+        return []
+
+    def mark_best(self):
+        """The pass that has just ended is the best so far by its held-out loss."""
+
+    def go_back(self):
+        """The model to be kept is that of the best pass, and so are held-out figures."""
+
     def before_save(self):
         """The stack is going to be saved: hand over what a learner keeps but the driver counts."""
 

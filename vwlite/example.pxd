@@ -121,12 +121,8 @@ cdef class Example:
     cdef const char* entity_name
     cdef uint32_t entity_name_length
     cdef bint newcomer            # predict as for an entity that nobody knows, though something is known
-    # how to predict: with the variance of the score; or, if draw is not 0, by coefficients drawn from the posterior,
-    # draw_scale standard deviations wide, the same ones for the same number
-    cdef bint wants_variance
+    cdef bint wants_variance      # of the score
     cdef double interval          # low and high are wanted, so many standard deviations from the score; 0: not
-    cdef uint64_t draw
-    cdef float draw_scale
     # where a learner that can't use the example found the reason
     cdef const char* problem_at
     # results

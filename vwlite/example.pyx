@@ -172,7 +172,6 @@ cdef class Example:
         self.offset = 0
         self.problem_at = other.problem_at
         self.wants_variance = False
-        self.draw = 0
         self.variance = 0
         self.score = 0
         self.prediction = 0
@@ -194,7 +193,6 @@ cdef class Example:
                 self.decision_probability = self.rows[i].probability
                 break
         self.n_visited = self.n_decision_features = 0
-        self.draw = 0
         self.wants_variance = False
         if self.n_actions > self.action_capacity:
             capacity = 0

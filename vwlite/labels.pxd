@@ -10,9 +10,9 @@ from libc.string cimport memcmp
 
 from vwlite.example cimport MAX_ACTIONS, ROW_EMPTY, ROW_PROBLEM, Row
 from vwlite.parser cimport (
-    ACTION_BLANK, ACTIONS_MANY, BAR_MISSING, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, COST_TWICE,
-    DECISION_LENGTH, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, SHARED_ALONE, SHARED_COST, SHARED_PLACE,
-    SHARED_TAG, WEIGHT_NEGATIVE, Reason,
+    ACTION_BLANK, ACTIONS_MANY, BAR_MISSING, COST_ABSENT, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX,
+    COST_TWICE, DECISION_LENGTH, FINE, LABEL_FINITE, LABEL_NUMBER, LABEL_WORDS, SHARED_ALONE, SHARED_COST,
+    SHARED_PLACE, SHARED_TAG, WEIGHT_NEGATIVE, Reason,
 )
 
 cdef extern from "number.h" nogil:
@@ -129,7 +129,7 @@ cdef inline const uint8_t* parse_cost(
 ) noexcept nogil:
     """The head of an action's line, or of the shared one.
 
-    What number the action has is of no importance: actions are counted by their lines, as in VW.
+    Actions are counted by their lines, as in VW; check_decision() refuses a number that no line has.
     """
     cdef const uint8_t* start = p
     cdef const uint8_t* word
@@ -189,8 +189,25 @@ cdef inline const uint8_t* parse_cost(
     return end
 
 
-cdef inline void check_decision(Row* rows, size_t n, size_t limit, bint truncated) noexcept nogil:
+cdef inline uint32_t column_of_absent(const uint8_t* text, Row row, size_t n_actions) noexcept nogil:
+    """Where a row with a cost numbers its action n_actions or more, as a column; 0 if it doesn't."""
+    cdef const uint8_t* p = text + row.text
+    cdef const uint8_t* end
+    cdef size_t number = 0
+    label_words(text, &row, &p, &end)
+    while p < end and p[0] == b" ":
+        p += 1
+    end = p
+    while <uint8_t>(p[0] - 48) < 10 and number < n_actions:
+        number = 10 * number + p[0] - 48
+        p += 1
+    return <uint32_t>(end - text) - row.text + 1 if number >= n_actions else 0
+
+
+cdef inline void check_decision(const uint8_t* text, Row* rows, size_t n, size_t limit, bint truncated, bint compat) \
+        noexcept nogil:
     cdef size_t i
+    cdef uint32_t column
     cdef bint costs = False
     cdef Reason reason = FINE
     if truncated or rows[n - 1].text + rows[n - 1].text_length - rows[0].text > limit:
@@ -209,15 +226,20 @@ cdef inline void check_decision(Row* rows, size_t n, size_t limit, bint truncate
             reason = ACTIONS_MANY
         elif rows[i].shared and n == 1:
             reason = SHARED_ALONE
+        column = 1
+        if reason == FINE and not compat and not isnan(rows[i].label):
+            column = column_of_absent(text, rows[i], n - rows[0].shared)
+            reason = COST_ABSENT if column else FINE
         if reason != FINE:
             rows[i].kind = ROW_PROBLEM
             rows[i].reason = reason
-            rows[i].column = 1
+            rows[i].column = column
             return
         costs = costs or not isnan(rows[i].label)
 
 
-cdef inline void check_decisions(Row* rows, size_t n, size_t limit, bint truncated) noexcept nogil:
+cdef inline void check_decisions(const uint8_t* text, Row* rows, size_t n, size_t limit, bint truncated, bint compat) \
+        noexcept nogil:
     """Find what is wrong with decisions whose lines are well-formed; the row at fault becomes a problem."""
     cdef size_t first = 0, end
     while first < n:
@@ -227,5 +249,5 @@ cdef inline void check_decisions(Row* rows, size_t n, size_t limit, bint truncat
         end = first + 1
         while end < n and rows[end].kind != ROW_EMPTY:
             end += 1
-        check_decision(rows + first, end - first, limit, truncated)
+        check_decision(text, rows + first, end - first, limit, truncated, compat)
         first = end

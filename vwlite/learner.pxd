@@ -8,6 +8,7 @@ Not recursive (a reduction calls its base itself):
     multipredict(ex, count, step, scores)  scores of several weight vectors: ex.offset, + step, + 2 step ...
     sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
                      derivative; changes nothing
+    uncertainty(ex, to)  after predict: adds what is random of the score to the score begun last; changes nothing
     experience(ex)   how many examples of ex.entity a bottom learner has learnt from
     limit_entities(n, store)  asked of a learner beside a base, before it has entities: at most n in memory
     identify(ex)     ex.entity, a hash of ex.entity_name, becomes the key of the entity that has this name; whether the
@@ -28,6 +29,7 @@ and would never see a mark that a float rounds.
 from libc.stdint cimport uint32_t
 
 from vwlite.example cimport Example
+from vwlite.joint cimport JointScores
 from vwlite.losses cimport Loss
 
 cdef class Learner:
@@ -43,6 +45,7 @@ cdef class Learner:
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil
     cdef float sensitivity(self, Example ex) except? -1e10 nogil
     cdef int identify(self, Example ex) except -1 nogil
+    cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil
     cdef int meet(self, Example ex) except -1 nogil
     cdef double experience(self, Example ex) except? -1 nogil
     cdef int vet(self, Example ex) except -1 nogil
@@ -57,6 +60,7 @@ cdef class Learners:
     cdef float update(self, size_t i, Example ex) except? -1e10 nogil
     cdef float sensitivity(self, size_t i, Example ex) except? -1e10 nogil
     cdef int identify(self, size_t i, Example ex) except -1 nogil
+    cdef int uncertainty(self, size_t i, Example ex, JointScores to) except -1 nogil
     cdef int meet(self, size_t i, Example ex) except -1 nogil
     cdef double experience(self, size_t i, Example ex) except? -1 nogil
     cdef int vet(self, size_t i, Example ex) except -1 nogil

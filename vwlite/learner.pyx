@@ -17,7 +17,7 @@ cdef class Learner:
     numbers in ``ex.parts`` are; ``sweeps`` how often it fits all examples of a pass again when the pass ends;
     ``waits_for_pass`` whether it learns nothing before;
     ``has_slots`` whether it has a table of weights, ``columns()`` of an audit. A multiline learner has ``decisions``,
-    those made in all runs: it saves them, and the driver counts them.
+    those made in all runs: it saves them, and the driver counts them; and ``costs``, their range or (NaN, NaN).
     """
 
     name = "learner"
@@ -63,6 +63,9 @@ cdef class Learner:
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return self.base.sensitivity(ex)
+
+    cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
+        return 0 if self.base is None else self.base.uncertainty(ex, to)
 
     cdef int vet(self, Example ex) except -1 nogil:
         return FINE if self.base is None else self.base.vet(ex)
@@ -142,6 +145,7 @@ cdef class Learner:
 
 ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
 ctypedef int (*Checked)(void*, Example) except -1 nogil
+ctypedef int (*Random)(void*, Example, void*) except -1 nogil
 ctypedef double (*Known)(void*, Example) except? -1 nogil
 
 cdef float predict_of(Learner learner, Example ex) except? -1e10 nogil:
@@ -155,6 +159,9 @@ cdef float sensitivity_of(Learner learner, Example ex) except? -1e10 nogil:
 
 cdef int identify_of(Learner learner, Example ex) except -1 nogil:
     return learner.identify(ex)
+
+cdef int uncertainty_of(Learner learner, Example ex, JointScores to) except -1 nogil:
+    return learner.uncertainty(ex, to)
 
 cdef int meet_of(Learner learner, Example ex) except -1 nogil:
     return learner.meet(ex)
@@ -171,6 +178,7 @@ cdef Hot call_predict = <Hot>predict_of
 cdef Hot call_update = <Hot>update_of
 cdef Hot call_sensitivity = <Hot>sensitivity_of
 cdef Checked call_identify = <Checked>identify_of
+cdef Random call_uncertainty = <Random>uncertainty_of
 cdef Checked call_meet = <Checked>meet_of
 cdef Checked call_vet = <Checked>vet_of
 cdef Known call_experience = <Known>experience_of
@@ -202,6 +210,9 @@ cdef class Learners:
 
     cdef int identify(self, size_t i, Example ex) except -1 nogil:
         return call_identify(self.pointers[i], ex)
+
+    cdef int uncertainty(self, size_t i, Example ex, JointScores to) except -1 nogil:
+        return call_uncertainty(self.pointers[i], ex, <void*>to)
 
     cdef int meet(self, size_t i, Example ex) except -1 nogil:
         return call_meet(self.pointers[i], ex)

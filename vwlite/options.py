@@ -277,7 +277,7 @@ class Options:
                     errors += [f"{path}: in the model, {reason}" for reason in error.errors]
         if errors:
             raise ModelError("\n".join(errors))
-        return {name: values[name] for name in kept}
+        return {name: values[name] for name in renamed(kept, self.declared)}
 
 
 def is_kept(option: Option) -> bool:

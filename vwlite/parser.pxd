@@ -48,6 +48,7 @@ cdef enum Reason:
     LABEL_RANGE
     LABEL_COUNT
     LABEL_LARGE
+    COST_ABSENT
     REASONS                           # new ones go before this: caches hold reasons as numbers
 
 cdef enum Readiness:

@@ -50,6 +50,7 @@ REASONS_IN_WORDS = {
     "choose --posterior auto or diagonal",
     COST_SYNTAX: "before the first '|' expected action:cost:probability of the action taken, such as 0:-1:0.25",
     COST_ACTION: "the action is not a whole number",
+    COST_ABSENT: "there is no action of this number: actions are counted from 0, a line each",
     COST_NUMBER: "the cost is not a finite number",
     COST_PROBABILITY: "the probability is not a number above 0 and at most 1",
     COST_TWICE: "a second action of the decision has a cost (an empty line ends a decision)",

@@ -8,7 +8,7 @@ b) One example moves a posterior along one line, H^-1 x: one equation is solved,
 c) Diagonal coefficients forget when they are looked at: each has a clock. Full posteriors forget at once.
    Of a large full posterior the record has the factor, too, which one example changes in O(d^2) (Givens rotations);
    what changes all of the precision (forgetting, another prior, a batch) has it made anew.
-d) A draw is a function of ex.draw, the entity and the feature's hash, so all lines of a decision see the same one.
+d) uncertainty() says what is random of a score by coefficients, so that those of a decision's actions are correlated.
 e) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
 """
 from libc.stdint cimport uint32_t, uint64_t
@@ -52,15 +52,11 @@ cdef class Posterior(Learner):
     cdef uint32_t* hashes             # and their hashes
     cdef uint32_t* touched            # of each coefficient: which of those gathered it is, + 1
     cdef size_t gathered_size, touched_size
-    cdef double* factored             # the factor that the last draw was made with
+    cdef double* factored             # the factor that was asked for last
     cdef size_t factored_size
     cdef Record* factored_record
     cdef uint64_t factored_version
-    cdef double* drawn                # coefficients of the last draw from a full posterior
-    cdef size_t drawn_size
-    cdef uint64_t drawn_key
-    cdef Record* drawn_record
-    cdef uint64_t drawn_version, version
+    cdef uint64_t version             # of what is known: each update makes another
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
     cdef double variance(self, Example ex, Record* record) except? -1 nogil
     cdef double full_variance(self, Record* record, size_t n) except? -1 nogil
@@ -70,8 +66,7 @@ cdef class Posterior(Learner):
     cdef double unit_variance(self, size_t k, size_t d, double* v) noexcept nogil
     cdef void precision(self, Record* record, double* into) noexcept nogil
     cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil
-    cdef double drawn_score(self, Example ex, Record* record) except? -1e10 nogil
-    cdef int draw(self, Record* record, uint64_t key) except -1 nogil
+    cdef int factor_again(self, Record* record, double* into) except -1 nogil
     cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil

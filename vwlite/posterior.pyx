@@ -8,13 +8,13 @@ from vwlite.entities cimport (
     ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.random cimport mix, normal
+from vwlite.joint cimport JointScores
+from vwlite.random cimport mix
 
 cdef extern from "newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
-    void vwl_backward(const double* factor, size_t n, double* b)
 
 
 cdef class Posterior(Learner):
@@ -29,7 +29,6 @@ cdef class Posterior(Learner):
         free(self.places)
         free(self.hashes)
         free(self.touched)
-        free(self.drawn)
         free(self.factored)
 
     # what is known
@@ -52,9 +51,7 @@ cdef class Posterior(Learner):
             self.table.bring(ex.entity)
         record = self.table.find(ex.entity) if not ex.newcomer else NULL
         clocked = self.table.clocked and record != NULL and not record.full
-        if ex.draw:
-            score += self.drawn_score(ex, record)
-        elif record != NULL or self.center != NULL:
+        if record != NULL or self.center != NULL:
             while feature < end:
                 place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
                 if place == ABSENT:
@@ -187,58 +184,53 @@ cdef class Posterior(Learner):
                 if a != ABSENT and b != ABSENT:
                     into[<size_t>max(a, b) * (max(a, b) + 1) // 2 + min(a, b)] += self.prior[i * MOST_CORRELATED + j]
 
-    cdef double drawn_score(self, Example ex, Record* record) except? -1e10 nogil:
-        """The example's features times coefficients drawn from the posterior: functions of ex.draw, entity and hash."""
-        cdef uint64_t key = mix(ex.draw ^ ex.entity, 0)
-        cdef double scale = ex.draw_scale * sqrt(self.scale()), total = 0, mean, precision
+    cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
+        cdef uint64_t key = mix(<uint64_t><size_t><void*>self, ex.entity)
+        cdef double scale = sqrt(self.scale()), precision
+        cdef double* room
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
-        cdef uint32_t place = ABSENT
-        if record != NULL and record.full and not (key == self.drawn_key and record == self.drawn_record
-                                                   and self.version == self.drawn_version):
-            self.draw(record, key)
+        cdef Record* record
+        cdef uint32_t place = ABSENT, begin = 0
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity) if not ex.newcomer else NULL
+        if record != NULL and record.full and record.n:
+            room = to.block(key, record.n, &begin)
+            if room != NULL:
+                self.factor_again(record, room)
         while feature < end:
             place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
             if place == ABSENT:
-                total += feature.value * (self.prior_mean(feature.hash)
-                                          + scale * normal(key, feature.hash) / sqrt(ridge(self, feature.hash)))
+                to.add(mix(key, feature.hash), scale * feature.value / sqrt(ridge(self, feature.hash)))
             elif record.full:
-                total += feature.value * (means_of(record)[place] + scale * self.drawn[place])
+                to.add_correlated(begin + place, scale * feature.value)
             else:
-                mean = means_of(record)[place]
                 precision = precisions_of(record)[place]
                 if self.table.clocked:
-                    mean = self.decayed(record, place, &precision)
-                precision += ridge(self, feature.hash)
-                total += feature.value * (mean + scale * normal(key, feature.hash) / sqrt(precision))
+                    self.decayed(record, place, &precision)
+                to.add(mix(key, feature.hash), scale * feature.value / sqrt(precision + ridge(self, feature.hash)))
             feature += 1
-        return total
+        return 0
 
-    cdef int draw(self, Record* record, uint64_t key) except -1 nogil:
-        """self.drawn from N(0, H^-1): L'^-1 z, where H = L L'."""
-        cdef size_t d = record.n, k
+    cdef int factor_again(self, Record* record, double* into) except -1 nogil:
+        """A copy of the factor, which is that of the last time if nothing was learned since."""
+        cdef size_t size = <size_t>record.n * (record.n + 1) // 2
         cdef void* room
-        if d > self.drawn_size:
-            room = realloc(self.drawn, d * sizeof(double))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            self.drawn = <double*>room
-            self.drawn_size = d
+        if self.is_factored(record):
+            return self.factor(record, into)
         if record != self.factored_record or self.version != self.factored_version:
-            if d * (d + 1) // 2 > self.factored_size:
-                room = realloc(self.factored, d * (d + 1) // 2 * sizeof(double))
+            self.factored_record = NULL
+            if size > self.factored_size:
+                room = realloc(self.factored, size * sizeof(double))
                 if room == NULL:
                     with gil:
                         raise MemoryError
                 self.factored = <double*>room
-                self.factored_size = d * (d + 1) // 2
+                self.factored_size = size
             self.factor(record, self.factored)
             self.factored_record, self.factored_version = record, self.version
-        for k in range(d):
-            self.drawn[k] = normal(key, hashes_of(record)[k])
-        vwl_backward(self.factored, d, self.drawn)
-        self.drawn_key, self.drawn_record, self.drawn_version = key, record, self.version
+        memcpy(into, self.factored, size * sizeof(double))
         return 0
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:

@@ -244,6 +244,7 @@ class Run:
         if first or (loss is not None and (self.best_holdout is None or loss < self.best_holdout)):
             self.best_holdout = loss
             self.no_win = 0
+            driver.mark_best()
             if self.workspace.reporter is not None:
                 self.workspace.reporter.metrics.mark_best()
             if options["passes"] > 1:
@@ -268,8 +269,10 @@ class Run:
         useless = self.stopped_by is not None and not self.driver.again and self.why_empty() is not None
         if not ((self.stopped_early and self.saved_best) or useless):
             self.save()
-        elif report is not None:
-            report.metrics.go_back()
+        else:
+            self.driver.go_back()
+            if report is not None:
+                report.metrics.go_back()
         loss = self.workspace.top.loss
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
@@ -277,6 +280,8 @@ class Run:
         for source in (self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))):
             for name, value in source().items():
                 self.say(f"{name} = {outputs.scalar(value)}")
+        for remark in self.driver.remarks():
+            self.log("warning", remark)
         self.say_skipped()
         if self.stopped_by is not None:
             saved = None if useless else self.options["final_regressor"]

@@ -33,7 +33,7 @@ POLICIES: dict[str, tuple[list[str], str | None]] = {
     "thompson": (["--thompson"], "ts_alpha"),
     "optimistic": (["--thompson", "--ts_optimistic"], "ts_alpha"),
     "ucb": (["--explore", "ucb"], "ucb_alpha"),
-    "epsilon": (["--explore", "epsilon"], "epsilon"),
+    "epsilon": (["--explore", "epsilon"], "explore_rate"),
     "greedy": (["--explore", "greedy"], None),
     "random": (["--explore", "uniform"], None),
 }

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from vwlite.blas import in_one_thread
+
 Vector = NDArray[np.float64]
 
 ROWS_AT_ONCE = 128  # of a batch, so that what is worked out stays in the cache
@@ -36,6 +38,7 @@ def pack(matrix: Vector) -> Vector:
     return matrix.ravel()[triangle(len(matrix))]
 
 
+@in_one_thread
 def solve(packed: Any, b: Any) -> None:
     """x of A x = b, into b; A positive definite (but for rounding, which lifts its diagonal) and packed by rows."""
     right = np.asarray(b)
@@ -60,6 +63,7 @@ def substitute(factored: Vector, b: Vector) -> Vector:
     return np.asarray(linalg.lapack.dpotrs(factored, b, lower=1)[0])
 
 
+@in_one_thread
 def minimise(
     x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, prior: Vector, m: Vector
 ) -> tuple[Vector, Vector, float]:

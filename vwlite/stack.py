@@ -29,6 +29,16 @@ def option_groups() -> list[OptionGroup]:
     return [module.OPTIONS for module in modules() if hasattr(module, "OPTIONS")]
 
 
+def upgrade(kept: dict[str, Any], typed: Options) -> dict[str, Any]:
+    """What a model keeps of its options, in the words of today, for a run with these options: old models do what they
+    did.
+    """
+    for module in modules():
+        if hasattr(module, "upgrade"):
+            kept = module.upgrade(kept, typed)
+    return kept
+
+
 def build(options: Options) -> Any:
     """The top learner of the stack.
 

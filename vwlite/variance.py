@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vwlite.blas import in_one_thread
+
 Array = NDArray[np.float64]
 
 LARGEST_RIDGE = 1e9
@@ -34,6 +36,7 @@ class Noise:
 
 
 @np.errstate(over="ignore", invalid="ignore")
+@in_one_thread
 def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: bool) -> tuple[Array, Array, float]:
     """The precision of the prior, in units of the noise, and the coefficients under it.
 

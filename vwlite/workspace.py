@@ -255,7 +255,8 @@ class Workspace:
 
                 reader, store = store_file.find(reader)
             require(reader.path, reader.metadata)
-            self.notes += options.merge_model(reader.metadata["options"], options["vw_compat"], reader.path)
+            kept = stack.upgrade(reader.metadata["options"], options)
+            self.notes += options.merge_model(kept, options["vw_compat"], reader.path)
         self.top = stack.build(options)
         self._refuse_inert(use)
         self.has_entities = any(learner.entities() is not None for learner in walk(self.top))

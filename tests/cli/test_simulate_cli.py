@@ -205,7 +205,7 @@ LONG = ["--rounds", "1000000000"]
         (["arms", "--policies", "greedy,greedy"], "greedy is in it twice"),
         (["arms", "--policies", "greedy:1"], "greedy takes no number"),
         (["arms", "--policies", "ucb:wide"], "ucb:wide: expected a number"),
-        (["arms", "--policies", "epsilon:2"], "--epsilon must be at most 1"),
+        (["arms", "--policies", "epsilon:2"], "--explore_rate must be at most 1"),
         (["arms", "--policies", "thompson:nan"], "thompson:nan"),
         (["arms", "--rounds", "0"], "'--rounds': 0 is not in the range"),
         (["arms", "--seeds", "0"], "'--seeds': 0"),

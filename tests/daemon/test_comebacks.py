@@ -94,7 +94,7 @@ POLICIES = {
     "ucb": "--explore ucb --bayes_linear",
     "thompson": "--thompson --bayes_linear --random_seed 7",
     "thompson, logistic": "--thompson --bayes_logistic --cost_range=-1,0 --random_seed 11 --batch_size 3",
-    "epsilon": "--explore epsilon --epsilon 0.5 --bayes_linear --random_seed 3",
+    "epsilon": "--explore epsilon --explore_rate 0.5 --bayes_linear --random_seed 3",
     "thompson of users": "--thompson --bayes_linear --random_effect t:a --random_seed 5",
 }
 

@@ -31,7 +31,7 @@ def test_answers_and_the_saved_model_are_those_of_a_run_over_a_file(flags, tmp_p
 
 
 @pytest.mark.parametrize(
-    "flags", ["--thompson --bayes_logistic -q ua", UCB, "--explore epsilon --epsilon 0.3 --random_seed 5"]
+    "flags", ["--thompson --bayes_logistic -q ua", UCB, "--explore epsilon --explore_rate 0.3 --random_seed 5"]
 )
 def test_answers_to_decisions_and_the_saved_model_are_those_of_a_run_over_a_file(flags, tmp_path):
     text = decisions_to_learn(100)

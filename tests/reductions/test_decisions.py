@@ -1,5 +1,6 @@
 """Decisions on their way through readers, models and runs: numbers, places, policies that replace one another."""
 
+import random
 import subprocess
 import sys
 
@@ -27,7 +28,10 @@ def test_decisions_without_tags_draw_anew_in_predictions_too():
     workspace = Workspace(f"--thompson {POSTERIOR}")
     predictions = workspace.predict(PAIR * 50)
     assert {actions[0][0] for actions in predictions} == {0, 1}
-    assert workspace.predict(PAIR * 50) == predictions
+    again = workspace.predict(PAIR * 50)
+    assert again != predictions
+    assert [dict(actions) for actions in again] == [dict(actions) for actions in predictions]
+    assert {workspace.predict(PAIR)[0][0][0] for _ in range(50)} == {0, 1}
 
 
 def test_a_run_that_only_tests_counts_no_decisions(model, tmp_path):
@@ -174,3 +178,90 @@ def test_raw_predictions_name_the_actions_in_the_order_of_predictions(model, tmp
     # the scores are those of the mean, whatever is drawn
     score = dict(pair.split(":") for pair in raw[0].split()[0].split(","))
     assert raw == [f"{','.join(f'{k}:{score[k]}' for k in order)} tag{i}" for i, order in enumerate(orders)]
+
+
+# The summary
+
+
+def logged(count, rewards=(0.2, 0.5, 0.3), seed=1):
+    """Decisions between three items, shown at random; with features that later passes could learn by heart."""
+    source = random.Random(seed)
+    lines = []
+    for i in range(count):
+        shown = source.randrange(3)
+        rewarded = source.random() < rewards[shown]
+        lines.append(f"shared |u u{i}")
+        for k in range(3):
+            label = f"{k}:{-1 if rewarded else 0}:0.333333 " if k == shown else ""
+            lines.append(f"{label}|i a{k} f{source.randrange(1000)}")
+        lines.append("")
+    return lines
+
+
+def summary(tmp_path, capsys, lines, *words):
+    """The figures of a run as name -> text, and all that it says."""
+    (tmp_path / "data").write_text("\n".join(lines) + "\n")
+    assert main(["-d", str(tmp_path / "data"), *words]) == 0
+    printed = capsys.readouterr().err
+    return dict(line.split(" = ", 1) for line in printed.splitlines() if " = " in line), printed
+
+
+BAYES = ("--thompson", "--bayes_linear")
+
+
+def test_of_several_passes_the_first_says_what_the_policy_costs(tmp_path, capsys):
+    once, _ = summary(tmp_path, capsys, logged(60), *BAYES)
+    often, _ = summary(tmp_path, capsys, logged(60), *BAYES, "--passes", "5", "--holdout_off")
+    assert once["decisions"] == often["decisions"] == "60"
+    for name in ("logged cost", "ips", "ips low", "ips high", "snips", "dr", "dr high", "effective decisions"):
+        assert often[name] == once[name], name
+
+
+def test_decisions_held_out_have_figures_of_their_own(tmp_path, capsys):
+    found, _ = summary(tmp_path, capsys, logged(60), *BAYES, "--passes", "4", "-c", "-k", "--cache_file",
+                       str(tmp_path / "cache"))  # fmt: skip
+    assert found["decisions"] == "54"
+    assert found["decisions held out"] == "6"
+    after, _ = summary(tmp_path, capsys, logged(60), *BAYES, "--holdout_after", "40")
+    assert (after["decisions"], after["decisions held out"]) == ("40", "20")
+
+
+def test_held_out_figures_are_those_of_the_pass_whose_model_is_saved(tmp_path, capsys):
+    cache = ("--cache_file", str(tmp_path / "cache"), "-k")
+    flags = ("--explore", "epsilon", "--passes", "12", "--early_terminate", "2", "-l", "2")
+    found, _ = summary(tmp_path, capsys, logged(200), *flags, *cache, "-f", str(tmp_path / "model"))
+    assert found["decisions held out"] == "20"
+    assert found["passes used"] != "12"
+    assert float(found["ips held out"]) == pytest.approx(float(found["average loss"].removesuffix(" h")), abs=1e-5)
+
+
+@pytest.mark.parametrize("words", [BAYES, ("--explore", "greedy", "--square"), ("--explore", "uniform")])
+def test_a_run_that_only_tests_counts_its_decisions(words, tmp_path, capsys):
+    learned, _ = summary(tmp_path, capsys, logged(30), *words, "-f", str(tmp_path / "model"))
+    found, _ = summary(tmp_path, capsys, logged(30, seed=2), "-t", "-i", str(tmp_path / "model"))
+    assert found["number of examples"] == found["decisions"] == "30"
+    assert found["weighted example sum"] == learned["weighted example sum"]
+    assert found["average loss"] == found["ips"]
+    assert found["total feature number"] == learned["total feature number"]
+
+
+def test_the_log_itself_has_a_mean_cost(tmp_path, capsys):
+    lines = logged(50)
+    found, _ = summary(tmp_path, capsys, lines, "--explore", "uniform")
+    costs = [float(line.split(":")[1]) for line in lines if line[:1].isdigit()]
+    assert float(found["logged cost"]) == pytest.approx(sum(costs) / len(costs))
+    assert float(found["ips"]) == pytest.approx(sum(costs) / len(costs), abs=1e-5)
+
+
+def test_a_log_without_actions_that_the_policy_takes_is_warned_of(tmp_path, capsys):
+    # of three actions, the third was never shown
+    lines = []
+    for i in range(200):
+        shown = i % 2
+        lines += [f"{k}:{-(i % 7 == 0)}:0.5 |i a{k}" if k == shown else f"|i a{k}" for k in range(3)]
+        lines.append("")
+    _, printed = summary(tmp_path, capsys, lines, "--explore", "uniform")
+    assert "mean importance weight is 0.667 (99% interval" in printed
+    assert "lacks actions" in printed
+    _, printed = summary(tmp_path, capsys, logged(300), "--explore", "uniform")
+    assert "importance weight" not in printed

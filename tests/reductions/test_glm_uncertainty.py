@@ -1,7 +1,5 @@
 """glm: how sure it is, of its intercept, of a score and in draws."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -58,45 +56,35 @@ def test_the_variance_of_a_score_is_that_of_its_coefficients(posterior):
 
 
 @pytest.mark.parametrize("posterior", ["full", "diagonal"])
-def test_draws_have_the_mean_and_covariance_of_the_posterior(posterior):
-    p, n = 3, 20000
+def test_scores_have_the_mean_and_covariance_of_the_posterior(posterior):
+    p = 3
     workspace, brute = trained(posterior, p)
     unknown = p  # a column never seen
-    rows = [[(column(k), 1.0)] for k in range(p + 1)]
-    draws = np.array([[workspace.bottom.drawn_at(row, i) for row in rows] for i in range(1, n + 1)])
+    x = np.array([[1, 0, 0, 0], [0, 2, -1, 0], [1, 1, 1, 1], [0, 0, 0, 3], [0, 0, 0, -3]], float)
+    rows = [[(column(k), value) for k, value in enumerate(row) if value] for row in x.tolist()]
+    rows[0] += [(column(0), 2.0), (column(0), -2.0)]  # a feature named twice counts as its sum
     covariance = np.zeros((p + 1, p + 1))
     covariance[:p, :p] = np.linalg.inv(brute.precision)
     covariance[unknown, unknown] = 1 / 1.5
-    sd = np.sqrt(np.diag(covariance))
-    np.testing.assert_allclose(draws.mean(axis=0), [*brute.m, 0], atol=5 * sd.max() / math.sqrt(n))
-    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=6 * sd.max() ** 2 / math.sqrt(n))
-    # the same number is the same draw, of sums of features too, and twice as wide is twice as far off
-    whole = [(column(k), float(k + 1)) for k in range(p + 1)]
-    assert workspace.bottom.drawn_at(whole, 7) == pytest.approx(draws[6] @ np.arange(1, p + 2), rel=1e-6)
-    far = workspace.bottom.drawn_at(rows[0], 7, 2.0) - brute.m[0]
-    assert far == pytest.approx(2 * (draws[6, 0] - brute.m[0]), rel=1e-4)
+    means, found = workspace.bottom.joint(rows)
+    np.testing.assert_allclose(means, x @ [*brute.m, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, x @ covariance @ x.T, rtol=1e-6, atol=1e-9)
 
 
-def test_a_draw_is_scaled_by_the_noise():
+def test_the_covariance_is_scaled_by_the_noise_and_knows_what_was_learned():
     noisy = Workspace("--bayes_linear --noise 4 --noconstant --l2 1.5")
     quiet = Workspace("--bayes_linear --noise 1 --noconstant --l2 1.5")
     lines = [Record(k - 1, ((k, 1.5), (0, 0.5))).line() for k in range(3)]
-    noisy.learn(lines)
-    quiet.learn(lines)
-    mean = quiet.bottom.coefficients()[column(1)][0]
-    row = [(column(1), 1.0)]
-    assert noisy.bottom.drawn_at(row, 5) - mean == pytest.approx(2 * (quiet.bottom.drawn_at(row, 5) - mean), rel=1e-4)
-
-
-def test_a_draw_knows_what_was_learnt_since():
-    workspace, _ = trained("full", 3)
-    row = [(column(k), 1.0) for k in range(3)]
-    before = workspace.bottom.drawn_at(row, 9)
-    assert workspace.bottom.drawn_at(row, 9) == before
-    workspace.learn("1 |a new:0")  # a coefficient more, and nothing learnt about it
-    assert math.isfinite(workspace.bottom.drawn_at([*row, (column(0), 0.0), feature_of("new")], 9))
-    workspace.learn("1 |a f0:1")
-    assert workspace.bottom.drawn_at(row, 9) != before
+    rows = [[(column(1), 1.0)], [(column(0), 1.0), feature_of("new")]]
+    for workspace in (noisy, quiet):
+        workspace.learn(lines)
+    before = np.array(quiet.bottom.joint(rows)[1])
+    np.testing.assert_allclose(noisy.bottom.joint(rows)[1], 4 * before, rtol=1e-6)
+    np.testing.assert_array_equal(quiet.bottom.joint(rows)[1], before)
+    quiet.learn("1 |a new:0")  # a coefficient more, and nothing learned about it
+    np.testing.assert_allclose(quiet.bottom.joint(rows)[1], before, rtol=1e-9)
+    quiet.learn("1 |a f0:1")
+    assert quiet.bottom.joint(rows)[1][1][1] < before[1, 1]
 
 
 def feature_of(name: str) -> tuple[int, float]:

@@ -156,14 +156,12 @@ def test_the_scale_knows_how_sure_it_is():
     workspace.learn(["3 1 1 |"] * 8)
     scale, precision = metrics(workspace)
     assert precision == 9
-    base = learner(workspace).uncertain(0)[0]
-    assert learner(workspace).uncertain(2) == pytest.approx((base + 2 * scale, 4 / 9), rel=1e-6)
-    draws = [(learner(workspace).uncertain(2, i, 0.5)[0] - base) / 2 for i in range(1, 4001)]
-    assert np.mean(draws) == pytest.approx(scale, abs=0.01)
-    assert np.std(draws) == pytest.approx(0.5 / 3, rel=0.05)
-    assert learner(workspace).uncertain(2, 7, 0.5)[0] == learner(workspace).uncertain(2, 7, 0.5)[0]
+    base = learner(workspace).joint(0)[0][0]
+    means, covariance = learner(workspace).joint(2, -1)
+    assert means == pytest.approx([base + 2 * scale, base - scale], rel=1e-6)
+    assert np.array(covariance) == pytest.approx(np.array([[4, -2], [-2, 1]]) / 9, rel=1e-6)
     # a scale that was given is not in doubt
-    assert learner(Workspace(wide("--offset_scale 2"))).uncertain(1, 7, 0.5) == (2, 0)
+    assert learner(Workspace(wide("--offset_scale 2"))).joint(1) == ([2], [[0]])
 
 
 def test_a_number_for_a_scale_replaces_a_learned_one():

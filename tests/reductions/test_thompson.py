@@ -4,8 +4,10 @@ import math
 import random
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import vowpalwabbit
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.support.models import saved
-from vwlite import Workspace
+from vwlite import Workspace, model_file
 from vwlite.cli import main
 from vwlite.errors import OptionError, ParseError
 
@@ -59,9 +61,10 @@ POLICIES = [
     "--thompson --bayes_logistic -q ua --posterior diagonal --moments --ts_alpha 0.5 --ts_samples 20",
     "--thompson --ts_optimistic --bayes_linear -q ua --noise 1",
     "--explore ucb --bayes_linear -q ua --ucb_alpha 2",
-    "--explore epsilon --epsilon 0.3 -q ua",
+    "--explore epsilon --explore_rate 0.3 -q ua",
     "--explore greedy --loss_function logistic -q ua",
     "--explore uniform --square --batch_size 5",
+    "--thompson --bayes_logistic -q ua --explore_rate 0.2",
     "--thompson --bayes_logistic --random_effect u:a --fixed same",
 ]
 
@@ -78,7 +81,7 @@ def test_predicting_changes_no_model_and_no_prediction(flags, tmp_path):
     workspace = Workspace(flags)
     workspace.learn(log(1, 60))
     before = saved(workspace, tmp_path)
-    lines = log(2, 30)
+    lines = log(2, 30, tags=True)  # those without tags are drawn anew
     first = workspace.predict(lines)
     assert workspace.predict(lines) == first
     assert saved(workspace, tmp_path) == before
@@ -164,12 +167,12 @@ def test_another_seed_draws_otherwise():
 @pytest.mark.parametrize("posterior", ["full", "diagonal"])
 def test_probabilities_are_those_of_the_posterior(posterior):
     # two actions with a coefficient each: P(first is best) = Phi((m1 - m0) / sqrt(v0 + v1)), of costs the smaller
-    workspace = Workspace(f"--thompson --bayes_linear --noise 1 --noconstant --ts_samples 4000 --posterior {posterior}")
+    workspace = Workspace(f"--thompson --ts_alpha 1 --bayes_linear --noise 1 --noconstant --posterior {posterior}")
     workspace.learn(["0:0.4:0.5 |a x", "|a y", "", "|a x", "1:0.9:0.5 |a y", "", "0:0.2:0.5 |a x", "|a y", ""])
     m0, v0 = 0.6 / 3, 1 / 3
     m1, v1 = 0.9 / 2, 1 / 2
     (decision,) = workspace.predict(["|a x", "|a y"])
-    assert dict(decision)[0] == pytest.approx(stats.norm.cdf((m1 - m0) / math.sqrt(v0 + v1)), abs=0.03)
+    assert dict(decision)[0] == pytest.approx(stats.norm.cdf((m1 - m0) / math.sqrt(v0 + v1)), abs=1e-6)
 
 
 def test_upper_confidence_bounds_prefer_what_is_less_known(tmp_path):
@@ -182,15 +185,141 @@ def test_upper_confidence_bounds_prefer_what_is_less_known(tmp_path):
     assert dict(decision) == {0: 0.5, 1: 0.5}
 
 
+# What is chosen has the probability that is logged
+
+
+IDENTICAL = ["|i x", "|i x", "|i x"]
+
+
+@pytest.mark.parametrize("posterior", ["full", "diagonal"])
+def test_identical_actions_share(posterior):
+    workspace = Workspace(f"--thompson --bayes_linear --posterior {posterior}")
+    assert dict(workspace.predict(IDENTICAL)[0]) == pytest.approx(dict.fromkeys(range(3), 1 / 3), abs=1e-6)
+    workspace.learn(["0:1:0.3 |i x", "|i y", "|i z", ""] * 3)
+    assert dict(workspace.predict(IDENTICAL)[0]) == pytest.approx(dict.fromkeys(range(3), 1 / 3), abs=1e-6)
+    (decision,) = workspace.predict(["|i y", "|i new", "|i new", "|i y"])
+    assert dict(decision)[1] == dict(decision)[2]
+    assert dict(decision)[0] == dict(decision)[3]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--thompson --bayes_logistic -q ua",
+        "--thompson --bayes_logistic -q ua --posterior diagonal --ts_samples 3",
+        "--thompson --ts_optimistic --bayes_linear -q ua --explore_rate 0.1",
+        "--explore epsilon --bayes_logistic -q ua --explore_rate 0.5",
+        "--thompson --bayes_logistic --random_effect u:a --fixed none",
+    ],
+)
+@pytest.mark.parametrize("tags", [True, False])
+def test_actions_are_taken_as_often_as_is_logged(flags, tags):
+    workspace = Workspace(flags)
+    workspace.learn(log(1, 12))
+    n = 2000
+    lines = [line for i in range(n) for line in (f"shared {f'v{i}' if tags else ''}|u even", *ACTIONS, "")]
+    taken = [decision[0][0] for decision in workspace.predict(lines)]
+    logged = dict(workspace.predict(["shared again|u even", *ACTIONS])[0])
+    likely = [k for k in logged if logged[k] * n > 5]
+    assert len(likely) > 1
+    observed = [taken.count(k) for k in likely]
+    expected = np.array([logged[k] for k in likely])
+    assert stats.chisquare(observed, expected / expected.sum() * sum(observed)).pvalue > 1e-4
+
+
+def test_a_log_of_thompson_sampling_is_unbiased():
+    # the mean of cost * 1/3 / logged probability is the cost of uniform choices, whatever was logged with
+    workspace = Workspace("--thompson --bayes_logistic -q ua --moments")
+    workspace.learn(log(1, 30))
+    costs = [-0.1, -0.9, -0.4]
+    n = 4000
+    lines = [line for i in range(n) for line in (f"shared v{i}|u odd", *ACTIONS, "")]
+    weighted = [costs[decision[0][0]] / 3 / decision[0][1] for decision in workspace.predict(lines)]
+    assert np.mean(weighted) == pytest.approx(np.mean(costs), abs=4 * np.std(weighted) / math.sqrt(n))
+
+
+@pytest.mark.parametrize("policy", ["--thompson", "--explore greedy", "--explore ucb", "--explore epsilon"])
+def test_every_action_has_its_share_of_the_explore_rate(policy):
+    learned = log(1, 400)
+    floor, none = (Workspace(f"{policy} --bayes_logistic -q ua --explore_rate {rate}") for rate in (0.3, 0))
+    floor.learn(learned)
+    none.learn(learned)
+    mixed, plain = (dict(workspace.predict(["shared |u odd", *ACTIONS])[0]) for workspace in (floor, none))
+    assert mixed == pytest.approx({k: 0.1 + 0.7 * plain[k] for k in plain}, abs=1e-6)
+
+
+def test_learning_what_came_of_a_decision_logs_the_probabilities_it_was_made_with():
+    workspace = Workspace("--thompson --bayes_logistic -q ua")
+    workspace.learn(log(1, 20))
+    decision = ["shared |u even", *ACTIONS]
+    chosen = dict(workspace.predict(decision)[0])
+    assert dict(workspace.learn(["shared |u even", f"0:-1:0.5 {ACTIONS[0]}", *ACTIONS[1:]])[0]) == chosen
+    assert dict(workspace.predict(decision)[0]) != chosen
+
+
+def test_predictions_without_tags_explore():
+    workspace = Workspace("--thompson --bayes_logistic --random_seed 3")
+    workspace.learn(log(1, 8))
+    taken = [workspace.predict(ACTIONS)[0][0][0] for _ in range(300)]
+    logged = dict(workspace.predict(ACTIONS)[0])
+    assert min(taken.count(k) / 300 for k in logged) > 0.5 * min(logged.values()) > 0
+
+
+def test_many_actions_are_decided_quickly_and_all_can_be_taken():
+    workspace = Workspace("--thompson --bayes_logistic -q ua --posterior diagonal")
+    workspace.learn(log(1, 50))
+    (decision,) = workspace.predict(["shared |u even", *(f"|a a{k}" for k in range(500))])
+    assert sum(p for _, p in decision) == pytest.approx(1, abs=1e-5)
+    assert all(p > 0 for _, p in decision)
+
+
+# Models of version 0.1.0
+
+
+FORMAT_1 = Path(__file__).parents[1] / "data" / "format_1"
+PROBE = ["shared p|s c0", "|a item0", "|a item1", "|a item2"]
+
+
+def probabilities(workspace: Workspace) -> dict[int, float]:
+    return dict(workspace.predict(PROBE)[0])
+
+
+def test_a_model_of_version_0_1_0_keeps_its_width_whatever_the_default_is_now(tmp_path):
+    old = Workspace.load(FORMAT_1 / "thompson.model")
+    assert old.options["ts_alpha"] == 1
+    assert probabilities(old) == probabilities(Workspace.load(FORMAT_1 / "thompson.model", "--ts_alpha 1"))
+    assert probabilities(old) != probabilities(Workspace.load(FORMAT_1 / "thompson.model", "--ts_alpha 0.5"))
+    old.save(tmp_path / "again")
+    again = Workspace.load(tmp_path / "again")
+    assert again.options["ts_alpha"] == 1
+    assert probabilities(again) == probabilities(old)
+
+
+def test_a_model_keeps_the_width_that_it_was_made_with(tmp_path):
+    new = Workspace("--thompson --bayes_linear")
+    new.save(tmp_path / "new")
+    assert model_file.open(tmp_path / "new").metadata["options"]["ts_alpha"] == new.options["ts_alpha"]
+
+
+def test_a_model_of_version_0_1_0_keeps_its_epsilon():
+    model = FORMAT_1 / "epsilon.model"
+    assert probabilities(Workspace.load(model)) == pytest.approx({2: 0.9 + 0.1 / 3, 0: 0.1 / 3, 1: 0.1 / 3})
+    assert probabilities(Workspace.load(model, "--explore_rate 0.3"))[0] == pytest.approx(0.1)
+    # which belongs to its policy
+    assert probabilities(Workspace.load(model, "--explore greedy")) == {2: 1, 0: 0, 1: 0}
+    assert probabilities(Workspace.load(model, "--explore epsilon"))[0] == pytest.approx(0.1 / 3)
+
+
 # Beside VW
 
 
-@pytest.mark.parametrize("flags", ["--epsilon 0.2", "--epsilon 0.2 -q sa", "--epsilon 0"])
+@pytest.mark.parametrize("flags", ["--RATE 0.2", "--RATE 0.2 -q sa", "--RATE 0"])
 def test_predictions_and_loss_are_those_of_vw_before_anything_is_learnt(flags, tmp_path, capfd):
     # later VW learns by another reduction (mtr)
     (tmp_path / "data").write_text("\n".join(LOG[:5] + LOG[9:]) + "\n")
     vw = vowpalwabbit.Workspace(
-        f"-d {tmp_path}/data --cb_explore_adf --cb_type dm {flags} -p {tmp_path}/theirs --quiet -l 1e-9"
+        f"-d {tmp_path}/data --cb_explore_adf --cb_type dm {flags.replace('RATE', 'epsilon')} "
+        f"-p {tmp_path}/theirs --quiet -l 1e-9"
     )
     vw.finish()
     ours = [
@@ -198,7 +327,7 @@ def test_predictions_and_loss_are_those_of_vw_before_anything_is_learnt(flags, t
         str(tmp_path / "data"),
         "--explore",
         "epsilon",
-        *flags.split(),
+        *flags.replace("RATE", "explore_rate").split(),
         "-p",
         str(tmp_path / "ours"),
         "-l",
@@ -228,7 +357,7 @@ def test_predictions_and_loss_are_those_of_vw_before_anything_is_learnt(flags, t
 
 def test_the_loss_is_the_cost_that_this_policy_would_have_had(tmp_path, capsys):
     (tmp_path / "data").write_text("\n".join(LOG[:5]) + "\n")
-    assert main(["-d", str(tmp_path / "data"), "--explore", "epsilon", "--epsilon", "0.2"]) == 0
+    assert main(["-d", str(tmp_path / "data"), "--explore", "epsilon", "--explore_rate", "0.2"]) == 0
     printed = capsys.readouterr().err
     assert "average loss = 0.666667" in printed  # 1 * (1/3) / 0.5, as VW says
     assert "ips = 0.666667" in printed
@@ -247,6 +376,9 @@ def test_the_loss_is_the_cost_that_this_policy_would_have_had(tmp_path, capsys):
         (["0:1:-0.5 |a x"], 1, "probability"),
         (["0:1:nan |a x"], 1, "probability"),
         (["0:1 |a x"], 1, "action:cost:probability"),
+        (["|a x", "2:1:0.5 |a y"], 2, "no action of this number"),
+        (["shared |s a", "1:1:0.5 |a y"], 2, "no action of this number"),
+        (["shared |s a", "|a x", "99999999999999999999999:1:0.5 'tag |a y"], 3, "no action of this number"),
         (["x:1:0.5 |a x"], 1, "whole number"),
         (["0:1:0.5 |a x", "1:0:0.5 |a y"], 2, "second action"),
         (["|a x", "shared |s a"], 2, "must be the first"),

@@ -186,7 +186,7 @@ def test_what_is_learnt_from_the_line_taken_is_what_is_learnt_from_the_whole_dec
         results = one.learn([*decision, b""])
         assert whole.learn([*decision, b""]) == results
         taken, p = results[0][0]
-        line = b"%d:%d:%f " % (taken, -rewarded[taken], p) + decision[shared + taken]
+        line = b"0:%d:%f " % (-rewarded[taken], p) + decision[shared + taken]
         one.learn([*decision[:shared], line, b""])
         whole.learn([*decision[: shared + taken], line, *decision[shared + taken + 1 :], b""])
     last = table(world, 2, 101)[100][0]
@@ -291,14 +291,14 @@ def test_flags_that_were_found_once_are_found_again(world):
 
 
 def test_the_number_behind_a_policy_is_the_width_of_its_exploration():
-    flags = learner_flags(Arms(4, 0.1), ["--ts_alpha", "3", "--epsilon", "0.5"])
+    flags = learner_flags(Arms(4, 0.1), ["--ts_alpha", "3", "--explore_rate", "0.5"])
     policies = read_policies("thompson,thompson:0.5,optimistic:2,ucb:4,epsilon:0,greedy", flags)
     found = {policy.name: Workspace(policy.flags).options for policy in policies}
     assert found["thompson"]["ts_alpha"] == 3
     assert found["thompson:0.5"]["ts_alpha"] == 0.5
     assert found["optimistic:2"]["ts_alpha"] == 2 and found["optimistic:2"]["ts_optimistic"]
     assert found["ucb:4"]["ucb_alpha"] == 4
-    assert found["epsilon:0"]["epsilon"] == 0
+    assert found["epsilon:0"]["explore_rate"] == 0
     assert found["greedy"]["explore"] == "greedy"
 
 
@@ -327,7 +327,7 @@ def log_of(path, accept=None, limit=None):
 def test_a_logged_decision_is_read_with_its_label(tmp_path):
     path = tmp_path / "log"
     path.write_text(
-        "\n\nshared 't|u x\n|a p\n1:-1:0.25 'q|a r \n\n 0:2.5e-1:1 t|a\n|b\r\n\r\n***shared*** |s\nold\t7:0:0.5  |a\n"
+        "\n\nshared 't|u x\n|a p\n1:-1:0.25 'q|a r \n\n 0:2.5e-1:1 t|a\n|b\r\n\r\n***shared*** |s\nold\t0:0:0.5  |a\n"
     )
     first, second, third = log_of(path).events
     assert first[0] == [b"shared 't|u x", b"|a p", b" 'q|a r "]

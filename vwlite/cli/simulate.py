@@ -51,7 +51,7 @@ class Command(click.Command):
     metavar="NAME,..",
     show_default=True,
     help="Who plays: these, and optimistic (Thompson sampling with --ts_optimistic). A number behind a name is the "
-    "width of its exploration: thompson:0.5 has --ts_alpha 0.5, ucb:2 --ucb_alpha 2, epsilon:0.01 --epsilon 0.01. "
+    "width of its exploration: thompson:0.5 has --ts_alpha 0.5, ucb:2 --ucb_alpha 2, epsilon:0.01 --explore_rate 0.01. "
     "The first is the one that others are compared with.",
 )
 @click.option(
