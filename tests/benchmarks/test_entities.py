@@ -178,7 +178,8 @@ def test_a_small_run_measures_everything_and_writes_where_it_is_told(
     assert written["entities"]["crowds"]["2,000,000 users"]["lines"] == 100
     assert written["entities"]["model"]["size"] > 0
     assert {name: case["text"]["rate"] > 0 for name, case in written["growth"].items()} == {
-        "80 at once": True, "20 in each of four examples": True
+        "80 at once": True,
+        "20 in each of four examples": True,
     }
     assert "21 coefficients" in capsys.readouterr().out
     assert (ROOT / "benchmarks" / "README.md").read_text() == readme
