@@ -80,6 +80,8 @@ CONTESTS = (
     Contest("200 coefficients, batches of 1000", "dense199", 199, 1000, 400_000, 40_000, 10),
 )
 CROWDS = (Crowd("1,000,000 users", "users1m", 2_000_000), Crowd("2,000,000 users", "users2m", 4_000_000))
+GROWTH = (Crowd("80 at once", "whole250k", 250_000), Crowd("20 in each of four examples", "growing250k", 1_000_000))
+BYTES_WANTED = 24  # of a coefficient, with all that belongs to its entity
 MODELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("the mean", ("--ignore", "um", "--ignore", "g")),
     ("users and movies as features of gd", ("--ignore", "g")),
@@ -229,6 +231,27 @@ def crowd(vwlite: Sequence[str], paths: Sequence[Path], scratch: Path, chosen: a
     }
 
 
+def growth(vwlite: Sequence[str], paths: Sequence[Path], scratch: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Bytes a coefficient takes where entities come with all of theirs, and where they get them later."""
+    (scratch / "one.vw").write_text("1 |user 1 |f a:0.5\n")
+    empty = min(run([*vwlite, *USERS, "-d", "one.vw"], scratch).memory for _ in range(chosen.rounds))
+    figured: dict[str, Any] = {}
+    for i, (each, path) in enumerate(zip(GROWTH, paths, strict=True)):
+        (scratch / f"{i}.vw").symlink_to(path)
+        lines = scaled(each.lines, chosen.scale)
+        width = 80 * GROWTH[0].lines // each.lines  # new features of a line; each user has a constant, too
+        coefficients = width * lines + min(lines, GROWTH[0].lines)
+        runs = [run([*vwlite, *USERS, "-d", f"{i}.vw"], scratch) for _ in range(chosen.rounds)]
+        memory = max(one.memory for one in runs)
+        figured[each.name] = {
+            "text": rate(runs, lines),
+            "memory": memory,
+            "bytes": (memory - empty) * 1e6 / coefficients,
+        }
+        say(f"{each.name}: {memory:.0f} MB, {figured[each.name]['bytes']:.1f} bytes a coefficient")
+    return figured
+
+
 def ratings(vwlite: Sequence[str], scratch: Path) -> dict[str, Any]:
     """RMSE of held-out ratings of MovieLens for several random splits, the first being that of examples/game."""
     printed([sys.executable, str(HERE.parent / "examples" / "game" / "movies.py"), str(scratch)])
@@ -275,6 +298,11 @@ def markdown(results: dict[str, Any]) -> str:
         failed.append(f"- entities: {entities['error']}")
     elif entities:
         crowds = crowd_rows(entities)
+    grown = results.get("growth", {})
+    if "error" in grown:
+        failed.append(f"- growth: {grown['error']}")
+    else:
+        crowds = crowds + growth_rows(grown)
     found = results.get("ratings", {})
     if "error" in found:
         failed.append(f"- ratings: {found['error']}")
@@ -329,6 +357,17 @@ def crowd_rows(entities: dict[str, Any]) -> list[list[str]]:
     ]
 
 
+def growth_rows(figured: dict[str, Any]) -> list[list[str]]:
+    """The rows about entities that get coefficients later."""
+    found = []
+    for name, case in figured.items():
+        title = f"{GROWTH[0].lines:,} users, {name}"
+        judged = verdict(case["bytes"] <= BYTES_WANTED, f"at most {BYTES_WANTED}")
+        found.append([title, "bytes a coefficient", f"{case['bytes']:.1f}", judged])
+        found.append([title, "examples/s from text", span(case["text"]), ""])
+    return found
+
+
 def attempt(work: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
     """The figures, or the error."""
     try:
@@ -367,7 +406,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
     only = chosen.only or ("contests", "entities", "ratings")
     vwlite = chosen.vwlite
-    needed = [*(CONTESTS if "contests" in only else ()), *(CROWDS if "entities" in only else ())]
+    needed = [*(CONTESTS if "contests" in only else ()), *((*CROWDS, *GROWTH) if "entities" in only else ())]
     data = {each.data: make_data(each.data, scaled(each.lines, chosen.scale), chosen) for each in needed}
     folder = (chosen.data or Path(tempfile.gettempdir()) / "vwlite-bench").resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -381,7 +420,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "contests": {},
     }
     with tempfile.TemporaryDirectory(prefix="run-", dir=folder) as name:
-        scratches = (Path(name) / str(i) for i in range(len(CONTESTS) + 2))
+        scratches = (Path(name) / str(i) for i in range(len(CONTESTS) + 3))
 
         def scratch() -> Path:
             made = next(scratches)
@@ -394,11 +433,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "entities" in only:
             work = partial(crowd, vwlite, [data[each.data] for each in CROWDS], scratch(), chosen)
             results["entities"] = attempt(work, "entities")
+            work = partial(growth, vwlite, [data[each.data] for each in GROWTH], scratch(), chosen)
+            results["growth"] = attempt(work, "growth")
         if "ratings" in only:
             results["ratings"] = attempt(partial(ratings, vwlite, scratch()), "ratings")
     kept = HERE / "entities.json" if not chosen.only and chosen.scale == 1 else None
     publish(results, markdown(results), chosen.output, kept, MARKERS)
-    parts = [*results["contests"].values(), results.get("entities", {}), results.get("ratings", {})]
+    parts = [*results["contests"].values(), *(results.get(name, {}) for name in ("entities", "growth", "ratings"))]
     return int(any("error" in part for part in parts))
 
 

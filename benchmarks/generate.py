@@ -36,6 +36,7 @@ NAMED_FEATURES = (
 )
 NUMERIC_FEATURES = 75
 ENTITY_FEATURES = "abcdefghijklmnopqrst"
+EIGHTY = [f"f{i}" for i in range(80)]
 USER_STEP = 611_953  # a prime
 IDS_PER_FEATURE = 400  # a line holds one id out of each run of 400, so its 75 ids are distinct and ascending
 
@@ -135,21 +136,32 @@ def dense(features: int) -> Callable[[np.random.Generator], Block]:
     return kind
 
 
-def users(entities: int) -> Callable[[np.random.Generator], Block]:
-    """Lines such as `-1 |user 123 |f a:0.12 b:0.34 ...`: 20 features, each user once before any comes again."""
+def users(entities: int, *features: Sequence[str]) -> Callable[[np.random.Generator], Block]:
+    """Lines such as `-1 |user 123 |f a:0.12 b:0.34 ...`: each user once before any comes again.
+
+    The features are 20 letters; or the first of those given in each user's first line, the next in the next.
+    """
 
     def kind(generator: np.random.Generator) -> Block:
-        draw = uniform(ENTITY_FEATURES, generator)
+        draws = [uniform(names, generator) for names in features or (ENTITY_FEATURES,)]
         count = 0
+
+        def round_of(lines: int) -> bytes:
+            # a step that shares no divisor with the number of users visits them all, in no order
+            names = (np.arange(count, count + lines) * USER_STEP % entities).astype("S")
+            drawn, columns = draws[count // entities % len(draws)](lines)
+            head = [np.full(lines, b" |user "), names, np.full(lines, b" |f")]
+            return text([drawn, *head, *columns, np.full(lines, b"\n")])
 
         def block(lines: int) -> bytes:
             nonlocal count
-            # a step that shares no divisor with the number of users visits them all, in no order
-            names = (np.arange(count, count + lines) * USER_STEP % entities).astype("S")
-            count += lines
-            drawn, columns = draw(lines)
-            head = [np.full(lines, b" |user "), names, np.full(lines, b" |f")]
-            return text([drawn, *head, *columns, np.full(lines, b"\n")])
+            made = []
+            while lines:
+                now = min(lines, entities - count % entities) if len(draws) > 1 else lines
+                made.append(round_of(now))
+                count += now
+                lines -= now
+            return b"".join(made)
 
         return block
 
@@ -163,6 +175,8 @@ KINDS: dict[str, Callable[[np.random.Generator], Block]] = {
     "dense199": dense(199),
     "users1m": users(1_000_000),
     "users2m": users(2_000_000),
+    "whole250k": users(250_000, EIGHTY),
+    "growing250k": users(250_000, EIGHTY[:20], EIGHTY[20:40], EIGHTY[40:60], EIGHTY[60:]),
 }
 
 

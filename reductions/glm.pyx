@@ -125,6 +125,9 @@ cdef class GLM(Batches):
             raise OptionError(["--moments is about single examples of --bayes_logistic"])
         self.full = options["posterior"] in ("auto", "full")
         self.identity = options["posterior"] == "identity"
+        if not self.full and options.source("posterior_full") not in ("model", "default"):
+            raise OptionError([f"--posterior_full has no effect with --posterior {options['posterior']}: leave one of "
+                               "them out"])
         self.estimates_prior = l2 is None
         self.l2 = self.first_l2 = 1 if l2 is None else l2
         option = "l2" if owner == "glm" else "effect_l2"

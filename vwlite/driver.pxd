@@ -44,7 +44,7 @@ cdef class Driver:
     cdef public bint training, counting, constant, quiet, audits
     cdef public bint again            # the lines were gone through before: their problems are known
     cdef bint vetting                 # some learner may refuse examples
-    cdef readonly bint needs_names    # some learner reads the features' names
+    cdef public bint needs_names      # names of features are wanted
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
     cdef list results                 # for Python

@@ -65,6 +65,7 @@ cdef class EntityTable:
     cdef readonly bint limited        # ask bring(key) before find(key)
     cdef Record** slots               # open addressing by key
     cdef size_t mask
+    cdef uint64_t salt                # odd, drawn by chance
     cdef readonly size_t count        # records in memory
     cdef Record* oldest
     cdef Record* newest
@@ -88,9 +89,9 @@ cdef class EntityTable:
     cdef int grow_slots(self) except -1 nogil
     cdef int grow_index(self, Record* record) except -1 nogil
 
-cdef inline size_t home_of(uint64_t key, size_t mask) noexcept nogil:
-    """Where a key is looked for first."""
-    return <size_t>((key * <uint64_t>0x9E3779B97F4A7C15) >> 20) & mask
+cdef inline size_t home_of(EntityTable table, uint64_t key) noexcept nogil:
+    """Where a key is looked for first: nobody knows which names come to lie beside each other."""
+    return <size_t>((key * table.salt) >> 20) & table.mask
 
 cdef inline char* name_of(Record* record) noexcept nogil:
     return <char*>(record + 1)

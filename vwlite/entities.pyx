@@ -1,4 +1,6 @@
 """Tables of entities' coefficients. Design notes are in entities.pxd."""
+import os
+
 from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
@@ -62,6 +64,7 @@ cdef class EntityTable:
         self.full = full
         self.clocked = clocked
         self.most_full = MOST_FULL
+        self.salt = int.from_bytes(os.urandom(8), "little") | 1
         self.mask = 63
         self.slots = <Record**>calloc(self.mask + 1, sizeof(Record*))
         if self.slots == NULL:
@@ -98,7 +101,7 @@ cdef class EntityTable:
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
         """Where the key's record is, or would be, in the slots."""
-        cdef size_t i = home_of(key, self.mask)
+        cdef size_t i = home_of(self, key)
         while self.slots[i] != NULL and self.slots[i].key != key:
             i = (i + 1) & self.mask
         return i

@@ -204,7 +204,7 @@ cdef class LimitedTable(EntityTable):
             i = (i + 1) & self.mask
             if self.slots[i] == NULL:
                 break
-            if ((i - home_of(self.slots[i].key, self.mask)) & self.mask) >= ((i - gap) & self.mask):
+            if ((i - home_of(self, self.slots[i].key)) & self.mask) >= ((i - gap) & self.mask):
                 self.slots[gap] = self.slots[i]
                 gap = i
         self.slots[gap] = NULL

@@ -3,15 +3,16 @@
 Design:
 a) Progressive predictions (made before learning from the example) and held-out ones are tallied apart.
 b) A Tally has a Grouping for all examples and one for each namespace whose entities are told apart. A grouping holds
-   one row of sums an entity, so a figure of all and the figures of entities come from the same formula.
+   one row of sums an entity, so a figure of all and the figures of entities come from the same formula. An entity is
+   its name: names are compared, their hashes only lead to them.
 c) What is a mean is summed in double precision: 88 bytes in all, and as many an entity. The area under the curve is
    exact, so each score is kept: 8 bytes an example (float32 score, float32 weight whose sign says which of the two
    labels), and 4 more for each namespace of an `auc:namespace`.
 """
 from libc.math cimport NAN, exp, fabs, isnan, log1p
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
@@ -33,8 +34,13 @@ cdef struct Sums:
     double square, absolute, log_loss, brier
     double right_at_zero, right_at_half
 
+cdef extern from "bytescan.h" nogil:
+    uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
+
 cdef struct Place:
-    uint32_t key, row                 # row + 1; 0 is a free place
+    uint64_t key                      # a hash of the name
+    size_t name                       # where it is among the names
+    uint32_t length, row              # of the name; row + 1, 0 is a free place
 
 cdef struct Grouping:
     uint32_t hash                     # of the namespace's name
@@ -42,6 +48,8 @@ cdef struct Grouping:
     size_t n_rows, row_capacity
     Place* places                     # open addressing, a power of two, at most half full
     size_t n_places
+    char* names                       # one behind the other
+    size_t n_names, name_capacity     # bytes
     uint32_t* entities                # the row of each kept score
     bint keeps_scores
 
@@ -93,6 +101,7 @@ cdef class Tally:
             for i in range(self.n_groupings):
                 free(self.groupings[i].rows)
                 free(self.groupings[i].places)
+                free(self.groupings[i].names)
                 free(self.groupings[i].entities)
         free(self.groupings)
         free(self.scores)
@@ -195,48 +204,73 @@ cdef inline void add(Sums* to, const Sums* sums) noexcept nogil:
 cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
     """The row of the example's entity, the first feature of the namespace; -1 when it has no such namespace."""
     cdef const Extent* extents = block.extents + row.extent
-    cdef size_t i
-    cdef uint32_t key
+    cdef const char* name = NULL
+    cdef uint32_t length = 0
+    cdef uint64_t key
+    cdef size_t i, feature
     cdef Place* place
     for i in range(row.n_extents):
         if extents[i].hash == g.hash:
             break
     else:
         return -1
+    feature = row.feature + extents[i].begin
+    key = block.features[feature].hash
+    if block.names != NULL and block.names[feature].length:
+        name, length = block.text + block.names[feature].begin, block.names[feature].length
+        key = (<uint64_t>vwl_murmur3_32_padded(<const uint8_t*>name, length, g.hash) << 32
+               | vwl_murmur3_32_padded(<const uint8_t*>name, length, ~g.hash))
     if 2 * g.n_rows >= g.n_places:
         widen(g)
-    key = block.features[row.feature + extents[i].begin].hash
-    place = place_of(g.places, g.n_places, key)
+    place = &g.places[home_of(key, g.n_places)]
+    while place.row and not (place.key == key and place.length == length
+                             and (length == 0 or memcmp(g.names + place.name, name, length) == 0)):
+        place = following(g.places, g.n_places, place)
     if place.row == 0:
-        if g.n_rows == g.row_capacity:
-            g.rows = <Sums*>grown(g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums))
-            g.row_capacity = 2 * g.row_capacity or FIRST_ROOM
-        memset(&g.rows[g.n_rows], 0, sizeof(Sums))
-        g.n_rows += 1
-        place.key = key
-        place.row = <uint32_t>g.n_rows
+        add_row(g, place, key, name, length)
     return place.row - 1
 
 
-cdef Place* place_of(Place* places, size_t n, uint32_t key) noexcept nogil:
-    """Where the key is, or the free place where it belongs."""
-    # numeric ids are their own hashes: Fibonacci hashing spreads them
-    cdef size_t i = (key * <uint64_t>0x9E3779B97F4A7C15 >> 32) & (n - 1)
-    while places[i].row and places[i].key != key:
-        i = (i + 1) & (n - 1)
-    return &places[i]
+cdef int add_row(Grouping* g, Place* place, uint64_t key, const char* name, uint32_t length) except -1 nogil:
+    """A row for an entity that is new."""
+    if g.n_rows == g.row_capacity:
+        g.rows = <Sums*>grown(g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums))
+        g.row_capacity = 2 * g.row_capacity or FIRST_ROOM
+    if g.n_names + length > g.name_capacity:
+        g.names = <char*>grown(g.names, 2 * (g.name_capacity + length), 1)
+        g.name_capacity = 2 * (g.name_capacity + length)
+    if length:
+        memcpy(g.names + g.n_names, name, length)
+    memset(&g.rows[g.n_rows], 0, sizeof(Sums))
+    g.n_rows += 1
+    place.key, place.name, place.length, place.row = key, g.n_names, length, <uint32_t>g.n_rows
+    g.n_names += length
+    return 0
+
+
+cdef inline size_t home_of(uint64_t key, size_t n) noexcept nogil:
+    """Where a key is looked for first. Numeric ids are their own hashes: Fibonacci hashing spreads them."""
+    return (key * <uint64_t>0x9E3779B97F4A7C15 >> 32) & (n - 1)
+
+
+cdef inline Place* following(Place* places, size_t n, Place* place) noexcept nogil:
+    return places if place + 1 == places + n else place + 1
 
 
 cdef int widen(Grouping* g) except -1 nogil:
     """Twice the places."""
     cdef size_t i, n = 2 * g.n_places or 2 * FIRST_ROOM
     cdef Place* places = <Place*>calloc(n, sizeof(Place))
+    cdef Place* place
     if places == NULL:
         with gil:
             raise MemoryError(f"--report: no memory for {n} entities")
     for i in range(g.n_places):
         if g.places[i].row:
-            place_of(places, n, g.places[i].key)[0] = g.places[i]
+            place = &places[home_of(g.places[i].key, n)]
+            while place.row:
+                place = following(places, n, place)
+            place[0] = g.places[i]
     free(g.places)
     g.places = places
     g.n_places = n

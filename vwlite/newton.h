@@ -148,7 +148,7 @@ static inline void vwl_add_outer(double *factor, size_t n, size_t first, double 
                 row[k] = cosines[k] * before + sines[k] * x[j];
                 x[j] = cosines[k] * x[j] - sines[k] * before;
             }
-            length = hypot(row[j], x[j]);
+            length = sqrt(row[j] * row[j] + x[j] * x[j]);
             cosines[j] = length > 0 ? row[j] / length : 1;
             sines[j] = length > 0 ? x[j] / length : 0;
             row[j] = length;

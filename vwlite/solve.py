@@ -17,7 +17,7 @@ ROWS_AT_ONCE = 128  # of a batch, so that what is worked out stays in the cache
 MATRIX_LIMIT = 3000  # unknowns up to which a diagonal prior is solved with a matrix of all of them
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)  # each takes as much memory as the matrix
 def triangle(d: int) -> NDArray[np.intp]:
     """Where the rows of the lower triangle lie in a matrix (d, d)."""
     return np.ravel_multi_index(np.tril_indices(d), (d, d))
@@ -36,13 +36,6 @@ def unpack(packed: Vector, d: int) -> Vector:
 def pack(matrix: Vector) -> Vector:
     """The opposite of unpack()."""
     return matrix.ravel()[triangle(len(matrix))]
-
-
-@in_one_thread
-def solve(packed: Any, b: Any) -> None:
-    """x of A x = b, into b; A positive definite (but for rounding, which lifts its diagonal) and packed by rows."""
-    right = np.asarray(b)
-    right[:] = substitute(factor(unpack(np.asarray(packed), len(right))), right)
 
 
 def factor(a: Vector) -> Vector:

@@ -142,12 +142,13 @@ cdef class Sweeps:
         for i in range(self.n):
             for r in range(1, self.n_parts):
                 if self.piece(i, r).n:
-                    counts[self.piece(i, r).entity] = counts.get(self.piece(i, r).entity, 0) + 1
+                    entity = r, self.piece(i, r).entity
+                    counts[entity] = counts.get(entity, 0) + 1
         weights = [1.0] * self.n
         for i in range(self.n):
             for r in range(1, self.n_parts):
                 if self.piece(i, r).n:
-                    weights[i] *= pow(counts[self.piece(i, r).entity], powers[r - 1])
+                    weights[i] *= pow(counts[r, self.piece(i, r).entity], powers[r - 1])
             total += weights[i]
         for i in range(self.n):
             self.kept[i].weight *= <float>(<double>weights[i] * self.n / total)

@@ -282,6 +282,7 @@ class Workspace:
 
             self.reporter = figures.Report(options, self.top)
             self.driver.observer = self.reporter.metrics
+            self.driver.needs_names = self.driver.needs_names or bool(self.reporter.namespaces)
         if reader is not None:
             self._restore_rest(reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label)

@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
         ("dense199", r"-?1 \|" + "".join(rf" {i}:0\.\d\d" for i in range(199))),
         ("users1m", r"-?1 \|user \d+ \|f" + "".join(rf" {letter}:0\.\d\d" for letter in "abcdefghijklmnopqrst")),
         ("users2m", r"-?1 \|user \d+ \|f( [a-t]:0\.\d\d){20}"),
+        ("whole250k", r"-?1 \|user \d+ \|f" + "".join(rf" f{i}:0\.\d\d" for i in range(80))),
+        ("growing250k", r"-?1 \|user \d+ \|f" + "".join(rf" f{i}:0\.\d\d" for i in range(20))),
     ],
 )
 def test_every_line_has_the_shape_of_its_kind(kind: str, shape: str, tmp_path: Path) -> None:
@@ -41,6 +43,14 @@ def test_every_user_comes_once_before_any_comes_again() -> None:
     # over the borders of blocks
     names = re.findall(rb"\|user (\d+)", b"".join(block(lines) for lines in (300, 700, 900, 100)))
     assert sorted(names[:1000]) == sorted(names[1000:]) == sorted(str(i).encode() for i in range(1000))
+
+
+def test_users_get_other_features_with_each_round() -> None:
+    import numpy as np
+
+    block = generate.users(10, ["a", "b"], ["c"])(np.random.default_rng(1))
+    features = re.findall(rb"([a-c]):", b"".join(block(lines) for lines in (3, 12, 10)))
+    assert b"".join(features) == b"ab" * 10 + b"c" * 10 + b"ab" * 5
 
 
 def test_labels_are_learnable_from_dense_features(tmp_path: Path) -> None:
@@ -85,6 +95,10 @@ def crowds(memory: float = 799, text: float = 300_000, more: float = 2.1, slower
     return {"crowds": {"1,000,000 users": one, "2,000,000 users": two}, "model": model}
 
 
+def growths(size: float) -> dict[str, Any]:
+    return {each.name: {"bytes": size, "memory": 1.0, "text": figures(1)} for each in entities.GROWTH[:1]}
+
+
 def results(**parts: Any) -> dict[str, Any]:
     machine = dict.fromkeys(("cpu", "kernel", "huge_pages", "python", "vwlite", "date"), "x") | {"cores": 2}
     return {"machine": machine, "rounds": 3, "scale": 1.0, "load": 0.5, "contests": {}, **parts}
@@ -92,8 +106,10 @@ def results(**parts: Any) -> dict[str, Any]:
 
 def test_what_is_wanted_and_reached_is_said_so() -> None:
     ratings = {"the mean": [1.06, 1.05, 1.07], "users + movies": [0.89, 0.8917, 0.9]}
-    report = entities.markdown(results(contests={"small": contest()}, entities=crowds(), ratings=ratings))
-    assert report.count("reached") == 2 + 1 + 5 + 1
+    report = entities.markdown(
+        results(contests={"small": contest()}, entities=crowds(), growth=growths(24), ratings=ratings)
+    )
+    assert report.count("reached") == 2 + 1 + 5 + 1 + 1
     assert "short" not in report
     assert (
         "| small | text | 10,000 (9,000 to 11,000) | 1,000,000 (900,000 to 1,100,000) | 100.0 | 90.0 | reached"
@@ -114,6 +130,7 @@ def test_what_is_wanted_and_reached_is_said_so() -> None:
         {"entities": crowds(text=299_999)},
         {"entities": crowds(more=2.2)},
         {"entities": crowds(slower=0.69)},
+        {"growth": growths(24.1)},
         {"ratings": {"users + movies": [0.8918]}},
     ],
 )
@@ -160,6 +177,10 @@ def test_a_small_run_measures_everything_and_writes_where_it_is_told(
     assert written["contests"]["21 coefficients, batches of 10"]["lambda_learner"]["rate"] == 200
     assert written["entities"]["crowds"]["2,000,000 users"]["lines"] == 100
     assert written["entities"]["model"]["size"] > 0
+    assert {name: case["text"]["rate"] > 0 for name, case in written["growth"].items()} == {
+        "80 at once": True,
+        "20 in each of four examples": True,
+    }
     assert "21 coefficients" in capsys.readouterr().out
     assert (ROOT / "benchmarks" / "README.md").read_text() == readme
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("run-")] == []

@@ -249,6 +249,8 @@ def test_what_was_one_default_may_be_the_other(tmp_path):
     workspace.save(tmp_path / "model")
     again = Workspace.load(tmp_path / "model", "--posterior full")
     assert again.predict("|a b") == workspace.predict("|a b")
+    with pytest.raises(OptionError, match="--posterior_full has no effect with --posterior diagonal"):
+        Workspace("--bayes_linear --posterior diagonal --posterior_full 100")
     with pytest.raises(OptionError, match="--posterior diagonal does not fit"):
         Workspace.load(tmp_path / "model", "--posterior diagonal")
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.support.collisions import TWIN, USER
 from vwlite import Workspace, figures
 from vwlite.cli import main
 from vwlite.errors import OptionError
@@ -354,3 +355,13 @@ def test_the_help_names_every_metric(capfd):
     text = " ".join(capfd.readouterr().out.split())
     assert NAMES.replace(",", ", ") in text
     assert tuple(NAMES.split(",")) == figures.NAMES
+
+
+def test_entities_whose_names_hash_alike_are_told_apart(tmp_path, capsys):
+    """Three entities of errors 1, 0 and 0: the mean over entities is 1/3, over two of them it would be another."""
+    lines = [b"1 |user " + USER + b" |", b"0 |user " + TWIN + b" |", b"0 |user ann |", b"0 |user ann |"]
+    (tmp_path / "data").write_bytes(b"\n".join(lines) + b"\n")
+    command = [str(tmp_path / "data"), "-t", "--report", "mae:user", "--noconstant"]
+    for cache in ([], ["--cache_file", str(tmp_path / "cache")], ["--cache_file", str(tmp_path / "cache")]):
+        assert main([*command, *cache]) == 0
+        assert "mae by user held out = 0.333333 (mean of 3 of 3 entities)" in capsys.readouterr().err
