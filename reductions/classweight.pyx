@@ -52,7 +52,7 @@ cdef class ClassWeight(Learner):
         cdef size_t i
         cdef float label = ex.label
         if ex.labelled:
-            if self.loss.as_vw and fabsf(label) < 2147483648:
+            if self.loss.as_vw and fabsf(label) < 2147483648.0:
                 label = <float><int>label     # VW's classes are whole numbers
             elif label == self.loss.low and not isnan(self.loss.negative):
                 label = self.loss.negative    # as it was before --binary made -1 of it

@@ -194,7 +194,7 @@ cdef inline uint32_t column_of_absent(const uint8_t* text, Row row, size_t n_act
     cdef const uint8_t* p = text + row.text
     cdef const uint8_t* end
     cdef size_t number = 0
-    label_words(text, &row, &p, &end)
+    label_words(text, &row, &p, &end, False)
     while p < end and p[0] == b" ":
         p += 1
     end = p
