@@ -77,6 +77,10 @@ def _values(reader: ModelReader, name: str) -> memoryview:
     return reader.array(name, reader.dtype(name))
 
 
+def _of_kind(reader: ModelReader, name: str, *kinds: str) -> memoryview:
+    return reader.array(name, reader.dtype(name) if reader.dtype(name) in kinds else kinds[0])
+
+
 def _number(reader: ModelReader, name: str, dtype: str) -> float:
     values = reader.array(name, dtype)
     if len(values) != 1:
@@ -107,9 +111,8 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     # Imported here: `vwlite --help` loads this module too.
     import numpy as np
 
-    kind = reader.dtype(f"{owner}.index")
-    slots = np.asarray(reader.array(f"{owner}.index", kind if kind in ("U32", "U64") else "U32"))
-    weights = _in_force(reader, owner, np.asarray(reader.array(f"{owner}.weight", "F32")))
+    slots = np.asarray(_of_kind(reader, f"{owner}.index", "U32", "U64"))
+    weights = _in_force(reader, owner, np.asarray(_of_kind(reader, f"{owner}.weight", "F32", "F64")))
     width = len(weights) // len(slots) if len(slots) else 1
     if width == 0 or width * len(slots) != len(weights):
         raise ModelError(f"{reader.path}: {owner} has {len(weights)} weights for {len(slots)} features; train again")
