@@ -45,7 +45,11 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         "path": path,
         **reader.metadata,
         "labels": [
-            {"learner": owner, "least": values[f"{owner}.min_label"][0], "most": values[f"{owner}.max_label"][0]}
+            {
+                "learner": owner,
+                "least": _number(reader, f"{owner}.min_label", "F32"),
+                "most": _number(reader, f"{owner}.max_label", "F32"),
+            }
             for owner in _owners(values, ".min_label", ".max_label")
         ],
         "fixed": [_describe_fixed(path, name, value) for name, value in values.items() if name.endswith(FIXED)],
@@ -73,6 +77,17 @@ def _values(reader: ModelReader, name: str) -> memoryview:
     return reader.array(name, reader.dtype(name))
 
 
+def _of_kind(reader: ModelReader, name: str, *kinds: str) -> memoryview:
+    return reader.array(name, reader.dtype(name) if reader.dtype(name) in kinds else kinds[0])
+
+
+def _number(reader: ModelReader, name: str, dtype: str) -> float:
+    values = reader.array(name, dtype)
+    if len(values) != 1:
+        raise ModelError(f"{reader.path}: {name} is not a single number; train the model again")
+    return float(values[0])
+
+
 def _owners(names: dict[str, memoryview], suffix: str, sibling: str) -> list[str]:
     owners = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
     return [owner for owner in owners if owner + sibling in names]
@@ -96,8 +111,8 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     # Imported here: `vwlite --help` loads this module too.
     import numpy as np
 
-    slots = np.asarray(_values(reader, f"{owner}.index"))
-    weights = _in_force(reader, owner, np.asarray(_values(reader, f"{owner}.weight")))
+    slots = np.asarray(_of_kind(reader, f"{owner}.index", "U32", "U64"))
+    weights = _in_force(reader, owner, np.asarray(_of_kind(reader, f"{owner}.weight", "F32", "F64")))
     width = len(weights) // len(slots) if len(slots) else 1
     if width == 0 or width * len(slots) != len(weights):
         raise ModelError(f"{reader.path}: {owner} has {len(weights)} weights for {len(slots)} features; train again")
@@ -126,7 +141,7 @@ def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
 
     if f"{owner}.gravity" not in reader.names():
         return weights
-    gravity, contraction = (float(_values(reader, f"{owner}.{name}")[0]) for name in ("gravity", "contraction"))
+    gravity, contraction = (_number(reader, f"{owner}.{name}", "F64") for name in ("gravity", "contraction"))
     if (gravity, contraction) == (0, 1):
         return weights
     moved = np.where(np.abs(weights) > np.float32(gravity), weights - np.copysign(1, weights) * np.float32(gravity), 0)

@@ -264,7 +264,8 @@ class Options:
         """Returns the values that a model stores, each as its option's type."""
         values = Options([OptionGroup("", tuple(self.declared.values()))])
         errors = []
-        for name, value in renamed(kept, self.declared).items():
+        kept = renamed(kept, self.declared)
+        for name, value in kept.items():
             option = self.declared.get(name)
             if option is None:
                 errors.append(f"{path}: the model was made with --{name}, which is unknown here")

@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -149,18 +150,22 @@ def is_store(head: bytes) -> bool:
 
 def head(path: str) -> bytes:
     """The first bytes of a file, for is_store."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         return file.read(100)
 
 
 def opened(path: str) -> io.BufferedReader:
     """A store's bytes; raises FileNotFoundError or ModelError if it can't be read."""
-    try:
-        return open(path, "rb")
+    try:  # without waiting for the writer of a named pipe
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ModelError(f"{path}: cannot read the model's entities: {explain(error, path)}") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ModelError(f"{path}: is no regular file, and so no store of entities; choose another name for the model")
+    return file
 
 
 def digest(path: str, file: io.BufferedReader) -> str:

@@ -17,6 +17,8 @@ from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
 from vwlite.losses import OPTIONS as LOSS_OPTIONS
+from vwlite.metadata import FIGURES as KINDS_OF_FIGURES
+from vwlite.metadata import require
 from vwlite.needs import Use, unmet
 from vwlite.options import RENAMED, Option, OptionGroup, Options
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
@@ -104,17 +106,7 @@ MODEL_OPTIONS = OptionGroup(
     ),
 )
 
-FIGURES = (
-    "example_number",
-    "total_features",
-    "weighted_labeled",
-    "weighted_labels",
-    "weighted_unlabeled",
-    "sum_loss",
-    "sum_loss_since",
-    "weighted_labeled_before",
-    "dump_interval",
-)
+FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
 
 
 def option_groups() -> list[OptionGroup]:
@@ -247,7 +239,6 @@ class Workspace:
         reader = store = None
         if options["initial_regressor"]:
             from vwlite import model_file
-            from vwlite.metadata import require
 
             reader = model_file.open(options["initial_regressor"])
             if "entities" in reader.metadata:

@@ -368,6 +368,7 @@ def test_a_header_of_20_mb_is_refused_at_once(tmp_path, name):
 def test_a_model_of_many_runs_is_read(tmp_path):
     path = str(tmp_path / "m.model")
     sources = [{"name": "a.txt", "sha256": "0" * 64, "bytes": 7}]
-    runs = [{"when": "2026", "arguments": [], "sources": sources, "loss_after": 0.1}] * 60_000
+    run = {"when": "2026", "version": "0.1.0", "arguments": [], "seed": 0, "sources": sources, "examples": 7}
+    runs = [{**run, "loss_before": None, "loss_after": 0.1, "parent": None}] * 60_000
     model_file.write(path, ARRAYS, {**METADATA, "journal": runs})
     assert model_file.open(path).metadata["journal"] == runs

@@ -337,6 +337,13 @@ def test_a_model_that_holds_what_no_model_can_is_refused_before_anything_is_set(
     assert not any(options.given(name) for name in options.declared)
 
 
+def test_a_model_that_kept_an_option_under_its_old_name_sets_the_new_one():
+    rate = Option("explore_rate", float, "Share.", keep=True)
+    options = Options((OptionGroup("All", (rate, PASSES)),))
+    assert options.merge_model({"epsilon": 0.25}, False, "m") == []
+    assert (options["explore_rate"], options.source("explore_rate")) == (0.25, "model")
+
+
 def test_under_vw_compat_the_model_forgets_what_vw_forgets():
     options = Options(GROUPS)
     options.merge_model({"loss_function": "logistic", "bit_precision": 20}, True, "m")

@@ -335,6 +335,17 @@ def test_a_model_that_hides_its_store_is_a_model_error(folder):
             Workspace.load("m", flags)
 
 
+def test_a_pipe_in_the_place_of_a_store_hangs_nothing(folder):
+    trained("m")
+    os.unlink("m.entities")
+    os.mkfifo("m.entities")
+    with pytest.raises(ModelError, match=r"m\.entities: is no regular file"):
+        Workspace.load("m")
+    assert (
+        main(["data.txt", "-f", "m", "--quiet", "--bayes_linear", "--random_effect", "a", "--entity_limit", "3"]) == 1
+    )
+
+
 # Arrays
 
 

@@ -25,7 +25,7 @@ OPTIONS = OptionGroup(
                "examples (100000)", metavar="N|SECONDSs"),
         Option("model_dir", str, "where clients may save models", metavar="DIR", file="folder"),
         Option("max_snapshots", int, "models that there may be in --model_dir before clients can add no more",
-               default=100, least=1, needs="model_dir"),
+               default=100, least=1, needs=("model_dir",)),
         Option("token_file", str, "clients have to send what is in this file as their first line", metavar="FILE",
                file="read"),
         Option("cert", str, "speak TLS with this certificate (PEM, with those that lead to its root)", metavar="FILE",
