@@ -35,7 +35,8 @@ OPTIONS = OptionGroup("Features", (
            many=True, keep=True, vw_forgets=True, metavar="N"),
     Option("crossing_limit", int, "leave out examples of more features than N, with the crossed ones, as malformed; "
            f"{MAX_FEATURES} unless given; a daemon's is {DAEMON_LIMIT}. If given, and in a daemon, also decisions of "
-           "more in all their actions", least=1, most=MAX_FEATURES, metavar="N"),
+           "more in all their actions", least=1, most=MAX_FEATURES, metavar="N",
+           needs=(*CROSSING, "fixed_effect", "serving")),
     Option("noconstant", bool, "no constant feature", keep=True),
 ))
 

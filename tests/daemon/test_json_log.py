@@ -155,8 +155,8 @@ def test_a_long_event_is_cut_and_whole_json(folder):
     [
         ([], ["prediction"]),
         (["--bayes_linear", "--columns", "prediction,sd"], ["prediction", "sd"]),
-        (["--bayes_linear", "--columns", "low,prediction,high", "--confidence", "0.9"], ["low", "prediction", "high"]),
-        (["--bayes_linear", "--confidence", "0.9"], ["prediction", "low", "high"]),
+        (["--bayes_linear", "--columns", "low,prediction,high", "--interval", "0.9"], ["low", "prediction", "high"]),
+        (["--bayes_linear", "--interval", "0.9"], ["prediction", "low", "high"]),
     ],
 )
 def test_answers_in_json_name_their_columns(flags, names, tmp_path):

@@ -196,8 +196,8 @@ def test_events_are_json_if_wanted(folder):
     with serving(folder, "--log", "json", "--num_children", "4") as daemon:
         daemon.talk(b"1 |a x\n")
         assert daemon.end() == 0
-    events = [json.loads(line) for line in daemon.log if line.startswith("{")]
-    assert [each["event"] for each in events][1:] == ["listening", "stopping", "ended"]
+    events = [json.loads(line) for line in daemon.log]
+    assert [each["event"] for each in events][1:] == ["listening", "stopping", "summary", "ended"]
     assert events[0]["event"].startswith("--num_children")
     assert events[1]["port"] == daemon.port
     assert events[1]["pid"] == daemon.process.pid

@@ -1,4 +1,4 @@
-"""No line, and no client, keeps the others waiting for long: what a line may cost, and how lines are cut into slices."""
+"""No line and no client keeps others waiting for long: what a line may cost, and how lines are cut into slices."""
 
 import itertools
 import json
@@ -98,6 +98,20 @@ def test_what_was_acknowledged_under_another_limit_is_learned_again(tmp_path):
         assert b"!error" in daemon.talk(text)
         assert daemon.end() == 0
     assert arrays(tmp_path / "served.model") == by_file(tmp_path, text + wide(2, 2) + b"\n", "-q", "ab")[1]
+
+
+def test_an_example_in_json_is_shorter_than_one_in_text_may_be(tmp_path):
+    def example(size: int) -> bytes:
+        return b'{"a": {"x": 1}, "_p": "' + b"x" * (size - 25) + b'"}'
+
+    with serving(tmp_path, "-t") as daemon, daemon.connect() as client:
+        assert json.loads(ask(client, example(1 << 17))) == {"prediction": 0}
+        found = json.loads(ask(client, example((1 << 17) + 1)))
+        assert found == {"error": "an example in JSON of more than 131072 bytes (--max_json)"}
+        assert ask(client, b"!ping") == b"!pong\n"
+    with serving(tmp_path, "-t", "--max_json", "2000") as daemon, daemon.connect() as client:
+        assert "more than 2000 bytes" in json.loads(ask(client, example(2001)))["error"]
+        assert json.loads(ask(client, example(2000))) == {"prediction": 0}
 
 
 # many lines

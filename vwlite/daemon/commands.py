@@ -68,8 +68,10 @@ class Commands:
 
     def example_in_json(self, connection: Connection, text: bytes) -> None:
         """One example, and its answer in JSON."""
-        blocks = self.server.blocks
+        blocks, most = self.server.blocks, self.server.options["max_json"]
         try:
+            if len(text) > most + 1:  # its end doesn't count
+                raise jsonlines.JSONLineError(f"an example in JSON of more than {most} bytes (--max_json)")
             lines = jsonlines.to_text(text, blocks, self.server.engine.entities)
         except VwliteError as error:
             connection.answer(jsonanswers.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"), blocks))

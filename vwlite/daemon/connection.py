@@ -6,19 +6,14 @@ that no client keeps the others waiting. A client that doesn't read its answers 
 
 from __future__ import annotations
 
-import array
 import asyncio
-import fcntl
 import hmac
-import math
-import re
-import socket
 import termios
 from typing import TYPE_CHECKING, cast
 
 from vwlite.daemon import foreign
 from vwlite.daemon.protocol import examples
-from vwlite.daemon.replies import Replies
+from vwlite.daemon.replies import Replies, in_kernel
 from vwlite.daemon.room import END, SMALL, Room
 
 if TYPE_CHECKING:
@@ -28,7 +23,6 @@ LARGE = 1 << 18
 TURN = 0.002  # seconds that a client may keep the others waiting, about
 LAST_TURN = 0.05  # seconds for what came before the end of a connection that can only end as a whole
 LONGEST_TOKEN = 4096
-NO_EMPTY_LINE = re.compile(rb"[^\r\n]")
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -100,10 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.waiting:  # TLS has no way to end one side alone, so it is now or never
             self.resting = False
             self.take(last=True)
-            if self.behind:
-                self.fail("the connection ended before these lines were worked on")
-            else:
-                self.finish_input()
+            self.finish_input()
         return None
 
     def finish_input(self) -> None:
@@ -111,7 +102,9 @@ class Connection(asyncio.BufferedProtocol):
         if not self.over and self.room.filled and not self.skipping and (self.known or self.begin(ended=True)):
             last = self.room.head(self.room.filled) + self.end_of_example
             self.room.filled = 0
-            self.server.process(self, last, math.inf)
+            done = self.server.process(self, last, self.server.now() + LAST_TURN)
+            if last[done:].strip():  # never of a single example
+                self.answer(b"!error the connection ended before these lines were worked on\n")
         self.finish()
 
     def pause_writing(self) -> None:
@@ -270,21 +263,12 @@ class Connection(asyncio.BufferedProtocol):
             if self.trusted:
                 self.server.admission.trust(self)
             return self.known and self.room.filled > 0
-        name = self.protocol(ended)
+        head = self.room.first_line(foreign.LOOK)
+        name = foreign.recognize(head, ended)
         self.known = name == foreign.VW
         if name:
             self.refuse_protocol(name)
-        return self.known or (name is None and self.first_byte() == self.room.filled)  # only empty lines so far
-
-    def first_byte(self) -> int:
-        """Where the first line begins that is not empty."""
-        found = NO_EMPTY_LINE.search(self.room.bytes, 0, self.room.filled)
-        return found.start() if found else self.room.filled
-
-    def protocol(self, ended: bool) -> str | None:
-        """What the client speaks, as far as that can be known; see foreign.recognize."""
-        start = self.first_byte()
-        return foreign.recognize(bytes(self.room.bytes[start : min(self.room.filled, start + foreign.LOOK)]), ended)
+        return self.known or not head  # only empty lines so far
 
     def refuse_protocol(self, name: str) -> None:
         """Answer a client of another protocol, and read nothing more of what it sends."""
@@ -302,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
             return True
         whole = bool(end) or self.room.filled > LONGEST_TOKEN
         if whole or ended:
-            name = self.protocol(ended=True)
+            name = foreign.recognize(self.room.first_line(foreign.LOOK), ended=True)
             if name:
                 self.refuse_protocol(name)
             elif whole:
@@ -339,7 +323,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def has_unread(self) -> bool:
         """Whether bytes have arrived at this machine and were not read yet: the process was stopped or busy."""
-        return self.in_kernel(termios.FIONREAD) > 0
+        return in_kernel(self.transport, termios.FIONREAD) > 0
 
     def excuse(self, seconds: float) -> None:
         """The server was stopped or busy for so long, which no client has to answer for."""
@@ -348,15 +332,6 @@ class Connection(asyncio.BufferedProtocol):
         self.heard = min(self.heard + seconds, now)
         self.left_at = self.left_at and min(self.left_at + seconds, now)
         self.replies.stuck_since = min(self.replies.stuck_since + seconds, now)
-
-    def in_kernel(self, question: int) -> int:
-        """Bytes of this connection that the kernel has: FIONREAD those not read, TIOCOUTQ those not acknowledged."""
-        one = self.transport.get_extra_info("socket")
-        if one is None or one.fileno() < 0 or (question == termios.TIOCOUTQ and one.family == socket.AF_UNIX):
-            return 0
-        count = array.array("i", [0])
-        fcntl.ioctl(one.fileno(), question, count)
-        return count[0]
 
     def wait(self) -> None:
         """Take no more lines until `proceed`."""
@@ -386,7 +361,7 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the client's machine has all answers."""
         if not self.over or self.replies.held or self.waiting or self.transport.is_closing():
             return False
-        return self.replies.unsent() == 0 and self.in_kernel(termios.TIOCOUTQ) == 0
+        return self.replies.unsent() == 0 and in_kernel(self.transport, termios.TIOCOUTQ) == 0
 
     def leave(self) -> None:
         """Say that nothing more comes. What the client still sends is read and forgotten until it ends, too.

@@ -25,7 +25,7 @@ OPTIONS = OptionGroup(
                "examples (100000)", metavar="N|SECONDSs"),
         Option("model_dir", str, "where clients may save models", metavar="DIR", file="folder"),
         Option("max_snapshots", int, "models that there may be in --model_dir before clients can add no more",
-               default=100, least=1, needs=("model_dir",)),
+               default=100, least=1, needs=("serving & model_dir",)),
         Option("token_file", str, "clients have to send what is in this file as their first line", metavar="FILE",
                file="read"),
         Option("cert", str, "speak TLS with this certificate (PEM, with those that lead to its root)", metavar="FILE",
@@ -35,6 +35,8 @@ OPTIONS = OptionGroup(
         Option("max_connections", int, "connections at a time", default=1000, least=1, most=1_000_000),
         Option("max_line", int, "bytes of a line, or of all lines of a decision, that a client may send",
                default=1 << 20, least=1 << 10, most=1 << 30),
+        Option("max_json", int, "bytes of an example in JSON, which takes longer to read than text", default=1 << 17,
+               least=1 << 10, most=1 << 30),
         Option("max_buffers", int, "bytes that all clients together may have waiting, "
                "besides 8 kB each", default=1 << 28, least=1 << 20),
         Option("read_timeout", float, "seconds after which a client that sends nothing, or doesn't take its answers, "

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
+import socket
+import termios
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -121,3 +125,13 @@ class Replies:
     def are_read(self) -> bool:
         """Whether the client reads its answers, so that there may be more."""
         return self.taking and self.held_bytes <= HELD and not self.is_crowded()
+
+
+def in_kernel(transport: asyncio.Transport, question: int) -> int:
+    """Bytes of a connection that the kernel has: FIONREAD those not read yet, TIOCOUTQ those not acknowledged yet."""
+    one = transport.get_extra_info("socket")
+    if one is None or one.fileno() < 0 or (question == termios.TIOCOUTQ and one.family == socket.AF_UNIX):
+        return 0
+    count = array.array("i", [0])
+    fcntl.ioctl(one.fileno(), question, count)
+    return count[0]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from vwlite.daemon.protocol import EMPTY
 
 SMALL = 1 << 13  # bytes of room that a connection has; more is counted by the server
 END = b"\n"
+NOT_EMPTY = re.compile(rb"[^\r\n]")
 
 
 class Room:
@@ -37,6 +40,11 @@ class Room:
     def head(self, count: int) -> bytes:
         """The first bytes."""
         return bytes(self.bytes[: min(count, self.filled)])
+
+    def first_line(self, count: int) -> bytes:
+        """So many bytes from the beginning of the first line that is not empty."""
+        found = NOT_EMPTY.search(self.bytes, 0, self.filled)
+        return bytes(self.bytes[found.start() : min(found.start() + count, self.filled)]) if found else b""
 
     def whole(self) -> int:
         """Where the last whole line, or decision, ends; 0 if there is none yet."""
