@@ -135,7 +135,7 @@ def test_a_model_that_could_not_be_loaded_is_not_saved(kind, letter, place, valu
     saver.require_finite()
     numbers[place] = value
     saver.array("w", kind, struct.pack(f"10{letter}", *numbers))
-    with pytest.raises(ModelError, match="any older one is unchanged: numbers in mine.w are infinite or NaN"):
+    with pytest.raises(ModelError, match=r"any older one is unchanged: numbers in mine\.w are infinite or NaN"):
         saver.require_finite()
 
 
