@@ -4,7 +4,7 @@
 """
 import math
 
-from libc.math cimport fabsf, isnan
+from libc.math cimport isnan
 
 from vwlite.example cimport Example
 from vwlite.learner cimport Learner
@@ -52,7 +52,7 @@ cdef class ClassWeight(Learner):
         cdef size_t i
         cdef float label = ex.label
         if ex.labelled:
-            if self.loss.as_vw and fabsf(label) < 2147483648.0:
+            if self.loss.as_vw and -1e9 < label < 1e9:
                 label = <float><int>label     # VW's classes are whole numbers
             elif label == self.loss.low and not isnan(self.loss.negative):
                 label = self.loss.negative    # as it was before --binary made -1 of it

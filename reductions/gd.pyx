@@ -11,8 +11,8 @@ Update, for a label y with importance weight h and loss L (h > 0, L > 0):
     w_i += U(p, y, eta h, ppu) sqrt(T / S) r_i x_i           U: the loss's importance-invariant update (losses.pyx)
 
 With another --power_t the exponents -1/2 become -power_t. Without adaptive the rate decays as t^-power_t instead.
-L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient), gravity g and contraction c. The weight
-in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
+L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient), gravity g and contraction c. The
+weight in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, powf, sqrt, sqrtf
@@ -96,7 +96,7 @@ cdef class GD(Learner):
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
     cdef vwl_table where              # the table as slots.h sees it
-    cdef bint whole_initial           # L2 shrinks weights only; without an offset, initial predictions too, as in VW
+    cdef bint whole_initial           # L2 shrinks weights only; without an offset, when learning, initial ones too: VW
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
     cdef float l1, l2
@@ -133,6 +133,7 @@ cdef class GD(Learner):
         self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.loss = make_loss(options, options["testonly"])
         self.forgets = options["vw_compat"] and not options["testonly"]
+        self.whole_initial = options["testonly"]
         self.t = self.normalized_sum = self.total_weight = self.initial_t
         self.contraction = self.multiplier = 1
         self.decayed = 1

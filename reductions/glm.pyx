@@ -216,7 +216,7 @@ cdef class GLM(Batches):
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
         self.table.save_load(io)
-        if not io.saving and not self.is_sound():
+        if not self.is_sound():
             io.refuse("there are precisions below 0 in it")
         if not io.saving:
             self.refactor_all()

@@ -5,8 +5,8 @@ plain gradient step and the importance-invariant one: following the gradient con
 n = scale * ppu instead of jumping (Karampatziakis and Langford 2011, "Online importance weight aware updates").
 An update is the factor u in  w_i += u * rate_i * x_i.
 
-Losses of two classes (logistic, hinge, and any under --binary) take the labels 1 and -1, or 1 and 0. A label of 1 is the
-positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the order of the data.
+Losses of two classes (logistic, hinge, and any under --binary) take the labels 1 and -1, or 1 and 0. A label of 1 is
+the positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the data's order.
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport NAN, exp, expf, expm1, isnan, log, log1p, logf

@@ -82,8 +82,8 @@ class Saver:
             pieces = [values] if isinstance(values, (bytes, bytearray, memoryview)) else values
             if not all(all_finite(memoryview(piece).cast("B"), struct.calcsize(CODES[dtype])) for piece in pieces):
                 raise ModelError(
-                    f"the model can't be saved, and any older one is unchanged: numbers in {name} are infinite or NaN; look "
-                    "for extreme values in the data, or a learning rate or penalty that is too large"
+                    f"the model can't be saved, and any older one is unchanged: numbers in {name} are infinite or NaN; "
+                    "look for extreme values in the data, or a learning rate or penalty that is too large"
                 )
 
     def refuse(self, what: str) -> NoReturn:

@@ -141,9 +141,9 @@ def row(driver: Driver, label: str, prediction: str, features: int, as_vw: bool 
         average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown", as_vw)
         since = ratio(driver.holdout_loss_since, driver.holdout_weight_since, "unknown", as_vw)
     else:
-        weight = driver.weighted_labeled - driver.weighted_labeled_before
+        recent = driver.weighted_labeled - driver.weighted_labeled_before
         average = ratio(driver.sum_loss, driver.weighted_labeled, "n.a.", as_vw)
-        since = ratio(driver.sum_loss_since, weight, "n.a.", as_vw)
+        since = ratio(driver.sum_loss_since, recent, "n.a.", as_vw)
     weight = f"{driver.weighted_labeled + driver.weighted_unlabeled:.1f}"
     cells = [
         f"{average[:8]:<8}",

@@ -58,9 +58,9 @@ def all_finite(const unsigned char[::1] numbers, size_t width):
     """
     cdef size_t i, n = numbers.shape[0] // width
     cdef const uint32_t* single
-    cdef const uint64_t* double_precision
+    cdef const uint64_t* wide
     cdef uint32_t found = 0
-    cdef uint64_t found_double = 0
+    cdef uint64_t found_wide = 0
     if n == 0:
         return True
     with nogil:
@@ -69,7 +69,7 @@ def all_finite(const unsigned char[::1] numbers, size_t width):
             for i in range(n):
                 found |= ((single[i] & 0x7F800000u) + 0x00800000u) & 0x80000000u
         else:
-            double_precision = <const uint64_t*>&numbers[0]
+            wide = <const uint64_t*>&numbers[0]
             for i in range(n):
-                found_double |= ((double_precision[i] & 0x7FF0000000000000u) + 0x0010000000000000u) & 0x8000000000000000u
-    return found == 0 and found_double == 0
+                found_wide |= ((wide[i] & 0x7FF0000000000000u) + 0x0010000000000000u) & 0x8000000000000000u
+    return found == 0 and found_wide == 0

@@ -35,8 +35,8 @@ REASONS_IN_WORDS = {
     VALUE_FINITE: "the feature's value is not finite",
     FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
     LINE_LENGTH: "the line is longer than --max_line_bytes",
-    LABEL_BINARY: "the labels of two classes are -1 and 1, or 0 and 1 (with --loss_function logistic, --logistic_min and "
-    "--logistic_max take others)",
+    LABEL_BINARY: "the labels of two classes are -1 and 1, or 0 and 1 (with --loss_function logistic, --logistic_min "
+    "and --logistic_max take others)",
     LABEL_NOT_SIGN: "the labels of the two classes are -1 and 1 here, as in the lines before: this is a third value",
     LABEL_NOT_ZERO_ONE: "the labels of the two classes are 0 and 1 here, as in the lines before: this is a third value",
     LABEL_RANGE: "the label is outside --logistic_min and --logistic_max",

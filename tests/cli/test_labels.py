@@ -1,4 +1,4 @@
-"""Labels that a loss can't take: they are skipped with place and reason, or recognised as the other coding of classes."""
+"""Labels that a loss can't take are skipped with place and reason; 0 and 1 are the two classes as well as -1 and 1."""
 
 import random
 import re
@@ -70,7 +70,9 @@ def test_a_third_value_is_a_skipped_line(tmp_path, flags, good, bad):
     (tmp_path / "plain").write_text("\n".join([*made[:20], *made[21:]]) + "\n")
     (tmp_path / "data").write_text("\n".join([*made[:20], f"{bad} |f a |user u1", *made[21:]]) + "\n")
     done = run("-d", str(tmp_path / "data"), *flags.split(), "-p", "-")
-    assert re.search(r"skipped \S+data:21:1: the labels of the two classes are -?\d and 1 here.* third value", done.stderr)
+    assert re.search(
+        r"skipped \S+data:21:1: the labels of the two classes are -?\d and 1 here.* third value", done.stderr
+    )
     assert "skipped malformed lines = 1 of 30" in done.stderr
     assert done.stdout == run("-d", str(tmp_path / "plain"), *flags.split(), "-p", "-").stdout
     stopped = run("-d", str(tmp_path / "data"), *flags.split(), "--strict_parse", status=1)
@@ -108,7 +110,7 @@ def test_a_workspace_says_so_too():
     workspace = Workspace("--loss_function logistic")
     workspace.learn(["1 | a", "0 | b"])
     assert any("0 and 1 are the two classes" in note for note in workspace.notes)
-    with pytest.raises(ParseError, match="third value"):
+    with pytest.raises(ParseError, match=r"third value"):
         workspace.learn("-1 | a")
 
 
@@ -116,7 +118,7 @@ def test_a_prediction_settles_nothing():
     workspace = Workspace("--loss_function logistic")
     workspace.predict("0 | a")
     workspace.learn(["-1 | a", "1 | b"])
-    with pytest.raises(ParseError, match="third value"):
+    with pytest.raises(ParseError, match=r"third value"):
         workspace.learn("0 | a")
 
 

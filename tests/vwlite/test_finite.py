@@ -72,7 +72,9 @@ def sound(model: str, *flags: str) -> None:
 
 @pytest.mark.parametrize("flags", EXTREME)
 def test_extreme_options_leave_a_model_that_can_be_loaded(tmp_path, flags):
-    text = "".join(f"{2 * (i % 2) - 1 if 'poisson' not in flags else i % 3} |f a{i % 2}:{1 + i % 5} b\n" for i in range(200))
+    text = "".join(
+        f"{2 * (i % 2) - 1 if 'poisson' not in flags else i % 3} |f a{i % 2}:{1 + i % 5} b\n" for i in range(200)
+    )
     model = str(tmp_path / "m")
     run("-b", "8", *flags.split(), "-f", model, text=text)
     sound(model)
@@ -88,8 +90,21 @@ def test_extreme_data_leave_a_model_that_can_be_loaded(tmp_path, flags):
     sound(model)
 
 
-@pytest.mark.parametrize("flags", ["", "--sgd", "--loss_function logistic", "--loss_function hinge", "--l1 .01 --l2 .1",
-                                   "--adaptive", "--normalized", "--power_t .3", "--bayes_linear", "--bayes_logistic"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        "--sgd",
+        "--loss_function logistic",
+        "--loss_function hinge",
+        "--l1 .01 --l2 .1",
+        "--adaptive",
+        "--normalized",
+        "--power_t .3",
+        "--bayes_linear",
+        "--bayes_logistic",
+    ],
+)
 def test_infinite_input_under_vw_compat_is_left_out_and_counted(tmp_path, flags):
     good = "1 1 |f a b\n-1 1 |f b\n"
     plain, model = str(tmp_path / "plain"), str(tmp_path / "m")
@@ -120,7 +135,7 @@ def test_a_model_that_could_not_be_loaded_is_not_saved(kind, letter, place, valu
     saver.require_finite()
     numbers[place] = value
     saver.array("w", kind, struct.pack(f"10{letter}", *numbers))
-    with pytest.raises(ModelError, match="any older one is unchanged: numbers in mine.w are infinite or NaN"):
+    with pytest.raises(ModelError, match=r"any older one is unchanged: numbers in mine\.w are infinite or NaN"):
         saver.require_finite()
 
 

@@ -25,7 +25,8 @@ for flags in (
 ):
     print(flags, main(["-d", *flags.split()]), flush=True)
 workspace = Workspace("--loss_function logistic --logistic_min 0 --logistic_max 1 -l 0.1")
-print(workspace.learn(["0.12345678901234567 |a x:0.12345678901234567 y:1.5e-30"] * 20), workspace.driver.weighted_labels)
+print(workspace.learn(["0.12345678901234567 |a x:0.12345678901234567 y:1.5e-30"] * 20))
+print(workspace.driver.weighted_labels)
 """
 
 
@@ -35,8 +36,9 @@ def comma(tmp_path_factory):
     if shutil.which("localedef") is None:
         pytest.skip("needs localedef")
     folder = tmp_path_factory.mktemp("locales")
-    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")], check=True,
-                   capture_output=True)
+    subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")], check=True, capture_output=True
+    )
     return folder
 
 
@@ -46,7 +48,11 @@ def test_a_decimal_comma_changes_nothing(tmp_path, comma):
         (tmp_path / name).mkdir()
         done = subprocess.run(
             [sys.executable, "-c", HOST, name],
-            cwd=tmp_path / name, capture_output=True, text=True, env={**os.environ, "LOCPATH": str(comma)}, check=True,
+            cwd=tmp_path / name,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "LOCPATH": str(comma)},
+            check=True,
         )
         said.append(done.stdout + done.stderr)
     assert said[0] == said[1]
