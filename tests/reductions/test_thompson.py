@@ -262,7 +262,9 @@ def test_predictions_without_tags_explore():
     workspace.learn(log(1, 8))
     taken = [workspace.predict(ACTIONS)[0][0][0] for _ in range(300)]
     logged = dict(workspace.predict(ACTIONS)[0])
-    assert min(taken.count(k) / 300 for k in logged) > 0.5 * min(logged.values()) > 0
+    for k, p in logged.items():
+        assert taken.count(k) / 300 == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 300))
+    assert len(set(taken)) > 1
 
 
 def test_many_actions_are_decided_quickly_and_all_can_be_taken():
