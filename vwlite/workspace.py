@@ -92,7 +92,7 @@ MODEL_OPTIONS = OptionGroup(
             "preserve_performance_counters",
             bool,
             "go on counting where the loaded model stopped",
-            needs=("initial_regressor & !testonly",),
+            needs=("initial_regressor & !testonly", "final_regressor"),
         ),
         Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
         Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),

@@ -154,7 +154,7 @@ def test_a_malformed_line_is_skipped_and_shown(line):
 
 @pytest.mark.parametrize(("line", "column"), [("none | a", 1), ("1 | x:1:2 b", 8), ("1 |a x |b y:inf", 11)])
 def test_the_column_is_where_the_line_goes_wrong(line, column):
-    assert f"skipped stdin:1:{column}: " in run(text=line).stderr
+    assert f"skipped stdin:1:{column}: " in run(text=f"{line}\n1 | a\n").stderr
 
 
 def test_only_the_first_malformed_lines_are_shown_but_all_are_counted():
@@ -177,7 +177,7 @@ def test_lines_are_counted_in_each_file():
 
 
 def test_a_malformed_line_of_any_bytes_is_shown_on_one_line():
-    stderr = run(text=b"1 | a:\x1b[31m:2\n").stderr
+    stderr = run(text=b"1 | a:\x1b[31m:2\n1 | a\n").stderr
     assert "\x1b" not in stderr
 
 

@@ -84,8 +84,10 @@ def test_line_ends_of_every_kind_are_the_same(expected, text):
     assert predictions(text=text) == expected
 
 
-@pytest.mark.parametrize("words", [[], ["--no_stdin"], ["-d", "empty.txt"], ["-d", "/dev/null"]])
-def test_no_examples_are_no_error(words):
+@pytest.mark.parametrize(
+    "words", [["--allow_empty"], ["--no_stdin"], ["-d", "empty.txt", "--allow_empty"], ["-d", "/dev/null"]]
+)
+def test_no_examples_are_no_error_where_that_is_meant(words):
     Path("empty.txt").touch()
     done = run(*words, "-f", "m.model", "-p", "p.txt")
     assert "number of examples = 0\n" in done.stderr

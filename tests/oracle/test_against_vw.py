@@ -18,7 +18,7 @@ DATA = Path(__file__).parent.parent / "data"
 PROGRAMS = ("ours", "vw")
 TOLERANCE = 1e-4
 TABLE_TOLERANCE = 2e-4  # labels and predictions have four decimals there
-OURS_ALONE = {"--vw_compat"}
+OURS_ALONE = {"--allow_empty", "--vw_compat"}
 # Figures in which we know better, by an option of the command line.
 DELIBERATE = {
     "--quantile_tau": ("best constant", "best constant's loss"),  # VW takes the quantile from the other end
@@ -105,10 +105,10 @@ rcv1_mini.dat --classweight 1:2,-1:0.5 --loss_function logistic
 0001.dat --hash_seed 7
 0001.dat --feature_limit 10
 0001.dat --feature_limit f5
-0001.dat --ignore f
+0001.dat --ignore f --allow_empty
 0001.dat --ignore_linear f
 0001.dat --keep f
-0001.dat --keep x
+0001.dat --keep x --allow_empty
 0001.dat -t
 0001.dat -t --loss_function logistic
 0001.dat --examples 17

@@ -207,5 +207,5 @@ def test_a_last_line_beyond_the_limit_without_an_end(tmp_path, length):
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"\r\n", b"\n\n\n"])
-def test_input_without_examples_is_fine(tmp_path, text):
-    assert run([], text, tmp_path) == (0, b"", "")
+def test_input_without_examples_is_fine_where_it_is_meant(tmp_path, text):
+    assert run(["--allow_empty"], text, tmp_path) == (0, b"", "")
