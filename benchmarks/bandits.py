@@ -3,8 +3,8 @@
     python benchmarks/bandits.py [--rounds N] [--seeds N] [--seed FIRST] [--problems NAME,..]
 
 Prints the mean regret of each policy with its standard error over seeds, relative to the best of VW's, and how many
-problems each width wins or ties. The seeds are no seeds of any other benchmark: the default of --ts_alpha was chosen
-with this. All policies meet the same rounds; VW learns from the same text with the same interactions.
+problems each width wins or ties. The seeds are no seeds of any other benchmark. All policies meet the same rounds; VW
+learns from the same text with the same interactions.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PROBLEMS = {
 
 def vw_regret(problem: Problem, flags: str, seed: int, total: int) -> float:
     """What one of VW's explorers loses."""
-    pairs = " ".join(f"-q {pair}" for pair in problem.world.flags.get("quadratic", []))  # type: ignore[union-attr, attr-defined]
+    pairs = " ".join(f"-q {pair}" for pair in problem.world.flags.get("quadratic", []))  # type: ignore[attr-defined]
     vw = vowpalwabbit.Workspace(f"--cb_explore_adf {flags} {pairs} --quiet --random_seed {seed}")
     source = random.Random(seed)
     lost, waiting = 0.0, []

@@ -182,7 +182,8 @@ def test_labels_are_cut_by_classweight_under_vw_compat():
 )
 @pytest.mark.parametrize("second", ["", "-t"])
 def test_vw_compat_forgets_what_vw_forgets(flags, second):
-    one, other = [], []
+    one: list[float] = []
+    other: list[float] = []
     for program, found, more in ((vw, other, []), (ours, one, ["--vw_compat"])):
         program("-d", "data", "--quiet", *flags.split(), "-f", "m", *more)
         program("-d", "data", "--quiet", "-i", "m", "-p", "p", *second.split(), *more)

@@ -27,7 +27,10 @@ print(len(libraries) > 0, bool(seen), {{number for numbers in seen for number in
 
 
 def test_a_program_keeps_its_threads_and_vwlite_takes_one():
-    program = PROGRAM.format(end="solve.solve(solve.pack(np.eye(100)), np.ones(100))")
+    program = PROGRAM.format(
+        end="one, none = np.ones(1), np.zeros(100)\n"
+        "solve.minimise(np.ones((1, 100)), one, one, 0 * one, False, solve.pack(np.eye(100)), none)"
+    )
     environment = {"PATH": "", "OPENBLAS_NUM_THREADS": "4"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "{1}", "{3}"]
@@ -39,8 +42,9 @@ def test_threads_come_back_after_an_error_and_from_several_callers():
     for library in libraries:
         library.set_threads(2)
     try:
+        one, bad = np.ones(1), solve.pack(np.full((3, 3), np.nan))
         with pytest.raises(FloatingPointError):
-            solve.solve(solve.pack(np.full((3, 3), np.nan)), np.ones(3))
+            solve.minimise(np.ones((1, 3)), one, one, 0 * one, False, bad, np.zeros(3))
         assert {library.get_threads() for library in libraries} <= {2}
         inside, leave = threading.Barrier(3), threading.Event()
 

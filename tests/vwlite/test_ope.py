@@ -83,8 +83,8 @@ def test_everything_is_as_in_the_formulas(rows):
         assert found.snips.value == pytest.approx(ratio, rel=1e-9, abs=1e-9)
         if enough:
             scaled = ratio + w * (c - ratio) / w.mean()
-            expected = end(scaled, ratio + largest * (c.max() - ratio) / w.mean(), 1)
-            assert found.snips.high == pytest.approx(expected, rel=2e-2, abs=1e-6)
+            high = end(scaled, ratio + largest * (c.max() - ratio) / w.mean(), 1)
+            assert found.snips.high == pytest.approx(high, rel=2e-2, abs=1e-6)
             assert found.effective_n == pytest.approx(w.sum() ** 2 / (w**2).sum())
 
 
@@ -258,7 +258,7 @@ def test_intervals_hold_the_truth_at_least_as_often_as_they_say(level, problem):
         seen = -(source.uniform(size=n) < rewarded[actions]).astype(float)
         policy = OffPolicy(-1, 0)
         for action, cost in zip(actions, seen, strict=True):
-            policy.note(cost, logging[action], new[action], predicted[action], new @ predicted)
+            policy.note(cost, logging[action], new[action], predicted[action], float(new @ predicted))
         found = policy.estimates(level)
         for name in hits:
             _, low, high = getattr(found, name)
@@ -272,7 +272,7 @@ def test_no_reward_seen_says_how_many_there_may_be():
     decisions = [(0, 0.5, 0.5)] * 200
     ips = estimates(decisions, costs=(-1, 0)).ips
     assert ips.value == ips.high == 0
-    assert -0.05 < ips.low < -0.01
+    assert ips.low is not None and -0.05 < ips.low < -0.01
     assert estimates(decisions).ips == (0, None, None)  # nothing is known of other costs
 
 
@@ -285,6 +285,9 @@ def test_a_log_without_support_for_the_policy_is_noticed():
     (remark,) = policy.remarks()
     assert "lacks actions" in remark
     weight = policy.mean_weight()
+    assert weight.value is not None
+    assert weight.low is not None
+    assert weight.high is not None
     assert weight.value == pytest.approx(np.mean([row[2] for row in rows]) / 0.5)
     assert weight.low < weight.value < weight.high < 1
     fine = OffPolicy(-1, 0)
