@@ -17,7 +17,8 @@ from vwlite.daemon.journal import JournalError
 from vwlite.daemon.segment import place
 
 STORED = Path(__file__).parent.parent / "data" / "journal_1"
-COPY = "cp -p journal/journal-* backup/; cp -p journal/lock journal/checkpoint.model* backup/"  # as in README
+COPY = "cp -p journal/*.sqlite backup/; cp -p journal/*-wal backup/; "  # as in README
+COPY += "cp -p journal/lock journal/checkpoint.model* backup/"
 
 
 def test_a_backup_of_the_databases_alone_is_refused(folder):

@@ -111,10 +111,6 @@ def saver(tmp_path_factory):
         yield daemon
 
 
-@pytest.mark.parametrize(
-    "name",
-    [b"fine", b"\xff\xfe", b"with\xe2\x98\x83", b"x" * 300],
-)
 def test_the_number_of_snapshots_is_limited(tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / ".hidden").write_text("no model")
@@ -137,6 +133,10 @@ def test_the_number_of_snapshots_is_limited(tmp_path):
     assert len([path for path in (tmp_path / "models").iterdir() if path.name[0] != "."]) == 3
 
 
+@pytest.mark.parametrize(
+    "name",
+    [b"fine", b"\xff\xfe", b"with\xe2\x98\x83", b"x" * 300],
+)
 def test_a_save_that_fails_is_no_concern_of_others(name, tmp_path):
     (tmp_path / "models").mkdir()
     with serving(tmp_path, "--model_dir", "models") as daemon:
