@@ -266,11 +266,11 @@ def test_what_killed_writers_leave_is_removed_by_the_next_and_nothing_else():
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("flags", ["", "--bayes_linear --random_effect a --entity_limit 3"])
+@pytest.mark.parametrize("flags", ["", "--bayes_linear --random_effect b --entity_limit 3"])
 def test_a_killed_save_leaves_nothing_for_ever(step, flags):
     script = (
         "import os, signal, sys; from vwlite import Workspace\n"
-        "workspace = Workspace(sys.argv[1]); workspace.learn('1 |a x')\n"
+        "workspace = Workspace(sys.argv[1]); workspace.learn('1 |a x |b z')\n"
         f"os.{step} = lambda *args: os.kill(os.getpid(), signal.SIGKILL)\n"
         "workspace.save('m')"
     )

@@ -58,7 +58,7 @@ def test_0_and_1_teach_what_signs_teach(flags, first):
 def test_the_case_of_the_report():
     """Vowpal Wabbit takes a 0 for probability 1/2 and gets a loss of .65 for one of .47."""
     text = "\n".join(lines(1000, "0")) + "\n"
-    done = run("--loss_function", "logistic", "--metrics", "accuracy", text=text)
+    done = run("--loss_function", "logistic", "--report", "accuracy", text=text)
     assert figure(done.stderr, "average loss") < 0.47
     assert figure(done.stderr, "accuracy") > 0.8
 
