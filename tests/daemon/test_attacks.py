@@ -138,14 +138,14 @@ def test_stats_are_json_whatever_was_learnt(tmp_path):
 
 # A daemon whose models are not put into their place as long as there is a file "hold".
 UNFINISHED = """
-import os, pathlib, sys, time
+import os, sys, time
 from vwlite.cli import main
-replace = pathlib.Path.replace
+replace = os.replace
 def slow(*about):
     while os.path.exists("hold"):
         time.sleep(0.01)
     return replace(*about)
-pathlib.Path.replace = slow
+os.replace = slow
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -210,7 +210,7 @@ def test_commands_and_json_stand_between_decisions(decider, decisions):
 
 
 def test_what_looks_like_a_command_inside_a_decision_is_a_line_of_it(decider):
-    text = b"|a n0\n!ping\n|a n1\n\n"
+    text = b"|a n0\n!ping|a n2\n|a n1\n\n"
     answers = decider.talk(text + b"!ping\n").splitlines()
     assert answers[0].count(b":") == 3
     assert answers[1:] == [b"", b"!pong"]

@@ -15,7 +15,7 @@ from tests.support.models import arrays
     "flags",
     [
         "",
-        "-q ab --loss_function logistic --link logistic --classweight 1:2",
+        "-q ab --loss_function logistic --link logistic --logistic_min -2 --logistic_max 2 --classweight 1:2",
         "--bayes_linear --batch_size 7 --columns prediction,score,initial,sd,low,high --interval 0.9",
         "--random_effect b:a --bayes_linear",
         "--vw_compat --binary",
