@@ -197,7 +197,7 @@ def encrypted(tmp_path: Path, keys: Path) -> Iterator[Daemon]:
 
 
 def test_what_came_over_tls_before_its_end_is_answered(encrypted):
-    count = 400
+    count = 100
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 18
 TURN = 0.002  # seconds that a client may keep the others waiting, about
-LAST_TURN = 0.05  # seconds for what came before the end of a connection that can only end as a whole
+LAST_TURN = 0.25  # seconds for what came before the end of a connection that can only end as a whole
 LONGEST_TOKEN = 4096
 
 
