@@ -99,7 +99,7 @@ def test_streams_may_be_closed_at_the_start(closed):
             os.kill(int(Path("pid").read_text()), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("words", [["-i", "none.model"], ["--port_file", "none/port"], ["--bind", "192.0.2.1"]])
+@pytest.mark.parametrize("words", [["-i", "none.model"], ["--port_file", "/proc/none/port"], ["--bind", "192.0.2.1"]])
 def test_what_hinders_the_child_is_told_by_the_parent_once(words):
     command = [*VWLITE, "--daemon", "--port", "0", "--insecure", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
