@@ -32,7 +32,7 @@ def test_each_batch_moves_the_posterior_as_brute_force_does(logistic, posterior,
         # a line without features is a batch, too
         if (i + 1) % size == 0:
             brute.learn(examples[i + 1 - size : i + 1])
-    probe = Record(0, tuple((k, float(k + 1)) for k in range(p)), offset=0.25)
+    probe = Record(1, tuple((k, float(k + 1)) for k in range(p)), offset=0.25)
     expected = probe.row(p) @ brute.m + 0.25
     assert workspace.predict(probe.line()) == pytest.approx(expected, rel=1e-5, abs=1e-5)
     if posterior == "full" or forget == 1:
@@ -57,7 +57,7 @@ def test_time_makes_forget_by_what_the_timestamp_says(posterior, size, data):
             brute.learn(examples[i + 1 - count : i + 1], record.time)
             if size == "all":
                 workspace.end_pass()
-    probe = Record(0, tuple((k, float(k + 1)) for k in range(p)))
+    probe = Record(1, tuple((k, float(k + 1)) for k in range(p)))
     assert workspace.predict(probe.line()) == pytest.approx(probe.row(p) @ brute.m, rel=1e-5, abs=1e-5)
 
 
