@@ -32,7 +32,7 @@ def line(head: str = "1 ", **namespaces: int) -> str:
 def run(lines: Sequence[str], *words: str) -> str:
     """What a run over a file predicts."""
     Path("data.txt").write_text("\n".join(lines) + "\n")
-    assert main(["data.txt", "-p", "p.txt", *words]) == 0
+    assert main(["data.txt", "-p", "p.txt", "--allow_empty", *words]) == 0
     return Path("p.txt").read_text()
 
 
