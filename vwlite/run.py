@@ -211,7 +211,9 @@ class Run:
             lines = f"{self.read + driver.problems} lines" + (
                 f", {driver.problems} malformed" if driver.problems else ""
             )
-            looks = f"; this looks like {looks_like(self.feed.head)}" if self.feed.head is not None else ""
+            head = self.feed.head
+            told = driver.problems and b"|" in (head or b"")  # malformed lines were shown with the reason
+            looks = "" if told or head is None else f"; this looks like {looks_like(head)}"
             return f"{where}: no example with a feature ({lines}){looks}"
         if learning and driver.weighted_labeled == self.weight_before:
             return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"

@@ -90,7 +90,7 @@ def test_rewards_have_the_labels_that_the_logistic_loss_is_given():
 def test_a_refused_decision_is_shown_by_the_line_at_fault(tmp_path, capsys):
     data = tmp_path / "data.txt"
     data.write_text("shared |u x\n|item a\n1:-0.5:0.5 |item b\n\n")
-    assert main(["--explore", "greedy", "--loss_function", "logistic", str(data)]) == 0
+    assert main(["--explore", "greedy", "--loss_function", "logistic", "--allow_empty", str(data)]) == 0
     assert f"{data}:3:1: the cost is neither" in capsys.readouterr().err
 
 
@@ -99,7 +99,7 @@ def test_lines_are_counted_across_decisions_that_are_too_long(tmp_path, capsys):
     data = tmp_path / "data.txt"
     data.write_text(long * 3 + "|f a\n|f b:x:y\n\n")
     for words in ([], ["--onethread"]):
-        assert main(["--explore", "uniform", "--max_line_bytes", "140000", str(data), *words]) == 0
+        assert main(["--explore", "uniform", "--max_line_bytes", "140000", "--allow_empty", str(data), *words]) == 0
         shown = [line.split(":", 3) for line in capsys.readouterr().err.splitlines() if line.startswith("skipped /")]
         assert [(int(line), int(column)) for _, line, column, _ in shown] == [(1, 1), (6002, 1), (12003, 1), (18005, 7)]
 

@@ -30,7 +30,7 @@ FIXED_FLAGS = [
     "--ignore a -q bc",
     "--keep c --keep a --feature_limit 2",
     "-q :: --ignore_linear b --loss_function logistic --logistic_min -3 --logistic_max 3",
-    "--binary --link logistic --loss_function quantile --sgd",
+    "--link logistic --loss_function quantile --sgd",
     "--l1 0.001 --l2 0.001 --interactions abc --permutations --cubic aab",
     "--offset_scale 3",
 ]

@@ -86,7 +86,7 @@ def test_extreme_data_leave_a_model_that_can_be_loaded(tmp_path, flags):
     text = "".join(line.replace("|f", f"|g u{i % 2} |f") + "\n" for i, line in enumerate(WILD * 10))
     if "random_effect f" in flags:
         text = text.replace("|f", "|h").replace("|g", "|f")
-    run("-b", "8", "-q", "ff", *flags.split(), "-f", model, text=text)
+    run("-q", "ff", *flags.split(), "-f", model, text=text)
     sound(model)
 
 

@@ -42,7 +42,7 @@ def test_a_model_of_decisions_scores_as_it_scored(name, folder):
 
 @pytest.mark.parametrize("name", OF_LINES)
 def test_a_model_saved_again_in_the_format_of_today_predicts_the_same(name, folder):
-    run("--quiet", "-i", f"{name}.model", "-f", "today.model", "--examples", "1", text=" |n unlabelled\n")
+    run("--quiet", "-i", f"{name}.model", "-f", "today.model", "--allow_empty", text=" |n unlabelled\n")
     words = ("-t", "--quiet", "-i", "today.model", "probe.vw", "-p", "/dev/stdout")
     assert run(*words).stdout == expected(name)
 

@@ -35,7 +35,7 @@ def test_every_iterable_of_lines_will_do():
     expected = Workspace().learn(LINES)
     assert Workspace().learn(tuple(LINES)) == expected
     assert Workspace().learn(line for line in LINES) == expected
-    assert Workspace().learn(dict.fromkeys(LINES)) == expected
+    assert Workspace().learn(dict.fromkeys(LINES).keys()) == expected
     one_by_one = Workspace()
     assert [one_by_one.learn(line) for line in LINES] == expected
 
