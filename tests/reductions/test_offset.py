@@ -108,7 +108,8 @@ def test_the_rest_of_the_stack_is_the_offset_of_the_scale(loss):
 
 
 def test_a_label_between_the_classes_counts_in_part():
-    mixed, split = (Workspace("--noconstant --offset_scale fit --loss_function logistic") for _ in range(2))
+    flags = "--noconstant --offset_scale fit --loss_function logistic --logistic_min -1"
+    mixed, split = (Workspace(flags) for _ in range(2))
     mixed.learn("0.5 4 1.5 |")
     share = 0.75
     scale, precision = metrics(mixed)

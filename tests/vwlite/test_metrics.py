@@ -311,7 +311,11 @@ def test_when_passes_end_early_the_figures_are_of_the_pass_whose_model_is_kept(s
     [
         (["1 | a", "1 | b"], "auc", {"auc": "one class only: every label is 1"}),
         (["1 | a", "2 | b", "3 | a"], "auc", {"auc": "more than two different labels"}),
-        (["1 | a", "2 | b"], f"logloss {LOGISTIC}", {"logloss": "labels are 1 and 2, not 1 and -1 or 1 and 0"}),
+        (
+            ["1 | a", "2 | b"],
+            f"logloss {LOGISTIC} --logistic_min 1 --logistic_max 2",
+            {"logloss": "labels are 1 and 2, not 1 and -1 or 1 and 0"},
+        ),
         (["0 | a", "-1 | b"], "accuracy", {"accuracy": "labels are 0 and -1, not 1 and -1 or 1 and 0"}),
         (["1 | a", "0 | b"], "brier", {"brier": "no log-odds without --loss_function logistic"}),
         (["| a"], "mae,auc:u", {"mae": "no example with a label", "auc by u": "no example with a label"}),
