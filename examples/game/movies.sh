@@ -12,7 +12,7 @@ batch="--square --fixed none --shrink mean --effect_l2 auto"
 save() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | sed -n '/^rmse held out/p; /^random_effect.*sd/p'"; }
 
 say "Learn from four fifths, measure on the rest. Without users and movies first: the mean, and what genres add to it."
-save mean "$split --ignore um --ignore g"
+save mean "$split --ignore um --ignore g --allow_empty"
 save genres "$split --ignore um"
 
 say "The whole stack is gd, which takes users and movies for features like any other."
