@@ -67,10 +67,10 @@ CASES = """
 0001.dat --l2 0.001
 0001.dat --l1 0.0002 --l2 0.0005 --sgd -l 1
 0001.dat --sparse_l2 0.01
-0001.dat --l1 0.0005 --loss_function logistic
-0001.dat --l2 0.1 --loss_function logistic
+0001.dat --l1 0.0005 --loss_function logistic --vw_compat
+0001.dat --l2 0.1 --loss_function logistic --vw_compat
 0001.dat --link logistic
-0001.dat --link logistic --loss_function logistic
+0001.dat --link logistic --loss_function logistic --vw_compat
 0001.dat --loss_function logistic --logistic_min 0 --logistic_max 1 --link logistic
 0001.dat --link glf1
 0001.dat --link identity
@@ -110,7 +110,7 @@ rcv1_mini.dat --classweight 1:2,-1:0.5 --loss_function logistic
 0001.dat --keep f
 0001.dat --keep x --allow_empty
 0001.dat -t
-0001.dat -t --loss_function logistic
+0001.dat -t --loss_function logistic --vw_compat
 0001.dat --examples 17
 0001.dat --examples 1000
 0001.dat -P 1
@@ -122,7 +122,7 @@ rcv1_mini.dat --classweight 1:2,-1:0.5 --loss_function logistic
 0002.dat
 0002.dat --sgd -l 0.1
 0002.dat --link poisson
-0002.dat --loss_function logistic
+0002.dat --loss_function logistic --vw_compat
 0002.dat --loss_function quantile
 0002.dat -q ff
 0002.dat -q ff --l2 0.001
@@ -170,7 +170,7 @@ mixed.dat -q aa --cubic aab --interactions bbb
 mixed.dat -q ab --ignore c
 mixed.dat -q ab --ignore_linear ab
 mixed.dat --keep a --keep b -q ::
-mixed.dat --keep ab --ignore b
+mixed.dat --keep ab --ignore b --vw_compat
 mixed.dat --ignore abc
 mixed.dat --redefine b:=ac --redefine :=b
 mixed.dat --redefine c:= -q cb
@@ -194,7 +194,7 @@ mixed.dat --passes 3 -c -k --decay_learning_rate 0.5 --sgd -l 0.3
 mixed.dat --passes 3 -c -k --examples 40
 mixed.dat --passes 2 -c -k --examples 40 --holdout_off -P 1
 mixed.dat --passes 2 -c -k --l1 0.0001 --loss_function logistic
-mixed.dat --passes 2 -c -k --ignore a --keep ab -q bb
+mixed.dat --passes 2 -c -k --ignore a --keep ab -q bb --vw_compat
 mixed.dat -c -k
 blank.dat
 blank.dat --holdout_after 50
@@ -240,7 +240,7 @@ MODELS = (
     ("0001.dat --l1 0.0005 --l2 0.001", "0001.dat -t --vw_compat"),
     ("0001.dat -q ff -b 14 --noconstant", "0001.dat -t"),
     ("0001.dat --power_t 0.3 -l 0.1 --initial_t 2", "0001.dat"),
-    ("0001.dat --link logistic --loss_function logistic", "0001.dat -t --loss_function logistic"),
+    ("0001.dat --link logistic --loss_function logistic --vw_compat", "0001.dat -t --loss_function logistic --vw_compat"),
     ("rcv1_mini.dat --loss_function logistic", "rcv1_mini.dat -t --vw_compat"),
     ("rcv1_mini.dat --loss_function logistic --binary", "rcv1_mini.dat -t --binary --loss_function logistic"),
     ("0002.dat --passes 3 -c -k", "0002.dat -t"),
