@@ -17,7 +17,8 @@ from vwlite.daemon.journal import JournalError
 from vwlite.daemon.segment import place
 
 STORED = Path(__file__).parent.parent / "data" / "journal_1"
-COPY = "cp -p journal/*.sqlite backup/; cp -p journal/*-wal backup/; "  # as in README
+COPY = "cp -p journal/*.sqlite backup/; "  # as in README
+COPY += "for each in backup/*.sqlite; do cp -p journal/${each##*/}-wal backup/; done; "
 COPY += "cp -p journal/lock journal/checkpoint.model* backup/"
 
 
@@ -104,7 +105,9 @@ def test_copies_made_while_the_daemon_serves_have_all_that_was_acknowledged(fold
         for number in range(12):
             before = acknowledged
             Path("backup").mkdir()
-            subprocess.run(COPY, shell=True, check=False, capture_output=True)
+            while subprocess.run(COPY, shell=True, check=False, capture_output=True).stderr:
+                shutil.rmtree("backup")  # files came and went: once more, as README says
+                Path("backup").mkdir()
             Path("backup").rename(f"backup{number}")
             copies.append(before)
         over.set()

@@ -240,7 +240,10 @@ MODELS = (
     ("0001.dat --l1 0.0005 --l2 0.001", "0001.dat -t --vw_compat"),
     ("0001.dat -q ff -b 14 --noconstant", "0001.dat -t"),
     ("0001.dat --power_t 0.3 -l 0.1 --initial_t 2", "0001.dat"),
-    ("0001.dat --link logistic --loss_function logistic --vw_compat", "0001.dat -t --loss_function logistic --vw_compat"),
+    (
+        "0001.dat --link logistic --loss_function logistic --vw_compat",
+        "0001.dat -t --loss_function logistic --vw_compat",
+    ),
     ("rcv1_mini.dat --loss_function logistic", "rcv1_mini.dat -t --vw_compat"),
     ("rcv1_mini.dat --loss_function logistic --binary", "rcv1_mini.dat -t --binary --loss_function logistic"),
     ("0002.dat --passes 3 -c -k", "0002.dat -t"),
