@@ -5,21 +5,17 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import ask, by_file, lines_to_learn, read_lines, refusal, serving
+from tests.support.daemon import ask, by_file, lines_to_learn, refusal, serving
 from tests.support.journals import Running, expected, read, text, written
 from tests.support.models import arrays
 from vwlite.daemon.journal import JournalError
 from vwlite.daemon.segment import place
 
 STORED = Path(__file__).parent.parent / "data" / "journal_1"
-COPY = "cp -p journal/*.sqlite backup/; "  # as in README
-COPY += "for each in backup/*.sqlite; do cp -p journal/${each##*/}-wal backup/; done; "
-COPY += "cp -p journal/lock journal/checkpoint.model* backup/"
 
 
 def test_a_backup_of_the_databases_alone_is_refused(folder):
@@ -84,41 +80,6 @@ def test_a_stopped_daemon_is_copied_in_any_way(folder):
     with serving(folder, "--journal", "backup", "-f", "served.model") as daemon:
         assert daemon.end() == 0
     assert arrays(folder / "served.model") == by_file(folder, lines)[1]
-
-
-def test_copies_made_while_the_daemon_serves_have_all_that_was_acknowledged(folder):
-    """And are a run over the first lines, though checkpoints and segments come and go meanwhile."""
-    lines = [line + b"\n" for line in lines_to_learn(8000).splitlines() if not line.startswith(b" ")]
-    acknowledged, copies = 0, []
-    over = threading.Event()
-    with serving(folder, "--journal", "journal", "--autosave", "50") as daemon, daemon.connect() as client:
-
-        def learn() -> None:
-            nonlocal acknowledged
-            while not over.is_set() and acknowledged + 20 <= len(lines):
-                client.sendall(b"".join(lines[acknowledged : acknowledged + 20]))
-                read_lines(client, 20)
-                acknowledged += 20
-
-        thread = threading.Thread(target=learn)
-        thread.start()
-        for number in range(12):
-            before = acknowledged
-            Path("backup").mkdir()
-            while subprocess.run(COPY, shell=True, check=False, capture_output=True).stderr:
-                shutil.rmtree("backup")  # files came and went: once more, as README says
-                Path("backup").mkdir()
-            Path("backup").rename(f"backup{number}")
-            copies.append(before)
-        over.set()
-        thread.join()
-        daemon.kill()
-    for number, before in enumerate(copies):
-        with serving(folder, "--journal", f"backup{number}", "-f", "served.model") as daemon:
-            count = json.loads(daemon.talk(b"!stats\n"))["examples"]
-            assert daemon.end() == 0
-        assert count >= before
-        assert arrays(folder / "served.model") == by_file(folder, b"".join(lines[:count]))[1]
 
 
 def test_a_journal_of_the_first_format_is_read(folder):
