@@ -284,6 +284,8 @@ class Run:
                 self.say(f"{name} = {outputs.scalar(value)}")
         for remark in self.driver.remarks():
             self.log("warning", remark)
+        for remark in self.workspace.unmatched() if self.stopped_by is None else ():
+            self.log("warning", remark)
         self.say_skipped()
         if self.stopped_by is not None:
             saved = None if useless else self.options["final_regressor"]

@@ -23,6 +23,7 @@ from vwlite.needs import Use, unmet
 from vwlite.options import RENAMED, Option, OptionGroup, Options
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
+from vwlite.sought import Sought
 
 if TYPE_CHECKING:
     from vwlite.entity_store import EntityStore
@@ -263,6 +264,7 @@ class Workspace:
         self.driver = self._driver()
         self.driver.training = not options["testonly"]
         self.driver.listener = self
+        self.driver.sought = Sought(options, self.interactions)
         if self.entities is not None:
             self.driver.gate = self.entities.gate(self.top)
         if options.given("columns") or options.given("interval"):
@@ -335,6 +337,17 @@ class Workspace:
         ['rmse', 'rmse held out']
         """
         return {} if self.reporter is None else {figure.name: figure.value for figure in self.reporter.figures()}
+
+    def unmatched(self) -> list[str]:
+        """A line for each thing that the flags name in the data and that no example so far had.
+
+        >>> workspace = Workspace("-q ab")
+        >>> _ = workspace.learn(["1 |a x |c y", "0 |a z"])
+        >>> workspace.unmatched()
+        ['nothing matched --quadratic ab: no namespace begins with b (they begin with a or c)']
+        """
+        lines = [] if self.driver.sought is None else self.driver.sought.unmatched()
+        return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
 
     def __getattr__(self, name: str) -> Any:
         """Of methods that have another name now."""
