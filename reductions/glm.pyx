@@ -22,7 +22,7 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 """
 import struct
 
-from libc.math cimport isfinite, sqrt
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 
@@ -277,6 +277,23 @@ cdef class GLM(Batches):
         d = self.n_prior
         precision = np.array([self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]).reshape(d, d)
         return [self.prior_hashes[i] for i in range(d)], (self.scale() * np.linalg.inv(precision)).tolist()
+
+    def prior_moments(self):
+        """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
+        cdef size_t k, n = 0 if self.center == NULL else self.center.n
+        own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
+        found = {hash: (self.prior_mean(hash), self.prior_sd(ridge(self, hash))) for hash in own}
+        hashes, covariance = self.prior_covariance() or ([], [])
+        found |= {hash: (self.prior_mean(hash), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
+        return found | {None: (0.0, self.prior_sd(self.l2))}
+
+    cdef double prior_sd(self, double precision) noexcept:
+        return sqrt(self.scale() / precision) if precision > 0 else INFINITY
+
+    @property
+    def noise_variance(self):
+        """Under squared loss; None where there is none."""
+        return None if self.logistic else self.scale()
 
     def metrics(self):
         """What was estimated."""

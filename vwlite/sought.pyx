@@ -1,11 +1,10 @@
 """What options name in the data and no example had. Design notes are in sought.pxd."""
 import os
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from vwlite.choice cimport Choice
 from vwlite.example cimport ROW_EMPTY, ROW_EXAMPLE, Block, Extent, Row, extent_index, extent_name_length
 from vwlite.interactions cimport Interactions
 

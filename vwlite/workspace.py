@@ -418,18 +418,14 @@ class Workspace:
         `stream`, if given, is noted in it: the place in a daemon's journal that it stands for.
         """
         from vwlite import model_file
-        from vwlite.model_io import Saver, save_load
+        from vwlite.model_io import Saver, names_to_arrays, save_load
 
         self.driver.before_save()
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)
         saver.require_finite()
         arrays = saver.arrays
-        if self.names:
-            slots = sorted(self.names)
-            text = "\n".join(self.names[slot].replace("\n", " ") for slot in slots).encode("utf-8", "surrogateescape")
-            arrays["names.slot"] = ("U64", [len(slots)], b"".join(slot.to_bytes(8, "little") for slot in slots))
-            arrays["names.text"] = ("U8", [len(text)], text)
+        arrays |= names_to_arrays(self.names, "slot") | names_to_arrays(self.hash_names, "hash")
         metadata = self.metadata() | ({} if stream is None else {"stream": stream})
         if self.entities is not None:
             with self.entities.saved(path) as entities:
@@ -489,12 +485,12 @@ class Workspace:
 
     def _restore_rest(self, reader: ModelReader) -> None:
         """Take over the journal, the names and the figures of a loaded model."""
+        from vwlite.model_io import names_of
+
         metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
-        if "names.slot" in reader.names():
-            texts = bytes(reader.array("names.text", "U8")).decode("utf-8", "surrogateescape").split("\n")
-            self.names = dict(zip(reader.array("names.slot", "U64"), texts, strict=False))
+        self.names, self.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
         if self.options["preserve_performance_counters"] and self.driver.training:
             for name, value in metadata["figures"].items():
                 if name in FIGURES:
