@@ -14,7 +14,7 @@ from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("classweight: importance by label", (
     Option("classweight", str, "factors on the importance of labels, e.g. 1:2,-1:0.5", many=True, necessary=True,
-           keep=True, metavar="LABEL:WEIGHT,.."),
+           keep=True, metavar="LABEL:WEIGHT,..", needs=("learning",), mild=("learning",)),
 ))
 
 cdef enum:

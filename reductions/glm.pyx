@@ -59,14 +59,15 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            f"diagonal (default: {FULL_AT_MOST}), and full refuses the line (default: {BOUND:,})",
            least=MOST_CORRELATED, most=MOST_FULL, keep=True, metavar="N"),
     Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
-           "1; all for --square and --logistic)", keep=True, metavar="N|all"),
+           "1; all for --square and --logistic)", keep=True, metavar="N|all",
+           needs=tuple(f"{kind} & learning" for kind in KINDS)),
     Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior",
-           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic", "bayes_linear")),
+           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic & learning", "bayes_linear & learning")),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
     Option("moments", bool, "--bayes_logistic takes mean and variance of each example's posterior, not its mode and "
            "the curvature there: intervals as wide as they should be, and smaller errors", keep=True,
-           needs=("bayes_logistic",)),
+           needs=("bayes_logistic & learning",)),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free",
            above=0, keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",

@@ -47,7 +47,8 @@ RUN_OPTIONS = OptionGroup(
             default=10,
             least=1,
             metavar="N",
-            needs=("passes>1 & !holdout_off & !holdout_after",),
+            needs=("passes>1 & !holdout_off & !holdout_after & !testonly",),
+            mild=("!testonly",),
         ),
         Option(
             "holdout_after",
@@ -65,7 +66,8 @@ RUN_OPTIONS = OptionGroup(
             default=3,
             least=1,
             metavar="N",
-            needs=("passes>1 & !holdout_off",),
+            needs=("passes>1 & !holdout_off & !testonly",),
+            mild=("!testonly",),
         ),
         Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
         Option("onethread", bool, "parse in the learning thread"),
@@ -93,7 +95,8 @@ MODEL_OPTIONS = OptionGroup(
             "preserve_performance_counters",
             bool,
             "go on counting where the loaded model stopped",
-            needs=("initial_regressor & !testonly", "final_regressor"),
+            needs=("initial_regressor & !testonly",),
+            mild=("initial_regressor", "!testonly"),
         ),
         Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
         Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
@@ -367,7 +370,8 @@ class Workspace:
         """Raise OptionError for options that would do nothing; Vowpal Wabbit takes many, so --vw_compat remarks it."""
         if self.options.accepted:
             return
-        errors = unmet(self.options, stack.modules_of(self.top), use)
+        errors, remarks = unmet(self.options, stack.modules_of(self.top), use)
+        self.notes += remarks
         if self.options["vw_compat"]:
             self.notes += errors
         elif errors:
