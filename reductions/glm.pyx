@@ -22,7 +22,7 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 """
 import struct
 
-from libc.math cimport isfinite, sqrt
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 
@@ -59,14 +59,15 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            f"diagonal (default: {FULL_AT_MOST}), and full refuses the line (default: {BOUND:,})",
            least=MOST_CORRELATED, most=MOST_FULL, keep=True, metavar="N"),
     Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
-           "1; all for --square and --logistic)", keep=True, metavar="N|all"),
+           "1; all for --square and --logistic)", keep=True, metavar="N|all",
+           needs=tuple(f"{kind} & learning" for kind in KINDS)),
     Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior",
-           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic", "bayes_linear")),
+           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic & learning", "bayes_linear & learning")),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
     Option("moments", bool, "--bayes_logistic takes mean and variance of each example's posterior, not its mode and "
            "the curvature there: intervals as wide as they should be, and smaller errors", keep=True,
-           needs=("bayes_logistic",)),
+           needs=("bayes_logistic & learning",)),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free",
            above=0, keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
@@ -277,6 +278,23 @@ cdef class GLM(Batches):
         d = self.n_prior
         precision = np.array([self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]).reshape(d, d)
         return [self.prior_hashes[i] for i in range(d)], (self.scale() * np.linalg.inv(precision)).tolist()
+
+    def prior_moments(self):
+        """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
+        cdef size_t k, n = 0 if self.center == NULL else self.center.n
+        own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
+        found = {hash: (self.prior_mean(hash), self.prior_sd(ridge(self, hash))) for hash in own}
+        hashes, covariance = self.prior_covariance() or ([], [])
+        found |= {hash: (self.prior_mean(hash), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
+        return found | {None: (0.0, self.prior_sd(self.l2))}
+
+    cdef double prior_sd(self, double precision) noexcept:
+        return sqrt(self.scale() / precision) if precision > 0 else INFINITY
+
+    @property
+    def noise_variance(self):
+        """Under squared loss; None where there is none."""
+        return None if self.logistic else self.scale()
 
     def metrics(self):
         """What was estimated."""

@@ -30,6 +30,8 @@ from vwlite.errors import ModelError, OptionError
 from vwlite.interactions import namespace_hash
 from vwlite.options import Option, OptionGroup
 
+LEARNING = ("random_effect & learning",)
+
 OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
            "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
@@ -43,11 +45,12 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
            metavar="N"),
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
-           "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
-    Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
+           "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,..", needs=LEARNING),
+    Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
     Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
-    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
+    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N",
+           needs=LEARNING),
 ), needs=("random_effect",))
 
 cdef extern from "bytescan.h" nogil:
