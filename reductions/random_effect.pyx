@@ -21,6 +21,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.batches cimport Batches
 from vwlite.joint cimport JointScores
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
@@ -37,7 +38,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
            fixed=True, choices=("gd", "same", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
-           "'auto' to estimate it", default="1", keep=True, metavar="L|NAME=L,..|auto"),
+           "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
+           default="1", keep=True, metavar="L|NAME=L,..|auto|reml"),
     Option("shrink", str, "what effects without data go to: zero, or the mean of their kind", default="zero", keep=True,
            fixed=True, choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
@@ -100,6 +102,10 @@ def setup(options, base):
         if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
+    whole_pass = options["sweeps"] or any(learner.batch_size == 0 for learner in learners)
+    if is_restricted(options) and ("logistic" in learners[0].name or not whole_pass or options["fixed"] == "gd"):
+        raise OptionError(["--effect_l2 reml is for linear models fitted to a whole pass: --square, or --bayes_linear "
+                           "with --sweeps, and --fixed same or none"])
     return RandomEffect(options, base, specs, learners)
 
 
@@ -113,13 +119,18 @@ def parse_spec(text):
     return name, None if named == ["*"] else named
 
 
+def is_restricted(options):
+    """Whether variances are to be those of REML."""
+    return any(part.rpartition("=")[2] == "reml" for part in options["effect_l2"].split(","))
+
+
 def by_name(option, text, names, otherwise):
-    """The numbers of name=number,.., None for auto; one without a name holds for every name."""
+    """The numbers of name=number,.., None for auto and reml; one without a name holds for every name."""
     values = dict.fromkeys(names, otherwise)
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
         try:
-            value = None if number == "auto" and option == "effect_l2" else float(number)
+            value = None if number in ("auto", "reml") and option == "effect_l2" else float(number)
         except ValueError:
             value = math.nan
         if value is not None and not math.isfinite(value):
@@ -147,6 +158,8 @@ cdef class RandomEffect(Learner):
     cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
+    cdef bint restricted              # variances are those of REML
+    cdef bint flat                    # nothing is known of the fixed part beforehand
     cdef Feature[PADDING + 1] intercept
     # state
     cdef public double weight_sum, weight_count
@@ -186,6 +199,8 @@ cdef class RandomEffect(Learner):
         memset(self.intercept, 0, sizeof(self.intercept))
         self.intercept[0].hash = CONSTANT_HASH
         self.intercept[0].value = 1
+        self.restricted = is_restricted(options)
+        self.flat = not options.given("l2")
         at_once = any(learner.batch_size == 0 for learner in learners)
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
         if options["entity_limit"] and self.sweeps:
@@ -524,10 +539,33 @@ cdef class RandomEffect(Learner):
     def end_pass(self):
         """All parts are fitted to the examples of the first pass; later passes only predict."""
         self.later_pass = True
-        if self.kept is not None:
-            self.kept.fit(self.sweeps, self.powers)
-            self.fitted = {f"loss after {self.kept.done} sweep{'s' if self.kept.done != 1 else ''}": self.kept.loss}
-            self.kept = None
+        if self.kept is None:
+            return
+        self.kept.begin(self.powers)
+        self.fitted = self.fit_at_once() or self.fit_in_turn()
+        self.kept.end()
+        self.fitted["loss after the fit"] = self.kept.loss
+        self.kept = None
+
+    def fit_at_once(self):
+        """The figures of one estimate of all parts; None where they are to be fitted in turn."""
+        from vwlite.fitted import can_take
+        linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
+        learners = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
+        base = self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None
+        known = [learner for learner in (base, *learners) if learner is not None]
+        if not linear or not all(can_take(learner) for learner in known):
+            return None
+        from vwlite.mixed_problem import Problem
+        problem = Problem(self.kept, base, learners, self.flat, self.least)
+        found = problem.fit(self.restricted, self.kept.is_stopping) if problem.is_within_bounds else None
+        return None if found is None else found.figures
+
+    def fit_in_turn(self):
+        """Coordinate descent."""
+        self.kept.descend(self.sweeps)
+        done = self.kept.done
+        return {"random_effect fit": f"parts in turn, {done} sweep{'s' if done != 1 else ''}"}
 
     def interrupt(self):
         """Fit once what was read, or end with the part at hand."""

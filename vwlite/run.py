@@ -281,7 +281,7 @@ class Run:
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
         for source in (self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))):
             for name, value in source().items():
-                self.say(f"{name} = {outputs.scalar(value)}")
+                self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
         for remark in self.driver.remarks():
             self.log("warning", remark)
         self.say_skipped()
