@@ -3,8 +3,8 @@
     y = X b + sum_r Z_r u_r + e,    e_i ~ N(0, v / w_i),    u_r of each entity ~ N(0, v L_r L_r')
 
 Bates, Maechler, Bolker and Walker 2015, "Fitting linear mixed-effects models using lme4": with u_r = L_r s_r the
-coefficients minimise r^2 = |y - X b - sum Z_r L_r s_r|^2 + |s|^2 (weighted), and with b, s and v worked out for them the
-factors L_r are left, which minimise the profiled deviance (there equation 35; 42 is that of REML)
+coefficients minimise r^2 = |y - X b - sum Z_r L_r s_r|^2 + |s|^2 (weighted), and with b, s and v worked out for them
+the factors L_r are left, which minimise what is there called the profiled deviance (or REML criterion)
 
     log |L'Z'Z L + I| + n log r^2         or for REML   log |the same system with X in it| + (n - p) log r^2.
 
@@ -89,7 +89,8 @@ def without_traces(theta: Array, parts: list[Part], deviance: Callable[[Array], 
             continue
         # of U s^2 U' the triangular factor is R' of (U s)' = Q R
         factors[r] = np.linalg.qr((left * np.where(spreads < TRACE, 0, spreads)).T)[1].T
-        bare = pack([factor / (one.size if one.alike else 1) for factor, one in zip(factors, parts, strict=True)], parts)
+        each = [factor / (one.size if one.alike else 1) for factor, one in zip(factors, parts, strict=True)]
+        bare = pack(each, parts)
         place, before = deviance(bare), deviance(theta)
         if place is not None and before is not None and place.value <= before.value + 1e-6:
             theta = bare

@@ -122,5 +122,3 @@ def independent(x: Any, w: Array, ridge: Array, groups: list[int]) -> NDArray[np
             _, pivots, rank, _ = linalg.lapack.dpstrf(left, tol=SINGULAR, lower=1)
             taken = np.concatenate([taken, np.sort(here[pivots[:rank] - 1])])
     return taken
-
-

@@ -43,7 +43,7 @@ class Lean(NamedTuple):
     keys: NDArray[np.uint64]
     counts: NDArray[np.int64]  # examples, so that entities that have learnt since are told apart
     hashes: NDArray[np.uint32]
-    values: Array  # (entities, size, p)
+    values: Array  # K of each entity by rows, (entities * size * p)
 
 
 class Result(NamedTuple):
@@ -98,7 +98,7 @@ class Problem:
         """Whether this is something that can be fitted at once."""
         widths = [columns.z.shape[1] for columns in self.columns]
         centers = sum(
-            len(columns.hashes[0])
+            np.unique(columns.hashes).size
             for columns, about in zip(self.columns, self.settings, strict=True)
             if about.centered
         )
@@ -178,6 +178,9 @@ class Problem:
         if not all(np.isfinite(one).all() and np.abs(one).max(initial=0) < BEYOND for one in [fixed, *means]):
             return None
         self.hand_over(found, factors, beyond, fixed, means)
+        if found.restricted:  # which depends on the units of the fixed part
+            units = np.concatenate([self.scale, np.ones(sum(self.widths[1:]))])
+            found = found._replace(criterion=found.criterion + 2 * float(np.log(units[self.taken]).sum()))
         return Result(figures(found, parts, n_implied), self.hashes, self.leans(beyond))
 
     def hand_over(self, found: Fit, factors: list[Array], beyond: Known, fixed: Array, means: list[Array]) -> None:
@@ -236,7 +239,7 @@ class Problem:
                 continue
             values = lean * self.scale / columns.scale[:, None]
             heard = ~silent
-            found[r] = Lean(columns.keys[heard], columns.counts[heard], columns.hashes[0], values[heard])
+            found[r] = Lean(columns.keys[heard], columns.counts[heard], columns.hashes[0].copy(), values[heard].ravel())
         return found
 
 

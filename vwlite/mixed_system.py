@@ -113,9 +113,7 @@ class System:
 
     def products(self, r: Array, found: Found) -> list[Array]:
         """sum_e (Z_e'r) s_e' of each part."""
-        return [
-            (part.z.T @ r).reshape(-1, part.size).T @ s for part, s in zip(self.parts, found.random, strict=True)
-        ]
+        return [(part.z.T @ r).reshape(-1, part.size).T @ s for part, s in zip(self.parts, found.random, strict=True)]
 
 
 class Factored:
