@@ -16,13 +16,14 @@ any part. --sweeps fits all parts again to the examples of a pass, in turn, as o
 import math
 
 from libc.math cimport isfinite, pow
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
 from vwlite.batches cimport Batches
 from vwlite.joint cimport JointScores
+from vwlite.leaning cimport Leans
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
@@ -56,10 +57,9 @@ cdef extern from "bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
 
 cdef enum:
-    MOST = 15                         # effects
+    MOST = 15                         # effects; leaning.pxd has as many
     MOST_NAMESPACES = 32              # of one effect
     MOST_NAMED = 16                   # features whose names are remembered
-    MOST_LEANING = 16                 # coefficients of an entity, of which it is known how they depend on the fixed part
 
 cdef enum Kind:
     INTERCEPT
@@ -84,12 +84,6 @@ cdef struct Effect:
     Feature* features
     size_t n, capacity
     double score
-    # how entities depend on the fixed part since a fit of all parts at once: u | b is around m - K (b - its mean)
-    size_t n_lean, lean_size, lean_width  # entities; coefficients of each; numbers of K of each
-    uint64_t* lean_keys               # in order
-    int64_t* lean_counts              # examples: one that has learnt since depends no more
-    uint32_t[MOST_LEANING] lean_hashes
-    double* lean                      # K of each entity, by rows: its coefficients by those of the fixed part
 
 
 def setup(options, base):
@@ -148,30 +142,6 @@ def by_name(option, text, names, otherwise):
     return values
 
 
-cdef const double* lean_of(const Effect* effect, double experience) noexcept nogil:
-    """How the entity at hand depends on the fixed part; NULL if it is not known, or not any more."""
-    cdef size_t low = 0, high = effect.n_lean, middle
-    while low < high:
-        middle = (low + high) // 2
-        if effect.lean_keys[middle] < effect.entity:
-            low = middle + 1
-        else:
-            high = middle
-    if low == effect.n_lean or effect.lean_keys[low] != effect.entity or effect.lean_counts[low] != experience:
-        return NULL
-    return effect.lean + low * effect.lean_width
-
-
-cdef double value_of(Example ex, uint32_t hash) noexcept nogil:
-    """Of a feature of the example, 0 if it is not there."""
-    cdef size_t k
-    cdef double total = 0
-    for k in range(ex.n):
-        if ex.features[k].hash == hash:
-            total += ex.features[k].value
-    return total
-
-
 cdef class RandomEffect(Learner):
     """The sum of a base and of the models of an example's entities."""
 
@@ -196,10 +166,7 @@ cdef class RandomEffect(Learner):
     cdef size_t combined_size
     # state
     cdef public double weight_sum, weight_count
-    cdef list leans                   # of each effect, or empty: (keys, counts, hashes, K) as arrays
-    cdef object fixed_hashes
-    cdef uint32_t* to_fixed           # the fixed part's features, in the order of K
-    cdef size_t n_to_fixed
+    cdef Leans leans                  # how entities depend on the fixed part
     # of a pass, until its end
     cdef readonly size_t sweeps       # 0: every example is learnt as it comes
     cdef Sweeps kept
@@ -247,7 +214,7 @@ cdef class RandomEffect(Learner):
                                    "the two out; with -t they go together"])
             self.sweeps = 0
         self.fitted = {}
-        self.leans = []
+        self.leans = Leans()
         if self.sweeps:
             frozen = [self.fixed_frozen, *(name in options["freeze"] for name in self.names)]
             self.kept = Sweeps(base, self.learners, frozen, self.least)
@@ -416,7 +383,7 @@ cdef class RandomEffect(Learner):
                 total += self.effects[r].score
             ex.parts[r + 1] = <float>self.effects[r].score
         self.unpoint(ex, features, n, initial)
-        if ex.wants_variance and self.n_to_fixed:
+        if ex.wants_variance and self.leans.n:
             variance += self.variance_by_leaning(ex)
         ex.variance = variance
         ex.score = <float>total
@@ -424,19 +391,11 @@ cdef class RandomEffect(Learner):
         return ex.prediction
 
     cdef size_t combine(self, Example ex) except? 0xFFFFFFFF nogil:
-        """The features by which the fixed coefficients count in the score, in `combined`; 0 if only by their own.
-
-        With x those of the example and z those of its entities, x'b + z'u = (x - K'z)'b + ..., where the rest is
-        independent of b.
-        """
-        cdef size_t r, i, j, n = ex.n
-        cdef size_t wanted = ex.n + self.n_effects * self.n_to_fixed + PADDING
-        cdef Effect* effect
-        cdef const double* row
+        """The fixed part's features, with those that entities add, in `combined`; how many, 0 if none are added."""
         cdef const Feature* features = ex.features
-        cdef size_t count = ex.n
+        cdef size_t count = ex.n, n = ex.n, r
+        cdef size_t wanted = n + self.n_effects * self.leans.n + PADDING
         cdef float initial = ex.initial
-        cdef double sum_of
         cdef void* room
         if wanted > self.combined_size:
             room = realloc(self.combined, 2 * wanted * sizeof(Feature))
@@ -444,27 +403,14 @@ cdef class RandomEffect(Learner):
                 with gil:
                     raise MemoryError
             self.combined, self.combined_size = <Feature*>room, 2 * wanted
-        memcpy(self.combined, ex.features, n * sizeof(Feature))
+        memcpy(self.combined, features, n * sizeof(Feature))
         for r in range(self.n_effects):
-            effect = &self.effects[r]
-            row = NULL
-            if effect.present and effect.n_lean:
-                self.point(ex, effect, features, count)
-                row = lean_of(effect, self.learners.experience(r, ex))
-            if row == NULL:
-                continue
-            for j in range(self.n_to_fixed):
-                sum_of = 0
-                for i in range(effect.lean_size):
-                    sum_of += row[i * self.n_to_fixed + j] * value_of(ex, effect.lean_hashes[i])
-                if sum_of != 0:
-                    self.combined[n].hash, self.combined[n].value = self.to_fixed[j], <float>-sum_of
-                    n += 1
+            if self.effects[r].present:
+                self.point(ex, &self.effects[r], features, count)
+                n += self.leans.add(r, ex.entity, self.learners.experience(r, ex), ex, self.combined + n)
         self.unpoint(ex, features, count, initial)
-        if n == count:
-            return 0
         memset(self.combined + n, 0, PADDING * sizeof(Feature))
-        return n
+        return n if n > count else 0
 
     cdef double variance_by_leaning(self, Example ex) except? -1 nogil:
         """What the variance is changed by as entities depend on the fixed part; ex.variance is that part's afterwards."""
@@ -482,7 +428,7 @@ cdef class RandomEffect(Learner):
 
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         cdef const Feature* features = ex.features
-        cdef size_t n = ex.n, r, combined = self.combine(ex) if self.n_to_fixed else 0
+        cdef size_t n = ex.n, r, combined = self.combine(ex) if self.leans.n else 0
         if combined:
             ex.features, ex.n = self.combined, combined
         self.base.uncertainty(ex, to)
@@ -662,29 +608,8 @@ cdef class RandomEffect(Learner):
         found = problem.fit(self.restricted, self.kept.is_stopping) if problem.is_within_bounds else None
         if found is None:
             return None
-        self.take_leans(found.fixed_hashes, found.leans)
+        self.leans.take(found.fixed_hashes, found.leans)
         return found.figures
-
-    def take_leans(self, fixed_hashes, leans):
-        """How the entities of each effect depend on the fixed part, None where that is not known."""
-        cdef Effect* effect
-        cdef const uint64_t[::1] keys
-        cdef const int64_t[::1] counts
-        cdef const double[::1] values
-        cdef const uint32_t[::1] hashes, to_fixed = fixed_hashes
-        self.leans, self.fixed_hashes, self.n_to_fixed = leans, fixed_hashes, 0
-        for r in range(self.n_effects):
-            effect = &self.effects[r]
-            effect.n_lean = 0
-            if leans[r] is None or not len(leans[r].keys) or not len(fixed_hashes):
-                continue
-            keys, counts, hashes, values = leans[r].keys, leans[r].counts, leans[r].hashes, leans[r].values
-            effect.lean_keys, effect.lean_counts, effect.lean = <uint64_t*>&keys[0], <int64_t*>&counts[0], <double*>&values[0]
-            effect.n_lean, effect.lean_size = len(keys), len(hashes)
-            effect.lean_width = effect.lean_size * len(fixed_hashes)
-            for i in range(len(hashes)):
-                effect.lean_hashes[i] = hashes[i]
-            self.to_fixed, self.n_to_fixed = <uint32_t*>&to_fixed[0], len(fixed_hashes)
 
     def fit_in_turn(self):
         """Coordinate descent."""
@@ -709,33 +634,7 @@ cdef class RandomEffect(Learner):
             raise ModelError(f"{self.kept.n} examples wait for the end of their pass: call end_pass() before save()")
         self.weight_sum = io.float64("weight_sum", self.weight_sum)
         self.weight_count = io.float64("weight_count", self.weight_count)
-        if io.saving and self.n_to_fixed or not io.saving and io.has("leaning_on"):
-            self.save_load_leans(io)
-
-    def save_load_leans(self, io):
-        """How entities depend on the fixed part, and from how many examples that is known."""
-        from vwlite.mixed_problem import Lean
-        import numpy as np
-
-        def array(name, dtype, values):
-            return np.array(io.array(name, dtype, values.tobytes() if io.saving else None))
-
-        fixed_hashes = array("leaning_on", "U32", self.fixed_hashes)
-        leans = [None] * self.n_effects
-        for r, name in enumerate(self.names):
-            if self.leans[r] is None if io.saving else not io.has(f"leaning.{name}.key"):
-                continue
-            known = self.leans[r] if io.saving else [None] * 4
-            fields = zip(("key", "count", "hash", "value"), ("U64", "I64", "U32", "F64"), known, strict=True)
-            leans[r] = Lean(*[array(f"leaning.{name}.{field}", dtype, values) for field, dtype, values in fields])
-            if io.saving:
-                continue
-            n = len(leans[r].keys)
-            if (len(leans[r].counts) != n or len(leans[r].hashes) > MOST_LEANING or not np.isfinite(leans[r].values).all()
-                    or len(leans[r].values) != n * len(leans[r].hashes) * len(fixed_hashes)):
-                io.refuse("what its entities have in common with the fixed part doesn't hold together")
-        if not io.saving:
-            self.take_leans(fixed_hashes, leans)
+        self.leans.save_load(io, self.names)
 
     def metrics(self):
         """How many examples were of which entities, and the loss of those that were fitted."""

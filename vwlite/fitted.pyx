@@ -9,7 +9,7 @@ from vwlite.posterior cimport MOST_CORRELATED
 def can_take(Batches learner not None):
     """Whether what a fit finds is all that the learner then knows: it has learnt nothing before, or forgets it."""
     cdef Record* record = learner.table.oldest
-    if learner.logistic or learner.identity or learner.table.limited:
+    if learner.identity or learner.table.limited:
         return False
     while record != NULL and learner.forget > 0:
         if record.count or record.n_waiting:
@@ -19,10 +19,10 @@ def can_take(Batches learner not None):
 
 
 def settings(Batches learner not None):
-    """(full posterior, noise or None for an estimate, ridge, whether that is estimated, the intercept's or 0, mean)."""
+    """(full posterior, noise or None for an estimate, ridge, is it estimated, the intercept's or 0, mean, logistic)."""
     noise = None if learner.estimates_noise else learner.noise
     return (bool(learner.full), noise, learner.l2, bool(learner.estimates_prior), learner.intercept_l2,
-            learner.center != NULL)
+            learner.center != NULL, bool(learner.logistic))
 
 
 def take_prior(Batches learner not None, uint32_t[::1] hashes, double[:, ::1] precision, double l2):

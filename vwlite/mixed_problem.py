@@ -13,11 +13,13 @@ from vwlite import fitted
 from vwlite.blas import in_one_thread
 from vwlite.mixed import Fit, fit_linear
 from vwlite.mixed_columns import Columns, effect_columns, fixed_columns, independent, sharing
+from vwlite.mixed_logistic import MOST_ROUNDS, Data, fit_logistic, probabilities
 from vwlite.mixed_posterior import Known, known, smallest_norm
 from vwlite.mixed_system import Array, Part, System
 
 CONSTANT = 11650396  # the hash of VW's constant
 MOST_DENSE = 4000  # coefficients beside those of the effect with most of them
+MOST_LOGISTIC = 500  # fixed coefficients, each of them a parameter of the likelihood
 MOST_BLOCKS = 30_000_000  # numbers of the matrices of all entities of an effect
 SMALLEST_SPREAD = 1e-8  # of a prior's variance that tables can hold: of the noise over a column's mean square
 FLAT = 1e-8  # of what data say about the fixed coefficient that they say least about: a ridge that is hardly one
@@ -35,6 +37,7 @@ class Settings(NamedTuple):
     estimated: bool  # the ridge
     intercept_ridge: float  # 0: as the others'
     centered: bool  # entities are shrunk to their mean
+    logistic: bool
 
 
 class Lean(NamedTuple):
@@ -67,8 +70,7 @@ class Problem:
 
     def __init__(self, kept: Any, base: Any, effects: list[Any], flat: bool, least: float) -> None:
         self.base, self.flat, self.n_effects = base, flat, len(effects)
-        self.y, self.w, offset = kept.targets()
-        self.y -= offset
+        self.y, self.w, self.offset = kept.targets()
         self.chosen = self.w > 0
         self.learners: list[Any] = []
         self.settings: list[Settings] = []
@@ -89,6 +91,9 @@ class Problem:
             self.x = sparse.csr_array((len(self.y), 0))
         else:
             self.hashes, self.scale, self.x = fixed_columns(kept, len(self.y))
+        self.logistic = any(about.logistic for about in self.settings)
+        if self.logistic:
+            self.y = (self.y > 0).astype(float)
         self.silent = [columns.counts < least for columns in self.columns]
         self.taken = np.zeros(0, np.intp)
         self.widths: list[int] = []
@@ -106,6 +111,7 @@ class Problem:
             bool(widths)
             and sum(widths) - max(widths) + len(self.hashes) + centers <= MOST_DENSE
             and all(columns.z.shape[1] * columns.hashes.shape[1] <= MOST_BLOCKS for columns in self.columns)
+            and not (self.logistic and len(self.hashes) + centers > MOST_LOGISTIC)
             and not any(
                 about.intercept_ridge and (not columns.common or (about.estimated and not about.full))
                 for columns, about in zip(self.columns, self.settings, strict=True)
@@ -157,10 +163,10 @@ class Problem:
     def fit(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
         """The estimate, which the learners then have; None if there is none in double precision."""
         parts = self.parts()
-        w = self.w[self.chosen]
-        found = fit_linear(
-            self.system(parts).weigh(w), self.y[self.chosen], restricted, self.settings[0].noise, stopping
-        )
+        try:
+            found, curvatures = self.fit_any(parts, restricted, stopping)
+        except np.linalg.LinAlgError:
+            return None
         coefficients = np.zeros(sum(self.widths))
         coefficients[self.taken] = found.fixed
         fixed, *centers = np.split(coefficients, np.cumsum(self.widths)[:-1])
@@ -168,7 +174,9 @@ class Problem:
             floored(factor) if part.factor is None else factor
             for factor, part in zip(found.factors, parts, strict=True)
         ]
-        beyond = known(System(self.x[self.chosen], parts, np.zeros(len(fixed)), passive=True).weigh(w), factors)
+        beyond = known(
+            System(self.x[self.chosen], parts, np.zeros(len(fixed)), passive=True).weigh(curvatures), factors
+        )
         n_implied = len(fixed) - int((self.taken < len(fixed)).sum())
         fixed = smallest_norm(beyond.information, fixed, n_implied)
         means = [
@@ -181,7 +189,15 @@ class Problem:
         if found.restricted:  # which depends on the units of the fixed part
             units = np.concatenate([self.scale, np.ones(sum(self.widths[1:]))])
             found = found._replace(criterion=found.criterion + 2 * float(np.log(units[self.taken]).sum()))
-        return Result(figures(found, parts, n_implied), self.hashes, self.leans(beyond))
+        return Result(figures(found, parts, n_implied, self.logistic), self.hashes, self.leans(beyond))
+
+    def fit_any(self, parts: list[Part], restricted: bool, stopping: Callable[[], bool]) -> tuple[Fit, Array]:
+        """The estimate, and the curvatures of the losses there."""
+        system = self.system(parts)
+        y, w, offset = self.y[self.chosen], self.w[self.chosen], self.offset[self.chosen]
+        if self.logistic:
+            return fit_logistic(system, Data(y, w, offset), stopping)
+        return fit_linear(system.weigh(w), y - offset, restricted, self.settings[0].noise, stopping), w
 
     def hand_over(self, found: Fit, factors: list[Array], beyond: Known, fixed: Array, means: list[Array]) -> None:
         """All that was found, into the tables."""
@@ -212,22 +228,32 @@ class Problem:
                 fitted.take_prior(learner, NO_HASHES, NO_MATRIX, precision[0, 0])
             data = beyond.data[r] * units
             if self.silent[r].any():
-                self.fit_silent(r, data, means[r], precision, scores)
+                self.fit_silent(r, data, means[r], means[r].copy(), precision, scores)
             fitted.take_noise(learner, found.noise, worth)
             fitted.take(learner, columns.keys, columns.hashes, columns.sizes, means[r], data, columns.counts)
             fitted.end(learner)
 
-    def fit_silent(self, r: int, data: Array, means: Array, precision: Array, scores: Array) -> None:
-        """Entities that have no say are fitted to what all others leave."""
+    def fit_silent(self, r: int, data: Array, means: Array, centers: Array, precision: Array, scores: Array) -> None:
+        """Entities that have no say, and so far no coefficients but the centers, are fitted to what all others leave."""
         columns, silent = self.columns[r], np.flatnonzero(self.silent[r])
         size = columns.hashes.shape[1]
         places = (silent[:, None] * size + np.arange(size)).ravel()
         z = (columns.z[:, places] @ sparse.diags_array(np.tile(columns.scale, len(silent)))).tocsc()
-        pull = (z.T @ (self.w * (self.y - scores))).reshape(-1, size)
-        gram = (z.T @ (sparse.diags_array(self.w) @ z)).tocoo()
-        data[silent] = 0
-        data[silent[gram.row // size], gram.row % size, gram.col % size] = gram.data
-        means[silent] += np.linalg.solve(data[silent] + precision, pull[:, :, None])[:, :, 0]
+        inner = (z.T @ z).tocoo()
+        entity, i, j = silent[inner.row // size], inner.row % size, inner.col % size
+        for _ in range(MOST_ROUNDS if self.logistic else 1):
+            here = scores + self.offset
+            w, r = curvatures_of(self.y, self.w, here) if self.logistic else (self.w, self.w * (self.y - here))
+            data[silent] = 0
+            data[entity, i, j] = (z.T @ (sparse.diags_array(w) @ z)).tocsr()[inner.row, inner.col]
+            pull = (z.T @ r).reshape(-1, size) - (means[silent] - centers[silent]) @ precision
+            step = np.linalg.solve(data[silent] + precision, pull[:, :, None])[:, :, 0]
+            moved = np.abs(z @ step.ravel()).max(initial=0)
+            step *= min(1.0, 2 / moved) if self.logistic and moved > 0 else 1.0
+            means[silent] += step
+            scores = scores + z @ step.ravel()
+            if moved < 1e-9:
+                break
 
     def leans(self, beyond: Known) -> list[Lean | None]:
         """Of all effects, how their entities depend on the fixed part."""
@@ -241,6 +267,12 @@ class Problem:
             heard = ~silent
             found[r] = Lean(columns.keys[heard], columns.counts[heard], columns.hashes[0].copy(), values[heard].ravel())
         return found
+
+
+def curvatures_of(y: Array, w: Array, scores: Array) -> tuple[Array, Array]:
+    """Of logistic losses: second derivatives, and how labels pull."""
+    p = probabilities(scores)
+    return w * p * (1 - p), w * (y - p)
 
 
 def floored(factor: Array) -> Array:
@@ -257,11 +289,11 @@ def center_of(columns: Columns, center: Array) -> Array:
     return np.asarray(sharing(columns) @ center).reshape(columns.hashes.shape)
 
 
-def figures(found: Fit, parts: list[Part], n_implied: int) -> dict[str, float | str]:
+def figures(found: Fit, parts: list[Part], n_implied: int, logistic: bool) -> dict[str, float | str]:
     """What the summary says of a fit."""
-    kind = "REML" if found.restricted else "maximum likelihood"
+    kind = "REML" if found.restricted else "maximum likelihood (Laplace)" if logistic else "maximum likelihood"
     if all(part.factor is not None for part in parts):
-        how = f"all parts at once, noise by {kind}"
+        how = "all parts at once" if logistic else f"all parts at once, noise by {kind}"
     else:
         how = f"{kind}, {'converged' if found.converged else 'has not converged'} after {found.steps} iterations"
     told: dict[str, float | str] = {"fit": how}

@@ -148,11 +148,13 @@ class Factored:
         self.schur_lower = cholesky(schur[:q, :q] if system.passive else schur)
 
     def solve(self, right: Right) -> tuple[Found, float]:
-        """The solution, and the quadratic form of the right side with it."""
+        """The solution (of a passive system: for fixed coefficients of 0), and the right side's product with it."""
         first = np.einsum("eij,ej->ei", self.reduce, right.first)
-        rest = self.spread.T @ (right.rest - self.reduced.T @ first.ravel())
+        k = len(self.schur_lower)
+        rest = (self.spread.T @ (right.rest - self.reduced.T @ first.ravel()))[:k]
         half = linalg.solve_triangular(self.schur_lower, rest, lower=True, check_finite=False)
-        solved = linalg.solve_triangular(self.schur_lower, half, lower=True, trans="T", check_finite=False)
+        solved = np.zeros(self.system.rest.shape[1])
+        solved[:k] = linalg.solve_triangular(self.schur_lower, half, lower=True, trans="T", check_finite=False)
         first_left = first - (self.reduced @ (self.spread @ solved)).reshape(first.shape)
         s = np.einsum("eji,ej->ei", self.inverse_lower, first_left)
         return self.in_order(s, solved), float((first * first).sum() + half @ half)
@@ -204,6 +206,23 @@ class Factored:
                 continue
             shape = (-1, size, k)
             found[begin : begin + at_once] = spread.reshape(shape) @ rows.toarray().reshape(shape).swapaxes(1, 2)
+        return found
+
+    def leverages(self) -> Array:
+        """Of each example, z'L (L'Z'Z L + I)^-1 L'z: the variance of its score, given b."""
+        system = self.system
+        q = system.q
+        own = (system.first.z @ blocks(self.reduce).T).tocsr()
+        found = np.asarray(own.multiply(own).sum(axis=1)).ravel()
+        if q == 0:
+            return found
+        spread = self.spread[:q, :q]
+        middle = spread @ self.inverse_of_rest(False) @ spread.T
+        left = (system.rest[:, :q] - own @ self.reduced[:, :q]).tocsr()
+        at_once = max(1, ROOM // q)
+        for begin in range(0, left.shape[0], at_once):
+            rows = left[begin : begin + at_once]
+            found[begin : begin + at_once] += np.asarray(rows.multiply(rows @ middle).sum(axis=1)).ravel()
         return found
 
     def traces(self, with_fixed: bool) -> list[Array]:
