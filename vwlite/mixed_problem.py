@@ -234,19 +234,18 @@ class Problem:
             fitted.end(learner)
 
     def fit_silent(self, r: int, data: Array, means: Array, centers: Array, precision: Array, scores: Array) -> None:
-        """Entities that have no say, and so far no coefficients but the centers, are fitted to what all others leave."""
+        """Entities that have no say, and so far no coefficients but centers, are fitted to what all others leave."""
         columns, silent = self.columns[r], np.flatnonzero(self.silent[r])
         size = columns.hashes.shape[1]
         places = (silent[:, None] * size + np.arange(size)).ravel()
         z = (columns.z[:, places] @ sparse.diags_array(np.tile(columns.scale, len(silent)))).tocsc()
-        inner = (z.T @ z).tocoo()
-        entity, i, j = silent[inner.row // size], inner.row % size, inner.col % size
         for _ in range(MOST_ROUNDS if self.logistic else 1):
             here = scores + self.offset
-            w, r = curvatures_of(self.y, self.w, here) if self.logistic else (self.w, self.w * (self.y - here))
+            w, left = curvatures_of(self.y, self.w, here) if self.logistic else (self.w, self.w * (self.y - here))
+            gram = (z.T @ (sparse.diags_array(w) @ z)).tocoo()
             data[silent] = 0
-            data[entity, i, j] = (z.T @ (sparse.diags_array(w) @ z)).tocsr()[inner.row, inner.col]
-            pull = (z.T @ r).reshape(-1, size) - (means[silent] - centers[silent]) @ precision
+            data[silent[gram.row // size], gram.row % size, gram.col % size] = gram.data
+            pull = (z.T @ left).reshape(-1, size) - (means[silent] - centers[silent]) @ precision
             step = np.linalg.solve(data[silent] + precision, pull[:, :, None])[:, :, 0]
             moved = np.abs(z @ step.ravel()).max(initial=0)
             step *= min(1.0, 2 / moved) if self.logistic and moved > 0 else 1.0
