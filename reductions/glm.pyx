@@ -102,6 +102,7 @@ cdef class GLM(Batches):
     cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef bint given_range
     cdef bint l2_given                # for this run, not by the model
+    cdef public list covariance       # of the prior, as estimated: by rows, in units of the noise; it may be singular
 
     def __init__(self, options, kind, owner, l2, to_mean=False):
         taken = {kind: True, "l2": "auto" if l2 is None else l2}
@@ -260,6 +261,8 @@ cdef class GLM(Batches):
         hashes = io.array("prior_hash", "U32", b"".join([struct.pack("<I", self.prior_hashes[i]) for i in range(d)]))
         precision = io.array("prior_precision", "F64", rows)
         if io.saving:
+            if self.covariance:
+                io.array("prior_covariance", "F64", struct.pack(f"<{d * d}d", *self.covariance))
             return
         d = len(hashes)
         if d > MOST_CORRELATED or len(precision) != d * d or not all(isfinite(one) for one in precision):
@@ -269,6 +272,10 @@ cdef class GLM(Batches):
             self.prior_hashes[i] = hashes[i]
             for j in range(d):
                 self.prior[i * MOST_CORRELATED + j] = precision[i * d + j]
+        if io.has("prior_covariance"):
+            self.covariance = list(io.array("prior_covariance", "F64", None))
+            if len(self.covariance) != d * d or not all(isfinite(one) for one in self.covariance):
+                io.refuse("its prior doesn't hold together")
 
     def prior_covariance(self):
         """(hashes, rows of the covariance) of the coefficients whose prior was estimated together; None otherwise."""
@@ -276,8 +283,12 @@ cdef class GLM(Batches):
         if not self.n_prior:
             return None
         d = self.n_prior
-        precision = np.array([self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]).reshape(d, d)
-        return [self.prior_hashes[i] for i in range(d)], (self.scale() * np.linalg.inv(precision)).tolist()
+        if self.covariance:
+            covariance = np.array(self.covariance).reshape(d, d)
+        else:
+            precision = [self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]
+            covariance = np.linalg.inv(np.array(precision).reshape(d, d))
+        return [self.prior_hashes[i] for i in range(d)], (self.scale() * covariance).tolist()
 
     def prior_moments(self):
         """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
@@ -307,8 +318,9 @@ cdef class GLM(Batches):
             for i, name in enumerate(names):
                 figures[f"{self.owner} sd of {name}"] = sqrt(covariance[i][i])
                 for j in range(i):
-                    figures[f"{self.owner} correlation of {names[j]} and {name}"] = (
-                        covariance[i][j] / sqrt(covariance[i][i] * covariance[j][j]))
+                    if covariance[i][i] * covariance[j][j] > 0:
+                        figures[f"{self.owner} correlation of {names[j]} and {name}"] = (
+                            covariance[i][j] / sqrt(covariance[i][i] * covariance[j][j]))
         elif self.estimates_prior:
             figures[f"{self.owner} sd"] = sqrt(self.scale() / self.l2)
         if self.estimates_noise and self.noise_count >= 2:

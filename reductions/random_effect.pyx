@@ -21,7 +21,9 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.batches cimport Batches
 from vwlite.joint cimport JointScores
+from vwlite.leaning cimport Leans
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
@@ -39,7 +41,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
            fixed=True, choices=("gd", "same", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
-           "'auto' to estimate it", default="1", keep=True, metavar="L|NAME=L,..|auto"),
+           "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
+           default="1", keep=True, metavar="L|NAME=L,..|auto|reml"),
     Option("shrink", str, "what effects without data go to: zero, or the mean of their kind", default="zero", keep=True,
            fixed=True, choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
@@ -57,7 +60,7 @@ cdef extern from "bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
 
 cdef enum:
-    MOST = 15                         # effects
+    MOST = 15                         # effects; leaning.pxd has as many
     MOST_NAMESPACES = 32              # of one effect
     MOST_NAMED = 16                   # features whose names are remembered
 
@@ -103,6 +106,10 @@ def setup(options, base):
         if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
+    whole_pass = options["sweeps"] or any(learner.batch_size == 0 for learner in learners)
+    if is_restricted(options) and ("logistic" in learners[0].name or not whole_pass or options["fixed"] == "gd"):
+        raise OptionError(["--effect_l2 reml is for linear models fitted to a whole pass: --square, or --bayes_linear "
+                           "with --sweeps, and --fixed same or none"])
     return RandomEffect(options, base, specs, learners)
 
 
@@ -116,13 +123,18 @@ def parse_spec(text):
     return name, None if named == ["*"] else named
 
 
+def is_restricted(options):
+    """Whether variances are to be those of REML."""
+    return any(part.rpartition("=")[2] == "reml" for part in options["effect_l2"].split(","))
+
+
 def by_name(option, text, names, otherwise):
-    """The numbers of name=number,.., None for auto; one without a name holds for every name."""
+    """The numbers of name=number,.., None for auto and reml; one without a name holds for every name."""
     values = dict.fromkeys(names, otherwise)
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
         try:
-            value = None if number == "auto" and option == "effect_l2" else float(number)
+            value = None if number in ("auto", "reml") and option == "effect_l2" else float(number)
         except ValueError:
             value = math.nan
         if value is not None and not math.isfinite(value):
@@ -150,9 +162,14 @@ cdef class RandomEffect(Learner):
     cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
+    cdef bint restricted              # variances are those of REML
+    cdef bint flat                    # nothing is known of the fixed part beforehand
     cdef Feature[PADDING + 1] intercept
+    cdef Feature* combined            # of the fixed part, with what entities add to them
+    cdef size_t combined_size
     # state
     cdef public double weight_sum, weight_count
+    cdef Leans leans                  # how entities depend on the fixed part
     # of a pass, until its end
     cdef readonly size_t sweeps       # 0: every example is learnt as it comes
     cdef Sweeps kept
@@ -189,6 +206,8 @@ cdef class RandomEffect(Learner):
         memset(self.intercept, 0, sizeof(self.intercept))
         self.intercept[0].hash = CONSTANT_HASH
         self.intercept[0].value = 1
+        self.restricted = is_restricted(options)
+        self.flat = not options.given("l2")
         at_once = any(learner.batch_size == 0 for learner in learners)
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
         if options["entity_limit"] and self.sweeps:
@@ -198,6 +217,7 @@ cdef class RandomEffect(Learner):
                                    "the two out; with -t they go together"])
             self.sweeps = 0
         self.fitted = {}
+        self.leans = Leans()
         if self.sweeps:
             frozen = [self.fixed_frozen, *(name in options["freeze"] for name in self.names)]
             self.kept = Sweeps(base, self.learners, frozen, self.least)
@@ -205,6 +225,7 @@ cdef class RandomEffect(Learner):
     def __dealloc__(self):
         for i in range(self.n_effects):
             free(self.effects[i].features)
+        free(self.combined)
 
     @property
     def part_names(self):
@@ -365,15 +386,56 @@ cdef class RandomEffect(Learner):
                 total += self.effects[r].score
             ex.parts[r + 1] = <float>self.effects[r].score
         self.unpoint(ex, features, n, initial)
+        if ex.wants_variance and self.leans.n:
+            variance += self.variance_by_leaning(ex)
         ex.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
 
+    cdef size_t combine(self, Example ex) except? 0xFFFFFFFF nogil:
+        """The fixed part's features, with those that entities add, in `combined`; how many, 0 if none are added."""
+        cdef const Feature* features = ex.features
+        cdef size_t count = ex.n, n = ex.n, r
+        cdef size_t wanted = n + self.n_effects * self.leans.n + PADDING
+        cdef float initial = ex.initial
+        cdef void* room
+        if wanted > self.combined_size:
+            room = realloc(self.combined, 2 * wanted * sizeof(Feature))
+            if room == NULL:
+                with gil:
+                    raise MemoryError
+            self.combined, self.combined_size = <Feature*>room, 2 * wanted
+        memcpy(self.combined, features, n * sizeof(Feature))
+        for r in range(self.n_effects):
+            if self.effects[r].present:
+                self.point(ex, &self.effects[r], features, count)
+                n += self.leans.add(r, ex.entity, self.learners.experience(r, ex), ex, self.combined + n)
+        self.unpoint(ex, features, count, initial)
+        memset(self.combined + n, 0, PADDING * sizeof(Feature))
+        return n if n > count else 0
+
+    cdef double variance_by_leaning(self, Example ex) except? -1 nogil:
+        """What the variance is changed by as entities depend on the fixed part; ex.variance is that part's afterwards."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, combined = self.combine(ex)
+        cdef double alone
+        if not combined:
+            return 0
+        self.base.predict(ex)
+        alone = ex.variance
+        ex.features, ex.n = self.combined, combined
+        self.base.predict(ex)
+        ex.features, ex.n = features, n
+        return ex.variance - alone
+
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         cdef const Feature* features = ex.features
-        cdef size_t n = ex.n, r
+        cdef size_t n = ex.n, r, combined = self.combine(ex) if self.leans.n else 0
+        if combined:
+            ex.features, ex.n = self.combined, combined
         self.base.uncertainty(ex, to)
+        ex.features, ex.n = features, n
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
@@ -527,10 +589,36 @@ cdef class RandomEffect(Learner):
     def end_pass(self):
         """All parts are fitted to the examples of the first pass; later passes only predict."""
         self.later_pass = True
-        if self.kept is not None:
-            self.kept.fit(self.sweeps, self.powers)
-            self.fitted = {f"loss after {self.kept.done} sweep{'s' if self.kept.done != 1 else ''}": self.kept.loss}
-            self.kept = None
+        if self.kept is None:
+            return
+        self.kept.begin(self.powers)
+        self.fitted = self.fit_at_once() or self.fit_in_turn()
+        self.kept.end()
+        self.fitted["loss after the fit"] = self.kept.loss
+        self.kept = None
+
+    def fit_at_once(self):
+        """The figures of one estimate of all parts; None where they are to be fitted in turn."""
+        from vwlite.fitted import can_take
+        linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
+        learners = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
+        base = self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None
+        known = [learner for learner in (base, *learners) if learner is not None]
+        if not linear or not all(can_take(learner) for learner in known):
+            return None
+        from vwlite.mixed_problem import Problem
+        problem = Problem(self.kept, base, learners, self.flat, self.least)
+        found = problem.fit(self.restricted, self.kept.is_stopping) if problem.is_within_bounds else None
+        if found is None:
+            return None
+        self.leans.take(found.fixed_hashes, found.leans)
+        return found.figures
+
+    def fit_in_turn(self):
+        """Coordinate descent."""
+        self.kept.descend(self.sweeps)
+        done = self.kept.done
+        return {"random_effect fit": f"parts in turn, {done} sweep{'s' if done != 1 else ''}"}
 
     def interrupt(self):
         """Fit once what was read, or end with the part at hand."""
@@ -549,6 +637,7 @@ cdef class RandomEffect(Learner):
             raise ModelError(f"{self.kept.n} examples wait for the end of their pass: call end_pass() before save()")
         self.weight_sum = io.float64("weight_sum", self.weight_sum)
         self.weight_count = io.float64("weight_count", self.weight_count)
+        self.leans.save_load(io, self.names)
 
     def metrics(self):
         """How many examples were of which entities, and the loss of those that were fitted."""

@@ -285,9 +285,10 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
-        for source in (self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))):
+        sources: list[Any] = [self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))]
+        for source in sources:
             for name, value in source().items():
-                self.say(f"{name} = {outputs.scalar(value)}")
+                self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
         for remark in self.driver.remarks():
             self.log("warning", remark)
         for remark in self.workspace.unmatched() if self.stopped_by is None else ():
