@@ -31,7 +31,8 @@ cdef class Sought:
     cdef Choice choice
     cdef list words                   # of each thing: the option as typed, and what in it
     cdef Thing* things
-    cdef size_t n, n_left
+    cdef size_t n, n_left, n_by_name  # all, those that have not come, those of them that have full names
+    cdef Letters[3] before            # by where, in the row before: most rows have the same
     cdef Letters[3] seen              # by where, in the rows looked at
     cdef Letters shared               # of the decision at hand: those that are USED
     cdef readonly bint looked, lettered                  # at an example; the names of all were there

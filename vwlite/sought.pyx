@@ -3,7 +3,7 @@ import os
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.example cimport ROW_EMPTY, ROW_EXAMPLE, Block, Extent, Row, extent_index, extent_name_length
 from vwlite.interactions cimport Interactions
@@ -89,6 +89,7 @@ cdef class Sought:
             for j, namespace in enumerate(namespaces):
                 self.things[i].namespaces[j] = namespace_hash(options, namespace)
             self.things[i].n_namespaces = len(namespaces)
+            self.n_by_name += len(namespaces) > 0
 
     def __dealloc__(self):
         free(self.things)
@@ -130,6 +131,9 @@ cdef class Sought:
                     self.lettered = False
         if row.shared:
             self.shared = here[USED]
+        if self.n_by_name == 0 and memcmp(here, self.before, sizeof(here)) == 0:
+            return
+        memcpy(self.before, here, sizeof(here))
         for i in range(3):
             for j in range(4):
                 self.seen[i].bits[j] |= here[i].bits[j]
@@ -137,6 +141,7 @@ cdef class Sought:
             if not self.things[i].come and self.fits(block, row, &self.things[i], &here[self.things[i].where]):
                 self.things[i].come = True
                 self.n_left -= 1
+                self.n_by_name -= self.things[i].n_namespaces > 0
 
     cdef bint fits(self, Block block, const Row* row, const Thing* thing, const Letters* here) noexcept nogil:
         """Whether an example has all of a thing."""
