@@ -42,7 +42,7 @@ PROBLEMS = {
     "many arms": Problem(Arms(50, 0.1)),
     "pool": Problem(Pool(10, 0.001)),
     "ads": Problem(Ads(100, 20, 0.0)),
-    "ads, delayed": Problem(Ads(100, 20, 0.0), 200),
+    "ads delayed": Problem(Ads(100, 20, 0.0), 200),
 }
 
 
