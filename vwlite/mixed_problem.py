@@ -162,11 +162,15 @@ class Problem:
     @in_one_thread
     def fit(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
         """The estimate, which the learners then have; None if there is none in double precision."""
-        parts = self.parts()
         try:
-            found, curvatures = self.fit_any(parts, restricted, stopping)
+            return self.estimate(restricted, stopping)
         except np.linalg.LinAlgError:
             return None
+
+    def estimate(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
+        """The same; raises LinAlgError where rounding makes a matrix singular."""
+        parts = self.parts()
+        found, curvatures = self.fit_any(parts, restricted, stopping)
         coefficients = np.zeros(sum(self.widths))
         coefficients[self.taken] = found.fixed
         fixed, *centers = np.split(coefficients, np.cumsum(self.widths)[:-1])
