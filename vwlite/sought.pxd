@@ -35,6 +35,7 @@ cdef class Sought:
     cdef Letters[3] before            # by where, in the row before: most rows have the same
     cdef Letters[3] seen              # by where, in the rows looked at
     cdef Letters shared               # of the decision at hand: those that are USED
+    cdef bint written                 # first bytes of names are sought
     cdef readonly bint looked, lettered                  # at an example; the names of all were there
     cdef dict names                   # of namespaces in the first block, by hash
     cdef int look(self, Block block, size_t n) except -1 nogil

@@ -90,6 +90,7 @@ cdef class Sought:
                 self.things[i].namespaces[j] = namespace_hash(options, namespace)
             self.things[i].n_namespaces = len(namespaces)
             self.n_by_name += len(namespaces) > 0
+            self.written = self.written or where == WRITTEN
 
     def __dealloc__(self):
         free(self.things)
@@ -124,7 +125,7 @@ cdef class Sought:
             add(&here[PARSED], index)
             if not self.choice.ignored[index]:
                 add(&here[USED], index)
-            if extent_name_length(extent):
+            if self.written and extent_name_length(extent):
                 if has_text(block):
                     add(&here[WRITTEN], <uint8_t>block.text[extent.name])
                 else:

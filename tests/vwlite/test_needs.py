@@ -271,7 +271,10 @@ KINDS = {
     "sweeps": "--random_effect b --square --sweeps 2 --fixed same",
     "offset": "--offset_scale fit --bayes_linear",
 }
-CLEAN = ["1 |a x |b u", "-1 |a y |b v", "1 1 0.05 t|a x:2 |b u |c v", "-1 |a z |b w |c u", "1 |a z x |b new"]
+CLEAN = [
+    *["1 |a x |b u", "-1 |a y |b v", "1 1 0.05 t|a x:2 |b u |c v", "-1 |a z |b w |c u", "1 |a z x |b new"],
+    *["-1 |a x |b u", "1 |a y |b v", "-1 |a x:2 |b w |c v", "1 |a y z |b w |c u", "-1 |a z |b old"],
+]
 # Options that a test asks for and that do nothing to these lines; their own tests show what they change.
 TESTED_ELSEWHERE = {
     "crossing_limit", "early_terminate", "feature_limit", "hash", "hash_seed", "holdout_off", "max_line_bytes",

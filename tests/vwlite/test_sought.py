@@ -175,6 +175,15 @@ def test_replay_names_what_its_log_lacks(tmp_path, capsys):
     assert "nothing matched" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("problem", "there"), [("arms", "aa"), ("pool", "aa"), ("ads", "ua")])
+def test_a_simulated_problem_has_namespaces_too(problem, there, capsys):
+    play = ["simulate", problem, "--rounds", "20", "--seeds", "1", "--jobs", "1", "--policies", "greedy"]
+    assert main([*play, "--", "-q", "zz"]) == 0
+    assert capsys.readouterr().err.count("[warning] nothing matched --quadratic zz: no namespace begins with z") == 1
+    assert main([*play, "--", "-q", there]) == 0
+    assert "nothing matched" not in capsys.readouterr().err
+
+
 def test_a_daemon_says_so_when_asked_and_at_its_end(tmp_path):
     with serving(tmp_path, "-q", "ab", "-q", "zz") as daemon:
         daemon.talk(b"1 |a x\n")

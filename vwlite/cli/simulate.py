@@ -215,9 +215,9 @@ def problem_of(
             here = f"{name!r} is taken for a file" if kind == "FILE" else f"not for {name}"
             raise OptionError(f"--{option} is for {fitting}; {here}")
     values = {**known, **own}
-    if kind == "FILE":
-        from vwlite import replay
+    from vwlite import replay
 
+    if kind == "FILE":
         lines = replay.read_lines(name)
         title = "stdin" if name == "-" else name
         replay.check(title, lines, [])
@@ -230,8 +230,10 @@ def problem_of(
             f"--eligible {values['eligible']}: up to {2 * values['eligible'] - 1} ads are eligible in a round, but "
             f"there are {values['arms']}"
         )
-    world = {"arms": worlds.Arms, "pool": worlds.Pool, "ads": worlds.Ads}[kind]
-    return world(**values), rounds or usual, lambda flags: []
+    make = {"arms": worlds.Arms, "pool": worlds.Pool, "ads": worlds.Ads}[kind]
+    world: World = make(**values)
+    decision = [*next(world.rounds(1, 1)).decisions[0], b""]  # all have the same namespaces
+    return world, rounds or usual, lambda flags: replay.check(name, decision, flags)
 
 
 def settings(context: click.Context, rounds: int) -> list[str]:
