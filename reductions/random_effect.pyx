@@ -2,8 +2,8 @@
 
 Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below, effect_r the model of
 the entity that the example names in the effect's namespace (generalised linear mixed models; GAME of Zhang and others
-2016, "GLMix"). Each part learns with the scores of the others as its offset, one after the other: fixed, then the
-effects in the order given, each seeing what those before it have just learnt.
+2016, "GLMix"). All parts learn from an example at once (vwlite/together.pxd); a fixed part of gd learns before the
+effects, and parts that learn in batches learn in turn, each with the scores of the others as its offset.
 
     --random_effect user           a number for each user: lme4's (1 | user)
     --random_effect user:ctx,ad    and a coefficient for each feature of namespaces ctx and ad: (1 + ctx + ad | user)
@@ -25,6 +25,7 @@ from vwlite.joint cimport JointScores
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
+from vwlite.together cimport Together
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.interactions import namespace_hash
@@ -34,12 +35,13 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
            "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
            fixed=True, metavar="NAME[:NAMESPACE,..]"),
-    Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
-           fixed=True, choices=("gd", "same", "none")),
+    Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, gd, "
+           "or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
-           "'auto' to estimate it", default="1", keep=True, metavar="L|NAME=L,..|auto"),
-    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind", default="zero", keep=True,
-           fixed=True, choices=("zero", "mean")),
+           "'auto' to estimate it", default="auto", keep=True, metavar="L|NAME=L,..|auto"),
+    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind, which with --fixed same is "
+           "what the fixed part says (default: mean; with --fixed gd zero)", keep=True, fixed=True,
+           choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
            metavar="N"),
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
@@ -88,6 +90,11 @@ def setup(options, base):
     from vwlite.stack import effect
     if not options["random_effect"]:
         return None
+    if options["shrink"] is None:
+        options.set("shrink", "zero" if options["fixed"] == "gd" else "mean", "model")
+    for name in ("fixed", "effect_l2"):
+        if not options.given(name):
+            options.set(name, options[name], "model")    # so that a model keeps it, whatever later versions choose
     specs = [parse_spec(text) for text in options["random_effect"]]
     names = [name for name, _ in specs]
     if len(set(names)) < len(names) or {"fixed", "score", "sd"} & set(names):
@@ -95,12 +102,19 @@ def setup(options, base):
                            "score and sd, which mean something else"])
     if len(specs) > MOST:
         raise OptionError([f"at most {MOST} random effects"])
-    ridges = by_name("effect_l2", options["effect_l2"], names, 1.0)
+    ridges = by_name("effect_l2", options["effect_l2"], names, None)
     for name, ridge in ridges.items():
         if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
     return RandomEffect(options, base, specs, learners)
+
+
+def upgrade(kept, typed):
+    """What version 0.1.0 did with effects, unless told otherwise; later ones keep what they do."""
+    if kept.get("random_effect"):
+        return {"fixed": "gd", "shrink": "zero", "effect_l2": "1"} | kept
+    return kept
 
 
 def parse_spec(text):
@@ -142,6 +156,8 @@ cdef class RandomEffect(Learner):
     cdef readonly size_t n_effects
     cdef readonly list names
     cdef Learners learners            # of the effects
+    cdef Together together            # with the base
+    cdef bint leans                   # effects on a fixed part that knows how sure it is
     cdef list powers
     cdef size_t to_count              # entities that were vetted and not counted yet
     cdef bint later_pass, bounded     # full posteriors have a bound
@@ -162,6 +178,8 @@ cdef class RandomEffect(Learner):
         self.names = [name for name, _ in specs]
         self.beside = learners
         self.learners = Learners(learners)
+        self.together = Together(base, learners)
+        self.leans = self.together.anchored
         self.n_effects = len(specs)
         self.least = options["entity_min"]
         self.bounded = options["posterior"] == "full"
@@ -354,30 +372,60 @@ cdef class RandomEffect(Learner):
         total = ex.score
         variance = ex.variance
         ex.parts[0] = ex.score
+        self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 self.effects[r].score = entity_score(self.learners, r, ex, self.least)
                 variance += ex.variance
-                total += self.effects[r].score
-            ex.parts[r + 1] = <float>self.effects[r].score
+                if self.leans and not self.is_newcomer(r, ex):
+                    self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
+        for r in range(self.n_effects):
+            if self.together.taken[r]:
+                self.effects[r].score += self.together.shift(r, False)
+            total += self.effects[r].score
+            ex.parts[r + 1] = <float>self.effects[r].score
+        if self.leans and ex.wants_variance:
+            variance += self.less_variance(ex)
         ex.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
 
+    cdef inline bint is_newcomer(self, size_t r, Example ex) except -1 nogil:
+        """Whether the entity was seen too seldom to be listened to."""
+        return self.least > 0 and self.learners.experience(r, ex) < self.least
+
+    cdef double less_variance(self, Example ex) except? -1e10 nogil:
+        """What the fixed part's variance becomes by the entities that lean on it, minus what it is by itself."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n
+        cdef double before
+        self.base.predict(ex)
+        before = ex.variance
+        self.together.damp(ex)
+        self.base.predict(ex)
+        ex.features, ex.n = features, n
+        return ex.variance - before
+
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
-        self.base.uncertainty(ex, to)
+        self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
-                ex.newcomer = self.least > 0 and self.learners.experience(r, ex) < self.least
+                ex.newcomer = self.is_newcomer(r, ex)
+                if self.leans:
+                    self.together.glance(r, ex)
                 self.learners.uncertainty(r, ex, to)
                 ex.newcomer = False
         self.unpoint(ex, features, n, ex.initial)
+        if self.leans:
+            self.together.damp(ex)
+        self.base.uncertainty(ex, to)
+        ex.features, ex.n = features, n
         return 0
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
@@ -405,35 +453,66 @@ cdef class RandomEffect(Learner):
         return prediction
 
     cdef int update_parts(self, Example ex) except -1 nogil:
+        """All parts at once, but for a fixed part of another kind, which learns first; in turn, if some wait."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef bint joint = self.leans and not self.fixed_frozen, single = True
+        cdef double certain = initial
+        for r in range(self.n_effects):
+            if self.effects[r].present and not self.effects[r].frozen:
+                self.point(ex, &self.effects[r], features, n)
+                single = self.together.can_step(r, ex) and single
+        self.unpoint(ex, features, n, initial)
+        if not single or (joint and not self.together.fixed.learns_single(ex)):
+            return self.update_in_turn(ex)
+        if not joint:
+            certain = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex)
+        self.together.begin()
+        for r in range(self.n_effects):
+            if not self.effects[r].present:
+                continue
+            if self.effects[r].frozen:
+                certain += self.effects[r].score
+                continue
+            self.point(ex, &self.effects[r], features, n)
+            self.together.look(r, ex)
+        self.unpoint(ex, features, n, initial)
+        self.together.step(ex, joint, certain)
+        return 0
+
+    cdef double update_fixed(self, Example ex) except? -1e10 nogil:
+        """The fixed part learns, with what the effects say as its offset; what it says now."""
+        cdef float initial = ex.initial
+        ex.initial = <float>(initial + self.sum_of_effects())
+        self.base.update(ex)
+        ex.initial = initial
+        self.base.predict(ex)
+        return ex.score
+
+    cdef int update_in_turn(self, Example ex) except -1 nogil:
         """Fixed, then each effect, each with what the others say now as its offset."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
-        cdef double fixed = ex.parts[0], others = 0
+        cdef double fixed = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex), others = self.sum_of_effects()
         cdef Effect* effect
-        for r in range(self.n_effects):
-            others += self.effects[r].score
-        if not self.fixed_frozen:
-            ex.initial = <float>(initial + others)
-            self.base.update(ex)
-            ex.initial = initial
-            self.base.predict(ex)
-            fixed = ex.score
         for r in range(self.n_effects):
             effect = &self.effects[r]
             if not effect.present or effect.frozen:
                 continue
             self.point(ex, effect, features, n)
+            self.together.follow(r, ex)
             others -= effect.score
             ex.initial = <float>(fixed + others)
             self.learners.predict(r, ex)
             self.learners.update(r, ex)
             effect.score = entity_score(self.learners, r, ex, self.least)
-            others = self.sum_of_others(r)
+            others = self.sum_of_effects()
         self.unpoint(ex, features, n, initial)
         return 0
 
-    cdef double sum_of_others(self, size_t r) noexcept nogil:
+    cdef double sum_of_effects(self) noexcept nogil:
         """All effects' scores anew: subtracting and adding would drift."""
         cdef size_t i
         cdef double total = 0
@@ -458,16 +537,22 @@ cdef class RandomEffect(Learner):
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """What all parts together would move by."""
-        cdef float total = self.base.sensitivity(ex)
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
-        cdef float initial = ex.initial
+        cdef float initial = ex.initial, total = 0
         self.resolve(ex)
+        self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 total += self.learners.sensitivity(r, ex)
+                if self.leans:
+                    self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
+        if self.leans:
+            self.together.damp(ex)
+        total += self.base.sensitivity(ex)
+        ex.features, ex.n = features, n
         return total
 
     # sweeps
@@ -526,6 +611,7 @@ cdef class RandomEffect(Learner):
         self.later_pass = True
         if self.kept is not None:
             self.kept.fit(self.sweeps, self.powers)
+            self.together.anchor()
             self.fitted = {f"loss after {self.kept.done} sweep{'s' if self.kept.done != 1 else ''}": self.kept.loss}
             self.kept = None
 

@@ -79,6 +79,9 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
     flag = f"--{option.name}"
     if not missing:
         return f"{flag} has no effect with {' and '.join(dict.fromkeys(against))}: leave one of them out"
+    if "gd" in option.needs and options.given("random_effect"):
+        fixed = "--fixed gd or same" if "glm" in option.needs else "--fixed gd"
+        return f"{flag} beside --random_effect needs {fixed}: add that or leave it out"
     without = " or ".join(missing)
     advice = "leave it out" if any(term in LEARNERS for term in option.needs) else "add that or leave it out"
     here = f" (here: {', '.join(learners)})" if any(term in LEARNERS for term in option.needs) else ""
