@@ -252,6 +252,8 @@ cdef class GLM(Batches):
             io.refuse("there are precisions below 0 in it")
         if not io.saving:
             self.refactor_all()
+        if io.saving or io.has("scaled"):
+            self.scaled = io.int64("scaled", self.scaled)
         io.owner = f"{self.owner}.scale"
         if self.scales != NULL or (not io.saving and io.has("key")):
             self.table_of_scales.save_load(io)

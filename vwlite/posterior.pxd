@@ -44,6 +44,7 @@ cdef class Posterior(Learner):
     cdef EntityTable table_of_scales  # two records: sum of squares and number; the mean square in force
     cdef Record* squares
     cdef Record* scales               # NULL: each is 1
+    cdef bint scaled                  # from the first coefficient on
     cdef uint32_t scale_guess
     # what is estimated: the prior's variance, the noise
     cdef readonly bint estimates_prior

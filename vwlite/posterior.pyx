@@ -64,6 +64,7 @@ cdef class Posterior(Learner):
                 feature += 1
         if ex.wants_variance:
             ex.variance = self.variance(ex, record) * self.scale()
+            ex.noise = 0 if self.logistic else self.scale()
         ex.score = <float>score
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
@@ -97,8 +98,8 @@ cdef class Posterior(Learner):
         cdef double l2 = ridge(self, hash)
         if x == 0:
             return 0
-        if self.estimates_prior and l2 > 0 and (lookup(self.scales, hash, 0) == ABSENT if self.scales != NULL
-                                                else self.spread_count == 0):
+        if (self.estimates_prior and l2 > 0 and (self.scaled or self.spread_count == 0)
+                and (self.scales == NULL or lookup(self.scales, hash, 0) == ABSENT)):
             return 1 / sqrt(l2)       # as if all of the feature were like this one
         return x / sqrt(l2) if l2 > 0 else 1 / sqrt(self.least)
 

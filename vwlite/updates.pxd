@@ -31,6 +31,7 @@ cdef class Updates(Posterior):
     cdef size_t new_to(self, Record* record, const Feature* features, size_t n) except? 0xFFFFFFFF nogil
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil
     cdef int watch_size(self, Record* record, size_t n) except -1 nogil
+    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil
     cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil
     cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil
     cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil

@@ -109,17 +109,18 @@ cdef class Updates(Posterior):
         cdef size_t k
         cdef uint32_t place = ABSENT
         cdef double square, count
-        if self.scales == NULL:
-            if self.spread_count > 0:
-                return 0
-            self.squares = self.table_of_scales.make(0, NULL, 0, 2)
-            self.scales = self.table_of_scales.make(1, NULL, 0, 2)
+        if not self.scaled and self.spread_count > 0:
+            return 0
+        self.scaled = True
         for k in range(n):
             square = <double>features[k].value * features[k].value
-            place = lookup(self.scales, features[k].hash, place + 1)
+            place = lookup(self.scales, features[k].hash, place + 1) if self.scales != NULL else ABSENT
             if place == ABSENT:
                 if square == 1 or square == 0:
                     continue
+                if self.scales == NULL:
+                    self.squares = self.table_of_scales.make(0, NULL, 0, 2)
+                    self.scales = self.table_of_scales.make(1, NULL, 0, 2)
                 place = self.squares.n
                 self.squares = self.table_of_scales.room(self.squares, place + 1)
                 self.scales = self.table_of_scales.room(self.scales, place + 1)
@@ -359,8 +360,7 @@ cdef class Updates(Posterior):
                     place = self.table.place(record, features[k].hash)
                     self.spread_count += not (self.intercept_l2 > 0 and features[k].hash == CONSTANT_HASH)
                     if self.center != NULL:
-                        means_of(record)[place] = self.prior_mean(features[k].hash, place)
-                        self.move_center(features[k].hash, place, means_of(record)[place], 1)
+                        means_of(record)[place] = self.enter_center(features[k].hash, place)
             if record.factored:
                 self.extend_factor(record, before)
         return record
@@ -383,6 +383,20 @@ cdef class Updates(Posterior):
             with gil:
                 self.tell_size(coefficients)
         return 0
+
+    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil:
+        """A coefficient of another entity begins at the mean, which does not change thereby."""
+        cdef uint32_t place = lookup(self.center, hash, guess)
+        cdef double mean = 0
+        if self.center_fixed:
+            return self.prior_mean(hash, guess)
+        if place == ABSENT:
+            self.move_center(hash, guess, 0, 1)
+            return 0
+        mean = means_of(self.center)[place] / precisions_of(self.center)[place]
+        means_of(self.center)[place] += mean
+        precisions_of(self.center)[place] += 1
+        return mean
 
     cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil:
         """A coefficient of one entity has moved, or is new."""
@@ -488,7 +502,7 @@ cdef class Updates(Posterior):
     cdef double spread(self, Record* record) except? -1 nogil:
         """Sum of m^2 + Var of the coefficients that the ridge is of, times their scales."""
         cdef size_t d = record.n, k
-        cdef double total = 0, variance, scale = self.scale(), delta
+        cdef double total = 0, variance, scale = self.scale(), delta, l2, unit = 1 / self.l2
         cdef double* v
         cdef bint exact = record.full and d <= SMALL
         self.reserve(d + d * (d + 1) // 2)
@@ -498,15 +512,10 @@ cdef class Updates(Posterior):
         for k in range(d):
             if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
                 continue
-            if exact:
-                variance = self.unit_variance(k, d, v)
-            else:
-                variance = 1 / (data_of(self, record, k) + ridge(self, hashes_of(record)[k]))
+            l2 = ridge(self, hashes_of(record)[k])
+            variance = self.unit_variance(k, d, v) if exact else 1 / (data_of(self, record, k) + l2)
             delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k], <uint32_t>k)
-            if self.scales == NULL:
-                total += delta * delta + scale * variance
-            else:
-                total += (delta * delta + scale * variance) * self.scale_of(hashes_of(record)[k])
+            total += (delta * delta + scale * variance) * (l2 * unit)
         return total
 
     cdef void estimate_ridge(self) noexcept nogil:
