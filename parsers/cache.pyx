@@ -13,19 +13,22 @@ from contextlib import suppress
 
 from libc.errno cimport EINTR
 from libc.errno cimport errno as c_errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.math cimport isfinite, isnan
+from libc.stdint cimport INT64_MAX, SIZE_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.unistd cimport lseek, read
 
 from vwlite.example cimport (
     PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row, extent_name_length,
 )
+from vwlite.labels cimport check_decisions
 from vwlite.packing cimport pack, packed_room, unpack
 from vwlite.parser cimport ENDED, FAILED, FINE, REASONS, WHOLE, Filled, Parser
 
 from vwlite.errors import VwliteError
 from vwlite.files import NewFile
 from vwlite.paths import explain
+from vwlite.types import LabelType
 
 cdef extern from "bytescan.h" nogil:
     uint64_t vwl_checksum(const void* data, size_t n, uint64_t sum)
@@ -37,7 +40,7 @@ cdef enum:
     RECORD = 0x6B636F6C               # starts a block as it lies in memory
     PACKED = 0x6B636170               # a packed block, and its texts
     LAST = 0x646E6521                 # the end: a cache without it is incomplete
-    MOST = 1 << 31                    # items of one array
+    MOST = 0x80000000                 # items of one array; 1 << 31 would be negative
     BEGINNING = 200                   # bytes that are kept of a malformed line
 
 cdef struct Head:
@@ -45,6 +48,14 @@ cdef struct Head:
     uint64_t text_length              # all that follows of a packed block
     uint64_t form                     # of a packed block, how many of these are packed; of another, if it has names
     uint64_t source, first_line, checksum
+
+# for tests: bytes of a row, a namespace, a feature and a name, as they lie in memory
+SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan))
+
+
+def checksum(const unsigned char[::1] data, unsigned long long before):
+    """Of bytes, and what came before them."""
+    return vwl_checksum(&data[0] if data.shape[0] else NULL, data.shape[0], before)
 
 
 def require_place(path):
@@ -113,6 +124,7 @@ class CacheWriter:
         import json
         import tempfile
         self.path = path
+        self.key = key
         self.new = None
         self.examples = 0
         self.room = bytearray()
@@ -239,21 +251,29 @@ class CacheWriter:
 
     def reread(self):
         """A parser of what was written."""
-        return CacheParser(self.path or "cache", self.file.fileno(), self.start)
+        return CacheParser(self.path or "cache", self.file.fileno(), self.start, self.key)
 
 
 cdef class CacheParser(Parser):
-    """Reads a cache back; raises VwliteError for a damaged one."""
+    """Reads a cache back, which was made from what `key` says.
+
+    Raises VwliteError for a damaged one, and for one with what no text parses into: it may come from a stranger.
+    """
 
     cdef int fd
     cdef uint64_t size                # of the file
+    cdef uint64_t n_sources
+    cdef bint compat, decisions
     cdef object path
 
     def __cinit__(self):
         self.fd = -1
 
-    def __init__(self, path, fd, start):
+    def __init__(self, path, fd, start, key):
         self.path = path
+        self.n_sources = len(key["sources"])
+        self.compat = key["options"]["vw_compat"]
+        self.decisions = key["labels"] == LabelType.CONTEXTUAL_BANDIT.value
         self.fd = os.dup(fd)
         self.size = os.fstat(fd).st_size
         lseek(self.fd, start, 0)
@@ -270,7 +290,8 @@ cdef class CacheParser(Parser):
         self.take(&head, sizeof(Head))
         if head.kind == LAST:
             return ENDED
-        if head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST or head.text_length > MOST:
+        if (head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST or head.text_length > MOST
+                or head.source >= self.n_sources or head.first_line > INT64_MAX):
             self.refuse()
         if head.kind == PACKED:
             # a row takes 2 bytes at least, a namespace 1, a feature but for the constant 2
@@ -323,7 +344,7 @@ cdef class CacheParser(Parser):
             if (vwl_checksum(block.text, block.text_length, block.first_line) != block.checksum
                     or not unpack(block, <const uint8_t*>block.text, packed, packed)):
                 self.refuse()
-            return 0
+            return self.check(block)
         checksum = vwl_checksum(block.rows, block.n_rows * sizeof(Row), block.first_line)
         checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), checksum)
         checksum = vwl_checksum(block.features, block.n_features * sizeof(Feature), checksum)
@@ -352,7 +373,34 @@ cdef class CacheParser(Parser):
             for i in range(block.n_features):
                 if <uint64_t>block.names[i].begin + block.names[i].length > block.text_length:
                     self.refuse()
-        return 0
+        return self.check(block)
+
+    cdef int check(self, Block block) except -1 nogil:
+        """Refuse numbers and decisions that no text parses into."""
+        cdef size_t i, problems = 0
+        cdef const Row* row
+        cdef uint32_t odd = 0
+        for i in range(block.n_rows):
+            row = &block.rows[i]
+            problems += row.kind == ROW_PROBLEM
+            if row.shared > self.decisions or row.kind == ROW_PROBLEM:
+                odd |= row.shared > self.decisions
+            elif self.decisions:
+                odd |= not isnan(row.label) and not (isfinite(row.label) and 0 < row.probability <= 1)
+                odd |= row.weight != 1 or row.initial != 0
+            elif not self.compat:
+                odd |= (not isnan(row.label) and not isfinite(row.label)) or not isfinite(row.initial)
+                odd |= not (isfinite(row.weight) and row.weight >= 0)
+        if not self.compat:
+            for i in range(block.n_features):
+                odd |= not isfinite(block.features[i].value)
+        if self.decisions:
+            # what is wrong with one was found when the cache was made
+            check_decisions(<const uint8_t*>block.text, block.rows, block.n_rows, SIZE_MAX, False, True)
+            for i in range(block.n_rows):
+                problems -= block.rows[i].kind == ROW_PROBLEM
+            odd |= problems != 0
+        return self.refuse() if odd else 0
 
     cdef int take(self, void* to, size_t n) except -1 nogil:
         """Exactly n bytes."""

@@ -14,7 +14,7 @@ from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("classweight: importance by label", (
     Option("classweight", str, "factors on the importance of labels, e.g. 1:2,-1:0.5", many=True, necessary=True,
-           keep=True, metavar="LABEL:WEIGHT,.."),
+           keep=True, metavar="LABEL:WEIGHT,..", needs=("learning",), mild=("learning",)),
 ))
 
 cdef enum:
@@ -31,7 +31,9 @@ cdef class ClassWeight(Learner):
 
     name = "classweight-scalar"
     cdef float[MOST] labels, factors
+    cdef bint[MOST] come               # an example that was learnt from has the label
     cdef size_t n
+    cdef bint learns
 
     def __init__(self, base, rules):
         super().__init__(base, {"classweight": rules})
@@ -58,11 +60,19 @@ cdef class ClassWeight(Learner):
                 label = self.loss.negative    # as it was before --binary made -1 of it
             for i in range(self.n):
                 if self.labels[i] == label:
+                    self.come[i] = True
                     return self.factors[i]
         return 1
 
     # The driver reads the new weight when it counts the example, so it stays: bind() sets it anew each time.
     # As in VW predictions are not weighted.
     cdef float learn(self, Example ex) except? -1e10 nogil:
+        self.learns = True
         ex.weight *= self.factor(ex)
         return self.base.learn(ex)
+
+    def unmatched(self):
+        """Labels that have not come."""
+        return [f"nothing matched {self.labels[i]:g} of --classweight {','.join(self.options['classweight'])}: no "
+                "example that was learnt from has this label" for i in range(self.n if self.learns else 0)
+                if not self.come[i]]

@@ -26,22 +26,29 @@ from vwlite.parameters cimport DenseTable, slot
 from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
 
+# what scripts for VW leave there under -t
+LEARNING, MILD = ("gd & learning",), ("learning",)
+
 OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
     Option("bit_precision", int, "bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
            keep=True, fixed=True, needs=("gd", "feature_limit")),
-    Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True),
-    Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True),
-    Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True, vw_forgets=True),
+    Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True,
+           needs=LEARNING, mild=MILD),
+    Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True, needs=LEARNING, mild=MILD),
+    Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True, vw_forgets=True,
+           needs=LEARNING, mild=MILD),
     Option("decay_learning_rate", float, "factor on the learning rate after each pass", default=1.0, above=0,
-           keep=True, needs=("gd & passes>1", "gd & library")),
+           keep=True, needs=("gd & passes>1 & learning", "gd & library & learning"), mild=MILD),
     Option("sgd", bool, "plain gradient descent: none of the next three unless named too", keep=True, fixed=True),
     Option("adaptive", bool, "a rate for each feature by its gradients (on by default)", keep=True, fixed=True),
     Option("normalized", bool, "a rate for each feature by its scale (on by default)", keep=True, fixed=True),
     Option("invariant", bool, "importance-invariant updates (on by default)", keep=True, fixed=True),
-    Option("l1", float, "L1 regularization", default=0.0, least=0, keep=True, vw_forgets=True),
-    Option("l2", float, "L2 regularization", default=0.0, least=0, keep=True, vw_forgets=True, needs=("gd", "glm")),
+    Option("l1", float, "L1 regularization", default=0.0, least=0, keep=True, vw_forgets=True, needs=LEARNING,
+           mild=MILD),
+    Option("l2", float, "L2 regularization", default=0.0, least=0, keep=True, vw_forgets=True,
+           needs=(*LEARNING, "glm"), mild=MILD),
     Option("sparse_l2", float, "L2 regularization of the features of each example only", default=0.0, least=0,
-           keep=True, vw_forgets=True),
+           keep=True, vw_forgets=True, needs=LEARNING, mild=MILD),
     Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
     Option("constant", float, "what the constant's weight starts at", short="C", default=0.0,
            needs=("gd & !noconstant",)),

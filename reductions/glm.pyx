@@ -22,13 +22,14 @@ and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-
 """
 import struct
 
-from libc.math cimport isfinite, sqrt
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from vwlite.batches cimport Batches
 from vwlite.entities cimport (
-    ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of, precisions_of,
+    ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
@@ -39,6 +40,11 @@ from vwlite.errors import OptionError
 from vwlite.interactions import namespace_hash
 from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
+
+cdef extern from "newton.h" nogil:
+    void vwl_forward(const double* factor, size_t n, double* b)
+    void vwl_backward(const double* factor, size_t n, double* b)
+    void vwl_multiply(const double* a, size_t n, const double* x, double* r)
 
 cdef enum:
     FULL_AT_MOST = 512                # coefficients of a full posterior before auto makes it diagonal
@@ -62,16 +68,17 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            f"diagonal (default: {FULL_AT_MOST}), and full refuses the line (default: {BOUND:,})",
            least=MOST_CORRELATED, most=MOST_FULL, keep=True, metavar="N"),
     Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
-           "1; all for --square and --logistic)", keep=True, metavar="N|all"),
+           "1; all for --square and --logistic)", keep=True, metavar="N|all",
+           needs=tuple(f"{kind} & learning" for kind in KINDS)),
     Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior",
-           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic", "bayes_linear")),
+           default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic & learning", "bayes_linear & learning")),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
     Option("posterior_mode", bool, "--bayes_logistic takes the mode of each single example's posterior and the "
            "curvature there, as Lambda Learner does, not its mean and variance: intervals are too narrow", keep=True,
-           needs=("bayes_logistic",)),
+           needs=("bayes_logistic & learning",)),
     Option("moments", bool, "the opposite of --posterior_mode, which is the default", keep=True,
-           needs=("bayes_logistic",)),
+           needs=("bayes_logistic & learning",)),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free",
            above=0, keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
@@ -129,6 +136,7 @@ cdef class GLM(Batches):
     cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef bint given_range
     cdef bint l2_given                # for this run, not by the model
+    cdef public list covariance       # of the prior, as estimated: by rows, in units of the noise; it may be singular
 
     def __init__(self, options, kind, owner, l2, to_mean=False):
         taken = {kind: True, "l2": "auto" if l2 is None else l2}
@@ -312,6 +320,8 @@ cdef class GLM(Batches):
         hashes = io.array("prior_hash", "U32", b"".join([struct.pack("<I", self.prior_hashes[i]) for i in range(d)]))
         precision = io.array("prior_precision", "F64", rows)
         if io.saving:
+            if self.covariance:
+                io.array("prior_covariance", "F64", struct.pack(f"<{d * d}d", *self.covariance))
             return
         d = len(hashes)
         if d > MOST_CORRELATED or len(precision) != d * d or not all(isfinite(one) for one in precision):
@@ -321,6 +331,10 @@ cdef class GLM(Batches):
             self.prior_hashes[i] = hashes[i]
             for j in range(d):
                 self.prior[i * MOST_CORRELATED + j] = precision[i * d + j]
+        if io.has("prior_covariance"):
+            self.covariance = list(io.array("prior_covariance", "F64", None))
+            if len(self.covariance) != d * d or not all(isfinite(one) for one in self.covariance):
+                io.refuse("its prior doesn't hold together")
 
     def prior_covariance(self):
         """(hashes, rows of the covariance) of the coefficients whose prior was estimated together; None otherwise."""
@@ -328,8 +342,29 @@ cdef class GLM(Batches):
         if not self.n_prior:
             return None
         d = self.n_prior
-        precision = np.array([self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]).reshape(d, d)
-        return [self.prior_hashes[i] for i in range(d)], (self.scale() * np.linalg.inv(precision)).tolist()
+        if self.covariance:
+            covariance = np.array(self.covariance).reshape(d, d)
+        else:
+            precision = [self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]
+            covariance = np.linalg.inv(np.array(precision).reshape(d, d))
+        return [self.prior_hashes[i] for i in range(d)], (self.scale() * covariance).tolist()
+
+    def prior_moments(self):
+        """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
+        cdef size_t k, n = 0 if self.center == NULL else self.center.n
+        own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
+        found = {hash: (self.prior_mean(hash, 0), self.prior_sd(ridge(self, hash))) for hash in own}
+        hashes, covariance = self.prior_covariance() or ([], [])
+        found |= {hash: (self.prior_mean(hash, 0), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
+        return found | {None: (0.0, self.prior_sd(self.l2))}
+
+    cdef double prior_sd(self, double precision) noexcept:
+        return sqrt(self.scale() / precision) if precision > 0 else INFINITY
+
+    @property
+    def noise_variance(self):
+        """Under squared loss; None where there is none."""
+        return None if self.logistic else self.scale()
 
     def metrics(self):
         """What was estimated."""
@@ -342,8 +377,9 @@ cdef class GLM(Batches):
             for i, name in enumerate(names):
                 figures[f"{self.owner} sd of {name}"] = sqrt(covariance[i][i])
                 for j in range(i):
-                    figures[f"{self.owner} correlation of {names[j]} and {name}"] = (
-                        covariance[i][j] / sqrt(covariance[i][i] * covariance[j][j]))
+                    if covariance[i][i] * covariance[j][j] > 0:
+                        figures[f"{self.owner} correlation of {names[j]} and {name}"] = (
+                            covariance[i][j] / sqrt(covariance[i][i] * covariance[j][j]))
         elif self.estimates_prior:
             figures[f"{self.owner} sd"] = sqrt(self.scale() / self.l2)
         if self.estimates_noise and self.noise_count >= 2:
@@ -354,7 +390,7 @@ cdef class GLM(Batches):
         return figures
 
     def coefficients(self, unsigned long long key=0):
-        """hash -> (mean, variance) of an entity's coefficients, as they were last learnt; None if it is unknown.
+        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learnt; None if it is unknown.
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
@@ -384,17 +420,37 @@ cdef class GLM(Batches):
         cdef double* v
         d = record.n
         found = {}
-        self.reserve(d + d * (d + 1) // 2)
+        self.reserve(4 * d + triangle(d))
         v = self.work
         if record.full:
             self.factor(record, v + d)
+        self.follow(record, v + 2 * d + triangle(d), v + d)
         for k in range(d):
             if record.full:
                 variance = self.unit_variance(k, d, v)
             else:
                 variance = 1 / max(data_of(self, record, k) + ridge(self, hashes_of(record)[k]), 1e-300)
-            found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
+            found[hashes_of(record)[k]] = (means_of(record)[k] - v[2 * d + triangle(d) + k], variance * self.scale())
         return found
+
+    cdef int follow(self, Record* record, double* by, double* factor) except -1:
+        """How far the means follow what they lean on, A^-1 E (b - o); the factor is that of a full posterior."""
+        cdef size_t k, d = record.n
+        cdef double data
+        cdef double* gone = by + d
+        memset(by, 0, 2 * d * sizeof(double))
+        if self.leans_on is None or not self.table.anchored:
+            return 0
+        for k in range(d):
+            gone[k] = self.moved(record, k, False)
+            data = data_of(self, record, k)
+            if not record.full and data > 0:
+                by[k] = gone[k] * data / (data + ridge(self, hashes_of(record)[k]))
+        if record.full:
+            vwl_multiply(precisions_of(record), d, gone, by)
+            vwl_forward(factor, d, by)
+            vwl_backward(factor, d, by)
+        return 0
 
     def joint(self, rows, unsigned long long key=0):
         """(means, covariance) of the scores of several lists of (hash, value), of the entity with a key, for tests."""

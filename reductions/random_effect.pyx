@@ -21,7 +21,9 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.batches cimport Batches
 from vwlite.joint cimport JointScores
+from vwlite.leaning cimport Leans
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
@@ -31,6 +33,8 @@ from vwlite.errors import ModelError, OptionError
 from vwlite.interactions import namespace_hash
 from vwlite.options import Option, OptionGroup
 
+LEARNING = ("random_effect & learning",)
+
 OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
            "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
@@ -38,25 +42,27 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, gd, "
            "or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
-           "'auto' to estimate it", default="auto", keep=True, metavar="L|NAME=L,..|auto"),
+           "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
+           default="auto", keep=True, metavar="L|NAME=L,..|auto|reml"),
     Option("shrink", str, "what effects without data go to: zero, or the mean of their kind, which with --fixed same is "
            "what the fixed part says (default: mean; with --fixed gd zero)", keep=True, fixed=True,
            choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
            metavar="N"),
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
-           "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,.."),
-    Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
+           "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,..", needs=LEARNING),
+    Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
     Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
-    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
+    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N",
+           needs=LEARNING),
 ), needs=("random_effect",))
 
 cdef extern from "bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
 
 cdef enum:
-    MOST = 15                         # effects
+    MOST = 15                         # effects; leaning.pxd has as many
     MOST_NAMESPACES = 32              # of one effect
     MOST_NAMED = 16                   # features whose names are remembered
 
@@ -107,6 +113,10 @@ def setup(options, base):
         if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
+    whole_pass = options["sweeps"] or any(learner.batch_size == 0 for learner in learners)
+    if is_restricted(options) and ("logistic" in learners[0].name or not whole_pass or options["fixed"] == "gd"):
+        raise OptionError(["--effect_l2 reml is for linear models fitted to a whole pass: --square, or --bayes_linear "
+                           "with --sweeps, and --fixed same or none"])
     return RandomEffect(options, base, specs, learners)
 
 
@@ -127,13 +137,18 @@ def parse_spec(text):
     return name, None if named == ["*"] else named
 
 
+def is_restricted(options):
+    """Whether variances are to be those of REML."""
+    return any(part.rpartition("=")[2] == "reml" for part in options["effect_l2"].split(","))
+
+
 def by_name(option, text, names, otherwise):
-    """The numbers of name=number,.., None for auto; one without a name holds for every name."""
+    """The numbers of name=number,.., None for auto and reml; one without a name holds for every name."""
     values = dict.fromkeys(names, otherwise)
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
         try:
-            value = None if number == "auto" and option == "effect_l2" else float(number)
+            value = None if number in ("auto", "reml") and option == "effect_l2" else float(number)
         except ValueError:
             value = math.nan
         if value is not None and not math.isfinite(value):
@@ -157,15 +172,20 @@ cdef class RandomEffect(Learner):
     cdef readonly list names
     cdef Learners learners            # of the effects
     cdef Together together            # with the base
-    cdef bint leans                   # effects on a fixed part that knows how sure it is
+    cdef bint anchored                # effects lean on a fixed part that knows how sure it is
     cdef list powers
     cdef size_t to_count              # entities that were vetted and not counted yet
     cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
+    cdef bint restricted              # variances are those of REML
+    cdef bint flat                    # nothing is known of the fixed part beforehand
     cdef Feature[PADDING + 1] intercept
+    cdef Feature* combined            # what entities add to the fixed part's features
+    cdef size_t combined_size
     # state
     cdef public double weight_sum, weight_count
+    cdef Leans leans                  # how entities depend on the fixed part
     # of a pass, until its end
     cdef readonly size_t sweeps       # 0: every example is learnt as it comes
     cdef Sweeps kept
@@ -179,7 +199,7 @@ cdef class RandomEffect(Learner):
         self.beside = learners
         self.learners = Learners(learners)
         self.together = Together(base, learners)
-        self.leans = self.together.anchored
+        self.anchored = self.together.anchored
         self.n_effects = len(specs)
         self.least = options["entity_min"]
         self.bounded = options["posterior"] == "full"
@@ -204,6 +224,8 @@ cdef class RandomEffect(Learner):
         memset(self.intercept, 0, sizeof(self.intercept))
         self.intercept[0].hash = CONSTANT_HASH
         self.intercept[0].value = 1
+        self.restricted = is_restricted(options)
+        self.flat = not options.given("l2")
         at_once = any(learner.batch_size == 0 for learner in learners)
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
         if options["entity_limit"] and self.sweeps:
@@ -213,6 +235,7 @@ cdef class RandomEffect(Learner):
                                    "the two out; with -t they go together"])
             self.sweeps = 0
         self.fitted = {}
+        self.leans = Leans()
         if self.sweeps:
             frozen = [self.fixed_frozen, *(name in options["freeze"] for name in self.names)]
             self.kept = Sweeps(base, self.learners, frozen, self.least)
@@ -220,6 +243,7 @@ cdef class RandomEffect(Learner):
     def __dealloc__(self):
         for i in range(self.n_effects):
             free(self.effects[i].features)
+        free(self.combined)
 
     @property
     def part_names(self):
@@ -378,7 +402,7 @@ cdef class RandomEffect(Learner):
                 self.point(ex, &self.effects[r], features, n)
                 self.effects[r].score = entity_score(self.learners, r, ex, self.least)
                 variance += ex.variance
-                if self.leans and not self.is_newcomer(r, ex):
+                if self.anchored and not self.is_newcomer(r, ex):
                     self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
         for r in range(self.n_effects):
@@ -386,7 +410,7 @@ cdef class RandomEffect(Learner):
                 self.effects[r].score += self.together.shift(r, False)
             total += self.effects[r].score
             ex.parts[r + 1] = <float>self.effects[r].score
-        if self.leans and ex.wants_variance:
+        if self.anchored and ex.wants_variance:
             variance += self.less_variance(ex)
         ex.variance = variance
         ex.score = <float>total
@@ -397,6 +421,32 @@ cdef class RandomEffect(Learner):
         """Whether the entity was seen too seldom to be listened to."""
         return self.least > 0 and self.learners.experience(r, ex) < self.least
 
+    cdef int lean(self, Example ex) except -1 nogil:
+        """The features that are left of the fixed part's, and those added, as the entities at hand hang together with it.
+
+        A fit of all parts has left how an entity does; once it has learnt again, what it knows has to do.
+        """
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, added = 0, r, more
+        cdef float initial = ex.initial
+        cdef void* room
+        if self.leans.n:
+            if self.n_effects * self.leans.n > self.combined_size:
+                room = realloc(self.combined, self.n_effects * self.leans.n * sizeof(Feature))
+                if room == NULL:
+                    with gil:
+                        raise MemoryError
+                self.combined, self.combined_size = <Feature*>room, self.n_effects * self.leans.n
+            for r in range(self.n_effects):
+                if self.together.taken[r]:
+                    self.point(ex, &self.effects[r], features, n)
+                    more = self.leans.add(r, ex.entity, self.learners.experience(r, ex), ex, self.combined + added)
+                    added += more
+                    self.together.taken[r] = more == 0
+            self.unpoint(ex, features, n, initial)
+        self.together.damp(ex, self.combined, added)
+        return 0
+
     cdef double less_variance(self, Example ex) except? -1e10 nogil:
         """What the fixed part's variance becomes by the entities that lean on it, minus what it is by itself."""
         cdef const Feature* features = ex.features
@@ -404,7 +454,7 @@ cdef class RandomEffect(Learner):
         cdef double before
         self.base.predict(ex)
         before = ex.variance
-        self.together.damp(ex)
+        self.lean(ex)
         self.base.predict(ex)
         ex.features, ex.n = features, n
         return ex.variance - before
@@ -417,13 +467,13 @@ cdef class RandomEffect(Learner):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 ex.newcomer = self.is_newcomer(r, ex)
-                if self.leans:
+                if self.anchored:
                     self.together.glance(r, ex)
                 self.learners.uncertainty(r, ex, to)
                 ex.newcomer = False
         self.unpoint(ex, features, n, ex.initial)
-        if self.leans:
-            self.together.damp(ex)
+        if self.anchored:
+            self.lean(ex)
         self.base.uncertainty(ex, to)
         ex.features, ex.n = features, n
         return 0
@@ -457,7 +507,7 @@ cdef class RandomEffect(Learner):
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
-        cdef bint joint = self.leans and not self.fixed_frozen, single = True
+        cdef bint joint = self.anchored and not self.fixed_frozen, single = True
         cdef double certain = initial
         for r in range(self.n_effects):
             if self.effects[r].present and not self.effects[r].frozen:
@@ -546,11 +596,11 @@ cdef class RandomEffect(Learner):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 total += self.learners.sensitivity(r, ex)
-                if self.leans:
+                if self.anchored:
                     self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
-        if self.leans:
-            self.together.damp(ex)
+        if self.anchored:
+            self.lean(ex)
         total += self.base.sensitivity(ex)
         ex.features, ex.n = features, n
         return total
@@ -609,11 +659,37 @@ cdef class RandomEffect(Learner):
     def end_pass(self):
         """All parts are fitted to the examples of the first pass; later passes only predict."""
         self.later_pass = True
-        if self.kept is not None:
-            self.kept.fit(self.sweeps, self.powers)
-            self.together.anchor()
-            self.fitted = {f"loss after {self.kept.done} sweep{'s' if self.kept.done != 1 else ''}": self.kept.loss}
-            self.kept = None
+        if self.kept is None:
+            return
+        self.kept.begin(self.powers)
+        self.fitted = self.fit_at_once() or self.fit_in_turn()
+        self.kept.end()
+        self.together.anchor()
+        self.fitted["loss after the fit"] = self.kept.loss
+        self.kept = None
+
+    def fit_at_once(self):
+        """The figures of one estimate of all parts; None where they are to be fitted in turn."""
+        from vwlite.fitted import can_take
+        linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
+        learners = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
+        base = self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None
+        known = [learner for learner in (base, *learners) if learner is not None]
+        if not linear or not all(can_take(learner) for learner in known):
+            return None
+        from vwlite.mixed_problem import Problem
+        problem = Problem(self.kept, base, learners, self.flat, self.least)
+        found = problem.fit(self.restricted, self.kept.is_stopping) if problem.is_within_bounds else None
+        if found is None:
+            return None
+        self.leans.take(found.fixed_hashes, found.leans)
+        return found.figures
+
+    def fit_in_turn(self):
+        """Coordinate descent."""
+        self.kept.descend(self.sweeps)
+        done = self.kept.done
+        return {"random_effect fit": f"parts in turn, {done} sweep{'s' if done != 1 else ''}"}
 
     def interrupt(self):
         """Fit once what was read, or end with the part at hand."""
@@ -632,6 +708,7 @@ cdef class RandomEffect(Learner):
             raise ModelError(f"{self.kept.n} examples wait for the end of their pass: call end_pass() before save()")
         self.weight_sum = io.float64("weight_sum", self.weight_sum)
         self.weight_count = io.float64("weight_count", self.weight_count)
+        self.leans.save_load(io, self.names)
 
     def metrics(self):
         """How many examples were of which entities, and the loss of those that were fitted."""

@@ -170,12 +170,19 @@ def test_variances_are_those_of_maximum_likelihood(sleepstudy, reaction_times):
     )
     a, b, c, log_s = fit.x
     expected = [abs(a), np.hypot(b, c), b / np.hypot(b, c), np.exp(2 * log_s)]
-    names = ("sd of intercept", "sd of days", "correlation of days and intercept", "noise")
+    names = ("sd of intercept", "sd of days", "correlation of intercept and days", "noise")
     found = [figure(sleepstudy, "slopes", f"random_effect.subject {name}") for name in names]
-    assert found == pytest.approx(expected, rel=1e-3)
-    assert found == pytest.approx([23.780, 5.717, 0.081, 654.94], rel=5e-3)
-    assert found[0] == pytest.approx(23.780, abs=2e-3)
-    assert np.sqrt(found[3]) == pytest.approx(25.592, abs=1e-3)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert found == pytest.approx([23.7806, 5.7168, 0.0813, 25.5918**2], rel=1e-3)
+    assert figure(sleepstudy, "slopes", "random_effect -2 log likelihood") == pytest.approx(1751.9393, abs=1e-3)
+
+
+def test_restricted_variances_are_those_of_lme4(sleepstudy):
+    names = ("sd of intercept", "sd of days", "correlation of intercept and days", "noise")
+    found = [figure(sleepstudy, "reml", f"random_effect.subject {name}") for name in names]
+    assert found == pytest.approx([24.7406, 5.9221, 0.0656, 25.5918**2], rel=1e-3)
+    assert found[:2] == pytest.approx([24.7406, 5.9221], rel=2e-5)
+    assert figure(sleepstudy, "reml", "random_effect REML criterion") == pytest.approx(1743.6283, abs=1e-3)
 
 
 def test_the_fixed_part_is_the_published_one(sleepstudy):
@@ -191,9 +198,10 @@ def test_intercepts_of_the_reml_fit_are_the_published_ones(sleepstudy, reaction_
     fit = optimize.minimize(
         lambda p: marginal([p[0], 0, 0, p[1]], days, reactions, restricted=True), [30, 3], method="Nelder-Mead"
     )
-    # what the script takes for published: variances of REML, and their ratio, the ridge
     assert [fit.x[0] ** 2, np.exp(2 * fit.x[1])] == pytest.approx([1378.18, 960.457], rel=1e-3)
-    assert np.exp(2 * fit.x[1]) / fit.x[0] ** 2 == pytest.approx(0.6969, rel=1e-3)
+    spread = figure(sleepstudy, "intercepts", "random_effect.subject sd of intercept")
+    noise = figure(sleepstudy, "intercepts", "random_effect.subject noise")
+    assert [spread**2, noise] == pytest.approx([1378.18, 960.457], rel=1e-5)
 
 
 def test_a_score_is_the_sum_of_its_parts(sleepstudy):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from vwlite import model_file
+from vwlite import entity_card, model_file
 from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
 if TYPE_CHECKING:
     from vwlite.store_file import StoreFile
 
-CONSTANT = 11650396  # the hash of the constant feature
 SHOWN_DIGITS = 12  # of a sha256 or an id
 FIXED = ".fixed.metadata"  # the end of the name of what a model keeps of another one inside it
 
@@ -35,7 +34,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         ModelError: The file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
-    store = None
+    store: StoreFile | None = None
     if "entities" in reader.metadata:
         from vwlite import store_file
 
@@ -54,10 +53,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         ],
         "fixed": [_describe_fixed(path, name, value) for name, value in values.items() if name.endswith(FIXED)],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
-        "entities": [
-            *(_describe_entities(reader, owner, top) for owner in _owners(values, ".key", ".coefficients")),
-            *(_describe_stored(store, owner, top) for owner in _owners(values, ".stored", ".next_serial") if store),
-        ],
+        "entities": entity_card.tables(reader, store, top),
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
             | ({"value": value[0]} if reader.shape(name) == [] else {})
@@ -67,10 +63,29 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
     return _finite(facts)
 
 
-def render(facts: dict[str, Any]) -> str:
-    """Return the facts of `describe` as text for a person."""
+def render(facts: dict[str, Any], arrays: bool = False) -> str:
+    """Return the facts of `describe` as text for a person, with the list of `arrays` if that is wanted."""
+    return _printable(_lines(facts, arrays))
+
+
+def render_entity(facts: dict[str, Any], top: int | None = None) -> str:
+    """Return the facts of `entity_card.describe` as text for a person, at most `top` coefficients."""
+    rows = facts["coefficients"]
+    lines = [
+        f"{facts['entity']} of {facts['effect']}: {_count(facts['examples'], 'example')}, "
+        f"{_count(len(rows), 'coefficient')}",
+        "",
+        f"{'mean':>13}  {'sd':>11}  feature",
+    ]
+    lines += [_coefficient_line(row) for row in rows[:top]]
+    if len(rows) > len(rows[:top]):
+        lines.append(f"... and {len(rows) - len(rows[:top])} more")
+    return _printable(lines)
+
+
+def _printable(lines: Iterable[str]) -> str:
     # Names come from data and may hold anything, but not steer a terminal or fail to be encoded.
-    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in _lines(facts))
+    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
 
 
 def _values(reader: ModelReader, name: str) -> memoryview:
@@ -148,52 +163,6 @@ def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
     return (moved * np.float32(contraction)).astype(np.float32)
 
 
-def _describe_entities(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
-    """The entities of a random effect (or the one record of a whole stack), those with most examples first."""
-    import numpy as np
-
-    counts, sizes, lengths = (
-        np.asarray(reader.array(f"{owner}.{column}", dtype))
-        for column, dtype in (("count", "I64"), ("coefficients", "U32"), ("name_length", "U32"))
-    )
-    hashes, means = np.asarray(reader.array(f"{owner}.hash", "U32")), np.asarray(reader.array(f"{owner}.mean", "F64"))
-    names = bytes(reader.array(f"{owner}.name", "U8"))
-    if not (len(counts) == len(sizes) == len(lengths) and sizes.sum() == len(hashes) == len(means)):
-        raise ModelError(f"{reader.path}: the entities of {owner} don't hold together; train again")
-    name_ends, ends = np.cumsum(lengths.astype(np.int64)), np.cumsum(sizes.astype(np.int64))
-    largest = []
-    for place in np.argsort(-counts, kind="stable")[:top].tolist():
-        own = slice(int(ends[place] - sizes[place]), int(ends[place]))
-        intercept = means[own][hashes[own] == CONSTANT]
-        largest.append(
-            {
-                "name": names[int(name_ends[place] - lengths[place]) : int(name_ends[place])].decode(errors="replace"),
-                "examples": int(counts[place]),
-                "coefficients": int(sizes[place]),
-                "intercept": float(intercept[0]) if len(intercept) else None,
-            }
-        )
-    return {"learner": owner, "entities": len(counts), "coefficients": len(hashes), "top": largest}
-
-
-def _describe_stored(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
-    """The same, of entities that are beside the model."""
-    import heapq
-
-    total = 0
-
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal total
-        for name, examples, coefficients, intercept in store.summaries(owner):
-            total += coefficients
-            yield {"name": name, "examples": examples, "coefficients": coefficients, "intercept": intercept}
-
-    # One at a time, because they may be more than memory holds.
-    largest = heapq.nlargest(top, rows(), key=lambda row: row["examples"])
-    entities = store.totals[owner]
-    return {"learner": owner, "entities": entities, "coefficients": total, "top": largest, "file": store.path}
-
-
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
     """Return the names of the features in some slots; features that collide share one."""
     if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
@@ -210,7 +179,7 @@ def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
     return names
 
 
-def _lines(facts: dict[str, Any]) -> Iterator[str]:
+def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
     yield f"{facts['path']}: a model in vwlite format {facts['format_version']}"
     yield f"  id            {facts.get('id', 'unknown')}"
     yield f"  written       {facts.get('created', 'at an unknown time')}, by vwlite {facts.get('vwlite_version', '?')}"
@@ -233,9 +202,13 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     for table in facts["weights"]:
         yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
     for table in facts["entities"]:
+        yield from _section(table["learner"], list(_effect_lines(table)))
         lines = [_entity_line(row) for row in table["top"] if row["name"]]
         yield from _section(f"entities of {table['learner']} with most examples", lines)
-    yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
+        lines = [_coefficient_line(row) for row in table.get("largest", [])]
+        yield from _section(f"largest coefficients of {table['learner']}", lines)
+    if arrays:
+        yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:
@@ -292,6 +265,35 @@ def _weight_line(row: dict[str, Any]) -> str:
 def _entity_line(row: dict[str, Any]) -> str:
     intercept = "" if row["intercept"] is None else f"  intercept {row['intercept']:+.6g}"
     return f"{row['examples']:>10} examples  {row['name']}{intercept}"
+
+
+def _count(number: int, of: str) -> str:
+    plural = f"{of[:-1]}ies" if of.endswith("y") else f"{of}s"
+    return f"{number} {of if number == 1 else plural}"
+
+
+def _effect_lines(table: dict[str, Any]) -> Iterator[str]:
+    """What is known of all entities together."""
+    examples = table["examples"]
+    if any(row["name"] for row in table["top"]) or table["entities"] != 1:
+        least = f"{examples['least']} to " if examples["least"] < examples["most"] else ""
+        each = f"{least}{_count(examples['most'], 'example')} each, {examples['all']} in all"
+        yield f"{_count(table['entities'], 'entity')}, {each}"
+    else:
+        yield _count(examples["all"], "example")
+    if "trouble" in table:
+        yield f"its prior can't be told: {table['trouble']}"
+    for row in table.get("prior", []):
+        sd = "without bound" if row["sd"] is None else f"{row['sd']:.6g}"
+        yield f"prior of {row['feature']}: mean {row['mean']:.6g}, sd {sd}"
+    for row in table.get("correlations", []):
+        yield f"prior correlation of {' and '.join(row['features'])}: {row['correlation']:.4f}"
+    if table.get("noise") is not None:
+        yield f"noise: variance {table['noise']:.6g}, sd {math.sqrt(table['noise']):.6g}"
+
+
+def _coefficient_line(row: dict[str, Any]) -> str:
+    return f"{row['mean']:>+13.6g}  {row['sd']:>11.6g}  {row['name'] or 'feature ' + str(row['hash'])}"
 
 
 def _array_line(array: dict[str, Any]) -> str:

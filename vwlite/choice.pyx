@@ -1,13 +1,11 @@
 """Choice of features, before they are crossed."""
-import re
-
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from vwlite.example cimport extent_end, extent_index
 
 from vwlite.errors import OptionError
-from vwlite.terms import decode_names
+from vwlite.terms import decode_names, read_limit
 
 
 cdef class Choice:
@@ -40,11 +38,9 @@ cdef class Choice:
 
     def set_limit(self, rule):
         """--feature_limit N, XN or X:N."""
-        match = re.fullmatch(rb"(.??):?(\d{1,9})", decode_names(rule), re.DOTALL)
-        if not match or not int(match[2]):
-            raise OptionError([f"--feature_limit {rule}: expected N or a namespace's letter and N, for instance a10"])
-        for i in range(256) if not match[1] else match[1]:
-            self.limit[i] = int(match[2])
+        letter, limit = read_limit(rule)
+        for i in letter or range(256):
+            self.limit[i] = limit
 
     cdef inline bint is_aside(self, uint32_t hash) noexcept nogil:
         cdef size_t i

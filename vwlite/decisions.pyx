@@ -53,7 +53,7 @@ cdef class DecisionDriver(Driver):
                 continue
             take_in(self)
             self.decide(block, &block.rows[first], i - first, ex)
-        return 0
+        return self.show(block, i)
 
     cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
         """Whole decisions, each with the empty line that ends it."""

@@ -13,6 +13,7 @@ from vwlite.interactions cimport Interactions
 from vwlite.learner cimport Learner
 from vwlite.parser cimport Parser
 from vwlite.losses cimport Loss
+from vwlite.sought cimport Sought
 from vwlite.textbuffer cimport TextBuffer
 
 cdef enum:
@@ -40,6 +41,7 @@ cdef class Driver:
     cdef public object listener       # told about rows of the table, problems and audits
     cdef public Observer observer     # told about every example, or None
     cdef public Gate gate             # lets examples through to be learnt, or None
+    cdef public Sought sought         # shown every block of the first pass, or None
     cdef Example ex
     cdef public bint training, counting, constant, quiet, audits
     cdef public bint again            # the lines were gone through before: their problems are known
@@ -83,6 +85,7 @@ cdef class Driver:
     cdef int collect(self, Example ex) except -1 nogil
     cdef tuple cells(self, Example ex)
     # what all drivers share
+    cdef int show(self, Block block, size_t n) except -1 nogil
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil
     cdef str in_words(self, int reason)

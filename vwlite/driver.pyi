@@ -2,6 +2,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from vwlite.learner import Learner
+from vwlite.sought import Sought
 from vwlite.textbuffer import TextBuffer
 
 class Observer: ...
@@ -11,6 +12,7 @@ class Driver:
     listener: Any
     observer: Observer | None
     gate: Gate | None
+    sought: Sought | None
     training: bool
     counting: bool
     constant: bool

@@ -105,11 +105,12 @@ cdef class Driver:
             self.run(block, ex)
 
     cdef int run(self, Block block, Example ex) except -1 nogil:
-        cdef size_t i
+        cdef size_t i, n = 0
         cdef const Row* row
         for i in range(block.n_rows):
             if self.done:
-                return 0
+                break
+            n += 1
             row = &block.rows[i]
             if row.reason or row.warned:
                 self.report(block, row, row.reason or row.warned, row.column)
@@ -118,7 +119,13 @@ cdef class Driver:
                 take_in(self)
             if row.kind == ROW_EXAMPLE:
                 self.one(block, row, ex)
-        return 0
+        return self.show(block, n)
+
+    cdef int show(self, Block block, size_t n) except -1 nogil:
+        """The first n rows of a block went through."""
+        if self.sought is None or self.again:
+            return 0
+        return self.sought.look(block, n)
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """One example through the stack, the counters and the outputs."""

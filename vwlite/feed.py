@@ -93,9 +93,7 @@ class Feed:
         require_place(self.cache_path)
         if self.interactive or self.options["kill_cache"]:
             return None  # what comes through a pipe can't be compared with what came before
-        return fitting(self.cache_path, self._key()) or (
-            fitting(f"{self.paths[0]}.cache", self._key()) if not self.options["cache_file"] and self.paths else None
-        )
+        return fitting(self.cache_path, self._key())
 
     def size(self) -> int | None:
         """Bytes to read in the first pass, for the progress bar; None if that is unknown."""
@@ -134,7 +132,8 @@ class Feed:
     def blocks(self, interactions: Any) -> Iterator[Any]:
         """The blocks of a pass, features crossed ahead where `interactions` can."""
         if self.cached:
-            self.parser = self.writer.reread() if self.found is None else CacheParser(self.cache_path, *self.found)
+            found = self.found
+            self.parser = CacheParser(self.cache_path, *found, self._key()) if found else self.writer.reread()
             writer = None
         else:
             digest = bool(self.options["final_regressor"])

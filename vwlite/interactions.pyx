@@ -42,9 +42,9 @@ OPTIONS = OptionGroup("Features", (
 
 cdef enum:
     FNV_PRIME = 16777619
-    DAEMON_LIMIT = 1 << 18
+    DAEMON_LIMIT = 1 << 16
 
-LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # it learns them in some 30 ms, while all clients wait
+LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes some 30 ms for them, gd 1, while all clients wait
 
 
 def namespace_hash(options, name):

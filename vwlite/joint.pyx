@@ -33,6 +33,9 @@ cdef double FAR = 8                   # standard deviations beyond which nothing
 cdef class JointScores:
     """Scores that are begun one after the other, each followed by its terms."""
 
+    def __cinit__(self):
+        self.round = 1                # slots of round 0 are empty
+
     def __dealloc__(self):
         free(self.known)
         free(self.first)
@@ -474,8 +477,6 @@ cdef class JointScores:
         """Add a score: its mean, (key, factor) of independent terms, and (key, factor of a precision, x) of blocks."""
         cdef uint32_t begin = 0
         cdef double* room
-        if self.round == 0:
-            self.clear()
         self.begin(mean)
         for key, factor in terms:
             self.add(key, factor)

@@ -142,6 +142,10 @@ cdef class Learner:
         """Figures about the run, name -> number."""
         return {}
 
+    def unmatched(self):
+        """A line for each thing that the learner's options name and no example so far had; see also sought.pxd."""
+        return []
+
 
 ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
 ctypedef int (*Checked)(void*, Example) except -1 nogil

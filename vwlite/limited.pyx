@@ -282,7 +282,10 @@ def load_stored(EntityTable table, io):
 
 
 def summary(bytes text, store):
-    """(name, examples, coefficients, mean of the intercept or None) of a record; ModelError if it is damaged."""
+    """(name in bytes, examples, coefficients, mean of the intercept or None) of a record.
+
+    Raises ModelError if it is damaged.
+    """
     cdef const Header* header = <const Header*><const char*>text
     cdef EntityTable table
     cdef Record* record
@@ -293,7 +296,7 @@ def summary(bytes text, store):
     table.anchored = header.layout == 3
     record = unpack(table, 0, text, False, store)
     place = lookup(record, CONSTANT_HASH, 0)
-    name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "replace")
+    name = <bytes>name_of(record)[:record.name_length]
     return name, record.count, record.n, means_of(record)[place] if place != ABSENT else None
 
 

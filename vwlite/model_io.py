@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vwlite.errors import ModelError
@@ -160,3 +161,28 @@ def save_load(top: Learner, io: Saver | Loader) -> None:
     for learner in walk(top):
         io.owner = learner.owner
         learner.save_load(io)
+
+
+# What stands for features of which a model remembers the names: (type, array of them, array of the names).
+NAMED = {"slot": ("U64", "names.slot", "names.text"), "hash": ("U32", "names.hash", "names.hash_text")}
+
+
+def names_to_arrays(names: Mapping[int, str], kind: str) -> dict[str, Any]:
+    """Arrays with the names of features, by slot of the bottom learner or by hash; none without names."""
+    dtype, key, texts = NAMED[kind]
+    if not names:
+        return {}
+    numbers = sorted(names)
+    text = "\n".join(names[number].replace("\n", " ") for number in numbers).encode("utf-8", "surrogateescape")
+    width = int(dtype[1:]) // 8
+    packed = b"".join(number.to_bytes(width, "little") for number in numbers)
+    return {key: (dtype, [len(numbers)], packed), texts: ("U8", [len(text)], text)}
+
+
+def names_of(reader: ModelReader, kind: str) -> dict[int, str]:
+    """What names_to_arrays made arrays of; raises ModelError for what it can't have made."""
+    dtype, key, texts = NAMED[kind]
+    if key not in reader.names():
+        return {}
+    found = bytes(reader.array(texts, "U8")).decode("utf-8", "surrogateescape").split("\n")
+    return dict(zip(reader.array(key, dtype), found, strict=False))

@@ -9,6 +9,7 @@ which must all hold:
     gd                   a learner of this module is in the stack, though not beside another one
     command, library,    the run is one of the command line over files, of Python (`Workspace`), of the daemon
     serving
+    learning             something is learnt or a model is written: no -t, or one with -f
     !quiet               the opposite of a term
 
 An option without `needs`, of a group without, acts by itself.
@@ -24,23 +25,25 @@ from vwlite.options import Option, Options
 Use = Literal["command", "library", "serving"]
 USES = {"command": "a run of the command line", "library": "a Workspace", "serving": "a daemon (--daemon)"}
 LEARNERS = {"gd": "gradient descent (gd)", "glm": "a Bayesian model of the whole score"}
+MODELS = ("final_regressor", "readable_model", "invert_hash")
 
 
-def unmet(options: Options, learners: Collection[str], use: Use) -> list[str]:
-    """What is wrong with options that were given for this run and do nothing in it.
+def unmet(options: Options, learners: Collection[str], use: Use) -> tuple[list[str], list[str]]:
+    """What is wrong with options that were given for this run and do nothing in it, and what is only remarked.
 
     Args:
         options: The options of the run, with those of a loaded model.
         learners: The names of the modules of the learners in the stack, from top to bottom.
         use: Where the options are given.
     """
-    return [
-        why_not(option, options, learners, use)
-        for option in options.declared.values()
-        if options.given(option.name)
-        and options.source(option.name) != "model"
-        and not acts(option, options, learners, use)
-    ]
+    errors: list[str] = []
+    remarks: list[str] = []
+    for option in options.declared.values():
+        given = options.given(option.name) and options.source(option.name) != "model"
+        if given and not acts(option, options, learners, use):
+            mild = any({*failing(entry, options, learners, use)} <= {*option.mild} for entry in option.needs)
+            (remarks if mild else errors).append(why_not(option, options, learners, use))
+    return errors, remarks
 
 
 def acts(option: Option, options: Options, learners: Collection[str], use: Use) -> bool:
@@ -57,6 +60,8 @@ def holds(term: str, options: Options, learners: Collection[str], use: Use) -> b
     """Whether a term is true of the run."""
     if term.startswith("!"):
         return not holds(term[1:], options, learners, use)
+    if term == "learning":
+        return not options["testonly"] or any(options.given(name) for name in MODELS)
     name, equals, value = term.partition("=")
     if equals:
         return str(options[name]) == value
@@ -68,6 +73,9 @@ def holds(term: str, options: Options, learners: Collection[str], use: Use) -> b
 
 def why_not(option: Option, options: Options, learners: Collection[str], use: Use) -> str:
     """One line: which option does nothing, why, and what to do."""
+    flag = f"--{option.name}"
+    if any(failing(entry, options, learners, use) == ["learning"] for entry in option.needs):
+        return f"{flag} has no effect with -t, under which nothing is learned: leave one of them out"
     missing, against = [], []
     for alternative in option.needs:
         terms = failing(alternative, options, learners, use)
@@ -76,15 +84,16 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
         if lacking and not any(term in USES and len(option.needs) > 1 for term in terms):
             missing.append(" and ".join(lacking))
         against += [in_words(term[1:], options) for term in terms if term.startswith("!")]
-    flag = f"--{option.name}"
     if not missing:
         return f"{flag} has no effect with {' and '.join(dict.fromkeys(against))}: leave one of them out"
-    if "gd" in option.needs and options.given("random_effect"):
-        fixed = "--fixed gd or same" if "glm" in option.needs else "--fixed gd"
+    terms = [term for alternative in option.needs for term in alternative.split(" & ")]
+    if "gd" in terms and options.given("random_effect"):
+        fixed = "--fixed gd or same" if "glm" in terms else "--fixed gd"
         return f"{flag} beside --random_effect needs {fixed}: add that or leave it out"
     without = " or ".join(missing)
-    advice = "leave it out" if any(term in LEARNERS for term in option.needs) else "add that or leave it out"
-    here = f" (here: {', '.join(learners)})" if any(term in LEARNERS for term in option.needs) else ""
+    of_learner = any(term in LEARNERS for term in terms)
+    advice = "leave it out" if of_learner else "add that or leave it out"
+    here = f" (here: {', '.join(learners)})" if of_learner else ""
     return f"{flag} has no effect without {without}{here}: {advice}"
 
 

@@ -335,7 +335,7 @@ static inline double vwl_length(const vwl_batch *p, const double *s, const doubl
         vwl_slopes(p, there, slopes, curvatures);
         slope += vwl_dot_product(along, slopes, p->n);
         for (k = 0; k < p->n; k++) curvature += along[k] * along[k] * curvatures[k];
-        if (!(fabs(slope) > 0.1 * length * curvature) || i == 200) return length;
+        if (!(fabs(slope) > 0.1 * length * curvature) || i == 50) return length;
         if (slope > 0) high = length; else low = length;
         if (high - low < 0.01 * low) return length;
         length -= slope / curvature;
@@ -354,6 +354,7 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
     double *s = pull_along + d, *along = s + n, *slopes = along + n, *curvatures = slopes + n, *there = curvatures + n;
     double before = INFINITY, added = 0, known = 0;
     int stale, here = 0, i; /* stale: the factor is that of another point; here: the curvature is that of this one */
+    int exact = 0;          /* the last step was one of Newton's, with the factor of its point */
     size_t j;
     for (j = 0; j < d; j++) step[j] = t[j] - p->m[j];
     vwl_multiply(p->a, d, step, pull);
@@ -382,7 +383,10 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
             if (!stale || slope < 0.05 * before) break;
             stale = 0;
         }
-        if (!(slope > 1e-22)) break;
+        /* Newton's steps square a small decrement: one that stays is made of rounding, which a direction that next to
+         * nothing holds, such as that of features which repeat each other, may lift above any bound. */
+        if (!(slope > 1e-22) || (exact && before < 1e-6 && slope > 0.01 * before)) break;
+        exact = !stale;
         vwl_backward(factor, d, step);
         for (j = 0; j < n; j++) along[j] = vwl_dot_product(p->x + j * d, step, d);
         vwl_multiply(p->a, d, step, pull_along);

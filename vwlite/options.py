@@ -48,6 +48,8 @@ class Option(NamedTuple):
     implied     the value if none is written, for options that allow that
     needs       what makes the option take effect, any of these (see vwlite/needs.py); a run that gives the option
                 where none of them holds is refused. By default those of the group; an option without acts by itself
+    mild        terms of `needs` without which the run is not refused: a remark says that the option does nothing,
+                because scripts for Vowpal Wabbit leave it there
     file        the value names a file that is read, a file that is written, or a folder that is
     alike       values of a fixed option of which one may take the place of another
     """
@@ -70,6 +72,7 @@ class Option(NamedTuple):
     implied: Any = None
     words: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    mild: tuple[str, ...] = ()
     file: Literal["", "read", "written", "folder"] = ""
     alike: tuple[str, ...] = ()
 

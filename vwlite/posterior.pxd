@@ -55,6 +55,8 @@ cdef class Posterior(Learner):
     # of the batch at hand
     cdef bint at_once                 # all examples that come are one
     cdef double left                  # of an identity, in its prior
+    # what its entities lean on (together.pxd), or None
+    cdef Posterior leans_on
     # room for an update
     cdef double* work
     cdef size_t work_size
@@ -67,6 +69,7 @@ cdef class Posterior(Learner):
     cdef Record* factored_record
     cdef uint64_t factored_version
     cdef uint64_t version             # of what is known: each update makes another
+    cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
     cdef double scale_of(self, uint32_t hash) noexcept nogil
     cdef double unknown_sd(self, uint32_t hash, double x) noexcept nogil

@@ -5,7 +5,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.entities cimport (
-    ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, triangle,
+    ABSENT, UNTOLD, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
+    triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
@@ -68,6 +69,20 @@ cdef class Posterior(Learner):
         ex.score = <float>score
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
+
+    cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil:
+        """How far the coefficient that it leans on is from the origin of an entity's, which it is if that settles."""
+        cdef double* origin = origins_of(self.table, record) + place
+        cdef double now = 0, before = origin[0]
+        cdef Record* fixed = self.leans_on.table.find(0)
+        cdef uint32_t there
+        if fixed != NULL:
+            there = lookup(fixed, hashes_of(record)[place], <uint32_t>place)
+            if there != ABSENT:
+                now = means_of(fixed)[there]
+        if settles:
+            origin[0] = now
+        return now - before if before != UNTOLD else 0
 
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil:
         """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""

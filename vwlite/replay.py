@@ -89,12 +89,17 @@ def read_lines(path: str) -> list[bytes]:
     return b"".join(pieces).removeprefix(BYTE_ORDER_MARK).split(b"\n")
 
 
-def check(path: str, lines: list[bytes], flags: list[str]) -> None:
-    """Let the parser and the learner that `flags` name vet all lines; raises ParseError at the first bad one."""
+def check(path: str, lines: list[bytes], flags: list[str]) -> list[str]:
+    """Let the parser and the learner that `flags` name vet all lines; what the flags name that none of them has.
+
+    Raises ParseError at the first bad line.
+    """
+    workspace = Workspace([*flags, "--explore", "uniform"])
     try:
-        Workspace([*flags, "--explore", "uniform"]).predict(lines)
+        workspace.predict(lines)
     except ParseError as error:
         raise ParseError(path, error.line, error.column, error.reason, error.text) from error
+    return workspace.unmatched()
 
 
 def read_log(path: str, lines: list[bytes], accept: float | None, limit: int | None = None) -> Log:

@@ -88,7 +88,9 @@ class Run:
         sweeping = any(learner.sweeps for learner in walk(self.workspace.top))
         if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
             options.set("passes", 2)  # the second measures what the sweeps after the first have made
-        driver.holdout = (options["passes"] > 1 or options["holdout_after"] > 0) and not options["holdout_off"]
+        driver.holdout = (self.stops_early() or options["holdout_after"] > 0) and not options["holdout_off"]
+        if options["testonly"] and options["passes"] > 1:
+            self.log("info", "--passes with -t: nothing is learned, so each pass predicts what the first did")
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
         self.set_progress(options["progress"])
@@ -112,6 +114,10 @@ class Run:
             driver.predictions = self.written_to(options["predictions"])
         if options["raw_predictions"]:
             driver.raw_predictions = self.written_to(options["raw_predictions"])
+
+    def stops_early(self) -> bool:
+        """Whether held-out examples say when there were passes enough; there is nothing to overfit under -t."""
+        return self.options["passes"] > 1 and (not self.options["testonly"] or self.options["vw_compat"])
 
     def written_to(self, path: str) -> TextBuffer:
         """A buffer whose text goes to a file."""
@@ -279,10 +285,13 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
-        for source in (self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))):
+        sources: list[Any] = [self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))]
+        for source in sources:
             for name, value in source().items():
-                self.say(f"{name} = {outputs.scalar(value)}")
+                self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
         for remark in self.driver.remarks():
+            self.log("warning", remark)
+        for remark in self.workspace.unmatched() if self.stopped_by is None else ():
             self.log("warning", remark)
         self.say_skipped()
         if self.stopped_by is not None:

@@ -132,13 +132,16 @@ class StoreFile:
             self.refuse("a row of its entities has values of wrong types")
         return key, serial, waiting, record
 
-    def summaries(self, owner: str) -> Iterator[tuple[str, int, int, float | None]]:
-        """Name, examples, coefficients and intercept of all entities of an effect, in order; each record is checked."""
+    def summaries(self, owner: str) -> Iterator[tuple[int, bytes, int, int, float | None]]:
+        """Key, name, examples, coefficients and intercept of all entities of an effect, in order.
+
+        Each record is checked.
+        """
         from vwlite.limited import summary
 
         count = 0
-        for *_, record in self.rows(owner):
-            yield summary(record, self)
+        for key, _, _, record in self.rows(owner):
+            yield key % 2**64, *summary(record, self)  # SQLite's numbers have a sign
             count += 1
         self.require(owner, count)
 

@@ -2,6 +2,7 @@
 from cpython.exc cimport PyErr_CheckSignals
 from libc.limits cimport INT_MAX
 from libc.math cimport NAN, pow
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -88,23 +89,37 @@ cdef class Sweeps:
 
     # what is done with it
 
-    def fit(self, int times, list powers):
-        """Coordinate descent; then the examples are forgotten.
+    def begin(self, list powers):
+        """All examples are here: what parts say about them before they are fitted.
 
         Args:
-            times: How often each part is fitted.
             powers: Of each effect, the power of an entity's number of examples that weighs its examples.
         """
         cdef Example ex = Example()
         self.fitting = True
-        below = list(walk(self.base))
-        effects = self.effects.each
-        for learner in [*below, *effects]:
-            learner.mark()
         self.scores = <double*>calloc(self.n * self.n_parts + 1, sizeof(double))
         if self.scores == NULL:
             raise MemoryError
         self.weigh(powers)
+        for part in range(self.n_parts):
+            if self.frozen[part]:
+                self.score_part(ex, part)
+
+    def end(self):
+        """All parts are fitted: the loss of the examples, which are then forgotten."""
+        cdef Example ex = Example()
+        for part in range(self.n_parts):
+            self.score_part(ex, part)
+        self.loss = self.mean_loss()
+        self.forget()
+
+    def descend(self, int times):
+        """Coordinate descent: each part is fitted, so many times or until none moves any more."""
+        cdef Example ex = Example()
+        below = list(walk(self.base))
+        effects = self.effects.each
+        for learner in [*below, *effects]:
+            learner.mark()
         for part in range(self.n_parts):
             self.score_part(ex, part)
         for _ in range(min(times, self.most)):
@@ -122,10 +137,52 @@ cdef class Sweeps:
                     learner.close_batches()
                 self.score_part(ex, part)
             self.done += not self.stopping
-        self.loss = self.mean_loss()
         for learner in [*below, *effects]:
             learner.unmark()
-        self.forget()
+
+    def targets(self):
+        """(labels, weights, offsets) of the examples; an offset counts what frozen parts say."""
+        import numpy as np
+        cdef size_t i, r
+        y, w, o = np.empty(self.n), np.empty(self.n), np.empty(self.n)
+        cdef double[::1] labels = y, weights = w, offsets = o
+        cdef uint8_t[::1] frozen = bytearray(self.frozen)
+        for i in range(self.n):
+            labels[i], weights[i] = self.kept[i].label, max(self.kept[i].weight, 0)
+            offsets[i] = self.kept[i].initial if not frozen[0] else 0
+            for r in range(self.n_parts):
+                if frozen[r]:
+                    offsets[i] += self.scores[i * self.n_parts + r]
+        return y, w, o
+
+    def piece_of(self, size_t part):
+        """(entities, where features begin, hashes, values) of a part in each example; without features it is absent."""
+        import numpy as np
+        cdef size_t i, k, at = 0
+        cdef Piece* piece
+        for i in range(self.n):
+            at += self.piece(i, part).n
+        entities, begins = np.empty(self.n, np.uint64), np.empty(self.n + 1, np.int64)
+        hashes, values = np.empty(at, np.uint32), np.empty(at)
+        cdef uint64_t[::1] entity_view = entities
+        cdef int64_t[::1] begin_view = begins
+        cdef uint32_t[::1] hash_view = hashes
+        cdef double[::1] value_view = values
+        at = 0
+        for i in range(self.n):
+            piece = self.piece(i, part)
+            entity_view[i] = piece.entity
+            begin_view[i] = at
+            for k in range(piece.n):
+                hash_view[at] = self.features[piece.begin + k].hash
+                value_view[at] = self.features[piece.begin + k].value
+                at += 1
+        begin_view[self.n] = at
+        return entities, begins, hashes, values
+
+    def is_stopping(self):
+        """Whether a signal wants the fit to end."""
+        return self.stopping
 
     def interrupt(self):
         """Fit no more than once, or if that is going on, end with the part at hand."""

@@ -31,6 +31,14 @@ def given_patterns(options: Options) -> tuple[list[bytes], int]:
     return [repeats_together(pattern) for pattern in kept], len(given) - len(kept)
 
 
+def read_limit(rule: str) -> tuple[bytes, int]:
+    """The namespace letter and the number of --feature_limit XN or X:N; no letter for N. Raises OptionError."""
+    match = re.fullmatch(rb"(.??):?(\d{1,9})", decode_names(rule), re.DOTALL)
+    if not match or not int(match[2]):
+        raise OptionError(f"--feature_limit {rule}: expected N or a namespace's letter and N, for instance a10")
+    return match[1], int(match[2])
+
+
 def terms_of(patterns: Iterable[bytes], present: Sequence[int], keep_duplicates: bool) -> list[bytes]:
     """The terms in VW's order of evaluation; wildcards stand for the namespaces `present`, which ascend.
 

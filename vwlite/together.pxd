@@ -19,7 +19,6 @@ part has may be constant within an entity.
 """
 from libc.stdint cimport uint32_t
 
-from vwlite.entities cimport Record
 from vwlite.example cimport MOST_PARTS, Example, Feature
 from vwlite.learner cimport Learner
 from vwlite.updates cimport Updates
@@ -41,8 +40,7 @@ cdef class Together:
     cdef int follow(self, size_t r, Example ex) except -1 nogil
     cdef int step(self, Example ex, bint fixed_learns, double certain) except -1 nogil
     cdef void add_noise(self, double amount) noexcept nogil
-    cdef int damp(self, Example ex) except -1 nogil
+    cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil
     cdef double load(self, uint32_t hash) noexcept nogil
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil
     cdef double shift(self, size_t r, bint settles) except? -1e300 nogil
-    cdef double moved(self, Updates effect, Record* record, size_t place, bint settles) noexcept nogil

@@ -1,10 +1,10 @@
 """The parts of a score at once. Design notes and equations are in together.pxd."""
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from vwlite.entities cimport (
-    ABSENT, UNTOLD, Record, hashes_of, lookup, means_of, origins_of, precisions_of,
+    ABSENT, Record, hashes_of, lookup, means_of, precisions_of,
 )
 from vwlite.example cimport PADDING, Example, Feature
 from vwlite.posterior cimport data_of, ridge
@@ -119,7 +119,7 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
     if not record.full:
         for k in range(n):
             i = effect.places[k]
-            by = all_parts.moved(effect, record, i, settles) if i != ABSENT else 0
+            by = effect.moved(record, i, settles) if i != ABSENT else 0
             if by != 0:
                 own = load_by_itself(effect, record, i)
                 by *= -(1 - own) * all_parts.share(number, effect.hashes[k])
@@ -128,7 +128,7 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
                     mean[i] += by
     else:
         for i in range(d):
-            gone[i] = all_parts.moved(effect, record, i, settles)
+            gone[i] = effect.moved(record, i, settles)
             any = any or gone[i] != 0
         if any:
             for k in range(n):
@@ -180,6 +180,7 @@ cdef class Together:
         for i, effect in enumerate(effects):
             self.pointers[i] = <void*>(<Updates?>effect)
             (<Updates>effect).table.anchored = self.anchored
+            (<Updates>effect).leans_on = self.fixed
 
     def __dealloc__(self):
         free(self.damped)
@@ -224,7 +225,7 @@ cdef class Together:
                 first = r
         if fixed_learns:
             self.fixed.meet(ex)
-            self.damp(ex)
+            self.damp(ex, NULL, 0)
             self.fixed.look(ex)
             self.fixed.lean()
             ex.features, ex.n = features, n
@@ -272,9 +273,9 @@ cdef class Together:
 
     # how the effects lean on the fixed part
 
-    cdef int damp(self, Example ex) except -1 nogil:
-        """The example's features as the fixed part sees them: each times its load, and those correlated with them."""
-        cdef size_t i, r, n = ex.n, most = ex.n + PADDING
+    cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil:
+        """The example's features as the fixed part sees them: each times its load, and others."""
+        cdef size_t i, r, n = ex.n, most = ex.n + n_others + PADDING
         cdef void* room
         cdef Record* fixed = self.fixed.table.find(0)
         for r in range(self.n):
@@ -292,6 +293,9 @@ cdef class Together:
         for r in range(self.n):
             if self.taken[r]:
                 n += call_lean_more(self.pointers[r], fixed, self.damped + n)
+        if n_others:
+            memcpy(self.damped + n, others, n_others * sizeof(Feature))
+        n += n_others
         memset(self.damped + n, 0, PADDING * sizeof(Feature))
         ex.features, ex.n = self.damped, n
         return 0
@@ -317,20 +321,6 @@ cdef class Together:
     cdef double shift(self, size_t r, bint settles) except? -1e300 nogil:
         return call_shift(self.pointers[r], r, <void*>self, settles)
 
-    cdef double moved(self, Updates effect, Record* record, size_t place, bint settles) noexcept nogil:
-        """How far the fixed part's coefficient is from the origin of an entity's, which it is if that settles."""
-        cdef double* origin = origins_of(effect.table, record) + place
-        cdef double now = 0, before = origin[0]
-        cdef Record* fixed = self.fixed.table.find(0)
-        cdef uint32_t there
-        if fixed != NULL:
-            there = lookup(fixed, hashes_of(record)[place], <uint32_t>place)
-            if there != ABSENT:
-                now = means_of(fixed)[there]
-        if settles:
-            origin[0] = now
-        return now - before if before != UNTOLD else 0
-
     def anchor(self):
         """All means were worked out with the fixed part as it is now."""
         cdef Updates effect
@@ -341,5 +331,5 @@ cdef class Together:
             record = effect.table.oldest
             while record != NULL:
                 for i in range(record.n):
-                    self.moved(effect, record, i, True)
+                    effect.moved(record, i, True)
                 record = record.newer

@@ -23,6 +23,7 @@ from vwlite.needs import Use, unmet
 from vwlite.options import RENAMED, Option, OptionGroup, Options
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
+from vwlite.sought import Sought
 
 if TYPE_CHECKING:
     from vwlite.entity_store import EntityStore
@@ -48,7 +49,8 @@ RUN_OPTIONS = OptionGroup(
             default=10,
             least=1,
             metavar="N",
-            needs=("passes>1 & !holdout_off & !holdout_after",),
+            needs=("passes>1 & !holdout_off & !holdout_after & !testonly",),
+            mild=("!testonly",),
         ),
         Option(
             "holdout_after",
@@ -66,7 +68,8 @@ RUN_OPTIONS = OptionGroup(
             default=3,
             least=1,
             metavar="N",
-            needs=("passes>1 & !holdout_off",),
+            needs=("passes>1 & !holdout_off & !testonly",),
+            mild=("!testonly",),
         ),
         Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
         Option("onethread", bool, "parse in the learning thread"),
@@ -94,7 +97,8 @@ MODEL_OPTIONS = OptionGroup(
             "preserve_performance_counters",
             bool,
             "go on counting where the loaded model stopped",
-            needs=("initial_regressor & !testonly", "final_regressor"),
+            needs=("initial_regressor & !testonly",),
+            mild=("initial_regressor", "!testonly"),
         ),
         Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
         Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
@@ -265,6 +269,7 @@ class Workspace:
         self.driver = self._driver()
         self.driver.training = not options["testonly"]
         self.driver.listener = self
+        self.driver.sought = Sought(options, self.interactions)
         if self.entities is not None:
             self.driver.gate = self.entities.gate(self.top)
         if options.given("columns") or options.given("interval"):
@@ -338,6 +343,17 @@ class Workspace:
         """
         return {} if self.reporter is None else {figure.name: figure.value for figure in self.reporter.figures()}
 
+    def unmatched(self) -> list[str]:
+        """A line for each thing that the flags name in the data and that no example so far had.
+
+        >>> workspace = Workspace("-q ab")
+        >>> _ = workspace.learn(["1 |a x |c y", "0 |a z"])
+        >>> workspace.unmatched()
+        ['nothing matched --quadratic ab: no namespace begins with b (they begin with a or c)']
+        """
+        lines = [] if self.driver.sought is None else self.driver.sought.unmatched()
+        return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
+
     def __getattr__(self, name: str) -> Any:
         """Of methods that have another name now."""
         hint = f": it is {RENAMED[name]}() now" if name in RENAMED else ""
@@ -356,7 +372,8 @@ class Workspace:
         """Raise OptionError for options that would do nothing; Vowpal Wabbit takes many, so --vw_compat remarks it."""
         if self.options.accepted:
             return
-        errors = unmet(self.options, stack.modules_of(self.top), use)
+        errors, remarks = unmet(self.options, stack.modules_of(self.top), use)
+        self.notes += remarks
         if self.options["vw_compat"]:
             self.notes += errors
         elif errors:
@@ -413,18 +430,14 @@ class Workspace:
         `stream`, if given, is noted in it: the place in a daemon's journal that it stands for.
         """
         from vwlite import model_file
-        from vwlite.model_io import Saver, save_load
+        from vwlite.model_io import Saver, names_to_arrays, save_load
 
         self.driver.before_save()
         saver = Saver(self.options["predict_only_model"])
         save_load(self.top, saver)
         saver.require_finite()
         arrays = saver.arrays
-        if self.names:
-            slots = sorted(self.names)
-            text = "\n".join(self.names[slot].replace("\n", " ") for slot in slots).encode("utf-8", "surrogateescape")
-            arrays["names.slot"] = ("U64", [len(slots)], b"".join(slot.to_bytes(8, "little") for slot in slots))
-            arrays["names.text"] = ("U8", [len(text)], text)
+        arrays |= names_to_arrays(self.names, "slot") | names_to_arrays(self.hash_names, "hash")
         metadata = self.metadata() | ({} if stream is None else {"stream": stream})
         if self.entities is not None:
             with self.entities.saved(path) as entities:
@@ -484,12 +497,12 @@ class Workspace:
 
     def _restore_rest(self, reader: ModelReader) -> None:
         """Take over the journal, the names and the figures of a loaded model."""
+        from vwlite.model_io import names_of
+
         metadata = reader.metadata
         self.journal = list(metadata["journal"])
         self.parent = metadata["id"]
-        if "names.slot" in reader.names():
-            texts = bytes(reader.array("names.text", "U8")).decode("utf-8", "surrogateescape").split("\n")
-            self.names = dict(zip(reader.array("names.slot", "U64"), texts, strict=False))
+        self.names, self.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
         if self.options["preserve_performance_counters"] and self.driver.training:
             for name, value in metadata["figures"].items():
                 if name in FIGURES:

@@ -5,8 +5,8 @@ source "$(dirname "$0")/../common.sh"
 
 run "python3 lme4.py InstEval '$out'"
 run "python3 lme4.py VerbAgg '$out'"
-save() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | sed -n '/held out =/p; /^random_effect.* sd/p'"; }
-fit="--fixed same --l2 1e-6 --effect_l2 auto --sweeps 20"
+save() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | sed -n '/held out =/p; /^random_effect.* sd/p; /^random_effect fit/p'"; }
+fit="--fixed same --effect_l2 auto"
 
 say "InstEval, marks that students gave lecturers: service, age and department only; names as features of gd; then" \
   "lmer(y ~ service + studage + lectage + dept + (1 | student) + (1 | lecturer))."

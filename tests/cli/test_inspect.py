@@ -90,7 +90,8 @@ def refusal(capsys, *words):
 
 def test_the_card_tells_all_a_person_asks(path, capsys):
     model_file.write(path, arrays(), METADATA)
-    card = inspect(capsys, path)
+    card = inspect(capsys, path, "--arrays")
+    assert inspect(capsys, path) == card[: card.index("\narrays, all as")]
     assert card.splitlines() == [
         f"{path}: a model in vwlite format 1",
         "  id            cafe1234",
@@ -233,6 +234,17 @@ def test_tables_that_contradict_themselves_are_refused(path, capsys, name, value
     assert message in refusal(capsys, path)
 
 
-@pytest.mark.parametrize("words", [["m", "--top", "-1"], [], ["--no-such-option"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["m", "--top", "-1"],
+        [],
+        ["--no-such-option"],
+        ["m", "--arrays", "--json"],
+        ["m", "--arrays", "--entity", "ann"],
+        ["m", "--effect", "user"],
+        ["m", "--names", "data.txt"],
+    ],
+)
 def test_bad_words_are_refused_in_one_line(capsys, words):
     refusal(capsys, *words)

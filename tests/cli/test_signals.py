@@ -138,7 +138,7 @@ def test_examples_gathered_for_sweeps_are_fitted_once_before_a_signal_ends_the_r
     process.send_signal(signal.SIGTERM)
     stderr = end(process)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "loss after 1 sweep = " in stderr
+    assert "loss after the fit = " in stderr
     once = Workspace(f"--random_effect user:a {flags} --sweeps 1")
     once.learn(lines)
     once.end_pass()

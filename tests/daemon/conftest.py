@@ -82,4 +82,5 @@ def serve(folder: Path) -> Iterator[Callable[..., Server]]:
 
     yield begin
     for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)  # close() alone leaves the thread in accept()
         listener.close()

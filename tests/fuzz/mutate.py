@@ -1,4 +1,4 @@
-"""Random damage: to bytes, to JSON values, and to model files whose digests are made right again."""
+"""Random damage: to bytes, to JSON values, and to models and caches whose digests are made right again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from tests.support import caches
 from vwlite import model_file
 
 ODD_BYTES = (
@@ -118,3 +119,24 @@ def of_model(r: random.Random, path: Path) -> None:
             continue
         arrays[name] = (dtype, shape, data)
     model_file.write(path, arrays, metadata)
+
+
+def of_cache(r: random.Random, path: Path) -> None:
+    """Damages blocks of a cache, or what is said of them; their checksums are those of what they then hold."""
+
+    def change(head: caches.Head, block: bytes) -> tuple[caches.Head, bytes]:
+        if r.random() < 0.3:
+            field = r.choice(caches.Head._fields[:-1])
+            value = r.choice((*ODD_WORDS, getattr(head, field) + r.choice((-1, 1))))
+            return head._replace(**{field: value % 2**64}), block
+        changed = bytearray(block)
+        for _ in range(r.choice((1, 1, 2, 8)) if block else 0):
+            at = r.randrange(len(changed))
+            if r.random() < 0.5:
+                changed[at] ^= 1 << r.randrange(8)
+            else:
+                word = r.choice(ODD_WORDS).to_bytes(8, "little")[: r.choice((1, 2, 4, 8))]
+                changed[at : at + len(word)] = word[: len(changed) - at]
+        return head, bytes(changed)
+
+    caches.rewrite(path, change)

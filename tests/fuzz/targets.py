@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.fuzz import lines, mutate
+from tests.support import caches
 from vwlite import model_file
 from vwlite.cli import main
 
@@ -60,6 +62,17 @@ def make_samples(folder: Path) -> None:
     words = ["--quiet", str(data), "--bayes_logistic", "--fixed_effect", str(folder / "logistic.model")]
     assert main([*words, "-f", str(folder / "embedding.model")]) == 0
     make_journal(folder / "journal")
+    for name, (text, flags) in CACHES.items():
+        cache = folder / f"{name}.cache"
+        assert main(["--quiet", str(folder / text), *flags.split(), "--cache_file", str(cache)]) == 0
+
+
+# Samples of caches: of which data, and with which flags.
+CACHES = {
+    "plain": ("data.vw", "-q xu"),
+    "named": ("data.vw", "--bayes_linear --random_effect user:x1"),
+    "decisions": ("decisions.vw", "--thompson --bayes_linear"),
+}
 
 
 def make_journal(folder: Path) -> None:
@@ -112,6 +125,27 @@ def model(r: random.Random) -> Reader:
         (str(SAMPLES / "data.vw"), "--bayes_linear", "--fixed_effect", "sample.model", "-f", "out.model"),
     )
     return command(*r.choice(list(ways)))
+
+
+def cache(r: random.Random) -> Reader:
+    """Caches with damaged blocks, most of which have the right checksums."""
+    name = r.choice(list(CACHES))
+    text, flags = CACHES[name]
+    shutil.copy(SAMPLES / text, text)
+    shutil.copy(SAMPLES / f"{name}.cache", "sample.cache")
+    if r.random() < 0.8:
+        mutate.of_cache(r, Path("sample.cache"))
+    else:
+        Path("sample.cache").write_bytes(mutate.of_bytes(r, Path("sample.cache").read_bytes()))
+    read = command(text, *flags.split(), "--cache_file", "sample.cache", "--passes", "2", "-f", "out.model")
+
+    def read_as_its_own() -> None:
+        # a copy of a file is another one
+        with suppress(ValueError):
+            caches.adopt("sample.cache", text)
+        read()
+
+    return read_as_its_own
 
 
 def store(r: random.Random) -> Reader:
@@ -265,4 +299,4 @@ def connection(r: random.Random) -> Reader:
     return read
 
 
-TARGETS = (text, model, store, json_lines, journal, configuration, logs, connection)
+TARGETS = (text, model, cache, store, json_lines, journal, configuration, logs, connection)

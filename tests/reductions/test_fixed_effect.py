@@ -288,7 +288,7 @@ def test_inspect_tells_what_is_inside(capsys):
     train("both.model", "--fixed_effect fixed.model --offset_scale fit")
     train("chain.model", "--fixed_effect both.model")
     identity = model_file.open("fixed.model").metadata["id"]
-    assert main(["inspect", "both.model"]) == 0
+    assert main(["inspect", "both.model", "--arrays"]) == 0
     card = capsys.readouterr().out
     assert re.search(
         rf"\nfixed effect of offset, which learns no more\n  id +{identity}\n  written .*\n"

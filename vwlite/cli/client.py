@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from vwlite.daemon.options import PORT
 from vwlite.errors import OptionError, VwliteError
@@ -95,6 +96,10 @@ def command(
     from vwlite.outputs import Sink
     from vwlite.sources import open_source
 
+    if path is not None:
+        for name, value in (("host", host), ("port", port)):
+            if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise OptionError(f"--{name} {value} has no effect with --socket: leave one of them out")
     if send and (files or one_by_one):
         raise OptionError("--send sends nothing but its own lines: leave out files and --one_by_one")
     if server_name is not None and not (tls or ca):

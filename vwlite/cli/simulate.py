@@ -159,7 +159,9 @@ def command(
     players = simulate.read_policies(policies, chosen)
     costs, *_ = [simulate.costs_of(policy) for policy in players]  # a mistake in any is told before anything is played
     chosen = simulate.used(chosen, players, flags)
-    check(simulate.spell(simulate.fitting(chosen, ["--explore", "uniform"])))
+    for remark in check(simulate.spell(simulate.fitting(chosen, ["--explore", "uniform"]))):
+        if not quiet:
+            click.echo(f"[warning] {remark}", err=True)
     game = simulate.Game(world, players, rounds, delay, simulate.marks_of(rounds), costs)
     if plot is not None:
         if not plot.endswith(".png"):
@@ -200,7 +202,7 @@ def command(
 
 def problem_of(
     name: str, rounds: int | None, own: dict[str, Any]
-) -> tuple[World | Log, int, Callable[[list[str]], None]]:
+) -> tuple[World | Log, int, Callable[[list[str]], list[str]]]:
     """The problem, its rounds, and what lets the learner of some flags vet its decisions: their costs, for instance.
 
     Raises OptionError for options of other problems.
@@ -229,7 +231,7 @@ def problem_of(
             f"there are {values['arms']}"
         )
     world = {"arms": worlds.Arms, "pool": worlds.Pool, "ads": worlds.Ads}[kind]
-    return world(**values), rounds or usual, lambda flags: None
+    return world(**values), rounds or usual, lambda flags: []
 
 
 def settings(context: click.Context, rounds: int) -> list[str]:

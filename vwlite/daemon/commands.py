@@ -132,6 +132,7 @@ class Commands:
             "examples": driver.example_number,
             "average_loss": loss if math.isfinite(loss) else None,
             "malformed": driver.problems,
+            "unmatched": server.engine.workspace.unmatched(),
             "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
             "connections": len(server.connections),
             "connections_so_far": server.admission.welcomed,

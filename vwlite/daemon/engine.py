@@ -54,7 +54,7 @@ class Engine:
     Attributes:
         blocks: Whether an example is a block of lines that an empty one ends.
         entities: The namespaces whose features name entities.
-        remarks: What learners have said since somebody took it.
+        remarks: What has been said of flags and data since the server took it.
         learns: Whether labelled lines are learnt.
         flags: What the command line says of how the model learns.
     """
@@ -73,7 +73,7 @@ class Engine:
         self.crossings = [self.workspace.interactions, *filter(None, crossings)]  # the latter of fixed models
         self.limit_crossing(options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.blocks: bool = self.workspace.top.multiline
-        self.remarks: list[str] = []
+        self.remarks = list(self.workspace.notes)
         for learner in walk(self.workspace.top):
             learner.tell = self.remarks.append
         self.entities = frozenset(entity_namespaces(options))
@@ -150,7 +150,7 @@ class Engine:
 
     def remark(self, text: str) -> None:
         """Something found out about the data."""
-        self.workspace.remark(text)
+        self.remarks.append(text)
 
     def row(self, *_: Any) -> None:
         """No table of progress is shown."""

@@ -217,8 +217,7 @@ class Server:
             answers = self.engine.answers.drain()
             trouble = f"!error {shown(error)}\n".encode("utf-8", "replace")
         connection.lines += self.engine.lines
-        while self.engine.remarks:
-            self.log.warning(self.engine.remarks.pop(0))
+        self.say_remarks()
         entry = 0
         if self.journal is not None:
             learnt = self.engine.take_learnt()
@@ -230,6 +229,11 @@ class Server:
             connection.finish()
             return b"", entry
         return answers, entry
+
+    def say_remarks(self) -> None:
+        """Log what the model has said since this was last called."""
+        while self.engine.remarks:
+            self.log.warning(self.engine.remarks.pop(0))
 
     def journal_told(self) -> None:
         """The journal has committed, or failed to."""

@@ -201,11 +201,14 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
             stack.enter_context(written(options["pid_file"], f"{os.getpid()}\n"))
             stack.enter_context(written(options["port_file"], f"{port}\n"))
             log.info("listening", **where, pid=os.getpid(), model=engine.workspace.parent)
+            server.say_remarks()
             ready()
 
         runner(server, sockets, context, told)
         if not options["quiet"]:
             log.summary(figures(server))
+        for remark in server.engine.workspace.unmatched():
+            log.warning(remark)
         log.info("ended", lines=server.lines.total)
     return 0
 

@@ -1,0 +1,90 @@
+"""What a fit of all parts at once found, on its way into the tables of the learners. The fit is in mixed_problem.py."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from vwlite.batches cimport Batches
+from vwlite.entities cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_in, precisions_of, triangle
+from vwlite.posterior cimport MOST_CORRELATED
+
+
+def can_take(Batches learner not None):
+    """Whether what a fit finds is all that the learner then knows: it has learnt nothing before, or forgets it."""
+    cdef Record* record = learner.table.oldest
+    if learner.identity or learner.table.limited:
+        return False
+    while record != NULL and learner.forget > 0:
+        if record.count or record.n_waiting:
+            return False
+        record = record.newer
+    return True
+
+
+def settings(Batches learner not None):
+    """(full posterior, noise or None for an estimate, ridge, is it estimated, the intercept's or 0, mean, logistic)."""
+    noise = None if learner.estimates_noise else learner.noise
+    return (bool(learner.full), noise, learner.l2, bool(learner.estimates_prior), learner.intercept_l2,
+            learner.center != NULL, bool(learner.logistic))
+
+
+def take_prior(Batches learner not None, uint32_t[::1] hashes, double[:, ::1] precision, double l2):
+    """A prior that was estimated, in units of the noise: the precision of a few coefficients, or a ridge for all."""
+    cdef size_t i, j
+    learner.n_prior = hashes.shape[0]
+    for i in range(learner.n_prior):
+        learner.prior_hashes[i] = hashes[i]
+        for j in range(learner.n_prior):
+            learner.prior[i * MOST_CORRELATED + j] = precision[i, j]
+    learner.l2 = l2
+    learner.version += 1
+
+
+def take_noise(Batches learner not None, double noise, double count):
+    """The variance of the noise, and how many examples it is worth."""
+    if learner.estimates_noise:
+        learner.noise_sum, learner.noise_count = noise * count, count
+
+
+def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, uint32_t[::1] sizes,
+         double[:, ::1] means, double[:, :, ::1] data, int64_t[::1] counts):
+    """The coefficients of entities: of each `sizes` of them, their means, and what data say about their precision."""
+    cdef Record* record
+    cdef size_t e, i, j, n
+    cdef uint32_t a, b
+    cdef double* known
+    for e in range(<size_t>keys.shape[0]):
+        record = learner.table.find(keys[e])
+        if record == NULL:
+            raise KeyError(keys[e])
+        n = sizes[e]
+        for i in range(n):
+            if lookup(record, hashes[e, i], <uint32_t>i) == ABSENT:
+                record = learner.table.room(record, record.n + 1 if i else max(record.n + 1, <uint32_t>n))
+                learner.table.place(record, hashes[e, i])
+                learner.spread_count += 1
+        known = precisions_of(record)
+        for i in range(precisions_in(record)):
+            known[i] = 0
+        for i in range(record.n):
+            means_of(record)[i] = learner.prior_mean(hashes_of(record)[i], <uint32_t>i)
+        for i in range(n):
+            a = lookup(record, hashes[e, i], <uint32_t>i)
+            means_of(record)[a] = means[e, i]
+            if not record.full:
+                known[a] = max(data[e, i, i], 0)
+                continue
+            for j in range(i + 1):
+                b = lookup(record, hashes[e, j], <uint32_t>j)
+                known[triangle(max(a, b)) + min(a, b)] = max(data[e, i, i], 0) if i == j else data[e, i, j]
+        record.clock = learner.now(record)
+        record.prior = learner.l2
+        record.count += counts[e]
+        record.changed = True
+        if record.factored:
+            learner.refactor(record)
+    learner.version += 1
+
+
+def end(Batches learner not None):
+    """All entities are fitted: the mean that they are shrunk to follows, and estimates start from here."""
+    if learner.center != NULL:
+        learner.find_center()
+    learner.center_fixed = False
