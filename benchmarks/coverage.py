@@ -19,7 +19,7 @@ from pathlib import Path
 USERS = 1000
 FEATURES = 5
 TESTS = 5
-SETTINGS = ("", "--moments", "--batch_size 10", "--batch_size all")
+SETTINGS = ("", "--posterior_mode", "--batch_size 10", "--batch_size all")
 LEARNER = ("--random_effect", "user:*", "--bayes_logistic", "--fixed", "none")
 PREDICT = ("--link", "logistic", "--interval", "0.9")
 

@@ -10,10 +10,10 @@ the next one, d of it (--forget), the rest being the first prior, N(0, 1/l). Wit
 Algorithm 3 of Chapelle and Li 2011; with forgetting, of Saha and others 2020, "Lambda Learner". A batch of one example
 needs no search in many dimensions: its optimum lies on the line m + H^-1 x g, so one equation in s is left.
 
-The mode of a single example's posterior, and the curvature there, is a poor picture of it while little is known, and
-the error stays in the posterior: nominal 90% intervals hold 81 to 88%. --moments takes mean and variance of s under the
-exact posterior of the one example instead (assumed density filtering: Opper 1998, Minka 2001): 88 to 91%, and
-coefficients nearer to the truth. Larger batches hardly need it.
+A single example moves a logistic model to mean and variance of s under the exact posterior of this one example (assumed
+density filtering: Opper 1998, Minka 2001). --posterior_mode takes the mode instead, and the curvature there, as the
+equations above: that is a poor picture while little is known, and the error stays in the posterior. Nominal 90% intervals
+then hold 81 to 88% instead of 88 to 91%. Larger batches take the mode.
 
 Squared loss is exact recursive least squares. Its noise v doesn't move the coefficients; the posterior is N(m, v H^-1),
 and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-gamma conjugacy).
@@ -25,10 +25,11 @@ import struct
 from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from vwlite.batches cimport Batches
 from vwlite.entities cimport (
-    ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of,
+    ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
@@ -40,9 +41,17 @@ from vwlite.interactions import namespace_hash
 from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
 
+cdef extern from "newton.h" nogil:
+    void vwl_forward(const double* factor, size_t n, double* b)
+    void vwl_backward(const double* factor, size_t n, double* b)
+    void vwl_multiply(const double* a, size_t n, const double* x, double* r)
+
 cdef enum:
     FULL_AT_MOST = 512                # coefficients of a full posterior before auto makes it diagonal
     BOUND = 2048                      # beyond which --posterior full refuses a line
+
+LEAST_LINEAR = 1e-10                  # see posterior.pxd
+LEAST_LOGISTIC = 0.1
 
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
@@ -65,8 +74,10 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic & learning", "bayes_linear & learning")),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
-    Option("moments", bool, "--bayes_logistic takes mean and variance of each example's posterior, not its mode and "
-           "the curvature there: intervals as wide as they should be, and smaller errors", keep=True,
+    Option("posterior_mode", bool, "--bayes_logistic takes the mode of each single example's posterior and the "
+           "curvature there, as Lambda Learner does, not its mean and variance: intervals are too narrow", keep=True,
+           needs=("bayes_logistic & learning",)),
+    Option("moments", bool, "the opposite of --posterior_mode, which is the default", keep=True,
            needs=("bayes_logistic & learning",)),
     Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free",
            above=0, keep=True),
@@ -83,13 +94,36 @@ def kind_of(options):
     return given[0] if given else None
 
 
+def takes_moments(options):
+    """Whether single examples of --bayes_logistic are learnt by moments, which models keep; what is typed wins."""
+    typed = [name for name in ("moments", "posterior_mode")
+             if options.given(name) and options.source(name) != "model"]
+    if len(typed) > 1:
+        raise OptionError(["--moments and --posterior_mode are opposites: give one of them"])
+    if typed and options["batch_size"] not in (None, "1"):
+        raise OptionError([f"--{typed[0]} is about single examples: leave it or --batch_size out"])
+    moments = typed == ["moments"] if typed else not options["posterior_mode"]
+    for name in ("moments", "posterior_mode"):
+        if name not in typed:
+            options.set(name, moments == (name == "moments"), "model")
+    return moments
+
+
+def upgrade(kept, typed):
+    """Version 0.1.0 took the mode unless told otherwise, and kept no word of that."""
+    if kept.get("bayes_logistic") and not kept.get("moments"):
+        return kept | {"posterior_mode": True}
+    return kept
+
+
 def setup(options, base):
     """The learner of the whole stack, unless random effects leave that to gd."""
     kind = kind_of(options)
     if kind is None or (options["random_effect"] and options["fixed"] != "same"):
         return None
-    l2 = options["l2"] if options.given("l2") else 1.0
-    if not l2 > 0:
+    beside_effects = options["random_effect"] and options["posterior"] != "identity"
+    l2 = options["l2"] if options.given("l2") else 0.0 if beside_effects else 1.0
+    if options.given("l2") and not l2 > 0:
         raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 leaves coefficients nearly free"])
     return GLM(options, kind, "glm", l2)
 
@@ -122,18 +156,18 @@ cdef class GLM(Batches):
         if options["forget_time"] is not None and not options.given("forget"):
             raise OptionError(["--forget_time needs --forget D: how much is left after one unit of time"])
         self.forget = options["forget"] if bayesian else 0
-        self.moments = options["moments"]
-        if self.moments and (kind != "bayes_logistic" or options["batch_size"] not in (None, "1")):
-            raise OptionError(["--moments is about single examples of --bayes_logistic"])
+        self.moments = kind == "bayes_logistic" and takes_moments(options)
         self.full = options["posterior"] in ("auto", "full")
         self.identity = options["posterior"] == "identity"
         if not self.full and options.source("posterior_full") not in ("model", "default"):
             raise OptionError([f"--posterior_full has no effect with --posterior {options['posterior']}: leave one of "
                                "them out"])
         self.estimates_prior = l2 is None
+        self.table_of_scales = EntityTable(False, False)
         self.l2 = self.first_l2 = 1 if l2 is None else l2
         option = "l2" if owner == "glm" else "effect_l2"
         self.l2_given = l2 is not None and options.source(option) in ("command line", "config file")
+        self.least = LEAST_LOGISTIC if self.logistic else LEAST_LINEAR
         self.intercept_l2 = options["intercept_l2"] or 0
         self.batch_size = batch_size(options, 1 if bayesian else 0)
         self.set_noise(options)
@@ -144,8 +178,12 @@ cdef class GLM(Batches):
         self.table.strict = self.vets = options["posterior"] == "full"
         self.table.most_full = options["posterior_full"] or (BOUND if self.table.strict else FULL_AT_MOST)
         if to_mean:
-            self.table_of_means = EntityTable(False, False)
-            self.center = self.table_of_means.make(0, NULL, 0, 2)
+            self.shrink_to_mean()
+
+    def shrink_to_mean(self):
+        """Entities without data go to the mean of all from now on."""
+        self.table_of_means = EntityTable(False, False)
+        self.center = self.table_of_means.make(0, NULL, 0, 2)
 
     def set_noise(self, options):
         """--noise: a number, or auto."""
@@ -222,22 +260,43 @@ cdef class GLM(Batches):
             io.refuse("there are precisions below 0 in it")
         if not io.saving:
             self.refactor_all()
+        if io.saving or io.has("scaled"):
+            self.scaled = io.int64("scaled", self.scaled)
+        io.owner = f"{self.owner}.scale"
+        if self.scales != NULL or (not io.saving and io.has("key")):
+            self.table_of_scales.save_load(io)
+            self.squares, self.scales = self.table_of_scales.find(0), self.table_of_scales.find(1)
+            if not self.has_scales():
+                io.refuse("the scales of its features don't hold together")
+        io.owner = f"{self.owner}.mean"
+        if self.center == NULL and not io.saving and io.has("key"):
+            self.shrink_to_mean()     # with a fixed part of the same kind, as version 0.1.0 did
         if self.center != NULL:
-            io.owner = f"{self.owner}.mean"
             self.table_of_means.save_load(io)
             self.center = self.table_of_means.find(0)
             if self.center == NULL:
                 io.refuse("the mean of its effects is not there")
-            io.owner = self.owner
+        io.owner = self.owner
         if not io.saving:
             self.version += 1
+
+    cdef bint has_scales(self) noexcept nogil:
+        """Whether scales are there, of the same features and above 0."""
+        cdef size_t k
+        if self.squares == NULL or self.scales == NULL or self.squares.n != self.scales.n:
+            return False
+        for k in range(self.scales.n):
+            if not (hashes_of(self.squares)[k] == hashes_of(self.scales)[k] and means_of(self.scales)[k] > 0
+                    and precisions_of(self.squares)[k] >= 1):
+                return False
+        return True
 
     cdef bint is_sound(self) noexcept nogil:
         """Whether priors and what data say about each coefficient could be precisions."""
         cdef Record* record = self.table.oldest
         cdef size_t k
         while record != NULL:
-            if not record.prior > 0:
+            if not (record.prior > 0 or (record.prior == 0 and self.l2 == 0)):
                 return False
             for k in range(record.n if not self.identity else 0):
                 if data_of(self, record, k) < 0:
@@ -294,9 +353,9 @@ cdef class GLM(Batches):
         """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
         cdef size_t k, n = 0 if self.center == NULL else self.center.n
         own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
-        found = {hash: (self.prior_mean(hash), self.prior_sd(ridge(self, hash))) for hash in own}
+        found = {hash: (self.prior_mean(hash, 0), self.prior_sd(ridge(self, hash))) for hash in own}
         hashes, covariance = self.prior_covariance() or ([], [])
-        found |= {hash: (self.prior_mean(hash), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
+        found |= {hash: (self.prior_mean(hash, 0), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
         return found | {None: (0.0, self.prior_sd(self.l2))}
 
     cdef double prior_sd(self, double precision) noexcept:
@@ -331,7 +390,7 @@ cdef class GLM(Batches):
         return figures
 
     def coefficients(self, unsigned long long key=0):
-        """hash -> (mean, variance) of an entity's coefficients, as they were last learnt; None if it is unknown.
+        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learnt; None if it is unknown.
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
@@ -361,17 +420,37 @@ cdef class GLM(Batches):
         cdef double* v
         d = record.n
         found = {}
-        self.reserve(d + d * (d + 1) // 2)
+        self.reserve(4 * d + triangle(d))
         v = self.work
         if record.full:
             self.factor(record, v + d)
+        self.follow(record, v + 2 * d + triangle(d), v + d)
         for k in range(d):
             if record.full:
                 variance = self.unit_variance(k, d, v)
             else:
-                variance = 1 / (data_of(self, record, k) + ridge(self, hashes_of(record)[k]))
-            found[hashes_of(record)[k]] = (means_of(record)[k], variance * self.scale())
+                variance = 1 / max(data_of(self, record, k) + ridge(self, hashes_of(record)[k]), 1e-300)
+            found[hashes_of(record)[k]] = (means_of(record)[k] - v[2 * d + triangle(d) + k], variance * self.scale())
         return found
+
+    cdef int follow(self, Record* record, double* by, double* factor) except -1:
+        """How far the means follow what they lean on, A^-1 E (b - o); the factor is that of a full posterior."""
+        cdef size_t k, d = record.n
+        cdef double data
+        cdef double* gone = by + d
+        memset(by, 0, 2 * d * sizeof(double))
+        if self.leans_on is None or not self.table.anchored:
+            return 0
+        for k in range(d):
+            gone[k] = self.moved(record, k, False)
+            data = data_of(self, record, k)
+            if not record.full and data > 0:
+                by[k] = gone[k] * data / (data + ridge(self, hashes_of(record)[k]))
+        if record.full:
+            vwl_multiply(precisions_of(record), d, gone, by)
+            vwl_forward(factor, d, by)
+            vwl_backward(factor, d, by)
+        return 0
 
     def joint(self, rows, unsigned long long key=0):
         """(means, covariance) of the scores of several lists of (hash, value), of the entity with a key, for tests."""

@@ -2,8 +2,8 @@
 
 Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below, effect_r the model of
 the entity that the example names in the effect's namespace (generalised linear mixed models; GAME of Zhang and others
-2016, "GLMix"). Each part learns with the scores of the others as its offset, one after the other: fixed, then the
-effects in the order given, each seeing what those before it have just learnt.
+2016, "GLMix"). All parts learn from an example at once (vwlite/together.pxd); a fixed part of gd learns before the
+effects, and parts that learn in batches learn in turn, each with the scores of the others as its offset.
 
     --random_effect user           a number for each user: lme4's (1 | user)
     --random_effect user:ctx,ad    and a coefficient for each feature of namespaces ctx and ad: (1 + ctx + ad | user)
@@ -27,6 +27,7 @@ from vwlite.leaning cimport Leans
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.sweeps cimport Sweeps, entity_score
+from vwlite.together cimport Together
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.interactions import namespace_hash
@@ -38,13 +39,14 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
            "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
            fixed=True, metavar="NAME[:NAMESPACE,..]"),
-    Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
-           fixed=True, choices=("gd", "same", "none")),
+    Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, gd, "
+           "or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
            "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
-           default="1", keep=True, metavar="L|NAME=L,..|auto|reml"),
-    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind", default="zero", keep=True,
-           fixed=True, choices=("zero", "mean")),
+           default="auto", keep=True, metavar="L|NAME=L,..|auto|reml"),
+    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind, which with --fixed same is "
+           "what the fixed part says (default: mean; with --fixed gd zero)", keep=True, fixed=True,
+           choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
            metavar="N"),
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
@@ -94,6 +96,11 @@ def setup(options, base):
     from vwlite.stack import effect
     if not options["random_effect"]:
         return None
+    if options["shrink"] is None:
+        options.set("shrink", "zero" if options["fixed"] == "gd" else "mean", "model")
+    for name in ("fixed", "effect_l2"):
+        if not options.given(name):
+            options.set(name, options[name], "model")    # so that a model keeps it, whatever later versions choose
     specs = [parse_spec(text) for text in options["random_effect"]]
     names = [name for name, _ in specs]
     if len(set(names)) < len(names) or {"fixed", "score", "sd"} & set(names):
@@ -101,7 +108,7 @@ def setup(options, base):
                            "score and sd, which mean something else"])
     if len(specs) > MOST:
         raise OptionError([f"at most {MOST} random effects"])
-    ridges = by_name("effect_l2", options["effect_l2"], names, 1.0)
+    ridges = by_name("effect_l2", options["effect_l2"], names, None)
     for name, ridge in ridges.items():
         if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
@@ -111,6 +118,13 @@ def setup(options, base):
         raise OptionError(["--effect_l2 reml is for linear models fitted to a whole pass: --square, or --bayes_linear "
                            "with --sweeps, and --fixed same or none"])
     return RandomEffect(options, base, specs, learners)
+
+
+def upgrade(kept, typed):
+    """What version 0.1.0 did with effects, unless told otherwise; later ones keep what they do."""
+    if kept.get("random_effect"):
+        return {"fixed": "gd", "shrink": "zero", "effect_l2": "1"} | kept
+    return kept
 
 
 def parse_spec(text):
@@ -157,6 +171,8 @@ cdef class RandomEffect(Learner):
     cdef readonly size_t n_effects
     cdef readonly list names
     cdef Learners learners            # of the effects
+    cdef Together together            # with the base
+    cdef bint anchored                # effects lean on a fixed part that knows how sure it is
     cdef list powers
     cdef size_t to_count              # entities that were vetted and not counted yet
     cdef bint later_pass, bounded     # full posteriors have a bound
@@ -165,7 +181,7 @@ cdef class RandomEffect(Learner):
     cdef bint restricted              # variances are those of REML
     cdef bint flat                    # nothing is known of the fixed part beforehand
     cdef Feature[PADDING + 1] intercept
-    cdef Feature* combined            # of the fixed part, with what entities add to them
+    cdef Feature* combined            # what entities add to the fixed part's features
     cdef size_t combined_size
     # state
     cdef public double weight_sum, weight_count
@@ -182,6 +198,8 @@ cdef class RandomEffect(Learner):
         self.names = [name for name, _ in specs]
         self.beside = learners
         self.learners = Learners(learners)
+        self.together = Together(base, learners)
+        self.anchored = self.together.anchored
         self.n_effects = len(specs)
         self.least = options["entity_min"]
         self.bounded = options["posterior"] == "full"
@@ -378,71 +396,86 @@ cdef class RandomEffect(Learner):
         total = ex.score
         variance = ex.variance
         ex.parts[0] = ex.score
+        self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 self.effects[r].score = entity_score(self.learners, r, ex, self.least)
                 variance += ex.variance
-                total += self.effects[r].score
-            ex.parts[r + 1] = <float>self.effects[r].score
+                if self.anchored and not self.is_newcomer(r, ex):
+                    self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
-        if ex.wants_variance and self.leans.n:
-            variance += self.variance_by_leaning(ex)
+        for r in range(self.n_effects):
+            if self.together.taken[r]:
+                self.effects[r].score += self.together.shift(r, False)
+            total += self.effects[r].score
+            ex.parts[r + 1] = <float>self.effects[r].score
+        if self.anchored and ex.wants_variance:
+            variance += self.less_variance(ex)
         ex.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
 
-    cdef size_t combine(self, Example ex) except? 0xFFFFFFFF nogil:
-        """The fixed part's features, with those that entities add, in `combined`; how many, 0 if none are added."""
+    cdef inline bint is_newcomer(self, size_t r, Example ex) except -1 nogil:
+        """Whether the entity was seen too seldom to be listened to."""
+        return self.least > 0 and self.learners.experience(r, ex) < self.least
+
+    cdef int lean(self, Example ex) except -1 nogil:
+        """The features that are left of the fixed part's, and those added, as the entities at hand hang together with it.
+
+        A fit of all parts has left how an entity does; once it has learnt again, what it knows has to do.
+        """
         cdef const Feature* features = ex.features
-        cdef size_t count = ex.n, n = ex.n, r
-        cdef size_t wanted = n + self.n_effects * self.leans.n + PADDING
+        cdef size_t n = ex.n, added = 0, r, more
         cdef float initial = ex.initial
         cdef void* room
-        if wanted > self.combined_size:
-            room = realloc(self.combined, 2 * wanted * sizeof(Feature))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            self.combined, self.combined_size = <Feature*>room, 2 * wanted
-        memcpy(self.combined, features, n * sizeof(Feature))
-        for r in range(self.n_effects):
-            if self.effects[r].present:
-                self.point(ex, &self.effects[r], features, count)
-                n += self.leans.add(r, ex.entity, self.learners.experience(r, ex), ex, self.combined + n)
-        self.unpoint(ex, features, count, initial)
-        memset(self.combined + n, 0, PADDING * sizeof(Feature))
-        return n if n > count else 0
+        if self.leans.n:
+            if self.n_effects * self.leans.n > self.combined_size:
+                room = realloc(self.combined, self.n_effects * self.leans.n * sizeof(Feature))
+                if room == NULL:
+                    with gil:
+                        raise MemoryError
+                self.combined, self.combined_size = <Feature*>room, self.n_effects * self.leans.n
+            for r in range(self.n_effects):
+                if self.together.taken[r]:
+                    self.point(ex, &self.effects[r], features, n)
+                    more = self.leans.add(r, ex.entity, self.learners.experience(r, ex), ex, self.combined + added)
+                    added += more
+                    self.together.taken[r] = more == 0
+            self.unpoint(ex, features, n, initial)
+        self.together.damp(ex, self.combined, added)
+        return 0
 
-    cdef double variance_by_leaning(self, Example ex) except? -1 nogil:
-        """What the variance is changed by as entities depend on the fixed part; ex.variance is that part's afterwards."""
+    cdef double less_variance(self, Example ex) except? -1e10 nogil:
+        """What the fixed part's variance becomes by the entities that lean on it, minus what it is by itself."""
         cdef const Feature* features = ex.features
-        cdef size_t n = ex.n, combined = self.combine(ex)
-        cdef double alone
-        if not combined:
-            return 0
+        cdef size_t n = ex.n
+        cdef double before
         self.base.predict(ex)
-        alone = ex.variance
-        ex.features, ex.n = self.combined, combined
+        before = ex.variance
+        self.lean(ex)
         self.base.predict(ex)
         ex.features, ex.n = features, n
-        return ex.variance - alone
+        return ex.variance - before
 
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         cdef const Feature* features = ex.features
-        cdef size_t n = ex.n, r, combined = self.combine(ex) if self.leans.n else 0
-        if combined:
-            ex.features, ex.n = self.combined, combined
-        self.base.uncertainty(ex, to)
-        ex.features, ex.n = features, n
+        cdef size_t n = ex.n, r
+        self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
-                ex.newcomer = self.least > 0 and self.learners.experience(r, ex) < self.least
+                ex.newcomer = self.is_newcomer(r, ex)
+                if self.anchored:
+                    self.together.glance(r, ex)
                 self.learners.uncertainty(r, ex, to)
                 ex.newcomer = False
         self.unpoint(ex, features, n, ex.initial)
+        if self.anchored:
+            self.lean(ex)
+        self.base.uncertainty(ex, to)
+        ex.features, ex.n = features, n
         return 0
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
@@ -470,35 +503,66 @@ cdef class RandomEffect(Learner):
         return prediction
 
     cdef int update_parts(self, Example ex) except -1 nogil:
+        """All parts at once, but for a fixed part of another kind, which learns first; in turn, if some wait."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        cdef bint joint = self.anchored and not self.fixed_frozen, single = True
+        cdef double certain = initial
+        for r in range(self.n_effects):
+            if self.effects[r].present and not self.effects[r].frozen:
+                self.point(ex, &self.effects[r], features, n)
+                single = self.together.can_step(r, ex) and single
+        self.unpoint(ex, features, n, initial)
+        if not single or (joint and not self.together.fixed.learns_single(ex)):
+            return self.update_in_turn(ex)
+        if not joint:
+            certain = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex)
+        self.together.begin()
+        for r in range(self.n_effects):
+            if not self.effects[r].present:
+                continue
+            if self.effects[r].frozen:
+                certain += self.effects[r].score
+                continue
+            self.point(ex, &self.effects[r], features, n)
+            self.together.look(r, ex)
+        self.unpoint(ex, features, n, initial)
+        self.together.step(ex, joint, certain)
+        return 0
+
+    cdef double update_fixed(self, Example ex) except? -1e10 nogil:
+        """The fixed part learns, with what the effects say as its offset; what it says now."""
+        cdef float initial = ex.initial
+        ex.initial = <float>(initial + self.sum_of_effects())
+        self.base.update(ex)
+        ex.initial = initial
+        self.base.predict(ex)
+        return ex.score
+
+    cdef int update_in_turn(self, Example ex) except -1 nogil:
         """Fixed, then each effect, each with what the others say now as its offset."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
-        cdef double fixed = ex.parts[0], others = 0
+        cdef double fixed = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex), others = self.sum_of_effects()
         cdef Effect* effect
-        for r in range(self.n_effects):
-            others += self.effects[r].score
-        if not self.fixed_frozen:
-            ex.initial = <float>(initial + others)
-            self.base.update(ex)
-            ex.initial = initial
-            self.base.predict(ex)
-            fixed = ex.score
         for r in range(self.n_effects):
             effect = &self.effects[r]
             if not effect.present or effect.frozen:
                 continue
             self.point(ex, effect, features, n)
+            self.together.follow(r, ex)
             others -= effect.score
             ex.initial = <float>(fixed + others)
             self.learners.predict(r, ex)
             self.learners.update(r, ex)
             effect.score = entity_score(self.learners, r, ex, self.least)
-            others = self.sum_of_others(r)
+            others = self.sum_of_effects()
         self.unpoint(ex, features, n, initial)
         return 0
 
-    cdef double sum_of_others(self, size_t r) noexcept nogil:
+    cdef double sum_of_effects(self) noexcept nogil:
         """All effects' scores anew: subtracting and adding would drift."""
         cdef size_t i
         cdef double total = 0
@@ -523,16 +587,22 @@ cdef class RandomEffect(Learner):
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         """What all parts together would move by."""
-        cdef float total = self.base.sensitivity(ex)
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
-        cdef float initial = ex.initial
+        cdef float initial = ex.initial, total = 0
         self.resolve(ex)
+        self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 total += self.learners.sensitivity(r, ex)
+                if self.anchored:
+                    self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
+        if self.anchored:
+            self.lean(ex)
+        total += self.base.sensitivity(ex)
+        ex.features, ex.n = features, n
         return total
 
     # sweeps
@@ -594,6 +664,7 @@ cdef class RandomEffect(Learner):
         self.kept.begin(self.powers)
         self.fitted = self.fit_at_once() or self.fit_in_turn()
         self.kept.end()
+        self.together.anchor()
         self.fitted["loss after the fit"] = self.kept.loss
         self.kept = None
 

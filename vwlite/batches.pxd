@@ -4,6 +4,7 @@ Small problems go to newton.h, larger ones to SciPy (solve.py). Sweeps fit the s
 what is known, and return to the mark before each fit.
 """
 from vwlite.entities cimport EntityTable, Record
+from vwlite.example cimport Example
 from vwlite.prior cimport EstimatedPrior
 
 cdef class Batches(EstimatedPrior):
@@ -11,6 +12,7 @@ cdef class Batches(EstimatedPrior):
     cdef double fit_loss, fit_weight  # of the batches that are all of a pass, after it
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
+    cdef bint learns_single(self, Example ex) except -1 nogil
     cdef double target(self, double label) noexcept nogil
     cdef int solve(self, Record* record) except -1 nogil
     cdef void measure(self, Record* record) noexcept nogil

@@ -50,14 +50,21 @@ cdef class Batches(EstimatedPrior):
         self.meet(ex)
         record = self.table.find(ex.entity)
         record.changed = True
-        if self.batch_size == 1 and not record.n_waiting and not self.at_once:
-            self.step(record, ex)
+        if self.learns_single(ex):
+            self.step(ex)
         else:
             self.table.wait(record, ex)
             # more than a batch may wait where the model was made with larger ones
             if 0 < self.batch_size <= record.n_waiting and not self.at_once:
                 self.solve(record)
         return ex.prediction
+
+    cdef bint learns_single(self, Example ex) except -1 nogil:
+        cdef Record* record
+        if self.batch_size != 1 or self.at_once:
+            return False
+        record = self.table.find(ex.entity)
+        return record == NULL or record.n_waiting == 0
 
     cdef inline double target(self, double label) noexcept nogil:
         return label if not self.logistic else 1 if label > 0 else -1
@@ -178,7 +185,7 @@ cdef class Batches(EstimatedPrior):
 
     cdef int move(self, Record* record, size_t place, double mean) except -1 nogil:
         if self.center != NULL:
-            self.move_center(hashes_of(record)[place], mean - means_of(record)[place], 0)
+            self.move_center(hashes_of(record)[place], <uint32_t>place, mean - means_of(record)[place], 0)
         means_of(record)[place] = mean
         return 0
 
@@ -296,7 +303,7 @@ cdef class Batches(EstimatedPrior):
         """Have no more than `limit` entities in memory."""
         from vwlite.limited import LimitedTable
         table = LimitedTable(self.table.full, self.table.clocked)
-        table.most_full, table.strict = self.table.most_full, self.table.strict
+        table.most_full, table.strict, table.anchored = self.table.most_full, self.table.strict, self.table.anchored
         table.keep(limit, store, store.add(self.owner))
         self.table = table
 

@@ -32,9 +32,13 @@ cdef enum Column:
     SD
     LOW
     HIGH
+    NEW_SD
+    NEW_LOW
+    NEW_HIGH
     PART                              # the first part of the score; others follow
 
-COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH}
+COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH,
+           "new_sd": NEW_SD, "new_low": NEW_LOW, "new_high": NEW_HIGH}
 
 
 cdef class Observer:
@@ -90,7 +94,7 @@ cdef class Driver:
         for i, name in enumerate(names):
             self.columns[i] = known[name]
         self.n_columns = len(names)
-        self.ex.wants_variance = bool({"sd", "low", "high"} & set(names))
+        self.ex.wants_variance = bool({"sd", "low", "high", "new_sd", "new_low", "new_high"} & set(names))
         self.ex.interval = interval
 
     def run_block(self, Block block not None):
@@ -265,6 +269,12 @@ cdef class Driver:
             return ex.initial
         if which == SD:
             return <float>sqrt(ex.variance)
+        if which == NEW_SD:
+            return <float>sqrt(ex.variance + ex.noise)
+        if which == NEW_LOW:
+            return ex.new_low
+        if which == NEW_HIGH:
+            return ex.new_high
         return ex.low if which == LOW else ex.high
 
     cdef int progress(self) except -1:

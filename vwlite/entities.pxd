@@ -16,7 +16,9 @@ f) A key is a hash of the entity's name, 64 bits wide, and names are compared: `
    function of hash and name alone (BLAKE2b). Names and keys are saved, so an entity keeps its key.
 g) A table is `full` if its records begin with a full posterior. One that needs more than `most_full` coefficients goes
    over to a diagonal posterior, which takes the diagonal of its precision (or raises, if the table is `strict`).
-h) A full record of more than FACTORED coefficients keeps the Cholesky factor of its precision, the prior's included,
+h) Records of an anchored table also have an origin for each coefficient: where the coefficient of the fixed part stood
+   when the mean was last worked out, UNTOLD if that is not known. together.pyx says what it is for.
+i) A full record of more than FACTORED coefficients keeps the Cholesky factor of its precision, the prior's included,
    which one example changes in O(n^2); what depends on the prior is the business of posterior.pyx.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -28,6 +30,8 @@ cdef enum:
     MOST = 1 << 28                    # coefficients of one entity
     MOST_FULL = 1 << 15               # with a full posterior: 8 GB
     FACTORED = 64                     # coefficients beyond which a full posterior keeps its factor
+
+cdef double UNTOLD                    # an origin; no coefficient is ever so large
 
 cdef struct Waiting:
     # an example that waits for its batch: features follow
@@ -59,6 +63,7 @@ cdef struct Record:
 
 cdef class EntityTable:
     cdef readonly bint full, clocked  # clocks are those of diagonal records
+    cdef public bint anchored         # to be set before there is a record
     cdef public size_t most_full
     cdef public bint strict
     cdef readonly size_t n_diagonal   # records that went over to a diagonal posterior
@@ -121,6 +126,12 @@ cdef inline size_t precisions_in(Record* record) noexcept nogil:
 cdef inline double* factor_of(Record* record) noexcept nogil:
     """The ridge of the intercept that the factor is of, NOT_MADE if there is no factor yet; then the packed factor."""
     return precisions_of(record) + triangle(record.capacity)
+
+cdef inline double* origins_of(EntityTable table, Record* record) noexcept nogil:
+    """Only in tables that are anchored."""
+    if record.full:
+        return factor_of(record) + (1 + triangle(record.capacity) if record.factored else 0)
+    return means_of(record) + (3 if table.clocked else 2) * <size_t>record.capacity
 
 cdef inline size_t factor_in(Record* record) noexcept nogil:
     """How many numbers factor_of(record) are, 0 if no factor was made."""

@@ -15,6 +15,7 @@ cdef enum:
     SPARE = 16                        # one in so many is room to spare in records with more
 
 cdef double NOT_MADE = -1             # of a factor
+UNTOLD = -1e300
 
 
 cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
@@ -39,14 +40,14 @@ cdef inline uint32_t home_in(Record* record, uint32_t hash) noexcept nogil:
     return <uint32_t>((<uint64_t>(hash * <uint32_t>0x9E3779B1) * record.index_size) >> 32)
 
 
-cdef inline size_t size_of(bint clocked, uint32_t name_length, size_t capacity, bint full,
+cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capacity, bint full,
                            bint factored) noexcept nogil:
     """Bytes of a record."""
-    cdef size_t doubles = capacity
+    cdef size_t doubles = 2 * capacity if table.anchored else capacity
     if full:
         doubles += triangle(capacity) * (1 + factored) + factored
     else:
-        doubles += 2 * capacity if clocked else capacity
+        doubles += 2 * capacity if table.clocked else capacity
     return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 4 * capacity + 8 * doubles
 
 
@@ -96,7 +97,7 @@ cdef class EntityTable:
 
     cdef size_t size(self, Record* record) noexcept nogil:
         """Bytes of a record with its index."""
-        return (size_of(self.clocked, record.name_length, record.capacity, record.full, record.factored)
+        return (size_of(self, record.name_length, record.capacity, record.full, record.factored)
                 + <size_t>record.index_size * (4 if record.wide else 2))
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
@@ -147,7 +148,7 @@ cdef class EntityTable:
         if 2 * (self.count + 1) > self.mask:
             self.grow_slots()
         capacity = max(2, (capacity + 1) & ~<uint32_t>1)
-        size = size_of(self.clocked, name_length, capacity, full, factored)
+        size = size_of(self, name_length, capacity, full, factored)
         record = allocate(self, size, capacity, full)
         memset(record, 0, sizeof(Record))
         record.key = key
@@ -203,7 +204,7 @@ cdef class EntityTable:
         if capacity > record.capacity:
             capacity += capacity // SPARE if capacity > FEW else 0
         capacity = (max(capacity, <uint32_t>n) + 1) & ~<uint32_t>1
-        size = size_of(self.clocked, record.name_length, capacity, full, factored)
+        size = size_of(self, record.name_length, capacity, full, factored)
         other = allocate(self, size, capacity, full)
         memcpy(other, record, sizeof(Record) + record.name_length)
         other.capacity, other.full, other.factored = capacity, full, factored
@@ -217,6 +218,8 @@ cdef class EntityTable:
         if self.clocked and not full:
             for k in range(n):
                 clocks_of(other)[k] = record.clock if record.full else clocks_of(record)[k]
+        if self.anchored:
+            memcpy(origins_of(self, other), origins_of(self, record), n * sizeof(double))
         if factored:
             factor_of(other)[0] = NOT_MADE
             memcpy(factor_of(other), factor_of(record), factor_in(record) * sizeof(double))
@@ -244,6 +247,8 @@ cdef class EntityTable:
             precisions_of(record)[i] = 0
             if self.clocked:
                 clocks_of(record)[i] = record.clock
+        if self.anchored:
+            origins_of(self, record)[i] = UNTOLD
         record.n = i + 1
         if record.n > FEW:
             if record.index == NULL or 3 * <uint64_t>record.n > 2 * <uint64_t>record.index_size:
@@ -310,6 +315,7 @@ cdef class EntityTable:
         """A table with copies of all records that have coefficients or wait."""
         cdef EntityTable other = EntityTable(self.full, self.clocked)
         cdef Record* record = self.oldest
+        other.anchored = self.anchored
         while record != NULL:
             if record.n:
                 copy_content(other, other.create(record.key, NULL, 0, record.n, record.full, record.factored), record)
@@ -358,6 +364,8 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
     memcpy(factor_of(to), factor_of(record), factor_in(record) * sizeof(double))
     if table.clocked and not record.full:
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
+    if table.anchored:
+        memcpy(origins_of(table, to), origins_of(table, record), n * sizeof(double))
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread = record.prior, record.spread
     return 0

@@ -128,6 +128,8 @@ cdef class Example:
     # results
     cdef float[MOST_PARTS] parts  # of the score: fixed, then each effect, where there are effects
     cdef float low, high          # what would be predicted at the ends of the interval
+    cdef float new_low, new_high  # the same of an observation to come, with its noise
+    cdef double noise             # its variance, by learners that estimate one, with the variance of the score
     cdef double variance          # of the score, by what learners with a posterior know
     cdef float score              # unclipped sum, before any link ("partial prediction")
     cdef float prediction

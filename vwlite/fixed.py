@@ -35,7 +35,7 @@ class FixedModel:
         require(path, metadata, KEPT)
         self.metadata = {name: metadata[name] for name in KEPT}
         own = Options([OptionGroup("", tuple(options.declared.values()))])
-        own.merge_model(metadata["options"], False, f"--fixed_effect {path}")
+        own.merge_model(stack.upgrade(metadata["options"], own), False, f"--fixed_effect {path}")
         differ = [name for name in PARSING if own[name] != options[name]]
         if differ:
             raise OptionError(

@@ -13,7 +13,7 @@ written. So no example is learnt by halves, and nothing that was learnt is lost.
 over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
-(if the header says `factored`, and then the layout is 2), then each waiting example, the oldest first: label, weight,
+(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), then each waiting example, the oldest first: label, weight,
 initial prediction, number of features, features. Little-endian, nothing between. The sum in the header is the CRC-32 of
 all that follows it.
 """
@@ -27,7 +27,7 @@ from libc.string cimport memcpy
 
 from vwlite.entities cimport (
     ABSENT, FACTORED, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of, lookup,
-    means_of, name_of, precisions_in, precisions_of, triangle,
+    means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.strain cimport Strain
@@ -36,7 +36,7 @@ from vwlite.table_io cimport has_factor
 from vwlite.errors import ModelError
 
 cdef enum:
-    LAYOUT = 2                        # the version of what is above; 1 has no factors
+    LAYOUT = 3                        # the version of what is above; 1 has no factors, 2 no origins
     SHARE = 16                        # one in so many leaves at once
     MOST_AT_ONCE = 8192               # records on their way to disk, in memory twice, as are the pages they change
 
@@ -253,6 +253,7 @@ cdef class LimitedTable(EntityTable):
     def one_by_one(self):
         """Tables of one entity each, in the order in which they were met; a table is good until the next."""
         cdef EntityTable scratch = EntityTable(self.full, self.clocked)
+        scratch.anchored = self.anchored
         self.write_back(self.count)
         for key, _, _, text, own in self.store.rows(self.number):
             scratch.clear()
@@ -292,6 +293,7 @@ def summary(bytes text, store):
     if len(text) < <Py_ssize_t>sizeof(Header):
         store.refuse("a record is too short")
     table = EntityTable(header.full, header.clocked)
+    table.anchored = header.layout == 3
     record = unpack(table, 0, text, False, store)
     place = lookup(record, CONSTANT_HASH, 0)
     name = <bytes>name_of(record)[:record.name_length]
@@ -313,7 +315,7 @@ cdef bytes pack(EntityTable table, Record* record):
     cdef char* at
     cdef Header* header
     cdef WaitingHeader example
-    size += 8 * (precisions_in(record) + (n if clocked else 0) + factor_in(record))
+    size += 8 * (precisions_in(record) + (n if clocked else 0) + factor_in(record) + (n if table.anchored else 0))
     while waiting != NULL:
         size += sizeof(WaitingHeader) + waiting.n * sizeof(Feature)
         waiting = waiting.before
@@ -321,7 +323,7 @@ cdef bytes pack(EntityTable table, Record* record):
     at = PyBytes_AS_STRING(text)
     header = <Header*>at
     header.full, header.clocked, header.factored = record.full, clocked, factor_in(record) > 0
-    header.layout = LAYOUT if header.factored else 1
+    header.layout = 3 if table.anchored else 2 if header.factored else 1
     header.n, header.name_length, header.n_waiting = record.n, record.name_length, record.n_waiting
     header.count, header.clock, header.latest = record.count, record.clock, record.latest
     header.prior, header.spread = record.prior, record.spread
@@ -333,6 +335,8 @@ cdef bytes pack(EntityTable table, Record* record):
     if clocked:
         at = put(at, clocks_of(record), 8 * n)
     at = put(at, factor_of(record), 8 * factor_in(record))
+    if table.anchored:
+        put(at, origins_of(table, record), 8 * n)
     at = PyBytes_AS_STRING(text) + size
     waiting = record.waiting          # the newest first, so from the end
     while waiting != NULL:
@@ -360,7 +364,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     cdef const char* end = at + size
     cdef const Header* header = <const Header*>at
     cdef Record* record
-    cdef bint sound, full, clocked, factored
+    cdef bint sound, full, clocked, factored, told
     if size < sizeof(Header) or not 1 <= header.layout <= LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
         store.refuse("a record differs from its checksum")
     n = header.n
@@ -369,10 +373,12 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     full, clocked, factored = header.full != 0, header.clocked != 0, header.factored != 0
     precisions = triangle(n) if full else n
     factor = 1 + triangle(n) if factored else 0
-    needed = sizeof(Header) + header.name_length + 12 * n + 8 * (precisions + (n if clocked else 0) + factor)
+    told = header.layout == 3
+    needed = (sizeof(Header) + header.name_length + 12 * n
+              + 8 * (precisions + (n if clocked else 0) + factor + (n if told else 0)))
     if (size < needed or (full and not table.full) or clocked != (table.clocked and not full)
-            or (factored and not (full and n > FACTORED)) or header.layout != (LAYOUT if factored else 1)
-            or header.count < 0):
+            or (factored and not (full and n > FACTORED)) or (told and not table.anchored)
+            or (header.layout == 2 and not factored) or (header.layout == 1 and factored) or header.count < 0):
         store.refuse("a record doesn't hold together")
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
@@ -398,9 +404,13 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     if factored:
         memcpy(factor_of(record), at, 8 * factor)
         at += 8 * factor
+    if told:
+        memcpy(origins_of(table, record), at, 8 * n)
+        at += 8 * n
     if not own:
         for i in range(n):
             sound = sound and isfinite(means_of(record)[i]) and (not clocked or isfinite(clocks_of(record)[i]))
+            sound = sound and (not told or isfinite(origins_of(table, record)[i]))
         for i in range(precisions):
             sound = sound and isfinite(precisions_of(record)[i])
         for i in range(factor):

@@ -86,8 +86,12 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
         against += [in_words(term[1:], options) for term in terms if term.startswith("!")]
     if not missing:
         return f"{flag} has no effect with {' and '.join(dict.fromkeys(against))}: leave one of them out"
+    terms = [term for alternative in option.needs for term in alternative.split(" & ")]
+    if "gd" in terms and options.given("random_effect"):
+        fixed = "--fixed gd or same" if "glm" in terms else "--fixed gd"
+        return f"{flag} beside --random_effect needs {fixed}: add that or leave it out"
     without = " or ".join(missing)
-    of_learner = any(term in LEARNERS for alternative in option.needs for term in alternative.split(" & "))
+    of_learner = any(term in LEARNERS for term in terms)
     advice = "leave it out" if of_learner else "add that or leave it out"
     here = f" (here: {', '.join(learners)})" if of_learner else ""
     return f"{flag} has no effect without {without}{here}: {advice}"

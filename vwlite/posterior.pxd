@@ -9,7 +9,11 @@ c) Diagonal coefficients forget when they are looked at: each has a clock. Full 
    Of a large full posterior the record has the factor, too, which one example changes in O(d^2) (Givens rotations);
    what changes all of the precision (forgetting, another prior, a batch) has it made anew.
 d) uncertainty() says what is random of a score by coefficients, so that those of a decision's actions are correlated.
-e) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
+e) A coefficient whose ridge is 0 has a flat prior: before the first data, and wherever they say less than `least` times
+   x^2, its part of a score has the variance 1 / least. So a unit of the feature changes nothing.
+f) An estimated prior is about coefficients times the root of their feature's mean square, which `scales` has for every
+   feature that is not always 1, as it was when it had come 1, 2, 4, 8, ... times. So its unit changes nothing there, too.
+g) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -28,7 +32,8 @@ cdef class Posterior(Learner):
     cdef double forget
     cdef uint32_t time_namespace
     # the prior: one precision, one for the intercept, or one for each of a few coefficients and between them
-    cdef public double l2
+    cdef public double l2             # 0: flat
+    cdef double least                 # what is known at least of a coefficient with a flat prior, times x^2
     cdef double intercept_l2
     cdef size_t n_prior
     cdef uint32_t[MOST_CORRELATED] prior_hashes
@@ -36,6 +41,11 @@ cdef class Posterior(Learner):
     cdef EntityTable table_of_means   # where entities are shrunk to their mean: sum and number, in one record
     cdef Record* center
     cdef bint center_fixed            # while all entities are fitted anew
+    cdef EntityTable table_of_scales  # two records: sum of squares and number; the mean square in force
+    cdef Record* squares
+    cdef Record* scales               # NULL: each is 1
+    cdef bint scaled                  # from the first coefficient on
+    cdef uint32_t scale_guess
     # what is estimated: the prior's variance, the noise
     cdef readonly bint estimates_prior
     cdef double first_l2, spread_sum, spread_count
@@ -45,6 +55,8 @@ cdef class Posterior(Learner):
     # of the batch at hand
     cdef bint at_once                 # all examples that come are one
     cdef double left                  # of an identity, in its prior
+    # what its entities lean on (together.pxd), or None
+    cdef Posterior leans_on
     # room for an update
     cdef double* work
     cdef size_t work_size
@@ -57,7 +69,10 @@ cdef class Posterior(Learner):
     cdef Record* factored_record
     cdef uint64_t factored_version
     cdef uint64_t version             # of what is known: each update makes another
+    cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
+    cdef double scale_of(self, uint32_t hash) noexcept nogil
+    cdef double unknown_sd(self, uint32_t hash, double x) noexcept nogil
     cdef double variance(self, Example ex, Record* record) except? -1 nogil
     cdef double full_variance(self, Record* record, size_t n) except? -1 nogil
     cdef bint is_factored(self, Record* record) noexcept nogil
@@ -67,7 +82,7 @@ cdef class Posterior(Learner):
     cdef void precision(self, Record* record, double* into) noexcept nogil
     cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil
     cdef int factor_again(self, Record* record, double* into) except -1 nogil
-    cdef double prior_mean(self, uint32_t hash) noexcept nogil
+    cdef double prior_mean(self, uint32_t hash, uint32_t guess) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
@@ -84,4 +99,6 @@ cdef inline double ridge(Posterior known, uint32_t hash) noexcept nogil:
     for i in range(known.n_prior):
         if known.prior_hashes[i] == hash:
             return known.prior[i * MOST_CORRELATED + i]
-    return known.intercept_l2 if known.intercept_l2 > 0 and hash == CONSTANT_HASH else known.l2
+    if known.intercept_l2 > 0 and hash == CONSTANT_HASH:
+        return known.intercept_l2
+    return known.l2 if known.scales == NULL else known.l2 * known.scale_of(hash)

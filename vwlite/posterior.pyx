@@ -5,7 +5,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.entities cimport (
-    ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, triangle,
+    ABSENT, UNTOLD, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
+    triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
@@ -55,7 +56,7 @@ cdef class Posterior(Learner):
             while feature < end:
                 place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
                 if place == ABSENT:
-                    score += self.prior_mean(feature.hash) * feature.value
+                    score += self.prior_mean(feature.hash, <uint32_t>(feature - ex.features)) * feature.value
                 else:
                     mean = means_of(record)[place]
                     if clocked and clocks_of(record)[place] != record.clock:
@@ -64,9 +65,24 @@ cdef class Posterior(Learner):
                 feature += 1
         if ex.wants_variance:
             ex.variance = self.variance(ex, record) * self.scale()
+            ex.noise = 0 if self.logistic else self.scale()
         ex.score = <float>score
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
+
+    cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil:
+        """How far the coefficient that it leans on is from the origin of an entity's, which it is if that settles."""
+        cdef double* origin = origins_of(self.table, record) + place
+        cdef double now = 0, before = origin[0]
+        cdef Record* fixed = self.leans_on.table.find(0)
+        cdef uint32_t there
+        if fixed != NULL:
+            there = lookup(fixed, hashes_of(record)[place], <uint32_t>place)
+            if there != ABSENT:
+                now = means_of(fixed)[there]
+        if settles:
+            origin[0] = now
+        return now - before if before != UNTOLD else 0
 
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil:
         """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""
@@ -75,14 +91,32 @@ cdef class Posterior(Learner):
         cdef double elapsed = record.clock - clocks_of(record)[place] if self.table.clocked else 0
         cdef double share = pow(self.forget, elapsed), center
         if self.identity:             # each batch forgets a share of I, and ends with I
-            center = self.prior_mean(hashes_of(record)[place])
+            center = self.prior_mean(hashes_of(record)[place], place)
             return center + pow(self.forget / (self.forget + (1 - self.forget) * l2), elapsed) * (mean - center)
         if precision != NULL:
             precision[0] = share * before
         mean = share * (before + self.ridge_before(record, place)) * mean
         if self.center != NULL:
-            mean += (l2 - share * self.ridge_before(record, place)) * self.prior_mean(hashes_of(record)[place])
-        return mean / (share * before + l2)
+            mean += (l2 - share * self.ridge_before(record, place)) * self.prior_mean(hashes_of(record)[place], place)
+        return mean / (share * before + l2) if share * before + l2 > 0 else means_of(record)[place]
+
+    cdef double scale_of(self, uint32_t hash) noexcept nogil:
+        """The mean square of a feature that is in force."""
+        cdef uint32_t place = lookup(self.scales, hash, self.scale_guess)
+        if place == ABSENT:
+            return 1
+        self.scale_guess = place + 1
+        return means_of(self.scales)[place]
+
+    cdef inline double unknown_sd(self, uint32_t hash, double x) noexcept nogil:
+        """What a coefficient without data adds to a score: its standard deviation times x."""
+        cdef double l2 = ridge(self, hash)
+        if x == 0:
+            return 0
+        if (self.estimates_prior and l2 > 0 and (self.scaled or self.spread_count == 0)
+                and (self.scales == NULL or lookup(self.scales, hash, 0) == ABSENT)):
+            return 1 / sqrt(l2)       # as if all of the feature were like this one
+        return x / sqrt(l2) if l2 > 0 else 1 / sqrt(self.least)
 
     cdef double variance(self, Example ex, Record* record) except? -1 nogil:
         """x' H^-1 x."""
@@ -92,8 +126,9 @@ cdef class Posterior(Learner):
         cdef uint32_t place
         for k in range(n):
             place = self.places[k]
-            if place == ABSENT:
-                total += x[k] * x[k] / ridge(self, self.hashes[k])
+            if place == ABSENT or (data_of(self, record, place) <= 0 and ridge(self, self.hashes[k]) <= 0):
+                self.places[k] = ABSENT
+                total += self.unknown_sd(self.hashes[k], x[k]) ** 2
             elif not record.full:
                 precision = precisions_of(record)[place]
                 if self.table.clocked:
@@ -143,7 +178,7 @@ cdef class Posterior(Learner):
             break
         vwl_cholesky(factor, d)
         for i in range(d, record.n):
-            factor[triangle(i) + i] = sqrt(factor[triangle(i) + i])
+            factor[triangle(i) + i] = sqrt(max(factor[triangle(i) + i], 1e-300))
         factor_of(record)[0] = self.intercept_l2
         record.prior = self.l2
 
@@ -201,8 +236,8 @@ cdef class Posterior(Learner):
                 self.factor_again(record, room)
         while feature < end:
             place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
-            if place == ABSENT:
-                to.add(mix(key, feature.hash), scale * feature.value / sqrt(ridge(self, feature.hash)))
+            if place == ABSENT or (data_of(self, record, place) <= 0 and ridge(self, feature.hash) <= 0):
+                to.add(mix(key, feature.hash), scale * self.unknown_sd(feature.hash, feature.value))
             elif record.full:
                 to.add_correlated(begin + place, scale * feature.value)
             else:
@@ -238,11 +273,11 @@ cdef class Posterior(Learner):
             self.table.bring(ex.entity)
         return <float>self.variance(ex, self.table.find(ex.entity))
 
-    cdef inline double prior_mean(self, uint32_t hash) noexcept nogil:
+    cdef inline double prior_mean(self, uint32_t hash, uint32_t guess) noexcept nogil:
         cdef uint32_t place
         if self.center == NULL:
             return 0
-        place = lookup(self.center, hash, 0)
+        place = lookup(self.center, hash, guess)
         return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
 
     cdef inline double scale(self) noexcept nogil:
@@ -255,7 +290,9 @@ cdef class Posterior(Learner):
         """The ridge that the means were worked out with."""
         if self.n_prior:
             return ridge(self, hashes_of(record)[k])
-        return self.intercept_l2 if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH else record.prior
+        if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
+            return self.intercept_l2
+        return record.prior if self.scales == NULL else record.prior * self.scale_of(hashes_of(record)[k])
 
     # room
 

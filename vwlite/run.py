@@ -129,9 +129,9 @@ class Run:
     def check_columns(self) -> None:
         """A remark on intervals that are too narrow."""
         options = self.options
-        by_mode = options["bayes_logistic"] and not options["moments"] and options["batch_size"] in (None, "1")
+        by_mode = options["posterior_mode"] and options["batch_size"] in (None, "1")
         if options["interval"] and by_mode:
-            self.log("info", "models learnt one example at a time without --moments are too sure of themselves")
+            self.log("info", "models learnt one example at a time by --posterior_mode are too sure of themselves")
 
     def note_model_layout(self) -> None:
         """VW's remark about readable models."""

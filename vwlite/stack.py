@@ -71,7 +71,8 @@ def effect(options: Options, name: str, ridge: float) -> Any:
     if kind is None:
         kinds = ", ".join(f"--{one}" for one in glm.KINDS)
         raise OptionError([f"--random_effect {name} needs a learner for the effects: one of {kinds}"])
-    return glm.GLM(options, kind, f"random_effect.{name}", ridge, options["shrink"] == "mean")
+    to_mean = options["shrink"] == "mean" and options["fixed"] != "same"  # else the fixed part is the mean
+    return glm.GLM(options, kind, f"random_effect.{name}", ridge, to_mean)
 
 
 def is_wanted(module: ModuleType, options: Options) -> bool:

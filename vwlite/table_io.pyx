@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 
 from vwlite.entities cimport (
     ABSENT, FACTORED, MOST, MOST_FULL, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
-    means_of, name_of, precisions_in, precisions_of, triangle,
+    means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport Feature
 
@@ -24,7 +24,7 @@ cdef enum:
 
 cdef enum Field:
     KEY, COEFFICIENTS, NAME_LENGTH, N_WAITING, COUNT, CLOCK, LATEST, PRIOR, SPREAD
-    NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE, KIND, FACTOR
+    NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE, KIND, FACTOR, ORIGIN
 
 cdef enum Posterior:
     DIAGONAL, FULL, WITH_FACTOR
@@ -34,7 +34,7 @@ FIELDS = (
     ("clock", "F64"), ("latest", "F64"), ("prior", "F64"), ("spread", "F64"), ("name", "U8"), ("hash", "U32"),
     ("mean", "F64"), ("precision", "F64"), ("coefficient_clock", "F64"),
     ("waiting_example", "F64"), ("waiting_n", "U32"), ("waiting_feature", "U32"), ("posterior", "U8"),
-    ("factor", "F64"),
+    ("factor", "F64"), ("origin", "F64"),
 )
 NEWER = ("posterior", "factor")       # only there where not every record is FULL, as all were in the first version
 
@@ -51,7 +51,7 @@ def save(EntityTable table, io):
         for column in columns:
             column.nbytes += column.size(order.records[i])
     for (name, dtype), column in zip(FIELDS, columns, strict=True):
-        if not (plain and name in NEWER):
+        if not (plain and name in NEWER) and (table.anchored or name != "origin"):
             io.array(name, dtype, column)
 
 
@@ -140,6 +140,8 @@ cdef class Column:
             return 8 * precisions_in(record)
         if self.field == COEFFICIENT_CLOCK:
             return 8 * n if self.table.clocked and not record.full else 0
+        if self.field == ORIGIN:
+            return 8 * n if self.table.anchored else 0
         if self.field == KIND:
             return 1
         if self.field == FACTOR:
@@ -187,6 +189,8 @@ cdef class Column:
             return clocks_of(record)
         if self.field == FACTOR:
             return factor_of(record)
+        if self.field == ORIGIN:
+            return origins_of(self.table, record)
         return NULL
 
     cdef inline char* put(self, char* to, Record* record) noexcept nogil:
@@ -236,6 +240,8 @@ def load(EntityTable table, io):
     cdef bint mixed = io.has("posterior")
     cdef const unsigned char[::1] kinds = io.array("posterior", "U8", None) if mixed else names[:0]
     cdef const double[::1] factors = io.array("factor", "F64", None) if mixed else spreads[:0]
+    cdef bint told = table.anchored and io.has("origin")      # a model of the first version has none
+    cdef const double[::1] origins = io.array("origin", "F64", None) if told else spreads[:0]
     cdef size_t i, j, k, n, n_precisions, n_factor
     cdef size_t at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0, at_clock = 0, at_factor = 0
     cdef Posterior kind
@@ -261,6 +267,7 @@ def load(EntityTable table, io):
                  and at + n <= <size_t>means.shape[0]
                  and at_precision + n_precisions <= <size_t>precisions.shape[0]
                  and at_factor + n_factor <= <size_t>factors.shape[0]
+                 and (not told or at + n <= <size_t>origins.shape[0])
                  and at_name + name_lengths[i] <= <size_t>names.shape[0]
                  and (not clocked or at_clock + n <= <size_t>coefficient_clocks.shape[0])
                  and table.slots[table.place_of(keys[i])] == NULL
@@ -277,6 +284,9 @@ def load(EntityTable table, io):
             sound = sound and lookup(record, hashes[at + j], ABSENT) == ABSENT and isfinite(means[at + j])
             table.place(record, hashes[at + j])
             means_of(record)[j] = means[at + j]
+            if told:
+                origins_of(table, record)[j] = origins[at + j]
+                sound = sound and isfinite(origins[at + j])
             if clocked:
                 clocks_of(record)[j] = coefficient_clocks[at_clock + j]
                 sound = sound and isfinite(coefficient_clocks[at_clock + j])
@@ -320,7 +330,7 @@ def load(EntityTable table, io):
         at_clock += ns[i] if clocked else 0
     if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
             and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
-            and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
+            and (not told or at == <size_t>origins.shape[0]) and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
             and at_waiting == <size_t>waiting_ns.shape[0]
             and 3 * at_waiting == <size_t>waiting_examples.shape[0]
             and 2 * at_feature == <size_t>waiting_features.shape[0]):

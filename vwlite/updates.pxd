@@ -6,9 +6,24 @@ from vwlite.example cimport Example, Feature
 from vwlite.posterior cimport Posterior
 
 cdef class Updates(Posterior):
+    # of the example at hand: whose coefficients, its features gathered, their score, and x' H^-1 x
+    cdef Record* subject
+    cdef size_t n_gathered
+    cdef double part, reach
+    cdef double* loads                # of each coefficient of a full posterior, see together.pxd
+    cdef size_t loads_size
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
-    cdef int step(self, Record* record, Example ex) except -1 nogil
+    cdef int step(self, Example ex) except -1 nogil
+    cdef int look(self, Example ex) except -1 nogil
+    cdef int glance(self, Example ex) except -1 nogil
+    cdef int hold_down(self, Record* record, size_t n) except -1 nogil
+    cdef int lean(self) except -1 nogil
+    cdef int weigh_loads(self) except -1 nogil
+    cdef bint learns_single(self, Example ex) except -1 nogil
+    cdef bint pull(self, double s, double z, double label, double w, double* g, double* c) noexcept nogil
+    cdef void add_noise(self, double amount) noexcept nogil
+    cdef int settle(self, double g, double c) except -1 nogil
     cdef double precision_before(self, Record* record, uint32_t place) noexcept nogil
     cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil
     cdef void add_to_factor(self, Record* record, size_t n, double c, double* x, double* work) noexcept nogil
@@ -16,9 +31,12 @@ cdef class Updates(Posterior):
     cdef size_t new_to(self, Record* record, const Feature* features, size_t n) except? 0xFFFFFFFF nogil
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil
     cdef int watch_size(self, Record* record, size_t n) except -1 nogil
-    cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil
+    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil
+    cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil
+    cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil
     cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil
     cdef int learnt(self, Record* record, size_t n) except -1 nogil
+    cdef bint is_time_for_spread(self, Record* record) noexcept nogil
     cdef double spread(self, Record* record) except? -1 nogil
     cdef void estimate_ridge(self) noexcept nogil

@@ -1,7 +1,7 @@
 """Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
-from libc.stdint cimport uint32_t
-from libc.stdlib cimport qsort
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
 
 from vwlite.entities cimport (
@@ -27,8 +27,14 @@ cdef enum:
     MUCH = 1 << 30                    # bytes of full posteriors that call for a remark
 
 
+cdef double STEADY = 0.005            # of an estimated ridge
+
+
 cdef class Updates(Posterior):
     """A posterior that moves with each example, and forgets."""
+
+    def __dealloc__(self):
+        free(self.loads)
 
     cdef int identify(self, Example ex) except -1 nogil:
         return self.table.identify(ex)
@@ -61,78 +67,216 @@ cdef class Updates(Posterior):
         """When the batch at hand is learnt: batches are counted unless examples have a time."""
         return record.latest if self.timed else record.clock + 1
 
-    cdef int step(self, Record* record, Example ex) except -1 nogil:
-        """A batch of one example."""
-        cdef size_t n, d, k
-        cdef double* x
-        cdef double* u
-        cdef double* mean
-        cdef double y, w = ex.weight, s, z = 0, g, c, q, t, v, now
-        cdef uint32_t place
-        record = self.admit(record, ex.features, ex.n)
+    # one example: look at it, see where it leads, settle what it changes
+
+    cdef int step(self, Example ex) except -1 nogil:
+        """A batch of one example, whose entity was met."""
+        cdef double score, g, c
+        self.look(ex)
+        self.lean()
+        score = ex.initial + self.part
+        if not self.pull(score, self.reach, ex.label, ex.weight, &g, &c):
+            return 0
+        if not self.logistic:
+            self.add_noise(ex.weight * (ex.label - score) ** 2 / (1 + self.reach * ex.weight))
+        self.settle(g, c)
+        self.learnt(self.subject, 1)
+        return 0
+
+    cdef int look(self, Example ex) except -1 nogil:
+        """Its record, `subject`, has room and is brought up to date; features are gathered, `part` is their score."""
+        cdef Record* record
+        cdef double now
+        cdef size_t n, k
+        if self.estimates_prior and not self.n_prior:
+            self.see_scales(ex.features, ex.n)
+        record = self.admit(self.table.find(ex.entity), ex.features, ex.n)
         now = self.now(record)
         if record.full:
             self.pass_time(record, now, 0)
         n = self.gather(ex.features, ex.n, record)
         if not record.full:
             self.pass_time(record, now, n)
-        d = record.n
-        self.reserve(n + (n if not record.full else 3 * d if record.factored else d + triangle(d)))
-        x = self.work
-        u = x + n                     # H^-1 x
-        mean = means_of(record)
-        s = ex.initial
+        self.subject, self.n_gathered = record, n
+        self.hold_down(record, n)
+        self.part = 0
         for k in range(n):
-            s += mean[self.places[k]] * x[k]
-        if record.full:
-            for k in range(d):
-                u[k] = 0
+            self.part += means_of(record)[self.places[k]] * self.work[k]
+        return 0
+
+    cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil:
+        """The mean squares of features, but of those that were always 1; nothing in a model that began without."""
+        cdef size_t k
+        cdef uint32_t place = ABSENT
+        cdef double square, count
+        if not self.scaled and self.spread_count > 0:
+            return 0
+        self.scaled = True
+        for k in range(n):
+            square = <double>features[k].value * features[k].value
+            place = lookup(self.scales, features[k].hash, place + 1) if self.scales != NULL else ABSENT
+            if place == ABSENT:
+                if square == 1 or square == 0:
+                    continue
+                if self.scales == NULL:
+                    self.squares = self.table_of_scales.make(0, NULL, 0, 2)
+                    self.scales = self.table_of_scales.make(1, NULL, 0, 2)
+                place = self.squares.n
+                self.squares = self.table_of_scales.room(self.squares, place + 1)
+                self.scales = self.table_of_scales.room(self.scales, place + 1)
+                self.table_of_scales.place(self.squares, features[k].hash)
+                self.table_of_scales.place(self.scales, features[k].hash)
+            means_of(self.squares)[place] += square
+            precisions_of(self.squares)[place] += 1
+            count = precisions_of(self.squares)[place]
+            if (<uint64_t>count & (<uint64_t>count - 1)) == 0 and means_of(self.squares)[place] > 0:
+                means_of(self.scales)[place] = means_of(self.squares)[place] / count
+        return 0
+
+    cdef int glance(self, Example ex) except -1 nogil:
+        """The same for a prediction, which changes nothing; the subject may be NULL."""
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        self.subject = self.table.find(ex.entity) if not ex.newcomer else NULL
+        self.left = 1
+        self.n_gathered = self.gather(ex.features, ex.n, self.subject)
+        return 0
+
+    cdef int hold_down(self, Record* record, size_t n) except -1 nogil:
+        """Coefficients with a flat prior: at least `least` x^2 is known of each."""
+        cdef size_t k, i
+        cdef double x, short
+        cdef double* data = precisions_of(record)
+        if self.l2 > 0 or self.identity:
+            return 0
+        for k in range(n):
+            i = self.places[k]
+            x = self.work[k]
+            short = self.least * x * x - data_of(self, record, i)
+            if short <= 0 or ridge(self, self.hashes[k]) > 0:
+                continue
+            data[triangle(i) + i if record.full else i] += short
+            if record.factored and self.is_factored(record):
+                self.reserve(n + 3 * record.n)
+                memset(self.work + n, 0, record.n * sizeof(double))
+                self.work[n + i] = sqrt(short)
+                vwl_add_outer(factor_of(record) + 1, record.n, i, self.work + n, self.work + n + record.n)
+        return 0
+
+    cdef int lean(self) except -1 nogil:
+        """H^-1 x, by coefficient of a full posterior or else by feature, and `reach`, x' H^-1 x."""
+        cdef Record* record = self.subject
+        cdef size_t n = self.n_gathered, d = record.n if record != NULL else 0, k
+        cdef bint full = record != NULL and record.full
+        cdef double* x
+        cdef double* u
+        cdef double precision
+        cdef uint32_t place
+        self.reserve(n + (4 * d + triangle(d) if full else n))
+        x = self.work
+        u = x + n
+        self.reach = 0
+        if full:
+            memset(u, 0, d * sizeof(double))
+        for k in range(n):
+            place = self.places[k]
+            if place == ABSENT or (data_of(self, record, place) <= 0 and ridge(self, self.hashes[k]) <= 0):
+                self.reach += self.unknown_sd(self.hashes[k], x[k]) ** 2
+                if not full:
+                    u[k] = 0
+            elif full:
+                u[place] = x[k]
+            else:
+                precision = precisions_of(record)[place]
+                if self.table.clocked:
+                    self.decayed(record, place, &precision)
+                u[k] = x[k] / (precision * self.left + ridge(self, self.hashes[k]))
+                self.reach += x[k] * u[k]
+        if full:
+            self.solve_for(record, u, u + 4 * d)
             for k in range(n):
-                u[self.places[k]] = x[k]
-            self.solve_for(record, u, u + d)
-            for k in range(n):
-                z += x[k] * u[self.places[k]]
-        else:
-            for k in range(n):
-                place = self.places[k]
-                u[k] = x[k] / self.precision_before(record, place)
-                z += x[k] * u[k]
+                if self.places[k] != ABSENT:
+                    self.reach += x[k] * u[self.places[k]]
+        return 0
+
+    cdef int weigh_loads(self) except -1 nogil:
+        """Of a full posterior: the loads of the features gathered, and behind them what others lean by."""
+        cdef Record* record = self.subject
+        cdef size_t n = self.n_gathered, d = record.n, i, k
+        cdef double* x = self.work
+        cdef double* u = x + n
+        cdef double* explained = u + d
+        cdef void* room
+        if not (self.table.anchored and record.full and d > 1):
+            return 0
+        if 2 * d > self.loads_size:
+            room = realloc(self.loads, 2 * d * sizeof(double))
+            if room == NULL:
+                with gil:
+                    raise MemoryError
+            self.loads = <double*>room
+            self.loads_size = 2 * d
+        if self.n_prior > 1:          # P u = x - E u
+            vwl_multiply(precisions_of(record), d, u, explained)
+        for i in range(d):
+            self.loads[i] = 1
+            self.loads[d + i] = -explained[i] if self.n_prior > 1 else ridge(self, hashes_of(record)[i]) * u[i]
+        for k in range(n):
+            i = self.places[k]
+            if i != ABSENT and x[k] != 0:
+                self.loads[i] = (x[k] + self.loads[d + i] if self.n_prior > 1 else self.loads[d + i]) / x[k]
+                self.loads[d + i] = 0
+        return 0
+
+    cdef bint learns_single(self, Example ex) except -1 nogil:
+        """Whether the example is a batch of its own."""
+        return True
+
+    cdef bint pull(self, double s, double z, double label, double w, double* g, double* c) noexcept nogil:
+        """Where a score of mean s and variance z goes: by z g, and its precision rises by c; False if nowhere."""
+        cdef double y, q, t, v
         if not (0 < z * w and isfinite(z * w) and fabs(s) < VWL_BEYOND):
-            return 0                  # nothing to learn from, or beyond double precision
-        if self.logistic:
-            y = 1 if ex.label > 0 else -1
+            return False              # nothing to learn from, or beyond double precision
+        if not self.logistic:
+            c[0] = w
+            g[0] = w * (label - s) / (1 + z * w)
+        else:
+            y = 1 if label > 0 else -1
             if self.moments:
                 vwl_logistic_moments(s, z, y, w, &t, &v)
-                c = max(1 / v - 1 / z, 0) if v > 0 else INFINITY
-                g = (t - s) / z
+                c[0] = max(1 / v - 1 / z, 0) if v > 0 else INFINITY
+                g[0] = (t - s) / z
             else:
                 t = vwl_logistic_step(s, z, y, w)
                 q = vwl_sigmoid(t)
-                c = w * q * (1 - q)
-                g = w * y * vwl_sigmoid(-y * t)
-        else:
-            y = ex.label
-            c = w
-            g = w * (y - s) / (1 + z * w)
-        if not (isfinite(c) and fabs(g) < VWL_BEYOND):
-            return 0
-        if not self.logistic:
-            self.noise_sum += w * (y - s) * (y - s) / (1 + z * w)
-            self.noise_count += 1
+                c[0] = w * q * (1 - q)
+                g[0] = w * y * vwl_sigmoid(-y * t)
+        return isfinite(c[0]) and fabs(g[0]) < VWL_BEYOND
+
+    cdef void add_noise(self, double amount) noexcept nogil:
+        """The squared error of one example, in units of its variance."""
+        self.noise_sum += amount
+        self.noise_count += 1
+
+    cdef int settle(self, double g, double c) except -1 nogil:
+        """Along H^-1 x by g, with the curvature c."""
+        cdef Record* record = self.subject
+        cdef size_t n = self.n_gathered, d = record.n, k
+        cdef double* u = self.work + n
+        cdef double* mean = means_of(record)
         if record.full:
             for k in range(d):
                 mean[k] += u[k] * g
                 if self.center != NULL:
-                    self.move_center(hashes_of(record)[k], u[k] * g, 0)
+                    self.move_center(hashes_of(record)[k], <uint32_t>k, u[k] * g, 0)
         else:
             for k in range(n):
                 mean[self.places[k]] += u[k] * g
                 if self.center != NULL:
-                    self.move_center(self.hashes[k], u[k] * g, 0)
+                    self.move_center(self.hashes[k], self.places[k], u[k] * g, 0)
         self.add_curvature(record, n, c)
         if record.factored:
             self.add_to_factor(record, n, c, u, u + d)
-        self.learnt(record, 1)
         return 0
 
     cdef inline double precision_before(self, Record* record, uint32_t place) noexcept nogil:
@@ -175,7 +319,7 @@ cdef class Updates(Posterior):
             return
         for i in range(before, record.n):
             memset(factor + triangle(i), 0, i * sizeof(double))
-            factor[triangle(i) + i] = sqrt(ridge(self, hashes_of(record)[i]))
+            factor[triangle(i) + i] = sqrt(max(ridge(self, hashes_of(record)[i]), 1e-300))
 
     cdef size_t new_to(self, Record* record, const Feature* features, size_t n) except? 0xFFFFFFFF nogil:
         """How many coefficients a record (NULL if there is none yet) needs for features.
@@ -216,8 +360,7 @@ cdef class Updates(Posterior):
                     place = self.table.place(record, features[k].hash)
                     self.spread_count += not (self.intercept_l2 > 0 and features[k].hash == CONSTANT_HASH)
                     if self.center != NULL:
-                        means_of(record)[place] = self.prior_mean(features[k].hash)
-                        self.move_center(features[k].hash, means_of(record)[place], 1)
+                        means_of(record)[place] = self.enter_center(features[k].hash, place)
             if record.factored:
                 self.extend_factor(record, before)
         return record
@@ -241,12 +384,26 @@ cdef class Updates(Posterior):
                 self.tell_size(coefficients)
         return 0
 
-    cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil:
+    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil:
+        """A coefficient of another entity begins at the mean, which does not change thereby."""
+        cdef uint32_t place = lookup(self.center, hash, guess)
+        cdef double mean = 0
+        if self.center_fixed:
+            return self.prior_mean(hash, guess)
+        if place == ABSENT:
+            self.move_center(hash, guess, 0, 1)
+            return 0
+        mean = means_of(self.center)[place] / precisions_of(self.center)[place]
+        means_of(self.center)[place] += mean
+        precisions_of(self.center)[place] += 1
+        return mean
+
+    cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil:
         """A coefficient of one entity has moved, or is new."""
         cdef uint32_t place
         if self.center_fixed:
             return 0
-        place = lookup(self.center, hash, 0)
+        place = lookup(self.center, hash, guess)
         if place == ABSENT:
             self.center = self.table_of_means.room(self.center, self.center.n + 1)
             place = self.table_of_means.place(self.center, hash)
@@ -281,7 +438,7 @@ cdef class Updates(Posterior):
                 right[k] = share * (right[k] + self.ridge_before(record, k) * mean[k])
                 if self.center != NULL:
                     right[k] += ((ridge(self, hashes_of(record)[k]) - share * self.ridge_before(record, k))
-                                 * self.prior_mean(hashes_of(record)[k]))
+                                 * self.prior_mean(hashes_of(record)[k], <uint32_t>k))
             for k in range(triangle(d)):
                 data[k] *= share
             if record.factored:
@@ -304,9 +461,9 @@ cdef class Updates(Posterior):
         return 0
 
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
-        """H^-1 b in place, for a full posterior; room has d (d + 1) / 2 unless the record has its factor."""
+        """H^-1 b in place, for a full posterior; room has d (d + 1) / 2 unless the record has its factor of now."""
         cdef size_t d = record.n, first = 0
-        if record.factored:
+        if self.is_factored(record):
             while first < d and b[first] == 0:
                 first += 1
             vwl_forward_from(factor_of(record) + 1, d, first, b)
@@ -322,7 +479,7 @@ cdef class Updates(Posterior):
         """Books of an update."""
         record.count += n
         self.version += 1
-        if self.estimates_prior and not self.at_once and not self.n_prior:
+        if self.estimates_prior and not self.at_once and not self.n_prior and self.is_time_for_spread(record):
             self.spread_sum -= record.spread
             record.spread = self.spread(record)
             self.spread_sum += record.spread
@@ -331,10 +488,21 @@ cdef class Updates(Posterior):
 
     # the prior's variance, as examples come: the mean over entities of m^2 + Var (Laird and Ware 1982)
 
+    cdef bint is_time_for_spread(self, Record* record) noexcept nogil:
+        """Once there is a noise to compare with; of a matrix not after each example, but after 1, 2, 3, 4, 6, 8, 12, ..."""
+        cdef int64_t count = record.count
+        if self.estimates_noise and self.noise_count < 2:
+            return False
+        if not record.full or record.n < 3:
+            return True
+        while count > 3 and count % 2 == 0:
+            count //= 2
+        return count <= 3
+
     cdef double spread(self, Record* record) except? -1 nogil:
-        """Sum of m^2 + Var of the coefficients that the ridge is of."""
+        """Sum of m^2 + Var of the coefficients that the ridge is of, times their scales."""
         cdef size_t d = record.n, k
-        cdef double total = 0, variance, scale = self.scale(), delta
+        cdef double total = 0, variance, scale = self.scale(), delta, l2, unit = 1 / self.l2
         cdef double* v
         cdef bint exact = record.full and d <= SMALL
         self.reserve(d + d * (d + 1) // 2)
@@ -344,20 +512,26 @@ cdef class Updates(Posterior):
         for k in range(d):
             if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
                 continue
-            if exact:
-                variance = self.unit_variance(k, d, v)
-            else:
-                variance = 1 / (data_of(self, record, k) + ridge(self, hashes_of(record)[k]))
-            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
-            total += delta * delta + scale * variance
+            l2 = ridge(self, hashes_of(record)[k])
+            variance = self.unit_variance(k, d, v) if exact else 1 / (data_of(self, record, k) + l2)
+            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k], <uint32_t>k)
+            total += (delta * delta + scale * variance) * (l2 * unit)
         return total
 
     cdef void estimate_ridge(self) noexcept nogil:
-        """One coefficient's worth of belief in the first ridge keeps the first few entities from running away."""
+        """One coefficient's worth of belief in the first ridge keeps the first few entities from running away.
+
+        The ridge is a ratio of variances, of the noise and of what a coefficient adds to scores, so bounds and start have
+        no unit. One that differs by less than STEADY stays, because every record has to follow a new one.
+        """
         cdef double scale = self.scale()
         cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)
-        if variance > 0 and isfinite(variance):
-            self.l2 = min(max(scale / variance, 1e-9), 1e9)
+        cdef double l2
+        if not (variance > 0 and isfinite(variance)):
+            return
+        l2 = min(max(scale / variance, 1e-9), 1e9)
+        if fabs(l2 - self.l2) > STEADY * self.l2:
+            self.l2 = l2
 
 
 cdef int by_number(const void* a, const void* b) noexcept nogil:

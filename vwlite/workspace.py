@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # Modules about model files are imported where they are used: a run without a model doesn't pay for them.
 
+NEW = ("new_sd", "new_low", "new_high")  # columns about an observation to come
+
 RUN_OPTIONS = OptionGroup(
     "Run",
     (
@@ -384,16 +386,22 @@ class Workspace:
         options, learners = self.options, list(walk(self.top))
         interval = options["interval"]
         columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
-        unsure = {"sd", "low", "high"} & set(columns)
+        unsure = {"sd", "low", "high", *NEW} & set(columns)
         if unsure and not any(learner.has_posterior for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
                 "--bayes_logistic, --bayes_linear, --logistic or --square"
             )
-        if interval and not {"low", "high"} & unsure:
+        if unsure & set(NEW) and not (options["bayes_linear"] or options["square"]):
+            raise OptionError(
+                f"{' and '.join(sorted(unsure & set(NEW)))}: an observation of a logistic model is one of two classes, "
+                "with the probability that --link logistic predicts; give --interval for how sure that is"
+            )
+        ends = {"low", "high", "new_low", "new_high"} & unsure
+        if interval and not ends:
             raise OptionError("--interval gives the columns low and high, and --columns names neither: add them")
-        if {"low", "high"} & unsure and not interval:
-            raise OptionError("--columns low,high need --interval P, such as 0.9")
+        if ends and not interval:
+            raise OptionError(f"--columns {','.join(sorted(ends))} needs --interval P, such as 0.9")
         parts = [name for learner in learners for name in learner.part_names]
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 

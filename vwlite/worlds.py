@@ -181,7 +181,7 @@ ADS_OF_A_CAMPAIGN = 20
 
 # What every learner here is, unless the user names another. A draw decides; more of them would only say how probable
 # the decision was.
-LEARNER: dict[str, object] = {"bayes_logistic": True, "moments": True, "posterior": "diagonal", "ts_samples": 1}
+LEARNER: dict[str, object] = {"bayes_logistic": True, "posterior": "diagonal", "ts_samples": 1}
 
 
 class Clicks:

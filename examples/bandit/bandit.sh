@@ -16,7 +16,7 @@ say "Ads for users, few of them clicked, and clicks known after 200 rounds only:
 run "vwlite simulate ads --rounds 5000 --delay 200 --policies thompson:0.5,ucb,epsilon:0.02,greedy,random --quiet$(plot ads) \\
     | tee '$out/ads.table'"
 
-shop="--bayes_logistic --moments -q ui"
+shop="--bayes_logistic -q ui"
 
 say "A shop: visitors as decisions between four items. Nothing is known yet, so they are shown at random."
 run "python3 shop.py visits 0 3000 > '$out/visits'"

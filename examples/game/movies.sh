@@ -31,10 +31,10 @@ say "Did they like it, that is, give more than 3? The area under the curve, over
 liked="-d '$out/liked.vw' --holdout_after 80003 --report auc,auc:user"
 auc() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | grep '^auc.*held out'"; }
 auc liked_genres "$liked --loss_function logistic --ignore um"
-auc liked_users_movies "$liked --bayes_logistic --fixed same --random_effect user --random_effect movie --ignore g"
+auc liked_users_movies "$liked --bayes_logistic --random_effect user --random_effect movie --ignore g"
 
 say "The log in the order of time, once, each rating predicted before it is learnt; sd says how sure the prediction is."
-stream="--bayes_linear --fixed none --shrink mean --effect_l2 auto --random_effect user --random_effect movie --ignore g"
+stream="--bayes_linear --random_effect user --random_effect movie --ignore g"
 parts="--columns prediction,sd,user,movie"
 run "vwlite $stream -d '$out/time.vw' --report rmse $parts -p '$out/whole' -f '$out/whole.model' 2>&1 \\
     | tee '$out/stream.summary' | grep '^rmse\|^random_effect.*sd'"

@@ -252,7 +252,7 @@ def test_entities_go_through_minibatches_as_in_lambda_learner(peer, kind, penalt
     p, size = 5, 6
     workspace = Workspace(
         f"--bayes_logistic --posterior {kind.lower()} --forget {delta} --batch_size {size} "
-        f"--random_effect user:a --effect_l2 {penalty} --fixed none"
+        f"--random_effect user:a --effect_l2 {penalty} --fixed none --shrink zero"
     )
     effect = workspace.top.base.beside[0]
     columns = [CONSTANT, *(feature(f"f{k}") for k in range(1, p))]
@@ -283,7 +283,8 @@ def test_features_that_come_and_go_are_forgotten_as_in_lambda_learner(peer, kind
     """There every coefficient is touched by every batch, here those without data are brought up to date later."""
     source = random.Random(3)
     p, penalty = 6, 2.0
-    workspace = Workspace(f"--bayes_logistic --posterior {kind.lower()} --forget {delta} --l2 {penalty} --noconstant")
+    flags = f"--bayes_logistic --posterior_mode --posterior {kind.lower()} --forget {delta} --l2 {penalty} --noconstant"
+    workspace = Workspace(flags)
     columns = [feature(f"f{k}") for k in range(p)]
     model = None
     for i in range(25):

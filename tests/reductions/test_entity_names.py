@@ -12,7 +12,7 @@ from vwlite.cli import main
 from vwlite.errors import ParseError
 from vwlite.hashing import murmur3_32
 
-FLAGS = "--random_effect user --bayes_logistic --fixed none"
+FLAGS = "--random_effect user --bayes_logistic --shrink zero --effect_l2 1 --fixed none"
 PRINTABLE = set(range(0x21, 0x100)) - {0x3A, 0x7C}
 
 

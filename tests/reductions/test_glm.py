@@ -76,7 +76,7 @@ def single(value: float) -> float:
 def test_one_logistic_example_is_learnt_to_the_last_digits(label, weight, offset, x):
     """u, the margin after learning, solves u = y s + w x^2 / (1 + e^u)."""
     offset, x = single(offset), single(x)
-    workspace = Workspace("--bayes_logistic --noconstant")
+    workspace = Workspace("--bayes_logistic --posterior_mode --noconstant")
     workspace.learn(Record(label, ((0, x),), weight, offset).line())
     start, most = label * offset, weight * x * x
 
@@ -89,7 +89,7 @@ def test_one_logistic_example_is_learnt_to_the_last_digits(label, weight, offset
 
 
 def test_an_example_after_which_nothing_would_be_unsure_teaches_nothing():
-    workspace = Workspace("--bayes_logistic --moments")
+    workspace = Workspace("--bayes_logistic")
     workspace.learn(["1 |a x"])
     before = workspace.predict(["|a x"])
     workspace.learn(["1 3e38 -1e20 |a x"])
@@ -104,7 +104,7 @@ def test_an_example_after_which_nothing_would_be_unsure_teaches_nothing():
     x=st.floats(0.25, 4, width=32),  # the rule of 20 points is good for scores of a few standard deviations
 )
 def test_moments_are_those_of_the_exact_posterior_of_an_example(label, weight, offset, x):
-    workspace = Workspace("--bayes_logistic --noconstant --moments")
+    workspace = Workspace("--bayes_logistic --noconstant")
     workspace.learn(Record(label, ((0, x),), weight, offset).line())
 
     def mass(t: float, power: int) -> float:
@@ -260,7 +260,9 @@ def test_a_loaded_model_takes_another_ridge(tmp_path):
         ("--bayes_linear --noise much", "expected a variance above 0"),
         ("--bayes_logistic --noise 2", "--noise is of squared loss"),
         ("--bayes_linear --l2 0", "--l2"),
-        ("--bayes_linear --moments", "single examples"),
+        ("--bayes_linear --moments", "no effect without --bayes_logistic"),
+        ("--bayes_logistic --moments --posterior_mode", "opposites"),
+        ("--bayes_logistic --posterior_mode --batch_size 3", "single examples"),
         ("--bayes_logistic --moments --batch_size 3", "single examples"),
         ("--bayes_linear --loss_function hinge", "--loss_function"),
     ],

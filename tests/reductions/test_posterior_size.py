@@ -62,7 +62,7 @@ def test_a_posterior_that_grows_feature_by_feature_is_that_of_dense_algebra(forg
         assert found[hash] == pytest.approx((mean[k], variances[k]), rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("flags", ["--bayes_logistic", "--bayes_logistic --moments", "--bayes_linear --noise 1"])
+@pytest.mark.parametrize("flags", ["--bayes_logistic", "--bayes_logistic --posterior_mode", "--bayes_linear --noise 1"])
 def test_one_example_at_a_time_equals_batches_of_one_that_come_with_all_features(flags):
     """A record that has all features from its first example, against one that grows."""
     columns = 90
@@ -101,7 +101,7 @@ KINDS = [
     "--bayes_linear --posterior_full 75",
     "--bayes_linear --posterior_full 75 --forget 0.9",
     "--bayes_logistic --forget 0.95",
-    "--bayes_logistic --moments --posterior_full 70",
+    "--bayes_logistic --posterior_mode --posterior_full 70",
     "--bayes_linear --posterior_full 80 --batch_size 3",
     "--bayes_linear --random_effect user:* --fixed none --posterior_full 70",
     "--bayes_linear --random_effect user:* --fixed same --posterior_full 70 --effect_l2 auto --shrink mean",

@@ -29,7 +29,7 @@ def test_time_makes_forget_what_runs_before_have_learnt(run, tmp_path):
     """Day by day, each a batch: an entity as a model of its own."""
     days = [[line({**row, "user": "u"}) + f" |t :{day}" for row in people(day, 8, True)] for day in (1, 2, 5)]
     shared = ["--bayes_logistic", "--batch_size", "all", "--forget", "0.5", "--forget_time", "t"]
-    effect = ["--random_effect", "user:c", "--fixed", "none", *shared]
+    effect = ["--random_effect", "user:c", "--fixed", "none", "--shrink", "zero", "--effect_l2", "1", *shared]
     whole = ["--ignore", "u", *shared]
     found = {}
     for name, flags in (("effect", effect), ("whole", whole)):
@@ -135,7 +135,7 @@ def test_one_sweep_fits_one_part_after_the_other_where_all_at_once_are_too_many(
     rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
     workspace = fit(
         [line(row) for row in rows],
-        f"--square --random_effect user --random_effect item --fixed none --sweeps 1 {WIDE}",
+        f"--square --random_effect user --random_effect item --fixed none --shrink zero --effect_l2 1 --sweeps 1 {WIDE}",
     )
     users, items = {}, {}
     for user in {row["user"] for row in rows}:
@@ -166,7 +166,7 @@ def test_sweeps_tell_the_loss_of_the_examples_that_were_fitted(tmp_path, capsys)
 
 def test_sweeps_weigh_examples_by_the_counts_of_the_whole_pass(fit):
     rows = [{**row, "o": 0.0} for row in people(8, 80)]
-    flags = f"--square --random_effect user --random_effect item --fixed same --l2 1 --sweeps 150 {WIDE}"
+    flags = f"--square --random_effect user --random_effect item --fixed same --l2 1 --effect_l2 1 --sweeps 150 {WIDE}"
     workspace = fit([line(row) for row in rows], f"{flags} --count_weight user=-0.5,item=0.25")
     n = {
         name: sum(name in (row["user"], row["item"]) for row in rows)
@@ -250,6 +250,7 @@ def test_blups_of_correlated_intercepts_and_slopes(fit):
     for name, days, y in sleepstudy():
         u = lower.T @ [1, days]
         lines.append(f"{y} 1 {251.4051 + 10.4673 * days} |subject s{name} |z a:{u[0]} b:{u[1]}")
-    workspace = fit(lines, f"--square --random_effect subject:z --fixed none --intercept_l2 1e12 {WIDE}")
+    flags = "--fixed none --shrink zero --effect_l2 1 --intercept_l2 1e12"
+    workspace = fit(lines, f"--square --random_effect subject:z {flags} {WIDE}")
     u308 = [mean(workspace, "subject", "s308", feature(name, "z")) for name in "ab"]
     assert lower @ u308 == pytest.approx([2.2586, 9.1990], abs=2e-3)

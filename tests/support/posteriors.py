@@ -142,4 +142,6 @@ def records(draw: Any, logistic: bool, p: int, least: int = 1, most: int = 12, t
 
 def flags(logistic: bool, posterior: str, rest: str) -> str:
     kind = "--bayes_logistic" if logistic else "--bayes_linear --noise 1"
+    if logistic and ("--batch_size" not in rest or "--batch_size 1 " in f"{rest} "):
+        kind += " --posterior_mode"
     return f"{kind} --posterior {posterior} --noconstant --min_prediction -1e9 --max_prediction 1e9 {rest}"

@@ -180,7 +180,8 @@ REFUSED = [
         "-l 3 --bayes_linear",
         "--learning_rate has no effect without gradient descent (gd) (here: scorer, glm): leave it out",
     ),
-    ("--random_effect u --bayes_linear --fixed none --l2 3", "--l2 has no effect without gradient descent"),
+    ("--random_effect u --bayes_linear --fixed none --l2 3", "--l2 beside --random_effect needs --fixed gd or same"),
+    ("--random_effect u --bayes_linear -l 3", "--learning_rate beside --random_effect needs --fixed gd"),
     ("--keep a --ignore b", "--ignore has no effect with --keep: leave one of them out"),
     ("--noconstant --constant 2", "--constant has no effect with --noconstant: leave one of them out"),
     ("--bayes_logistic --logistic_min 0", "--logistic_min has no effect without --loss_function logistic"),
@@ -231,7 +232,7 @@ def test_a_workspace_refuses_a_daemons_options(name):
         "--predict_only_model",
         "-b 10 --bayes_linear --feature_limit 3",
         "--thompson --bayes_linear --ts_alpha 2",
-        "--random_effect u --bayes_linear -l 3",
+        "--random_effect u --bayes_linear --fixed gd -l 3",
         "--bayes_linear --l2 2",
     ],
 )
@@ -267,8 +268,8 @@ KINDS = {
     "logistic": "--loss_function logistic",
     "linear": "--bayes_linear",
     "odds": "--bayes_logistic",
-    "effects": "--random_effect b:a --bayes_linear --effect_l2 2",
-    "sweeps": "--random_effect b --square --sweeps 2 --fixed same",
+    "effects": "--random_effect b:a --bayes_linear --effect_l2 2 --l2 1",
+    "sweeps": "--random_effect b --square --sweeps 2 --effect_l2 1 --l2 1",
     "offset": "--offset_scale fit --bayes_linear",
 }
 CLEAN = [

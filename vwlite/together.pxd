@@ -1,0 +1,46 @@
+"""All parts of a score learn from an example at once: a fixed part, and the models of the entities that it names.
+
+What is known of the parts together is  p(b) prod_e p(t_e | b):  b, the coefficients of the fixed part, t_e those of an
+entity. An entity's posterior is the one for b as it is now, and says nothing of b; the fixed part's counts in that the
+entities are not known. Where both have a coefficient of the same feature,  E(t_e | b) = m_e - A^-1 E (b - o): E is what
+data say of the entity, A its precision, P its prior's, A = E + P, and o, its origin, is b as it was when m_e was worked
+out. So
+
+    s = initial + b'x + sum_e m_e'x_e - x_e' A^-1 E (b - o)             the score
+    lx = P A^-1 x_e, and x of features that e does not have             the load l: the share of a move of b that is left
+    Z = (lx)' H^-1 (lx) + sum_e x_e' A_e^-1 x_e                       its variance; H is the precision of b
+
+An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves by
+H^-1 (lx) g. That is as if the score had been seen with the error g (1 + c Z) / c and the precision c, and so with b as it
+was, m_e moves by A_e^-1 x_e g (1 + c Z) / (1 + c sum_e z_e), z_e = x_e' A_e^-1 x_e. Of the curvature each part takes what is left of it when the others are not known:
+c / (1 + c sum of the z_e of other effects). With one effect and squared loss that is exact, in any order of the data
+(Kalman 1960). With several, 1 / l - 1 is the sum of those of each effect: exact for balanced designs. What is left out: that two effects are correlated, and that features which only the fixed
+part has may be constant within an entity.
+"""
+from libc.stdint cimport uint32_t
+
+from vwlite.example cimport MOST_PARTS, Example, Feature
+from vwlite.learner cimport Learner
+from vwlite.updates cimport Updates
+
+cdef class Together:
+    cdef Learner base
+    cdef Updates fixed                # the base, if it has a posterior
+    cdef list effects
+    cdef (void*)[MOST_PARTS] pointers # to the effects
+    cdef bint[MOST_PARTS] taken       # of the example at hand, which effects take part
+    cdef size_t n
+    cdef bint anchored                # effects have origins
+    cdef Feature* damped
+    cdef size_t capacity
+    cdef void begin(self) noexcept nogil
+    cdef int glance(self, size_t r, Example ex) except -1 nogil
+    cdef bint can_step(self, size_t r, Example ex) except -1 nogil
+    cdef int look(self, size_t r, Example ex) except -1 nogil
+    cdef int follow(self, size_t r, Example ex) except -1 nogil
+    cdef int step(self, Example ex, bint fixed_learns, double certain) except -1 nogil
+    cdef void add_noise(self, double amount) noexcept nogil
+    cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil
+    cdef double load(self, uint32_t hash) noexcept nogil
+    cdef double share(self, size_t r, uint32_t hash) noexcept nogil
+    cdef double shift(self, size_t r, bint settles) except? -1e300 nogil
