@@ -11,7 +11,8 @@ effects in the order given, each seeing what those before it have just learnt.
 
 The entity is the feature in the namespace, and its name is what stands there: values other than 1 are refused. An
 example without one is scored by the rest of the stack and teaches that rest. Namespaces of entities are no features of
-any part. --sweeps fits all parts again to the examples of a pass, in turn, as often as told: coordinate descent.
+any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model (vwlite/mixed.py),
+or where that can't be done in turn, as often as told: coordinate descent.
 """
 import math
 
@@ -39,8 +40,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("fixed", str, "the global part: gd, the same learner as the effects, or none", default="gd", keep=True,
            fixed=True, choices=("gd", "same", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
-           "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
-           default="1", keep=True, metavar="L|NAME=L,..|auto|reml"),
+           "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole "
+           "pass)", default="1", keep=True, metavar="L|NAME=L,..|auto|reml"),
     Option("shrink", str, "what effects without data go to: zero, or the mean of their kind", default="zero", keep=True,
            fixed=True, choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
@@ -50,7 +51,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME"),
     Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
-    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N"),
+    Option("sweeps", int, "fit all parts to the examples of the pass when it ends: at once, or where that can't be "
+           "done in turn, at most so many times", least=1, metavar="N"),
 ), needs=("random_effect",))
 
 cdef extern from "bytescan.h" nogil:
@@ -413,7 +415,7 @@ cdef class RandomEffect(Learner):
         return n if n > count else 0
 
     cdef double variance_by_leaning(self, Example ex) except? -1 nogil:
-        """What the variance is changed by as entities depend on the fixed part; ex.variance is that part's afterwards."""
+        """What the variance changes by as entities depend on the fixed part; ex.variance is that part's afterwards."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, combined = self.combine(ex)
         cdef double alone
@@ -598,8 +600,7 @@ cdef class RandomEffect(Learner):
         """The figures of one estimate of all parts; None where they are to be fitted in turn."""
         from vwlite.fitted import can_take
         linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
-        learners = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
-        base = self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None
+        base, learners = self.to_fit()
         known = [learner for learner in (base, *learners) if learner is not None]
         if not linear or not all(can_take(learner) for learner in known):
             return None
@@ -611,11 +612,21 @@ cdef class RandomEffect(Learner):
         self.leans.take(found.fixed_hashes, found.leans)
         return found.figures
 
+    def to_fit(self):
+        """The learner of the fixed part and those of the effects, None for those that are not fitted, or by gd."""
+        effects = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
+        return self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None, effects
+
     def fit_in_turn(self):
         """Coordinate descent."""
+        for learner in self.beside:
+            learner.covariance = None
+        from vwlite.mixed_problem import begin_in_turn
+        begin_in_turn(self.kept, *self.to_fit(), self.flat)
         self.kept.descend(self.sweeps)
         done = self.kept.done
-        return {"random_effect fit": f"parts in turn, {done} sweep{'s' if done != 1 else ''}"}
+        how = "converged after" if self.kept.converged else "stopped after"
+        return {"random_effect fit": f"parts in turn, {how} {done} sweep{'s' if done != 1 else ''}"}
 
     def interrupt(self):
         """Fit once what was read, or end with the part at hand."""
