@@ -112,6 +112,7 @@ class Problem:
             and sum(widths) - max(widths) + len(self.hashes) + centers <= MOST_DENSE
             and all(columns.z.shape[1] * columns.hashes.shape[1] <= MOST_BLOCKS for columns in self.columns)
             and not (self.logistic and len(self.hashes) + centers > MOST_LOGISTIC)
+            and not (self.logistic and sum(widths) - max(widths) > MOST_DENSE // 2)
             and not any(
                 about.intercept_ridge and (not columns.common or (about.estimated and not about.full))
                 for columns, about in zip(self.columns, self.settings, strict=True)
