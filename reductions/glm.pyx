@@ -333,7 +333,8 @@ cdef class GLM(Batches):
                 self.prior[i * MOST_CORRELATED + j] = precision[i * d + j]
         if io.has("prior_covariance"):
             self.covariance = list(io.array("prior_covariance", "F64", None))
-            if len(self.covariance) != d * d or not all(isfinite(one) for one in self.covariance):
+            if (len(self.covariance) != d * d or not all(isfinite(one) for one in self.covariance)
+                    or min(self.covariance[::d + 1], default=0) < 0):
                 io.refuse("its prior doesn't hold together")
 
     def prior_covariance(self):

@@ -11,7 +11,8 @@ effects, and parts that learn in batches learn in turn, each with the scores of 
 
 The entity is the feature in the namespace, and its name is what stands there: values other than 1 are refused. An
 example without one is scored by the rest of the stack and teaches that rest. Namespaces of entities are no features of
-any part. --sweeps fits all parts again to the examples of a pass, in turn, as often as told: coordinate descent.
+any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model (vwlite/mixed.py),
+or where that can't be done in turn, as often as told: coordinate descent.
 """
 import math
 
@@ -54,8 +55,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
     Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
-    Option("sweeps", int, "fit all parts in turn to the examples of the pass, so many times", least=1, metavar="N",
-           needs=LEARNING),
+    Option("sweeps", int, "fit all parts to the examples of the pass when it ends: at once, or where that can't be "
+           "done in turn, at most so many times", least=1, metavar="N", needs=LEARNING),
 ), needs=("random_effect",))
 
 cdef extern from "bytescan.h" nogil:
@@ -411,7 +412,7 @@ cdef class RandomEffect(Learner):
             total += self.effects[r].score
             ex.parts[r + 1] = <float>self.effects[r].score
         if self.anchored and ex.wants_variance:
-            variance += self.less_variance(ex)
+            variance += self.variance_by_leaning(ex)
         ex.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
@@ -447,7 +448,7 @@ cdef class RandomEffect(Learner):
         self.together.damp(ex, self.combined, added)
         return 0
 
-    cdef double less_variance(self, Example ex) except? -1e10 nogil:
+    cdef double variance_by_leaning(self, Example ex) except? -1e10 nogil:
         """What the fixed part's variance becomes by the entities that lean on it, minus what it is by itself."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n
@@ -672,8 +673,7 @@ cdef class RandomEffect(Learner):
         """The figures of one estimate of all parts; None where they are to be fitted in turn."""
         from vwlite.fitted import can_take
         linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
-        learners = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
-        base = self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None
+        base, learners = self.to_fit()
         known = [learner for learner in (base, *learners) if learner is not None]
         if not linear or not all(can_take(learner) for learner in known):
             return None
@@ -685,11 +685,21 @@ cdef class RandomEffect(Learner):
         self.leans.take(found.fixed_hashes, found.leans)
         return found.figures
 
+    def to_fit(self):
+        """The learner of the fixed part and those of the effects, None for those that are not fitted, or by gd."""
+        effects = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
+        return self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None, effects
+
     def fit_in_turn(self):
         """Coordinate descent."""
+        for learner in self.beside:
+            learner.covariance = None
+        from vwlite.mixed_problem import begin_in_turn
+        begin_in_turn(self.kept, *self.to_fit(), self.flat)
         self.kept.descend(self.sweeps)
         done = self.kept.done
-        return {"random_effect fit": f"parts in turn, {done} sweep{'s' if done != 1 else ''}"}
+        how = "converged after" if self.kept.converged else "stopped after"
+        return {"random_effect fit": f"parts in turn, {how} {done} sweep{'s' if done != 1 else ''}"}
 
     def interrupt(self):
         """Fit once what was read, or end with the part at hand."""

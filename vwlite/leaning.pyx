@@ -23,7 +23,7 @@ cdef class Leans:
         for r, each in enumerate(arrays):
             lean = &self.each[r]
             lean.n = 0
-            if each is None or not len(each[0]) or not len(fixed_hashes):
+            if each is None or not len(each[3]):
                 continue
             keys, counts, hashes, values = each
             lean.keys, lean.counts, lean.values = &keys[0], &counts[0], &values[0]

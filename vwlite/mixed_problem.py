@@ -112,6 +112,7 @@ class Problem:
             and sum(widths) - max(widths) + len(self.hashes) + centers <= MOST_DENSE
             and all(columns.z.shape[1] * columns.hashes.shape[1] <= MOST_BLOCKS for columns in self.columns)
             and not (self.logistic and len(self.hashes) + centers > MOST_LOGISTIC)
+            and not (self.logistic and sum(widths) - max(widths) > MOST_DENSE // 2)
             and not any(
                 about.intercept_ridge and (not columns.common or (about.estimated and not about.full))
                 for columns, about in zip(self.columns, self.settings, strict=True)
@@ -270,6 +271,35 @@ class Problem:
             heard = ~silent
             found[r] = Lean(columns.keys[heard], columns.counts[heard], columns.hashes[0].copy(), values[heard].ravel())
         return found
+
+
+def begin_in_turn(kept: Any, base: Any, effects: list[Any], flat: bool) -> None:
+    """Priors to begin with where parts are fitted in turn, from the data, so that they have no unit of their own.
+
+    That of the fixed part is hardly one, where it has few coefficients and nothing is known of them. Those of effects
+    that are to be estimated say as much as data say about a coefficient of an entity, at mean.
+    """
+    w = kept.targets()[1]
+    if flat and base is not None and fitted.can_take(base):
+        hashes, scale, x = fixed_columns(kept, kept.n)
+        told = (x.T @ (sparse.diags_array(w) @ x)).diagonal() * scale**2
+        if len(hashes) <= MOST_DENSE and (told > 0).any():
+            fitted.take_prior(base, NO_HASHES, NO_MATRIX, FLAT * float(told[told > 0].min()))
+    for r, learner in enumerate(effects):
+        about = None if learner is None else Settings(*fitted.settings(learner))
+        if about is None or not about.estimated or about.intercept_ridge or not fitted.can_take(learner):
+            continue
+        columns = effect_columns(kept, r + 1, w > 0, not about.full)
+        told = (columns.z.T @ (sparse.diags_array(w) @ columns.z)).diagonal().reshape(columns.hashes.shape)
+        told = told * columns.scale**2 / (4 if about.logistic else 1)
+        if not (told > 0).any():
+            continue
+        if about.full and columns.common:
+            mean = told.mean(axis=0)
+            mean = np.where(mean > 0, mean, 1.0)
+            fitted.take_prior(learner, columns.hashes[0], np.diag(mean), about.ridge)
+        else:
+            fitted.take_prior(learner, NO_HASHES, NO_MATRIX, float(told[told > 0].mean()))
 
 
 def curvatures_of(y: Array, w: Array, scores: Array) -> tuple[Array, Array]:

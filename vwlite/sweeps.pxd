@@ -1,4 +1,5 @@
-"""Coordinate descent over the examples of a pass: the parts of a score are fitted to them in turn, again and again.
+"""The examples of a pass, to which the parts of a score are fitted: all at once by those who ask for targets() and
+piece_of(), or by coordinate descent, in turn, again and again.
 
 Part 0 is the learner below, the others are models of entities. A part is taught with the scores of all others as its
 offset, from what it knew before the pass. All examples are kept in memory for that, with the features that each part
@@ -26,6 +27,7 @@ cdef class Sweeps:
     cdef int most
     cdef bint fitting, stopping
     cdef readonly int done            # sweeps
+    cdef readonly bint converged      # nothing moved in the last one
     cdef readonly double loss         # of the examples, after the last fit
     cdef Kept* kept
     cdef Piece* pieces                # of each example: each part's

@@ -122,6 +122,7 @@ cdef class Sweeps:
             learner.mark()
         for part in range(self.n_parts):
             self.score_part(ex, part)
+        totals, told = self.totals(), [learner.metrics() for learner in effects]
         for _ in range(min(times, self.most)):
             for part in range(self.n_parts):
                 PyErr_CheckSignals()  # nothing else lets Python hear of them until all is done
@@ -137,8 +138,24 @@ cdef class Sweeps:
                     learner.close_batches()
                 self.score_part(ex, part)
             self.done += not self.stopping
+            totals_before, told_before = totals, told
+            totals, told = self.totals(), [learner.metrics() for learner in effects]
+            if not self.stopping and are_near(totals, totals_before) and are_alike(told, told_before):
+                self.converged = True
+                break
         for learner in [*below, *effects]:
             learner.unmark()
+
+    def totals(self):
+        """The scores of all examples."""
+        import numpy as np
+        cdef size_t i, r
+        found = np.zeros(self.n)
+        cdef double[::1] view = found
+        for i in range(self.n):
+            for r in range(self.n_parts):
+                view[i] += self.scores[i * self.n_parts + r]
+        return found
 
     def targets(self):
         """(labels, weights, offsets) of the examples; an offset counts what frozen parts say."""
@@ -276,6 +293,19 @@ cdef class Sweeps:
         free(self.features)
         self.kept, self.pieces, self.scores, self.features = NULL, NULL, NULL, NULL
         self.n = self.capacity = self.n_features = self.feature_capacity = 0
+
+
+def are_near(totals, before):
+    """Whether scores moved by less than 1e-5 of how far they lie apart."""
+    return len(totals) == 0 or abs(totals - before).max() <= 1e-5 * totals.std()
+
+
+def are_alike(told, before):
+    """Whether figures moved by less than 1e-5."""
+    return all(
+        abs(now[name] - then.get(name, 0)) <= 1e-5 * abs(now[name])
+        for now, then in zip(told, before, strict=True) for name in now
+    )
 
 
 cdef int grow(void** buffer, size_t bytes) except -1 nogil:

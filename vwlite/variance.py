@@ -17,7 +17,7 @@ from vwlite.blas import in_one_thread
 
 Array = NDArray[np.float64]
 
-LARGEST_RIDGE = 1e9
+LARGEST_RIDGE = 1e9  # over what data say about a coefficient of an entity, at mean
 WORK = 5e8  # operations, about, that an estimate may take beyond its first step
 
 
@@ -53,6 +53,9 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: 
     n, d = b.shape
     steps = int(min(2000, max(1, WORK / (n * d**3))))
     center = np.zeros(d)
+    told = np.einsum("nii->i", data) / n
+    unit = np.sqrt(np.where(told > 0, told, 1))  # columns in units in which data say 1 about them: bounds are relative
+    data, b, precision = data / (unit * unit[:, None]), b / unit, precision / (unit * unit[:, None])
 
     def means() -> tuple[Array, Array, float]:
         inverse = inverses(data + precision)
@@ -75,7 +78,8 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: 
         precision = after
         if moved < 1e-9:
             break
-    return precision, *means()[1:]
+    _, found, explained = means()
+    return precision * unit * unit[:, None], found / unit, explained
 
 
 def inverses(a: Array) -> Array:
@@ -96,6 +100,7 @@ def ridge(
     ridge, the coefficients under it, and how much they explain.
     """
     l2 = start
+    largest = LARGEST_RIDGE * max(float(data.mean()), 1e-300)
     center = np.zeros(len(b))
     for _ in range(int(min(2000, max(1, WORK / 10 / len(b))))):
         means, explained = shrunk(data, b, l2, center)
@@ -104,7 +109,7 @@ def ridge(
             center = (np.bincount(columns, means) / np.bincount(columns))[columns]
         apart = means - center
         variance = float(np.mean(apart * apart + v / (data + l2)))
-        before, l2 = l2, min(v / variance, LARGEST_RIDGE) if variance > 0 else LARGEST_RIDGE
+        before, l2 = l2, min(v / variance, largest) if variance > 0 else largest
         if abs(l2 - before) <= 1e-9 * before:
             break
     return l2, *shrunk(data, b, l2, center)

@@ -150,6 +150,43 @@ def test_one_sweep_fits_one_part_after_the_other_where_all_at_once_are_too_many(
         assert mean(workspace, "item", item) == pytest.approx(value, abs=1e-5)
 
 
+def fitted_in_turn(lines: list[str], flags: str) -> tuple[list[float], dict[str, Any]]:
+    """Predictions of a model, and the figures of its fit and of the effect of users."""
+    workspace = Workspace(f"{flags} {WIDE}")
+    workspace.learn(lines)
+    workspace.end_pass()
+    figures = workspace.top.base.metrics() | effect(workspace, "user").metrics()
+    return workspace.predict(lines), figures
+
+
+@pytest.mark.parametrize("kind", ["--square", "--logistic"])
+@pytest.mark.parametrize("unit", [1e-6, 86400.0, 1e9])
+def test_parts_fitted_in_turn_are_the_same_in_any_unit(monkeypatch, kind, unit):
+    monkeypatch.setattr(mixed_problem, "MOST_DENSE", 40)
+    flags = f"{kind} --random_effect user:c --random_effect item:c --fixed same --effect_l2 auto --sweeps 3"
+    many = people(5, 200, kind == "--logistic")
+    found = []
+    for scale in (1.0, unit):
+        lines = [
+            line({**row, "x": [x * scale for x in row["x"]], "user": f"{row['user']}{k % 5}", "item": f"i{k % 20}"})
+            for k, row in enumerate(many)
+        ]
+        found.append(fitted_in_turn(lines, flags))
+    (expected, known), (scores, figures) = found
+    assert scores == pytest.approx(expected, abs=1e-3)
+    assert figures["random_effect fit"] == known["random_effect fit"] == "parts in turn, stopped after 3 sweeps"
+    for name, by in (("intercept", 1.0), ("x0", unit), ("x1", unit)):
+        sd = f"random_effect.user sd of {name}"
+        assert figures[sd] * by == pytest.approx(known[sd], rel=1e-3)
+
+
+def test_parts_fitted_in_turn_stop_when_they_have_converged(monkeypatch):
+    monkeypatch.setattr(mixed_problem, "MOST_DENSE", 0)
+    flags = "--square --random_effect user --random_effect item --fixed same --l2 1 --sweeps 100000"
+    _, figures = fitted_in_turn([line(row) for row in people(6, 100)], flags)
+    assert re.fullmatch(r"parts in turn, converged after \d+ sweeps", figures["random_effect fit"])
+
+
 def test_sweeps_tell_the_loss_of_the_examples_that_were_fitted(tmp_path, capsys):
     rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
     (tmp_path / "data.txt").write_text("".join(f"{line(row)}\n" for row in rows))
