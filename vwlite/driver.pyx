@@ -32,9 +32,13 @@ cdef enum Column:
     SD
     LOW
     HIGH
+    LABEL_LOW
+    LABEL_HIGH
     PART                              # the first part of the score; others follow
 
-COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH}
+COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH,
+           "label_low": LABEL_LOW, "label_high": LABEL_HIGH}
+UNSURE = {"sd", "low", "high", "label_low", "label_high"}
 
 
 cdef class Observer:
@@ -90,7 +94,7 @@ cdef class Driver:
         for i, name in enumerate(names):
             self.columns[i] = known[name]
         self.n_columns = len(names)
-        self.ex.wants_variance = bool({"sd", "low", "high"} & set(names))
+        self.ex.wants_variance = bool(UNSURE & set(names))
         self.ex.interval = interval
 
     def run_block(self, Block block not None):
@@ -258,6 +262,10 @@ cdef class Driver:
             return ex.initial
         if which == SD:
             return <float>sqrt(ex.variance)
+        if which == LABEL_LOW:
+            return ex.label_low
+        if which == LABEL_HIGH:
+            return ex.label_high
         return ex.low if which == LOW else ex.high
 
     cdef int progress(self) except -1:

@@ -64,6 +64,7 @@ cdef class Posterior(Learner):
                 feature += 1
         if ex.wants_variance:
             ex.variance = self.variance(ex, record) * self.scale()
+            ex.noise = 0 if self.logistic else self.scale()
         ex.score = <float>score
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction

@@ -367,16 +367,19 @@ class Workspace:
         options, learners = self.options, list(walk(self.top))
         interval = options["interval"]
         columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
-        unsure = {"sd", "low", "high"} & set(columns)
+        bounds = {"low", "high", "label_low", "label_high"}
+        unsure = {"sd", *bounds} & set(columns)
         if unsure and not any(learner.has_posterior for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
                 "--bayes_logistic, --bayes_linear, --logistic or --square"
             )
-        if interval and not {"low", "high"} & unsure:
+        if interval and not bounds & unsure:
             raise OptionError("--interval gives the columns low and high, and --columns names neither: add them")
-        if {"low", "high"} & unsure and not interval:
-            raise OptionError("--columns low,high need --interval P, such as 0.9")
+        if bounds & unsure and not interval:
+            raise OptionError(f"--columns {','.join(sorted(bounds & unsure))} need --interval P, such as 0.9")
+        if {"label_low", "label_high"} & unsure and (options["logistic"] or options["bayes_logistic"]):
+            raise OptionError("--columns label_low,label_high are of a linear model: a class has no interval")
         parts = [name for learner in learners for name in learner.part_names]
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
