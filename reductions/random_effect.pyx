@@ -115,7 +115,8 @@ def setup(options, base):
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
     learners = [effect(options, name, ridges[name]) for name in names]
     whole_pass = options["sweeps"] or any(learner.batch_size == 0 for learner in learners)
-    if is_restricted(options) and ("logistic" in learners[0].name or not whole_pass or options["fixed"] == "gd"):
+    possible = whole_pass and "logistic" not in learners[0].name and options["fixed"] != "gd"
+    if is_restricted(options) and options.source("effect_l2") != "model" and not possible:
         raise OptionError(["--effect_l2 reml is for linear models fitted to a whole pass: --square, or --bayes_linear "
                            "with --sweeps, and --fixed same or none"])
     return RandomEffect(options, base, specs, learners)
@@ -179,6 +180,8 @@ cdef class RandomEffect(Learner):
     cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
+    cdef Batches one_effect           # the first, which knows the noise where there is no fixed part
+    cdef bint logistic
     cdef bint restricted              # variances are those of REML
     cdef bint flat                    # nothing is known of the fixed part beforehand
     cdef Feature[PADDING + 1] intercept
@@ -226,6 +229,8 @@ cdef class RandomEffect(Learner):
         self.intercept[0].hash = CONSTANT_HASH
         self.intercept[0].value = 1
         self.restricted = is_restricted(options)
+        self.one_effect = learners[0]
+        self.logistic = "logistic" in learners[0].name
         self.flat = not options.given("l2")
         at_once = any(learner.batch_size == 0 for learner in learners)
         self.sweeps = options["sweeps"] or (1 if at_once else 0)
@@ -393,6 +398,7 @@ cdef class RandomEffect(Learner):
         self.resolve(ex)
         if self.to_count:
             self.count_entities()
+        ex.noise = 0
         self.base.predict(ex)
         total = ex.score
         variance = ex.variance
@@ -411,6 +417,8 @@ cdef class RandomEffect(Learner):
                 self.effects[r].score += self.together.shift(r, False)
             total += self.effects[r].score
             ex.parts[r + 1] = <float>self.effects[r].score
+        if ex.wants_variance and ex.noise == 0 and not self.logistic:
+            ex.noise = self.one_effect.scale()
         if self.anchored and ex.wants_variance:
             variance += self.variance_by_leaning(ex)
         ex.variance = variance

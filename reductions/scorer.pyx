@@ -68,8 +68,8 @@ cdef class Scorer(Learner):
             ex.low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
             ex.high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
             reach = ex.interval * sqrt(ex.variance + ex.noise)
-            ex.new_low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
-            ex.new_high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
+            ex.label_low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
+            ex.label_high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
         ex.prediction = self.link_of(ex.prediction)
         return ex.prediction
 

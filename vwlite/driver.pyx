@@ -32,13 +32,13 @@ cdef enum Column:
     SD
     LOW
     HIGH
-    NEW_SD
-    NEW_LOW
-    NEW_HIGH
+    LABEL_SD
+    LABEL_LOW
+    LABEL_HIGH
     PART                              # the first part of the score; others follow
 
 COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH,
-           "new_sd": NEW_SD, "new_low": NEW_LOW, "new_high": NEW_HIGH}
+           "label_sd": LABEL_SD, "label_low": LABEL_LOW, "label_high": LABEL_HIGH}
 
 
 cdef class Observer:
@@ -94,7 +94,7 @@ cdef class Driver:
         for i, name in enumerate(names):
             self.columns[i] = known[name]
         self.n_columns = len(names)
-        self.ex.wants_variance = bool({"sd", "low", "high", "new_sd", "new_low", "new_high"} & set(names))
+        self.ex.wants_variance = bool({"sd", "low", "high", "label_sd", "label_low", "label_high"} & set(names))
         self.ex.interval = interval
 
     def run_block(self, Block block not None):
@@ -269,12 +269,12 @@ cdef class Driver:
             return ex.initial
         if which == SD:
             return <float>sqrt(ex.variance)
-        if which == NEW_SD:
+        if which == LABEL_SD:
             return <float>sqrt(ex.variance + ex.noise)
-        if which == NEW_LOW:
-            return ex.new_low
-        if which == NEW_HIGH:
-            return ex.new_high
+        if which == LABEL_LOW:
+            return ex.label_low
+        if which == LABEL_HIGH:
+            return ex.label_high
         return ex.low if which == LOW else ex.high
 
     cdef int progress(self) except -1:

@@ -128,9 +128,9 @@ cdef class Example:
     # results
     cdef float[MOST_PARTS] parts  # of the score: fixed, then each effect, where there are effects
     cdef float low, high          # what would be predicted at the ends of the interval
-    cdef float new_low, new_high  # the same of an observation to come, with its noise
-    cdef double noise             # its variance, by learners that estimate one, with the variance of the score
+    cdef float label_low, label_high  # the same of an observation to come, with its noise
     cdef double variance          # of the score, by what learners with a posterior know
+    cdef double noise             # of a label around its expectation, by the same; 0 if it has none of its own
     cdef float score              # unclipped sum, before any link ("partial prediction")
     cdef float prediction
     cdef float loss               # weighted

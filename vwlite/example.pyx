@@ -145,7 +145,7 @@ cdef class Example:
         self.labelled = not isnan(row.label)
         self.offset = 0
         self.problem_at = block.text + row.text
-        self.variance = 0
+        self.variance = self.noise = 0
         self.score = 0
         self.prediction = 0
         self.loss = 0

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from vwlite.batches cimport Batches
 from vwlite.entities cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_in, precisions_of, triangle
+from vwlite.example cimport CONSTANT_HASH
 from vwlite.posterior cimport MOST_CORRELATED
 
 
@@ -55,11 +56,13 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
         if record == NULL:
             raise KeyError(keys[e])
         n = sizes[e]
+        if record.full and record.n < n:
+            learner.watch_size(record, n)
         for i in range(n):
             if lookup(record, hashes[e, i], <uint32_t>i) == ABSENT:
-                record = learner.table.room(record, record.n + 1 if i else max(record.n + 1, <uint32_t>n))
+                record = learner.table.room(record, max(record.n + 1, <uint32_t>n))
                 learner.table.place(record, hashes[e, i])
-                learner.spread_count += 1
+                learner.spread_count += not (learner.intercept_l2 > 0 and hashes[e, i] == CONSTANT_HASH)
         known = precisions_of(record)
         for i in range(precisions_in(record)):
             known[i] = 0
@@ -85,6 +88,12 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
 
 def end(Batches learner not None):
     """All entities are fitted: the mean that they are shrunk to follows, and estimates start from here."""
+    cdef Record* record = learner.table.oldest
     if learner.center != NULL:
         learner.find_center()
     learner.center_fixed = False
+    learner.spread_sum = 0
+    while record != NULL and learner.estimates_prior and not learner.n_prior:
+        record.spread = learner.spread(record)
+        learner.spread_sum += record.spread
+        record = record.newer

@@ -29,16 +29,16 @@ OPTIONS = OptionGroup(
         Option(
             "columns",
             str,
-            "what -p writes of each prediction: prediction, score, initial, sd, low, high, the same of an "
-            "observation to come, with its noise: new_sd, new_low, new_high, and the parts of the score: fixed and each "
-            "random effect by its name",
+            "what -p writes of each prediction: prediction, score, initial, sd, low, high, the same of a label, with its "
+            "noise: label_sd, label_low, label_high, and the parts of the score: fixed and each random effect by its name",
             metavar="NAME,..",
             needs=("predictions", "library", "serving"),
         ),
         Option(
             "interval",
             float,
-            "-p writes the ends of the interval that holds the expected value with this probability, too",
+            "-p writes the ends of the interval that holds the expected value with this probability, too (low, high; "
+            "columns label_low and label_high hold a new label with it)",
             above=0,
             most=0.999999,
             metavar="P",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Modules about model files are imported where they are used: a run without a model doesn't pay for them.
 
-NEW = ("new_sd", "new_low", "new_high")  # columns about an observation to come
+OF_LABELS = ("label_sd", "label_low", "label_high")  # columns about a label to come, with its noise
 
 RUN_OPTIONS = OptionGroup(
     "Run",
@@ -386,18 +386,18 @@ class Workspace:
         options, learners = self.options, list(walk(self.top))
         interval = options["interval"]
         columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
-        unsure = {"sd", "low", "high", *NEW} & set(columns)
+        unsure = {"sd", "low", "high", *OF_LABELS} & set(columns)
         if unsure and not any(learner.has_posterior for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
                 "--bayes_logistic, --bayes_linear, --logistic or --square"
             )
-        if unsure & set(NEW) and not (options["bayes_linear"] or options["square"]):
+        if unsure & set(OF_LABELS) and not (options["bayes_linear"] or options["square"]):
             raise OptionError(
-                f"{' and '.join(sorted(unsure & set(NEW)))}: an observation of a logistic model is one of two classes, "
+                f"{' and '.join(sorted(unsure & set(OF_LABELS)))}: a label of a logistic model is one of two classes, "
                 "with the probability that --link logistic predicts; give --interval for how sure that is"
             )
-        ends = {"low", "high", "new_low", "new_high"} & unsure
+        ends = {"low", "high", "label_low", "label_high"} & unsure
         if interval and not ends:
             raise OptionError("--interval gives the columns low and high, and --columns names neither: add them")
         if ends and not interval:

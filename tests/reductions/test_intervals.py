@@ -55,17 +55,17 @@ def test_nine_in_ten_intervals_hold_what_is_true(kind, by_user):
 
 def test_the_sd_of_an_observation_counts_the_noise_in():
     workspace = Workspace(
-        f"--bayes_linear --noise 4 --random_effect u --interval 0.9 --columns score,sd,new_sd,new_low,new_high {WIDE}"
+        f"--bayes_linear --noise 4 --random_effect u --interval 0.9 --columns score,sd,label_sd,label_low,label_high {WIDE}"
     )
     source = random.Random(2)
     workspace.learn([f"{source.gauss(3, 2)!r} |u u{k % 9} |c x:{source.gauss(0, 1)!r}" for k in range(90)])
-    score, sd, new_sd, low, high = workspace.predict("|u u3 |c x:0.5")
-    assert new_sd**2 == pytest.approx(sd**2 + 4, rel=1e-5)
-    assert (low, high) == pytest.approx((score - 1.644854 * new_sd, score + 1.644854 * new_sd), rel=1e-5)
+    score, sd, label_sd, low, high = workspace.predict("|u u3 |c x:0.5")
+    assert label_sd**2 == pytest.approx(sd**2 + 4, rel=1e-5)
+    assert (low, high) == pytest.approx((score - 1.644854 * label_sd, score + 1.644854 * label_sd), rel=1e-5)
 
 
 def test_an_observation_of_two_classes_has_no_interval():
-    with pytest.raises(OptionError, match="new_sd: an observation of a logistic model is one of two classes"):
-        Workspace("--bayes_logistic --columns prediction,new_sd")
+    with pytest.raises(OptionError, match="label_sd: an observation of a logistic model is one of two classes"):
+        Workspace("--bayes_logistic --columns prediction,label_sd")
     with pytest.raises(OptionError, match="needs --interval"):
-        Workspace("--bayes_linear --columns prediction,new_low")
+        Workspace("--bayes_linear --columns prediction,label_low")

@@ -279,3 +279,70 @@ def test_insteval_is_what_lme4_finds():
     assert found["glm noise"] == pytest.approx(1.3872, abs=1e-4)
     assert found["random_effect.s sd of intercept"] == pytest.approx(0.3259, abs=1e-4)
     assert found["random_effect.d sd of intercept"] == pytest.approx(0.5230, abs=1e-4)
+
+
+@pytest.mark.parametrize("more", ["", "--fixed none --shrink mean"])
+def test_the_interval_of_a_label_adds_the_noise(more, tmp_path):
+    lines, _ = crossed(9)
+    workspace, found = fitted(lines, f"--square --fixed same --random_effect a --effect_l2 auto --ignore b {more}")
+    workspace.save(tmp_path / "m")
+    columns = "-t --columns score,sd,low,high,label_low,label_high --interval 0.9"
+    again = Workspace.load(tmp_path / "m", columns)
+    for line in ("|a a1 |x x:1", "|a new |x x:0", "|x x:0.5"):
+        score, sd, low, high, label_low, label_high = again.predict(line)
+        reach = 1.6448536 * np.sqrt(sd**2 + found["random_effect.a noise"])
+        assert [low, high] == pytest.approx([score - 1.6448536 * sd, score + 1.6448536 * sd], abs=1e-4)
+        assert [label_low, label_high] == pytest.approx([score - reach, score + reach], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--square --columns label_low", "need --interval"),
+        ("--logistic --columns label_low --interval 0.9", "a class has no interval"),
+        ("--columns label_low --interval 0.9", "how sure it is"),
+    ],
+)
+def test_the_interval_of_a_label_is_refused_where_there_is_none(flags, message):
+    with pytest.raises(OptionError, match=message):
+        Workspace(flags)
+
+
+def test_intervals_hold_what_they_should():
+    """Of 150 sets of data: the mean of all, an entity that is known, a new one, and a label of it."""
+    source, inside = np.random.default_rng(11), np.zeros(4)
+    for _ in range(150):
+        entity = np.repeat(np.arange(30), 5)
+        u = source.normal(0, 1.5, 31)
+        y = (10 + u[entity] + source.normal(0, 1.5, 150)).round(4)
+        workspace = Workspace(
+            f"--square --fixed same --random_effect a --effect_l2 reml --columns low,high,label_low,label_high "
+            f"--interval 0.9 {WIDE}"
+        )
+        workspace.learn([f"{y[i]} |a a{entity[i]}" for i in range(150)])
+        workspace.end_pass()
+        label = 10 + u[30] + source.normal(0, 1.5)
+        for k, (line, truth, at) in enumerate(
+            [("| ", 10, 0), ("|a a3", 10 + u[3], 0), ("|a new", 10 + u[30], 0), ("|a new", label, 2)]
+        ):
+            row = workspace.predict(line)
+            inside[k] += row[at] < truth < row[at + 1]
+    assert (inside / 150 > 0.84).all(), inside
+    assert (inside / 150 < 0.96).all(), inside
+
+
+@pytest.mark.parametrize("posterior", ["full", "diagonal"])
+@pytest.mark.parametrize("shrink", ["zero", "mean"])
+def test_a_model_learns_on_example_by_example_from_what_was_found(posterior, shrink, tmp_path):
+    """The variances found, and so the scores of new entities, stay about what they were."""
+    lines, _ = crossed(10)
+    flags = f"--bayes_linear --fixed same --random_effect a --effect_l2 reml --posterior {posterior} --shrink {shrink}"
+    workspace, found = fitted(lines, f"{flags} --ignore b --sweeps 1")
+    workspace.save(tmp_path / "m")
+    again = Workspace.load(tmp_path / "m")
+    assert again.predict(lines) == workspace.predict(lines)
+    again.learn(lines[:5])
+    after = again.top.base.beside[0].metrics()
+    sd = "random_effect.a sd" + ("" if posterior == "diagonal" else " of intercept")
+    assert after[sd] == pytest.approx(found[sd], rel=0.2)
+    assert again.predict("|a new |x x:1") == pytest.approx(workspace.predict("|a new |x x:1"), abs=0.1)

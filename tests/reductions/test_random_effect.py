@@ -233,9 +233,9 @@ def test_an_entity_seen_too_seldom_is_predicted_like_an_unknown_one(shrink, fit,
     fit([line(row) for row in rows], flags)
     probe = [f"1 1 0.25 |user {user} |c x0:0.5 x1:-1" for user in ("new", "seldom", "often")]
     text, _ = run(probe, "-t", "-i", str(tmp_path / "fit.model"), "--columns", "score,sd")
-    (new, new_sd), (seldom, seldom_sd), (often, often_sd) = (map(float, row.split()) for row in text.splitlines())
-    assert (seldom, seldom_sd) == (new, new_sd)
-    assert often != new and often_sd < new_sd
+    (new, label_sd), (seldom, seldom_sd), (often, often_sd) = (map(float, row.split()) for row in text.splitlines())
+    assert (seldom, seldom_sd) == (new, label_sd)
+    assert often != new and often_sd < label_sd
 
 
 def test_unknown_entities_get_the_mean_where_effects_shrink_to_it(fit):
