@@ -29,9 +29,9 @@ OPTIONS = OptionGroup(
         Option(
             "columns",
             str,
-            "what -p writes of each prediction: prediction, score, initial, sd, low, high, the last three with the "
-            "noise of an observation: new_sd, new_low, new_high, and the parts of the score: fixed and each random "
-            "effect by its name",
+            "what -p writes of each prediction: prediction, score, initial, sd, low, high, the same of an "
+            "observation to come, with its noise: new_sd, new_low, new_high, and the parts of the score: fixed and each "
+            "random effect by its name",
             metavar="NAME,..",
             needs=("predictions", "library", "serving"),
         ),
