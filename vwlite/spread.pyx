@@ -10,6 +10,7 @@ from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.posterior cimport SMALL, data_of, ridge
 
 cdef double STEADY = 0.005            # of an estimated ridge
+cdef double FAR = 16                  # times the mean square in force, from where a new one is taken at once
 
 
 cdef class Spread(Posterior):
@@ -20,6 +21,7 @@ cdef class Spread(Posterior):
         cdef size_t k
         cdef uint32_t place = ABSENT
         cdef double square, count
+        cdef bint beyond
         if not self.scaled and self.spread_count > 0:
             return 0
         self.scaled = True
@@ -40,7 +42,8 @@ cdef class Spread(Posterior):
             means_of(self.squares)[place] += square
             precisions_of(self.squares)[place] += 1
             count = precisions_of(self.squares)[place]
-            if (<uint64_t>count & (<uint64_t>count - 1)) == 0 and means_of(self.squares)[place] > 0:
+            beyond = square > FAR * means_of(self.scales)[place]
+            if means_of(self.squares)[place] > 0 and (beyond or (<uint64_t>count & (<uint64_t>count - 1)) == 0):
                 means_of(self.scales)[place] = means_of(self.squares)[place] / count
         return 0
 

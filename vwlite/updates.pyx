@@ -121,7 +121,7 @@ cdef class Updates(Spread):
             i = self.places[k]
             x = self.work[k]
             short = self.least * x * x - data_of(self, record, i)
-            if short <= 0 or ridge(self, self.hashes[k]) > 0:
+            if not 0 < short < VWL_BEYOND or ridge(self, self.hashes[k]) > 0:
                 continue
             data[triangle(i) + i if record.full else i] += short
             if record.factored and self.is_factored(record):
