@@ -1,5 +1,5 @@
-"""Do intervals of one pass hold what they promise? Simulated users, items and a fixed part, and the share of true scores
-within 1.645 standard deviations, nominally 90%: of known entities, of new ones, and of the population, without entities.
+"""Do intervals of one pass hold what they promise? Simulated users, items and a fixed part, and the share of true
+scores within 1.645 standard deviations, nominally 90%: of known entities, of new ones, and of the population.
 
 Every simulation draws users (and half as many items) anew, so the standard error over simulations is that of the share.
 """
@@ -31,9 +31,11 @@ class World(NamedTuple):
     slopes: bool
 
     def new_user(self, source: random.Random) -> tuple[float, float]:
+        """A level and a slope."""
         return source.gauss(0, self.sd), source.gauss(0, self.sd) if self.slopes else 0.0
 
     def score(self, user: tuple[float, float], item: float, x: float) -> float:
+        """Without noise."""
         return 0.5 - 0.7 * x + user[0] + user[1] * x + item
 
 
@@ -60,10 +62,8 @@ def simulate(kind: str, effects: Sequence[str], users: int, n: int, by_user: boo
     for user in sorted(who) if by_user else who:
         item, x = source.randrange(users // 2), round(source.gauss(0, 1), 3)
         score = world.score(world.users[user], world.items[item], x)
-        if kind == "logistic":
-            y = 1.0 if score + logistic(source) > 0 else -1.0
-        else:
-            y = score + source.gauss(0, 1)
+        noisy = score + (logistic(source) if kind == "logistic" else source.gauss(0, 1))
+        y = math.copysign(1, noisy) if kind == "logistic" else noisy
         lines.append(f"{y!r} " + line(f"u{user}", f"i{item}", x, items))
     flags = " ".join(f"--random_effect {effect}" for effect in effects)
     workspace = Workspace(f"--bayes_{kind} {flags} --columns score,sd {WIDE}")

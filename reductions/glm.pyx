@@ -12,8 +12,8 @@ needs no search in many dimensions: its optimum lies on the line m + H^-1 x g, s
 
 A single example moves a logistic model to mean and variance of s under the exact posterior of this one example (assumed
 density filtering: Opper 1998, Minka 2001). --posterior_mode takes the mode instead, and the curvature there, as the
-equations above: that is a poor picture while little is known, and the error stays in the posterior. Nominal 90% intervals
-then hold 81 to 88% instead of 88 to 91%. Larger batches take the mode.
+equations above: that is a poor picture while little is known, and the error stays in the posterior. Nominal 90%
+intervals then hold 81 to 88% instead of 88 to 91%. Larger batches take the mode.
 
 Squared loss is exact recursive least squares. Its noise v doesn't move the coefficients; the posterior is N(m, v H^-1),
 and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-gamma conjugacy).
@@ -175,6 +175,8 @@ cdef class GLM(Batches):
         if self.timed:
             self.time_namespace = namespace_hash(options, options["forget_time"])
         self.table = EntityTable(self.full, self.forget < 1)
+        if owner == "glm" and options["random_effect"] and options["forget_time"] is None:
+            self.forget = min(bayesian, 1)    # each example is one of its own, and tells it far too little
         self.table.strict = self.vets = options["posterior"] == "full"
         self.table.most_full = options["posterior_full"] or (BOUND if self.table.strict else FULL_AT_MOST)
         if to_mean:
@@ -391,7 +393,7 @@ cdef class GLM(Batches):
         return figures
 
     def coefficients(self, unsigned long long key=0):
-        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learnt; None if it is unknown.
+        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learnt; None if unknown.
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """

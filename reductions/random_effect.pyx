@@ -40,13 +40,13 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
            "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
            fixed=True, metavar="NAME[:NAMESPACE,..]"),
-    Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, gd, "
-           "or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
+    Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, "
+           "gd, or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
            "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
            default="auto", keep=True, metavar="L|NAME=L,..|auto|reml"),
-    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind, which with --fixed same is "
-           "what the fixed part says (default: mean; with --fixed gd zero)", keep=True, fixed=True,
+    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind, which with --fixed same "
+           "is what the fixed part says (default: mean; with --fixed gd zero)", keep=True, fixed=True,
            choices=("zero", "mean")),
     Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
            metavar="N"),
@@ -431,7 +431,7 @@ cdef class RandomEffect(Learner):
         return self.least > 0 and self.learners.experience(r, ex) < self.least
 
     cdef int lean(self, Example ex) except -1 nogil:
-        """The features that are left of the fixed part's, and those added, as the entities at hand hang together with it.
+        """The fixed part's features as far as the entities at hand leave them, and those that they add.
 
         A fit of all parts has left how an entity does; once it has learnt again, what it knows has to do.
         """

@@ -13,9 +13,9 @@ written. So no example is learnt by halves, and nothing that was learnt is lost.
 over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
-(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), then each waiting example, the oldest first: label, weight,
-initial prediction, number of features, features. Little-endian, nothing between. The sum in the header is the CRC-32 of
-all that follows it.
+(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), then each
+waiting example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
+nothing between. The sum in the header is the CRC-32 of all that follows it.
 """
 from zlib import crc32
 

@@ -12,7 +12,7 @@ d) uncertainty() says what is random of a score by coefficients, so that those o
 e) A coefficient whose ridge is 0 has a flat prior: before the first data, and wherever they say less than `least` times
    x^2, its part of a score has the variance 1 / least. So a unit of the feature changes nothing.
 f) An estimated prior is about coefficients times the root of their feature's mean square, which `scales` has for every
-   feature that is not always 1, as it was when it had come 1, 2, 4, 8, ... times. So its unit changes nothing there, too.
+   feature that is not always 1, as it was when it had come 1, 2, 4, 8, ... times. So its unit changes nothing either.
 g) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
 """
 from libc.stdint cimport uint32_t, uint64_t

@@ -330,7 +330,8 @@ def load(EntityTable table, io):
         at_clock += ns[i] if clocked else 0
     if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
             and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
-            and (not told or at == <size_t>origins.shape[0]) and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
+            and (not told or at == <size_t>origins.shape[0])
+            and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
             and at_waiting == <size_t>waiting_ns.shape[0]
             and 3 * at_waiting == <size_t>waiting_examples.shape[0]
             and 2 * at_feature == <size_t>waiting_features.shape[0]):

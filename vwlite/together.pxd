@@ -6,16 +6,18 @@ entities are not known. Where both have a coefficient of the same feature,  E(t_
 data say of the entity, A its precision, P its prior's, A = E + P, and o, its origin, is b as it was when m_e was worked
 out. So
 
-    s = initial + b'x + sum_e m_e'x_e - x_e' A^-1 E (b - o)             the score
-    lx = P A^-1 x_e, and x of features that e does not have             the load l: the share of a move of b that is left
-    Z = (lx)' H^-1 (lx) + sum_e x_e' A_e^-1 x_e                       its variance; H is the precision of b
+    s = initial + b'x + sum_e m_e'x_e - x_e' A^-1 E (b - o)         the score
+    l = P A^-1 x_e / x_e, 1 of features that e does not have        the load: what is left of a move of b
+    Z = (l x)' H^-1 (l x) + sum_e x_e' A_e^-1 x_e                   its variance; H is the precision of b
 
 An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves by
-H^-1 (lx) g. That is as if the score had been seen with the error g (1 + c Z) / c and the precision c, and so with b as it
-was, m_e moves by A_e^-1 x_e g (1 + c Z) / (1 + c sum_e z_e), z_e = x_e' A_e^-1 x_e. Of the curvature each part takes what is left of it when the others are not known:
-c / (1 + c sum of the z_e of other effects). With one effect and squared loss that is exact, in any order of the data
-(Kalman 1960). With several, 1 / l - 1 is the sum of those of each effect: exact for balanced designs. What is left out: that two effects are correlated, and that features which only the fixed
-part has may be constant within an entity.
+H^-1 (l x) g. That is as if the score had been seen with the error g (1 + c Z) / c and the precision c. So, were b as it
+was, m_e moves by A_e^-1 x_e g (1 + c Z) / (1 + c sum_e z_e), z_e = x_e' A_e^-1 x_e; it follows b from there. Of the
+curvature each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects).
+
+With one effect and squared loss that is exact, in any order of the data (Kalman 1960). With several, 1 / l - 1 is the
+sum of those of each effect: exact for balanced designs. What is left out: that two effects are correlated, and that
+features which only the fixed part has may be constant within an entity.
 """
 from libc.stdint cimport uint32_t
 
@@ -27,7 +29,7 @@ cdef class Together:
     cdef Learner base
     cdef Updates fixed                # the base, if it has a posterior
     cdef list effects
-    cdef (void*)[MOST_PARTS] pointers # to the effects
+    cdef (void*)[MOST_PARTS] pointers  # to the effects
     cdef bint[MOST_PARTS] taken       # of the example at hand, which effects take part
     cdef size_t n
     cdef bint anchored                # effects have origins

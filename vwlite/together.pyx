@@ -1,4 +1,5 @@
 """The parts of a score at once. Design notes and equations are in together.pxd."""
+from libc.math cimport fabs
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
@@ -93,7 +94,8 @@ cdef size_t lean_more(Updates effect, Record* fixed, Feature* to) noexcept nogil
     cdef Record* record = effect.subject
     cdef size_t i, n = 0, d = record.n
     for i in range(d if is_matrix(effect) and fixed != NULL else 0):
-        if effect.loads[d + i] != 0 and lookup(fixed, hashes_of(record)[i], <uint32_t>i) != ABSENT:
+        if (0 < fabs(effect.loads[d + i]) < 1e30
+                and lookup(fixed, hashes_of(record)[i], <uint32_t>i) != ABSENT):
             to[n].hash, to[n].value = hashes_of(record)[i], <float>effect.loads[d + i]
             n += 1
     return n

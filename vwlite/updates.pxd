@@ -3,9 +3,9 @@ from libc.stdint cimport uint32_t
 
 from vwlite.entities cimport Record
 from vwlite.example cimport Example, Feature
-from vwlite.posterior cimport Posterior
+from vwlite.spread cimport Spread
 
-cdef class Updates(Posterior):
+cdef class Updates(Spread):
     # of the example at hand: whose coefficients, its features gathered, their score, and x' H^-1 x
     cdef Record* subject
     cdef size_t n_gathered
@@ -31,12 +31,6 @@ cdef class Updates(Posterior):
     cdef size_t new_to(self, Record* record, const Feature* features, size_t n) except? 0xFFFFFFFF nogil
     cdef Record* admit(self, Record* record, const Feature* features, size_t n) except NULL nogil
     cdef int watch_size(self, Record* record, size_t n) except -1 nogil
-    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil
-    cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil
-    cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil
     cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil
     cdef int learnt(self, Record* record, size_t n) except -1 nogil
-    cdef bint is_time_for_spread(self, Record* record) noexcept nogil
-    cdef double spread(self, Record* record) except? -1 nogil
-    cdef void estimate_ridge(self) noexcept nogil

@@ -1,6 +1,6 @@
 """Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
 
@@ -8,7 +8,7 @@ from vwlite.entities cimport (
     ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
-from vwlite.posterior cimport SMALL, data_of, ridge
+from vwlite.posterior cimport data_of, ridge
 
 cdef extern from "newton.h" nogil:
     const double VWL_BEYOND
@@ -27,10 +27,7 @@ cdef enum:
     MUCH = 1 << 30                    # bytes of full posteriors that call for a remark
 
 
-cdef double STEADY = 0.005            # of an estimated ridge
-
-
-cdef class Updates(Posterior):
+cdef class Updates(Spread):
     """A posterior that moves with each example, and forgets."""
 
     def __dealloc__(self):
@@ -104,35 +101,6 @@ cdef class Updates(Posterior):
             self.part += means_of(record)[self.places[k]] * self.work[k]
         return 0
 
-    cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil:
-        """The mean squares of features, but of those that were always 1; nothing in a model that began without."""
-        cdef size_t k
-        cdef uint32_t place = ABSENT
-        cdef double square, count
-        if not self.scaled and self.spread_count > 0:
-            return 0
-        self.scaled = True
-        for k in range(n):
-            square = <double>features[k].value * features[k].value
-            place = lookup(self.scales, features[k].hash, place + 1) if self.scales != NULL else ABSENT
-            if place == ABSENT:
-                if square == 1 or square == 0:
-                    continue
-                if self.scales == NULL:
-                    self.squares = self.table_of_scales.make(0, NULL, 0, 2)
-                    self.scales = self.table_of_scales.make(1, NULL, 0, 2)
-                place = self.squares.n
-                self.squares = self.table_of_scales.room(self.squares, place + 1)
-                self.scales = self.table_of_scales.room(self.scales, place + 1)
-                self.table_of_scales.place(self.squares, features[k].hash)
-                self.table_of_scales.place(self.scales, features[k].hash)
-            means_of(self.squares)[place] += square
-            precisions_of(self.squares)[place] += 1
-            count = precisions_of(self.squares)[place]
-            if (<uint64_t>count & (<uint64_t>count - 1)) == 0 and means_of(self.squares)[place] > 0:
-                means_of(self.scales)[place] = means_of(self.squares)[place] / count
-        return 0
-
     cdef int glance(self, Example ex) except -1 nogil:
         """The same for a prediction, which changes nothing; the subject may be NULL."""
         if self.table.limited:
@@ -153,7 +121,7 @@ cdef class Updates(Posterior):
             i = self.places[k]
             x = self.work[k]
             short = self.least * x * x - data_of(self, record, i)
-            if short <= 0 or ridge(self, self.hashes[k]) > 0:
+            if not 0 < short < VWL_BEYOND or ridge(self, self.hashes[k]) > 0:
                 continue
             data[triangle(i) + i if record.full else i] += short
             if record.factored and self.is_factored(record):
@@ -384,33 +352,6 @@ cdef class Updates(Posterior):
                 self.tell_size(coefficients)
         return 0
 
-    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil:
-        """A coefficient of another entity begins at the mean, which does not change thereby."""
-        cdef uint32_t place = lookup(self.center, hash, guess)
-        cdef double mean = 0
-        if self.center_fixed:
-            return self.prior_mean(hash, guess)
-        if place == ABSENT:
-            self.move_center(hash, guess, 0, 1)
-            return 0
-        mean = means_of(self.center)[place] / precisions_of(self.center)[place]
-        means_of(self.center)[place] += mean
-        precisions_of(self.center)[place] += 1
-        return mean
-
-    cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil:
-        """A coefficient of one entity has moved, or is new."""
-        cdef uint32_t place
-        if self.center_fixed:
-            return 0
-        place = lookup(self.center, hash, guess)
-        if place == ABSENT:
-            self.center = self.table_of_means.room(self.center, self.center.n + 1)
-            place = self.table_of_means.place(self.center, hash)
-        means_of(self.center)[place] += by
-        precisions_of(self.center)[place] += more
-        return 0
-
     cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil:
         """Forget what the time since the last batch, or the batch itself, makes forget; take a new prior in.
 
@@ -485,53 +426,6 @@ cdef class Updates(Posterior):
             self.spread_sum += record.spread
             self.estimate_ridge()
         return 0
-
-    # the prior's variance, as examples come: the mean over entities of m^2 + Var (Laird and Ware 1982)
-
-    cdef bint is_time_for_spread(self, Record* record) noexcept nogil:
-        """Once there is a noise to compare with; of a matrix not after each example, but after 1, 2, 3, 4, 6, 8, 12, ..."""
-        cdef int64_t count = record.count
-        if self.estimates_noise and self.noise_count < 2:
-            return False
-        if not record.full or record.n < 3:
-            return True
-        while count > 3 and count % 2 == 0:
-            count //= 2
-        return count <= 3
-
-    cdef double spread(self, Record* record) except? -1 nogil:
-        """Sum of m^2 + Var of the coefficients that the ridge is of, times their scales."""
-        cdef size_t d = record.n, k
-        cdef double total = 0, variance, scale = self.scale(), delta, l2, unit = 1 / self.l2
-        cdef double* v
-        cdef bint exact = record.full and d <= SMALL
-        self.reserve(d + d * (d + 1) // 2)
-        v = self.work
-        if exact:
-            self.factor(record, v + d)
-        for k in range(d):
-            if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
-                continue
-            l2 = ridge(self, hashes_of(record)[k])
-            variance = self.unit_variance(k, d, v) if exact else 1 / (data_of(self, record, k) + l2)
-            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k], <uint32_t>k)
-            total += (delta * delta + scale * variance) * (l2 * unit)
-        return total
-
-    cdef void estimate_ridge(self) noexcept nogil:
-        """One coefficient's worth of belief in the first ridge keeps the first few entities from running away.
-
-        The ridge is a ratio of variances, of the noise and of what a coefficient adds to scores, so bounds and start have
-        no unit. One that differs by less than STEADY stays, because every record has to follow a new one.
-        """
-        cdef double scale = self.scale()
-        cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)
-        cdef double l2
-        if not (variance > 0 and isfinite(variance)):
-            return
-        l2 = min(max(scale / variance, 1e-9), 1e9)
-        if fabs(l2 - self.l2) > STEADY * self.l2:
-            self.l2 = l2
 
 
 cdef int by_number(const void* a, const void* b) noexcept nogil:

@@ -135,7 +135,8 @@ def test_one_sweep_fits_one_part_after_the_other_where_all_at_once_are_too_many(
     rows = [{**row, "w": 1.0, "o": 0.0} for row in people(4, 60)]
     workspace = fit(
         [line(row) for row in rows],
-        f"--square --random_effect user --random_effect item --fixed none --shrink zero --effect_l2 1 --sweeps 1 {WIDE}",
+        "--square --random_effect user --random_effect item --fixed none --shrink zero --effect_l2 1 --sweeps 1 "
+        + WIDE,
     )
     users, items = {}, {}
     for user in {row["user"] for row in rows}:

@@ -28,7 +28,7 @@ def exact(rows: list[tuple[str, Vector, float]], names: list[str], ridge: float)
         precision += np.outer(row, row)
         right += row * y
     covariance = np.linalg.inv(precision + 1e-10 * np.eye(len(precision)))
-    return covariance @ right, covariance
+    return np.asarray(covariance @ right), np.asarray(covariance)
 
 
 def grouped(sort: str) -> tuple[list[tuple[str, Vector, float]], list[str]]:
@@ -73,8 +73,8 @@ def test_one_effect_and_what_it_leans_on_are_exact_in_any_order(sort, slope):
         (f"|u new{' |c x:0.5' * slope}", spread + probe @ probe / 2),
         ("|c x:0.5" * slope or "|", spread),
     ):
-        expected = (probe @ mean[:p], probe @ mean[:p], 0, np.sqrt(variance))
-        assert workspace.predict(line) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+        level = probe @ mean[:p]
+        assert workspace.predict(line) == pytest.approx((level, level, 0, np.sqrt(variance)), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("posterior", ["auto", "diagonal"])
