@@ -24,7 +24,7 @@ from vwlite.descent import Place, descend
 from vwlite.mixed_system import Array, Part, System
 
 TRACE = 1e-3  # of the noise's sd over a column's size: spreads below are hardly told from none
-SMALLEST_NOISE = 1e-12  # of the mean square of what the fixed part leaves: labels are in single precision
+SMALLEST_NOISE = 1e-12  # of the mean square of what the fixed part leaves, is added: labels are in single precision
 
 
 class Fit(NamedTuple):
@@ -131,14 +131,14 @@ def fit_linear(
         except np.linalg.LinAlgError:
             return None
         found, explained = factored.solve(right)
-        square = max(total - explained, least)
+        square = max(total - explained, 0.0) + least
         value = factored.log_determinant(restricted)
         value += m * math.log(square) if noise is None else square / noise
         if not math.isfinite(value):
             return None
 
         def slope() -> Array:
-            pull = (m / square if noise is None else 1 / noise) * (total - explained > least)
+            pull = m / square if noise is None else 1 / noise
             rest = y - system.scores(factors, found)
             by_factor = [
                 2 * traces - 2 * pull * product
@@ -155,7 +155,7 @@ def fit_linear(
     factors = unpack(theta, parts)
     factored = system.factor(factors)
     found, explained = factored.solve(right)
-    square = max(total - explained, least)
+    square = max(total - explained, 0.0) + least
     v = square / m if noise is None else noise
     criterion = factored.log_determinant(restricted) + m * math.log(2 * math.pi * v) + square / v
     criterion -= float(np.log(system.w).sum())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
-from vwlite.mixed_system import Array, dense
+from vwlite.mixed_system import Array, cholesky, dense, substitute
 
 MOST_CORRELATED = 16  # as in posterior.pxd
 SINGULAR = 1e-10  # of a column's square: what others leave of it, if they imply it
@@ -117,7 +117,7 @@ def independent(x: Any, w: Array, ridge: Array, groups: list[int]) -> NDArray[np
         left = gram[np.ix_(here, here)]
         if len(taken):
             across = gram[np.ix_(taken, here)]
-            left = left - across.T @ linalg.solve(gram[np.ix_(taken, taken)], across, assume_a="pos")
+            left = left - across.T @ substitute(cholesky(gram[np.ix_(taken, taken)]), across)
         if n:
             _, pivots, rank, _ = linalg.lapack.dpstrf(left, tol=SINGULAR, lower=1)
             taken = np.concatenate([taken, np.sort(here[pivots[:rank] - 1])])

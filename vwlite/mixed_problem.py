@@ -163,13 +163,14 @@ class Problem:
     @in_one_thread
     def fit(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
         """The estimate, which the learners then have; None if there is none in double precision."""
-        try:
-            return self.estimate(restricted, stopping)
-        except np.linalg.LinAlgError:
-            return None
+        with np.errstate(all="ignore"):
+            try:
+                return self.estimate(restricted, stopping)
+            except np.linalg.LinAlgError:
+                return None
 
     def estimate(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
-        """The same; raises LinAlgError where rounding makes a matrix singular."""
+        """The same; raises LinAlgError where a matrix is singular."""
         parts = self.parts()
         found, curvatures = self.fit_any(parts, restricted, stopping)
         coefficients = np.zeros(sum(self.widths))
@@ -188,7 +189,8 @@ class Problem:
             (u + center_of(columns, center)) / columns.scale
             for u, center, columns in zip(found.random, centers, self.columns, strict=True)
         ]
-        if not all(np.isfinite(one).all() and np.abs(one).max(initial=0) < BEYOND for one in [fixed, *means]):
+        sane = all(np.isfinite(one).all() and np.abs(one).max(initial=0) < BEYOND for one in [fixed, *means])
+        if not (sane and all(np.isfinite(one).all() for one in [beyond.information, *beyond.data])):
             return None
         self.hand_over(found, factors, beyond, fixed, means)
         if found.restricted:  # which depends on the units of the fixed part

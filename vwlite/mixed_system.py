@@ -91,9 +91,9 @@ class System:
         """
         if self.p == 0 or self.ridge.any():
             return y, np.zeros(self.p)
-        gram = self.among[self.q :, self.q :]
-        fixed = linalg.solve(gram, self.x.T @ (self.w * y), assume_a="pos")
-        fixed += linalg.solve(gram, self.x.T @ (self.w * (y - self.x @ fixed)), assume_a="pos")
+        lower = cholesky(self.among[self.q :, self.q :])
+        fixed = substitute(lower, self.x.T @ (self.w * y))
+        fixed += substitute(lower, self.x.T @ (self.w * (y - self.x @ fixed)))
         return y - self.x @ fixed, fixed
 
     def right(self, r: Array) -> Right:
@@ -269,6 +269,11 @@ def cholesky(a: Array) -> Array:
     if failed or not np.isfinite(lower[-1, -1]):
         raise np.linalg.LinAlgError("not positive definite")
     return np.asarray(lower)
+
+
+def substitute(lower: Array, b: Array) -> Array:
+    """x of A x = b for the factor of A."""
+    return np.asarray(linalg.lapack.dpotrs(lower, b, lower=1)[0])
 
 
 def inverse(lower: Array) -> Array:

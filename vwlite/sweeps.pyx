@@ -297,7 +297,9 @@ cdef class Sweeps:
 
 def are_near(totals, before):
     """Whether scores moved by less than 1e-5 of how far they lie apart."""
-    return len(totals) == 0 or abs(totals - before).max() <= 1e-5 * totals.std()
+    import numpy as np
+    with np.errstate(all="ignore"):
+        return len(totals) == 0 or bool(abs(totals - before).max() <= 1e-5 * totals.std())
 
 
 def are_alike(told, before):

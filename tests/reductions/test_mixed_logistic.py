@@ -11,6 +11,7 @@ from tests.reductions.test_mixed_models import fitted
 from tests.support.effects import mean
 from tests.support.models import CONSTANT, feature
 from vwlite import Workspace
+from vwlite.blas import one_thread
 
 Vector = NDArray[np.float64]
 N = 160
@@ -57,7 +58,8 @@ class Laplace:
 
     def best(self) -> Vector:
         options = {"xatol": 1e-8, "fatol": 1e-11, "maxiter": 4000}
-        found = optimize.minimize(lambda t: self.mode(t)[2], [1, 1, 0, 0], method="Nelder-Mead", options=options)
+        with one_thread():
+            found = optimize.minimize(lambda t: self.mode(t)[2], [1, 1, 0, 0], method="Nelder-Mead", options=options)
         return np.asarray(found.x)
 
 
