@@ -30,8 +30,8 @@ OPTIONS = OptionGroup(
             "columns",
             str,
             "what -p writes of each prediction: prediction, score, initial, sd, low, high, the same of a label, with "
-            "its noise: label_sd, label_low, label_high, and the parts of the score: fixed and each random effect by its "
-            "name",
+            "its noise: label_sd, label_low, label_high, and the parts of the score: fixed and each random effect by "
+            "its name",
             metavar="NAME,..",
             needs=("predictions", "library", "serving"),
         ),

@@ -55,7 +55,8 @@ def test_nine_in_ten_intervals_hold_what_is_true(kind, by_user):
 
 def test_the_sd_of_an_observation_counts_the_noise_in():
     workspace = Workspace(
-        f"--bayes_linear --noise 4 --random_effect u --interval 0.9 --columns score,sd,label_sd,label_low,label_high {WIDE}"
+        "--bayes_linear --noise 4 --random_effect u --interval 0.9 "
+        f"--columns score,sd,label_sd,label_low,label_high {WIDE}"
     )
     source = random.Random(2)
     workspace.learn([f"{source.gauss(3, 2)!r} |u u{k % 9} |c x:{source.gauss(0, 1)!r}" for k in range(90)])
