@@ -34,7 +34,8 @@ def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[
         beside = [name.removesuffix(".stored") for name in names if name.endswith(".stored")]
         found += [in_store(store, owner, top) for owner in beside if f"{owner}.next_serial" in names]
     known = {table["learner"] for table in found}
-    found = [table for table in found if table["learner"].removesuffix(".mean") not in known - {table["learner"]}]
+    parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales
+    found = [table for table in found if table["learner"] not in parts]
     add_learners(reader.path, found, top)
     return found
 

@@ -179,7 +179,7 @@ def test_a_model_has_exactly_the_acknowledged_lines_whenever_it_is_killed(stack,
 
 def test_lines_of_many_clients_are_learnt_once_each_through_kills(daemon, tmp_path):
     """Each client has users of its own, so what is learnt of them doesn't depend on the others."""
-    flags = ["--random_effect", "user:x", "--bayes_logistic", "--fixed", "none"]
+    flags = ["--random_effect", "user:x", "--bayes_logistic", "--fixed", "none", "--shrink", "zero", "--effect_l2", "1"]
     server = daemon(*flags, "--autosave", "500")
     source = random.Random(3)
     clients = 4
