@@ -1,4 +1,5 @@
 """What a fit of all parts at once found, on its way into the tables of the learners. The fit is in mixed_problem.py."""
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from vwlite.batches cimport Batches
@@ -27,8 +28,17 @@ def settings(Batches learner not None):
 
 
 def take_prior(Batches learner not None, uint32_t[::1] hashes, double[:, ::1] precision, double l2):
-    """A prior that was estimated, in units of the noise: the precision of a few coefficients, or a ridge for all."""
+    """A prior that was estimated, in units of the noise: the precision of a few coefficients, or a ridge for all.
+
+    One beyond double precision is not taken.
+    """
     cdef size_t i, j
+    for i in range(<size_t>hashes.shape[0]):
+        for j in range(<size_t>hashes.shape[0]):
+            if not isfinite(precision[i, j]):
+                return
+    if not isfinite(l2):
+        return
     learner.n_prior = hashes.shape[0]
     for i in range(learner.n_prior):
         learner.prior_hashes[i] = hashes[i]

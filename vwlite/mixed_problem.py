@@ -183,6 +183,12 @@ class Problem:
         beyond = known(
             System(self.x[self.chosen], parts, np.zeros(len(fixed)), passive=True).weigh(curvatures), factors
         )
+        precisions = [
+            np.linalg.inv(factor @ factor.T) * columns.scale * columns.scale[:, None]
+            for factor, columns in zip(factors, self.columns, strict=True)
+        ]
+        if not self.are_finite(beyond, precisions):
+            return None
         n_implied = len(fixed) - int((self.taken < len(fixed)).sum())
         fixed = smallest_norm(beyond.information, fixed, n_implied)
         means = [
@@ -192,11 +198,18 @@ class Problem:
         sane = all(np.isfinite(one).all() and np.abs(one).max(initial=0) < BEYOND for one in [fixed, *means])
         if not (sane and all(np.isfinite(one).all() for one in [beyond.information, *beyond.data])):
             return None
-        self.hand_over(found, factors, beyond, fixed, means)
+        self.hand_over(found, precisions, beyond, fixed, means)
         if found.restricted:  # which depends on the units of the fixed part
             units = np.concatenate([self.scale, np.ones(sum(self.widths[1:]))])
             found = found._replace(criterion=found.criterion + 2 * float(np.log(units[self.taken]).sum()))
         return Result(figures(found, parts, n_implied, self.logistic), self.hashes, self.leans(beyond))
+
+    def are_finite(self, beyond: Known, precisions: list[Array]) -> bool:
+        """Whether all precisions are finite, in the units of the features, too."""
+        units = [self.scale, *(columns.scale for columns in self.columns)]
+        data = zip([beyond.information, *beyond.data], units, strict=True)
+        pieces = [*(one * unit * unit[:, None] for one, unit in data), *precisions]
+        return all(np.isfinite(piece).all() for piece in pieces)
 
     def fit_any(self, parts: list[Part], restricted: bool, stopping: Callable[[], bool]) -> tuple[Fit, Array]:
         """The estimate, and the curvatures of the losses there."""
@@ -206,7 +219,7 @@ class Problem:
             return fit_logistic(system, Data(y, w, offset), stopping)
         return fit_linear(system.weigh(w), y - offset, restricted, self.settings[0].noise, stopping), w
 
-    def hand_over(self, found: Fit, factors: list[Array], beyond: Known, fixed: Array, means: list[Array]) -> None:
+    def hand_over(self, found: Fit, precisions: list[Array], beyond: Known, fixed: Array, means: list[Array]) -> None:
         """All that was found, into the tables."""
         n = int(self.chosen.sum())
         worth = max(n - len(self.taken) if found.restricted else n, 2)
@@ -227,7 +240,7 @@ class Problem:
         for r, learner in enumerate(self.learners):
             columns, about = self.columns[r], self.settings[r]
             units = columns.scale * columns.scale[:, None]
-            precision = np.linalg.inv(factors[r] @ factors[r].T) * units
+            precision = precisions[r]
             if about.estimated and about.full and columns.common:
                 fitted.take_prior(learner, columns.hashes[0], precision, about.ridge)
                 learner.covariance = (found.factors[r] @ found.factors[r].T / units).ravel().tolist()

@@ -66,7 +66,7 @@ def test_the_sd_of_an_observation_counts_the_noise_in():
 
 
 def test_an_observation_of_two_classes_has_no_interval():
-    with pytest.raises(OptionError, match="label_sd: an observation of a logistic model is one of two classes"):
+    with pytest.raises(OptionError, match="label_sd: a label of a logistic model is one of two classes"):
         Workspace("--bayes_logistic --columns prediction,label_sd")
     with pytest.raises(OptionError, match="needs --interval"):
         Workspace("--bayes_linear --columns prediction,label_low")

@@ -301,8 +301,8 @@ def test_the_interval_of_a_label_adds_the_noise(fixed, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--square --columns label_low", "need --interval"),
-        ("--logistic --columns label_low --interval 0.9", "a class has no interval"),
+        ("--square --columns label_low", "needs --interval"),
+        ("--logistic --columns label_low --interval 0.9", "one of two classes"),
         ("--columns label_low --interval 0.9", "how sure it is"),
     ],
 )

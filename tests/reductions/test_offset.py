@@ -185,7 +185,7 @@ def test_only_losses_with_a_posterior_learn_a_scale(loss):
 
 @pytest.mark.parametrize("flags", ["--offset_l2 2", "--offset_l2 2 --offset_scale 1"])
 def test_a_prior_without_a_scale_to_learn_is_a_mistake(flags):
-    with pytest.raises(OptionError, match="--offset_l2 says how --offset_scale fit starts"):
+    with pytest.raises(OptionError, match="--offset_l2 has no effect without --offset_scale fit"):
         Workspace(flags)
 
 

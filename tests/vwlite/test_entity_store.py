@@ -100,7 +100,7 @@ def with_number(place, number):
         lambda record: record[:20],
         lambda record: record[:0],
         with_number(0, 2),  # another layout
-        with_number(0, 1 | 1 << 8),  # another posterior
+        with_number(0, 3 | 1 << 8),  # another posterior
         with_number(4, 2**32 - 1),  # coefficients
         with_number(8, 2**32 - 1),  # bytes of the name
         with_number(12, 7),  # waiting examples
