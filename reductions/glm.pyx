@@ -342,6 +342,8 @@ cdef class GLM(Batches):
     def prior_covariance(self):
         """(hashes, rows of the covariance) of the coefficients whose prior was estimated together; None otherwise."""
         import numpy as np
+
+        from vwlite.variance import inverses
         if not self.n_prior:
             return None
         d = self.n_prior
@@ -349,7 +351,8 @@ cdef class GLM(Batches):
             covariance = np.array(self.covariance).reshape(d, d)
         else:
             precision = [self.prior[i * MOST_CORRELATED + j] for i in range(d) for j in range(d)]
-            covariance = np.linalg.inv(np.array(precision).reshape(d, d))
+            with np.errstate(over="ignore", invalid="ignore"):
+                covariance = inverses(np.array(precision).reshape(d, d))
         return [self.prior_hashes[i] for i in range(d)], (self.scale() * covariance).tolist()
 
     def prior_moments(self):
