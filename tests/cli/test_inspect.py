@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.support.inspecting import inspect, refusal
 from vwlite import model_file
-from vwlite.cli import main
 
 JOURNAL = [
     {
@@ -68,24 +68,11 @@ def path(tmp_path):
     return str(tmp_path / "m.model")
 
 
-def inspect(capsys, *words):
-    assert main(["inspect", *words]) == 0
-    return capsys.readouterr().out
-
-
 def inspect_json(capsys, *words):
     def refuse(name):
         raise AssertionError(f"{name} is not JSON")
 
     return json.loads(inspect(capsys, "--json", *words), parse_constant=refuse)
-
-
-def refusal(capsys, *words):
-    assert main(["inspect", *words]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    return err
 
 
 def test_the_card_tells_all_a_person_asks(path, capsys):

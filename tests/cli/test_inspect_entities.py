@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from tests.support.inspecting import inspect, refusal
 from tests.support.models import arrays
 from vwlite import Workspace, model_file
 from vwlite.cli import main
@@ -31,19 +32,6 @@ def model(tmp_path):
         return str(tmp_path / "m.model")
 
     return make
-
-
-def inspect(capsys, *words):
-    assert main(["inspect", *words]) == 0
-    return capsys.readouterr().out
-
-
-def refusal(capsys, *words):
-    assert main(["inspect", *words]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    return err
 
 
 def effects(capsys, path):

@@ -1,4 +1,4 @@
-"""Caches whose blocks were changed by somebody who knows how they are made."""
+"""Caches with changed blocks under right checksums."""
 
 import json
 import os
