@@ -341,11 +341,11 @@ cdef class GLM(Batches):
 
     def prior_covariance(self):
         """(hashes, rows of the covariance) of the coefficients whose prior was estimated together; None otherwise."""
+        if not self.n_prior:          # nothing to import for
+            return None
         import numpy as np
 
         from vwlite.variance import inverses
-        if not self.n_prior:
-            return None
         d = self.n_prior
         if self.covariance:
             covariance = np.array(self.covariance).reshape(d, d)
