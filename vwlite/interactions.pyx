@@ -44,7 +44,7 @@ cdef enum:
     FNV_PRIME = 16777619
     DAEMON_LIMIT = 1 << 16
 
-LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes some 30 ms for them, gd 1, while all clients wait
+LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes up to 70 ms for new ones, gd 2; all wait
 
 
 def namespace_hash(options, name):
