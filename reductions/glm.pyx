@@ -426,7 +426,7 @@ cdef class GLM(Batches):
         cdef double* v
         d = record.n
         found = {}
-        self.reserve(4 * d + triangle(d))
+        self.reserve(5 * d + triangle(d))
         v = self.work
         if record.full:
             self.factor(record, v + d)
@@ -444,6 +444,7 @@ cdef class GLM(Batches):
         cdef size_t k, d = record.n
         cdef double data
         cdef double* gone = by + d
+        cdef double* others = gone + d
         memset(by, 0, 2 * d * sizeof(double))
         if self.leans_on is None or not self.table.anchored:
             return 0
@@ -454,6 +455,9 @@ cdef class GLM(Batches):
                 by[k] = gone[k] * data / (data + ridge(self, hashes_of(record)[k]))
         if record.full:
             vwl_multiply(precisions_of(record), d, gone, by)
+            self.moved_between(record, False, others)
+            for k in range(d):
+                by[k] += others[k]
             vwl_forward(factor, d, by)
             vwl_backward(factor, d, by)
         return 0

@@ -18,7 +18,7 @@ import math
 
 from libc.math cimport isfinite, pow
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
@@ -27,6 +27,7 @@ from vwlite.joint cimport JointScores
 from vwlite.leaning cimport Leans
 from vwlite.learner cimport Learner, Learners
 from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
+from vwlite.room cimport grow
 from vwlite.sweeps cimport Sweeps, entity_score
 from vwlite.together cimport Together
 
@@ -354,14 +355,7 @@ cdef class RandomEffect(Learner):
     cdef int gather(self, Effect* effect, Example ex) except -1 nogil:
         """The features of the namespaces named, and the intercept."""
         cdef size_t i, j, begin, n = 0
-        cdef void* room
-        if ex.n_linear + 1 > effect.capacity:
-            room = realloc(effect.features, 2 * (ex.n_linear + 1) * sizeof(Feature))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            effect.features = <Feature*>room
-            effect.capacity = 2 * (ex.n_linear + 1)
+        grow(&effect.features, &effect.capacity, ex.n_linear + 1, sizeof(Feature))
         for i in range(ex.n_extents):
             for j in range(effect.n_named):
                 if ex.extents[i].hash == effect.named[j]:
@@ -438,14 +432,8 @@ cdef class RandomEffect(Learner):
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, added = 0, r, more
         cdef float initial = ex.initial
-        cdef void* room
         if self.leans.n:
-            if self.n_effects * self.leans.n > self.combined_size:
-                room = realloc(self.combined, self.n_effects * self.leans.n * sizeof(Feature))
-                if room == NULL:
-                    with gil:
-                        raise MemoryError
-                self.combined, self.combined_size = <Feature*>room, self.n_effects * self.leans.n
+            grow(&self.combined, &self.combined_size, self.n_effects * self.leans.n, sizeof(Feature))
             for r in range(self.n_effects):
                 if self.together.taken[r]:
                     self.point(ex, &self.effects[r], features, n)
@@ -524,6 +512,7 @@ cdef class RandomEffect(Learner):
                 single = self.together.can_step(r, ex) and single
         self.unpoint(ex, features, n, initial)
         if not single or (joint and not self.together.fixed.learns_single(ex)):
+            self.together.sum_ends()
             return self.update_in_turn(ex)
         if not joint:
             certain = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex)
@@ -674,6 +663,7 @@ cdef class RandomEffect(Learner):
         self.fitted = self.fit_at_once() or self.fit_in_turn()
         self.kept.end()
         self.together.anchor()
+        self.together.sum_ends()
         self.fitted["loss after the fit"] = self.kept.loss
         self.kept = None
 
@@ -727,6 +717,9 @@ cdef class RandomEffect(Learner):
         self.weight_sum = io.float64("weight_sum", self.weight_sum)
         self.weight_count = io.float64("weight_count", self.weight_count)
         self.leans.save_load(io, self.names)
+        if self.together.marginal is not None:
+            io.owner = f"{self.owner}.marginal"
+            self.together.marginal.save_load(io)
 
     def metrics(self):
         """How many examples were of which entities, and the loss of those that were fitted."""

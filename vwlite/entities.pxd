@@ -20,6 +20,7 @@ h) Records of an anchored table also have an origin for each coefficient: where 
    when the mean was last worked out, UNTOLD if that is not known. together.pyx says what it is for.
 i) A full record of more than FACTORED coefficients keeps the Cholesky factor of its precision, the prior's included,
    which one example changes in O(n^2); what depends on the prior is the business of posterior.pyx.
+j) A full record of an anchored table may have a Between: between.pxd.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -39,12 +40,18 @@ cdef struct Waiting:
     double label, weight, initial
     uint32_t n
 
+cdef struct Between:
+    # origins of features, a column of numbers for each, and their hashes follow
+    uint32_t n, capacity              # features
+    uint32_t rows, unused             # coefficients of the entity in a column
+
 cdef struct Record:
     # what is state is also in save, load and copy_content of entities.pyx, and in the layout of limited.pyx
     uint64_t key
     Record* newer
     Record* older
     Waiting* waiting                  # the last of a batch that is not full yet
+    Between* between                  # of full records, or NULL
     void* index                       # hash table of places + 1 (uint16_t, or uint32_t if `wide`), beyond FEW
     uint32_t index_size
     uint32_t n, capacity              # coefficients
@@ -91,6 +98,7 @@ cdef class EntityTable:
     cdef void release(self, Record* record) noexcept nogil
     cdef size_t place_of(self, uint64_t key) noexcept nogil
     cdef size_t size(self, Record* record) noexcept nogil
+    cdef void let_between_go(self, Record* record) noexcept nogil
     cdef int grow_slots(self) except -1 nogil
     cdef int grow_index(self, Record* record) except -1 nogil
 
@@ -118,6 +126,12 @@ cdef inline double* clocks_of(Record* record) noexcept nogil:
 cdef inline size_t triangle(size_t n) noexcept nogil:
     """How many numbers a symmetric matrix packed by rows has."""
     return n * (n + 1) // 2
+
+cdef inline size_t bytes_between(Record* record) noexcept nogil:
+    """Of its Between, 0 if it has none."""
+    if record.between == NULL:
+        return 0
+    return sizeof(Between) + record.between.capacity * (12 + 8 * <size_t>record.between.rows)
 
 cdef inline size_t precisions_in(Record* record) noexcept nogil:
     """How many numbers precisions_of(record) are."""

@@ -5,6 +5,7 @@ from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from vwlite.between cimport copy_between
 from vwlite.example cimport Feature
 
 cdef extern from "entities.h" nogil:
@@ -92,13 +93,20 @@ cdef class EntityTable:
         self.count -= 1
         self.bytes -= self.size(record)
         self.forget_waiting(record)
+        self.let_between_go(record)
         free(record.index)
         free(record)
 
     cdef size_t size(self, Record* record) noexcept nogil:
-        """Bytes of a record with its index."""
+        """Bytes of a record with its index, without its Between."""
         return (size_of(self, record.name_length, record.capacity, record.full, record.factored)
                 + <size_t>record.index_size * (4 if record.wide else 2))
+
+    cdef void let_between_go(self, Record* record) noexcept nogil:
+        """Forget what the record has in common with the fixed part."""
+        self.bytes -= bytes_between(record)
+        free(record.between)
+        record.between = NULL
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
         """Where the key's record is, or would be, in the slots."""
@@ -215,6 +223,7 @@ cdef class EntityTable:
         else:
             for k in range(n):
                 precisions_of(other)[k] = precisions_of(record)[triangle(k) + k]
+            self.let_between_go(other)
         if self.clocked and not full:
             for k in range(n):
                 clocks_of(other)[k] = record.clock if record.full else clocks_of(record)[k]
@@ -300,6 +309,7 @@ cdef class EntityTable:
     cdef Record* empty(self, Record* record) except NULL nogil:
         """Back to no coefficients; the record may move."""
         self.forget_waiting(record)
+        self.let_between_go(record)
         self.bytes -= <size_t>record.index_size * (4 if record.wide else 2)
         free(record.index)
         record.index = NULL
@@ -366,6 +376,7 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
     if table.anchored:
         memcpy(origins_of(table, to), origins_of(table, record), n * sizeof(double))
+    copy_between(table, to, record)
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread = record.prior, record.spread
     return 0

@@ -73,6 +73,7 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
                 record = learner.table.room(record, max(record.n + 1, <uint32_t>n))
                 learner.table.place(record, hashes[e, i])
                 learner.spread_count += not (learner.intercept_l2 > 0 and hashes[e, i] == CONSTANT_HASH)
+        learner.table.let_between_go(record)
         known = precisions_of(record)
         for i in range(precisions_in(record)):
             known[i] = 0

@@ -13,8 +13,8 @@ written. So no example is learnt by halves, and nothing that was learnt is lost.
 over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
-(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), then each
-waiting example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
+(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), its Between
+(if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
 nothing between. The sum in the header is the CRC-32 of all that follows it.
 """
 from zlib import crc32
@@ -23,10 +23,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
+from vwlite.between cimport MOST_OTHERS, column, other_hashes, other_origins, take_between
 from vwlite.entities cimport (
-    ABSENT, FACTORED, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of, lookup,
+    ABSENT, FACTORED, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of, lookup,
     means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Feature
@@ -36,7 +37,7 @@ from vwlite.table_io cimport has_factor
 from vwlite.errors import ModelError
 
 cdef enum:
-    LAYOUT = 3                        # the version of what is above; 1 has no factors, 2 no origins
+    LAYOUT = 4                        # the version of what is above; 1 has no factors, 2 no origins, 3 no Between
     SHARE = 16                        # one in so many leaves at once
     MOST_AT_ONCE = 8192               # records on their way to disk, in memory twice, as are the pages they change
 
@@ -293,7 +294,7 @@ def summary(bytes text, store):
     if len(text) < <Py_ssize_t>sizeof(Header):
         store.refuse("a record is too short")
     table = EntityTable(header.full, header.clocked)
-    table.anchored = header.layout == 3
+    table.anchored = header.layout >= 3
     record = unpack(table, 0, text, False, store)
     place = lookup(record, CONSTANT_HASH, 0)
     name = <bytes>name_of(record)[:record.name_length]
@@ -316,6 +317,8 @@ cdef bytes pack(EntityTable table, Record* record):
     cdef Header* header
     cdef WaitingHeader example
     size += 8 * (precisions_in(record) + (n if clocked else 0) + factor_in(record) + (n if table.anchored else 0))
+    if record.between != NULL:
+        size += 4 + record.between.n * (12 + 8 * n)
     while waiting != NULL:
         size += sizeof(WaitingHeader) + waiting.n * sizeof(Feature)
         waiting = waiting.before
@@ -323,7 +326,7 @@ cdef bytes pack(EntityTable table, Record* record):
     at = PyBytes_AS_STRING(text)
     header = <Header*>at
     header.full, header.clocked, header.factored = record.full, clocked, factor_in(record) > 0
-    header.layout = 3 if table.anchored else 2 if header.factored else 1
+    header.layout = 4 if record.between != NULL else 3 if table.anchored else 2 if header.factored else 1
     header.n, header.name_length, header.n_waiting = record.n, record.name_length, record.n_waiting
     header.count, header.clock, header.latest = record.count, record.clock, record.latest
     header.prior, header.spread = record.prior, record.spread
@@ -336,7 +339,9 @@ cdef bytes pack(EntityTable table, Record* record):
         at = put(at, clocks_of(record), 8 * n)
     at = put(at, factor_of(record), 8 * factor_in(record))
     if table.anchored:
-        put(at, origins_of(table, record), 8 * n)
+        at = put(at, origins_of(table, record), 8 * n)
+    if record.between != NULL:
+        put_between(at, record)
     at = PyBytes_AS_STRING(text) + size
     waiting = record.waiting          # the newest first, so from the end
     while waiting != NULL:
@@ -352,6 +357,18 @@ cdef bytes pack(EntityTable table, Record* record):
 cdef inline char* put(char* at, const void* data, size_t n) noexcept nogil:
     memcpy(at, data, n)
     return at + n
+
+
+cdef void put_between(char* at, Record* record) noexcept nogil:
+    cdef Between* between = record.between
+    cdef size_t n = 8 * <size_t>record.n
+    at = put(at, &between.n, 4)
+    at = put(at, other_hashes(between), 4 * between.n)
+    at = put(at, other_origins(between), 8 * between.n)
+    for j in range(between.n):
+        memset(at, 0, n)
+        put(at, column(between, j), min(n, 8 * <size_t>between.rows))
+        at += n
 
 
 cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store) except NULL:
@@ -373,7 +390,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     full, clocked, factored = header.full != 0, header.clocked != 0, header.factored != 0
     precisions = triangle(n) if full else n
     factor = 1 + triangle(n) if factored else 0
-    told = header.layout == 3
+    told = header.layout >= 3
     needed = (sizeof(Header) + header.name_length + 12 * n
               + 8 * (precisions + (n if clocked else 0) + factor + (n if told else 0)))
     if (size < needed or (full and not table.full) or clocked != (table.clocked and not full)
@@ -416,12 +433,30 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
         for i in range(factor):
             sound = sound and isfinite(factor_of(record)[i])
         sound = sound and has_factor(record, factored)
+    if header.layout == 4:
+        at = unpack_between(table, record, at, end)
+        sound = sound and at != NULL
+        at = at if at != NULL else end
     sound = unpack_waiting(record, at, end, header.n_waiting, own) and sound
     if not sound:
         if table.limited:
             (<LimitedTable>table).drop(record)
         store.refuse("a record doesn't hold together")
     return record
+
+
+cdef const char* unpack_between(EntityTable table, Record* record, const char* at, const char* end) except? NULL:
+    """What an entity has in common with the fixed part; where the rest begins, NULL if it makes no sense."""
+    cdef uint32_t n
+    cdef size_t size
+    if end - at < 4:
+        return NULL
+    memcpy(&n, at, 4)
+    size = n * (12 + 8 * <size_t>record.n)
+    if not (0 < n <= MOST_OTHERS and record.full and size <= <size_t>(end - at - 4)):
+        return NULL
+    at += 4
+    return at + size if take_between(table, record, n, at, at + 4 * n, at + 12 * n) else NULL
 
 
 cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32_t count, bint own) except? False:

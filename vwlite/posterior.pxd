@@ -70,6 +70,8 @@ cdef class Posterior(Learner):
     cdef uint64_t factored_version
     cdef uint64_t version             # of what is known: each update makes another
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil
+    cdef bint moved_between(self, Record* record, bint settles, double* lost) noexcept nogil
+    cdef double leaned_on(self, uint32_t hash, uint32_t guess) noexcept nogil
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
     cdef double scale_of(self, uint32_t hash) noexcept nogil
     cdef double unknown_sd(self, uint32_t hash, double x) noexcept nogil

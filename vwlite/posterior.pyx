@@ -4,8 +4,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
+from vwlite.between cimport column, other_hashes, other_origins
 from vwlite.entities cimport (
-    ABSENT, UNTOLD, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
+    ABSENT, UNTOLD, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
     triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
@@ -73,16 +74,34 @@ cdef class Posterior(Learner):
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil:
         """How far the coefficient that it leans on is from the origin of an entity's, which it is if that settles."""
         cdef double* origin = origins_of(self.table, record) + place
-        cdef double now = 0, before = origin[0]
-        cdef Record* fixed = self.leans_on.table.find(0)
-        cdef uint32_t there
-        if fixed != NULL:
-            there = lookup(fixed, hashes_of(record)[place], <uint32_t>place)
-            if there != ABSENT:
-                now = means_of(fixed)[there]
+        cdef double now = self.leaned_on(hashes_of(record)[place], <uint32_t>place), before = origin[0]
         if settles:
             origin[0] = now
         return now - before if before != UNTOLD else 0
+
+    cdef bint moved_between(self, Record* record, bint settles, double* lost) noexcept nogil:
+        """The same of the features that only the fixed part has: G (b_o - o), if `lost` is not NULL; is any not 0?"""
+        cdef Between* between = record.between
+        cdef double now, by
+        cdef bint any = False
+        cdef size_t j, k
+        if lost != NULL:
+            memset(lost, 0, record.n * sizeof(double))
+        for j in range(between.n if between != NULL else 0):
+            now = self.leaned_on(other_hashes(between)[j], <uint32_t>j)
+            by = now - other_origins(between)[j]
+            if settles:
+                other_origins(between)[j] = now
+            for k in range(min(record.n, between.rows) if lost != NULL and by != 0 else 0):
+                lost[k] += column(between, j)[k] * by
+                any = True
+        return any
+
+    cdef double leaned_on(self, uint32_t hash, uint32_t guess) noexcept nogil:
+        """The coefficient of the fixed part."""
+        cdef Record* fixed = self.leans_on.table.find(0)
+        cdef uint32_t there = lookup(fixed, hash, guess) if fixed != NULL else ABSENT
+        return means_of(fixed)[there] if there != ABSENT else 0
 
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil:
         """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""

@@ -7,10 +7,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
+from vwlite.between cimport MOST_OTHERS, column, other_hashes, other_origins, take_between
 from vwlite.entities cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
+    ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
     means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport Feature
@@ -25,6 +26,7 @@ cdef enum:
 cdef enum Field:
     KEY, COEFFICIENTS, NAME_LENGTH, N_WAITING, COUNT, CLOCK, LATEST, PRIOR, SPREAD
     NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE, KIND, FACTOR, ORIGIN
+    OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN
 
 cdef enum Posterior:
     DIAGONAL, FULL, WITH_FACTOR
@@ -35,8 +37,10 @@ FIELDS = (
     ("mean", "F64"), ("precision", "F64"), ("coefficient_clock", "F64"),
     ("waiting_example", "F64"), ("waiting_n", "U32"), ("waiting_feature", "U32"), ("posterior", "U8"),
     ("factor", "F64"), ("origin", "F64"),
+    ("others", "U32"), ("other_hash", "U32"), ("other_origin", "F64"), ("between", "F64"),
 )
 NEWER = ("posterior", "factor")       # only there where not every record is FULL, as all were in the first version
+OF_BETWEEN = ("others", "other_hash", "other_origin", "between")         # only there where a record has one
 
 
 def save(EntityTable table, io):
@@ -45,14 +49,16 @@ def save(EntityTable table, io):
     cdef size_t i
     order = Order(table)
     columns = [Column(table, order, field) for field in range(len(FIELDS))]
-    cdef bint plain = True
+    cdef bint plain = True, alone = True
     for i in range(order.n):
+        alone = alone and order.records[i].between == NULL
         plain = plain and kind_of(order.records[i]) == (FULL if table.full else DIAGONAL)
         for column in columns:
             column.nbytes += column.size(order.records[i])
     for (name, dtype), column in zip(FIELDS, columns, strict=True):
-        if not (plain and name in NEWER) and (table.anchored or name != "origin"):
-            io.array(name, dtype, column)
+        if (plain and name in NEWER) or (alone and name in OF_BETWEEN) or (name == "origin" and not table.anchored):
+            continue
+        io.array(name, dtype, column)
 
 
 cdef inline Posterior kind_of(Record* record) noexcept nogil:
@@ -127,8 +133,9 @@ cdef class Column:
     cdef inline size_t size(self, Record* record) noexcept nogil:
         """Of one record."""
         cdef size_t n = record.n, total = 0
+        cdef size_t n_others = record.between.n if record.between != NULL else 0
         cdef const Waiting* waiting = record.waiting
-        if self.field in (COEFFICIENTS, NAME_LENGTH, N_WAITING):
+        if self.field in (COEFFICIENTS, NAME_LENGTH, N_WAITING, OTHERS):
             return 4
         if self.field == NAME:
             return record.name_length
@@ -146,6 +153,12 @@ cdef class Column:
             return 1
         if self.field == FACTOR:
             return 8 * factor_in(record)
+        if self.field == OTHER_HASH:
+            return 4 * n_others
+        if self.field == OTHER_ORIGIN:
+            return 8 * n_others
+        if self.field == BETWEEN:
+            return 8 * n_others * n
         if self.field == WAITING_EXAMPLE:
             return 24 * record.n_waiting
         if self.field == WAITING_N:
@@ -158,7 +171,7 @@ cdef class Column:
         return 8
 
     cdef inline const void* data(self, Record* record) noexcept nogil:
-        """Where the field of a record is; NULL if it is that of examples that wait."""
+        """Where the field of a record is; NULL if it lies in pieces."""
         if self.field == KEY:
             return &record.key
         if self.field == COEFFICIENTS:
@@ -191,6 +204,10 @@ cdef class Column:
             return factor_of(record)
         if self.field == ORIGIN:
             return origins_of(self.table, record)
+        if self.field == OTHER_HASH and record.between != NULL:
+            return other_hashes(record.between)
+        if self.field == OTHER_ORIGIN and record.between != NULL:
+            return other_origins(record.between)
         return NULL
 
     cdef inline char* put(self, char* to, Record* record) noexcept nogil:
@@ -205,6 +222,9 @@ cdef class Column:
         if self.field == KIND:
             to[0] = <char>kind_of(record)
             return end
+        if self.field in (OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN):
+            self.put_between(to, record)
+            return end
         while waiting != NULL:            # the newest comes first, so from the end
             if self.field == WAITING_EXAMPLE:
                 data, n = &waiting.label, 24
@@ -216,6 +236,19 @@ cdef class Column:
             memcpy(end, data, n)
             waiting = waiting.before
         return to + size
+
+    cdef void put_between(self, char* to, Record* record) noexcept nogil:
+        """How many features a Between has, or its columns, with a number for each coefficient."""
+        cdef Between* between = record.between
+        cdef uint32_t n_others = between.n if between != NULL else 0, j
+        cdef size_t size = 8 * <size_t>record.n
+        if self.field == OTHERS:
+            memcpy(to, &n_others, 4)
+            return
+        for j in range(n_others if self.field == BETWEEN else 0):
+            memset(to, 0, size)
+            memcpy(to, column(between, j), min(size, 8 * <size_t>between.rows))
+            to += size
 
 
 def load(EntityTable table, io):
@@ -242,6 +275,12 @@ def load(EntityTable table, io):
     cdef const double[::1] factors = io.array("factor", "F64", None) if mixed else spreads[:0]
     cdef bint told = table.anchored and io.has("origin")      # a model of the first version has none
     cdef const double[::1] origins = io.array("origin", "F64", None) if told else spreads[:0]
+    cdef bint together = io.has("others")
+    cdef const uint32_t[::1] others = io.array("others", "U32", None) if together else ns[:0]
+    cdef const uint32_t[::1] other_hash = io.array("other_hash", "U32", None) if together else ns[:0]
+    cdef const double[::1] other_origin = io.array("other_origin", "F64", None) if together else spreads[:0]
+    cdef const double[::1] between = io.array("between", "F64", None) if together else spreads[:0]
+    cdef size_t n_others, at_other = 0, at_between = 0
     cdef size_t i, j, k, n, n_precisions, n_factor
     cdef size_t at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0, at_clock = 0, at_factor = 0
     cdef Posterior kind
@@ -254,7 +293,10 @@ def load(EntityTable table, io):
                        and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
                        and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count
                        and <size_t>latest.shape[0] == count and <size_t>priors.shape[0] == count
-                       and <size_t>kinds.shape[0] == (count if mixed else 0))
+                       and <size_t>kinds.shape[0] == (count if mixed else 0)
+                       and <size_t>others.shape[0] == (count if together else 0)
+                       and <size_t>other_origin.shape[0] == <size_t>other_hash.shape[0]
+                       and (told or not together))
     table.clear()
     for i in range(count if sound else 0):
         n = ns[i]
@@ -262,7 +304,11 @@ def load(EntityTable table, io):
         clocked = table.clocked and kind == DIAGONAL
         n_precisions = n if kind == DIAGONAL else triangle(n)
         n_factor = 1 + triangle(n) if kind == WITH_FACTOR else 0
-        sound = (kind <= WITH_FACTOR and (table.full or kind == DIAGONAL) and (n > FACTORED or kind != WITH_FACTOR)
+        n_others = others[i] if together else 0
+        sound = (n_others <= (0 if kind == DIAGONAL else MOST_OTHERS)
+                 and at_other + n_others <= <size_t>other_hash.shape[0]
+                 and at_between + n_others * n <= <size_t>between.shape[0]
+                 and kind <= WITH_FACTOR and (table.full or kind == DIAGONAL) and (n > FACTORED or kind != WITH_FACTOR)
                  and n <= <size_t>(MOST if kind == DIAGONAL else MOST_FULL) and at + n <= <size_t>hashes.shape[0]
                  and at + n <= <size_t>means.shape[0]
                  and at_precision + n_precisions <= <size_t>precisions.shape[0]
@@ -297,6 +343,11 @@ def load(EntityTable table, io):
             factor_of(record)[j] = factors[at_factor + j]
             sound = sound and isfinite(factors[at_factor + j])
         sound = sound and has_factor(record, kind == WITH_FACTOR)
+        if n_others and sound:
+            sound = take_between(table, record, <uint32_t>n_others, &other_hash[at_other], &other_origin[at_other],
+                                 &between[at_between] if n else NULL)
+        at_other += n_others
+        at_between += n_others * n
         for _ in range(n_waiting[i]):
             sound = (sound and at_waiting < <size_t>waiting_ns.shape[0]
                      and 3 * at_waiting + 3 <= <size_t>waiting_examples.shape[0]
@@ -331,6 +382,7 @@ def load(EntityTable table, io):
     if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
             and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
             and (not told or at == <size_t>origins.shape[0])
+            and at_other == <size_t>other_hash.shape[0] and at_between == <size_t>between.shape[0]
             and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
             and at_waiting == <size_t>waiting_ns.shape[0]
             and 3 * at_waiting == <size_t>waiting_examples.shape[0]

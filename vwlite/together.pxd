@@ -8,6 +8,7 @@ out. So
 
     s = initial + b'x + sum_e m_e'x_e - x_e' A^-1 E (b - o)         the score
     l = P A^-1 x_e / x_e, 1 of features that e does not have        the load: what is left of a move of b
+    l = (x_o - G' A^-1 x_e) / x_o, of the others in its Between     the same, and - x_e' A^-1 G (b_o - o) in the score
     Z = (l x)' H^-1 (l x) + sum_e x_e' A_e^-1 x_e                   its variance; H is the precision of b
 
 An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves by
@@ -15,14 +16,18 @@ H^-1 (l x) g. That is as if the score had been seen with the error g (1 + c Z) /
 was, m_e moves by A_e^-1 x_e g (1 + c Z) / (1 + c sum_e z_e), z_e = x_e' A_e^-1 x_e; it follows b from there. Of the
 curvature each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects).
 
-With one effect and squared loss that is exact, in any order of the data (Kalman 1960). With several, 1 / l - 1 is the
-sum of those of each effect: exact for balanced designs. What is left out: that two effects are correlated, and that
-features which only the fixed part has may be constant within an entity.
+With one effect and squared loss that is exact, in any order of the data (Kalman 1960), as long as all posteriors are
+full and no entity meets more than MOST_OTHERS features that only the fixed part has. With several, 1 / l - 1 of a
+feature that effects have is the sum of those of each effect: exact for balanced designs; so an effect explains 1 - l of
+a feature times its share, which is what the others leave of its intercept's load. What is left out: that two effects are
+correlated.
 """
 from libc.stdint cimport uint32_t
 
+from vwlite.entities cimport Record
 from vwlite.example cimport MOST_PARTS, Example, Feature
 from vwlite.learner cimport Learner
+from vwlite.marginal cimport Marginal
 from vwlite.updates cimport Updates
 
 cdef class Together:
@@ -33,16 +38,20 @@ cdef class Together:
     cdef bint[MOST_PARTS] taken       # of the example at hand, which effects take part
     cdef size_t n
     cdef bint anchored                # effects have origins
+    cdef readonly Marginal marginal   # of the fixed part; None if it knows nothing of how sure it is
     cdef Feature* damped
     cdef size_t capacity
     cdef void begin(self) noexcept nogil
     cdef int glance(self, size_t r, Example ex) except -1 nogil
     cdef bint can_step(self, size_t r, Example ex) except -1 nogil
     cdef int look(self, size_t r, Example ex) except -1 nogil
+    cdef int sum_ends(self) except -1 nogil
     cdef int follow(self, size_t r, Example ex) except -1 nogil
     cdef int step(self, Example ex, bint fixed_learns, double certain) except -1 nogil
     cdef void add_noise(self, double amount) noexcept nogil
     cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil
     cdef double load(self, uint32_t hash) noexcept nogil
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil
+    cdef double load_of_other(self, uint32_t hash) noexcept nogil
+    cdef Record* full_fixed(self) noexcept nogil
     cdef double shift(self, size_t r, bint settles) except? -1e300 nogil

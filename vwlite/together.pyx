@@ -1,14 +1,16 @@
 """The parts of a score at once. Design notes and equations are in together.pxd."""
 from libc.math cimport fabs
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
+from vwlite.between cimport other_hashes, other_place
 from vwlite.entities cimport (
-    ABSENT, Record, hashes_of, lookup, means_of, precisions_of,
+    ABSENT, Between, Record, hashes_of, lookup, means_of, precisions_of,
 )
-from vwlite.example cimport PADDING, Example, Feature
+from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature
 from vwlite.posterior cimport data_of, ridge
+from vwlite.room cimport grow
 
 cdef extern from "newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)
@@ -31,7 +33,9 @@ ctypedef double (*Told)(void*) noexcept nogil
 ctypedef bint (*Is)(void*) noexcept nogil
 ctypedef size_t (*Counted)(void*) noexcept nogil
 ctypedef int (*Booked)(void*) except -1 nogil
-ctypedef size_t (*Added)(void*, Record*, Feature*) noexcept nogil
+ctypedef size_t (*Added)(void*, Record*, double, Feature*) noexcept nogil
+ctypedef int (*Weighed)(void*, Example) except -1 nogil
+ctypedef int (*Seen)(void*, Example, Record*, double) except -1 nogil
 
 cdef bint can_step(Updates effect, Example ex) except -1 nogil:
     """Whether it learns single examples, and none waits for others; the entity exists from now on."""
@@ -77,6 +81,18 @@ cdef double load(Updates effect, uint32_t hash) noexcept nogil:
         return 1
     return effect.loads[place] if is_matrix(effect) else load_by_itself(effect, record, place)
 
+cdef double load_of_other(Updates effect, uint32_t hash) noexcept nogil:
+    """The load of a feature that it has no coefficient of."""
+    cdef Between* between = effect.subject.between
+    cdef uint32_t place = other_place(between, hash, 0) if between != NULL else 0
+    return 1 if between == NULL or place == between.n else effect.others[between.n + place]
+
+cdef int weigh_others(Updates effect, Example ex) except -1 nogil:
+    return effect.weigh_others(ex)
+
+cdef int see_others(Updates effect, Example ex, Record* fixed, double c) except -1 nogil:
+    return effect.see_others(ex, fixed, c)
+
 cdef bint is_matrix(Updates effect) noexcept nogil:
     """Whether the coefficients are correlated."""
     return effect.subject.full and effect.subject.n > 1
@@ -89,20 +105,29 @@ cdef double load_by_itself(Updates effect, Record* record, size_t place) noexcep
     cdef double data = data_of(effect, record, place), prior = ridge(effect, hashes_of(record)[place])
     return min(max(prior / (data + prior), 1e-12), 1)
 
-cdef size_t lean_more(Updates effect, Record* fixed, Feature* to) noexcept nogil:
-    """The features that are not the example's, but correlated with it; how many."""
+cdef size_t lean_more(Updates effect, Record* fixed, double share, Feature* to) noexcept nogil:
+    """The features that are not the example's, but correlated with it; how many.
+
+    `share` is what other effects leave of what it says of features that it has no coefficient of.
+    """
     cdef Record* record = effect.subject
+    cdef Between* between = record.between if fixed != NULL else NULL
     cdef size_t i, n = 0, d = record.n
     for i in range(d if is_matrix(effect) and fixed != NULL else 0):
         if (0 < fabs(effect.loads[d + i]) < 1e30
                 and lookup(fixed, hashes_of(record)[i], <uint32_t>i) != ABSENT):
             to[n].hash, to[n].value = hashes_of(record)[i], <float>effect.loads[d + i]
             n += 1
+    for i in range(between.n if between != NULL else 0):
+        if 0 < fabs(effect.others[i]) < 1e30 and lookup(fixed, other_hashes(between)[i], <uint32_t>i) != ABSENT:
+            to[n].hash, to[n].value = other_hashes(between)[i], <float>(effect.others[i] * share)
+            n += 1
     return n
 
 cdef size_t most_more(Updates effect) noexcept nogil:
     """How many they can be."""
-    return effect.subject.n if is_matrix(effect) else 0
+    cdef Between* between = effect.subject.between
+    return (effect.subject.n if is_matrix(effect) else 0) + (between.n if between != NULL else 0)
 
 cdef double shift(Updates effect, size_t number, Together all_parts, bint settles) except? -1e300 nogil:
     """How far its score has moved with the fixed part since its mean was worked out.
@@ -115,9 +140,10 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
     cdef double* u = x + n
     cdef double* gone = u + d
     cdef double* lost = gone + d
+    cdef double* others = lost + d
     cdef double* mean = means_of(record)
     cdef double total = 0, by, own
-    cdef bint any = False
+    cdef bint any
     if not record.full:
         for k in range(n):
             i = effect.places[k]
@@ -129,6 +155,11 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
                 if settles:
                     mean[i] += by
     else:
+        any = effect.moved_between(record, settles, others)
+        if any and all_parts.n > 1:
+            by = all_parts.share(number, CONSTANT_HASH)
+            for i in range(d):
+                others[i] *= by
         for i in range(d):
             gone[i] = effect.moved(record, i, settles)
             any = any or gone[i] != 0
@@ -138,6 +169,8 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
                 if i != ABSENT and gone[i] != 0:
                     gone[i] *= all_parts.share(number, effect.hashes[k])
             vwl_multiply(precisions_of(record), d, gone, lost)
+            for i in range(d):
+                lost[i] += others[i]
             total = -vwl_dot_product(u, lost, d)
             if settles:
                 effect.solve_for(record, lost, u + 4 * d)
@@ -158,6 +191,9 @@ cdef Noisy call_add_noise = <Noisy>add_noise
 cdef Told call_reach = <Told>reach
 cdef Told call_part = <Told>part
 cdef Loaded call_load = <Loaded>load
+cdef Loaded call_load_of_other = <Loaded>load_of_other
+cdef Weighed call_weigh_others = <Weighed>weigh_others
+cdef Seen call_see_others = <Seen>see_others
 cdef Shifted call_shift = <Shifted>shift
 cdef Is call_is_matrix = <Is>is_matrix
 cdef Counted call_most_more = <Counted>most_more
@@ -179,6 +215,7 @@ cdef class Together:
         self.effects = effects
         self.n = len(effects)
         self.anchored = self.fixed is not None
+        self.marginal = Marginal(base, effects) if self.anchored else None
         for i, effect in enumerate(effects):
             self.pointers[i] = <void*>(<Updates?>effect)
             (<Updates>effect).table.anchored = self.anchored
@@ -204,6 +241,13 @@ cdef class Together:
         self.taken[r] = call_look(self.pointers[r], ex)
         return 0
 
+    cdef int sum_ends(self) except -1 nogil:
+        """What is learnt now is not in what the fixed part's precision could be worked out from."""
+        if self.marginal is not None and self.marginal.whole:
+            with gil:
+                self.marginal.let_go()
+        return 0
+
     cdef int follow(self, size_t r, Example ex) except -1 nogil:
         """Before an effect learns by itself: its mean follows the fixed part."""
         if self.anchored:
@@ -221,6 +265,7 @@ cdef class Together:
         cdef double score = certain, effects = 0, fixed = 0, z, g = 0, c = 0, left, given
         cdef double w = ex.weight
         cdef bint moves
+        cdef Record* fixed_record
         for r in range(self.n):
             if self.taken[r]:
                 effects += call_reach(self.pointers[r])
@@ -253,16 +298,27 @@ cdef class Together:
         given = g * (1 + c * z) / (1 + c * effects)      # were the fixed part certain
         for r in range(self.n):
             if self.taken[r]:
-                left = max(effects - call_reach(self.pointers[r]), 0)
-                call_settle(self.pointers[r], given, c / (1 + c * left))
+                left = c / (1 + c * max(effects - call_reach(self.pointers[r]), 0))
+                call_settle(self.pointers[r], given, left)
+                fixed_record = self.full_fixed()
+                if fixed_record != NULL:
+                    call_see_others(self.pointers[r], ex, fixed_record, left)
         if fixed_learns:
             self.fixed.settle(g, c / (1 + c * effects))
             self.fixed.learnt(self.fixed.subject, 1)
+            if self.marginal.whole:
+                self.marginal.see(0, ex, c)
+                for r in range(self.n if self.n > 1 else 0):
+                    left = max(effects - call_reach(self.pointers[r]), 0) if self.taken[r] else 0
+                    self.marginal.see(r + 1, ex, c / (1 + c * left))
         for r in range(self.n):
             if self.taken[r]:
                 if self.anchored:
                     self.shift(r, True)
                 call_write_down(self.pointers[r])
+        if fixed_learns and self.marginal.whole and self.marginal.is_time():
+            with gil:
+                self.marginal.renew()
         return 0
 
     cdef void add_noise(self, double amount) noexcept nogil:
@@ -273,28 +329,28 @@ cdef class Together:
         for r in range(self.n):
             call_add_noise(self.pointers[r], amount)
 
+    cdef Record* full_fixed(self) noexcept nogil:
+        """What the fixed part knows, if its posterior is full, or NULL."""
+        cdef Record* record = self.fixed.table.find(0) if self.anchored else NULL
+        return record if record != NULL and record.full else NULL
+
     # how the effects lean on the fixed part
 
     cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil:
         """The example's features as the fixed part sees them: each times its load, and others."""
         cdef size_t i, r, n = ex.n, most = ex.n + n_others + PADDING
-        cdef void* room
         cdef Record* fixed = self.fixed.table.find(0)
         for r in range(self.n):
-            most += call_most_more(self.pointers[r]) if self.taken[r] else 0
-        if most > self.capacity:
-            room = realloc(self.damped, 2 * most * sizeof(Feature))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            self.damped = <Feature*>room
-            self.capacity = 2 * most
+            if self.taken[r]:
+                most += call_most_more(self.pointers[r])
+                call_weigh_others(self.pointers[r], ex)
+        grow(&self.damped, &self.capacity, most, sizeof(Feature))
         for i in range(n):
             self.damped[i].hash = ex.features[i].hash
             self.damped[i].value = <float>(ex.features[i].value * self.load(ex.features[i].hash))
         for r in range(self.n):
             if self.taken[r]:
-                n += call_lean_more(self.pointers[r], fixed, self.damped + n)
+                n += call_lean_more(self.pointers[r], fixed, self.share(r, CONSTANT_HASH), self.damped + n)
         if n_others:
             memcpy(self.damped + n, others, n_others * sizeof(Feature))
         n += n_others
@@ -309,7 +365,20 @@ cdef class Together:
             if self.taken[r] and (first == self.n or call_is_matrix(self.pointers[r])):
                 if first == self.n or call_load(self.pointers[first], hash) == 1:
                     first = r
-        return 1 if first == self.n else call_load(self.pointers[first], hash) * self.share(first, hash)
+        if first == self.n:
+            return 1
+        return call_load(self.pointers[first], hash) * self.share(first, hash) * self.load_of_other(hash)
+
+    cdef double load_of_other(self, uint32_t hash) noexcept nogil:
+        """What effects that have no coefficient of the feature leave of it."""
+        cdef size_t r
+        cdef double left = 1, load
+        for r in range(self.n):
+            if self.taken[r]:
+                load = call_load_of_other(self.pointers[r], hash)
+                if load != 1:
+                    left -= (1 - load) * self.share(r, CONSTANT_HASH)
+        return left
 
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil:
         """What the other effects leave of an effect's load."""
@@ -334,4 +403,5 @@ cdef class Together:
             while record != NULL:
                 for i in range(record.n):
                     effect.moved(record, i, True)
+                effect.moved_between(record, True, NULL)
                 record = record.newer

@@ -12,6 +12,8 @@ cdef class Updates(Spread):
     cdef double part, reach
     cdef double* loads                # of each coefficient of a full posterior, see together.pxd
     cdef size_t loads_size
+    cdef double* others               # -G' H^-1 x, of each feature of its Between, and then those features' loads
+    cdef size_t others_size
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
     cdef int step(self, Example ex) except -1 nogil
@@ -20,6 +22,8 @@ cdef class Updates(Spread):
     cdef int hold_down(self, Record* record, size_t n) except -1 nogil
     cdef int lean(self) except -1 nogil
     cdef int weigh_loads(self) except -1 nogil
+    cdef int weigh_others(self, Example ex) except -1 nogil
+    cdef int see_others(self, Example ex, Record* fixed, double c) except -1 nogil
     cdef bint learns_single(self, Example ex) except -1 nogil
     cdef bint pull(self, double s, double z, double label, double w, double* g, double* c) noexcept nogil
     cdef void add_noise(self, double amount) noexcept nogil

@@ -1,17 +1,20 @@
 """Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, qsort, realloc
+from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 
+from vwlite.between cimport MOST_OTHERS, add_other, column, make_between, other_place
 from vwlite.entities cimport (
-    ABSENT, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
+    ABSENT, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.posterior cimport data_of, ridge
+from vwlite.room cimport grow
 
 cdef extern from "newton.h" nogil:
     const double VWL_BEYOND
+    double vwl_dot_product(const double* a, const double* b, size_t n)
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
     void vwl_forward_from(const double* factor, size_t n, size_t first, double* b)
@@ -32,6 +35,7 @@ cdef class Updates(Spread):
 
     def __dealloc__(self):
         free(self.loads)
+        free(self.others)
 
     cdef int identify(self, Example ex) except -1 nogil:
         return self.table.identify(ex)
@@ -174,16 +178,14 @@ cdef class Updates(Spread):
         cdef double* x = self.work
         cdef double* u = x + n
         cdef double* explained = u + d
-        cdef void* room
+        cdef Between* between = record.between
+        if between != NULL:
+            grow(&self.others, &self.others_size, 2 * <size_t>between.n, sizeof(double))
+            for i in range(between.n):
+                self.others[i] = -vwl_dot_product(column(between, i), u, min(d, between.rows))
         if not (self.table.anchored and record.full and d > 1):
             return 0
-        if 2 * d > self.loads_size:
-            room = realloc(self.loads, 2 * d * sizeof(double))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            self.loads = <double*>room
-            self.loads_size = 2 * d
+        grow(&self.loads, &self.loads_size, 2 * d, sizeof(double))
         if self.n_prior > 1:          # P u = x - E u
             vwl_multiply(precisions_of(record), d, u, explained)
         for i in range(d):
@@ -194,6 +196,57 @@ cdef class Updates(Spread):
             if i != ABSENT and x[k] != 0:
                 self.loads[i] = (x[k] + self.loads[d + i] if self.n_prior > 1 else self.loads[d + i]) / x[k]
                 self.loads[d + i] = 0
+        return 0
+
+    cdef int weigh_others(self, Example ex) except -1 nogil:
+        """The loads of the features of its Between, with all of the example's features at hand."""
+        cdef Between* between = self.subject.between
+        cdef double* left
+        cdef double x
+        cdef uint32_t place = 0
+        cdef size_t i, j
+        if between == NULL:
+            return 0
+        left = self.others + between.n
+        memset(left, 0, between.n * sizeof(double))
+        for i in range(ex.n):
+            place = other_place(between, ex.features[i].hash, place + 1)
+            if place < between.n:
+                left[place] += ex.features[i].value
+        for j in range(between.n):
+            x = left[j]
+            left[j] = (x + self.others[j]) / x if x != 0 else 1
+            if x != 0:
+                self.others[j] = 0
+        return 0
+
+    cdef int see_others(self, Example ex, Record* fixed, double c) except -1 nogil:
+        """G += c x_e x_o': the example's features that only the fixed part has, where it was before this example."""
+        cdef Record* record = self.subject
+        cdef Between* between = record.between
+        cdef uint32_t hash, place = 0, j = 0, there = 0
+        cdef size_t i, k
+        cdef double* to
+        if not record.full or (between == NULL and self.n_gathered >= ex.n):
+            return 0
+        for i in range(ex.n):
+            hash = ex.features[i].hash
+            place = lookup(record, hash, place + 1)
+            if place != ABSENT:
+                continue
+            j = other_place(between, hash, j + 1) if between != NULL else 0
+            if between == NULL or j == between.n:
+                there = lookup(fixed, hash, there + 1)
+                if there == ABSENT or (between != NULL and between.n == MOST_OTHERS):
+                    continue
+                add_other(self.table, record, hash, means_of(fixed)[there])
+                between = record.between
+            if between.rows < record.n:
+                make_between(self.table, record, between.n)
+                between = record.between
+            to = column(between, j)
+            for k in range(self.n_gathered):
+                to[self.places[k]] += c * self.work[k] * ex.features[i].value
         return 0
 
     cdef bint learns_single(self, Example ex) except -1 nogil:
@@ -382,6 +435,9 @@ cdef class Updates(Spread):
                                  * self.prior_mean(hashes_of(record)[k], <uint32_t>k))
             for k in range(triangle(d)):
                 data[k] *= share
+            for k in range(record.between.n if record.between != NULL and share != 1 else 0):
+                for i in range(record.between.rows):
+                    column(record.between, k)[i] *= share
             if record.factored:
                 self.refactor(record)
             self.solve_for(record, right, right + 2 * d)

@@ -78,15 +78,16 @@ def test_one_effect_and_what_it_leans_on_are_exact_in_any_order(sort, slope):
 
 
 @pytest.mark.parametrize("posterior", ["auto", "diagonal"])
-def test_a_model_that_is_saved_and_loaded_goes_on_leaning(posterior, tmp_path):
+@pytest.mark.parametrize("effects", ["--random_effect u:c", "--random_effect u", "--random_effect u --random_effect v"])
+def test_a_model_that_is_saved_and_loaded_goes_on_leaning(effects, posterior, tmp_path):
     rows, _ = grouped("entity")
-    lines = [text(row, True) for row in rows]
-    flags = f"--bayes_linear --random_effect u:c --posterior {posterior} {WIDE}"
+    lines = [f"{text(row, True)} |v v{i % 5}" for i, row in enumerate(rows)]
+    flags = f"--bayes_linear {effects} --posterior {posterior} --columns score,sd {WIDE}"
     whole, half = Workspace(flags), Workspace(flags)
     whole.learn(lines)
     half.learn(lines[:30])
     half.save(tmp_path / "m")
-    rest = Workspace.load(tmp_path / "m")
+    rest = Workspace.load(tmp_path / "m", "--columns score,sd")
     rest.learn(lines[30:])
     probes = [line.partition(" ")[2] for line in lines]
     assert rest.predict(probes) == whole.predict(probes)
@@ -126,3 +127,114 @@ def test_one_pass_with_default_flags_is_near_the_fit_of_all_data_in_any_order(pa
         score = np.array(workspace.predict(test)).ravel()
         loss = -np.log(special.expit(y * score)).mean() if logistic else np.sqrt(np.mean((y - score) ** 2))
         assert loss < 1.01 * best
+
+
+def ages(sort: str, n: int = 60) -> list[tuple[int, dict[str, float], float]]:
+    """Lines of eight users: an age that is constant within each, and an x; the first x is 500 times smaller than others."""
+    source = random.Random(8)
+    levels = [source.gauss(0, 1) for _ in range(8)]
+    rows = []
+    for i in range(n):
+        user = i % 8
+        x = float(np.float32(-0.002 if i == 0 else round(source.gauss(0, 1), 3)))
+        age = float(np.float32(round(20 + 7.3 * user, 1)))
+        y = float(np.float32(round(3 + levels[user] - 2 * x + 0.1 * age + source.gauss(0, 1), 3)))
+        rows.append((user, {"x": x, "age": age}, y))
+    return sorted(rows, key=lambda row: row[0]) if sort == "entity" else rows
+
+
+def said(features: dict[str, float]) -> str:
+    return "|c " + " ".join(f"{name}:{value!r}" for name, value in features.items())
+
+
+def mixed(rows: list[tuple[int, dict[str, float], float]], ridge: float) -> tuple[Vector, Vector]:
+    """Mean and covariance of (x, age, constant, the intercept of each user), noise 1."""
+    design = np.zeros((len(rows), 3 + 8))
+    for line, (user, features, _) in zip(design, rows, strict=True):
+        line[:3] = features["x"], features["age"], 1
+        line[3 + user] = 1
+    flat = np.diag([1e-10, 1e-10 * 20**2, 1e-10] + [ridge] * 8)
+    covariance = np.linalg.inv(design.T @ design + flat)
+    return np.asarray(covariance @ design.T @ np.array([y for *_, y in rows])), np.asarray(covariance)
+
+
+@pytest.mark.parametrize("limit", ["", " --entity_limit 3"])
+@pytest.mark.parametrize("sort", ["entity", "none"])
+def test_features_that_only_the_fixed_part_has_are_exact_in_any_order(sort, limit):
+    """Such as an age, which is constant within each user: every user counts once, not every example."""
+    rows = ages(sort)
+    flags = f"--bayes_linear --noise 1 --random_effect u --effect_l2 2 {WIDE} --columns score,fixed,u,sd{limit}"
+    workspace = Workspace(flags)
+    workspace.learn([f"{y!r} |u u{user} {said(features)}" for user, features, y in rows])
+    mean, covariance = mixed(rows, 2)
+    probe = {"x": 0.5, "age": 33.0}
+    for user in range(8):
+        row = np.zeros(len(mean))
+        row[:3] = 0.5, 33, 1
+        row[3 + user] = 1
+        fixed, effect = row[:3] @ mean[:3], mean[3 + user]
+        expected = (fixed + effect, fixed, effect, np.sqrt(row @ covariance @ row))
+        assert workspace.predict(f"|u u{user} {said(probe)}") == pytest.approx(expected, rel=2e-5, abs=2e-5)
+    row = np.array([0.5, 33, 1])
+    level, spread = row @ mean[:3], row @ covariance[:3, :3] @ row
+    assert workspace.predict(said(probe)) == pytest.approx((level, level, 0, np.sqrt(spread)), rel=2e-5, abs=2e-5)
+    new = workspace.predict(f"|u new {said(probe)}")
+    assert new == pytest.approx((level, level, 0, np.sqrt(spread + 1 / 2)), rel=2e-5, abs=2e-5)
+
+
+def test_which_entities_are_in_memory_changes_nothing():
+    lines = [f"{y!r} |u u{user} |v {i % 5} {said(features)}" for i, (user, features, y) in enumerate(ages("entity"))]
+    flags = f"--bayes_linear --random_effect u --random_effect v {WIDE} --columns score,sd"
+    plain, limited = Workspace(flags), Workspace(f"{flags} --entity_limit 2")
+    plain.learn(lines)
+    limited.learn(lines)
+    probes = [line.partition(" ")[2] for line in lines]
+    assert limited.predict(probes) == plain.predict(probes)
+
+
+@pytest.mark.parametrize("sort", ["entity", "none"])
+def test_the_population_is_as_uncertain_as_the_variances_found_at_the_end_say(sort):
+    """After 128 examples the fixed part's precision is worked out anew, with priors that were other ones at first."""
+    rows = ages(sort, 128)
+    workspace = Workspace(f"--bayes_linear --random_effect u {WIDE} --columns score,sd,label_sd")
+    workspace.learn([f"{y!r} |u u{user} {said(features)}" for user, features, y in rows])
+    probe = {"x": 0.5, "age": 33.0}
+    _, sd, of_label = workspace.predict(said(probe))
+    _, sd_of_new, _ = workspace.predict(f"|u new {said(probe)}")
+    noise, spread = of_label**2 - sd**2, sd_of_new**2 - sd**2
+    _, covariance = mixed(rows, noise / spread)
+    row = np.array([0.5, 33, 1])
+    assert sd == pytest.approx(np.sqrt(noise * (row @ covariance[:3, :3] @ row)), rel=0.02)
+
+
+def crossed(source: random.Random, by_user: bool) -> tuple[list[str], Vector, Vector, Vector]:
+    """Lines of 30 users and 20 items with an x, users and items of each line, and the labels."""
+    users, items = [source.gauss(0, 1) for _ in range(30)], [source.gauss(0, 0.7) for _ in range(20)]
+    who = [source.randrange(30) for _ in range(512)]
+    lines, design, labels = [], np.zeros((512, 2 + 30 + 20)), np.zeros(512)
+    for i, user in enumerate(sorted(who) if by_user else who):
+        item, x = source.randrange(20), round(source.gauss(0, 1), 3)
+        labels[i] = 0.5 - 0.7 * x + users[user] + items[item] + source.gauss(0, 1)
+        design[i, :2] = x, 1
+        design[i, 2 + user] = design[i, 32 + item] = 1
+        lines.append(f"{float(labels[i])!r} |u u{user} |i i{item} |c x:{x}")
+    return lines, design, labels, np.array([1.0] * 30 + [0.7] * 20)
+
+
+@pytest.mark.parametrize("by_user", [False, True])
+def test_of_two_effects_the_fixed_part_is_nearly_that_of_the_exact_posterior(by_user):
+    apart = []
+    for seed in range(6):
+        lines, design, labels, sds = crossed(random.Random(seed), by_user)
+        covariance = np.linalg.inv(design.T @ design + np.diag([1e-10, 1e-10, *(1 / sds**2)]))
+        mean = covariance @ design.T @ labels
+        workspace = Workspace(f"--bayes_linear --random_effect u --random_effect i {WIDE} --columns score,sd")
+        workspace.learn(lines)
+        for x in (-1.0, 0.0, 1.0):
+            row = np.array([x, 1])
+            sd = np.sqrt(row @ covariance[:2, :2] @ row)
+            score, found = workspace.predict(f"|c x:{x}")
+            apart.append((abs(score - row @ mean[:2]) / sd, found / sd))
+    distance, ratio = np.array(apart).T
+    assert np.sqrt(np.mean(distance**2)) < 0.5      # of what the posterior itself leaves open
+    assert 0.85 < np.mean(ratio) < 1.2

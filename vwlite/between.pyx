@@ -1,0 +1,86 @@
+"""Blocks of a precision between an entity and the fixed part. Design notes are in between.pxd."""
+from libc.math cimport isfinite
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from vwlite.entities cimport ABSENT, Between, EntityTable, Record, bytes_between, hashes_of, lookup
+
+
+cdef int make_between(EntityTable table, Record* record, uint32_t capacity) except -1 nogil:
+    """Room for so many features and for all coefficients of the record; what was there is kept."""
+    cdef Between* before = record.between
+    cdef Between* between
+    cdef uint32_t j, rows = record.n
+    cdef size_t size
+    capacity = (capacity + 1) & ~<uint32_t>1
+    size = sizeof(Between) + capacity * (12 + 8 * <size_t>rows)
+    between = <Between*>malloc(size)
+    if between == NULL:
+        with gil:
+            raise MemoryError(f"{size:,} bytes for what an entity has in common with the fixed part")
+    memset(between, 0, size)
+    between.capacity, between.rows = capacity, rows
+    if before != NULL:
+        between.n = before.n
+        memcpy(other_origins(between), other_origins(before), before.n * sizeof(double))
+        memcpy(other_hashes(between), other_hashes(before), before.n * sizeof(uint32_t))
+        for j in range(before.n):
+            memcpy(column(between, j), column(before, j), min(rows, before.rows) * sizeof(double))
+    table.bytes += size - bytes_between(record)
+    free(before)
+    record.between = between
+    return 0
+
+
+cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin) except -1 nogil:
+    """A feature of which nothing is known yet."""
+    cdef Between* between = record.between
+    if between == NULL:
+        make_between(table, record, 2)
+    elif between.n == between.capacity:
+        make_between(table, record, between.n + max(2, between.n // 4))
+    between = record.between
+    other_origins(between)[between.n] = origin
+    other_hashes(between)[between.n] = hash
+    between.n += 1
+    return 0
+
+
+cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 nogil:
+    """The block of one record, for another, of the same coefficients, that has none."""
+    cdef Between* between = record.between
+    if between == NULL:
+        return 0
+    make_between(table, to, between.n)
+    to.between.n = between.n
+    memcpy(other_origins(to.between), other_origins(between), between.n * sizeof(double))
+    memcpy(other_hashes(to.between), other_hashes(between), between.n * sizeof(uint32_t))
+    for j in range(between.n):
+        memcpy(column(to.between, j), column(between, j), min(to.n, between.rows) * sizeof(double))
+    return 0
+
+
+cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void* hashes, const void* origins,
+                       const void* columns) except -1 nogil:
+    """A block that was read, for a record that has all its coefficients; False if it makes no sense."""
+    make_between(table, record, n)
+    record.between.n = n
+    memcpy(other_hashes(record.between), hashes, n * sizeof(uint32_t))
+    memcpy(other_origins(record.between), origins, n * sizeof(double))
+    memcpy(column(record.between, 0), columns, n * <size_t>record.n * sizeof(double))
+    return is_sound(record)
+
+
+cdef bint is_sound(Record* record) noexcept nogil:
+    """Whether numbers that were read can be a block: finite, of distinct features that are none of the entity's."""
+    cdef Between* between = record.between
+    cdef uint32_t i, j
+    for j in range(between.n):
+        if (other_place(between, other_hashes(between)[j], 0) != j or not isfinite(other_origins(between)[j])
+                or lookup(record, other_hashes(between)[j], ABSENT) != ABSENT):
+            return False
+        for i in range(between.rows):
+            if not isfinite(column(between, j)[i]):
+                return False
+    return True

@@ -1,0 +1,268 @@
+"""The precision of a fixed part, worked out anew. Design notes are in marginal.pxd."""
+import struct
+
+from libc.math cimport fabs
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+from vwlite.between cimport column, other_hashes
+from vwlite.entities cimport ABSENT, Between, EntityTable, Record, hashes_of, lookup, precisions_of, triangle
+from vwlite.example cimport Example
+from vwlite.room cimport grow
+from vwlite.updates cimport Updates
+
+from vwlite.errors import ModelError
+
+cdef extern from "newton.h" nogil:
+    double vwl_dot_product(const double* a, const double* b, size_t n)
+    void vwl_cholesky(double* a, size_t n)
+    void vwl_forward(const double* factor, size_t n, double* b)
+    void vwl_backward(const double* factor, size_t n, double* b)
+
+cdef double CHANGED = 0.02            # of a ridge, before all entities are gone through again
+cdef int64_t MOST_SUMMED = 1 << 16    # examples: what the first ones counted too much is little by then
+cdef double SMALL = 1e-6              # what is added to a precision that may have no inverse
+
+
+cdef class Marginal:
+    """What examples say of the fixed part, if the entities were known.
+
+    Args:
+        fixed: The learner of the fixed part.
+        effects: Those of the entities.
+    """
+
+    def __cinit__(self, Updates fixed not None, list effects not None):
+        self.fixed = fixed
+        self.effects = effects
+        self.table = EntityTable(True, False)
+        self.whole = self.can_begin()
+        self.ridges = [(<Updates>effect).l2 for effect in effects]
+
+    def __dealloc__(self):
+        free(self.work)
+        free(self.room)
+
+    def can_begin(self):
+        """Whether all parts are of the kind that this is for, and one has a prior that is estimated."""
+        cdef Updates part
+        for part in (self.fixed, *self.effects):
+            if not part.full or part.identity or part.forget < 1:
+                return False
+        return any([(<Updates>effect).estimates_prior for effect in self.effects])
+
+    def let_go(self):
+        """What was summed is not needed any more, or some examples were learnt otherwise, so that it is not of all."""
+        self.whole = False
+        self.table.clear()
+
+    cdef int see(self, uint64_t number, Example ex, double c) except -1 nogil:
+        """F += c x x', or F_r if the number is r + 1; its features are in the order of those of F."""
+        cdef Record* record = self.table.find(number)
+        cdef Record* first
+        cdef uint32_t place = ABSENT
+        cdef uint32_t* places
+        cdef double* data
+        cdef size_t k, i, j, other, n = ex.n
+        if record == NULL:
+            record = self.table.make(number, "", 0, <uint32_t>n)
+        if number:
+            first = self.table.find(0)
+            record = self.table.room(record, first.n)
+            while record.n < first.n:
+                self.table.place(record, hashes_of(first)[record.n])
+        self.fixed.reserve_places(n, 0)
+        places = self.fixed.places
+        for k in range(n):
+            place = lookup(record, ex.features[k].hash, place + 1)
+            if place == ABSENT:
+                record = self.table.room(record, record.n + 1)
+                place = self.table.place(record, ex.features[k].hash)
+            places[k] = place
+        data = precisions_of(record)
+        for k in range(n):
+            i = places[k]
+            for other in range(n):
+                j = places[other]
+                if j <= i:
+                    data[triangle(i) + j] += c * ex.features[k].value * ex.features[other].value
+        record.count += 1
+        return 0
+
+    cdef bint is_time(self) except -1 nogil:
+        """After 1, 2, 4, ... examples."""
+        cdef Record* record = self.table.find(0)
+        return record != NULL and record.count & (record.count - 1) == 0
+
+    cdef int renew(self) except -1:
+        """If a ridge has changed, the fixed part's precision follows."""
+        cdef Record* all_of = self.table.find(0)
+        cdef Record* fixed = self.fixed.table.find(0)
+        cdef Record* known
+        cdef size_t d = all_of.n, size = triangle(d), r, i, j
+        cdef uint32_t a, b
+        cdef double* found
+        cdef double* data = precisions_of(fixed)
+        cdef bint several = len(self.effects) > 1
+        ridges = [(<Updates>effect).l2 for effect in self.effects]
+        if not fixed.full:
+            self.let_go()
+            return 0
+        last = all_of.count >= MOST_SUMMED
+        if all([fabs(now - before) <= CHANGED * before for now, before in zip(ridges, self.ridges, strict=True)]):
+            if last:
+                self.let_go()
+            return 0
+        grow(&self.work, &self.work_size, 4 * size + d, sizeof(double))
+        found = self.work + size
+        for r, effect in enumerate(self.effects):
+            known = self.table.find(r + 1) if several else all_of
+            memcpy(found, precisions_of(known), size * sizeof(double))
+            try:
+                if not self.subtract(effect, known, found):
+                    self.let_go()
+                    return 0
+            except ModelError:        # entities that are on a disk that is full: who writes them says so
+                return 0
+            if several:
+                self.add_covariance(r)
+        if several:
+            invert(self.work, found, self.work + 3 * size, d)
+        for i in range(d):
+            if several:
+                found[triangle(i) + i] = max(found[triangle(i) + i] - precisions_of(all_of)[triangle(i) + i] * SMALL, 0)
+            if not 0 <= found[triangle(i) + i] <= precisions_of(all_of)[triangle(i) + i]:
+                return 0              # beyond double precision
+        for i in range(d):
+            a = lookup(fixed, hashes_of(all_of)[i], <uint32_t>i)
+            for j in range(i + 1):
+                b = lookup(fixed, hashes_of(all_of)[j], <uint32_t>j)
+                if a != ABSENT and b != ABSENT:
+                    data[triangle(max(a, b)) + min(a, b)] = found[triangle(i) + j]
+        self.ridges = ridges
+        if fixed.factored:
+            self.fixed.refactor(fixed)
+        self.fixed.version += 1
+        if last:
+            self.let_go()
+        return 0
+
+    cdef bint subtract(self, Updates effect, Record* known, double* into) except -1:
+        """What entities could explain by themselves, of all entities; False if one's posterior is not full."""
+        cdef EntityTable table
+        cdef Record* record
+        for table in effect.table.one_by_one() if effect.table.limited else (effect.table,):
+            record = table.oldest
+            while record != NULL:
+                if not record.full:
+                    return False
+                if record.count:
+                    self.subtract_one(effect, record, known, into)
+                record = record.newer
+        return True
+
+    cdef int subtract_one(self, Updates effect, Record* record, Record* known, double* into) except -1:
+        """D' A^-1 D = Y' Y, Y = L^-1 D, with A = L L'."""
+        cdef Between* between = record.between
+        cdef size_t n = record.n, m = between.n if between != NULL else 0, i, j, k, kept = 0
+        cdef double* factor
+        cdef double* y
+        cdef double* data = precisions_of(record)
+        cdef uint32_t* places
+        cdef uint32_t hash, place
+        cdef double total
+        grow(&self.room, &self.room_size, triangle(n) + (n + 1) * (n + m), sizeof(double))
+        factor = self.room
+        y = factor + triangle(n)
+        places = <uint32_t*>(y + n * (n + m))
+        effect.precision(record, factor)
+        vwl_cholesky(factor, n)
+        for k in range(n + m):
+            hash = hashes_of(record)[k] if k < n else other_hashes(between)[k - n]
+            place = lookup(known, hash, <uint32_t>k)
+            if place == ABSENT:
+                continue
+            places[kept] = place
+            for i in range(n):
+                if k < n:
+                    y[kept * n + i] = data[triangle(max(i, k)) + min(i, k)]
+                else:
+                    y[kept * n + i] = column(between, k - n)[i] if i < between.rows else 0
+            vwl_forward(factor, n, y + kept * n)
+            for j in range(kept + 1):
+                total = vwl_dot_product(y + kept * n, y + j * n, n)
+                into[triangle(max(place, places[j])) + min(place, places[j])] -= total
+            kept += 1
+        return 0
+
+    cdef void add_covariance(self, size_t r) noexcept:
+        """H_r^-1 - F_r^-1 to the sum, F^-1 before the first; a little is added, as none of them need have an inverse."""
+        cdef size_t d = self.table.find(0).n, size = triangle(d), i
+        cdef double* total = self.work
+        cdef double* one = total + size
+        cdef double* other = one + size
+        cdef double* scratch = other + size
+        cdef double* known = precisions_of(self.table.find(r + 1))
+        if r == 0:
+            self.invert_sum(0, total, scratch)
+        for i in range(d):
+            one[triangle(i) + i] += known[triangle(i) + i] * SMALL
+        invert(one, one, scratch, d)
+        self.invert_sum(r + 1, other, scratch)
+        for i in range(size):
+            total[i] += one[i] - other[i]
+
+    cdef void invert_sum(self, uint64_t number, double* into, double* scratch) noexcept:
+        """The inverse of F, or of F_r."""
+        cdef Record* record = self.table.find(number)
+        cdef size_t i
+        memcpy(into, precisions_of(record), triangle(record.n) * sizeof(double))
+        for i in range(record.n):
+            into[triangle(i) + i] *= 1 + SMALL
+        invert(into, into, scratch, record.n)
+
+    def save_load(self, io):
+        """The sum and the ridges of a model; one that has none goes on without."""
+        if io.saving and not self.whole:
+            return
+        if not io.saving and not io.has("ridge"):
+            self.let_go()
+            return
+        ridges = io.array("ridge", "F64", struct.pack(f"<{len(self.ridges)}d", *self.ridges))
+        self.table.save_load(io)
+        if not io.saving:
+            self.ridges = list(ridges)
+            if len(ridges) != len(self.effects) or not self.is_sound():
+                io.refuse("what is known of its fixed part doesn't hold together")
+
+    cdef bint is_sound(self) except -1:
+        """Whether what was read is full records of the same features, in the same order."""
+        cdef Record* first = self.table.find(0)
+        cdef Record* record = self.table.oldest
+        cdef size_t i, most = len(self.effects) + 1 if len(self.effects) > 1 else 1
+        if self.table.count != (0 if first == NULL else most):
+            return False
+        while record != NULL:
+            if not record.full or record.key >= most or record.n != first.n:
+                return False
+            for i in range(record.n):
+                if hashes_of(record)[i] != hashes_of(first)[i] or not precisions_of(record)[triangle(i) + i] >= 0:
+                    return False
+            record = record.newer
+        return True
+
+
+cdef void invert(const double* a, double* into, double* scratch, size_t d) noexcept nogil:
+    """The inverse of a symmetric matrix, both packed by rows; room for another one, and a column, behind `scratch`."""
+    cdef size_t i, j
+    cdef double* b = scratch + triangle(d)
+    memcpy(scratch, a, triangle(d) * sizeof(double))
+    vwl_cholesky(scratch, d)
+    for i in range(d):
+        memset(b, 0, d * sizeof(double))
+        b[i] = 1
+        vwl_forward(scratch, d, b)
+        vwl_backward(scratch, d, b)
+        for j in range(i + 1):
+            into[triangle(i) + j] = b[j]
