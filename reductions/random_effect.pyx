@@ -229,6 +229,8 @@ cdef class RandomEffect(Learner):
         memset(self.intercept, 0, sizeof(self.intercept))
         self.intercept[0].hash = CONSTANT_HASH
         self.intercept[0].value = 1
+        if options["freeze"]:
+            self.together.sum_ends()
         self.restricted = is_restricted(options)
         self.one_effect = learners[0]
         self.logistic = "logistic" in learners[0].name

@@ -17,7 +17,7 @@ from vwlite.entities cimport Between, EntityTable, Record
 cdef enum:
     MOST_OTHERS = 128
 
-cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin) except -1 nogil
+cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil
 cdef int make_between(EntityTable table, Record* record, uint32_t capacity) except -1 nogil
 cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 nogil
 cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void* hashes, const void* origins,

@@ -33,13 +33,12 @@ cdef int make_between(EntityTable table, Record* record, uint32_t capacity) exce
     return 0
 
 
-cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin) except -1 nogil:
-    """A feature of which nothing is known yet."""
+cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil:
+    """A feature of which nothing is known yet, one of so many, perhaps."""
     cdef Between* between = record.between
-    if between == NULL:
-        make_between(table, record, 2)
-    elif between.n == between.capacity:
-        make_between(table, record, between.n + max(2, between.n // 4))
+    cdef uint32_t n = between.n if between != NULL else 0
+    if between == NULL or n == between.capacity:
+        make_between(table, record, <uint32_t>min(n + max(more, n // 4), <size_t>MOST_OTHERS))
     between = record.between
     other_origins(between)[between.n] = origin
     other_hashes(between)[between.n] = hash

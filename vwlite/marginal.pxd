@@ -11,10 +11,15 @@ over all entities e of one effect, the Schur complement of their coefficients (H
 With several effects the covariance is  F^-1 + sum_r (H_r^-1 - F_r^-1):  each adds its own part of the error, exact for
 balanced designs. H_r and F_r are of the curvature that the effect took of each example.
 
+With several effects their means drift, too: at the optimum the coefficients that entities of one effect have of a feature
+of the fixed part add up to 0, as its prior is flat; in one pass what all users have in common is left in the users now
+and then, and is missing for a new one. So at those times the fixed part takes it over: with g_r = sum_e P_r t_e it moves
+by the sum of  H_r^-1 g_r,  Newton's step, and each entity by - A_e^-1 E_e H_r^-1 g_r.
+
 That needs full posteriors of all parts, which forget nothing, and examples that are learnt one by one.
 Otherwise, and after a fit of a whole pass, which gives its own, the precision stays what examples added to it.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from vwlite.entities cimport EntityTable, Record
 from vwlite.example cimport Example
@@ -28,11 +33,19 @@ cdef class Marginal:
     cdef list ridges                  # of the effects, when the precision was last worked out
     cdef double* work                 # the precision and what it is made of; of one entity
     cdef double* room
-    cdef size_t work_size, room_size
+    cdef double* pulls                # of each effect, by feature of F, and of all
+    cdef size_t work_size, room_size, pulls_size
+    cdef list keys                    # of the entities of each effect, while that is worked out
     cdef int see(self, uint64_t number, Example ex, double c) except -1 nogil
     cdef bint is_time(self) except -1 nogil
     cdef int renew(self) except -1
-    cdef bint subtract(self, Updates effect, Record* known, double* into) except -1
+    cdef int64_t lacking              # bits: effects that some example had no entity of
+    cdef int take_over(self) except -1
+    cdef int add_pull(self, Updates effect, Record* record, double* pull) except -1
+    cdef int give(self, Updates effect, Record* record, const double* by, const double* in_all) except -1
+    cdef bint subtract(self, Updates effect, Record* known, double* into, double* pull) except -1
+    cdef void take(self) noexcept
+    cdef void solve(self, size_t r, double* pull) noexcept
     cdef int subtract_one(self, Updates effect, Record* record, Record* known, double* into) except -1
     cdef bint is_sound(self) except -1
     cdef void add_covariance(self, size_t r) noexcept

@@ -6,9 +6,12 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from vwlite.between cimport column, other_hashes
-from vwlite.entities cimport ABSENT, Between, EntityTable, Record, hashes_of, lookup, precisions_of, triangle
+from vwlite.between cimport column, other_hashes, other_origins
+from vwlite.entities cimport (
+    ABSENT, UNTOLD, Between, EntityTable, Record, hashes_of, lookup, means_of, origins_of, precisions_of, triangle,
+)
 from vwlite.example cimport Example
+from vwlite.posterior cimport ridge
 from vwlite.room cimport grow
 from vwlite.updates cimport Updates
 
@@ -16,12 +19,14 @@ from vwlite.errors import ModelError
 
 cdef extern from "newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)
+    const double VWL_BEYOND
     void vwl_cholesky(double* a, size_t n)
+    void vwl_multiply(const double* a, size_t n, const double* x, double* r)
     void vwl_forward(const double* factor, size_t n, double* b)
     void vwl_backward(const double* factor, size_t n, double* b)
 
 cdef double CHANGED = 0.02            # of a ridge, before all entities are gone through again
-cdef int64_t MOST_SUMMED = 1 << 16    # examples: what the first ones counted too much is little by then
+cdef int64_t MOST_SUMMED = 1 << 15    # examples: what the first ones counted too much is little by then
 cdef double SMALL = 1e-6              # what is added to a precision that may have no inverse
 
 
@@ -39,10 +44,12 @@ cdef class Marginal:
         self.table = EntityTable(True, False)
         self.whole = self.can_begin()
         self.ridges = [(<Updates>effect).l2 for effect in effects]
+        self.keys = [[] for _ in effects]
 
     def __dealloc__(self):
         free(self.work)
         free(self.room)
+        free(self.pulls)
 
     def can_begin(self):
         """Whether all parts are of the kind that this is for, and one has a prior that is estimated."""
@@ -96,62 +103,182 @@ cdef class Marginal:
         return record != NULL and record.count & (record.count - 1) == 0
 
     cdef int renew(self) except -1:
-        """If a ridge has changed, the fixed part's precision follows."""
+        """The fixed part's precision follows the ridges, and with several effects its mean theirs."""
         cdef Record* all_of = self.table.find(0)
-        cdef Record* fixed = self.fixed.table.find(0)
-        cdef Record* known
-        cdef size_t d = all_of.n, size = triangle(d), r, i, j
-        cdef uint32_t a, b
-        cdef double* found
-        cdef double* data = precisions_of(fixed)
+        cdef bint last = all_of.count >= MOST_SUMMED
         cdef bint several = len(self.effects) > 1
         ridges = [(<Updates>effect).l2 for effect in self.effects]
-        if not fixed.full:
+        changed = any([fabs(now - before) > CHANGED * before for now, before in zip(ridges, self.ridges, strict=True)])
+        if not self.fixed.table.find(0).full:
+            last = True
+        elif several or changed:
+            try:
+                found = self.work_out(several)
+            except ModelError:        # entities on a disk that is full: who writes them says so
+                found = False
+            if found:
+                if several:
+                    self.take_over()
+                self.take()
+                self.ridges = ridges
+        if last:
             self.let_go()
-            return 0
-        last = all_of.count >= MOST_SUMMED
-        if all([fabs(now - before) <= CHANGED * before for now, before in zip(ridges, self.ridges, strict=True)]):
-            if last:
-                self.let_go()
-            return 0
+        return 0
+
+    def work_out(self, bint several):
+        """The precision, into the second part of `work`; whether it makes sense."""
+        cdef Record* all_of = self.table.find(0)
+        cdef Record* known
+        cdef size_t d = all_of.n, size = triangle(d), r, i
+        cdef double* found
+        cdef double most
         grow(&self.work, &self.work_size, 4 * size + d, sizeof(double))
+        grow(&self.pulls, &self.pulls_size, (len(self.effects) + 1) * d, sizeof(double))
+        memset(self.pulls, 0, (len(self.effects) + 1) * d * sizeof(double))
         found = self.work + size
         for r, effect in enumerate(self.effects):
             known = self.table.find(r + 1) if several else all_of
             memcpy(found, precisions_of(known), size * sizeof(double))
-            try:
-                if not self.subtract(effect, known, found):
-                    self.let_go()
-                    return 0
-            except ModelError:        # entities that are on a disk that is full: who writes them says so
-                return 0
+            if not self.subtract(effect, known, found, self.pulls + r * d if several else NULL):
+                self.let_go()
+                return False
             if several:
+                self.solve(r, self.pulls + r * d)
                 self.add_covariance(r)
         if several:
             invert(self.work, found, self.work + 3 * size, d)
         for i in range(d):
+            most = precisions_of(all_of)[triangle(i) + i]
             if several:
-                found[triangle(i) + i] = max(found[triangle(i) + i] - precisions_of(all_of)[triangle(i) + i] * SMALL, 0)
-            if not 0 <= found[triangle(i) + i] <= precisions_of(all_of)[triangle(i) + i]:
-                return 0              # beyond double precision
-        for i in range(d):
+                found[triangle(i) + i] = max(found[triangle(i) + i] - most * SMALL, 0)
+            if not 0 <= found[triangle(i) + i] <= most:
+                return False          # beyond double precision
+        return True
+
+    cdef void take(self) noexcept:
+        """What was worked out is the fixed part's precision."""
+        cdef Record* all_of = self.table.find(0)
+        cdef Record* fixed = self.fixed.table.find(0)
+        cdef double* data = precisions_of(fixed)
+        cdef double* found = self.work + triangle(all_of.n)
+        cdef size_t i, j
+        cdef uint32_t a, b
+        for i in range(all_of.n):
             a = lookup(fixed, hashes_of(all_of)[i], <uint32_t>i)
             for j in range(i + 1):
                 b = lookup(fixed, hashes_of(all_of)[j], <uint32_t>j)
                 if a != ABSENT and b != ABSENT:
                     data[triangle(max(a, b)) + min(a, b)] = found[triangle(i) + j]
-        self.ridges = ridges
         if fixed.factored:
             self.fixed.refactor(fixed)
         self.fixed.version += 1
-        if last:
-            self.let_go()
+
+    cdef void solve(self, size_t r, double* pull) noexcept:
+        """H_r^-1 g_r in place, of the features that entities of the effect have; 0 for the others."""
+        cdef Record* known = self.table.find(r + 1)
+        cdef size_t d = known.n, size = triangle(d), i, j, n = 0
+        cdef double* h = self.work + size
+        cdef double* factor = self.work + 3 * size
+        cdef double* b = factor + size
+        if (<Updates>self.effects[r]).center != NULL or self.lacking >> r & 1:
+            memset(pull, 0, d * sizeof(double))
+            return
+        for i in range(d):
+            if pull[i] == 0:
+                continue
+            for j in range(i):
+                if pull[j] != 0:
+                    factor[n] = h[triangle(i) + j]
+                    n += 1
+            factor[n] = h[triangle(i) + i] + precisions_of(known)[triangle(i) + i] * SMALL
+            n += 1
+        n = 0
+        for i in range(d):
+            if pull[i] != 0:
+                b[n] = pull[i]
+                n += 1
+        vwl_cholesky(factor, n)
+        vwl_forward(factor, n, b)
+        vwl_backward(factor, n, b)
+        n = 0
+        for i in range(d):
+            if pull[i] != 0:
+                pull[i] = b[n]
+                n += 1
+
+    cdef int take_over(self) except -1:
+        """What entities of an effect have in common goes to the fixed part."""
+        cdef Record* all_of = self.table.find(0)
+        cdef Record* fixed = self.fixed.table.find(0)
+        cdef Record* record
+        cdef Updates effect
+        cdef size_t d = all_of.n, r, i, n_effects = len(self.effects)
+        cdef double* in_all = self.pulls + n_effects * d
+        cdef uint32_t place
+        cdef uint64_t key
+        for r in range(n_effects):
+            for i in range(d):
+                in_all[i] += self.pulls[r * d + i]
+        for i in range(d):
+            if not fabs(in_all[i]) < VWL_BEYOND:
+                return 0
+        for r in range(n_effects):
+            effect = self.effects[r]
+            for key in self.keys[r]:
+                effect.table.bring(key)
+                record = effect.table.find(key)
+                self.give(effect, record, self.pulls + r * d, in_all)
+            effect.version += 1
+        for i in range(d):
+            place = lookup(fixed, hashes_of(all_of)[i], <uint32_t>i)
+            if place != ABSENT:
+                means_of(fixed)[place] += in_all[i]
         return 0
 
-    cdef bint subtract(self, Updates effect, Record* known, double* into) except -1:
-        """What entities could explain by themselves, of all entities; False if one's posterior is not full."""
+    cdef int give(self, Updates effect, Record* record, const double* by, const double* in_all) except -1:
+        """An entity's mean moves by - A^-1 E times what its effect gives, and follows nothing of that."""
+        cdef Between* between = record.between
+        cdef Record* all_of = self.table.find(0)
+        cdef size_t n = record.n, k
+        cdef double* factor
+        cdef double* given
+        cdef double* moves
+        cdef uint32_t place
+        grow(&self.room, &self.room_size, triangle(n) + 2 * n, sizeof(double))
+        factor = self.room
+        given = factor + triangle(n)
+        moves = given + n
+        for k in range(n):
+            place = lookup(all_of, hashes_of(record)[k], <uint32_t>k)
+            given[k] = by[place] if place != ABSENT else 0
+            if place != ABSENT and origins_of(effect.table, record)[k] != UNTOLD:
+                origins_of(effect.table, record)[k] += in_all[place]
+        for k in range(between.n if between != NULL else 0):
+            place = lookup(all_of, other_hashes(between)[k], <uint32_t>k)
+            if place != ABSENT:
+                other_origins(between)[k] += in_all[place]
+        effect.precision(record, factor)
+        vwl_cholesky(factor, n)
+        vwl_multiply(precisions_of(record), n, given, moves)
+        vwl_forward(factor, n, moves)
+        vwl_backward(factor, n, moves)
+        for k in range(n):
+            means_of(record)[k] -= moves[k]
+        record.changed = True
+        if record.spread != 0:        # it counts in the estimate of the prior
+            effect.spread_sum -= record.spread
+            record.spread = effect.spread(record)
+            effect.spread_sum += record.spread
+        return 0
+
+    cdef bint subtract(self, Updates effect, Record* known, double* into, double* pull) except -1:
+        """What entities could explain by themselves, of all entities; False if one's posterior is not full.
+
+        With several effects also their pull, and which entities they are.
+        """
         cdef EntityTable table
         cdef Record* record
+        keys = []
         for table in effect.table.one_by_one() if effect.table.limited else (effect.table,):
             record = table.oldest
             while record != NULL:
@@ -159,8 +286,41 @@ cdef class Marginal:
                     return False
                 if record.count:
                     self.subtract_one(effect, record, known, into)
+                    if pull != NULL:
+                        self.add_pull(effect, record, pull)
+                        keys.append(record.key)
                 record = record.newer
+        if pull != NULL:
+            self.keys[self.effects.index(effect)] = keys
         return True
+
+    cdef int add_pull(self, Updates effect, Record* record, double* pull) except -1:
+        """P t, t being the mean as far as it has followed the fixed part; the factor of A is in `room`."""
+        cdef Record* all_of = self.table.find(0)
+        cdef size_t n = record.n, k
+        cdef double* factor
+        cdef double* gone
+        cdef double* lost
+        cdef double* others
+        cdef uint32_t place
+        grow(&self.room, &self.room_size, triangle(n) + 3 * n, sizeof(double))
+        factor = self.room
+        gone = factor + triangle(n)
+        lost = gone + n
+        others = lost + n
+        for k in range(n):
+            gone[k] = effect.moved(record, k, False)
+        effect.moved_between(record, False, others)
+        vwl_multiply(precisions_of(record), n, gone, lost)
+        for k in range(n):
+            lost[k] += others[k]
+        vwl_forward(factor, n, lost)
+        vwl_backward(factor, n, lost)
+        for k in range(n):
+            place = lookup(all_of, hashes_of(record)[k], <uint32_t>k)
+            if place != ABSENT:
+                pull[place] += ridge(effect, hashes_of(record)[k]) * (means_of(record)[k] - lost[k])
+        return 0
 
     cdef int subtract_one(self, Updates effect, Record* record, Record* known, double* into) except -1:
         """D' A^-1 D = Y' Y, Y = L^-1 D, with A = L L'."""
@@ -230,6 +390,7 @@ cdef class Marginal:
             self.let_go()
             return
         ridges = io.array("ridge", "F64", struct.pack(f"<{len(self.ridges)}d", *self.ridges))
+        self.lacking = io.int64("lacking", self.lacking)
         self.table.save_load(io)
         if not io.saving:
             self.ridges = list(ridges)

@@ -84,8 +84,14 @@ cdef double load(Updates effect, uint32_t hash) noexcept nogil:
 cdef double load_of_other(Updates effect, uint32_t hash) noexcept nogil:
     """The load of a feature that it has no coefficient of."""
     cdef Between* between = effect.subject.between
-    cdef uint32_t place = other_place(between, hash, 0) if between != NULL else 0
-    return 1 if between == NULL or place == between.n else effect.others[between.n + place]
+    cdef uint32_t place
+    if between == NULL:
+        return 1
+    place = other_place(between, hash, effect.other_guess + 1)
+    if place == between.n:
+        return 1
+    effect.other_guess = place
+    return effect.others[between.n + place]
 
 cdef int weigh_others(Updates effect, Example ex) except -1 nogil:
     return effect.weigh_others(ex)
@@ -309,7 +315,9 @@ cdef class Together:
             if self.marginal.whole:
                 self.marginal.see(0, ex, c)
                 for r in range(self.n if self.n > 1 else 0):
-                    left = max(effects - call_reach(self.pointers[r]), 0) if self.taken[r] else 0
+                    left = max(effects - call_reach(self.pointers[r]), 0) if self.taken[r] else effects
+                    if not self.taken[r]:
+                        self.marginal.lacking |= 1 << r
                     self.marginal.see(r + 1, ex, c / (1 + c * left))
         for r in range(self.n):
             if self.taken[r]:

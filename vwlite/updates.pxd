@@ -14,6 +14,7 @@ cdef class Updates(Spread):
     cdef size_t loads_size
     cdef double* others               # -G' H^-1 x, of each feature of its Between, and then those features' loads
     cdef size_t others_size
+    cdef uint32_t other_guess         # which of them was looked at last
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
     cdef int step(self, Example ex) except -1 nogil

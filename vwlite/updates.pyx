@@ -239,7 +239,7 @@ cdef class Updates(Spread):
                 there = lookup(fixed, hash, there + 1)
                 if there == ABSENT or (between != NULL and between.n == MOST_OTHERS):
                     continue
-                add_other(self.table, record, hash, means_of(fixed)[there])
+                add_other(self.table, record, hash, means_of(fixed)[there], ex.n - i)
                 between = record.between
             if between.rows < record.n:
                 make_between(self.table, record, between.n)
