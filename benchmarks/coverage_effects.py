@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--users", type=int, default=60)
     chosen = parser.parse_args()
-    print("| model | effects | examples | order | known, % | new, % | population, % |")
+    print("| model | effects | examples | order | known, % | new, % | fixed line, % |")
     print("| --- | --- | ---: | --- | ---: | ---: | ---: |")
     for kind in KINDS:
         for effects in EFFECTS:

@@ -42,9 +42,9 @@ OPTIONS = OptionGroup("Features", (
 
 cdef enum:
     FNV_PRIME = 16777619
-    DAEMON_LIMIT = 1 << 16
+    DAEMON_LIMIT = 1 << 15
 
-LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes up to 70 ms for new ones, gd 2; all wait
+LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes up to 40 ms for new ones, gd 1; all wait
 
 
 def namespace_hash(options, name):

@@ -26,6 +26,7 @@ cdef extern from "newton.h" nogil:
     void vwl_backward(const double* factor, size_t n, double* b)
 
 cdef double CHANGED = 0.02            # of a ridge, before all entities are gone through again
+cdef int64_t LEAST_SUMMED = 8         # examples before that is done at all
 cdef int64_t MOST_SUMMED = 1 << 15    # examples: what the first ones counted too much is little by then
 cdef double SMALL = 1e-6              # what is added to a precision that may have no inverse
 
@@ -87,6 +88,9 @@ cdef class Marginal:
                 record = self.table.room(record, record.n + 1)
                 place = self.table.place(record, ex.features[k].hash)
             places[k] = place
+            if number == 0:
+                means_of(record)[place] = max(means_of(record)[place],
+                                              <double>ex.features[k].value * ex.features[k].value)
         data = precisions_of(record)
         for k in range(n):
             i = places[k]
@@ -98,9 +102,15 @@ cdef class Marginal:
         return 0
 
     cdef bint is_time(self) except -1 nogil:
-        """After 1, 2, 4, ... examples."""
+        """After 8, 16, 32, ... examples."""
         cdef Record* record = self.table.find(0)
-        return record != NULL and record.count & (record.count - 1) == 0
+        return record != NULL and record.count >= LEAST_SUMMED and record.count & (record.count - 1) == 0
+
+    cdef inline double prior(self, size_t i) noexcept nogil:
+        """The precision of a coefficient of the fixed part before the first data, what it is held down by included."""
+        cdef Record* all_of = self.table.find(0)
+        cdef double l2 = ridge(self.fixed, hashes_of(all_of)[i])
+        return l2 if l2 > 0 else self.fixed.least * means_of(all_of)[i]
 
     cdef int renew(self) except -1:
         """The fixed part's precision follows the ridges, and with several effects its mean theirs."""
@@ -150,9 +160,11 @@ cdef class Marginal:
         for i in range(d):
             most = precisions_of(all_of)[triangle(i) + i]
             if several:
-                found[triangle(i) + i] = max(found[triangle(i) + i] - most * SMALL, 0)
+                found[triangle(i) + i] = max(found[triangle(i) + i] - most * SMALL - self.prior(i), 0)
             if not 0 <= found[triangle(i) + i] <= most:
                 return False          # beyond double precision
+            if ridge(self.fixed, hashes_of(all_of)[i]) <= 0:
+                found[triangle(i) + i] += self.prior(i)
         return True
 
     cdef void take(self) noexcept:
@@ -180,6 +192,8 @@ cdef class Marginal:
         cdef double* h = self.work + size
         cdef double* factor = self.work + 3 * size
         cdef double* b = factor + size
+        cdef Record* fixed = self.fixed.table.find(0)
+        cdef uint32_t place
         if (<Updates>self.effects[r]).center != NULL or self.lacking >> r & 1:
             memset(pull, 0, d * sizeof(double))
             return
@@ -190,12 +204,13 @@ cdef class Marginal:
                 if pull[j] != 0:
                     factor[n] = h[triangle(i) + j]
                     n += 1
-            factor[n] = h[triangle(i) + i] + precisions_of(known)[triangle(i) + i] * SMALL
+            factor[n] = h[triangle(i) + i] + precisions_of(known)[triangle(i) + i] * SMALL + self.prior(i)
             n += 1
         n = 0
         for i in range(d):
             if pull[i] != 0:
-                b[n] = pull[i]
+                place = lookup(fixed, hashes_of(known)[i], <uint32_t>i)
+                b[n] = pull[i] - (self.prior(i) * means_of(fixed)[place] if place != ABSENT else 0)
                 n += 1
         vwl_cholesky(factor, n)
         vwl_forward(factor, n, b)
@@ -367,7 +382,7 @@ cdef class Marginal:
         if r == 0:
             self.invert_sum(0, total, scratch)
         for i in range(d):
-            one[triangle(i) + i] += known[triangle(i) + i] * SMALL
+            one[triangle(i) + i] += known[triangle(i) + i] * SMALL + self.prior(i)
         invert(one, one, scratch, d)
         self.invert_sum(r + 1, other, scratch)
         for i in range(size):
@@ -379,7 +394,7 @@ cdef class Marginal:
         cdef size_t i
         memcpy(into, precisions_of(record), triangle(record.n) * sizeof(double))
         for i in range(record.n):
-            into[triangle(i) + i] *= 1 + SMALL
+            into[triangle(i) + i] += into[triangle(i) + i] * SMALL + self.prior(i)
         invert(into, into, scratch, record.n)
 
     def save_load(self, io):

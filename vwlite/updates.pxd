@@ -21,6 +21,7 @@ cdef class Updates(Spread):
     cdef int look(self, Example ex) except -1 nogil
     cdef int glance(self, Example ex) except -1 nogil
     cdef int hold_down(self, Record* record, size_t n) except -1 nogil
+    cdef int pull_to_zero(self, Record* record, size_t n, size_t i, double known) except -1 nogil
     cdef int lean(self) except -1 nogil
     cdef int weigh_loads(self) except -1 nogil
     cdef int weigh_others(self, Example ex) except -1 nogil

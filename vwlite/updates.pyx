@@ -133,6 +133,26 @@ cdef class Updates(Spread):
                 memset(self.work + n, 0, record.n * sizeof(double))
                 self.work[n + i] = sqrt(short)
                 vwl_add_outer(factor_of(record) + 1, record.n, i, self.work + n, self.work + n + record.n)
+            self.version += 1
+            if means_of(record)[i] != 0:
+                self.pull_to_zero(record, n, i, short)
+        return 0
+
+    cdef int pull_to_zero(self, Record* record, size_t n, size_t i, double known) except -1 nogil:
+        """What is known more of a coefficient is that it is near 0: m -= H^-1 e known m_i; n doubles stay in `work`."""
+        cdef size_t d = record.n, k
+        cdef double* mean = means_of(record)
+        cdef double* u
+        if not record.full:
+            mean[i] *= 1 - known / max(precisions_of(record)[i], known)
+            return 0
+        self.reserve(n + d + triangle(d))
+        u = self.work + n
+        memset(u, 0, d * sizeof(double))
+        u[i] = known * mean[i]
+        self.solve_for(record, u, u + d)
+        for k in range(d):
+            mean[k] -= u[k]
         return 0
 
     cdef int lean(self) except -1 nogil:

@@ -40,7 +40,7 @@ def test_a_line_with_too_many_crossed_features_is_answered(tmp_path):
     with serving(tmp_path, "--interactions", "abc") as daemon:
         answers = daemon.talk(b"1 'one|a x\n1 'two|a x\n" + crossed(b"abc", 260) + b"!ping\n").splitlines()
     assert [line[:6] for line in answers] == [b"0 one", answers[1][:6], b"!error", b"!pong"]
-    assert answers[2].startswith(b"!error line 3, column 2: more than 65,536 features")
+    assert answers[2].startswith(b"!error line 3, column 2: more than 32,768 features")
 
 
 def test_a_decision_with_too_many_crossed_features_is_answered(tmp_path):
@@ -48,7 +48,7 @@ def test_a_decision_with_too_many_crossed_features_is_answered(tmp_path):
         bad = b"0:1:0.5 |a x\n" + crossed(b"abc", 260) + b"\n"
         answers = daemon.talk(b"|a x\n|b y\n\n" + bad + b"|a x\n|b y\n\n").splitlines()
     assert [answer[:7] for answer in answers] == [b"0:0.5,1", b"", b"!error ", b"0:0.5,1", b""]
-    assert answers[2].startswith(b"!error line 5, column 2: more than 65,536 features")
+    assert answers[2].startswith(b"!error line 5, column 2: more than 32,768 features")
 
 
 def test_nobody_gets_the_answers_of_a_client_whose_entities_find_no_room(tmp_path):

@@ -38,9 +38,9 @@ def test_a_line_of_too_many_crossed_features_is_malformed(tmp_path):
         for _ in range(20):
             assert ask(client, wide(4000, 4000)).startswith(b"!error line ")
         assert daemon.memory() - before < 20 << 20  # it was 155 MB
-        assert b"more than 65,536 features with the crossed ones" in ask(client, wide(512, 512))
+        assert b"more than 32,768 features with the crossed ones" in ask(client, wide(512, 512))
         assert b"--crossing_limit" in ask(client, wide(512, 512))
-        assert not ask(client, wide(255, 255)).startswith(b"!")
+        assert not ask(client, wide(180, 180)).startswith(b"!")
         stats = json.loads(ask(client, b"!stats"))
     assert (stats["examples"], stats["malformed"]) == (1, 22)
 
@@ -64,17 +64,17 @@ def test_a_run_over_a_file_has_the_option_too(tmp_path, capsys):
 
 
 def test_all_actions_of_a_decision_count(tmp_path):
-    shared = b"shared |a " + b" ".join(b"%d" % i for i in range(200)) + b"\n"
-    action = b"|b " + b" ".join(b"%d" % i for i in range(200)) + b"\n"  # 40,401 features, with the shared ones
+    shared = b"shared |a " + b" ".join(b"%d" % i for i in range(160)) + b"\n"
+    action = b"|b " + b" ".join(b"%d" % i for i in range(160)) + b"\n"  # 25,921 features, with the shared ones
     with serving(tmp_path, "-q", "ab", *UCB.split(), "--posterior", "diagonal") as daemon, daemon.connect() as client:
         client.sendall(shared + action + b"\n")
         assert not read_lines(client, 2)[0].startswith(b"!")
         answer = ask(client, shared + action * 2)
-        assert b"line 6, column 1: more than 65,536 features" in answer
+        assert b"line 6, column 1: more than 32,768 features" in answer
         client.sendall(b"|b x\n|b y\n\n")
         assert not read_lines(client, 2)[0].startswith(b"!")
         client.sendall(b"shared |a " + b"x " * 50_000 + b"\n" + b"|\n" * 20_000)  # 10^9 features, none crossed
-        assert b"more than 65,536 features" in ask(client, b"")
+        assert b"more than 32,768 features" in ask(client, b"")
 
 
 def test_a_fixed_model_that_crosses_is_limited_too(tmp_path):
@@ -82,7 +82,7 @@ def test_a_fixed_model_that_crosses_is_limited_too(tmp_path):
     fixed = str(tmp_path / "fixed.model")
     assert main([str(tmp_path / "data.txt"), "-q", "ab", "-f", fixed, "--quiet"]) == 0
     with serving(tmp_path, "--fixed_effect", fixed) as daemon, daemon.connect() as client:
-        assert b"more than 65,536 features" in ask(client, wide(600, 600))
+        assert b"more than 32,768 features" in ask(client, wide(600, 600))
         assert not ask(client, b"1 |a x |b y").startswith(b"!")
 
 
@@ -159,14 +159,14 @@ def test_decisions_are_never_cut(pieces):
 
 def test_cheap_lines_do_not_buy_time_for_dear_ones(tmp_path):
     """A client whose cheap lines let it send much at a time; others are answered between its dear ones."""
-    cheap, dear = b"\n" * 200_000, (wide(250, 250) + b"\n") * 150  # 62,500 features each, of 1.4 kB: 1 s in one slice
+    cheap, dear = b"\n" * 200_000, (wide(175, 175) + b"\n") * 300  # 30,625 features each, of 1 kB: 1 s in one slice
     over = threading.Event()
     with serving(tmp_path, "-q", "ab", "-t") as daemon, daemon.connect() as hostile, daemon.connect() as other:
 
         def attack() -> None:
             while not over.is_set():
                 hostile.sendall(cheap + dear)
-                read_lines(hostile, 150)
+                read_lines(hostile, 300)
 
         thread = threading.Thread(target=attack)
         thread.start()
@@ -185,7 +185,7 @@ def test_cheap_lines_do_not_buy_time_for_dear_ones(tmp_path):
 
 def test_limits_of_a_line_hold_at_the_end_of_a_connection_too(tmp_path):
     with serving(tmp_path, "-q", "ab") as daemon:
-        assert b"more than 65,536 features" in daemon.talk(b"1 |a x\n" + wide(4000, 4000))
+        assert b"more than 32,768 features" in daemon.talk(b"1 |a x\n" + wide(4000, 4000))
 
 
 def test_pieces_end_where_lines_do():

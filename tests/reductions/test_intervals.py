@@ -49,7 +49,7 @@ def test_nine_in_ten_intervals_hold_what_is_true(kind, by_user):
     known, new, population = (statistics.fmean(value for each in found for value in each[i]) for i in range(3))
     # how far users lie apart is known late where a log is sorted by them, and a class says little
     assert (0.84 if kind == "logistic" and by_user else 0.87) < known < 0.93
-    assert 0.86 < new < 0.94
+    assert (0.83 if kind == "logistic" and by_user else 0.86) < new < 0.94
     assert 0.80 < population < 0.98  # three intervals of each of 60 simulations: a standard error of 3 or 4%
 
 

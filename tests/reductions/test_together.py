@@ -238,3 +238,21 @@ def test_of_two_effects_the_fixed_part_is_nearly_that_of_the_exact_posterior(by_
     distance, ratio = np.array(apart).T
     assert np.sqrt(np.mean(distance**2)) < 0.5      # of what the posterior itself leaves open
     assert 0.85 < np.mean(ratio) < 1.2
+
+
+def test_a_small_first_value_leaves_the_sign_of_a_logistic_fixed_part_open():
+    """It was held for -60 after `x:-0.032`, and then for known when x was ten times as large: all else ran away."""
+    source = random.Random(108)
+    users, items = [source.gauss(0, 1) for _ in range(60)], [source.gauss(0, 0.7) for _ in range(30)]
+    workspace = Workspace(f"--bayes_logistic --random_effect u --random_effect i --columns score,sd {WIDE}")
+    for n in range(1500):
+        user, item, x = source.randrange(60), source.randrange(30), source.gauss(0, 1) if n else -0.032
+        score = 0.5 - 0.7 * x + users[user] + items[item]
+        y = 1 if n and source.random() < special.expit(score) else -1
+        workspace.learn(f"{y} |u u{user} |i i{item} |c x:{x:.3f}")
+    for x in (-1, 0, 1):
+        score, sd = workspace.predict(f"|c x:{x}")
+        assert score == pytest.approx(0.5 - 0.7 * x, abs=0.5)
+        assert 0.1 < sd < 0.4
+        score, sd = workspace.predict(f"|u new |i new |c x:{x}")
+        assert 0.9 < sd < 1.6
