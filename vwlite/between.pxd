@@ -27,13 +27,13 @@ cdef inline double* other_origins(Between* between) noexcept nogil:
     """Of each feature."""
     return <double*>(between + 1)
 
-cdef inline double* column(Between* between, size_t j) noexcept nogil:
+cdef inline double* other_column(Between* between, size_t j) noexcept nogil:
     """Of a feature: `rows` numbers, one for each coefficient of the entity; a later one has none yet, which is 0."""
     return <double*>(between + 1) + between.capacity + j * between.rows
 
 cdef inline uint32_t* other_hashes(Between* between) noexcept nogil:
     """Of each feature."""
-    return <uint32_t*>column(between, between.capacity)
+    return <uint32_t*>other_column(between, between.capacity)
 
 cdef inline uint32_t other_place(Between* between, uint32_t hash, uint32_t guess) noexcept nogil:
     """Which of the features has this hash, `between.n` if none; `guess` is looked at first."""

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from vwlite.entities cimport ABSENT, Between, EntityTable, Record, bytes_between, hashes_of, lookup
+from vwlite.entities cimport ABSENT, Between, EntityTable, Record, bytes_between, lookup
 
 
 cdef int make_between(EntityTable table, Record* record, uint32_t capacity) except -1 nogil:
@@ -26,7 +26,7 @@ cdef int make_between(EntityTable table, Record* record, uint32_t capacity) exce
         memcpy(other_origins(between), other_origins(before), before.n * sizeof(double))
         memcpy(other_hashes(between), other_hashes(before), before.n * sizeof(uint32_t))
         for j in range(before.n):
-            memcpy(column(between, j), column(before, j), min(rows, before.rows) * sizeof(double))
+            memcpy(other_column(between, j), other_column(before, j), min(rows, before.rows) * sizeof(double))
     table.bytes += size - bytes_between(record)
     free(before)
     record.between = between
@@ -56,7 +56,7 @@ cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 n
     memcpy(other_origins(to.between), other_origins(between), between.n * sizeof(double))
     memcpy(other_hashes(to.between), other_hashes(between), between.n * sizeof(uint32_t))
     for j in range(between.n):
-        memcpy(column(to.between, j), column(between, j), min(to.n, between.rows) * sizeof(double))
+        memcpy(other_column(to.between, j), other_column(between, j), min(to.n, between.rows) * sizeof(double))
     return 0
 
 
@@ -67,7 +67,7 @@ cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void
     record.between.n = n
     memcpy(other_hashes(record.between), hashes, n * sizeof(uint32_t))
     memcpy(other_origins(record.between), origins, n * sizeof(double))
-    memcpy(column(record.between, 0), columns, n * <size_t>record.n * sizeof(double))
+    memcpy(other_column(record.between, 0), columns, n * <size_t>record.n * sizeof(double))
     return is_sound(record)
 
 
@@ -80,6 +80,6 @@ cdef bint is_sound(Record* record) noexcept nogil:
                 or lookup(record, other_hashes(between)[j], ABSENT) != ABSENT):
             return False
         for i in range(between.rows):
-            if not isfinite(column(between, j)[i]):
+            if not isfinite(other_column(between, j)[i]):
                 return False
     return True

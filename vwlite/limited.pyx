@@ -14,8 +14,8 @@ over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
 (if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), its Between
-(if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
-nothing between. The sum in the header is the CRC-32 of all that follows it.
+(if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting example, the
+oldest first: label, weight, initial prediction, number of features, features. Little-endian, nothing in between. The sum in the header is the CRC-32 of all that follows it.
 """
 from zlib import crc32
 
@@ -25,10 +25,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 
-from vwlite.between cimport MOST_OTHERS, column, other_hashes, other_origins, take_between
+from vwlite.between cimport MOST_OTHERS, other_column, other_hashes, other_origins, take_between
 from vwlite.entities cimport (
-    ABSENT, FACTORED, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of, lookup,
-    means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of,
+    lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.strain cimport Strain
@@ -367,7 +367,7 @@ cdef void put_between(char* at, Record* record) noexcept nogil:
     at = put(at, other_origins(between), 8 * between.n)
     for j in range(between.n):
         memset(at, 0, n)
-        put(at, column(between, j), min(n, 8 * <size_t>between.rows))
+        put(at, other_column(between, j), min(n, 8 * <size_t>between.rows))
         at += n
 
 

@@ -1,21 +1,22 @@
 """The precision of the fixed part where the entities are not known, worked out anew when estimated variances change.
 
-Every example counts in the fixed part by what its entities' priors leave of it at that time (together.pxd). An estimated
-prior is another one later, and what was counted under the first guesses is wrong by then: of 60 users the standard
-deviation of the population came out a tenth too small. So the sum over all examples is kept,  F = sum c x x',  and after
-8, 16, ... MOST_SUMMED examples, if a ridge has changed by more than CHANGED, the data's part of the precision becomes
+Every example counts in the fixed part by what its entities' priors leave of it at that time (together.pxd). An
+estimated prior is another one later, and what was counted under the first guesses is wrong by then: of 60 users the
+standard deviation of the population came out a tenth too small. So the sum over all examples is kept,  F = sum c x x',
+and after 8, 16, ... MOST_SUMMED examples, if a ridge has changed by more than CHANGED, the data's part of the precision
+becomes
 
     F - sum_e D_e' A_e^-1 D_e,  D_e = (E_e, G_e)
 
 over all entities e of one effect, the Schur complement of their coefficients (Henderson's mixed model equations, 1973).
-With several effects the covariance is  F^-1 + sum_r (H_r^-1 - F_r^-1):  each adds its own part of the error, exact for
-balanced designs. H_r and F_r are of the curvature that the effect took of each example.
+With several effects the covariance is  F^-1 + sum_r (H_r^-1 - F_r^-1):  each adds its own part of the error, exact
+for balanced designs. H_r and F_r are of the curvature that the effect took of each example.
 
-With several effects means drift, too. At the optimum  sum_e P_r t_e = P b:  the coefficients that entities of an effect
-have of a feature, times their prior's precision, add up to the fixed part's own, which is 0 if its prior is flat. In one
-pass what all users have in common is left in the users now and then, and a new user lacks it. So at those times the fixed
-part takes it over: it moves by the sum of  H_r^-1 (sum_e P_r t_e - P b),  Newton's step of each effect, and each entity
-by - A_e^-1 E_e times that of its effect.
+With several effects means drift, too. At the optimum  sum_e P_r t_e = P b:  the coefficients that entities of an
+effect have of a feature, times their prior's precision, add up to the fixed part's own, which is 0 if its prior is
+flat. In one pass what all users have in common is left in the users now and then, and a new user lacks it. So at those times
+the fixed part takes it over: it moves by the sum of  H_r^-1 (sum_e P_r t_e - P b),  Newton's step of each effect, and
+each entity by - A_e^-1 E_e times that of its effect.
 
 That needs full posteriors of all parts, which forget nothing, and examples that are learnt one by one.
 Otherwise, and after a fit of a whole pass, which gives its own, the precision stays what examples added to it.

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from vwlite.between cimport column, other_hashes, other_origins
+from vwlite.between cimport other_column, other_hashes, other_origins
 from vwlite.entities cimport (
     ABSENT, UNTOLD, Between, EntityTable, Record, hashes_of, lookup, means_of, origins_of, precisions_of, triangle,
 )
@@ -363,7 +363,7 @@ cdef class Marginal:
                 if k < n:
                     y[kept * n + i] = data[triangle(max(i, k)) + min(i, k)]
                 else:
-                    y[kept * n + i] = column(between, k - n)[i] if i < between.rows else 0
+                    y[kept * n + i] = other_column(between, k - n)[i] if i < between.rows else 0
             vwl_forward(factor, n, y + kept * n)
             for j in range(kept + 1):
                 total = vwl_dot_product(y + kept * n, y + j * n, n)
@@ -372,7 +372,7 @@ cdef class Marginal:
         return 0
 
     cdef void add_covariance(self, size_t r) noexcept:
-        """H_r^-1 - F_r^-1 to the sum, F^-1 before the first; a little is added, as none of them need have an inverse."""
+        """H_r^-1 - F_r^-1 to the sum, F^-1 before the first; a little is added, as none need have an inverse."""
         cdef size_t d = self.table.find(0).n, size = triangle(d), i
         cdef double* total = self.work
         cdef double* one = total + size

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
-from vwlite.between cimport column, other_hashes, other_origins
+from vwlite.between cimport other_column, other_hashes, other_origins
 from vwlite.entities cimport (
     ABSENT, UNTOLD, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
     triangle,
@@ -93,7 +93,7 @@ cdef class Posterior(Learner):
             if settles:
                 other_origins(between)[j] = now
             for k in range(min(record.n, between.rows) if lost != NULL and by != 0 else 0):
-                lost[k] += column(between, j)[k] * by
+                lost[k] += other_column(between, j)[k] * by
                 any = True
         return any
 

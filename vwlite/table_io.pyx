@@ -9,10 +9,10 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from vwlite.between cimport MOST_OTHERS, column, other_hashes, other_origins, take_between
+from vwlite.between cimport MOST_OTHERS, other_column, other_hashes, other_origins, take_between
 from vwlite.entities cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
-    means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of,
+    lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport Feature
 
@@ -247,7 +247,7 @@ cdef class Column:
             return
         for j in range(n_others if self.field == BETWEEN else 0):
             memset(to, 0, size)
-            memcpy(to, column(between, j), min(size, 8 * <size_t>between.rows))
+            memcpy(to, other_column(between, j), min(size, 8 * <size_t>between.rows))
             to += size
 
 

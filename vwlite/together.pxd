@@ -19,8 +19,8 @@ curvature each part takes what is left of it when the others are not known: c / 
 With one effect and squared loss that is exact, in any order of the data (Kalman 1960), as long as all posteriors are
 full and no entity meets more than MOST_OTHERS features that only the fixed part has. With several, 1 / l - 1 of a
 feature that effects have is the sum of those of each effect: exact for balanced designs; so an effect explains 1 - l of
-a feature times its share, which is what the others leave of its intercept's load. What is left out: that two effects are
-correlated.
+a feature times its share, which is what the others leave of its intercept's load. What is left out: that two effects
+are correlated. marginal.pxd says how the fixed part follows variances that are estimated.
 """
 from libc.stdint cimport uint32_t
 

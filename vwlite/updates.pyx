@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 
-from vwlite.between cimport MOST_OTHERS, add_other, column, make_between, other_place
+from vwlite.between cimport MOST_OTHERS, add_other, other_column, make_between, other_place
 from vwlite.entities cimport (
     ABSENT, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
@@ -202,7 +202,7 @@ cdef class Updates(Spread):
         if between != NULL:
             grow(&self.others, &self.others_size, 2 * <size_t>between.n, sizeof(double))
             for i in range(between.n):
-                self.others[i] = -vwl_dot_product(column(between, i), u, min(d, between.rows))
+                self.others[i] = -vwl_dot_product(other_column(between, i), u, min(d, between.rows))
         if not (self.table.anchored and record.full and d > 1):
             return 0
         grow(&self.loads, &self.loads_size, 2 * d, sizeof(double))
@@ -264,7 +264,7 @@ cdef class Updates(Spread):
             if between.rows < record.n:
                 make_between(self.table, record, between.n)
                 between = record.between
-            to = column(between, j)
+            to = other_column(between, j)
             for k in range(self.n_gathered):
                 to[self.places[k]] += c * self.work[k] * ex.features[i].value
         return 0
@@ -457,7 +457,7 @@ cdef class Updates(Spread):
                 data[k] *= share
             for k in range(record.between.n if record.between != NULL and share != 1 else 0):
                 for i in range(record.between.rows):
-                    column(record.between, k)[i] *= share
+                    other_column(record.between, k)[i] *= share
             if record.factored:
                 self.refactor(record)
             self.solve_for(record, right, right + 2 * d)

@@ -130,7 +130,7 @@ def test_one_pass_with_default_flags_is_near_the_fit_of_all_data_in_any_order(pa
 
 
 def ages(sort: str, n: int = 60) -> list[tuple[int, dict[str, float], float]]:
-    """Lines of eight users: an age that is constant within each, and an x; the first x is 500 times smaller than others."""
+    """Lines of eight users: an age, constant within each, and an x; the first x is 500 times smaller than others."""
     source = random.Random(8)
     levels = [source.gauss(0, 1) for _ in range(8)]
     rows = []
@@ -236,7 +236,7 @@ def test_of_two_effects_the_fixed_part_is_nearly_that_of_the_exact_posterior(by_
             score, found = workspace.predict(f"|c x:{x}")
             apart.append((abs(score - row @ mean[:2]) / sd, found / sd))
     distance, ratio = np.array(apart).T
-    assert np.sqrt(np.mean(distance**2)) < 0.5      # of what the posterior itself leaves open
+    assert np.sqrt(np.mean(distance**2)) < 0.5  # of what the posterior itself leaves open
     assert 0.85 < np.mean(ratio) < 1.2
 
 
