@@ -266,7 +266,10 @@ cdef class TextParser(Parser):
                 if n == 0:
                     reason[0] = NAMESPACE_NAME
                     break
-                p = value_end(&cursor, &text, self.compat)
+                p = next_stop(&cursor)
+                while p == text and self.compat and p[0] == b" ":   # VW skips blanks between ':' and a value
+                    text = p + 1
+                    p = next_stop(&cursor)
                 if p == text and not self.compat:
                     reason[0] = VALUE_MISSING
                     break
@@ -309,7 +312,10 @@ cdef class TextParser(Parser):
                     value = scale
                 else:
                     text = p + 1
-                    p = value_end(&cursor, &text, self.compat)
+                    p = next_stop(&cursor)
+                    while p == text and self.compat and p[0] == b" ":
+                        text = p + 1
+                        p = next_stop(&cursor)
                     behind = vwl_number(text, p - text, &value)
                     if behind == text:
                         # no number: a text value, or none
@@ -398,15 +404,6 @@ cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
     cdef const uint8_t* p = vwl_next_stop(cursor)
     while p[0] < 32 and p[0] != b"\t" and not vwl_ends_line(p):
         p = vwl_next_stop(cursor)
-    return p
-
-
-cdef inline const uint8_t* value_end(vwl_cursor* cursor, const uint8_t** text, bint compat) noexcept nogil:
-    """The stop behind the value that starts at text; in compatible mode blanks between ':' and a value are skipped."""
-    cdef const uint8_t* p = next_stop(cursor)
-    while p == text[0] and p[0] == b" " and compat:
-        text[0] = p + 1
-        p = next_stop(cursor)
     return p
 
 

@@ -15,7 +15,8 @@ static locale_t vwl_plain; /* glibc's and musl's "C" is always there, so this ca
 
 __attribute__((constructor)) static void vwl_make_plain(void) { vwl_plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
-static inline double vwl_strtod(const char *text, char **end) {
+/* Out of line: numbers that need it are few, and what reads the others stays small. */
+__attribute__((noinline, cold, unused)) static double vwl_strtod(const char *text, char **end) {
     const locale_t before = uselocale(vwl_plain);
     const double value = strtod(text, end);
     uselocale(before);
