@@ -86,8 +86,10 @@ rcv1_mini.dat --classweight 1:3
 rcv1_mini.dat --classweight 1:2,-1:0.5 --loss_function logistic
 0001.dat --classweight 1:3 --classweight 0:0.25
 0001.dat --min_prediction 0.2 --max_prediction 0.7
-0001.dat --min_prediction -1
-0001.dat --max_prediction 0.5
+0001.dat --min_prediction -1 --vw_compat
+0001.dat --min_prediction 0.2 --vw_compat
+0001.dat --max_prediction 0.5 --vw_compat
+0001.dat --max_prediction -1 --vw_compat
 0001.dat --min_prediction -10 --max_prediction 10 --l2 0.01
 0001.dat --noconstant
 0001.dat -C 0.5
