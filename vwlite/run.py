@@ -74,6 +74,9 @@ class Run:
         options, driver = self.options, self.driver
         for note in self.workspace.notes:
             self.log("info", note)
+        if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
+            flag = "--cache_file" if options["cache_file"] else "--cache"
+            self.log("info", f"{flag}: what comes through a pipe is not kept: name a file")
         if options["save_resume"]:
             self.log("info", "--save_resume is not needed: models hold all that learning goes on from")
         if options["readable_model"] or options["invert_hash"]:
@@ -220,10 +223,19 @@ class Run:
             head = self.feed.head
             told = driver.problems and b"|" in (head or b"")  # malformed lines were shown with the reason
             looks = "" if told or head is None else f"; this looks like {looks_like(head)}"
+            looks = self.left_out() or looks
             return f"{where}: no example with a feature ({lines}){looks}"
         if learning and driver.weighted_labeled == self.weight_before:
             return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"
         return None
+
+    def left_out(self) -> str:
+        """What to say where there were features, and a flag has left them out."""
+        flags = [f"--{name} {value}" for name in ("keep", "ignore") for value in self.options[name]]
+        if not flags or not re.search(rb"\|\S*[ \t]+[^\s|]", self.feed.head or b""):
+            return ""
+        unmatched = [line for line in self.workspace.unmatched() if "--keep" in line]
+        return f"; {'; '.join(unmatched) or ' '.join(flags) + ' leaves out all features'}"
 
     def refuse_empty(self) -> None:
         """Raises VwliteError when nothing was learned, or under -t predicted: most likely the data is wrong."""
@@ -291,6 +303,15 @@ class Run:
                 self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
         for remark in self.driver.remarks():
             self.log("warning", remark)
+        if (
+            self.driver.holdout
+            and self.driver.held_out == 0
+            and self.stopped_by is None
+            and not self.options["vw_compat"]
+        ):
+            self.log(
+                "warning", "nothing was held out: there are too few examples, so the loss says nothing of new data"
+            )
         for remark in self.workspace.unmatched() if self.stopped_by is None else ():
             self.log("warning", remark)
         self.say_skipped()
