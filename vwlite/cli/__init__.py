@@ -70,6 +70,7 @@ def dispatch(words: list[str]) -> int:
             # Not command.main(), which has its own ideas of exit statuses and messages.
             named: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
             with command.make_context(f"vwlite {words[0]}", words[1:], **named) as context:
+                refuse_twice(command.make_parser(context).parse_args(words[1:])[2])
                 status = command.invoke(context)
                 return status if isinstance(status, int) else 0
         except click.exceptions.Exit as stop:
@@ -100,3 +101,10 @@ def dispatch(words: list[str]) -> int:
     from vwlite.cli.command import parse
 
     return workspace.run(parse(words, workspace.option_groups()))
+
+
+def refuse_twice(given: list[Any]) -> None:
+    """Raises OptionError for an option with one value that was given twice, of which click takes the last."""
+    valued = [one for one in given if getattr(one, "opts", [""])[0][:1] == "-" and not (one.multiple or one.is_flag)]
+    if twice := [one for at, one in enumerate(valued) if one in valued[:at]]:
+        raise OptionError([f"{max(one.opts, key=len)} was given twice" for one in dict.fromkeys(twice)])
