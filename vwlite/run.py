@@ -37,6 +37,7 @@ class Run:
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
+        self.first_problem = ""
         # --preserve_performance_counters
         self.counted_before = self.driver.example_number
         self.features_before, self.weight_before = self.driver.features_seen(), self.driver.weighted_labeled
@@ -221,8 +222,9 @@ class Run:
                 f", {driver.problems} malformed" if driver.problems else ""
             )
             head = self.feed.head
-            told = driver.problems and b"|" in (head or b"")  # malformed lines were shown with the reason
-            looks = "" if told or head is None else f"; this looks like {looks_like(head)}"
+            told = driver.problems and b"|" in (head or b"")  # more than that they are no text of ours
+            looks = "" if head is None else f"; this looks like {looks_like(head)}"
+            looks = f"; the first is {self.first_problem}" if told else looks
             looks = self.left_out() or looks
             return f"{where}: no example with a feature ({lines}){looks}"
         if learning and driver.weighted_labeled == self.weight_before:
@@ -352,6 +354,8 @@ class Run:
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """A malformed line: stop (--strict_parse), or show the first few."""
         name = self.feed.names[source]
+        if not self.first_problem:
+            self.first_problem = outputs.problem_line(name, line, column, reason, text)
         if self.options["strict_parse"]:
             raise ParseError(name, line, column, reason, text.decode("utf-8", "surrogateescape"))
         if used:
