@@ -180,10 +180,10 @@ cdef class Offset(Learner):
 
     def unmatched(self):
         """A scale of initial predictions where there were none."""
-        if self.has_fixed or self.come or not self.looked:
+        scale = self.run_options["offset_scale"]
+        if scale is None or self.has_fixed or self.come or not self.looked:
             return []
         of_model = " (of the model)" if self.run_options.source("offset_scale") == "model" else ""
-        scale = self.options["offset_scale"]
         scale = scale if self.fits else f"{scale:g}"
         return [f"nothing matched --offset_scale {scale}{of_model}: no example has an initial "
                 "prediction, the third number of a line"]

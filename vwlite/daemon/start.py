@@ -78,9 +78,6 @@ def check(options: Options) -> None:
         errors.append("--autosave needs a place: give -f FILE or --journal DIR")
     if options["model_dir"] and options["journal"] and same_file(options["model_dir"], options["journal"]):
         errors.append("--model_dir and --journal are one folder: clients could write over the journal")
-    for name in ("token_file", "cert", "key", "socket", "journal", "pid_file", "port_file", "model_dir"):
-        if options[name] == "":
-            errors.append(f"--{name} is empty: name a file, or leave it out")
     if options["socket"] is not None and options["port_file"] is not None:
         errors.append("--port_file with --socket: a Unix socket has no port")
     if not (options["token_file"] or options["insecure"] or options["socket"] or is_loopback(options["bind"])):
