@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from vwlite.errors import VwliteError
+from vwlite.errors import OptionError, VwliteError
 from vwlite.options import Option, OptionGroup, Options
 from vwlite.parser import Ring
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
@@ -77,6 +77,9 @@ class Feed:
         # somebody may wait for each answer
         self.interactive = any(not is_regular(path) for path in self.paths)
         self.cache_path = cache_path(options, self.paths)
+        if self.cache_path is not None and not self.paths:
+            flag = "--cache_file" if options["cache_file"] else "--cache"
+            raise OptionError(f"{flag} has no effect without data: name the file that the cache was made from")
         # (descriptor, where its records start) of the cache that was there
         self.found: tuple[int, int] | None = self._find()
         # read from the cache, from the first pass or from when a pass has filled it

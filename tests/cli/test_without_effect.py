@@ -78,3 +78,9 @@ def test_a_pipe_is_not_said_to_have_a_cache(words):
 )
 def test_flags_that_another_one_overrules_are_refused(words, why, capsys):
     assert why in said(capsys, *words.split(), status=1)
+
+
+@pytest.mark.parametrize("flag", ["--cache_file kept", "-c"])
+def test_a_cache_alone_is_no_data(flag, capsys):
+    assert main([*flag.split(), "--no_stdin"]) == 1
+    assert "has no effect without data: name the file that the cache was made from" in capsys.readouterr().err
