@@ -202,7 +202,7 @@ LONG = ["--rounds", "1000000000"]
     ("words", "message"),
     [
         (["arms", "--policies", "thompson,best"], "no policy 'best', only thompson, optimistic, ucb"),
-        (["arms", "--policies", ""], "no policy ''"),
+        (["arms", "--policies", ","], "no policy ''"),
         (["arms", "--policies", "greedy,greedy"], "greedy is in it twice"),
         (["arms", "--policies", "greedy:1"], "greedy takes no number"),
         (["arms", "--policies", "ucb:wide"], "ucb:wide: expected a number"),
