@@ -46,7 +46,7 @@ def terms_of(patterns: Iterable[bytes], present: Sequence[int], keep_duplicates:
     The order of letters within a term is part of its hash, so the fillings of wildcards come in VW's orders too:
     one or two wildcards ascending, three or more descending.
     """
-    terms = []
+    terms: list[bytes] = []
     patterns = list(patterns)
     for pattern in patterns:
         holes = pattern.count(WILDCARD)
