@@ -395,7 +395,7 @@ cdef class Poisson(Loss):
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
         cdef double log_mean = max(-44.0, min(44.0, <double>at.p)), n = <double>scale * ppu
         cdef double mean = exp(log_mean)
-        if n < FEW:
+        if n * (mean + at.y) < FEW:   # the gradient changes by the mean as p moves by one
             return <float>((at.y - mean) * scale)
         if at.y > 0 and at.y * n > 500:
             return <float>((log(at.y) - log_mean) / ppu)     # the end of the flow; expm1 would overflow
