@@ -5,7 +5,8 @@ from vwlite.learner cimport Learner
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("binary: classes -1 and 1", (
-    Option("binary", bool, "predict -1 or 1 and report the share of wrong ones", necessary=True, keep=True),
+    Option("binary", bool, "predict -1 or 1 and report the share of wrong ones", necessary=True, keep=True,
+           needs=("!thompson & !explore",)),
 ))
 
 

@@ -98,7 +98,6 @@ cdef class GD(Learner):
     cdef bint adaptive, normalized, invariant, usual_power, usual
     cdef bint regularizes, truncates, contracts
     cdef bint forgets                 # --vw_compat: VW goes on from a model as if it had no gravity
-    cdef bint given_range
     cdef object shown_decay
     cdef readonly bint weights_only   # a table of nothing but weights: predictions only
     cdef int width_shift
@@ -137,7 +136,6 @@ cdef class GD(Learner):
         self.l1, self.l2, self.sparse_l2 = options["l1"], options["l2"], options["sparse_l2"]
         self.initial_weight = options["initial_weight"]
         self.weights_only = options["testonly"] and not any(options[name] for name in NEEDS_ALL)
-        self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.loss = make_loss(options, options["testonly"])
         self.forgets = options["vw_compat"] and not options["testonly"]
         self.whole_initial = options["testonly"]
@@ -401,7 +399,7 @@ cdef class GD(Learner):
         self.decayed = min(self.decayed * self.rate_decay, FLT_MAX)
 
     def save_load(self, io):
-        self.loss.save_load(io, self.given_range)
+        self.loss.save_load(io)
         exports = io.saving and io.weights_only
         columns = self.columns(exports, exports) if io.saving else (None,) * 4
         index = io.array("index", "U32", columns[0])

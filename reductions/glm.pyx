@@ -134,7 +134,6 @@ cdef class GLM(Batches):
     cdef readonly str name, owner
     cdef readonly bint vets           # where --posterior full refuses what is too many
     cdef readonly dict names          # of some features, by hash, if somebody tells
-    cdef bint given_range
     cdef bint l2_given                # for this run, not by the model
     cdef public list covariance       # of the prior, as estimated: by rows, in units of the noise; it may be singular
 
@@ -147,7 +146,6 @@ cdef class GLM(Batches):
         self.names = {CONSTANT_HASH: "intercept"}
         self.owner = owner
         self.loss = make_loss(options, options["testonly"])
-        self.given_range = options.given("min_prediction") or options.given("max_prediction")
         self.logistic = kind in ("logistic", "bayes_logistic")
         bayesian = kind in ("bayes_logistic", "bayes_linear")
         if not bayesian and options.given("forget"):
@@ -248,7 +246,7 @@ cdef class GLM(Batches):
 
     def save_load(self, io):
         if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
-            self.loss.save_load(io, self.given_range)
+            self.loss.save_load(io)
         l2 = io.float64("l2", self.l2)
         if not self.l2_given:
             self.l2 = l2

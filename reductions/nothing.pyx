@@ -20,12 +20,9 @@ cdef class Nothing(Learner):
     base_label = None
     base_prediction = None
 
-    cdef bint given_range
-
     def __init__(self, options):
         super().__init__(None, {"fixed": "none"})
         self.loss = make_loss(options, options["testonly"])
-        self.given_range = options.given("min_prediction") or options.given("max_prediction")
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         ex.score = ex.initial
@@ -51,4 +48,4 @@ cdef class Nothing(Learner):
         return 0.0, 0.0, 0.0
 
     def save_load(self, io):
-        self.loss.save_load(io, self.given_range)
+        self.loss.save_load(io)

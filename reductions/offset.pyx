@@ -67,6 +67,7 @@ cdef class Offset(Learner):
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
     cdef bint has_fixed, fixed_vets, fits, logistic
+    cdef bint looked, come            # whether an example has come, and one with an initial prediction
     # state
     cdef readonly double scale, precision
 
@@ -105,6 +106,8 @@ cdef class Offset(Learner):
     cdef double known(self, Example ex) except? -1e10 nogil:
         """The offset, not yet scaled."""
         cdef double score
+        self.looked = True
+        self.come |= ex.initial != 0
         if not self.has_fixed:
             return ex.initial
         self.look(ex)
@@ -174,6 +177,16 @@ cdef class Offset(Learner):
         if isfinite(scale) and isfinite(precision):
             self.scale = scale
             self.precision = precision
+
+    def unmatched(self):
+        """A scale of initial predictions where there were none."""
+        scale = self.run_options["offset_scale"]
+        if scale is None or self.has_fixed or self.come or not self.looked:
+            return []
+        of_model = " (of the model)" if self.run_options.source("offset_scale") == "model" else ""
+        scale = scale if self.fits else f"{scale:g}"
+        return [f"nothing matched --offset_scale {scale}{of_model}: no example has an initial "
+                "prediction, the third number of a line"]
 
     def save_load(self, io):
         # a model made with a number for a scale has none to go on from

@@ -14,6 +14,7 @@ from vwlite.options import Options
 from vwlite.paths import inherited
 
 UPDATE = {"--initial_regressor", "--final_regressor"}  # may be one file: the model is updated
+STREAMS = ("data", "predictions", "raw_predictions")  # options whose "-" is standard input or output
 ENTITIES = (".entities", ".entities.new")  # files beside a model
 
 
@@ -83,7 +84,12 @@ def check_run(options: Options, serving: bool) -> None:
     """Raises OptionError if the files of a run, or of a daemon, get in each other's way."""
     uses = list(uses_of(options, serving))
     check(uses)
-    errors = []
+    errors = [
+        f"--{name} -: only --data, --predictions and --raw_predictions take - for a stream: name a file (./- if it is "
+        "called so)"
+        for name, option in options.declared.items()
+        if option.file and options[name] == "-" and name not in STREAMS and options.source(name) != "model"
+    ]
     final = options["final_regressor"]
     if final and options["save_per_pass"]:
         errors += [

@@ -37,6 +37,8 @@ def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[
     parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales
     found = [table for table in found if table["learner"] not in parts]
     add_learners(reader.path, found, top)
+    for row in (row for table in found for row in table["top"]):
+        del row["key"]
     return found
 
 
@@ -49,8 +51,8 @@ def in_model(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
         for column, dtype in (("count", "I64"), ("coefficients", "U32"), ("name_length", "U32"))
     )
     hashes, means = np.asarray(reader.array(f"{owner}.hash", "U32")), np.asarray(reader.array(f"{owner}.mean", "F64"))
-    names = bytes(reader.array(f"{owner}.name", "U8"))
-    if not (len(counts) == len(sizes) == len(lengths) and sizes.sum() == len(hashes) == len(means)):
+    names, keys = bytes(reader.array(f"{owner}.name", "U8")), reader.array(f"{owner}.key", "U64")
+    if not (len(keys) == len(counts) == len(sizes) == len(lengths) and sizes.sum() == len(hashes) == len(means)):
         raise ModelError(f"{reader.path}: the entities of {owner} don't hold together; train again")
     name_ends, ends = np.cumsum(lengths.astype(np.int64)), np.cumsum(sizes.astype(np.int64))
     largest = []
@@ -59,6 +61,7 @@ def in_model(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
         intercept = means[own][hashes[own] == CONSTANT]
         largest.append(
             {
+                "key": keys[place],
                 "name": names[int(name_ends[place] - lengths[place]) : int(name_ends[place])].decode(errors="replace"),
                 "examples": int(counts[place]),
                 "coefficients": int(sizes[place]),
@@ -82,13 +85,19 @@ def in_store(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal total
-        for _, name, count, coefficients, intercept in store.summaries(owner):
+        for key, name, count, coefficients, intercept in store.summaries(owner):
             examples["least"] = min(examples["least"], count) if total else count
             examples["most"] = max(examples["most"], count)
             examples["all"] += count
             total += coefficients
             shown = name.decode(errors="replace")
-            yield {"name": shown, "examples": count, "coefficients": coefficients, "intercept": intercept}
+            yield {
+                "key": key,
+                "name": shown,
+                "examples": count,
+                "coefficients": coefficients,
+                "intercept": intercept,
+            }
 
     # One at a time, because they may be more than memory holds.
     largest = heapq.nlargest(top, rows(), key=lambda row: row["examples"])
@@ -103,7 +112,9 @@ def in_store(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
 
 
 def add_learners(path: str, found: list[dict[str, Any]], top: int) -> None:
-    """Add what only the learners themselves can say: prior, noise, and the largest coefficients of a whole stack.
+    """Add what only the learners themselves can say: prior, noise, intercepts, largest coefficients of a whole stack.
+
+    An intercept follows the fixed part as it is now, and the file has it as it was when the entity last learned.
 
     A model that can't be loaded as it is has "trouble" instead: the rest of its card is shown nevertheless.
     """
@@ -125,6 +136,9 @@ def add_learners(path: str, found: list[dict[str, Any]], top: int) -> None:
         table["prior"] = priors(learner, names, alone)
         table["correlations"] = correlations(learner, names)
         table["noise"] = learner.noise_variance
+        for row in table["top"]:
+            mean, _ = (learner.coefficients(row["key"]) or {}).get(CONSTANT, (None, None))
+            row["intercept"] = row["intercept"] if mean is None else mean
         if not learner.owner.startswith(EFFECT):
             table["largest"] = coefficients(learner, 0, names)[:top]
 

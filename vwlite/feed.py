@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from vwlite.errors import VwliteError
+from vwlite.errors import OptionError, VwliteError
 from vwlite.options import Option, OptionGroup, Options
 from vwlite.parser import Ring
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
@@ -46,7 +46,7 @@ OPTIONS = OptionGroup(
             str,
             "fail, and write no model, when more lines than N, or than this share of all, are malformed",
             metavar="N|P%",
-            needs=("command",),
+            needs=("command & !strict_parse",),
         ),
         Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
     ),
@@ -77,6 +77,9 @@ class Feed:
         # somebody may wait for each answer
         self.interactive = any(not is_regular(path) for path in self.paths)
         self.cache_path = cache_path(options, self.paths)
+        if self.cache_path is not None and not self.paths:
+            flag = "--cache_file" if options["cache_file"] else "--cache"
+            raise OptionError(f"{flag} has no effect without data: name the file that the cache was made from")
         # (descriptor, where its records start) of the cache that was there
         self.found: tuple[int, int] | None = self._find()
         # read from the cache, from the first pass or from when a pass has filled it
@@ -95,6 +98,11 @@ class Feed:
             return None  # what comes through a pipe can't be compared with what came before
         return fitting(self.cache_path, self._key())
 
+    @property
+    def keeps_cache(self) -> bool:
+        """Whether a cache stays for later runs: none could tell whether it is that of its pipe."""
+        return self.cache_path is not None and not self.interactive
+
     def size(self) -> int | None:
         """Bytes to read in the first pass, for the progress bar; None if that is unknown."""
         if not self.paths or self.interactive:
@@ -104,7 +112,8 @@ class Feed:
     def description(self) -> list[str]:
         """VW's lines about the input."""
         verb = "using" if self.cached else "creating"
-        cache = "using no cache" if self.cache_path is None else f"{verb} cache_file = {self.cache_path}"
+        kept = self.cache_path is not None and (self.keeps_cache or self.options["vw_compat"])
+        cache = f"{verb} cache_file = {self.cache_path}" if kept else "using no cache"
         name = ", ".join(self.names) if self.names else "none"
         return [cache, f"Reading datafile = {name}", f"num sources = {len(self.paths)}"]
 
@@ -139,8 +148,7 @@ class Feed:
             digest = bool(self.options["final_regressor"])
             self.parser = TextParser(self.options, self.paths, digest, self.labels)
             wanted = self.cache_path is not None or self.options["passes"] > 1
-            # no later run could tell whether a cache is that of its pipe
-            place = None if self.interactive else self.cache_path
+            place = self.cache_path if self.keeps_cache else None
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
             self.head = b""

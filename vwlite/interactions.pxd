@@ -28,6 +28,10 @@ cdef class Interactions(Expander):
     cdef uint32_t* products           # of the example at hand, for each term
     cdef size_t n_terms
     cdef bint stale                   # namespaces were seen that the terms lack
+    cdef bint own                     # the terms would be too many: they are those of the example's namespaces alone
+    cdef size_t many_terms
+    cdef uint8_t[128] letters         # of the terms, if they are an example's own
+    cdef dict remembered              # letters -> terms, of examples
     cdef readonly size_t limit        # features of one example, with the crossed ones; what has more is left out
     cdef readonly size_t decision_limit                  # of all actions of a decision together
     cdef size_t[MOST_DOUBLINGS + 1] safe_shares          # of each of 2^k actions, so that all never make too many
@@ -41,6 +45,8 @@ cdef class Interactions(Expander):
     cdef int expand_block(self, Block block) except -1
     cdef int expand_rows(self, Block block, Example ex) except -1 nogil
     cdef int see(self, Example ex) except -1 nogil
+    cdef int see_own(self, Example ex) except -1 nogil
+    cdef int compile_own(self, Example ex, const uint8_t* letters) except -1
     cdef int reserve(self, size_t n) except -1 nogil
     cdef size_t count_products(self, Example ex, size_t n) noexcept nogil
     cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,

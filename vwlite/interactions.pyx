@@ -7,14 +7,14 @@ from bisect import bisect_right
 from libc.float cimport FLT_MAX
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.example cimport CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
 from vwlite.parser cimport CROSSED_MANY, FINE
 
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
-from vwlite.terms import WILDCARD, decode_names, given_patterns, terms_of
+from vwlite.terms import WILDCARD, decode_names, given_patterns, most_terms, terms_of
 
 CROSSING = ("quadratic", "cubic", "interactions")
 
@@ -44,6 +44,10 @@ cdef enum:
     FNV_PRIME = 16777619
     DAEMON_LIMIT = 1 << 15
 
+# Every example looks at all terms of the namespaces seen so far; where those would be more than this, only at its own.
+MANY_TERMS = 1 << 15
+REMEMBERED = 1 << 10                  # sets of namespaces whose terms are kept, and the most terms of each
+
 LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes up to 40 ms for new ones, gd 1; all wait
 
 
@@ -66,6 +70,8 @@ cdef class Interactions:
         self.notes = []
         self.constant = not options["noconstant"]
         self.ex = Example()
+        self.many_terms = MANY_TERMS
+        self.remembered = {}
         self.patterns, left_out = given_patterns(options)
         if left_out:
             self.notes.append(f"{left_out} interactions left out that are the same but for order "
@@ -145,8 +151,8 @@ cdef class Interactions:
             return FINE
         if self.choice.removes:
             self.choice.remove(ex)
-        if self.wildcards:
-            self.see(ex)
+        if self.wildcards and self.see(ex) != FINE:
+            return CROSSED_MANY
         for i in range(ex.n_extents):
             index = extent_index(&ex.extents[i])
             if self.choice.ignored[index]:   # one that a learner looks at nevertheless
@@ -313,7 +319,11 @@ cdef class Interactions:
         return 0
 
     cdef int see(self, Example ex) except -1 nogil:
-        """Wildcards stand for all namespaces seen so far: recompile when there is a new one."""
+        """Wildcards stand for all namespaces seen so far: recompile when there is a new one.
+
+        Where those would make too many terms, they stand for the namespaces of the example: other terms make nothing,
+        and its own have the same order. Returns FINE or CROSSED_MANY, as expand().
+        """
         cdef size_t i
         for i in range(ex.n_extents):
             if not self.seen[extent_index(&ex.extents[i])]:
@@ -321,6 +331,43 @@ cdef class Interactions:
                 self.stale = True
         if self.stale:
             with gil:
-                self.compile(self.fixed_terms())
+                present = sum(1 for i in range(32, 127) if self.seen[i])
+                self.own = sum(most_terms(self.patterns, present, self.keep_duplicates)) > self.many_terms
+                if not self.own:
+                    self.compile(self.fixed_terms())
             self.stale = False
-        return 0
+        return self.see_own(ex) if self.own else FINE
+
+    cdef int see_own(self, Example ex) except -1 nogil:
+        """The terms of the example's namespaces."""
+        cdef uint8_t[128] letters
+        cdef size_t i
+        cdef uint8_t index
+        memset(letters, 0, sizeof(letters))
+        for i in range(ex.n_extents):
+            index = extent_index(&ex.extents[i])
+            if 32 <= index < 127 and extent_end(ex, i) > ex.extents[i].begin:
+                letters[index] = True
+        if memcmp(letters, self.letters, sizeof(letters)) == 0:
+            return FINE
+        with gil:
+            return self.compile_own(ex, letters)
+
+    cdef int compile_own(self, Example ex, const uint8_t* letters) except -1:
+        """The terms of these letters, unless they make more features than there may be; CROSSED_MANY then."""
+        key = letters[:128]
+        terms = self.remembered.get(key)
+        if terms is None:
+            present = [i for i in range(32, 127) if letters[i]]
+            everywhere = [pattern for pattern in self.patterns if pattern.count(WILDCARD) == len(pattern)]
+            if max(most_terms(everywhere, len(present), self.keep_duplicates), default=0) > self.limit:
+                ex.problem_at = ex.text + ex.extents[0].name
+                return CROSSED_MANY
+            terms = terms_of(self.patterns, present, self.keep_duplicates)
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            if len(terms) <= REMEMBERED:
+                self.remembered[key] = terms
+        self.compile(terms)
+        memcpy(self.letters, letters, 128)
+        return FINE

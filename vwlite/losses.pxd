@@ -14,7 +14,8 @@ cdef struct Point:
 cdef class Loss:
     cdef readonly str name
     cdef public float min_label, max_label
-    cdef public bint fixed_range      # --min_prediction/--max_prediction or -t: labels don't move the range
+    # --min_prediction and --max_prediction; `still`, under -t: labels move neither end of the range
+    cdef bint given_low, given_high, still
     # of two classes: the label of the negative one, -1 or 0, NaN until one of them was seen
     cdef readonly bint two_classes
     cdef readonly float negative

@@ -79,11 +79,11 @@ cdef class Loss:
         elif self.two_classes:
             self.least = self.most = 1
 
-    def save_load(self, io, given_range):
+    def save_load(self, io):
         """The range of labels seen, and the coding of two classes; called by the learner that owns the loss."""
         low, high = io.float32("min_label", self.min_label), io.float32("max_label", self.max_label)
-        if not io.saving and not given_range:
-            self.min_label, self.max_label = low, high
+        if not io.saving:
+            self.set_range(low, high)
         if io.saving and not isnan(self.negative):
             io.float32("negative_label", self.negative)
         elif not io.saving and io.has("negative_label") and self.two_classes:
@@ -92,13 +92,21 @@ cdef class Loss:
                 io.refuse("its negative class is labelled neither -1 nor 0")
             self.settle_on(negative)
 
+    def set_range(self, low, high):
+        """The ends of the range of predictions, where they are not given; the range is never empty."""
+        if not self.given_low:
+            self.min_label = min(low, self.max_label) if self.given_high else low
+        if not self.given_high:
+            self.max_label = max(high, self.min_label) if self.given_low else high
+
     cdef void see(self, float y) noexcept nogil:
         """Widen the range of predictions to the label."""
-        if not self.fixed_range:
-            if y < self.min_label:
-                self.min_label = y
-            if y > self.max_label:
-                self.max_label = y
+        if self.still:
+            return
+        if y < self.min_label and not self.given_low:
+            self.min_label = y
+        if y > self.max_label and not self.given_high:
+            self.max_label = y
 
     cdef float clip(self, float p) noexcept nogil:
         if p > self.max_label:
@@ -387,7 +395,7 @@ cdef class Poisson(Loss):
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
         cdef double log_mean = max(-44.0, min(44.0, <double>at.p)), n = <double>scale * ppu
         cdef double mean = exp(log_mean)
-        if n < FEW:
+        if n * (mean + at.y) < FEW:   # the gradient changes by the mean as p moves by one
             return <float>((at.y - mean) * scale)
         if at.y > 0 and at.y * n > 500:
             return <float>((log(at.y) - log_mean) / ppu)     # the end of the flow; expm1 would overflow
@@ -452,19 +460,24 @@ def make_loss(options, predict_only=False):
         loss = Poisson()
     loss.name = name
     loss.prepare(options, implied_loss(options) is None)
-    if name in ("logistic", "poisson"):
-        loss.min_label, loss.max_label = -50, 50
-    if loss.as_vw and (predict_only or options.given("min_prediction") or options.given("max_prediction")):
-        loss.min_label = loss.max_label = 0      # VW starts from here where the loss should have set another range
-    if options.given("min_prediction") or options.given("max_prediction"):
-        low, high = options["min_prediction"], options["max_prediction"]
-        # an end that is not given stays where it is
-        loss.min_label = loss.min_label if low is None else low
-        loss.max_label = loss.max_label if high is None else high
-        if loss.min_label > loss.max_label:
-            raise OptionError([f"the range of predictions is empty: --min_prediction {loss.min_label:g} "
-                               f"--max_prediction {loss.max_label:g}"])
-        loss.fixed_range = True
-    if predict_only:
-        loss.fixed_range = True
+    loss.still = predict_only
+    set_first_range(loss, options["min_prediction"], options["max_prediction"])
     return loss
+
+
+cdef int set_first_range(Loss loss, low, high) except -1:
+    """The range of predictions before any label; an end that is not given follows the labels."""
+    given = low is not None or high is not None
+    loss.given_low, loss.given_high = low is not None, high is not None
+    reach = 50 if loss.name in ("logistic", "poisson") else 0
+    if loss.as_vw:
+        loss.given_low = loss.given_high = given
+        reach = 0 if given or loss.still else reach  # VW starts from here where the loss should have set another range
+    loss.min_label = -reach if low is None else low
+    loss.max_label = reach if high is None else high
+    if loss.as_vw:
+        return 0
+    if loss.min_label > loss.max_label and (reach or (loss.given_low and loss.given_high)):
+        raise OptionError([f"the range of predictions is empty: the smallest is {loss.min_label:g}, the largest "
+                           f"{loss.max_label:g}: change --min_prediction or --max_prediction"])
+    loss.set_range(loss.min_label, loss.max_label)

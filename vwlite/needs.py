@@ -74,6 +74,8 @@ def holds(term: str, options: Options, learners: Collection[str], use: Use) -> b
 def why_not(option: Option, options: Options, learners: Collection[str], use: Use) -> str:
     """One line: which option does nothing, why, and what to do."""
     flag = f"--{option.name}"
+    if option.needs == ("serving",) and option.name == "daemon":
+        return f"{flag} has no effect in {USES[use]}: leave it out, or give it to the command vwlite"
     if any(failing(entry, options, learners, use) == ["learning"] for entry in option.needs):
         return f"{flag} has no effect with -t, under which nothing is learned: leave one of them out"
     missing, against = [], []

@@ -100,6 +100,8 @@ def check(option: Option, value: Any) -> Any:
         value = float(value)
     if type(value) is not wanted:
         raise OptionError(f"{flag} wants {' or '.join((WANTED[wanted], *option.words))}, not {value!r}")
+    if value == "":
+        raise OptionError(f"{flag} is empty (a variable that is not set?): give it a value, or leave it out")
     if wanted is int and not SMALLEST_INT <= value <= LARGEST_INT:
         raise OptionError(f"{flag} wants a whole number of at most 64 bits")
     if wanted is float and not abs(value) <= LARGEST_FLOAT:

@@ -37,8 +37,8 @@ REASONS_IN_WORDS = {
     LINE_LENGTH: "the line is longer than --max_line_bytes",
     LABEL_BINARY: "the labels of two classes are -1 and 1, or 0 and 1 (with --loss_function logistic, --logistic_min "
     "and --logistic_max take others)",
-    LABEL_NOT_SIGN: "the labels of the two classes are -1 and 1 here, as in the lines before: this is a third value",
-    LABEL_NOT_ZERO_ONE: "the labels of the two classes are 0 and 1 here, as in the lines before: this is a third value",
+    LABEL_NOT_SIGN: "the labels of the two classes are -1 and 1 here, by lines before or the model: a third value",
+    LABEL_NOT_ZERO_ONE: "the labels of the two classes are 0 and 1 here, by lines before or the model: a third value",
     LABEL_RANGE: "the label is outside --logistic_min and --logistic_max",
     LABEL_COUNT: "--loss_function poisson takes counts: labels of 0 or more",
     LABEL_LARGE: "the label is larger than 1e18, beyond which losses overflow",

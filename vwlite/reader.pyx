@@ -201,10 +201,8 @@ cdef class LineReader:
         odd = odd or memchr(start, 0, min(n, <size_t>8)) != NULL or n > 0 and memchr(b"%7ABGOPSv", start[0], 9) != NULL
         if odd:
             with gil:
-                from vwlite.sniff import HEAD, foreign
-                found = foreign((<const char*>start)[:min(n, <size_t>HEAD)])
-                if found is not None:
-                    raise VwliteError(f"{self.source.name}: not lines of text but {found[0]}: {found[1]}")
+                from vwlite.sniff import HEAD, require_text
+                require_text(self.source.name, (<const char*>start)[:min(n, <size_t>HEAD)])
         return 0
 
     cdef size_t shorten(self, char* text, size_t have) noexcept nogil:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vwlite.errors import OptionError, ParseError
+from vwlite.sniff import HEAD, require_text
 from vwlite.sources import CHUNK_SIZE, open_source
 from vwlite.workspace import Workspace
 from vwlite.worlds import BLOCK, LEARNER, blocks
@@ -86,6 +87,7 @@ def read_lines(path: str) -> list[bytes]:
         pieces = list(iter(lambda: os.read(source.fd, CHUNK_SIZE), b""))
     finally:
         source.close()
+    require_text(source.name, pieces[0][:HEAD] if pieces else b"")
     return b"".join(pieces).removeprefix(BYTE_ORDER_MARK).split(b"\n")
 
 

@@ -37,6 +37,7 @@ class Run:
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
+        self.first_problem = ""
         # --preserve_performance_counters
         self.counted_before = self.driver.example_number
         self.features_before, self.weight_before = self.driver.features_seen(), self.driver.weighted_labeled
@@ -74,6 +75,9 @@ class Run:
         options, driver = self.options, self.driver
         for note in self.workspace.notes:
             self.log("info", note)
+        if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
+            flag = "--cache_file" if options["cache_file"] else "--cache"
+            self.log("info", f"{flag}: what comes through a pipe is not kept: name a file")
         if options["save_resume"]:
             self.log("info", "--save_resume is not needed: models hold all that learning goes on from")
         if options["readable_model"] or options["invert_hash"]:
@@ -218,12 +222,22 @@ class Run:
                 f", {driver.problems} malformed" if driver.problems else ""
             )
             head = self.feed.head
-            told = driver.problems and b"|" in (head or b"")  # malformed lines were shown with the reason
-            looks = "" if told or head is None else f"; this looks like {looks_like(head)}"
+            told = driver.problems and b"|" in (head or b"")  # more than that they are no text of ours
+            looks = "" if head is None else f"; this looks like {looks_like(head)}"
+            looks = f"; the first is {self.first_problem}" if told else looks
+            looks = self.left_out() or looks
             return f"{where}: no example with a feature ({lines}){looks}"
         if learning and driver.weighted_labeled == self.weight_before:
             return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"
         return None
+
+    def left_out(self) -> str:
+        """What to say where there were features, and a flag has left them out."""
+        flags = [f"--{name} {value}" for name in ("keep", "ignore") for value in self.options[name]]
+        if not flags or not re.search(rb"\|\S*[ \t]+[^\s|]", self.feed.head or b""):
+            return ""
+        unmatched = [line for line in self.workspace.unmatched() if "--keep" in line]
+        return f"; {'; '.join(unmatched) or ' '.join(flags) + ' leaves out all features'}"
 
     def refuse_empty(self) -> None:
         """Raises VwliteError when nothing was learned, or under -t predicted: most likely the data is wrong."""
@@ -291,6 +305,15 @@ class Run:
                 self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
         for remark in self.driver.remarks():
             self.log("warning", remark)
+        if (
+            self.driver.holdout
+            and self.driver.held_out == 0
+            and self.stopped_by is None
+            and not self.options["vw_compat"]
+        ):
+            self.log(
+                "warning", "nothing was held out: there are too few examples, so the loss says nothing of new data"
+            )
         for remark in self.workspace.unmatched() if self.stopped_by is None else ():
             self.log("warning", remark)
         self.say_skipped()
@@ -331,6 +354,8 @@ class Run:
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """A malformed line: stop (--strict_parse), or show the first few."""
         name = self.feed.names[source]
+        if not self.first_problem:
+            self.first_problem = outputs.problem_line(name, line, column, reason, text)
         if self.options["strict_parse"]:
             raise ParseError(name, line, column, reason, text.decode("utf-8", "surrogateescape"))
         if used:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from vwlite.errors import VwliteError
+
 HEAD = 4096  # bytes that tell enough
 
 # Formats whose first bytes no line of examples has. Those that a suffix of the file's name gets unpacked:
@@ -46,6 +48,13 @@ def foreign(head: bytes) -> tuple[str, str] | None:
         if re.match(pattern, head, re.DOTALL):
             return what, advice
     return None
+
+
+def require_text(name: str, head: bytes) -> None:
+    """Raises VwliteError for a file whose first bytes are those of another format, and says what to do."""
+    found = foreign(head)
+    if found is not None:
+        raise VwliteError(f"{name}: not lines of text but {found[0]}: {found[1]}")
 
 
 def looks_like(head: bytes) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement, product
+from math import comb
 
 from vwlite.errors import OptionError
 from vwlite.options import Options
@@ -45,7 +46,8 @@ def terms_of(patterns: Iterable[bytes], present: Sequence[int], keep_duplicates:
     The order of letters within a term is part of its hash, so the fillings of wildcards come in VW's orders too:
     one or two wildcards ascending, three or more descending.
     """
-    terms = []
+    terms: list[bytes] = []
+    patterns = list(patterns)
     for pattern in patterns:
         holes = pattern.count(WILDCARD)
         fillings: Iterable[tuple[int, ...]]
@@ -54,14 +56,24 @@ def terms_of(patterns: Iterable[bytes], present: Sequence[int], keep_duplicates:
         elif holes < 3:
             fillings = combinations_with_replacement(present, holes)
         else:
-            fillings = sorted(filling[::-1] for filling in combinations_with_replacement(present, holes))
+            fillings = [*combinations_with_replacement(present[::-1], holes)][::-1]
+        if holes == len(pattern):
+            terms += map(bytes, fillings)
+            continue
         for filling in fillings:
             letters = iter(filling)
             terms.append(bytes(next(letters) if c == WILDCARD else c for c in pattern))
-    if not keep_duplicates:
+    if not keep_duplicates and len(patterns) > 1:  # one pattern never gives the same letters twice
         terms = unordered_unique(terms)
-    terms = [repeats_together(term) for term in terms]
-    return sorted(term for term in terms if len(term) == 2) + [term for term in terms if len(term) > 2]
+    terms = [term if len(set(term)) == len(term) else bytes(sorted(term)) for term in terms]
+    pairs = sorted(term for term in terms if len(term) == 2)
+    return pairs + [term for term in terms if len(term) > 2] if pairs else terms
+
+
+def most_terms(patterns: Iterable[bytes], present: int, keep_duplicates: bool) -> list[int]:
+    """How many terms each pattern makes, where wildcards stand for so many namespaces."""
+    holes = [pattern.count(WILDCARD) for pattern in patterns]
+    return [present**n if keep_duplicates else comb(present + n - 1, n) if n else 1 for n in holes]
 
 
 def unordered_unique(terms: Iterable[bytes]) -> list[bytes]:

@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vwlite import __version__, feed, outputs, stack
 from vwlite.daemon import options as daemon_options
@@ -165,6 +165,8 @@ RUN_ONLY = {
     "invert_hash": "save() the model and use the command line",
     "audit": "use the command line",
     "dry_run": "use the command line",
+    "help": "use the command line, vwlite --help",
+    "version": "vwlite.__version__ is the version",
 }
 
 
@@ -177,7 +179,24 @@ def refuse_run_options(options: Options) -> None:
         raise OptionError(errors)
 
 
-def encoded(line: str | bytes) -> bytes:
+def words_of(flags: str | Iterable[str]) -> list[str]:
+    """The words of flags. Raises OptionError for a quotation without an end, TypeError for what is no text."""
+    if isinstance(flags, str):
+        try:
+            return shlex.split(flags)
+        except ValueError as error:
+            raise OptionError(f"the flags {flags!r} can't be read: {str(error).lower()}") from error
+    words: list[Any] = (
+        list(flags) if isinstance(flags, Iterable) and not isinstance(flags, (bytes, Mapping)) else [flags]
+    )
+    for word in words:
+        if not isinstance(word, (str, os.PathLike)):
+            kind = type(word).__name__
+            raise TypeError(f"flags are text as on the command line, '-b 18 --l1 0.1', or a list of words, not {kind}")
+    return [os.fspath(word) for word in words]
+
+
+def encoded(line: str | bytes | bytearray) -> bytes:
     """A line as the bytes of a file. Raises TypeError for what is no text."""
     if isinstance(line, str):
         return line.encode("utf-8", "surrogateescape")
@@ -200,7 +219,7 @@ class _Load:
     def __get__(self, instance: Workspace | None, owner: type[Workspace]) -> Any:
         def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:
             """Load a saved model; flags are added to what the model kept."""
-            words = shlex.split(flags) if isinstance(flags, str) else list(flags)
+            words = words_of(flags)
             if instance is None:
                 return owner([*words, "-i", os.fspath(path)])
             own = [*instance.own_flags, *words]
@@ -232,7 +251,7 @@ class Workspace:
         else:
             from vwlite.cli.command import parse
 
-            options = parse(shlex.split(flags) if isinstance(flags, str) else list(flags), option_groups())
+            options = parse(words_of(flags), option_groups())
             refuse_run_options(options)
         self.flags = self.own_flags = options.arguments
         self.options = options
@@ -287,7 +306,7 @@ class Workspace:
         self._examples_before = self.driver.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
-    def learn(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
+    def learn(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
         """Learn from a line, or from each of several; the prediction(s) made before learning.
 
         A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
@@ -298,7 +317,7 @@ class Workspace:
         """
         return self._run(lines, self.driver.training)
 
-    def predict(self, lines: str | bytes | Iterable[str | bytes]) -> Any:
+    def predict(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
         """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see.
 
         >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant --columns prediction,sd")
@@ -354,9 +373,14 @@ class Workspace:
         lines = [] if self.driver.sought is None else self.driver.sought.unmatched()
         return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Of copies and pickles, which would share learners or lack them."""
+        raise TypeError("a Workspace can't be copied or pickled: save() it, and Workspace.load() the file elsewhere")
+
     def __getattr__(self, name: str) -> Any:
         """Of methods that have another name now."""
-        hint = f": it is {RENAMED[name]}() now" if name in RENAMED else ""
+        now = RENAMED.get(name, "")
+        hint = f": it is {now}() now" if now in type(self).__dict__ else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _driver(self) -> Driver:
@@ -405,8 +429,8 @@ class Workspace:
         parts = [name for learner in learners for name in learner.part_names]
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
-    def _run(self, lines: str | bytes | Iterable[str | bytes], learning: bool) -> Any:
-        if isinstance(lines, (str, bytes)):
+    def _run(self, lines: str | bytes | bytearray | Iterable[str | bytes], learning: bool) -> Any:
+        if isinstance(lines, (str, bytes, bytearray)):
             results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(lines)), learning)
             return results[0] if results else None
         # of a mapping or a table iteration would give the names of columns

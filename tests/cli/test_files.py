@@ -92,6 +92,17 @@ def test_files_that_are_named_otherwise_are_kept_apart_too(words):
     assert listing() == before
 
 
+@pytest.mark.parametrize("flag", ["-f", "-i", "--readable_model", "--invert_hash", "--cache_file", "--fixed_effect"])
+def test_a_dash_is_no_stream_where_a_file_is_wanted(flag):
+    for words in (["data.txt"], ["--daemon", "--port", "0"] if flag in ("-f", "-i") else ["data.txt"]):
+        before = listing()
+        assert "-: only --data, --predictions and --raw_predictions take - " in run(*words, flag, "-", status=1).stderr
+        assert listing() == before
+    if flag in ("-f", "--readable_model"):
+        run("data.txt", flag, "./-")
+        assert Path("-").stat().st_size > 0
+
+
 def test_standard_streams_are_looked_at_like_files():
     for words, redirected in (("-p data.txt", "< data.txt"), ("-p /dev/stdout data.txt", ">> data.txt")):
         done = subprocess.run(

@@ -55,6 +55,9 @@ def test_all_entities_are_summed_up(flags, model, capsys):
     assert (user["entities"], user["coefficients"]) == (3, 6)
     assert user["examples"] == {"least": 1, "most": 2, "all": 5}
     assert [row["name"] for row in user["top"]] == ["ann", "bob", "cleo"]
+    for row in user["top"]:  # as they are in force, which is what predicts
+        facts = json.loads(inspect(capsys, path, "--entity", row["name"], "--effect", "user", "--json"))
+        assert row["intercept"] == facts["coefficients"][0]["mean"]
     learner = effect_of(path, "user")
     assert user["noise"] == learner.noise_variance
     assert [row["feature"] for row in user["prior"]] == ["intercept", "all others"]

@@ -97,6 +97,13 @@ def test_examples_without_labels_teach_no_model(capsys):
     assert Path("new.txt").read_text() == "0\n0\n"
 
 
+def test_malformed_lines_are_blamed_with_place_and_reason(capsys):
+    Path("data").write_text("1 |user ann:3\n-1 |user bob:2\n")
+    said = fails(capsys, "-d", "data", "-f", "prod.model", "--random_effect", "user", "--bayes_linear")
+    assert "(2 lines, 2 malformed); the first is data:1:9: " in said
+    assert "looks like" not in said
+
+
 def test_features_that_are_all_left_out_teach_nothing(capsys):
     assert "no example with a feature" in fails(capsys, "-d", "good.vw", "-f", "prod.model", "--keep", "Z")
 
@@ -153,7 +160,7 @@ def test_too_many_malformed_lines_fail_a_run(limit, status, capsys):
     assert (Path("prod.model").read_bytes() == before) == bool(status)
 
 
-@pytest.mark.parametrize("limit", ["x", "-1", "", "1.5", "%", "1000%", "1e3"])
+@pytest.mark.parametrize("limit", ["x", "-1", "1.5", "%", "1000%", "1e3"])
 def test_a_limit_is_a_number_or_a_share(limit, capsys):
     assert "expected a number of lines, or a share of them such as 1%" in fails(
         capsys, "-d", "good.vw", f"--max_malformed={limit}"

@@ -119,3 +119,22 @@ def test_lines_may_come_in_any_iterable():
     ]
     for lines in some:
         assert len(workspace.learn(lines)) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "inspect m --entity a --entity b",
+        "client --port 1 x --port=2",
+        "residual a b -o c --output d",
+        "simulate arms --rounds 5 --rounds 6 -- -b 3",
+    ],
+)
+def test_a_subcommand_takes_no_option_twice(words, capsys):
+    assert main(words.split()) == 1
+    assert "was given twice" in capsys.readouterr().err
+
+
+def test_what_may_be_repeated_is(capsys):
+    assert main(["client", "--send", "a", "--send", "b", "--quiet", "--quiet", "--socket", "/nowhere/at/all"]) == 1
+    assert "twice" not in capsys.readouterr().err

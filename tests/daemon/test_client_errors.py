@@ -1,5 +1,6 @@
 """``vwlite client`` says what went wrong, and how many answers are missing."""
 
+import gzip
 import re
 import signal
 import socket
@@ -42,6 +43,20 @@ def test_errors_alone_do_not_hide_that_decisions_were_all_answered(serve):
 
 
 # what goes wrong
+
+
+@pytest.mark.parametrize("mode", [[], ["--one_by_one"]])
+def test_a_file_that_is_no_text_is_not_sent(serve, capsys, mode):
+    server = serve(answer=label)
+    for name, content, what in (
+        ("in.txt", gzip.compress(b"1 |a\n"), "bytes compressed by gzip"),
+        ("in.txt", "1 |a\n".encode("utf-16"), "UTF-16 text"),
+    ):
+        Path("good.txt").write_bytes(b"1 |a\n")
+        Path(name).write_bytes(content)
+        assert f"{name}: not lines of text but {what}" in refusal(
+            capsys, "good.txt", name, "--port", server.port, *mode
+        )
 
 
 def test_nobody_there(serve, capsys):

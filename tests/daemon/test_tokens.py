@@ -37,7 +37,7 @@ def test_a_token_that_is_not_there_is_refused():
 # addresses
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "", "192.0.2.1", "example.invalid", "0"])
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1", "example.invalid", "0"])
 def test_without_a_token_only_this_machine_is_served(address):
     assert "--token_file" in refusal("--port", "0", f"--bind={address}")
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -181,6 +182,13 @@ def test_cheap_lines_do_not_buy_time_for_dear_ones(tmp_path):
         slices = json.loads(ask(other, b"!stats"))
     assert sorted(waited)[90] < 0.5
     assert slices["lines"] > 150
+
+
+def test_what_a_batch_needs_is_imported_before_anybody_waits(tmp_path):
+    for size, there in (("50", True), ("1", False)):
+        with serving(tmp_path, "--bayes_logistic", "--batch_size", size) as daemon:
+            maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+            assert ("/scipy/linalg/" in maps) is there
 
 
 def test_limits_of_a_line_hold_at_the_end_of_a_connection_too(tmp_path):

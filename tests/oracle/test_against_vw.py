@@ -46,6 +46,9 @@ UPDATES = (
     "--normalized --invariant -l 0.3",
 )
 
+# Poisson regression where the mean is large
+LARGE = "".join(f"{i % 3} 1 {p} |f x{p}\n1 |f x{p}\n" for i, p in enumerate((5, 10, 14, 18, 20.9, 25, 40)))
+
 # data file, then the command line
 CASES = """
 0001.dat
@@ -86,8 +89,10 @@ rcv1_mini.dat --classweight 1:3
 rcv1_mini.dat --classweight 1:2,-1:0.5 --loss_function logistic
 0001.dat --classweight 1:3 --classweight 0:0.25
 0001.dat --min_prediction 0.2 --max_prediction 0.7
-0001.dat --min_prediction -1
-0001.dat --max_prediction 0.5
+0001.dat --min_prediction -1 --vw_compat
+0001.dat --min_prediction 0.2 --vw_compat
+0001.dat --max_prediction 0.5 --vw_compat
+0001.dat --max_prediction -1 --vw_compat
 0001.dat --min_prediction -10 --max_prediction 10 --l2 0.01
 0001.dat --noconstant
 0001.dat -C 0.5
@@ -131,6 +136,8 @@ rcv1_mini.dat --classweight 1:2,-1:0.5 --loss_function logistic
 0002.dat -P 100
 poisson_small.dat --loss_function poisson --link poisson
 poisson_small.dat --loss_function poisson --link poisson --l2 0.01
+large.dat --loss_function poisson --noconstant
+large.dat --loss_function poisson --adaptive --invariant --l2 0.001
 poisson_small.dat -q ::
 poisson_small.dat --passes 5 -c -k --holdout_off
 interact.dat -q ab
@@ -353,6 +360,7 @@ def folders(tmp_path):
         (tmp_path / program / "mixed.dat").write_text("".join(lines))
         (tmp_path / program / "blank.dat").write_text("\n".join(["".join(lines[i : i + 7]) for i in range(0, 150, 7)]))
         (tmp_path / program / "bad.dat").write_text(BAD)
+        (tmp_path / program / "large.dat").write_text(LARGE)
     return {program: tmp_path / program for program in PROGRAMS}
 
 

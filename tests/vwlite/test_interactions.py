@@ -1,11 +1,12 @@
 """Crossed features: the same whether a parsing thread crosses them ahead or the learner as it goes."""
 
 import random
+import string
 from pathlib import Path
 
 import pytest
 
-from vwlite import Workspace
+from vwlite import Workspace, interactions
 from vwlite.cli import main
 from vwlite.errors import ParseError
 from vwlite.hashing import feature_hash
@@ -90,3 +91,52 @@ def test_an_effect_has_only_features_of_its_namespaces_under_a_limit():
     constant, own = 11650396, [feature_hash(letter, feature_hash(b"ctx")) for letter in (b"x", b"y", b"z")]
     assert name == "anna"
     assert {constant} < {*coefficients} <= {constant, *own}
+
+
+# wildcards that would make too many terms
+
+
+def scattered(count: int, most: int, letters: str = "abcdefghijklmn+Z") -> list[str]:
+    choose = random.Random(6)
+    return [
+        f"{choose.choice((-1, 1))} "
+        + " ".join(
+            f"|{letter} " + " ".join(f"x{choose.randrange(50)}" for _ in range(choose.randint(0, 3)))
+            for letter in choose.choices(letters, k=choose.randint(0, most))
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "-q ::",
+        "--interactions ::: -q :: --cubic ab:",
+        "--interactions ::: --leave_duplicate_interactions --permutations",
+        "--interactions a:: --interactions :a --ignore bc",
+        "--interactions :::: --ignore_linear a",
+    ],
+)
+@pytest.mark.parametrize("many", [0, 400])
+def test_terms_of_an_examples_own_namespaces_make_what_all_terms_make(flags, many, monkeypatch):
+    text = scattered(60, 6)
+    monkeypatch.setattr(interactions, "MANY_TERMS", 1 << 30)
+    expected = Workspace(flags).learn(text)
+    monkeypatch.setattr(interactions, "MANY_TERMS", many)
+    monkeypatch.setattr(interactions, "REMEMBERED", 5)
+    workspace = Workspace(flags)
+    assert workspace.learn(text) == expected
+    # of a model, which has seen no namespace yet, too
+    workspace.save("m")
+    assert Workspace.load("m").predict(text) == workspace.predict(text)
+
+
+def test_many_namespaces_make_no_more_terms_than_a_line_has_features():
+    text = scattered(300, 8, string.ascii_letters)
+    workspace = Workspace("--interactions :::: --crossing_limit 65536")
+    workspace.learn(text)
+    assert len(workspace.interactions.terms) < 1000
+    with pytest.raises(ParseError, match="more than 65,536 features"):
+        workspace.learn("1 " + " ".join(f"|{chr(65 + i)} x" for i in range(50)))
+    assert workspace.predict(text[0]) is not None

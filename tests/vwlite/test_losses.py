@@ -144,10 +144,20 @@ def test_logistic_label_in_between_mixes_the_updates_of_both_classes(p, y, scale
 @pytest.mark.parametrize("case", LOSSES)
 @given(data=st.data(), p=REALS, ppu=PPU)
 def test_tiny_steps_are_plain_steps(case, data, p, ppu):
-    loss, y, scale = make(case), data.draw(LOSSES[case][1]), 1e-7
+    curvature = math.exp(p) if case == "poisson" else 0
+    loss, y, scale = make(case), data.draw(LOSSES[case][1]), 1e-7 / (1 + curvature)
     assume(not kink(loss, p, y, 1e-3))
     _, _, _, update, plain = loss.at(p, y, scale, ppu)
     assert update == pytest.approx(plain, rel=1e-3, abs=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.0, 5.0, 10.0, 14.0, 18.0, 21.0, 40.0])
+@pytest.mark.parametrize("y", [0.0, 2.0])
+@pytest.mark.parametrize("ppu", [1e-17, 1e-8, 1e-6, 1e-3])
+def test_a_poisson_step_follows_the_flow_where_the_mean_is_large_and_the_step_small(p, y, ppu):
+    n, mean = 0.5 * ppu, math.exp(p)
+    expected = n * y - math.log1p(mean * (math.expm1(y * n) / y if y else n))
+    assert make("poisson").at(p, y, 0.5, ppu)[3] * ppu == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("case", ["squared", "hinge", "quantile", "expectile"])

@@ -218,7 +218,8 @@ def test_a_workspace_and_a_daemon_refuse_the_same(flags, reason):
 
 @pytest.mark.parametrize("name", [option.name for option in DAEMON_OPTIONS.options])
 def test_a_workspace_refuses_a_daemons_options(name):
-    with pytest.raises(OptionError, match=f"--{name} has no effect without a daemon"):
+    why = "in a Workspace: leave it out" if name == "daemon" else "without a daemon"
+    with pytest.raises(OptionError, match=f"--{name} has no effect {why}"):
         Workspace(words_of(DECLARED[name]))
 
 

@@ -1,7 +1,9 @@
 """vwlite.Workspace: the engine from Python."""
 
+import copy
 import gzip
 import math
+import pickle
 import resource
 import sys
 from pathlib import Path
@@ -279,3 +281,38 @@ def test_columns_that_are_not_there_are_refused():
         Workspace("--bayes_linear --columns item")
     with pytest.raises(OptionError, match="sd need a learner that knows how sure it is"):
         Workspace("--columns sd")
+
+
+@pytest.mark.parametrize("flags", [None, 3, ["-b", 18], {"l1": 1}, b"-b 18", [["-b"]]])
+def test_flags_that_are_no_text_are_refused_with_what_to_do(flags):
+    with pytest.raises(TypeError, match="flags are text as on the command line"):
+        Workspace(flags)
+
+
+def test_flags_may_hold_paths_and_must_end_quotations(tmp_path):
+    Workspace().save(tmp_path / "m")
+    assert Workspace(["-t", "-i", tmp_path / "m"]).predict("| a") == 0
+    with pytest.raises(OptionError, match="can't be read: no closing quotation"):
+        Workspace("--keep 'a")
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--version"])
+def test_what_only_the_command_line_shows_is_refused(flag):
+    with pytest.raises(OptionError, match="has no effect in a Workspace"):
+        Workspace(flag)
+
+
+def test_a_workspace_is_neither_copied_nor_pickled():
+    for function in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="can't be copied or pickled: save"):
+            function(Workspace())
+
+
+def test_a_line_may_be_any_kind_of_bytes():
+    workspace = Workspace()
+    assert workspace.learn(bytearray(b"1 | a")) == 0 == Workspace().learn(b"1 | a")
+
+
+def test_an_attribute_that_never_was_is_not_said_to_have_another_name():
+    with pytest.raises(AttributeError, match=r"no attribute 'confidence'$"):
+        _ = Workspace().confidence

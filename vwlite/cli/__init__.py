@@ -20,6 +20,8 @@ SUBCOMMANDS = {
     "simulate": "vwlite.cli.simulate",
 }
 
+MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands: a line to send, flags of a learner
+
 # As a shell reports a program that SIGINT or SIGPIPE ended.
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
@@ -70,6 +72,8 @@ def dispatch(words: list[str]) -> int:
             # Not command.main(), which has its own ideas of exit statuses and messages.
             named: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
             with command.make_context(f"vwlite {words[0]}", words[1:], **named) as context:
+                refuse_twice(command.make_parser(context).parse_args(words[1:])[2])
+                refuse_empty(context)
                 status = command.invoke(context)
                 return status if isinstance(status, int) else 0
         except click.exceptions.Exit as stop:
@@ -100,3 +104,19 @@ def dispatch(words: list[str]) -> int:
     from vwlite.cli.command import parse
 
     return workspace.run(parse(words, workspace.option_groups()))
+
+
+def refuse_twice(given: list[Any]) -> None:
+    """Raises OptionError for an option with one value that was given twice, of which click takes the last."""
+    valued = [one for one in given if getattr(one, "opts", [""])[0][:1] == "-" and not (one.multiple or one.is_flag)]
+    if twice := [one for at, one in enumerate(valued) if one in valued[:at]]:
+        raise OptionError([f"{max(one.opts, key=len)} was given twice" for one in dict.fromkeys(twice)])
+
+
+def refuse_empty(context: Any) -> None:
+    """Raises OptionError for the empty text of a variable that is not set, where a subcommand wants a value."""
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name)
+        if value == "" or (isinstance(value, tuple) and "" in value and parameter.name not in MAY_BE_EMPTY):
+            name = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.name.upper()
+            raise OptionError(f"{name} is empty (a variable that is not set?): give it a value, or leave it out")

@@ -44,7 +44,11 @@ def parse(words: Sequence[str], groups: Iterable[OptionGroup]) -> Options:
     options = Options((*groups, GENERAL), words)
     reader = Reader(options.declared)
     typed, files = reader.read_words(options.arguments)
-    filed = reader.read_file(typed["config"][0]) if "config" in typed else {}
+    filed = reader.read_file(typed["config"][0]) if typed.get("config") else {}
+    if "" in files:
+        reader.errors.append(
+            "the name of the data file is empty (a variable that is not set?): name it, or leave it out"
+        )
     if len(files) > 1:
         reader.errors.append(f"more than one data file: {', '.join(map(repr, files))}; use -d for each of several")
     if reader.errors:

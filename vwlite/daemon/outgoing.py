@@ -8,6 +8,7 @@ from collections import deque
 
 from vwlite.daemon.protocol import asks_to_save
 from vwlite.errors import VwliteError
+from vwlite.sniff import HEAD, require_text
 from vwlite.sources import Source
 
 PIECE = 1 << 18  # bytes read at a time
@@ -24,6 +25,7 @@ class Input:
         self.ended = False
         self.size = PIECE
         self.before = 0  # bytes of the sources that are done
+        self.begun = False  # whether something of the first source was read
 
     def waits(self) -> int | None:
         """The descriptor that may have nothing to read yet; None if `read` won't wait."""
@@ -37,6 +39,9 @@ class Input:
                 data = os.read(source.fd, self.size)
             except OSError as error:
                 raise VwliteError(f"{source.name}: {error.strerror}") from error
+            if data and not self.begun:
+                require_text(source.name, data[:HEAD])
+            self.begun = bool(data)
             if not data:
                 self.before += source.size or 0
                 self.sources.popleft().close()

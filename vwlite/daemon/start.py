@@ -13,6 +13,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vwlite.conflicts import check_run
@@ -78,9 +79,6 @@ def check(options: Options) -> None:
         errors.append("--autosave needs a place: give -f FILE or --journal DIR")
     if options["model_dir"] and options["journal"] and same_file(options["model_dir"], options["journal"]):
         errors.append("--model_dir and --journal are one folder: clients could write over the journal")
-    for name in ("token_file", "cert", "key", "socket", "journal", "pid_file", "port_file", "model_dir"):
-        if options[name] == "":
-            errors.append(f"--{name} is empty: name a file, or leave it out")
     if options["socket"] is not None and options["port_file"] is not None:
         errors.append("--port_file with --socket: a Unix socket has no port")
     if not (options["token_file"] or options["insecure"] or options["socket"] or is_loopback(options["bind"])):
@@ -160,6 +158,13 @@ def in_background(job: Callable[[Callable[[], None]], int], log: Log) -> int:
         os._exit(status)
 
 
+def import_ahead(options: Options) -> None:
+    """What the first large batch would import, for half a second, while all clients wait."""
+    if options["batch_size"] not in (None, "1"):
+        import_module("vwlite.solve")
+        import_module("scipy.sparse")
+
+
 def is_file(descriptor: int) -> bool:
     """Whether a descriptor is that of a regular file."""
     try:
@@ -190,6 +195,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
         if journal is not None:
             stack.callback(journal.close)
         engine, original = loaded(options, journal, log)
+        import_ahead(engine.workspace.options)
         token = read_token(options["token_file"]) if options["token_file"] is not None else None
         context = tls(options) if options["cert"] is not None else None
         sockets = stack.enter_context(listening(options))
