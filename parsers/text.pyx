@@ -331,7 +331,7 @@ cdef class TextParser(Parser):
                         behind = p
                         n_text = p - text
                         value = 1
-                        if n_text == 0 and text != name + n + 1 and text[-1] == b" ":
+                        if n_text == 0 and text != name + n + 1 and (text - 1)[0] == b" ":
                             continue                  # VW takes blanks at the line's end for no feature
                     else:
                         if not isfinite(value) or (behind != p and not self.compat):
