@@ -317,7 +317,9 @@ cdef class TextParser(Parser):
                         text = p + 1
                         p = next_stop(&cursor)
                     behind = vwl_number(text, p - text, &value)
-                    if behind == text:
+                    if behind == p and p != text and isfinite(value * scale):
+                        value = value * scale         # as nearly all
+                    elif behind == text:
                         # no number: a text value, or none
                         if self.compat:
                             if p == text and p[0] == b"\t" and text == name + n + 1:
