@@ -357,9 +357,9 @@ cdef class GLM(Batches):
         """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
         cdef size_t k, n = 0 if self.center == NULL else self.center.n
         own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
-        found = {hash: (self.prior_mean(hash, 0), self.prior_sd(ridge(self, hash))) for hash in own}
+        found = {hash: (self.prior_mean(hash), self.prior_sd(ridge(self, hash))) for hash in own}
         hashes, covariance = self.prior_covariance() or ([], [])
-        found |= {hash: (self.prior_mean(hash, 0), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
+        found |= {hash: (self.prior_mean(hash), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
         return found | {None: (0.0, self.prior_sd(self.l2))}
 
     cdef double prior_sd(self, double precision) noexcept:

@@ -185,7 +185,7 @@ cdef class Batches(EstimatedPrior):
 
     cdef int move(self, Record* record, size_t place, double mean) except -1 nogil:
         if self.center != NULL:
-            self.move_center(hashes_of(record)[place], <uint32_t>place, mean - means_of(record)[place], 0)
+            self.move_center(hashes_of(record)[place], mean - means_of(record)[place], 0)
         means_of(record)[place] = mean
         return 0
 

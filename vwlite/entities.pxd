@@ -158,3 +158,19 @@ cdef inline uint32_t lookup(Record* record, uint32_t hash, uint32_t guess) noexc
     if guess < record.n and hashes_of(record)[guess] == hash:
         return guess
     return search(record, hash)
+
+cdef inline uint32_t track(Record* record, uint32_t hash, uint32_t* guesses) noexcept nogil:
+    """lookup() for features that come in nearly the order of the record, again and again.
+
+    `guesses` are the places behind the one found last and behind the one before a jump.
+    """
+    cdef uint32_t place = guesses[0]
+    if not (place < record.n and hashes_of(record)[place] == hash):
+        place = guesses[1]
+        if not (place < record.n and hashes_of(record)[place] == hash):
+            place = search(record, hash)
+            if place == ABSENT:
+                return ABSENT
+        guesses[1] = guesses[0]
+    guesses[0] = place + 1
+    return place

@@ -78,7 +78,7 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
         for i in range(precisions_in(record)):
             known[i] = 0
         for i in range(record.n):
-            means_of(record)[i] = learner.prior_mean(hashes_of(record)[i], <uint32_t>i)
+            means_of(record)[i] = learner.prior_mean(hashes_of(record)[i])
         for i in range(n):
             a = lookup(record, hashes[e, i], <uint32_t>i)
             means_of(record)[a] = means[e, i]

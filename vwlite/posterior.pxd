@@ -45,7 +45,8 @@ cdef class Posterior(Learner):
     cdef Record* squares
     cdef Record* scales               # NULL: each is 1
     cdef bint scaled                  # from the first coefficient on
-    cdef uint32_t scale_guess
+    cdef uint32_t[2] scale_guesses    # see track() of entities.pxd
+    cdef uint32_t[2] center_guesses
     # what is estimated: the prior's variance, the noise
     cdef readonly bint estimates_prior
     cdef double first_l2, spread_sum, spread_count
@@ -84,7 +85,7 @@ cdef class Posterior(Learner):
     cdef void precision(self, Record* record, double* into) noexcept nogil
     cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil
     cdef int factor_again(self, Record* record, double* into) except -1 nogil
-    cdef double prior_mean(self, uint32_t hash, uint32_t guess) noexcept nogil
+    cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil

@@ -7,7 +7,7 @@ from libc.string cimport memcpy, memset
 from vwlite.between cimport other_column, other_hashes, other_origins
 from vwlite.entities cimport (
     ABSENT, UNTOLD, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
-    triangle,
+    track, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
@@ -57,7 +57,7 @@ cdef class Posterior(Learner):
             while feature < end:
                 place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
                 if place == ABSENT:
-                    score += self.prior_mean(feature.hash, <uint32_t>(feature - ex.features)) * feature.value
+                    score += self.prior_mean(feature.hash) * feature.value
                 else:
                     mean = means_of(record)[place]
                     if clocked and clocks_of(record)[place] != record.clock:
@@ -108,23 +108,27 @@ cdef class Posterior(Learner):
         cdef double before = precisions_of(record)[place], mean = means_of(record)[place]
         cdef double l2 = ridge(self, hashes_of(record)[place])
         cdef double elapsed = record.clock - clocks_of(record)[place] if self.table.clocked else 0
-        cdef double share = pow(self.forget, elapsed), center
+        cdef double share = pow(self.forget, elapsed) if elapsed else 1, l2_before, center
+        if share == 1 and record.prior == self.l2 and not self.identity:
+            if precision != NULL:
+                precision[0] = before
+            return mean
         if self.identity:             # each batch forgets a share of I, and ends with I
-            center = self.prior_mean(hashes_of(record)[place], place)
+            center = self.prior_mean(hashes_of(record)[place])
             return center + pow(self.forget / (self.forget + (1 - self.forget) * l2), elapsed) * (mean - center)
         if precision != NULL:
             precision[0] = share * before
-        mean = share * (before + self.ridge_before(record, place)) * mean
+        l2_before = l2 if record.prior == self.l2 else self.ridge_before(record, place)
+        mean = share * (before + l2_before) * mean
         if self.center != NULL:
-            mean += (l2 - share * self.ridge_before(record, place)) * self.prior_mean(hashes_of(record)[place], place)
+            mean += (l2 - share * l2_before) * self.prior_mean(hashes_of(record)[place])
         return mean / (share * before + l2) if share * before + l2 > 0 else means_of(record)[place]
 
     cdef double scale_of(self, uint32_t hash) noexcept nogil:
         """The mean square of a feature that is in force."""
-        cdef uint32_t place = lookup(self.scales, hash, self.scale_guess)
+        cdef uint32_t place = track(self.scales, hash, self.scale_guesses) if hash != CONSTANT_HASH else ABSENT
         if place == ABSENT:
             return 1
-        self.scale_guess = place + 1
         return means_of(self.scales)[place]
 
     cdef inline double unknown_sd(self, uint32_t hash, double x) noexcept nogil:
@@ -133,7 +137,7 @@ cdef class Posterior(Learner):
         if x == 0:
             return 0
         if (self.estimates_prior and l2 > 0 and (self.scaled or self.spread_count == 0)
-                and (self.scales == NULL or lookup(self.scales, hash, 0) == ABSENT)):
+                and (self.scales == NULL or lookup(self.scales, hash, self.scale_guesses[0] - 1) == ABSENT)):
             return 1 / sqrt(l2)       # as if all of the feature were like this one
         return x / sqrt(l2) if l2 > 0 else 1 / sqrt(self.least)
 
@@ -292,11 +296,11 @@ cdef class Posterior(Learner):
             self.table.bring(ex.entity)
         return <float>self.variance(ex, self.table.find(ex.entity))
 
-    cdef inline double prior_mean(self, uint32_t hash, uint32_t guess) noexcept nogil:
+    cdef inline double prior_mean(self, uint32_t hash) noexcept nogil:
         cdef uint32_t place
         if self.center == NULL:
             return 0
-        place = lookup(self.center, hash, guess)
+        place = track(self.center, hash, self.center_guesses)
         return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
 
     cdef inline double scale(self) noexcept nogil:

@@ -18,7 +18,7 @@ cdef class EstimatedPrior(Updates):
         self.center = self.table_of_means.empty(self.center)
         while record != NULL:
             for k in range(record.n):
-                self.move_center(hashes_of(record)[k], <uint32_t>k, means_of(record)[k], 1)
+                self.move_center(hashes_of(record)[k], means_of(record)[k], 1)
             record = record.newer
         return 0
 
@@ -56,7 +56,7 @@ cdef class EstimatedPrior(Updates):
         cdef Record* record = self.table.oldest
         cdef uint32_t a, c
         data, means, start = np.zeros((n, d, d)), np.zeros((n, d)), np.zeros((d, d))
-        center = np.array([self.prior_mean(hash, 0) for hash in hashes])
+        center = np.array([self.prior_mean(hash) for hash in hashes])
         cdef double[:, :, ::1] data_view = data
         cdef double[:, ::1] means_view = means
         while record != NULL:
@@ -117,7 +117,7 @@ cdef class EstimatedPrior(Updates):
         while record != NULL:
             for k in range(record.n):
                 data_view[at] = data_of(self, record, k)
-                means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k], <uint32_t>k)
+                means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
                 hash_view[at] = hashes_of(record)[k]
                 at += 1
             record = record.newer
@@ -132,7 +132,7 @@ cdef class EstimatedPrior(Updates):
             if record.full and record.n:
                 self.pass_time(record, record.clock, 0)
             for k in range(record.n if not record.full else 0):
-                means_of(record)[k] = self.prior_mean(hashes_of(record)[k], <uint32_t>k) + means_view[at + k]
+                means_of(record)[k] = self.prior_mean(hashes_of(record)[k]) + means_view[at + k]
             at += record.n
             record.prior = self.l2
             record = record.newer

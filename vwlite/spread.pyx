@@ -5,7 +5,7 @@ Design notes are in posterior.pxd. Fits of all entities at once estimate it in p
 from libc.math cimport fabs, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from vwlite.entities cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of
+from vwlite.entities cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of, track
 from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.posterior cimport SMALL, data_of, ridge
 
@@ -47,26 +47,26 @@ cdef class Spread(Posterior):
                 means_of(self.scales)[place] = means_of(self.squares)[place] / count
         return 0
 
-    cdef double enter_center(self, uint32_t hash, uint32_t guess) except? -1e300 nogil:
+    cdef double enter_center(self, uint32_t hash) except? -1e300 nogil:
         """A coefficient of another entity begins at the mean, which does not change thereby."""
-        cdef uint32_t place = lookup(self.center, hash, guess)
+        cdef uint32_t place = track(self.center, hash, self.center_guesses)
         cdef double mean = 0
         if self.center_fixed:
-            return self.prior_mean(hash, guess)
+            return self.prior_mean(hash)
         if place == ABSENT:
-            self.move_center(hash, guess, 0, 1)
+            self.move_center(hash, 0, 1)
             return 0
         mean = means_of(self.center)[place] / precisions_of(self.center)[place]
         means_of(self.center)[place] += mean
         precisions_of(self.center)[place] += 1
         return mean
 
-    cdef int move_center(self, uint32_t hash, uint32_t guess, double by, int more) except -1 nogil:
+    cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil:
         """A coefficient of one entity has moved, or is new."""
         cdef uint32_t place
         if self.center_fixed:
             return 0
-        place = lookup(self.center, hash, guess)
+        place = track(self.center, hash, self.center_guesses)
         if place == ABSENT:
             self.center = self.table_of_means.room(self.center, self.center.n + 1)
             place = self.table_of_means.place(self.center, hash)
@@ -102,7 +102,7 @@ cdef class Spread(Posterior):
                 continue
             l2 = ridge(self, hashes_of(record)[k])
             variance = self.unit_variance(k, d, v) if exact else 1 / (data_of(self, record, k) + l2)
-            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k], <uint32_t>k)
+            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
             total += (delta * delta + scale * variance) * (l2 * unit)
         return total
 

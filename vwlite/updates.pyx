@@ -309,12 +309,12 @@ cdef class Updates(Spread):
             for k in range(d):
                 mean[k] += u[k] * g
                 if self.center != NULL:
-                    self.move_center(hashes_of(record)[k], <uint32_t>k, u[k] * g, 0)
+                    self.move_center(hashes_of(record)[k], u[k] * g, 0)
         else:
             for k in range(n):
                 mean[self.places[k]] += u[k] * g
                 if self.center != NULL:
-                    self.move_center(self.hashes[k], self.places[k], u[k] * g, 0)
+                    self.move_center(self.hashes[k], u[k] * g, 0)
         self.add_curvature(record, n, c)
         if record.factored:
             self.add_to_factor(record, n, c, u, u + d)
@@ -401,7 +401,7 @@ cdef class Updates(Spread):
                     place = self.table.place(record, features[k].hash)
                     self.spread_count += not (self.intercept_l2 > 0 and features[k].hash == CONSTANT_HASH)
                     if self.center != NULL:
-                        means_of(record)[place] = self.enter_center(features[k].hash, place)
+                        means_of(record)[place] = self.enter_center(features[k].hash)
             if record.factored:
                 self.extend_factor(record, before)
         return record
@@ -452,7 +452,7 @@ cdef class Updates(Spread):
                 right[k] = share * (right[k] + self.ridge_before(record, k) * mean[k])
                 if self.center != NULL:
                     right[k] += ((ridge(self, hashes_of(record)[k]) - share * self.ridge_before(record, k))
-                                 * self.prior_mean(hashes_of(record)[k], <uint32_t>k))
+                                 * self.prior_mean(hashes_of(record)[k]))
             for k in range(triangle(d)):
                 data[k] *= share
             for k in range(record.between.n if record.between != NULL and share != 1 else 0):
