@@ -229,7 +229,10 @@ cdef class GLM(Batches):
     def settings(self):
         """What a header shows."""
         size = self.batch_size or "all of a pass"
-        return [f"{self.owner}: {self.name}, ridge = {self.l2:g}, posterior = {self.options.get('posterior', 'auto')}, "
+        ridge = f"{self.l2:g}"
+        if self.estimates_prior:
+            ridge = f"auto, {ridge} by now" if self.spread_count else "auto"
+        return [f"{self.owner}: {self.name}, ridge = {ridge}, posterior = {self.options.get('posterior', 'auto')}, "
                 f"forget = {self.forget:g}, batch = {size}"]
 
     def tell_diagonal(self, name):

@@ -1,6 +1,7 @@
 """Models of random_effect: the same in however many runs, always finite, and refused when damaged."""
 
 import math
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.effects import line, people
 from tests.support.models import arrays, rewrite
 from vwlite import Workspace
+from vwlite.cli import main
 from vwlite.errors import ModelError
 
 # Runs
@@ -217,3 +219,16 @@ def test_a_model_without_the_mean_of_its_effects_is_refused(tmp_path):
     rewrite(tmp_path / "m", change)
     with pytest.raises(ModelError, match="can't be restored"):
         Workspace.load(tmp_path / "m")
+
+
+def test_the_header_tells_an_estimated_ridge_from_a_given_one(tmp_path, capsys):
+    (tmp_path / "data.vw").write_text("2 |user a\n1 |user b\n3 |user a\n1 |user b\n")
+    data, model = str(tmp_path / "data.vw"), str(tmp_path / "m.model")
+    assert main([data, "--bayes_linear", "--random_effect", "user", "-f", model]) == 0
+    said = capsys.readouterr().err
+    assert "glm: bayes_linear, ridge = 0, " in said
+    assert "random_effect.user: bayes_linear, ridge = auto, " in said
+    assert main([data, "-i", model, "-f", model]) == 0
+    assert re.search(r"random_effect.user: bayes_linear, ridge = auto, [\d.]+ by now, ", capsys.readouterr().err)
+    assert main([data, "--bayes_linear", "--random_effect", "user", "--effect_l2", "3"]) == 0
+    assert "random_effect.user: bayes_linear, ridge = 3, " in capsys.readouterr().err

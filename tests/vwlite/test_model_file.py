@@ -362,7 +362,7 @@ def test_a_header_of_20_mb_is_refused_at_once(tmp_path, name):
     began = time.process_time()
     with pytest.raises(ModelError):
         model_file.open(path)
-    assert time.process_time() - began < 3  # it took 2 to 20
+    assert time.process_time() - began < (12 if os.environ.get("VWLITE_SANITIZED") else 3)  # it took 2 to 20
 
 
 def test_a_model_of_many_runs_is_read(tmp_path):
