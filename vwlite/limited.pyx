@@ -381,6 +381,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     cdef const char* end = at + size
     cdef const Header* header = <const Header*>at
     cdef Record* record
+    cdef uint32_t hash
     cdef bint sound, full, clocked, factored, told
     if size < sizeof(Header) or not 1 <= header.layout <= LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
         store.refuse("a record differs from its checksum")
@@ -408,9 +409,10 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     sound = own or (isfinite(record.clock) and isfinite(record.latest) and isfinite(record.spread)
                     and 0 <= record.prior < INFINITY)
     for i in range(n):
-        sound = sound and (own or lookup(record, (<const uint32_t*>at)[i], ABSENT) == ABSENT)
-        table.place(record, (<const uint32_t*>at)[i])
-    at += 4 * n
+        memcpy(&hash, at, 4)          # the name before may end anywhere
+        sound = sound and (own or lookup(record, hash, ABSENT) == ABSENT)
+        table.place(record, hash)
+        at += 4
     memcpy(means_of(record), at, 8 * n)
     at += 8 * n
     memcpy(precisions_of(record), at, 8 * precisions)
