@@ -119,9 +119,7 @@ cdef class Marginal:
         cdef bint several = len(self.effects) > 1
         ridges = [(<Updates>effect).l2 for effect in self.effects]
         changed = any([fabs(now - before) > CHANGED * before for now, before in zip(ridges, self.ridges, strict=True)])
-        if not self.fixed.table.find(0).full:
-            last = True
-        elif several or changed:
+        if several or changed:
             try:
                 found = self.work_out(several)
             except ModelError:        # entities on a disk that is full: who writes them says so

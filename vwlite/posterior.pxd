@@ -88,6 +88,7 @@ cdef class Posterior(Learner):
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
+    cdef size_t sum_unknown(self, size_t n) except? 0xFFFFFFFF nogil
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil
 

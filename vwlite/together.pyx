@@ -312,6 +312,8 @@ cdef class Together:
         if fixed_learns:
             self.fixed.settle(g, c / (1 + c * effects))
             self.fixed.learnt(self.fixed.subject, 1)
+            if self.marginal.whole and not self.fixed.subject.full:
+                self.sum_ends()
             if self.marginal.whole:
                 self.marginal.see(0, ex, c)
                 for r in range(self.n if self.n > 1 else 0):

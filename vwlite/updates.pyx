@@ -247,7 +247,7 @@ cdef class Updates(Spread):
         cdef uint32_t hash, place = 0, j = 0, there = 0
         cdef size_t i, k
         cdef double* to
-        if not record.full or (between == NULL and self.n_gathered >= ex.n):
+        if not record.full:
             return 0
         for i in range(ex.n):
             hash = ex.features[i].hash
