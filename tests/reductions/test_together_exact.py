@@ -52,3 +52,35 @@ def test_a_fixed_part_that_went_diagonal_keeps_no_matrix_beside_it(tmp_path):
         workspace.learn(f"1 |u u1 |f {' '.join(f'f{k}' for k in range(1000))}")
     workspace.save(tmp_path / "m")
     assert (tmp_path / "m").stat().st_size < 500_000
+
+
+@pytest.mark.parametrize("first", ["0.0000000005", "0.00000005", "0.5"])
+@pytest.mark.parametrize("more", ["", "|g age:34"])
+def test_two_effects_take_nothing_of_what_a_flat_fixed_part_explains(first, more):
+    """They moved as if the fixed part were certain, and followed it by less than that once it had moved."""
+    workspace = Workspace(f"--bayes_linear --noise 1 --random_effect u --random_effect i --effect_l2 1 {WIDE}")
+    lines = [f"-2 |u ann |i up |f x:{first} {more}", f"1.4 |u bob |i her |f x:-0.75 {more}"]
+    workspace.learn(lines)
+    assert workspace.predict([line.partition(" ")[2] for line in lines]) == pytest.approx([-2, 1.4], abs=1e-3)
+
+
+def test_two_effects_sorted_by_one_whose_entities_have_a_constant_feature():
+    """With the second age the population went 45 standard deviations away."""
+    source = np.random.default_rng(280)
+    ages, items = np.round(source.normal(40, 10, 5), 1), source.normal(0, 3, 60)
+    who, item, x = np.repeat(np.arange(5), 120), source.integers(0, 60, 600), np.round(source.normal(30, 1, 600), 3)
+    y = np.round(0.05 * ages[who] - 0.7 * (x - 30) + items[item] + source.normal(0, 1, 600), 3)
+    workspace = Workspace(
+        f"--bayes_linear --noise 1 --random_effect u --random_effect i --effect_l2 u=10,i=0.11 {WIDE}"
+    )
+    rows = list(zip(y, who, item, x, strict=True))
+    workspace.learn([f"{row[0]} |u u{row[1]} |i i{row[2]} |f x:{row[3]} age:{ages[row[1]]}" for row in rows])
+    fixed = np.column_stack([x, ages[who], np.ones(600)])
+    design = np.hstack([fixed, np.eye(5)[who], np.eye(60)[item]])
+    mean, covariance = posterior(design, y, np.array([1e-8] * 3 + [10.0] * 5 + [0.11] * 60))
+    for k in range(0, 600, 29):
+        row = design[k] * ([1, 1, 1] + [0] * 65)
+        said = f"|f x:{x[k]} age:{ages[who[k]]}"
+        assert abs(workspace.predict(said) - row @ mean) < 1.5 * np.sqrt(row @ covariance @ row)
+        known = f"|u u{who[k]} |i i{item[k]} {said}"
+        assert abs(workspace.predict(known) - design[k] @ mean) < np.sqrt(design[k] @ covariance @ design[k])
