@@ -58,6 +58,8 @@ cdef class Posterior(Learner):
     # what its entities lean on (together.pxd), or None
     cdef Posterior leans_on
     # room for an update
+    cdef uint32_t stale_hash          # while coefficients follow the scale of a feature: which one,
+    cdef double stale_ratio           # and what its scale was, times that of now; else 1
     cdef double* work
     cdef size_t work_size
     cdef uint32_t* places             # of the features gathered

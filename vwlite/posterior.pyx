@@ -314,7 +314,10 @@ cdef class Posterior(Learner):
             return ridge(self, hashes_of(record)[k])
         if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
             return self.intercept_l2
-        return record.prior if self.scales == NULL else record.prior * self.scale_of(hashes_of(record)[k])
+        if self.scales == NULL:
+            return record.prior
+        return (record.prior * self.scale_of(hashes_of(record)[k])
+                * (self.stale_ratio if hashes_of(record)[k] == self.stale_hash else 1))
 
     # room
 

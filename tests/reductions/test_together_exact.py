@@ -84,3 +84,19 @@ def test_two_effects_sorted_by_one_whose_entities_have_a_constant_feature():
         assert abs(workspace.predict(said) - row @ mean) < 1.5 * np.sqrt(row @ covariance @ row)
         known = f"|u u{who[k]} |i i{item[k]} {said}"
         assert abs(workspace.predict(known) - design[k] @ mean) < np.sqrt(design[k] @ covariance @ design[k])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1, 1e6])
+def test_a_small_first_value_of_a_slope_leaves_logistic_entities_in_bounds(unit):
+    """The first entities' slopes were learnt as if all values were that small, and the variance that is estimated ran away
+    with them: scores of -10,000,000."""
+    for seed in range(4):
+        source = np.random.default_rng(seed)
+        first, second = source.integers(0, 2, 300), source.integers(0, 6, 300)
+        x, level = np.round(source.normal(0, 1, 300), 4), source.normal(0, 3, 6)
+        x[:2] = 0.0175, 0.03
+        y = np.where(source.random(300) < 1 / (1 + np.exp(-level[second] - x)), 1, -1)
+        workspace = Workspace(f"--bayes_logistic --random_effect u:f --random_effect i:f {WIDE}")
+        said = [f"|u u{a} |i i{b} |f x:{value * unit:.6g}" for a, b, value in zip(first, second, x, strict=True)]
+        workspace.learn([f"{label} {text}" for label, text in zip(y, said, strict=True)])
+        assert np.abs(workspace.predict(said)).max() < 60
