@@ -443,7 +443,8 @@ cdef class Updates(Spread):
             share = pow(self.forget, now - record.clock)
         self.left = share if self.identity else 1
         record.clock = now
-        if share == 1 and self.stale_ratio == 1 and record.prior == self.l2 and (record.full or not (n and self.table.clocked)):
+        if (share == 1 and self.stale_ratio == 1 and record.prior == self.l2
+                and (record.full or not (n and self.table.clocked))):
             if record.factored and not self.is_factored(record):
                 self.refactor(record)
             return 0

@@ -88,8 +88,8 @@ def test_two_effects_sorted_by_one_whose_entities_have_a_constant_feature():
 
 @pytest.mark.parametrize("unit", [1e-6, 1, 1e6])
 def test_a_small_first_value_of_a_slope_leaves_logistic_entities_in_bounds(unit):
-    """The first entities' slopes were learnt as if all values were that small, and the variance that is estimated ran away
-    with them: scores of -10,000,000."""
+    """The first entities' slopes were learnt as if all values were that small, and the variance that is estimated ran
+    away with them: scores of -10,000,000."""
     for seed in range(4):
         source = np.random.default_rng(seed)
         first, second = source.integers(0, 2, 300), source.integers(0, 6, 300)
@@ -120,3 +120,16 @@ def test_two_users_of_nearly_the_same_age_leave_known_what_is_known():
         score, sd = workspace.predict(text)
         assert abs(score - label) < 10
         assert k < 16 or sd < 3
+
+
+def test_a_flat_prior_is_held_in_batches_too():
+    """Four examples of one class beside a flat prior: 10^30 some batches later."""
+    source = np.random.default_rng(113)
+    who, x = source.integers(0, 60, 60), np.round(source.normal(30, 1, 60), 3)
+    y = np.where(source.random(60) < 0.3, 1, -1)
+    y[:4] = -1
+    said = [f"|u u{a} |i i |f x:{value} age:{20 + a}" for a, value in zip(who, x, strict=True)]
+    workspace = Workspace(f"--bayes_logistic --random_effect u --random_effect i --batch_size 4 {WIDE}")
+    for label, text in zip(y, said, strict=True):
+        workspace.learn(f"{label} {text}")
+        assert np.abs(workspace.predict(said)).max() < 60
