@@ -162,6 +162,7 @@ cdef class GLM(Batches):
                                "them out"])
         self.estimates_prior = l2 is None
         self.table_of_scales = EntityTable(False, False)
+        self.stale_ratio = 1
         self.l2 = self.first_l2 = 1 if l2 is None else l2
         option = "l2" if owner == "glm" else "effect_l2"
         self.l2_given = l2 is not None and options.source(option) in ("command line", "config file")

@@ -86,6 +86,10 @@ cdef class Batches(EstimatedPrior):
             record = self.admit(record, <const Feature*>(waiting + 1), waiting.n)
             waiting = waiting.before
         self.pass_time(record, self.now(record), 0)
+        waiting = record.waiting
+        while waiting != NULL and self.batch_size > 0 and not self.at_once:
+            self.hold_down(record, self.gather(<const Feature*>(waiting + 1), waiting.n, record))
+            waiting = waiting.before
         # the unknowns: all coefficients if they are correlated, else those that the batch has
         self.reserve_places(record.n, record.n)
         if record.full:

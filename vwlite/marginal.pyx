@@ -28,7 +28,7 @@ cdef extern from "newton.h" nogil:
 cdef double CHANGED = 0.02            # of a ridge, before all entities are gone through again
 cdef int64_t LEAST_SUMMED = 8         # examples before that is done at all
 cdef int64_t MOST_SUMMED = 1 << 15    # examples: what the first ones counted too much is little by then
-cdef double SMALL = 1e-6              # what is added to a precision that may have no inverse
+cdef double SMALL = 1e-7              # what is added to a precision that may have no inverse, times its diagonal
 
 
 cdef class Marginal:
@@ -119,9 +119,7 @@ cdef class Marginal:
         cdef bint several = len(self.effects) > 1
         ridges = [(<Updates>effect).l2 for effect in self.effects]
         changed = any([fabs(now - before) > CHANGED * before for now, before in zip(ridges, self.ridges, strict=True)])
-        if not self.fixed.table.find(0).full:
-            last = True
-        elif several or changed:
+        if several or changed:
             try:
                 found = self.work_out(several)
             except ModelError:        # entities on a disk that is full: who writes them says so
@@ -160,7 +158,7 @@ cdef class Marginal:
         for i in range(d):
             most = precisions_of(all_of)[triangle(i) + i]
             if several:
-                found[triangle(i) + i] = max(found[triangle(i) + i] - most * SMALL - self.prior(i), 0)
+                found[triangle(i) + i] = max(found[triangle(i) + i] - self.prior(i), 0)
             if not 0 <= found[triangle(i) + i] <= most:
                 return False          # beyond double precision
             if ridge(self.fixed, hashes_of(all_of)[i]) <= 0:

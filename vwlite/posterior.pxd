@@ -59,6 +59,8 @@ cdef class Posterior(Learner):
     # what its entities lean on (together.pxd), or None
     cdef Posterior leans_on
     # room for an update
+    cdef uint32_t stale_hash          # while coefficients follow the scale of a feature: which one,
+    cdef double stale_ratio           # and what its scale was, times that of now; else 1
     cdef double* work
     cdef size_t work_size
     cdef uint32_t* places             # of the features gathered
@@ -89,6 +91,7 @@ cdef class Posterior(Learner):
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
+    cdef size_t sum_unknown(self, size_t n) except? 0xFFFFFFFF nogil
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil
 

@@ -1,7 +1,7 @@
 """Coefficients with a Gaussian posterior. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.between cimport other_column, other_hashes, other_origins
@@ -17,6 +17,9 @@ cdef extern from "newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
+
+cdef enum:
+    MERGED = 0xFFFFFFFE               # instead of a place; no record has so many
 
 
 cdef class Posterior(Learner):
@@ -315,13 +318,16 @@ cdef class Posterior(Learner):
             return ridge(self, hashes_of(record)[k])
         if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
             return self.intercept_l2
-        return record.prior if self.scales == NULL else record.prior * self.scale_of(hashes_of(record)[k])
+        if self.scales == NULL:
+            return record.prior
+        return (record.prior * self.scale_of(hashes_of(record)[k])
+                * (self.stale_ratio if hashes_of(record)[k] == self.stale_hash else 1))
 
     # room
 
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil:
         """Features with those of one coefficient summed: values in self.work, places in self.places; how many."""
-        cdef size_t k, n = 0, d = record.n if record != NULL else 0
+        cdef size_t k, n = 0, d = record.n if record != NULL else 0, unknown = 0
         cdef uint32_t place = ABSENT
         self.reserve(count)
         self.reserve_places(count, d)
@@ -332,6 +338,8 @@ cdef class Posterior(Learner):
                     self.work[self.touched[place] - 1] += features[k].value
                     continue
                 self.touched[place] = <uint32_t>n + 1
+            else:
+                unknown += 1
             self.places[n] = place
             self.hashes[n] = features[k].hash
             self.work[n] = features[k].value
@@ -339,7 +347,31 @@ cdef class Posterior(Learner):
         for k in range(n):
             if self.places[k] != ABSENT:
                 self.touched[self.places[k]] = 0
-        return n
+        return self.sum_unknown(n) if unknown > 1 else n
+
+    cdef size_t sum_unknown(self, size_t n) except? 0xFFFFFFFF nogil:
+        """The same for features without a coefficient, once n were gathered; how many are left."""
+        cdef size_t k, first, left = 0, unknown = 0
+        cdef uint64_t* order
+        self.reserve(2 * n)
+        order = <uint64_t*>(self.work + n)
+        for k in range(n):
+            if self.places[k] == ABSENT:
+                order[unknown] = <uint64_t>self.hashes[k] << 32 | k
+                unknown += 1
+        qsort(order, unknown, sizeof(uint64_t), in_order)
+        first = 0
+        for k in range(1, unknown):
+            if order[k] >> 32 != order[first] >> 32:
+                first = k
+                continue
+            self.work[<uint32_t>order[first]] += self.work[<uint32_t>order[k]]
+            self.places[<uint32_t>order[k]] = MERGED
+        for k in range(n):
+            if self.places[k] != MERGED:
+                self.places[left], self.hashes[left], self.work[left] = self.places[k], self.hashes[k], self.work[k]
+                left += 1
+        return left
 
     cdef int reserve(self, size_t n) except -1 nogil:
         """Room for n doubles in self.work; what is there stays."""
@@ -378,3 +410,9 @@ cdef class Posterior(Learner):
             memset(self.touched + self.touched_size, 0, (d - self.touched_size) * sizeof(uint32_t))
             self.touched_size = d
         return 0
+
+
+cdef int in_order(const void* a, const void* b) noexcept nogil:
+    """The order of numbers."""
+    cdef uint64_t first = (<const uint64_t*>a)[0], second = (<const uint64_t*>b)[0]
+    return (first > second) - (first < second)

@@ -12,6 +12,8 @@ from vwlite.posterior cimport SMALL, data_of, ridge
 cdef double STEADY = 0.005            # of an estimated ridge
 cdef double FAR = 16                  # times the mean square in force, from where a new one is taken at once
 
+cdef double OTHER = 1.5               # times a scale: another one, that coefficients have to follow
+
 
 cdef class Spread(Posterior):
     """A posterior whose prior follows from what is known of all entities."""
@@ -20,7 +22,7 @@ cdef class Spread(Posterior):
         """The mean squares of features, but of those that were always 1; nothing in a model that began without."""
         cdef size_t k
         cdef uint32_t place = ABSENT
-        cdef double square, count
+        cdef double square, count, before
         cdef bint beyond
         if not self.scaled and self.spread_count > 0:
             return 0
@@ -28,6 +30,7 @@ cdef class Spread(Posterior):
         for k in range(n):
             square = <double>features[k].value * features[k].value
             place = lookup(self.scales, features[k].hash, place + 1) if self.scales != NULL else ABSENT
+            before = means_of(self.scales)[place] if place != ABSENT else 1
             if place == ABSENT:
                 if square == 1 or square == 0:
                     continue
@@ -45,6 +48,13 @@ cdef class Spread(Posterior):
             beyond = square > FAR * means_of(self.scales)[place]
             if means_of(self.squares)[place] > 0 and (beyond or (<uint64_t>count & (<uint64_t>count - 1)) == 0):
                 means_of(self.scales)[place] = means_of(self.squares)[place] / count
+                before /= means_of(self.scales)[place]
+                if not 1 / OTHER < before < OTHER:
+                    self.follow_scale(features[k].hash, before)
+        return 0
+
+    cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil:
+        """Entities' coefficients of a feature follow its scale, which was `ratio` times that of now."""
         return 0
 
     cdef double enter_center(self, uint32_t hash) except? -1e300 nogil:

@@ -12,9 +12,10 @@ out. So
     Z = (l x)' H^-1 (l x) + sum_e x_e' A_e^-1 x_e                   its variance; H is the precision of b
 
 An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves by
-H^-1 (l x) g. That is as if the score had been seen with the error g (1 + c Z) / c and the precision c. So, were b as it
-was, m_e moves by A_e^-1 x_e g (1 + c Z) / (1 + c sum_e z_e), z_e = x_e' A_e^-1 x_e; it follows b from there. Of the
-curvature each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects).
+H^-1 (l x) g, and m_e by A_e^-1 x_e g while it follows b, as far as it was known to lean on it before this example. So the
+score moves by Z g whatever is approximate in the loads: the sum of what the parts follow by is 1 - l. Of the curvature
+each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects), with
+z_e = x_e' A_e^-1 x_e.
 
 With one effect and squared loss that is exact, in any order of the data (Kalman 1960), as long as all posteriors are
 full and no entity meets more than MOST_OTHERS features that only the fixed part has. With several, 1 / l - 1 of a
@@ -52,6 +53,5 @@ cdef class Together:
     cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil
     cdef double load(self, uint32_t hash) noexcept nogil
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil
-    cdef double load_of_other(self, uint32_t hash) noexcept nogil
     cdef Record* full_fixed(self) noexcept nogil
     cdef double shift(self, size_t r, bint settles) except? -1e300 nogil

@@ -268,7 +268,7 @@ cdef class Together:
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, i, r, first = self.n
         cdef uint32_t place = ABSENT
-        cdef double score = certain, effects = 0, fixed = 0, z, g = 0, c = 0, left, given
+        cdef double score = certain, effects = 0, fixed = 0, z, g = 0, c = 0, left
         cdef double w = ex.weight
         cdef bint moves
         cdef Record* fixed_record
@@ -301,17 +301,11 @@ cdef class Together:
             return 0
         if fixed * w < KNOWN:
             self.add_noise(w * (ex.label - score) ** 2 / (1 + z * w))
-        given = g * (1 + c * z) / (1 + c * effects)      # were the fixed part certain
-        for r in range(self.n):
-            if self.taken[r]:
-                left = c / (1 + c * max(effects - call_reach(self.pointers[r]), 0))
-                call_settle(self.pointers[r], given, left)
-                fixed_record = self.full_fixed()
-                if fixed_record != NULL:
-                    call_see_others(self.pointers[r], ex, fixed_record, left)
         if fixed_learns:
             self.fixed.settle(g, c / (1 + c * effects))
             self.fixed.learnt(self.fixed.subject, 1)
+            if self.marginal.whole and not self.fixed.subject.full:
+                self.sum_ends()
             if self.marginal.whole:
                 self.marginal.see(0, ex, c)
                 for r in range(self.n if self.n > 1 else 0):
@@ -319,10 +313,16 @@ cdef class Together:
                     if not self.taken[r]:
                         self.marginal.lacking |= 1 << r
                     self.marginal.see(r + 1, ex, c / (1 + c * left))
+        for r in range(self.n if self.anchored and fixed_learns else 0):
+            if self.taken[r]:         # as far as it was known to lean on it before, as the loads are
+                self.shift(r, True)
         for r in range(self.n):
             if self.taken[r]:
-                if self.anchored:
-                    self.shift(r, True)
+                left = c / (1 + c * max(effects - call_reach(self.pointers[r]), 0))
+                call_settle(self.pointers[r], g, left)
+                fixed_record = self.full_fixed()
+                if fixed_record != NULL:
+                    call_see_others(self.pointers[r], ex, fixed_record, left)
                 call_write_down(self.pointers[r])
         if fixed_learns and self.marginal.whole and self.marginal.is_time():
             with gil:
@@ -367,22 +367,15 @@ cdef class Together:
         return 0
 
     cdef double load(self, uint32_t hash) noexcept nogil:
-        """Of a feature, with all effects."""
-        cdef size_t r, first = self.n
-        for r in range(self.n):
-            if self.taken[r] and (first == self.n or call_is_matrix(self.pointers[r])):
-                if first == self.n or call_load(self.pointers[first], hash) == 1:
-                    first = r
-        if first == self.n:
-            return 1
-        return call_load(self.pointers[first], hash) * self.share(first, hash) * self.load_of_other(hash)
-
-    cdef double load_of_other(self, uint32_t hash) noexcept nogil:
-        """What effects that have no coefficient of the feature leave of it."""
+        """Of a feature, with all effects: what they leave of it, each as far as it follows (shift says how far)."""
         cdef size_t r
         cdef double left = 1, load
         for r in range(self.n):
             if self.taken[r]:
+                load = call_load(self.pointers[r], hash)
+                if load != 1:
+                    left -= (1 - load) * self.share(r, hash)
+                    continue
                 load = call_load_of_other(self.pointers[r], hash)
                 if load != 1:
                     left -= (1 - load) * self.share(r, CONSTANT_HASH)

@@ -1,12 +1,13 @@
 """Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 
 from vwlite.between cimport MOST_OTHERS, add_other, other_column, make_between, other_place
 from vwlite.entities cimport (
-    ABSENT, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
+    ABSENT, FACTORED, Between, EntityTable, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of,
+    precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.posterior cimport data_of, ridge
@@ -27,6 +28,7 @@ cdef extern from "newton.h" nogil:
 
 
 cdef enum:
+    FEW_ENTITIES = 256
     MUCH = 1 << 30                    # bytes of full posteriors that call for a remark
 
 
@@ -91,6 +93,8 @@ cdef class Updates(Spread):
         cdef size_t n, k
         if self.estimates_prior and not self.n_prior:
             self.see_scales(ex.features, ex.n)
+            if self.table.limited:    # other entities may have had to come into memory
+                self.table.bring(ex.entity)
         record = self.admit(self.table.find(ex.entity), ex.features, ex.n)
         now = self.now(record)
         if record.full:
@@ -247,7 +251,7 @@ cdef class Updates(Spread):
         cdef uint32_t hash, place = 0, j = 0, there = 0
         cdef size_t i, k
         cdef double* to
-        if not record.full or (between == NULL and self.n_gathered >= ex.n):
+        if not record.full:
             return 0
         for i in range(ex.n):
             hash = ex.features[i].hash
@@ -439,7 +443,8 @@ cdef class Updates(Spread):
             share = pow(self.forget, now - record.clock)
         self.left = share if self.identity else 1
         record.clock = now
-        if share == 1 and record.prior == self.l2 and (record.full or not (n and self.table.clocked)):
+        if (share == 1 and self.stale_ratio == 1 and record.prior == self.l2
+                and (record.full or not (n and self.table.clocked))):
             if record.factored and not self.is_factored(record):
                 self.refactor(record)
             return 0
@@ -463,7 +468,7 @@ cdef class Updates(Spread):
             self.solve_for(record, right, right + 2 * d)
             for k in range(d):
                 mean[k] = right[k]
-        elif n and record.prior == self.l2:
+        elif n and record.prior == self.l2 and self.stale_ratio == 1:
             for k in range(n):
                 i = self.places[k]
                 mean[i] = self.decayed(record, <uint32_t>i, &data[i])
@@ -475,6 +480,45 @@ cdef class Updates(Spread):
                     clocks_of(record)[k] = now
         record.prior = self.l2
         self.version += 1
+        return 0
+
+    cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil:
+        """Of few entities: of many, the first few, which met the feature before, count little in what is estimated."""
+        cdef Record* record = self.table.oldest
+        if self.table.limited:
+            with gil:
+                self.follow_on_disk(hash, ratio)
+            return 0
+        if self.table.count <= FEW_ENTITIES:
+            while record != NULL:
+                self.rescale(record, hash, ratio)
+                record = record.newer
+        return 0
+
+    def follow_on_disk(self, hash, ratio):
+        """The same where most of them are."""
+        cdef uint64_t key
+        cdef EntityTable each
+        if self.table.total <= FEW_ENTITIES:
+            keys = []
+            for each in self.table.one_by_one():
+                keys.append(each.oldest.key)
+            for key in keys:
+                self.table.bring(key)
+                self.rescale(self.table.find(key), hash, ratio)
+
+    cdef int rescale(self, Record* record, uint32_t hash, double ratio) except -1 nogil:
+        """The mean of an entity follows the scale of a feature."""
+        if record.count == 0 or record.n > FACTORED or self.identity or lookup(record, hash, ABSENT) == ABSENT:
+            return 0
+        self.stale_hash, self.stale_ratio = hash, ratio
+        self.pass_time(record, record.clock, 0)
+        self.stale_ratio = 1
+        record.changed = True
+        if record.spread != 0:
+            self.spread_sum -= record.spread
+            record.spread = self.spread(record)
+            self.spread_sum += record.spread
         return 0
 
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
