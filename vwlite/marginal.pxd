@@ -10,7 +10,8 @@ becomes
 
 over all entities e of one effect, the Schur complement of their coefficients (Henderson's mixed model equations, 1973).
 With several effects the covariance is  F^-1 + sum_r (H_r^-1 - F_r^-1):  each adds its own part of the error, exact
-for balanced designs. H_r and F_r are of the curvature that the effect took of each example.
+for balanced designs. H_r and F_r are of the curvature that the effect took of each example. A ten millionth of their
+diagonals is added, and stays: none need have an inverse.
 
 With several effects means drift, too. At the optimum  sum_e P_r t_e = P b:  the coefficients that entities of an
 effect have of a feature, times their prior's precision, add up to the fixed part's own, which is 0 if its prior is

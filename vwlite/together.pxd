@@ -37,6 +37,7 @@ cdef class Together:
     cdef list effects
     cdef (void*)[MOST_PARTS] pointers  # to the effects
     cdef bint[MOST_PARTS] taken       # of the example at hand, which effects take part
+    cdef double[MOST_PARTS] of_intercept  # and what the others leave of their intercepts' loads
     cdef size_t n
     cdef bint anchored                # effects have origins
     cdef readonly Marginal marginal   # of the fixed part; None if it knows nothing of how sure it is

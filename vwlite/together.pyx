@@ -352,13 +352,14 @@ cdef class Together:
             if self.taken[r]:
                 most += call_most_more(self.pointers[r])
                 call_weigh_others(self.pointers[r], ex)
+                self.of_intercept[r] = self.share(r, CONSTANT_HASH)
         grow(&self.damped, &self.capacity, most, sizeof(Feature))
         for i in range(n):
             self.damped[i].hash = ex.features[i].hash
             self.damped[i].value = <float>(ex.features[i].value * self.load(ex.features[i].hash))
         for r in range(self.n):
             if self.taken[r]:
-                n += call_lean_more(self.pointers[r], fixed, self.share(r, CONSTANT_HASH), self.damped + n)
+                n += call_lean_more(self.pointers[r], fixed, self.of_intercept[r], self.damped + n)
         if n_others:
             memcpy(self.damped + n, others, n_others * sizeof(Feature))
         n += n_others
@@ -368,17 +369,22 @@ cdef class Together:
 
     cdef double load(self, uint32_t hash) noexcept nogil:
         """Of a feature, with all effects: what they leave of it, each as far as it follows (shift says how far)."""
-        cdef size_t r
-        cdef double left = 1, load
+        cdef size_t r, other
+        cdef double left = 1, load, odds
+        cdef double[MOST_PARTS] loads
         for r in range(self.n):
-            if self.taken[r]:
-                load = call_load(self.pointers[r], hash)
-                if load != 1:
-                    left -= (1 - load) * self.share(r, hash)
-                    continue
+            loads[r] = call_load(self.pointers[r], hash) if self.taken[r] else 1
+        for r in range(self.n):
+            if loads[r] != 1:
+                odds = 0
+                for other in range(self.n):
+                    if other != r and loads[other] != 1:
+                        odds += 1 / min(max(loads[other], 1e-12), 1) - 1
+                left -= (1 - loads[r]) / (1 + odds * max(loads[r], 0))
+            elif self.taken[r]:
                 load = call_load_of_other(self.pointers[r], hash)
                 if load != 1:
-                    left -= (1 - load) * self.share(r, CONSTANT_HASH)
+                    left -= (1 - load) * self.of_intercept[r]
         return left
 
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil:
