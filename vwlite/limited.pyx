@@ -15,7 +15,8 @@ over files, raises the first ModelError instead.
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
 (if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), its Between
 (if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting example, the
-oldest first: label, weight, initial prediction, number of features, features. Little-endian, nothing in between. The sum in the header is the CRC-32 of all that follows it.
+oldest first: label, weight, initial prediction, number of features, features. Little-endian,
+nothing in between. The sum in the header is the CRC-32 of all that follows it.
 """
 from zlib import crc32
 

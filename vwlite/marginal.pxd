@@ -15,9 +15,9 @@ diagonals is added, and stays: none need have an inverse.
 
 With several effects means drift, too. At the optimum  sum_e P_r t_e = P b:  the coefficients that entities of an
 effect have of a feature, times their prior's precision, add up to the fixed part's own, which is 0 if its prior is
-flat. In one pass what all users have in common is left in the users now and then, and a new user lacks it. So at those times
-the fixed part takes it over: it moves by the sum of  H_r^-1 (sum_e P_r t_e - P b),  Newton's step of each effect, and
-each entity by - A_e^-1 E_e times that of its effect.
+flat. In one pass what all users have in common is left in the users now and then, and a new user lacks it. So at those
+times the fixed part takes it over: it moves by the sum of  H_r^-1 (sum_e P_r t_e - P b),  Newton's step of each effect,
+and each entity by - A_e^-1 E_e times that of its effect.
 
 That needs full posteriors of all parts, which forget nothing, and examples that are learnt one by one.
 Otherwise, and after a fit of a whole pass, which gives its own, the precision stays what examples added to it.

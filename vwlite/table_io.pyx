@@ -11,8 +11,8 @@ from libc.string cimport memcpy, memset
 
 from vwlite.between cimport MOST_OTHERS, other_column, other_hashes, other_origins, take_between
 from vwlite.entities cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of,
-    lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of,
+    hashes_of, lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport Feature
 

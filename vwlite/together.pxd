@@ -11,11 +11,11 @@ out. So
     l = (x_o - G' A^-1 x_e) / x_o, of the others in its Between     the same, and - x_e' A^-1 G (b_o - o) in the score
     Z = (l x)' H^-1 (l x) + sum_e x_e' A_e^-1 x_e                   its variance; H is the precision of b
 
-An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves by
-H^-1 (l x) g, and m_e by A_e^-1 x_e g while it follows b, as far as it was known to lean on it before this example. So the
-score moves by Z g whatever is approximate in the loads: the sum of what the parts follow by is 1 - l. Of the curvature
-each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects), with
-z_e = x_e' A_e^-1 x_e.
+An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves
+by H^-1 (l x) g, and m_e by A_e^-1 x_e g while it follows b, as far as it was known to lean on it before this example.
+So the score moves by Z g whatever is approximate in the loads: the sum of what the parts follow by is 1 - l. Of the
+curvature each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects),
+with z_e = x_e' A_e^-1 x_e.
 
 With one effect and squared loss that is exact, in any order of the data (Kalman 1960), as long as all posteriors are
 full and no entity meets more than MOST_OTHERS features that only the fixed part has. With several, 1 / l - 1 of a

@@ -53,6 +53,7 @@ cdef class Updates(Spread):
             self.see_time(ex, record)
             record.clock = record.latest
         elif self.timed:
+            record.changed = True     # others may come into memory before it is learnt
             self.see_time(ex, record)
         if self.table.strict:         # what waits for a batch counts when later lines are vetted
             self.admit(record, ex.features, ex.n)
