@@ -230,10 +230,10 @@ cdef class GLM(Batches):
     def settings(self):
         """What a header shows."""
         size = self.batch_size or "all of a pass"
-        ridge = f"{self.l2:g}"
+        known = f"{self.l2:g}"
         if self.estimates_prior:
-            ridge = f"auto, {ridge} by now" if self.spread_count else "auto"
-        return [f"{self.owner}: {self.name}, ridge = {ridge}, posterior = {self.options.get('posterior', 'auto')}, "
+            known = f"auto, {known} by now" if self.spread_count else "auto"
+        return [f"{self.owner}: {self.name}, ridge = {known}, posterior = {self.options.get('posterior', 'auto')}, "
                 f"forget = {self.forget:g}, batch = {size}"]
 
     def tell_diagonal(self, name):

@@ -409,7 +409,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     at += header.name_length
     sound = own or (isfinite(record.clock) and isfinite(record.latest) and isfinite(record.spread)
                     and 0 <= record.prior < INFINITY)
-    for i in range(n):
+    for _ in range(n):
         memcpy(&hash, at, 4)          # the name before may end anywhere
         sound = sound and (own or lookup(record, hash, ABSENT) == ABSENT)
         table.place(record, hash)
