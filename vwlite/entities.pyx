@@ -321,6 +321,15 @@ cdef class EntityTable:
         return self.shaped(record, 0 if record.factored or record.full != self.full else record.capacity, self.full,
                            False)
 
+    def keys_as_met(self):
+        """Of all entities, in the order in which they were met."""
+        cdef Record* record = self.oldest
+        keys = []
+        while record != NULL:
+            keys.append(record.key)
+            record = record.newer
+        return keys
+
     def copy(self):
         """A table with copies of all records that have coefficients or wait."""
         cdef EntityTable other = EntityTable(self.full, self.clocked)

@@ -252,6 +252,15 @@ cdef class LimitedTable(EntityTable):
         io.store.require(io.owner, total)
         self.total, self.next_serial = total, next_serial
 
+    def keys_as_met(self):
+        """Of all entities, wherever they are, in the order in which they were met; nothing is written for that."""
+        cdef Record* record = self.oldest
+        serials = {<uint64_t><int64_t>key: serial for key, serial, *_ in self.store.rows(self.number)}
+        while record != NULL:
+            serials[record.key] = record.serial
+            record = record.newer
+        return sorted(serials, key=serials.__getitem__)
+
     def one_by_one(self):
         """Tables of one entity each, in the order in which they were met; a table is good until the next."""
         cdef EntityTable scratch = EntityTable(self.full, self.clocked)

@@ -240,7 +240,8 @@ cdef class Marginal:
             for key in self.keys[r]:
                 effect.table.bring(key)
                 record = effect.table.find(key)
-                self.give(effect, record, self.pulls + r * d, in_all)
+                if record.count:
+                    self.give(effect, record, self.pulls + r * d, in_all)
             effect.version += 1
         for i in range(d):
             place = lookup(fixed, hashes_of(all_of)[i], <uint32_t>i)
@@ -289,22 +290,19 @@ cdef class Marginal:
 
         With several effects also their pull, and which entities they are.
         """
-        cdef EntityTable table
         cdef Record* record
-        keys = []
-        for table in effect.table.one_by_one() if effect.table.limited else (effect.table,):
-            record = table.oldest
-            while record != NULL:
-                if not record.full:
-                    return False
-                if record.count:
-                    self.subtract_one(effect, record, known, into)
-                    if pull != NULL:
-                        self.add_pull(effect, record, pull)
-                        keys.append(record.key)
-                record = record.newer
-        if pull != NULL:
-            self.keys[self.effects.index(effect)] = keys
+        cdef uint64_t key
+        keys = effect.table.keys_as_met()
+        for key in keys:
+            effect.table.bring(key)
+            record = effect.table.find(key)
+            if not record.full:
+                return False
+            if record.count:
+                self.subtract_one(effect, record, known, into)
+                if pull != NULL:
+                    self.add_pull(effect, record, pull)
+        self.keys[self.effects.index(effect)] = keys
         return True
 
     cdef int add_pull(self, Updates effect, Record* record, double* pull) except -1:

@@ -499,12 +499,8 @@ cdef class Updates(Spread):
     def follow_on_disk(self, hash, ratio):
         """The same where most of them are."""
         cdef uint64_t key
-        cdef EntityTable each
         if self.table.total <= FEW_ENTITIES:
-            keys = []
-            for each in self.table.one_by_one():
-                keys.append(each.oldest.key)
-            for key in keys:
+            for key in self.table.keys_as_met():
                 self.table.bring(key)
                 self.rescale(self.table.find(key), hash, ratio)
 
