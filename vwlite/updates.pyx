@@ -6,7 +6,7 @@ from libc.string cimport memset
 
 from vwlite.between cimport MOST_OTHERS, add_other, other_column, make_between, other_place
 from vwlite.entities cimport (
-    ABSENT, FACTORED, Between, EntityTable, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of,
+    ABSENT, FACTORED, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of,
     precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
