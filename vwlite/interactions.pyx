@@ -48,7 +48,7 @@ cdef enum:
 MANY_TERMS = 1 << 15
 REMEMBERED = 1 << 10                  # sets of namespaces whose terms are kept, and the most terms of each
 
-LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes up to 40 ms for new ones, gd 1; all wait
+LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes 30 to 90 ms for new ones; all wait
 
 
 def namespace_hash(options, name):

@@ -486,6 +486,8 @@ cdef class Updates(Spread):
     cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil:
         """Of few entities: of many, the first few, which met the feature before, count little in what is estimated."""
         cdef Record* record = self.table.oldest
+        if self.center != NULL and lookup(self.center, hash, ABSENT) == ABSENT:
+            return 0                  # no entity has it yet
         if self.table.limited:
             with gil:
                 self.follow_on_disk(hash, ratio)
@@ -513,9 +515,7 @@ cdef class Updates(Spread):
         self.stale_ratio = 1
         record.changed = True
         if record.spread != 0:
-            self.spread_sum -= record.spread
-            record.spread = self.spread(record)
-            self.spread_sum += record.spread
+            self.count_spread(record)
         return 0
 
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
@@ -538,9 +538,7 @@ cdef class Updates(Spread):
         record.count += n
         self.version += 1
         if self.estimates_prior and not self.at_once and not self.n_prior and self.is_time_for_spread(record):
-            self.spread_sum -= record.spread
-            record.spread = self.spread(record)
-            self.spread_sum += record.spread
+            self.count_spread(record)
             self.estimate_ridge()
         return 0
 
