@@ -25,7 +25,6 @@ import struct
 from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 
 from vwlite.batches cimport Batches
 from vwlite.entities cimport (
@@ -440,29 +439,6 @@ cdef class GLM(Batches):
                 variance = 1 / max(data_of(self, record, k) + ridge(self, hashes_of(record)[k]), 1e-300)
             found[hashes_of(record)[k]] = (means_of(record)[k] - v[2 * d + triangle(d) + k], variance * self.scale())
         return found
-
-    cdef int follow(self, Record* record, double* by, double* factor) except -1:
-        """How far the means follow what they lean on, A^-1 E (b - o); the factor is that of a full posterior."""
-        cdef size_t k, d = record.n
-        cdef double data
-        cdef double* gone = by + d
-        cdef double* others = gone + d
-        memset(by, 0, 2 * d * sizeof(double))
-        if self.leans_on is None or not self.table.anchored:
-            return 0
-        for k in range(d):
-            gone[k] = self.moved(record, k, False)
-            data = data_of(self, record, k)
-            if not record.full and data > 0:
-                by[k] = gone[k] * data / (data + ridge(self, hashes_of(record)[k]))
-        if record.full:
-            vwl_multiply(precisions_of(record), d, gone, by)
-            self.moved_between(record, False, others)
-            for k in range(d):
-                by[k] += others[k]
-            vwl_forward(factor, d, by)
-            vwl_backward(factor, d, by)
-        return 0
 
     def joint(self, rows, unsigned long long key=0):
         """(means, covariance) of the scores of several lists of (hash, value), of the entity with a key, for tests."""

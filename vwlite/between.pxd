@@ -20,6 +20,7 @@ cdef enum:
 cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil
 cdef int make_between(EntityTable table, Record* record, uint32_t capacity) except -1 nogil
 cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 nogil
+cdef char* put_columns(char* to, Record* record) noexcept nogil
 cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void* hashes, const void* origins,
                        const void* columns) except -1 nogil
 

@@ -11,7 +11,7 @@ cdef int make_between(EntityTable table, Record* record, uint32_t capacity) exce
     """Room for so many features and for all coefficients of the record; what was there is kept."""
     cdef Between* before = record.between
     cdef Between* between
-    cdef uint32_t j, rows = record.n
+    cdef uint32_t rows = record.n
     cdef size_t size
     capacity = (capacity + 1) & ~<uint32_t>1
     size = sizeof(Between) + capacity * (12 + 8 * <size_t>rows)
@@ -22,11 +22,7 @@ cdef int make_between(EntityTable table, Record* record, uint32_t capacity) exce
     memset(between, 0, size)
     between.capacity, between.rows = capacity, rows
     if before != NULL:
-        between.n = before.n
-        memcpy(other_origins(between), other_origins(before), before.n * sizeof(double))
-        memcpy(other_hashes(between), other_hashes(before), before.n * sizeof(uint32_t))
-        for j in range(before.n):
-            memcpy(other_column(between, j), other_column(before, j), min(rows, before.rows) * sizeof(double))
+        fill(between, before)
     table.bytes += size - bytes_between(record)
     free(before)
     record.between = between
@@ -52,12 +48,28 @@ cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 n
     if between == NULL:
         return 0
     make_between(table, to, between.n)
-    to.between.n = between.n
-    memcpy(other_origins(to.between), other_origins(between), between.n * sizeof(double))
-    memcpy(other_hashes(to.between), other_hashes(between), between.n * sizeof(uint32_t))
-    for j in range(between.n):
-        memcpy(other_column(to.between, j), other_column(between, j), min(to.n, between.rows) * sizeof(double))
+    fill(to.between, between)
     return 0
+
+
+cdef void fill(Between* to, Between* between) noexcept nogil:
+    """The features of a block, for one with room for them."""
+    cdef uint32_t j
+    to.n = between.n
+    memcpy(other_origins(to), other_origins(between), between.n * sizeof(double))
+    memcpy(other_hashes(to), other_hashes(between), between.n * sizeof(uint32_t))
+    for j in range(between.n):
+        memcpy(other_column(to, j), other_column(between, j), min(to.rows, between.rows) * sizeof(double))
+
+
+cdef char* put_columns(char* to, Record* record) noexcept nogil:
+    """Write its columns, with a number for each coefficient; where the next thing goes."""
+    cdef size_t j, size = record.n * sizeof(double)
+    for j in range(record.between.n):
+        memset(to, 0, size)
+        memcpy(to, other_column(record.between, j), min(size, record.between.rows * sizeof(double)))
+        to += size
+    return to
 
 
 cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void* hashes, const void* origins,

@@ -24,9 +24,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
-from vwlite.between cimport MOST_OTHERS, other_column, other_hashes, other_origins, take_between
+from vwlite.between cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities cimport (
     ABSENT, FACTORED, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of,
     lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
@@ -371,14 +371,10 @@ cdef inline char* put(char* at, const void* data, size_t n) noexcept nogil:
 
 cdef void put_between(char* at, Record* record) noexcept nogil:
     cdef Between* between = record.between
-    cdef size_t n = 8 * <size_t>record.n
     at = put(at, &between.n, 4)
     at = put(at, other_hashes(between), 4 * between.n)
     at = put(at, other_origins(between), 8 * between.n)
-    for j in range(between.n):
-        memset(at, 0, n)
-        put(at, other_column(between, j), min(n, 8 * <size_t>between.rows))
-        at += n
+    put_columns(at, record)
 
 
 cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store) except NULL:

@@ -38,16 +38,15 @@ cdef class Marginal:
     cdef double* room
     cdef double* pulls                # of each effect, by feature of F, and of all
     cdef size_t work_size, room_size, pulls_size
-    cdef list keys                    # of the entities of each effect, while that is worked out
     cdef int see(self, uint64_t number, Example ex, double c) except -1 nogil
     cdef bint is_time(self) except -1 nogil
     cdef double prior(self, size_t i) noexcept nogil
     cdef int renew(self) except -1
     cdef int64_t lacking              # bits: effects that some example had no entity of
-    cdef int take_over(self) except -1
+    cdef int take_over(self, list keys) except -1
     cdef int add_pull(self, Updates effect, Record* record, double* pull) except -1
     cdef int give(self, Updates effect, Record* record, const double* by, const double* in_all) except -1
-    cdef bint subtract(self, Updates effect, Record* known, double* into, double* pull) except -1
+    cdef bint subtract(self, Updates effect, list keys, Record* known, double* into, double* pull) except -1
     cdef void take(self) noexcept
     cdef void solve(self, size_t r, double* pull) noexcept
     cdef int subtract_one(self, Updates effect, Record* record, Record* known, double* into) except -1

@@ -45,7 +45,6 @@ cdef class Marginal:
         self.table = EntityTable(True, False)
         self.whole = self.can_begin()
         self.ridges = [(<Updates>effect).l2 for effect in effects]
-        self.keys = [[] for _ in effects]
 
     def __dealloc__(self):
         free(self.work)
@@ -121,12 +120,12 @@ cdef class Marginal:
         changed = any([fabs(now - before) > CHANGED * before for now, before in zip(ridges, self.ridges, strict=True)])
         if several or changed:
             try:
-                found = self.work_out(several)
+                keys = self.work_out(several)
             except ModelError:        # entities on a disk that is full: who writes them says so
-                found = False
-            if found:
+                keys = None
+            if keys is not None:
                 if several:
-                    self.take_over()
+                    self.take_over(keys)
                 self.take()
                 self.ridges = ridges
         if last:
@@ -134,7 +133,7 @@ cdef class Marginal:
         return 0
 
     def work_out(self, bint several):
-        """The precision, into the second part of `work`; whether it makes sense."""
+        """The precision, to the second part of `work`; the keys of effects' entities, None if it makes no sense."""
         cdef Record* all_of = self.table.find(0)
         cdef Record* known
         cdef size_t d = all_of.n, size = triangle(d), r, i
@@ -144,12 +143,13 @@ cdef class Marginal:
         grow(&self.pulls, &self.pulls_size, (len(self.effects) + 1) * d, sizeof(double))
         memset(self.pulls, 0, (len(self.effects) + 1) * d * sizeof(double))
         found = self.work + size
+        all_keys = [(<Updates>effect).table.keys_as_met() for effect in self.effects]
         for r, effect in enumerate(self.effects):
             known = self.table.find(r + 1) if several else all_of
             memcpy(found, precisions_of(known), size * sizeof(double))
-            if not self.subtract(effect, known, found, self.pulls + r * d if several else NULL):
+            if not self.subtract(effect, all_keys[r], known, found, self.pulls + r * d if several else NULL):
                 self.let_go()
-                return False
+                return None
             if several:
                 self.solve(r, self.pulls + r * d)
                 self.add_covariance(r)
@@ -160,10 +160,10 @@ cdef class Marginal:
             if several:
                 found[triangle(i) + i] = max(found[triangle(i) + i] - self.prior(i), 0)
             if not 0 <= found[triangle(i) + i] <= most:
-                return False          # beyond double precision
+                return None           # beyond double precision
             if ridge(self.fixed, hashes_of(all_of)[i]) <= 0:
                 found[triangle(i) + i] += self.prior(i)
-        return True
+        return all_keys
 
     cdef void take(self) noexcept:
         """What was worked out is the fixed part's precision."""
@@ -219,7 +219,7 @@ cdef class Marginal:
                 pull[i] = b[n]
                 n += 1
 
-    cdef int take_over(self) except -1:
+    cdef int take_over(self, list keys) except -1:
         """What entities of an effect have in common goes to the fixed part."""
         cdef Record* all_of = self.table.find(0)
         cdef Record* fixed = self.fixed.table.find(0)
@@ -237,7 +237,7 @@ cdef class Marginal:
                 return 0
         for r in range(n_effects):
             effect = self.effects[r]
-            for key in self.keys[r]:
+            for key in keys[r]:
                 effect.table.bring(key)
                 record = effect.table.find(key)
                 if record.count:
@@ -280,19 +280,16 @@ cdef class Marginal:
             means_of(record)[k] -= moves[k]
         record.changed = True
         if record.spread != 0:        # it counts in the estimate of the prior
-            effect.spread_sum -= record.spread
-            record.spread = effect.spread(record)
-            effect.spread_sum += record.spread
+            effect.count_spread(record)
         return 0
 
-    cdef bint subtract(self, Updates effect, Record* known, double* into, double* pull) except -1:
+    cdef bint subtract(self, Updates effect, list keys, Record* known, double* into, double* pull) except -1:
         """What entities could explain by themselves, of all entities; False if one's posterior is not full.
 
-        With several effects also their pull, and which entities they are.
+        With several effects also their pull.
         """
         cdef Record* record
         cdef uint64_t key
-        keys = effect.table.keys_as_met()
         for key in keys:
             effect.table.bring(key)
             record = effect.table.find(key)
@@ -302,31 +299,17 @@ cdef class Marginal:
                 self.subtract_one(effect, record, known, into)
                 if pull != NULL:
                     self.add_pull(effect, record, pull)
-        self.keys[self.effects.index(effect)] = keys
         return True
 
     cdef int add_pull(self, Updates effect, Record* record, double* pull) except -1:
         """P t, t being the mean as far as it has followed the fixed part; the factor of A is in `room`."""
         cdef Record* all_of = self.table.find(0)
         cdef size_t n = record.n, k
-        cdef double* factor
-        cdef double* gone
         cdef double* lost
-        cdef double* others
         cdef uint32_t place
         grow(&self.room, &self.room_size, triangle(n) + 3 * n, sizeof(double))
-        factor = self.room
-        gone = factor + triangle(n)
-        lost = gone + n
-        others = lost + n
-        for k in range(n):
-            gone[k] = effect.moved(record, k, False)
-        effect.moved_between(record, False, others)
-        vwl_multiply(precisions_of(record), n, gone, lost)
-        for k in range(n):
-            lost[k] += others[k]
-        vwl_forward(factor, n, lost)
-        vwl_backward(factor, n, lost)
+        lost = self.room + triangle(n)
+        effect.follow(record, lost, self.room)
         for k in range(n):
             place = lookup(all_of, hashes_of(record)[k], <uint32_t>k)
             if place != ABSENT:

@@ -74,6 +74,7 @@ cdef class Posterior(Learner):
     cdef uint64_t version             # of what is known: each update makes another
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil
     cdef bint moved_between(self, Record* record, bint settles, double* lost) noexcept nogil
+    cdef int follow(self, Record* record, double* by, double* factor) except -1 nogil
     cdef double leaned_on(self, uint32_t hash, uint32_t guess) noexcept nogil
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
     cdef double scale_of(self, uint32_t hash) noexcept nogil

@@ -17,6 +17,8 @@ cdef extern from "newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)
     void vwl_cholesky(double* a, size_t n)
     void vwl_forward(const double* factor, size_t n, double* b)
+    void vwl_backward(const double* factor, size_t n, double* b)
+    void vwl_multiply(const double* a, size_t n, const double* x, double* r)
 
 cdef enum:
     MERGED = 0xFFFFFFFE               # instead of a place; no record has so many
@@ -99,6 +101,29 @@ cdef class Posterior(Learner):
                 lost[k] += other_column(between, j)[k] * by
                 any = True
         return any
+
+    cdef int follow(self, Record* record, double* by, double* factor) except -1 nogil:
+        """How far the means follow what they lean on, A^-1 E (b - o); the factor is that of a full posterior."""
+        cdef size_t k, d = record.n
+        cdef double data
+        cdef double* gone = by + d
+        cdef double* others = gone + d
+        memset(by, 0, 2 * d * sizeof(double))
+        if self.leans_on is None or not self.table.anchored:
+            return 0
+        for k in range(d):
+            gone[k] = self.moved(record, k, False)
+            data = data_of(self, record, k)
+            if not record.full and data > 0:
+                by[k] = gone[k] * data / (data + ridge(self, hashes_of(record)[k]))
+        if record.full:
+            vwl_multiply(precisions_of(record), d, gone, by)
+            self.moved_between(record, False, others)
+            for k in range(d):
+                by[k] += others[k]
+            vwl_forward(factor, d, by)
+            vwl_backward(factor, d, by)
+        return 0
 
     cdef double leaned_on(self, uint32_t hash, uint32_t guess) noexcept nogil:
         """The coefficient of the fixed part."""

@@ -12,4 +12,5 @@ cdef class Spread(Posterior):
     cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil
     cdef bint is_time_for_spread(self, Record* record) noexcept nogil
     cdef double spread(self, Record* record) except? -1 nogil
+    cdef int count_spread(self, Record* record) except -1 nogil
     cdef void estimate_ridge(self) noexcept nogil

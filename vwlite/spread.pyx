@@ -116,6 +116,13 @@ cdef class Spread(Posterior):
             total += (delta * delta + scale * variance) * (l2 * unit)
         return total
 
+    cdef int count_spread(self, Record* record) except -1 nogil:
+        """What an entity is in the estimate of the prior, as it is now."""
+        self.spread_sum -= record.spread
+        record.spread = self.spread(record)
+        self.spread_sum += record.spread
+        return 0
+
     cdef void estimate_ridge(self) noexcept nogil:
         """One coefficient's worth of belief in the first ridge keeps the first few entities from running away.
 

@@ -7,9 +7,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
-from vwlite.between cimport MOST_OTHERS, other_column, other_hashes, other_origins, take_between
+from vwlite.between cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities cimport (
     ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of,
     hashes_of, lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
@@ -240,15 +240,11 @@ cdef class Column:
     cdef void put_between(self, char* to, Record* record) noexcept nogil:
         """How many features a Between has, or its columns, with a number for each coefficient."""
         cdef Between* between = record.between
-        cdef uint32_t n_others = between.n if between != NULL else 0, j
-        cdef size_t size = 8 * <size_t>record.n
+        cdef uint32_t n_others = between.n if between != NULL else 0
         if self.field == OTHERS:
             memcpy(to, &n_others, 4)
-            return
-        for j in range(n_others if self.field == BETWEEN else 0):
-            memset(to, 0, size)
-            memcpy(to, other_column(between, j), min(size, 8 * <size_t>between.rows))
-            to += size
+        elif self.field == BETWEEN and n_others:
+            put_columns(to, record)
 
 
 def load(EntityTable table, io):

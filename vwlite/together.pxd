@@ -53,6 +53,7 @@ cdef class Together:
     cdef void add_noise(self, double amount) noexcept nogil
     cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil
     cdef double load(self, uint32_t hash) noexcept nogil
+    cdef void loads_of(self, uint32_t hash, double* loads) noexcept nogil
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil
     cdef Record* full_fixed(self) noexcept nogil
     cdef double shift(self, size_t r, bint settles) except? -1e300 nogil

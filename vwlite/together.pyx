@@ -30,7 +30,6 @@ ctypedef int (*Settled)(void*, double, double) except -1 nogil
 ctypedef bint (*Pulled)(void*, double, double, Example, double*, double*) noexcept nogil
 ctypedef void (*Noisy)(void*, double) noexcept nogil
 ctypedef double (*Told)(void*) noexcept nogil
-ctypedef bint (*Is)(void*) noexcept nogil
 ctypedef size_t (*Counted)(void*) noexcept nogil
 ctypedef int (*Booked)(void*) except -1 nogil
 ctypedef size_t (*Added)(void*, Record*, double, Feature*) noexcept nogil
@@ -201,10 +200,19 @@ cdef Loaded call_load_of_other = <Loaded>load_of_other
 cdef Weighed call_weigh_others = <Weighed>weigh_others
 cdef Seen call_see_others = <Seen>see_others
 cdef Shifted call_shift = <Shifted>shift
-cdef Is call_is_matrix = <Is>is_matrix
 cdef Counted call_most_more = <Counted>most_more
 cdef Booked call_write_down = <Booked>write_down
 cdef Added call_lean_more = <Added>lean_more
+
+
+cdef double share_of(const double* loads, size_t n, size_t r) noexcept nogil:
+    """What other effects leave of an effect's load of a feature."""
+    cdef size_t other
+    cdef double odds = 0
+    for other in range(n):
+        if other != r:
+            odds += 1 / min(max(loads[other], 1e-12), 1) - 1
+    return 1 / (1 + odds * max(loads[r], 0)) if odds > 0 else 1
 
 
 cdef class Together:
@@ -316,11 +324,11 @@ cdef class Together:
         for r in range(self.n if self.anchored and fixed_learns else 0):
             if self.taken[r]:         # as far as it was known to lean on it before, as the loads are
                 self.shift(r, True)
+        fixed_record = self.full_fixed()
         for r in range(self.n):
             if self.taken[r]:
                 left = c / (1 + c * max(effects - call_reach(self.pointers[r]), 0))
                 call_settle(self.pointers[r], g, left)
-                fixed_record = self.full_fixed()
                 if fixed_record != NULL:
                     call_see_others(self.pointers[r], ex, fixed_record, left)
                 call_write_down(self.pointers[r])
@@ -369,18 +377,13 @@ cdef class Together:
 
     cdef double load(self, uint32_t hash) noexcept nogil:
         """Of a feature, with all effects: what they leave of it, each as far as it follows (shift says how far)."""
-        cdef size_t r, other
-        cdef double left = 1, load, odds
+        cdef size_t r
+        cdef double left = 1, load
         cdef double[MOST_PARTS] loads
-        for r in range(self.n):
-            loads[r] = call_load(self.pointers[r], hash) if self.taken[r] else 1
+        self.loads_of(hash, loads)
         for r in range(self.n):
             if loads[r] != 1:
-                odds = 0
-                for other in range(self.n):
-                    if other != r and loads[other] != 1:
-                        odds += 1 / min(max(loads[other], 1e-12), 1) - 1
-                left -= (1 - loads[r]) / (1 + odds * max(loads[r], 0))
+                left -= (1 - loads[r]) * share_of(loads, self.n, r)
             elif self.taken[r]:
                 load = call_load_of_other(self.pointers[r], hash)
                 if load != 1:
@@ -389,12 +392,15 @@ cdef class Together:
 
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil:
         """What the other effects leave of an effect's load."""
-        cdef size_t other
-        cdef double odds = 0
-        for other in range(self.n):
-            if other != r and self.taken[other]:
-                odds += 1 / min(max(call_load(self.pointers[other], hash), 1e-12), 1) - 1
-        return 1 / (1 + odds * max(call_load(self.pointers[r], hash), 0)) if odds > 0 else 1
+        cdef double[MOST_PARTS] loads
+        self.loads_of(hash, loads)
+        return share_of(loads, self.n, r)
+
+    cdef void loads_of(self, uint32_t hash, double* loads) noexcept nogil:
+        """Of a feature, with each effect by itself: 1 of those that take no part."""
+        cdef size_t r
+        for r in range(self.n):
+            loads[r] = call_load(self.pointers[r], hash) if self.taken[r] else 1
 
     cdef double shift(self, size_t r, bint settles) except? -1e300 nogil:
         return call_shift(self.pointers[r], r, <void*>self, settles)
