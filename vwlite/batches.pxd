@@ -12,6 +12,7 @@ cdef class Batches(EstimatedPrior):
     cdef double fit_loss, fit_weight  # of the batches that are all of a pass, after it
     cdef EntityTable marked           # what sweeps return to
     cdef object marked_noise
+    cdef bint holds_prior             # the prior was estimated one example at a time: sweeps leave it as it is
     cdef bint learns_single(self, Example ex) except -1 nogil
     cdef double target(self, double label) noexcept nogil
     cdef int solve(self, Record* record) except -1 nogil

@@ -285,10 +285,15 @@ cdef class Batches(EstimatedPrior):
     # fitting the same examples again
 
     def mark(self):
-        """Copy what is known; who the entities are need not be forgotten."""
+        """Copy what is known; who the entities are need not be forgotten.
+
+        A prior that was estimated one example at a time stays: what those examples left unexplained was counted under
+        the priors of their time, and a fit that took it for today's would find a noise near 0.
+        """
         self.close_batches()
         self.marked = self.table.copy()
         self.marked_noise = self.noise_sum, self.noise_count
+        self.holds_prior = self.estimates_prior and not self.n_prior and self.has_learnt()
 
     def return_to_mark(self):
         """Back to the copy. The mean that entities are shrunk to stays until all are fitted anew."""
@@ -301,7 +306,16 @@ cdef class Batches(EstimatedPrior):
     def unmark(self):
         """Let go of the copy."""
         self.marked = None
-        self.at_once = False
+        self.at_once = self.holds_prior = False
+
+    def has_learnt(self):
+        """Whether any entity has learnt an example that was not forgotten at once."""
+        cdef Record* record = self.table.oldest
+        while record != NULL and self.forget > 0:
+            if record.count or record.n_waiting:
+                return True
+            record = record.newer
+        return False
 
     def limit_entities(self, limit, store):
         """Have no more than `limit` entities in memory."""
@@ -338,7 +352,7 @@ cdef class Batches(EstimatedPrior):
                     self.solve(record)
                     record = self.table.find(key)
                 record = record.newer
-        if self.at_once and self.estimates_prior:
+        if self.at_once and self.estimates_prior and not self.holds_prior:
             self.estimate_prior()
         if self.center_fixed and self.center != NULL:
             self.find_center()

@@ -10,14 +10,7 @@ from vwlite.posterior cimport MOST_CORRELATED
 
 def can_take(Batches learner not None):
     """Whether what a fit finds is all that the learner then knows: it has learnt nothing before, or forgets it."""
-    cdef Record* record = learner.table.oldest
-    if learner.identity or learner.table.limited:
-        return False
-    while record != NULL and learner.forget > 0:
-        if record.count or record.n_waiting:
-            return False
-        record = record.newer
-    return True
+    return not (learner.identity or learner.table.limited or learner.has_learnt())
 
 
 def settings(Batches learner not None):

@@ -1,6 +1,7 @@
 """random_effect: --sweeps against joint solutions by numpy and SciPy, and against lme4's published figures."""
 
 import csv
+import random
 import re
 import subprocess
 import sys
@@ -186,6 +187,21 @@ def test_parts_fitted_in_turn_stop_when_they_have_converged(monkeypatch):
     flags = "--square --random_effect user --random_effect item --fixed same --l2 1 --sweeps 100000"
     _, figures = fitted_in_turn([line(row) for row in people(6, 100)], flags)
     assert re.fullmatch(r"parts in turn, converged after \d+ sweeps", figures["random_effect fit"])
+
+
+@pytest.mark.parametrize("flags", ["", "--posterior diagonal", "--random_effect item"])
+def test_sweeps_after_examples_that_were_learnt_one_by_one_stay_near_the_labels(tmp_path, flags):
+    draw = random.Random(1)
+    lines = [f"{draw.gauss(4, 1):.3f} |user u{i} |item i{i % 40} |f x:{draw.random():.3f}" for i in range(600)]
+    workspace = Workspace(f"--bayes_linear --random_effect user {flags}")
+    workspace.learn(lines)
+    workspace.save(tmp_path / "model")
+    again = Workspace.load(tmp_path / "model", "--sweeps 3")
+    again.learn(lines)
+    again.end_pass()
+    assert all(0 < score < 8 for score in again.predict(lines))
+    labels = [float(line.split()[0]) for line in lines]
+    assert again.top.base.metrics()["loss after the fit"] < np.var(labels)   # that of one number for all
 
 
 def test_sweeps_tell_the_loss_of_the_examples_that_were_fitted(tmp_path, capsys):
