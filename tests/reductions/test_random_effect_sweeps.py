@@ -201,7 +201,7 @@ def test_sweeps_after_examples_that_were_learnt_one_by_one_stay_near_the_labels(
     again.end_pass()
     assert all(0 < score < 8 for score in again.predict(lines))
     labels = [float(line.split()[0]) for line in lines]
-    assert again.top.base.metrics()["loss after the fit"] < np.var(labels)   # that of one number for all
+    assert again.top.base.metrics()["loss after the fit"] < np.var(labels)  # that of one number for all
 
 
 def test_sweeps_tell_the_loss_of_the_examples_that_were_fitted(tmp_path, capsys):
