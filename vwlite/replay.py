@@ -129,8 +129,16 @@ def event(path: str, begin: int, lines: list[bytes]) -> Event:
     for i, line in enumerate(lines):
         if found := LABEL.match(line):
             decision = [*lines[:i], line[found.end() :], *lines[i + 1 :]]
-            return Event(decision, shared, [*lines, b""], i - shared, float(found[2]), float(found[3]))
+            return Event(decision, shared, [*lines, b""], i - shared, number(found[2]), number(found[3]))
     raise OptionError(
         f"{path}:{begin + 1}: a decision without action:cost:probability can't be replayed: log what was taken, or "
         "leave it out"
     )
+
+
+def number(word: bytes) -> float:
+    """A number as the text format has it: of base 10, or of base 16 as in C."""
+    try:
+        return float(word)
+    except ValueError:
+        return float.fromhex(word.decode())

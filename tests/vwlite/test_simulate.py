@@ -425,6 +425,12 @@ def test_learners_of_a_log_suit_its_costs(tmp_path):
         play_seed(game(log, "thompson,greedy,random", len(costs)), 1)
 
 
+def test_numbers_of_base_16_are_read_as_the_parser_reads_them(tmp_path):
+    (tmp_path / "log").write_text("0:-0x1.8p1:0x.8 |a\n|b\n")
+    (event,) = log_of(tmp_path / "log").events
+    assert event[3:] == (0, -3, 0.5)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "no decisions"), ("\n\n", "no decisions"), ("0:1:1 |a\n\n\n|a\n|b\n", "log:4: .*action:cost:probability")],
