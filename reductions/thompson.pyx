@@ -271,6 +271,8 @@ cdef class Thompson(Learner):
         # not there in a model that has learnt from single lines so far
         if io.saving or io.has("decisions"):
             self.decisions = io.int64("decisions", self.decisions)
+            if self.decisions < 0:
+                io.refuse("it has made less than no decisions")
 
 
 cdef void order(Example ex, size_t taken) noexcept nogil:

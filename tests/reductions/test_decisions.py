@@ -8,7 +8,7 @@ import pytest
 
 from vwlite import Workspace, model_file
 from vwlite.cli import main
-from vwlite.errors import OptionError, ParseError
+from vwlite.errors import ModelError, OptionError, ParseError
 
 PAIR = ["|item a", "|item b", ""]
 LOGGED = ["0:-1:0.5 |item a", "|item b", "", "|item a", "1:0:0.5 |item b", ""]
@@ -265,3 +265,16 @@ def test_a_log_without_actions_that_the_policy_takes_is_warned_of(tmp_path, caps
     assert "lacks actions" in printed
     _, printed = summary(tmp_path, capsys, logged(300), "--explore", "uniform")
     assert "importance weight" not in printed
+
+
+def test_a_model_that_has_made_less_than_no_decisions_is_refused(tmp_path):
+    Workspace("--explore uniform").save(tmp_path / "model")
+    reader = model_file.open(tmp_path / "model")
+    arrays = {
+        name: (reader.dtype(name), reader.shape(name), bytes(reader.array(name, reader.dtype(name))))
+        for name in reader.names()
+    }
+    arrays["thompson.decisions"] = ("I64", [], (-1).to_bytes(8, "little", signed=True))
+    model_file.write(tmp_path / "model", arrays, reader.metadata)
+    with pytest.raises(ModelError, match="thompson can't be restored: it has made less than no decisions"):
+        Workspace.load(tmp_path / "model")
