@@ -89,9 +89,11 @@ $(CHECKED)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES
 	VWLITE_CHECKED=1 $(CHECKED)/bin/python $(PIP_INSTALL) '.[test]'
 	touch $@
 
-# The sanitizer's library has to come before Python's. Leaks are not looked for: the interpreter leaves much to the end
-# of its process. Python's own allocator would hide what is read or written past the end of a bytes object.
-SANITIZE = export LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so)" PYTHONMALLOC=malloc VWLITE_SANITIZED=1 \
+# The sanitizer's library has to come before Python's, and needs that of C++, for the exceptions of extensions that are
+# not ours. Leaks are not looked for: the interpreter leaves much to the end of its process. Python's own allocator
+# would hide what is read or written past the end of a bytes object.
+SANITIZE = export LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libstdc++.so.6)" \
+	  PYTHONMALLOC=malloc VWLITE_SANITIZED=1 \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 
 test-sanitized: $(SANITIZED)/installed
