@@ -720,7 +720,7 @@ cdef class RandomEffect(Learner):
         self.weight_count = io.float64("weight_count", self.weight_count)
         self.leans.save_load(io, self.names)
         if self.together.marginal is not None:
-            io.owner = f"{self.owner}.marginal"
+            io.owner = f"{self.base.owner}.marginal"     # no effect can be called so
             self.together.marginal.save_load(io)
 
     def metrics(self):

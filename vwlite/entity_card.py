@@ -34,8 +34,7 @@ def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[
         beside = [name.removesuffix(".stored") for name in names if name.endswith(".stored")]
         found += [in_store(store, owner, top) for owner in beside if f"{owner}.next_serial" in names]
     known = {table["learner"] for table in found}
-    parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales
-    parts.add("random_effect.marginal")  # sums over examples, of no entity
+    parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales, sums
     found = [table for table in found if table["learner"] not in parts]
     add_learners(reader.path, found, top)
     for row in (row for table in found for row in table["top"]):

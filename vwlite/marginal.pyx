@@ -97,6 +97,8 @@ cdef class Marginal:
                 j = places[other]
                 if j <= i:
                     data[triangle(i) + j] += c * ex.features[k].value * ex.features[other].value
+        for k in range(n):            # what a feature adds that comes several times may be rounded to below 0
+            data[triangle(places[k]) + places[k]] = max(data[triangle(places[k]) + places[k]], 0)
         record.count += 1
         return 0
 

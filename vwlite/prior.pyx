@@ -6,6 +6,9 @@ from vwlite.entities cimport (
 )
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
+cdef extern from "newton.h" nogil:
+    const double VWL_BEYOND
+
 
 cdef class EstimatedPrior(Updates):
     """A posterior of entities whose prior is what they have in common: its mean, and how far they lie apart."""
@@ -85,6 +88,8 @@ cdef class EstimatedPrior(Updates):
         explained = float((b * means).sum())
         noise = self.noise_of(variance, explained)
         precision, means, explained_now = variance.covariance(data, b, start, noise, self.center != NULL)
+        if not is_sane(precision, means):
+            return 0
         if self.estimates_noise:
             self.noise_sum += explained - <double>explained_now
         means_view = means
@@ -124,7 +129,10 @@ cdef class EstimatedPrior(Updates):
         b = (data + self.l2) * means
         explained = float(b @ means)
         columns = np.unique(hashes, return_inverse=True)[1] if self.center != NULL else None
-        self.l2, means, explained_now = variance.ridge(data, b, self.l2, self.noise_of(variance, explained), columns)
+        found, means, explained_now = variance.ridge(data, b, self.l2, self.noise_of(variance, explained), columns)
+        if not is_sane(found, means):
+            return 0
+        self.l2 = found
         means_view = means
         record = self.table.oldest
         at = 0
@@ -140,3 +148,9 @@ cdef class EstimatedPrior(Updates):
             self.noise_sum += <double>explained - <double>explained_now
         self.version += 1
         return 0
+
+
+cdef bint is_sane(prior, means) except -1:
+    """Whether an estimate is one that double precision can tell; else the prior and the means stay as they are."""
+    import numpy as np
+    return bool(np.isfinite(prior).all() and (abs(means) < VWL_BEYOND).all())

@@ -120,6 +120,29 @@ def test_numbers_at_the_ends_of_float32_never_make_a_model_that_is_not_finite(fl
         assert Workspace.load(path).predict(lines) == workspace.predict(lines)
 
 
+def test_an_estimate_of_the_prior_that_is_beyond_double_precision_is_not_taken(tmp_path):
+    usual = "1 1 1 |user a |c |t :1"
+    lines = [
+        *(usual, usual, "1 1e30 1 |user a |c p:1 p:1 p:1 p:-3e38 |t :1"),
+        *("-1 1e30 1 |user a |c q:3e38 p:1 r:1 p:1e20 |t :1e-38", usual, "-1 3e38 0 |user a |c |t :1e10"),
+        *("-1 1 1e10 |user a |c p:1 p:1 r:-1e-40 q:3e38 |t :1e-45", "1 1 1 |user a |c r:1 r:-1e20 |t :1e-45"),
+    ]
+    workspace = Workspace("--random_effect user:* --logistic --sweeps 2 --fixed same --effect_l2 auto")
+    workspace.learn(lines)
+    workspace.end_pass()
+    workspace.save(tmp_path / "model")
+    assert Workspace.load(tmp_path / "model").predict(lines) == workspace.predict(lines)
+
+
+@pytest.mark.parametrize("flags", ["--bayes_logistic", "--bayes_linear", "--bayes_logistic --moments --fixed same"])
+def test_a_feature_that_comes_with_values_that_cancel_makes_a_model_that_loads(tmp_path, flags):
+    lines = ["1 |user a |c p:-1e20 p:1e20 p:-2.5", "-1 |user b |c p:1e10 p:-1e10 p:0.5 q"]
+    workspace = Workspace(f"--random_effect user:* {flags}")
+    workspace.learn(lines)
+    workspace.save(tmp_path / "model")
+    assert Workspace.load(tmp_path / "model").predict(lines) == workspace.predict(lines)
+
+
 # Damaged models
 
 
@@ -232,3 +255,12 @@ def test_the_header_tells_an_estimated_ridge_from_a_given_one(tmp_path, capsys):
     assert re.search(r"random_effect.user: bayes_linear, ridge = auto, [\d.]+ by now, ", capsys.readouterr().err)
     assert main([data, "--bayes_linear", "--random_effect", "user", "--effect_l2", "3"]) == 0
     assert "random_effect.user: bayes_linear, ridge = 3, " in capsys.readouterr().err
+
+
+def test_a_namespace_may_be_called_as_a_part_of_the_model_is(tmp_path):
+    """What is summed for the fixed part is saved, too, and once had the name of this effect."""
+    lines = [f"{i % 5} |marginal u{i % 7} |w w{i % 3} |f x:{i % 4}" for i in range(100)]
+    workspace = Workspace("--bayes_linear --random_effect marginal --random_effect w")
+    workspace.learn(lines)
+    workspace.save(tmp_path / "model")
+    assert Workspace.load(tmp_path / "model").predict(lines) == workspace.predict(lines)

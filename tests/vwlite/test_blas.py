@@ -32,7 +32,7 @@ def test_a_program_keeps_its_threads_and_vwlite_takes_one():
         end="one, none = np.ones(1), np.zeros(100)\n"
         "solve.minimise(np.ones((1, 100)), one, one, 0 * one, False, solve.pack(np.eye(100)), none)"
     )
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "4"}
+    environment = os.environ | {"PATH": "", "OPENBLAS_NUM_THREADS": "4"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "{1}", "{3}"]
 
