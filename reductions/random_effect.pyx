@@ -720,7 +720,7 @@ cdef class RandomEffect(Learner):
         self.weight_count = io.float64("weight_count", self.weight_count)
         self.leans.save_load(io, self.names)
         if self.together.marginal is not None:
-            io.owner = f"{self.base.owner}.marginal"     # no effect can be called so
+            io.owner = "random_effect_sums"          # the fields of an effect begin with random_effect.NAME
             self.together.marginal.save_load(io)
 
     def metrics(self):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CONSTANT = 11650396  # the hash of the constant feature
 AT_ONCE = 1000  # entities in memory, of a model that has them beside it
 EFFECT = "random_effect."  # how the owners of effects begin
+SUMS = "random_effect_sums"  # the owner of sums over examples, which are of no entity
 
 # Learners, numpy and difflib are imported where they are used: `vwlite --help` loads this module too.
 
@@ -34,7 +35,8 @@ def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[
         beside = [name.removesuffix(".stored") for name in names if name.endswith(".stored")]
         found += [in_store(store, owner, top) for owner in beside if f"{owner}.next_serial" in names]
     known = {table["learner"] for table in found}
-    parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales, sums
+    parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales
+    parts.add(SUMS)
     found = [table for table in found if table["learner"] not in parts]
     add_learners(reader.path, found, top)
     for row in (row for table in found for row in table["top"]):

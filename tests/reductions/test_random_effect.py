@@ -99,7 +99,7 @@ def test_an_example_without_an_entity_teaches_the_rest(state):
     after = state(workspace)
     changed = {name for name in after if after[name] != before[name]}
     assert changed
-    of_the_rest = ("glm.", "random_effect.marginal.")
+    of_the_rest = ("glm.", "random_effect_sums.")
     assert all(name.startswith(of_the_rest) for name in changed - {f"random_effect.user.{name}" for name in TOLD})
 
 
