@@ -4,7 +4,7 @@ A header (magic, length, JSON with what the cache was made from), then one recor
 is packed (packing.pxd), without its text but for tags and the beginnings of malformed lines. Where names are wanted,
 its arrays and all of its text are stored as they lie in memory. A cache belongs to the machine that wrote it.
 
-Caches of format 1, whose blocks are all stored as they lie in memory, can be read.
+Caches of format 1, whose blocks are all stored as version 0.1.0 had them in memory, can be read.
 """
 import errno
 import os
@@ -18,12 +18,16 @@ from libc.stdint cimport INT64_MAX, SIZE_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.unistd cimport lseek, read
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
 from vwlite.example cimport (
-    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row, extent_name_length,
+    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Extent, Feature, NameSpan, Row,
+    extent_name_length,
 )
-from vwlite.labels cimport check_decisions
+from vwlite.heads cimport check_lines
 from vwlite.packing cimport pack, packed_room, unpack
-from vwlite.parser cimport ENDED, FAILED, FINE, REASONS, WHOLE, Filled, Parser
+from vwlite.parser cimport ENDED, FAILED, WHOLE, Filled, Parser
+from vwlite.reasons cimport FINE, REASONS
 
 from vwlite.errors import VwliteError
 from vwlite.files import NewFile
@@ -48,9 +52,16 @@ cdef struct Head:
     uint64_t text_length              # all that follows of a packed block
     uint64_t form                     # of a packed block, how many of these are packed; of another, if it has names
     uint64_t source, first_line, checksum
+    uint64_t n_choices                # not there in format 1
 
-# for tests: bytes of a row, a namespace, a feature and a name, as they lie in memory
-SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan))
+cdef struct Row1:                     # of format 1
+    uint32_t feature, n_features, extent, n_extents, text, text_length, tag, tag_length, line
+    float label, weight, initial, probability            # of a decision's row the label is the cost
+    uint8_t kind, reason, warned, shared
+    uint32_t column
+
+# for tests: bytes of a row, a namespace, a feature, a name and a choice, as they lie in memory
+SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan), sizeof(Choice))
 
 
 def checksum(const unsigned char[::1] data, unsigned long long before):
@@ -108,7 +119,8 @@ def of_format_1(key):
     if key["parser"] != 1:
         return None
     sources = [source[:3] if isinstance(source, list) else source for source in key["sources"]]
-    return {name: value for name, value in key.items() if name != "parser"} | {"sources": sources}
+    kept = {name: value for name, value in key.items() if name not in ("parser", "multiline")}
+    return kept | {"sources": sources}
 
 
 MAGICS = {FAMILY + b"1\n\0": of_format_1, MAGIC: of_today}
@@ -151,53 +163,31 @@ class CacheWriter:
             self.fail(error)
 
     def write(self, Block block not None):
-        """Append a parsed block."""
+        """Append a parsed block, before a stack runs it."""
         cdef Head head
-        cdef size_t i, kept = 0, n = 0, size
-        cdef Row* row
-        rows_bytes = bytearray(block.n_rows * sizeof(Row))
-        cdef Row* rows = <Row*><char*>rows_bytes
+        cdef size_t i, size, n = block.n_rows, kept
+        rows_bytes = <bytes>(<char*>block.rows)[:n * sizeof(Row)]
+        choices_bytes = <bytes>(<char*>block.choices)[:block.n_choices * sizeof(Choice)] if block.n_choices else b""
+        cdef Row* rows = <Row*><char*>rows_bytes              # our own copies
+        cdef Choice* choices = <Choice*><char*>choices_bytes
         cdef bint names = block.names != NULL
-        cdef char* text = NULL
-        for i in range(block.n_rows):
-            row = &rows[n]
-            row[0] = block.rows[i]
-            row.warned = 0
-            n += 1
-            self.examples += row.kind == ROW_EXAMPLE
-            if names:
-                continue
-            if row.kind == ROW_PROBLEM:
-                row.tag_length = 0
-                row.text_length = min(row.text_length, BEGINNING)
-            else:
-                row.text_length = 0
-            kept += row.tag_length + row.text_length
-        compact = bytearray(0 if names else kept)
-        if not names:
-            text = compact
-            kept = 0
-            for i in range(n):
-                row = &rows[i]
-                memcpy(text + kept, block.text + row.tag, row.tag_length)
-                row.tag = <uint32_t>kept
-                kept += row.tag_length
-                memcpy(text + kept, block.text + row.text, row.text_length)
-                row.text = <uint32_t>kept
-                kept += row.text_length
+        for i in range(n):
+            rows[i].warned = 0
+            self.examples += rows[i].kind == ROW_EXAMPLE
+        compact = b"" if names else compacted(block, rows, n, choices)
+        kept = len(compact)
         memset(&head, 0, sizeof(Head))
-        head.n_rows = n
-        head.n_extents = block.n_extents
-        head.n_features = block.n_features
+        head.n_rows, head.n_extents, head.n_features = n, block.n_extents, block.n_features
+        head.n_choices = block.n_choices
         head.source = block.source
         head.first_line = block.first_line
-        size = packed_room(n, block.n_extents, block.n_features) + kept
+        size = packed_room(n, block.n_extents, block.n_features, block.n_choices) + kept
         if not names and len(self.room) < size:
             self.room = bytearray(size)
         packed = self.room
         size = 0 if names else pack(block, rows, n, <uint8_t*><char*>packed)
         if size:
-            memcpy(<char*>packed + size, text, kept)
+            memcpy(<char*>packed + size, <char*>compact, kept)
             head.kind = PACKED
             head.form = size
             head.text_length = size + kept
@@ -205,23 +195,24 @@ class CacheWriter:
             self.put(<bytes>(<char*>&head)[:sizeof(Head)])
             self.put(memoryview(packed)[:size + kept])
             return
-        head.kind = RECORD
-        head.text_length = block.text_length if names else kept
-        head.form = names
         texts = block.text[:block.text_length] if names else compact
-        head.checksum = vwl_checksum(rows, n * sizeof(Row), head.first_line)
-        head.checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), head.checksum)
-        head.checksum = vwl_checksum(block.features, block.n_features * sizeof(Feature), head.checksum)
-        if names:
-            head.checksum = vwl_checksum(block.names, block.n_features * sizeof(NameSpan), head.checksum)
-        head.checksum = vwl_checksum(<char*>texts, len(texts), head.checksum)
+        pieces = [
+            rows_bytes,
+            <bytes>(<char*>block.extents)[:block.n_extents * sizeof(Extent)],
+            <bytes>(<char*>block.features)[:block.n_features * sizeof(Feature)],
+            *([<bytes>(<char*>block.names)[:block.n_features * sizeof(NameSpan)]] if names else []),
+            choices_bytes,
+            texts,
+        ]
+        head.kind = RECORD
+        head.text_length = len(texts)
+        head.form = names
+        head.checksum = head.first_line
+        for piece in pieces:
+            head.checksum = checksum(piece, head.checksum)
         self.put(<bytes>(<char*>&head)[:sizeof(Head)])
-        self.put(memoryview(rows_bytes)[:n * sizeof(Row)])
-        self.put(<bytes>(<char*>block.extents)[:block.n_extents * sizeof(Extent)])
-        self.put(<bytes>(<char*>block.features)[:block.n_features * sizeof(Feature)])
-        if names:
-            self.put(<bytes>(<char*>block.names)[:block.n_features * sizeof(NameSpan)])
-        self.put(texts)
+        for piece in pieces:
+            self.put(piece)
 
     def commit(self, publish=True):
         """All is written; with `publish` and a path the file appears, otherwise only reread() sees it.
@@ -254,6 +245,39 @@ class CacheWriter:
         return CacheParser(self.path or "cache", self.file.fileno(), self.start, self.key)
 
 
+cdef bytes compacted(Block block, Row* rows, size_t n, Choice* choices):
+    """Tags, names of choices and beginnings of malformed lines, in a row; rows and choices then say where."""
+    cdef size_t i, j, kept = 0
+    cdef Row* row
+    cdef char* text
+    for i in range(n):
+        row = &rows[i]
+        if row.kind == ROW_PROBLEM:
+            row.tag_length = 0
+            row.text_length = min(row.text_length, BEGINNING)
+        else:
+            row.text_length = 0
+        kept += row.tag_length + row.text_length
+        for j in range(row.n_choices):
+            kept += choices[row.choice + j].name_length
+    compact = PyBytes_FromStringAndSize(NULL, kept)
+    text = compact
+    kept = 0
+    for i in range(n):
+        row = &rows[i]
+        memcpy(text + kept, block.text + row.tag, row.tag_length)
+        row.tag = <uint32_t>kept
+        kept += row.tag_length
+        for j in range(row.n_choices):
+            memcpy(text + kept, block.text + choices[row.choice + j].name, choices[row.choice + j].name_length)
+            choices[row.choice + j].name = <uint32_t>kept
+            kept += choices[row.choice + j].name_length
+        memcpy(text + kept, block.text + row.text, row.text_length)
+        row.text = <uint32_t>kept
+        kept += row.text_length
+    return compact
+
+
 cdef class CacheParser(Parser):
     """Reads a cache back, which was made from what `key` says.
 
@@ -263,7 +287,8 @@ cdef class CacheParser(Parser):
     cdef int fd
     cdef uint64_t size                # of the file
     cdef uint64_t n_sources
-    cdef bint compat, decisions
+    cdef bint compat, multiline, first_format
+    cdef bint simple, actions         # what labels are
     cdef object path
 
     def __cinit__(self):
@@ -273,9 +298,12 @@ cdef class CacheParser(Parser):
         self.path = path
         self.n_sources = len(key["sources"])
         self.compat = key["options"]["vw_compat"]
-        self.decisions = key["labels"] == LabelType.CONTEXTUAL_BANDIT.value
+        self.multiline = key["multiline"]
+        self.simple = key["labels"] == LabelType.SIMPLE.value
+        self.actions = key["labels"] == LabelType.CONTEXTUAL_BANDIT.value
         self.fd = os.dup(fd)
         self.size = os.fstat(fd).st_size
+        self.first_format = os.pread(self.fd, len(MAGIC), 0) == FAMILY + b"1\n\0"
         lseek(self.fd, start, 0)
 
     def close(self):
@@ -287,22 +315,25 @@ cdef class CacheParser(Parser):
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef Head head
         cdef uint64_t needed, packed = 0
-        self.take(&head, sizeof(Head))
+        cdef size_t row = sizeof(Row1) if self.first_format else sizeof(Row)
+        cdef uint8_t* rows
+        head.n_choices = 0
+        self.take(&head, sizeof(Head) - (sizeof(uint64_t) if self.first_format else 0))
         if head.kind == LAST:
             return ENDED
-        if (head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST or head.text_length > MOST
-                or head.source >= self.n_sources or head.first_line > INT64_MAX):
+        if (head.n_rows > MOST or head.n_extents > MOST or head.n_features > MOST or head.n_choices > MOST
+                or head.text_length > MOST or head.source >= self.n_sources or head.first_line > INT64_MAX):
             self.refuse()
-        if head.kind == PACKED:
-            # a row takes 2 bytes at least, a namespace 1, a feature but for the constant 2
+        if head.kind == PACKED and not self.first_format:
+            # a row takes 2 bytes at least, as a choice does, a namespace 1, a feature but for the constant 2
             needed = head.text_length
             packed = head.form
             if (packed == 0 or packed > needed or block.wants_names
-                    or 2 * head.n_rows + head.n_extents > packed or head.n_features > packed):
+                    or 2 * head.n_rows + head.n_extents + 2 * head.n_choices > packed or head.n_features > packed):
                 self.refuse()
         elif head.kind == RECORD:
-            needed = (head.n_rows * sizeof(Row) + head.n_extents * sizeof(Extent) + head.text_length
-                      + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.form else 0)))
+            needed = (head.n_rows * row + head.n_extents * sizeof(Extent) + head.n_choices * sizeof(Choice)
+                      + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.form else 0)) + head.text_length)
             if head.form != block.wants_names:
                 self.refuse()
         else:
@@ -311,12 +342,16 @@ cdef class CacheParser(Parser):
             self.refuse()
         block.reserve_text(head.text_length)
         block.reserve_exactly(head.n_rows, head.n_extents, head.n_features)
+        block.reserve_choices(head.n_rows if self.first_format else head.n_choices)
         if head.kind == RECORD:
-            self.take(block.rows, head.n_rows * sizeof(Row))
+            # rows of format 1 at the end of their place, so that parse() can make larger ones of them
+            rows = <uint8_t*>block.rows + head.n_rows * (sizeof(Row) - row)
+            self.take(rows, head.n_rows * row)
             self.take(block.extents, head.n_extents * sizeof(Extent))
             self.take(block.features, head.n_features * sizeof(Feature))
             if head.form:
                 self.take(block.names, head.n_features * sizeof(NameSpan))
+            self.take(block.choices, head.n_choices * sizeof(Choice))
         memset(<void*>(block.features + head.n_features), 0, PADDING * sizeof(Feature))
         self.take(block.text, head.text_length)
         # for parse(), behind the text: how many of its bytes are packed
@@ -326,6 +361,7 @@ cdef class CacheParser(Parser):
         block.n_rows = head.n_rows
         block.n_extents = head.n_extents
         block.n_features = head.n_features
+        block.n_choices = head.n_choices
         block.n_lines = 0
         block.source = <uint32_t>head.source
         block.first_line = head.first_line
@@ -339,23 +375,30 @@ cdef class CacheParser(Parser):
         cdef uint64_t before, packed, checksum
         cdef const Row* row
         cdef const Extent* extent
+        cdef size_t size = sizeof(Row1) if self.first_format else sizeof(Row)
         memcpy(&packed, block.text + block.text_length, sizeof(packed))
         if packed:
             if (vwl_checksum(block.text, block.text_length, block.first_line) != block.checksum
                     or not unpack(block, <const uint8_t*>block.text, packed, packed)):
                 self.refuse()
             return self.check(block)
-        checksum = vwl_checksum(block.rows, block.n_rows * sizeof(Row), block.first_line)
+        checksum = vwl_checksum(<uint8_t*>block.rows + block.n_rows * (sizeof(Row) - size), block.n_rows * size,
+                                block.first_line)
         checksum = vwl_checksum(block.extents, block.n_extents * sizeof(Extent), checksum)
         checksum = vwl_checksum(block.features, block.n_features * sizeof(Feature), checksum)
         if block.names != NULL:
             checksum = vwl_checksum(block.names, block.n_features * sizeof(NameSpan), checksum)
+        if not self.first_format:
+            checksum = vwl_checksum(block.choices, block.n_choices * sizeof(Choice), checksum)
         if vwl_checksum(block.text, block.text_length, checksum) != block.checksum:
             self.refuse()
+        if self.first_format:
+            self.convert(block)
         for i in range(block.n_rows):
             row = &block.rows[i]
             if (<uint64_t>row.feature + row.n_features + (row.kind == ROW_EXAMPLE) > block.n_features
                     or <uint64_t>row.extent + row.n_extents > block.n_extents
+                    or <uint64_t>row.choice + row.n_choices > block.n_choices
                     or <uint64_t>row.tag + row.tag_length > block.text_length
                     or <uint64_t>row.text + row.text_length > block.text_length
                     or not (row.kind <= ROW_EMPTY and row.reason == FINE
@@ -369,34 +412,70 @@ cdef class CacheParser(Parser):
                 if block.names != NULL and <uint64_t>extent.name + (extent_name_length(extent)) > block.text_length:
                     self.refuse()
                 before = extent.begin
+        for i in range(block.n_choices):
+            if <uint64_t>block.choices[i].name + block.choices[i].name_length > block.text_length:
+                self.refuse()
         if block.names != NULL:
             for i in range(block.n_features):
                 if <uint64_t>block.names[i].begin + block.names[i].length > block.text_length:
                     self.refuse()
         return self.check(block)
 
+    cdef void convert(self, Block block) noexcept nogil:
+        """Rows of format 1, which lie at the end of their place, become those of today."""
+        cdef size_t i
+        cdef const Row1* olds = <const Row1*>(<uint8_t*>block.rows + block.n_rows * (sizeof(Row) - sizeof(Row1)))
+        cdef Row1 old
+        cdef Row row
+        cdef Choice* choice
+        for i in range(block.n_rows):
+            memcpy(&old, olds + i, sizeof(Row1))
+            memset(&row, 0, sizeof(Row))
+            row.feature, row.n_features = old.feature, old.n_features
+            row.extent, row.n_extents = old.extent, old.n_extents
+            row.text, row.text_length, row.tag, row.tag_length = old.text, old.text_length, old.tag, old.tag_length
+            row.line, row.column = old.line, old.column
+            row.label, row.weight, row.initial = old.label, old.weight, old.initial
+            row.kind, row.reason, row.warned = old.kind, old.reason, old.warned
+            row.flags = ROW_SHARED if old.shared == 1 else old.shared << 1
+            row.choice = <uint32_t>block.n_choices
+            if self.actions and not isnan(old.label):
+                choice = &block.choices[block.n_choices]
+                memset(choice, 0, sizeof(Choice))
+                choice.cost, choice.probability = old.label, old.probability
+                row.n_choices, row.label = 1, 0
+                block.n_choices += 1
+            memcpy(block.rows + i, &row, sizeof(Row))
+
     cdef int check(self, Block block) except -1 nogil:
-        """Refuse numbers and decisions that no text parses into."""
-        cdef size_t i, problems = 0
+        """Refuse numbers and multi-line examples that no text parses into."""
+        cdef size_t i, j, problems = 0
         cdef const Row* row
+        cdef const Choice* choice
         cdef uint32_t odd = 0
         for i in range(block.n_rows):
             row = &block.rows[i]
             problems += row.kind == ROW_PROBLEM
-            if row.shared > self.decisions or row.kind == ROW_PROBLEM:
-                odd |= row.shared > self.decisions
-            elif self.decisions:
-                odd |= not isnan(row.label) and not (isfinite(row.label) and 0 < row.probability <= 1)
-                odd |= row.weight != 1 or row.initial != 0
-            elif not self.compat:
+            odd |= <uint32_t>row.flags > (<uint32_t>ROW_SHARED if self.multiline else 0)
+            odd |= (row.n_choices > 0) & ((self.simple != 0) | (row.kind != ROW_EXAMPLE) | (row.flags != 0))
+            if row.kind == ROW_PROBLEM:
+                continue
+            if not self.simple:
+                odd |= not (isnan(row.label) or row.label == 0) or row.initial != 0
+                odd |= (self.multiline != 0) & (row.weight != 1)
+            for j in range(row.n_choices):
+                choice = &block.choices[row.choice + j]
+                odd |= not (isnan(choice.cost) or isfinite(choice.cost))
+                odd |= (self.actions != 0) & (not (0 < choice.probability <= 1 and isfinite(choice.cost)))
+            if not self.compat:
                 odd |= (not isnan(row.label) and not isfinite(row.label)) or not isfinite(row.initial)
                 odd |= not (isfinite(row.weight) and row.weight >= 0)
         if not self.compat:
             for i in range(block.n_features):
                 odd |= not isfinite(block.features[i].value)
-        if self.decisions:
+        if self.multiline:
             # what is wrong with one was found when the cache was made
-            check_decisions(<const uint8_t*>block.text, block.rows, block.n_rows, SIZE_MAX, False, True)
+            check_lines(<const uint8_t*>block.text, block.rows, block.choices, block.n_rows, SIZE_MAX, False, False)
             for i in range(block.n_rows):
                 problems -= block.rows[i].kind == ROW_PROBLEM
             odd |= problems != 0

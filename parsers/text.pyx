@@ -2,15 +2,19 @@
 
     line      := [head] ( '|' namespace )*
     head      := what stands before the first '|'. If it holds a TAB, all up to and with the first TAB is dropped.
-                 Its last word is the tag if it touches the '|' or starts with "'"; the others are the label:
-                 label [importance [initial]]. A line without '|' has numbers only, and perhaps
-                 a tag that starts with "'": other words are most likely not of this format.
+                 Its last word is the tag if it touches the '|' or starts with "'"; the others are the label. A line
+                 without '|' has numbers only, and perhaps a tag that starts with "'": other words are most likely
+                 not of this format.
+    label     := number [importance [initial]]           a simple one; which kind, the stack says
+               | class [importance]                      class: a whole number or a name
+               | class,class,...                         those that hold
+               | class[:cost] class[:cost] ...           cost-sensitive
     namespace := [name [':' float]] ( blank [feature] )*
     feature   := name | name ':' float | ':' float | name ':' text      (no blanks at ':', but for VW)
 
-Of a decision, which an empty line ends, the first line may be `shared`, and the one of the action taken has a cost:
+Of a multi-line example, which an empty line ends, the first line may be `shared`, and others have costs:
 
-    head      := ["shared"] [tag]  |  [action [':' cost ':' probability]] [tag]
+    head      := ["shared"] [tag]  |  [action [':' cost ':' probability]] [tag]  |  [class [':' cost]] [tag]
 
 A malformed line is left out and says where and why; with `vw_compat` it is used as far as VW uses it,
 but for a malformed cost, which would teach something wrong.
@@ -22,21 +26,26 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from vwlite.example cimport (
-    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Extent, Feature, NameSpan, Row,
+    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
+    Row,
     gather_namespaces,
 )
 from vwlite.hashing cimport hash_all, hash_string
-from vwlite.labels cimport check_decisions, parse_cost, parse_simple
-from vwlite.parser cimport (
-    FAILED, FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE,
-    VALUE_MISSING, Filled, Parser, Readiness, Reason,
+from vwlite.heads cimport (
+    ACTION_HEAD, CLASS_HEAD, CLASSES_HEAD, COSTS_HEAD, SIMPLE_HEAD, Head, check_lines, parse_action, parse_class,
+    parse_classes, parse_costs, parse_simple,
+)
+from vwlite.parser cimport FAILED, Filled, Parser, Readiness
+from vwlite.reasons cimport (
+    FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, VALUE_MISSING,
+    Reason,
 )
 from vwlite.reader cimport LineReader
 
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.interactions import namespace_hash
 from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType
+from vwlite.types import LabelType, is_multiline
 
 cdef extern from "bytescan.h" nogil:
     ctypedef struct vwl_cursor:
@@ -66,12 +75,19 @@ cdef enum:
 
 cdef float UNLABELLED = float("nan")
 
+HEADS = {
+    LabelType.SIMPLE: SIMPLE_HEAD, LabelType.MULTICLASS: CLASS_HEAD, LabelType.MULTILABEL: CLASSES_HEAD,
+    LabelType.COST_SENSITIVE: COSTS_HEAD, LabelType.CONTEXTUAL_BANDIT: ACTION_HEAD,
+}
+
 cdef struct Lines:
     # where the parse of a block stands
     const uint8_t* text
     Feature* features
     Extent* extents
     NameSpan* names
+    Choice* choices
+    Choice* choice
     Row* row
     Feature* feature
     Extent* extent
@@ -81,11 +97,15 @@ cdef struct Lines:
 
 
 cdef class TextParser(Parser):
-    """Parses the lines of `paths` ("-" is standard input); `labels` says what stands before the first '|'."""
+    """Parses the lines of `paths` ("-" is standard input).
+
+    `labels` says what stands before the first '|', `multiline` whether an empty line ends an example.
+    """
 
     cdef public LineReader reader
     cdef bint all_names, compat
-    cdef readonly bint decisions      # lines are those of decisions
+    cdef readonly bint multiline
+    cdef Head head
     cdef uint32_t seed, anonymous_hash
     cdef size_t limit
     cdef uint8_t[256] index_of        # --redefine
@@ -93,9 +113,10 @@ cdef class TextParser(Parser):
     cdef uint32_t[MOST_ENTITIES] entity_hash     # of namespaces whose features name entities: a value of 0 is an error
     cdef size_t n_entities
 
-    def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE):
-        self.decisions = labels is LabelType.CONTEXTUAL_BANDIT
-        self.reader = LineReader(list(paths), options["max_line_bytes"], digest, self.decisions)
+    def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE, multiline=None):
+        self.head = HEADS[labels]
+        self.multiline = is_multiline(labels) if multiline is None else multiline
+        self.reader = LineReader(list(paths), options["max_line_bytes"], digest, self.multiline)
         self.reader.stopping = &self.stopping
         self.all_names = options["hash"] == "all"
         self.compat = options["vw_compat"]
@@ -134,16 +155,21 @@ cdef class TextParser(Parser):
         lines.features = block.features
         lines.extents = block.extents
         lines.names = block.names if block.wants_names else NULL
+        if self.head != SIMPLE_HEAD:
+            block.reserve_choices(block.text_capacity // 2 + 1)     # one takes two bytes, with what is between
+        lines.choices = lines.choice = block.choices
         p = lines.text
         end = p + block.text_length
         while p < end:
             p = self.parse_line(&lines, p, block.truncated)
-        if self.decisions:
-            check_decisions(lines.text, block.rows, lines.row - block.rows, self.limit, block.truncated, self.compat)
+        if self.multiline:
+            check_lines(lines.text, block.rows, block.choices, lines.row - block.rows, self.limit, block.truncated,
+                        self.head == ACTION_HEAD and not self.compat)
         block.n_lines = lines.line
         block.n_rows = lines.row - block.rows
         block.n_features = lines.feature - block.features
         block.n_extents = lines.extent - block.extents
+        block.n_choices = lines.choice - block.choices
         memset(<void*>lines.feature, 0, PADDING * sizeof(Feature))
         return 0
 
@@ -169,8 +195,9 @@ cdef class TextParser(Parser):
         row.label = UNLABELLED
         row.weight = 1
         row.initial = 0
-        row.probability = 0
-        row.shared = False
+        row.choice = <uint32_t>(lines.choice - lines.choices)
+        row.n_choices = 0
+        row.flags = 0
         row.tag = row.text
         row.tag_length = 0
         lines.line += 1
@@ -184,9 +211,9 @@ cdef class TextParser(Parser):
             lines.row += 1
             return p + (1 if p[0] == b"\n" else 2)
         minus = p[0] == b"-"
-        if self.decisions:
+        if self.head != SIMPLE_HEAD:
             if p[0] != b"|":
-                p = parse_cost(lines.text, row, p, compat, &reason, &at)
+                p = self.parse_head(lines, row, p, &reason, &at)
                 compat = compat and reason == FINE
         elif <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
             row.label = (p[minus] - 48) * (1 - 2 * minus)       # the usual head: a label of one digit
@@ -194,7 +221,8 @@ cdef class TextParser(Parser):
         elif p[0] != b"|":
             p = parse_simple(lines.text, row, p, compat, &reason, &at)
         if reason == FINE or compat:
-            row.warned = reason
+            if reason != FINE:
+                row.warned = reason
             reason = FINE
             p = self.parse_namespaces(lines, row, p, &reason)
             if reason != FINE:
@@ -226,10 +254,26 @@ cdef class TextParser(Parser):
             if lines.names != NULL:
                 memset(&lines.names[lines.feature - lines.features], 0, sizeof(NameSpan))
             lines.feature += 1
+        if row.kind == ROW_EXAMPLE:
+            lines.choice += row.n_choices
+        else:
+            row.n_choices = 0
         row.n_extents = <uint32_t>(lines.extent - first_extent)
         row.n_features = <uint32_t>(lines.feature - first_feature) - (row.kind == ROW_EXAMPLE)
         lines.row += 1
         return end + (1 if end[0] == b"\n" else 2)
+
+    cdef const uint8_t* parse_head(
+        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
+    ) noexcept nogil:
+        """A label of one of the kinds that are no simple ones, to the first '|' or the end of the line."""
+        if self.head == CLASS_HEAD:
+            return parse_class(lines.text, row, p, self.compat, reason, at, lines.choice)
+        if self.head == CLASSES_HEAD:
+            return parse_classes(lines.text, row, p, self.compat, reason, at, lines.choice)
+        if self.head == COSTS_HEAD:
+            return parse_costs(lines.text, row, p, self.compat, reason, at, lines.choice, self.multiline)
+        return parse_action(lines.text, row, p, self.compat, reason, at, lines.choice)
 
     cdef const uint8_t* parse_namespaces(
         self, Lines* lines, Row* row, const uint8_t* p, Reason* reason

@@ -10,15 +10,16 @@ OPTIONS = OptionGroup("binary: classes -1 and 1", (
 ))
 
 
-def setup(options, base):
+def setup(builder):
     """There when --binary is given."""
-    return Binary(base)
+    return Binary(builder.base)
 
 
 cdef class Binary(Learner):
     """Cuts predictions at zero. Losses of real labels see the labels 0 and 1 as -1 and 1."""
 
     name = "binary"
+    holds_vectors = True
 
     def __init__(self, base):
         super().__init__(base, {"binary": True})

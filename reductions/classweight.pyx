@@ -21,15 +21,16 @@ cdef enum:
     MOST = 64                         # labels
 
 
-def setup(options, base):
+def setup(builder):
     """There when --classweight is given."""
-    return ClassWeight(base, options["classweight"])
+    return ClassWeight(builder.base, builder.options["classweight"])
 
 
 cdef class ClassWeight(Learner):
     """Multiplies importance weights by a factor of the label."""
 
     name = "classweight-scalar"
+    holds_vectors = True
     cdef float[MOST] labels, factors
     cdef bint[MOST] come               # an example that was learnt from has the label
     cdef size_t n

@@ -5,7 +5,7 @@ Update, for a label y with importance weight h and loss L (h > 0, L > 0):
 
     G_i += h (dL/dp)^2 x_i^2                                 adaptive: Duchi, Hazan and Singer 2011
     N_i  = max(N_i, |x_i|); w_i shrinks as N_i grows         normalized: Ross, Mineiro and Langford 2013, Algorithm 2
-    S   += h sum_i x_i^2 / N_i^2,   T += h
+    S   += h sum_i x_i^2 / N_i^2,   T += h                   each weight vector has its own
     r_i  = G_i^-1/2 / N_i                                    rate of the feature
     ppu  = sqrt(T / S) sum_i x_i^2 r_i                       what the prediction moves per unit of update
     w_i += U(p, y, eta h, ppu) sqrt(T / S) r_i x_i           U: the loss's importance-invariant update (losses.pyx)
@@ -17,21 +17,22 @@ weight in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, powf, sqrt, sqrtf
 from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, malloc
 
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.learner cimport Learner
+from vwlite.learner cimport Learner, Scored
 from vwlite.losses cimport Point
-from vwlite.parameters cimport DenseTable, slot
+from vwlite.room cimport grow
+from vwlite.table_learner cimport TableLearner, finish, judge, slot_at, vwl_table
 
-from vwlite.losses import make_loss
 from vwlite.options import Option, OptionGroup
+from vwlite.table_learner import Column
 
 # what scripts for VW leave there under -t
 LEARNING, MILD = ("gd & learning",), ("learning",)
+REGULARIZED = (*LEARNING, "ftrl & learning")
 
 OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
-    Option("bit_precision", int, "bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
-           keep=True, fixed=True, needs=("gd", "feature_limit")),
     Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True,
            needs=LEARNING, mild=MILD),
     Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True, needs=LEARNING, mild=MILD),
@@ -43,21 +44,17 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
     Option("adaptive", bool, "a rate for each feature by its gradients (on by default)", keep=True, fixed=True),
     Option("normalized", bool, "a rate for each feature by its scale (on by default)", keep=True, fixed=True),
     Option("invariant", bool, "importance-invariant updates (on by default)", keep=True, fixed=True),
-    Option("l1", float, "L1 regularization", default=0.0, least=0, keep=True, vw_forgets=True, needs=LEARNING,
+    Option("l1", float, "L1 regularization", default=0.0, least=0, keep=True, vw_forgets=True, needs=REGULARIZED,
            mild=MILD),
     Option("l2", float, "L2 regularization", default=0.0, least=0, keep=True, vw_forgets=True,
-           needs=(*LEARNING, "glm"), mild=MILD),
+           needs=(*REGULARIZED, "glm"), mild=MILD),
     Option("sparse_l2", float, "L2 regularization of the features of each example only", default=0.0, least=0,
            keep=True, vw_forgets=True, needs=LEARNING, mild=MILD),
-    Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
     Option("constant", float, "what the constant's weight starts at", short="C", default=0.0,
            needs=("gd & !noconstant",)),
 ), needs=("gd",))
 
-ALWAYS_SHOWN = ("bit_precision", "learning_rate", "power_t")
-
-# with -t alone a model is read for its weights; what of these is given needs the rest of it
-NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
+ALWAYS_SHOWN = ("learning_rate", "power_t")
 
 cdef enum:
     W = 0
@@ -65,57 +62,69 @@ cdef enum:
     N = 2                             # normalizer: largest |x|
     R = 3                             # rate of the last update
 
+cdef struct Scale:
+    # of the examples that a weight vector has learnt
+    double t                          # their weight, and initial_t: the clock of the rate's decay
+    double normalized_sum, total_weight                  # S and T
+    double multiplier                 # sqrt(T / S) of the last update, in single precision
+
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 
 # the lazy scalars stay between these, with room to single precision's ends
 cdef double SMALLEST = 1e-25, LARGEST = 1e25
 
 cdef extern from "slots.h" nogil:
-    ctypedef struct vwl_table:
-        float* values
-        size_t mask
-        uint32_t offset
-        int width, stride
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
+    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step,
+                      float* lanes)
     int vwl_add(const vwl_table* table, const void* features, size_t n, float u)
     void vwl_usual_rates(const vwl_table* table, const void* features, size_t n, float g2, float* ppu, float* norm)
 
+IN_WORDS = "gradient descent (gd)"
+KINDS_OF_LEARNERS = ("table",)
 
-def setup(options, base):
+
+def setup(builder):
     """gd is there whenever no other bottom learner was asked for."""
-    return GD(options)
+    return GD(builder.options)
 
 
-cdef class GD(Learner):
+def in_force(number, weights):
+    """The weights that predict, of those in a model file: with the lazy regularization that stands beside them.
+
+    Args:
+        number: Returns a number of the learner in the file, by its name and type; None if the file has none.
+        weights: A numpy array.
+    """
+    import numpy as np
+    gravity, contraction = number("gravity", "F64"), number("contraction", "F64")
+    if gravity is None or (gravity, contraction) == (0, 1):
+        return weights
+    moved = np.where(np.abs(weights) > np.float32(gravity), weights - np.copysign(1, weights) * np.float32(gravity), 0)
+    return (moved * np.float32(contraction)).astype(np.float32)
+
+
+cdef class GD(TableLearner):
     """Gradient descent over a dense table of hashed weights."""
 
     name = "gd"
-    base_label = None
-    base_prediction = None
-    has_slots = True
 
-    cdef readonly DenseTable table
     cdef bint adaptive, normalized, invariant, usual_power, usual
     cdef bint regularizes, truncates, contracts
     cdef bint forgets                 # --vw_compat: VW goes on from a model as if it had no gravity
     cdef object shown_decay
-    cdef readonly bint weights_only   # a table of nothing but weights: predictions only
-    cdef int width_shift
-    cdef vwl_table where              # the table as slots.h sees it
     cdef bint whole_initial           # L2 shrinks weights only; without an offset, when learning, initial ones too: VW
     cdef public float learning_rate
-    cdef float power_t, norm_power, initial_t, initial_weight, sparse_l2, rate_decay, constant
+    cdef float power_t, norm_power, initial_t, sparse_l2, rate_decay, constant
     cdef float l1, l2
     # state
-    cdef public double t, normalized_sum, total_weight, gravity, contraction
+    cdef public double gravity, contraction
     cdef float decayed
-    cdef float multiplier             # sqrt(T / S) of the last update
+    cdef Scale* scales                # of each weight vector
 
     def __init__(self, options):
         taken = {option.name: options[option.name] for option in OPTIONS.options
                  if option.name in ALWAYS_SHOWN or options.given(option.name)}
-        taken["loss_function"] = options["loss_function"]
-        super().__init__(None, taken)
         named = [name for name in ("sgd", "adaptive", "normalized", "invariant") if options[name]]
         self.adaptive = options["adaptive"] or not named
         self.normalized = options["normalized"] or not named
@@ -134,62 +143,56 @@ cdef class GD(Learner):
             self.learning_rate = min(self.learning_rate * powf(self.initial_t, self.power_t), FLT_MAX)
         self.rate_decay = options["decay_learning_rate"]
         self.l1, self.l2, self.sparse_l2 = options["l1"], options["l2"], options["sparse_l2"]
-        self.initial_weight = options["initial_weight"]
-        self.weights_only = options["testonly"] and not any(options[name] for name in NEEDS_ALL)
-        self.loss = make_loss(options, options["testonly"])
+        columns = (Column("adaptive", self.initial_t if self.adaptive else 0.0, False, self.adaptive),
+                   Column("normalizer", 0.0, False, self.normalized))
+        super().__init__(options, taken, columns if self.adaptive or self.normalized else ())
         self.forgets = options["vw_compat"] and not options["testonly"]
         self.whole_initial = options["testonly"]
-        self.t = self.normalized_sum = self.total_weight = self.initial_t
-        self.contraction = self.multiplier = 1
-        self.decayed = 1
+        self.contraction = self.decayed = 1
+        self.make_scales(1)
         self.truncates = self.l1 > 0
         self.contracts = self.l2 > 0
         self.regularizes = self.truncates or self.contracts
-        plain = self.weights_only or not (self.adaptive or self.normalized)
-        self.table = DenseTable(options["bit_precision"], 0 if plain else 2)
-        self.where.values = self.table.values
-        self.where.mask = self.table.mask
-        self.where.stride = self.table.stride_shift
-        self.fill()
         self.constant = options["constant"]
         self.shown_decay = options["decay_learning_rate"] if options["passes"] > 1 else None
 
-    @property
-    def initial_clock(self):
-        """initial_t as the header shows it."""
-        return self.initial_t
+    def __dealloc__(self):
+        free(self.scales)
 
-    def spread(self, width):
-        """The weight vectors of a feature are neighbours: slot hash * width + offset, width a power of two as in VW."""
-        cdef uint32_t i
-        self.width_shift = self.where.width = (width - 1).bit_length()
-        if self.constant:
-            for i in range(width):
-                self.at(CONSTANT_HASH, i)[W] = self.constant
-
-    def slot_of(self, unsigned int hash):
-        """The slot of a hash."""
-        return (hash << self.width_shift) & self.table.mask
-
-    cdef int fill(self) except -1:
-        """What weights and adaptive terms start at, where that is not zero."""
+    cdef int make_scales(self, size_t width) except -1:
+        """Where each weight vector begins."""
         cdef size_t i
-        cdef float* at
-        cdef float g = self.starting_adaptive()
-        if self.initial_weight == 0 and g == 0:
-            return 0
-        for i in range(self.table.count()):
-            at = self.table.values + (i << self.table.stride_shift)
-            at[W] = self.initial_weight
-            if self.table.stride_shift:
-                at[G] = g
+        free(self.scales)
+        self.scales = <Scale*>malloc(width * sizeof(Scale))
+        if self.scales == NULL:
+            raise MemoryError
+        for i in range(width):
+            self.scales[i].t = self.scales[i].normalized_sum = self.scales[i].total_weight = self.initial_t
+            self.scales[i].multiplier = 1
         return 0
 
-    cdef float starting_adaptive(self) noexcept nogil:
-        return self.initial_t if self.adaptive else 0
+    @property
+    def t(self):
+        """t of the first weight vector."""
+        return self.scales[0].t
 
-    cdef inline float* at(self, uint32_t hash, uint32_t offset) noexcept nogil:
-        return slot(self.table, (hash << self.width_shift) + offset)
+    @property
+    def normalized_sum(self):
+        """S of the first weight vector."""
+        return self.scales[0].normalized_sum
+
+    @property
+    def total_weight(self):
+        """T of the first weight vector."""
+        return self.scales[0].total_weight
+
+    def set_width(self, width):
+        cdef uint32_t i
+        TableLearner.set_width(self, width)
+        self.make_scales(width)
+        if self.constant:
+            for i in range(width):
+                slot_at(self, CONSTANT_HASH, i)[W] = self.constant
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* feature = ex.features
@@ -201,17 +204,31 @@ cdef class GD(Learner):
         else:
             gravity = <float>self.gravity
             while feature < end:
-                score += truncated(self.at(feature.hash, ex.offset)[W], gravity) * feature.value
+                score += truncated(slot_at(self, feature.hash, ex.offset)[W], gravity) * feature.value
                 feature += 1
         if self.contracts:
             score *= <float>self.contraction
         if self.whole_initial:
             score += ex.initial
-        ex.score = score
-        ex.prediction = self.loss.clip(score)
-        if isnan(score):
-            ex.prediction = 0
-        return ex.prediction
+        return finish(self, ex, score)
+
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
+        cdef uint32_t i
+        cdef float score
+        if self.truncates:
+            return Learner.multipredict(self, ex, count, step, to)
+        grow(&self.lanes, &self.n_lanes, 4 * <size_t>count, sizeof(float))
+        self.where.offset = ex.offset
+        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.lanes)
+        for i in range(count):
+            score = (0 if self.whole_initial else ex.initial) + self.lanes[i]
+            if self.contracts:
+                score *= <float>self.contraction
+            if self.whole_initial:
+                score += ex.initial
+            to[i].score = score
+            to[i].prediction = 0 if isnan(score) else self.loss.clip(score)
+        return 0
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
@@ -223,13 +240,8 @@ cdef class GD(Learner):
         cdef float h = ex.weight, ppu = 1, scale, u = 0
         if not ex.labelled or not 0 < h <= FLT_MAX:
             return ex.prediction
-        at.p = ex.prediction
-        at.y = ex.label
-        self.t += h
-        self.loss.evaluate(&at)
-        ex.loss = at.loss
-        if not fabsf(ex.score) <= FLT_MAX and not has_finite_features(ex):
-            self.left_out += 1
+        self.scales[ex.offset].t += h
+        if not judge(self, ex, &at):
             return at.p
         if at.loss > 0:
             if not (self.adaptive or self.normalized):
@@ -238,7 +250,7 @@ cdef class GD(Learner):
                 ppu = self.usual_rates(ex, h * at.square, h) if self.usual else self.rates(ex, h * at.square, h)
             scale = self.learning_rate * h
             if not self.adaptive:
-                scale *= powf(<float>self.t, -self.power_t)
+                scale *= powf(<float>self.scales[ex.offset].t, -self.power_t)
             u = self.loss.update(&at, scale, ppu) if self.invariant else self.loss.plain_update(&at, scale)
             if self.regularizes and fabsf(u) > 1e-8:
                 u = self.regularize(u, at.derivative)
@@ -248,21 +260,24 @@ cdef class GD(Learner):
             self.left_out += 1
         elif u != 0:
             self.where.offset = ex.offset
-            self.left_out += vwl_add(&self.where, ex.features, ex.n, u * self.multiplier)
+            self.left_out += vwl_add(&self.where, ex.features, ex.n, u * <float>self.scales[ex.offset].multiplier)
         if self.regularizes and (self.contraction < 1e-9 or self.gravity > 1e3):
             self.materialize()
+        if ex.is_part:
+            self.scales[ex.offset].t += ex.age - h
         return at.p
 
     cdef float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
         """rates() for adaptive, normalized and power_t 0.5, see slots.h."""
         cdef float ppu = 0, norm = 0
+        cdef Scale* scale = &self.scales[ex.offset]
         self.where.offset = ex.offset
         vwl_usual_rates(&self.where, ex.features, ex.n, g2, &ppu, &norm)
-        self.normalized_sum += <double>h * norm
-        self.total_weight += h
-        if self.normalized_sum > 0:   # else no example has had a feature
-            self.multiplier = <float>sqrt(self.total_weight / self.normalized_sum)
-        return ppu * self.multiplier
+        scale.normalized_sum += <double>h * norm
+        scale.total_weight += h
+        if scale.normalized_sum > 0:  # else no example has had a feature
+            scale.multiplier = <float>sqrt(scale.total_weight / scale.normalized_sum)
+        return ppu * <float>scale.multiplier
 
     cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
         """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update.
@@ -273,8 +288,9 @@ cdef class GD(Learner):
         cdef const Feature* end = feature + ex.n
         cdef float* at
         cdef float x, x2, rate, shrunk, ppu = 0, norm = 0
+        cdef Scale* scale = &self.scales[ex.offset]
         while feature < end:
-            at = self.at(feature.hash, ex.offset)
+            at = slot_at(self, feature.hash, ex.offset)
             x = fabsf(feature.value)
             if x < TINY:
                 x = TINY
@@ -298,11 +314,11 @@ cdef class GD(Learner):
             ppu += x2 * rate
             feature += 1
         if self.normalized:
-            self.normalized_sum += <double>h * norm
-            self.total_weight += h
-            x = self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
+            scale.normalized_sum += <double>h * norm
+            scale.total_weight += h
+            x = self.shrinkage_of_square(<float>(scale.normalized_sum / scale.total_weight))
             if fabsf(x) <= FLT_MAX:
-                self.multiplier = x
+                scale.multiplier = x
             ppu *= x
         return ppu
 
@@ -365,7 +381,7 @@ cdef class GD(Learner):
             return 0
         while feature < end:
             x = max(fabsf(feature.value), TINY)
-            at = self.at(feature.hash, ex.offset)
+            at = slot_at(self, feature.hash, ex.offset)
             rate = 1
             if self.adaptive:
                 g = at[G] + g2 * x * x
@@ -375,11 +391,12 @@ cdef class GD(Learner):
                 rate *= self.shrinkage(n)
             ppu += x * x * rate
             feature += 1
-        if self.normalized and self.total_weight > 0:
-            ppu *= self.shrinkage_of_square(<float>(self.normalized_sum / self.total_weight))
+        if self.normalized and self.scales[ex.offset].total_weight > 0:
+            ppu *= self.shrinkage_of_square(
+                <float>(self.scales[ex.offset].normalized_sum / self.scales[ex.offset].total_weight))
         rate = self.learning_rate
         if not self.adaptive:
-            rate *= powf(<float>self.t + 1, -self.power_t)
+            rate *= powf(<float>self.scales[ex.offset].t + 1, -self.power_t)
         return rate * ppu
 
     def settings(self):
@@ -391,36 +408,18 @@ cdef class GD(Learner):
     def spare_initial(self):
         self.whole_initial = True
 
-    def long_run(self):
-        self.table.use_huge_pages()
-
     def end_pass(self):
         self.learning_rate = min(self.learning_rate * self.rate_decay, FLT_MAX)
         self.decayed = min(self.decayed * self.rate_decay, FLT_MAX)
 
     def save_load(self, io):
-        self.loss.save_load(io)
+        TableLearner.save_load(self, io)
         exports = io.saving and io.weights_only
-        columns = self.columns(exports, exports) if io.saving else (None,) * 4
-        index = io.array("index", "U32", columns[0])
-        weight = io.array("weight", "F32", columns[1])
-        adaptive = normalizer = None
-        whole = not exports if io.saving else io.has("t")
-        if whole:
-            self.t = io.float64("t", self.t)
-            self.normalized_sum = io.float64("normalized_sum", self.normalized_sum)
-            self.total_weight = io.float64("total_weight", self.total_weight)
-            self.multiplier = io.float32("multiplier", self.multiplier)
-            self.decayed = io.float32("decayed", self.decayed)
-            if self.table.stride_shift:
-                adaptive = io.array("adaptive", "F32", columns[2])
-                normalizer = io.array("normalizer", "F32", columns[3])
         gravity = io.float64("gravity", 0 if exports else self.gravity)
         contraction = io.float64("contraction", 1 if exports else self.contraction)
         if not io.saving:
             self.gravity, self.contraction = gravity, contraction
             self.learning_rate = min(self.learning_rate * self.decayed, FLT_MAX)
-            self.place(io, index, weight, adaptive, normalizer)
             self.truncates = self.l1 > 0 or (self.gravity != 0 and not self.forgets)
             self.contracts = self.l2 > 0 or self.contraction != 1
             self.regularizes = self.l1 > 0 or self.l2 > 0 or ((self.truncates or self.contracts) and not self.forgets)
@@ -428,78 +427,47 @@ cdef class GD(Learner):
                 self.materialize()
                 self.regularizes = self.truncates = self.contracts = False
 
-    def columns(self, bint in_force=True, bint alone=False):
-        """(index, weight, adaptive, normalizer) of the slots that differ from how they started, as bytearrays.
+    def is_whole(self, io):
+        return io.has("t")
 
-        Weights are those in force, or as they lie in the table with the lazy regularization beside; `alone`: of slots
-        that differ in nothing but adaptive and normalizer there is no need.
-        """
-        cdef size_t i, n = 0, k = 0
-        cdef float* at
-        cdef float w, g = self.starting_adaptive()
-        cdef bint wide = self.table.stride_shift > 0 and not alone
-        cdef bint lazy = in_force and (self.gravity != 0 or self.contraction != 1)
-        with nogil:
-            for i in range(self.table.count()):
-                at = self.table.values + (i << self.table.stride_shift)
-                w = self.in_force(at[W]) if lazy else at[W]
-                n += w != self.initial_weight or (wide and (at[G] != g or at[N] != 0))
-        index, weight = bytearray(4 * n), bytearray(4 * n)
-        adaptive, normalizer = (bytearray(4 * n), bytearray(4 * n)) if wide else (bytearray(4), bytearray(4))
-        cdef uint32_t* to_index = <uint32_t*><char*>index
-        cdef float* to_weight = <float*><char*>weight
-        cdef float* to_adaptive = <float*><char*>adaptive
-        cdef float* to_normalizer = <float*><char*>normalizer
-        with nogil:
-            for i in range(self.table.count()):
-                at = self.table.values + (i << self.table.stride_shift)
-                w = self.in_force(at[W]) if lazy else at[W]
-                if w != self.initial_weight or (wide and (at[G] != g or at[N] != 0)):
-                    to_index[k] = <uint32_t>i
-                    to_weight[k] = w
-                    if wide:
-                        to_adaptive[k] = at[G]
-                        to_normalizer[k] = at[N]
-                    k += 1
-        return index, weight, adaptive, normalizer
+    def save_load_sums(self, io):
+        """The scales, and how far the learning rate has decayed."""
+        self.save_load_scales(io)
+        self.decayed = io.float32("decayed", self.decayed)
 
-    def own_columns(self, columns):
-        """Of (adaptive, normalizer) those that this variant of the update uses."""
-        return [column for column, used in zip(columns, (self.adaptive, self.normalized)) if used]
+    def save_load_scales(self, io):
+        """The scales of all weight vectors; those of the first are numbers, as in models that have no other."""
+        cdef uint32_t i
+        cdef Scale* first = self.scales
+        first.t = io.float64("t", first.t)
+        first.normalized_sum = io.float64("normalized_sum", first.normalized_sum)
+        first.total_weight = io.float64("total_weight", first.total_weight)
+        first.multiplier = io.float32("multiplier", first.multiplier)
+        if self.width == 1:
+            return
+        others = io.array("scales", "F64", <bytes>(<char*>(first + 1))[:(self.width - 1) * sizeof(Scale)])
+        if not io.saving:
+            if len(others) != 4 * (self.width - 1) or not all(isfinite(number) and number >= 0 for number in others):
+                io.refuse("it has the scales of other weight vectors than the stack needs")
+            for i in range(1, self.width):
+                at = 4 * i - 4
+                self.scales[i].t, self.scales[i].normalized_sum = others[at], others[at + 1]
+                self.scales[i].total_weight, self.scales[i].multiplier = others[at + 2], others[at + 3]
 
-    def place(self, io, const uint32_t[::1] index, const float[::1] weight, adaptive, normalizer):
-        """The opposite of columns().
-
-        Raises ModelError for slots outside the table, columns of different lengths, or numbers that are not finite.
-        """
-        cdef size_t i, n = index.shape[0]
-        cdef const float[::1] g, largest
-        cdef float* at
-        cdef bint wide = adaptive is not None, sound = True
-        if wide:
-            g, largest = adaptive, normalizer
-            sound = g.shape[0] == n and largest.shape[0] == n
-        if weight.shape[0] != n or not sound:
-            io.refuse("its weight columns differ in length")
-        for i in range(n):
-            if index[i] > self.table.mask:
-                io.refuse(f"slot {index[i]} is outside the table of 2^{self.table.bits} slots")
-            at = self.table.values + (<size_t>index[i] << self.table.stride_shift)
-            at[W] = weight[i]
-            sound = sound and isfinite(weight[i])
-            if wide:
-                at[G] = g[i]
-                at[N] = largest[i]
-                sound = sound and isfinite(g[i]) and isfinite(largest[i]) and g[i] >= 0 and largest[i] >= 0
-        if not sound:
-            io.refuse("its weights are not all finite numbers")
-
-    def weight_at(self, unsigned int hash):
-        """(weight in force, adaptive, normalizer) of a slot, for audit and tests."""
-        cdef float* at = self.at(hash, 0)
+    def weight_at(self, unsigned int hash, unsigned int offset=0):
+        """(weight in force, adaptive, normalizer) of a slot, for audits and tests."""
+        cdef float* at = slot_at(self, hash, offset)
         if self.table.stride_shift:
             return self.in_force(at[W]), at[G], at[N]
         return self.in_force(at[W]), 0.0, 0.0
+
+    cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil:
+        return self.in_force(at[W])
+
+    def vw_state(self, in_force):
+        lazy = {} if in_force else {"l1_state": self.gravity, "l2_state": self.contraction}
+        return {"initial_t": self.initial_t, "norm normalizer": self.normalized_sum, "t": self.t,
+                "total_weight": self.total_weight, **lazy}
 
 
 cdef inline float truncated(float w, float gravity) noexcept nogil:
@@ -507,14 +475,6 @@ cdef inline float truncated(float w, float gravity) noexcept nogil:
     if not gravity < fabsf(w):
         return 0
     return w + gravity if w < 0 else w - gravity
-
-
-cdef bint has_finite_features(Example ex) noexcept nogil:
-    cdef size_t i
-    for i in range(ex.n):
-        if not fabsf(ex.features[i].value) <= FLT_MAX:
-            return False
-    return True
 
 
 cdef float squared_length(Example ex) noexcept nogil:

@@ -27,12 +27,11 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 
 from vwlite.batches cimport Batches
-from vwlite.entities cimport (
-    ABSENT, MOST_FULL, EntityTable, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
-)
+from vwlite.entities cimport EntityTable
+from vwlite.record cimport ABSENT, MOST_FULL, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
-from vwlite.parser cimport FINE, POSTERIOR_FULL
+from vwlite.reasons cimport FINE, POSTERIOR_FULL
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 from vwlite.errors import OptionError
@@ -55,10 +54,14 @@ LEAST_LOGISTIC = 0.1
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
 OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
-    Option("bayes_logistic", bool, "logistic model, updated by each batch", necessary=True, keep=True, fixed=True),
-    Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True),
-    Option("logistic", bool, "logistic model, fitted to each batch by itself", necessary=True, keep=True, fixed=True),
-    Option("square", bool, "linear model, fitted to each batch by itself", necessary=True, keep=True, fixed=True),
+    Option("bayes_logistic", bool, "logistic model, updated by each batch", necessary=True, keep=True, fixed=True,
+           loss="logistic"),
+    Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True,
+           loss="squared"),
+    Option("logistic", bool, "logistic model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
+           loss="logistic"),
+    Option("square", bool, "linear model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
+           loss="squared"),
     Option("posterior", str, "what is stored of the precision of the coefficients: all of it (full), its diagonal, all "
            "of it up to --posterior_full coefficients and then its diagonal (auto), or nothing (identity)",
            default="auto", keep=True, fixed=True, alike=("auto", "full"),
@@ -83,6 +86,9 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
            keep=True, metavar="V|auto", needs=("bayes_linear", "square")),
 ), needs=KINDS)
+
+IN_WORDS = "a Bayesian model of the whole score"
+POSTERIORS = KINDS                    # flags of learners that know how sure they are
 
 
 def kind_of(options):
@@ -115,8 +121,22 @@ def upgrade(kept, typed):
     return kept
 
 
-def setup(options, base):
+def namespaces_named(options):
+    """The namespace of times: see sought.pyx."""
+    if options["forget_time"]:
+        yield "forget_time", options["forget_time"], None, "parsed", (options["forget_time"],)
+
+
+def tell_mode(builder):
+    """A remark on intervals that are too narrow."""
+    options = builder.options
+    if options["interval"] and options["posterior_mode"] and options["batch_size"] in (None, "1"):
+        builder.note("models learnt one example at a time by --posterior_mode are too sure of themselves")
+
+
+def setup(builder):
     """The learner of the whole stack, unless random effects leave that to gd."""
+    options = builder.options
     kind = kind_of(options)
     if kind is None or (options["random_effect"] and options["fixed"] != "same"):
         return None
@@ -124,13 +144,26 @@ def setup(options, base):
     l2 = options["l2"] if options.given("l2") else 0.0 if beside_effects else 1.0
     if options.given("l2") and not l2 > 0:
         raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 leaves coefficients nearly free"])
+    tell_mode(builder)
     return GLM(options, kind, "glm", l2)
+
+
+def effect(builder, name, l2):
+    """The learner of a random effect, None if no kind is asked for; the ridge l2 is None where it is estimated."""
+    options = builder.options
+    kind = kind_of(options)
+    if kind is None:
+        return None
+    tell_mode(builder)
+    to_mean = options["shrink"] == "mean" and options["fixed"] != "same"  # else the fixed part is the mean
+    return GLM(options, kind, f"random_effect.{name}", l2, to_mean)
 
 
 cdef class GLM(Batches):
     """The learner: its options, state and doors. How it learns is in vwlite/posterior.pyx and vwlite/batches.pyx."""
 
-    cdef readonly str name, owner
+    cdef readonly str name
+    cdef str part                     # "glm", the learner of the whole stack, or "random_effect.user", of an effect
     cdef readonly bint vets           # where --posterior full refuses what is too many
     cdef readonly dict names          # of some features, by hash, if somebody tells
     cdef bint l2_given                # for this run, not by the model
@@ -143,7 +176,7 @@ cdef class GLM(Batches):
         super().__init__(None, taken)
         self.name = kind
         self.names = {CONSTANT_HASH: "intercept"}
-        self.owner = owner
+        self.part = owner
         self.loss = make_loss(options, options["testonly"])
         self.logistic = kind in ("logistic", "bayes_logistic")
         bayesian = kind in ("bayes_logistic", "bayes_linear")
@@ -180,6 +213,11 @@ cdef class GLM(Batches):
         if to_mean:
             self.shrink_to_mean()
 
+    @property
+    def owner(self):
+        """See Learner."""
+        return self.of_copy(self.part)
+
     def shrink_to_mean(self):
         """Entities without data go to the mean of all from now on."""
         self.table_of_means = EntityTable(False, False)
@@ -204,6 +242,18 @@ cdef class GLM(Batches):
     def waits_for_pass(self):
         """Where a batch is all of it."""
         return self.batch_size == 0
+
+    instead = "--bayes_logistic or --bayes_linear, or another --batch_size"
+
+    @property
+    def has_noise(self):
+        """A label of a logistic model is one of two classes."""
+        return not self.logistic
+
+    @property
+    def effect(self):
+        """The name of a random effect."""
+        return self.part.partition(".")[2] or None
 
     @property
     def sets_aside(self):
@@ -248,9 +298,12 @@ cdef class GLM(Batches):
                     "than now")
 
     def save_load(self, io):
-        if self.owner == "glm":       # else the stack's bottom learner keeps the range of predictions
+        from vwlite.limited import save_load_table
+        if self.part == "glm":        # else the stack's bottom learner keeps the range of predictions
             self.loss.save_load(io)
         l2 = io.float64("l2", self.l2)
+        if not io.saving and not 0 <= l2 < INFINITY:
+            io.refuse("its ridge is no number of 0 or more")
         if not self.l2_given:
             self.l2 = l2
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
@@ -258,7 +311,7 @@ cdef class GLM(Batches):
         self.save_load_prior(io)
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)
-        self.table.save_load(io)
+        save_load_table(self.table, io)
         if not self.is_sound():
             io.refuse("there are precisions below 0 in it")
         if not io.saving:
@@ -267,7 +320,7 @@ cdef class GLM(Batches):
             self.scaled = io.int64("scaled", self.scaled)
         io.owner = f"{self.owner}.scale"
         if self.scales != NULL or (not io.saving and io.has("key")):
-            self.table_of_scales.save_load(io)
+            save_load_table(self.table_of_scales, io)
             self.squares, self.scales = self.table_of_scales.find(0), self.table_of_scales.find(1)
             if not self.has_scales():
                 io.refuse("the scales of its features don't hold together")
@@ -275,7 +328,7 @@ cdef class GLM(Batches):
         if self.center == NULL and not io.saving and io.has("key"):
             self.shrink_to_mean()     # with a fixed part of the same kind, as version 0.1.0 did
         if self.center != NULL:
-            self.table_of_means.save_load(io)
+            save_load_table(self.table_of_means, io)
             self.center = self.table_of_means.find(0)
             if self.center == NULL:
                 io.refuse("the mean of its effects is not there")
@@ -460,11 +513,11 @@ cdef class GLM(Batches):
             free(room)
         return scores.moments()
 
-    def slot_of(self, unsigned int hash):
+    def slot_of(self, unsigned int hash, unsigned int offset=0):
         """What an audit shows as a feature's slot: coefficients have no collisions, and so their own hash."""
         return hash
 
-    def weight_at(self, unsigned int hash):
+    def weight_at(self, unsigned int hash, unsigned int offset=0):
         """(mean, precision that data gave, 0) of a coefficient of the whole stack, for audits."""
         cdef Record* record = self.table.find(0)
         cdef uint32_t place = ABSENT if record == NULL else lookup(record, hash, 0)

@@ -3,22 +3,22 @@
 Score: the example's initial prediction.
 """
 from vwlite.example cimport Example
-from vwlite.learner cimport Learner
+from vwlite.learner cimport Bottom
 
 from vwlite.losses import make_loss
 
 
-def setup(options, base):
+def setup(builder):
     """There under --fixed none."""
+    options = builder.options
     return Nothing(options) if options["random_effect"] and options["fixed"] == "none" else None
 
 
-cdef class Nothing(Learner):
+cdef class Nothing(Bottom):
     """Knows nothing and learns nothing."""
 
     name = "nothing"
-    base_label = None
-    base_prediction = None
+    holds_vectors = True
 
     def __init__(self, options):
         super().__init__(None, {"fixed": "none"})
@@ -39,13 +39,10 @@ cdef class Nothing(Learner):
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return 0
 
-    def slot_of(self, unsigned int hash):
+    def slot_of(self, unsigned int hash, unsigned int offset=0):
         """What an audit shows as a feature's slot."""
         return hash
 
-    def weight_at(self, unsigned int hash):
+    def weight_at(self, unsigned int hash, unsigned int offset=0):
         """What an audit shows as a feature's weight."""
         return 0.0, 0.0, 0.0
-
-    def save_load(self, io):
-        self.loss.save_load(io)

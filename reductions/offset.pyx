@@ -23,12 +23,12 @@ from libc.stdint cimport uint32_t, uint64_t
 from vwlite.example cimport Example
 from vwlite.interactions cimport Interactions
 from vwlite.joint cimport JointScores
-from vwlite.learner cimport Learner
-from vwlite.parser cimport FINE
+from vwlite.learner cimport Learner, Learners, Scored
+from vwlite.reasons cimport FINE
 from vwlite.random cimport mix
 
 from vwlite.errors import ModelError, OptionError
-from vwlite.learner import walk
+from vwlite.learner import vetters, walk
 from vwlite.losses import loss_name
 from vwlite.options import Option, OptionGroup
 
@@ -47,9 +47,9 @@ cdef enum:
     MOST_STEPS = 1000                 # of Newton's method; bisection alone gets from end to end of the doubles in these
 
 
-def setup(options, base):
+def setup(builder):
     """There when --fixed_effect or --offset_scale is given."""
-    return Offset(base, options)
+    return Offset(builder.base, builder.options)
 
 
 cdef class Offset(Learner):
@@ -59,10 +59,12 @@ cdef class Offset(Learner):
     """
 
     name = "offset"
+    cdef readonly bint holds_vectors  # there is one scale
     cdef readonly bint vets, needs_names        # as the fixed model does, or its crossing of features
     cdef object run_options
     cdef readonly object fixed        # a FixedModel, or None
     cdef Learner fixed_top
+    cdef Learners vetters             # of the fixed model
     cdef readonly Interactions interactions              # of the fixed model
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
@@ -78,6 +80,7 @@ cdef class Offset(Learner):
         self.view = Example()
         scale = options["offset_scale"]
         self.fits = scale == "fit"
+        self.holds_vectors = not self.fits
         self.scale = 1 if scale is None or self.fits else scale
         self.precision = options["offset_l2"]
         loss = loss_name(options)
@@ -99,9 +102,15 @@ cdef class Offset(Learner):
         self.interactions = fixed.interactions
         self.constant = fixed.constant
         self.has_fixed = True
-        self.fixed_vets = any(learner.vets for learner in walk(fixed.top))
+        self.vetters = vetters(fixed.top, False)
+        self.fixed_vets = self.vetters.n > 0
         self.vets = self.fixed_vets or bool(fixed.interactions.patterns)
         self.needs_names = any(learner.needs_names for learner in walk(fixed.top))
+
+    def init_driver(self, driver):
+        """The driver knows where an example stands, for messages of the fixed model's learners."""
+        for learner in walk(self.fixed_top) if self.has_fixed else ():
+            learner.init_driver(driver)
 
     cdef double known(self, Example ex) except? -1e10 nogil:
         """The offset, not yet scaled."""
@@ -124,10 +133,10 @@ cdef class Offset(Learner):
         cdef float initial = ex.initial, prediction
         cdef double known = self.known(ex)
         ex.initial = bounded(self.scale * known)
-        ex.variance = 0
+        ex.known.variance = 0
         prediction = self.base.predict(ex)
-        if self.fits and ex.wants_variance:
-            ex.variance += known * known / self.precision
+        if self.fits and ex.known.wants_variance:
+            ex.known.variance += known * known / self.precision
         ex.initial = initial
         return prediction
 
@@ -136,10 +145,10 @@ cdef class Offset(Learner):
             to.add(mix(<uint64_t><size_t><void*>self, 0), self.known(ex) / sqrt(self.precision))
         return self.base.uncertainty(ex, to)
 
-    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, float* scores) except -1 nogil:
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
         cdef float initial = ex.initial
         ex.initial = bounded(self.scale * self.known(ex))
-        self.base.multipredict(ex, count, step, scores)
+        self.base.multipredict(ex, count, step, to)
         ex.initial = initial
         return 0
 
@@ -159,9 +168,9 @@ cdef class Offset(Learner):
         if self.fixed_vets or (self.vets and ex.n_parsed > self.interactions.safe):
             reason = self.look(ex)
             if self.fixed_vets and reason == FINE:
-                reason = self.fixed_top.vet(self.view)
+                reason = self.vetters.vet_all(self.view)
             ex.problem_at = self.view.problem_at
-        return reason if reason != FINE else self.base.vet(ex)
+        return reason
 
     cdef void fit(self, Example ex, double known, double given) noexcept nogil:
         """Update the scale by an example; ex.score is that of the prediction made before."""
@@ -223,7 +232,7 @@ cdef class Offset(Learner):
         cdef JointScores scores = JointScores()
         for initial in initials:
             ex.initial = initial
-            ex.wants_variance = True
+            ex.known.wants_variance = True
             self.predict(ex)
             scores.begin(ex.score)
             self.uncertainty(ex, scores)

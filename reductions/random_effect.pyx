@@ -26,13 +26,14 @@ from vwlite.batches cimport Batches
 from vwlite.joint cimport JointScores
 from vwlite.leaning cimport Leans
 from vwlite.learner cimport Learner, Learners
-from vwlite.parser cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
+from vwlite.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.room cimport grow
 from vwlite.sweeps cimport Sweeps, entity_score
 from vwlite.together cimport Together
 
 from vwlite.errors import ModelError, OptionError
 from vwlite.interactions import namespace_hash
+from vwlite.learner import Verdict
 from vwlite.options import Option, OptionGroup
 
 LEARNING = ("random_effect & learning",)
@@ -92,10 +93,22 @@ cdef struct Effect:
     size_t n, capacity
     double score
 
+# the option that says which learner the global part is, and its values for those of these modules
+CHOOSES = ("fixed", {"gd": "gd", "table": "gd", "glm": "same"})
 
-def setup(options, base):
+
+def namespaces_named(options):
+    """Namespaces of entities, and of the features that effects are of: see sought.pyx."""
+    for text in options["random_effect"]:
+        name, _, rest = text.partition(":")
+        yield "random_effect", text, name if rest else None, "parsed", (name,)
+        for other in rest.split(",") if rest not in ("", "*") else ():
+            yield "random_effect", text, other, "used", (name, other)
+
+
+def setup(builder):
     """There when --random_effect is given."""
-    from vwlite.stack import effect
+    options = builder.options
     if not options["random_effect"]:
         return None
     if options["shrink"] is None:
@@ -114,13 +127,16 @@ def setup(options, base):
     for name, ridge in ridges.items():
         if ridge is not None and ridge <= 0:
             raise OptionError([f"--effect_l2 {name}={ridge:g}: a ridge is above 0"])
-    learners = [effect(options, name, ridges[name]) for name in names]
+    learners = [builder.effect(name, ridges[name]) for name in names]
+    if None in learners:
+        raise OptionError([f"--random_effect {names[0]} needs a learner for the effects: one of "
+                           f"{', '.join(builder.flags_of_posteriors())}"])
     whole_pass = options["sweeps"] or any(learner.batch_size == 0 for learner in learners)
     possible = whole_pass and "logistic" not in learners[0].name and options["fixed"] != "gd"
     if is_restricted(options) and options.source("effect_l2") != "model" and not possible:
         raise OptionError(["--effect_l2 reml is for linear models fitted to a whole pass: --square, or --bayes_linear "
                            "with --sweeps, and --fixed same or none"])
-    return RandomEffect(options, base, specs, learners)
+    return RandomEffect(options, builder.base, specs, learners)
 
 
 def upgrade(kept, typed):
@@ -173,11 +189,11 @@ cdef class RandomEffect(Learner):
     cdef Effect[MOST] effects
     cdef readonly size_t n_effects
     cdef readonly list names
+    cdef object run_options
     cdef Learners learners            # of the effects
     cdef Together together            # with the base
     cdef bint anchored                # effects lean on a fixed part that knows how sure it is
     cdef list powers
-    cdef size_t to_count              # entities that were vetted and not counted yet
     cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
@@ -200,6 +216,7 @@ cdef class RandomEffect(Learner):
         cdef Effect* effect
         taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
         super().__init__(base, taken)
+        self.run_options = options
         self.names = [name for name, _ in specs]
         self.beside = learners
         self.learners = Learners(learners)
@@ -256,13 +273,15 @@ cdef class RandomEffect(Learner):
 
     @property
     def part_names(self):
-        """What ex.parts are."""
+        """What ex.known.parts are."""
         return ["fixed", *self.names]
 
     @property
     def waits_for_pass(self):
         """With sweeps."""
         return self.sweeps > 0
+
+    instead = "no --sweeps"
 
     @property
     def sets_aside(self):
@@ -273,9 +292,6 @@ cdef class RandomEffect(Learner):
 
     cdef int vet(self, Example ex) except -1 nogil:
         cdef size_t i, r, count, begin
-        cdef int reason
-        if ex.selected == 0:
-            self.to_count = 0
         for r in range(self.n_effects):
             count = 0
             for i in range(ex.n_extents):
@@ -288,11 +304,7 @@ cdef class RandomEffect(Learner):
                     if count and ex.linear[begin].value != 1:
                         ex.problem_at = ex.text + ex.names[begin].begin
                         return ENTITY_VALUE
-        reason = self.base.vet(ex)
-        if reason == FINE and self.bounded:
-            reason = self.vet_entities(ex)
-        self.to_count += reason == FINE and not self.later_pass
-        return reason
+        return self.vet_entities(ex) if self.bounded else FINE
 
     cdef int vet_entities(self, Example ex) except -1 nogil:
         """The same for each effect with its own features, where posteriors have a bound."""
@@ -347,8 +359,7 @@ cdef class RandomEffect(Learner):
         """Of the example at hand, for the summary."""
         cdef size_t r
         cdef Effect* effect
-        self.to_count -= 1
-        for r in range(self.n_effects):
+        for r in range(self.n_effects if not self.later_pass else 0):
             effect = &self.effects[r]
             effect.n_of_known += effect.present and effect.known_before
             effect.n_of_new += effect.present and not effect.known_before
@@ -392,19 +403,20 @@ cdef class RandomEffect(Learner):
         cdef float initial = ex.initial
         cdef double total, variance
         self.resolve(ex)
-        if self.to_count:
+        if ex.first_visit:
+            ex.first_visit = False
             self.count_entities()
-        ex.noise = 0
+        ex.known.noise = 0
         self.base.predict(ex)
         total = ex.score
-        variance = ex.variance
-        ex.parts[0] = ex.score
+        variance = ex.known.variance
+        ex.known.parts[0] = ex.score
         self.together.begin()
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 self.effects[r].score = entity_score(self.learners, r, ex, self.least)
-                variance += ex.variance
+                variance += ex.known.variance
                 if self.anchored and not self.is_newcomer(r, ex):
                     self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
@@ -412,12 +424,12 @@ cdef class RandomEffect(Learner):
             if self.together.taken[r]:
                 self.effects[r].score += self.together.shift(r, False)
             total += self.effects[r].score
-            ex.parts[r + 1] = <float>self.effects[r].score
-        if ex.wants_variance and ex.noise == 0 and not self.logistic:
-            ex.noise = self.one_effect.scale()
-        if self.anchored and ex.wants_variance:
+            ex.known.parts[r + 1] = <float>self.effects[r].score
+        if ex.known.wants_variance and ex.known.noise == 0 and not self.logistic:
+            ex.known.noise = self.one_effect.scale()
+        if self.anchored and ex.known.wants_variance:
             variance += self.variance_by_leaning(ex)
-        ex.variance = variance
+        ex.known.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
@@ -452,11 +464,11 @@ cdef class RandomEffect(Learner):
         cdef size_t n = ex.n
         cdef double before
         self.base.predict(ex)
-        before = ex.variance
+        before = ex.known.variance
         self.lean(ex)
         self.base.predict(ex)
         ex.features, ex.n = features, n
-        return ex.variance - before
+        return ex.known.variance - before
 
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         cdef const Feature* features = ex.features
@@ -465,11 +477,11 @@ cdef class RandomEffect(Learner):
         for r in range(self.n_effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
-                ex.newcomer = self.is_newcomer(r, ex)
+                ex.known.newcomer = self.is_newcomer(r, ex)
                 if self.anchored:
                     self.together.glance(r, ex)
                 self.learners.uncertainty(r, ex, to)
-                ex.newcomer = False
+                ex.known.newcomer = False
         self.unpoint(ex, features, n, ex.initial)
         if self.anchored:
             self.lean(ex)
@@ -484,7 +496,7 @@ cdef class RandomEffect(Learner):
 
     cdef float update(self, Example ex) except? -1e10 nogil:
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
-        cdef double variance = ex.variance
+        cdef double variance = ex.known.variance
         ex.loss = self.loss.loss(prediction, ex.label)
         if not isfinite(score):       # nor then are its features
             self.left_out += 1
@@ -497,7 +509,7 @@ cdef class RandomEffect(Learner):
             ex.weight *= self.count_weight(ex)
         if ex.weight > 0:
             self.update_parts(ex)
-        ex.weight, ex.prediction, ex.score, ex.variance = weight, prediction, score, variance
+        ex.weight, ex.prediction, ex.score, ex.known.variance = weight, prediction, score, variance
         ex.loss = self.loss.loss(prediction, ex.label)
         return prediction
 
@@ -517,7 +529,7 @@ cdef class RandomEffect(Learner):
             self.together.sum_ends()
             return self.update_in_turn(ex)
         if not joint:
-            certain = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex)
+            certain = ex.known.parts[0] if self.fixed_frozen else self.update_fixed(ex)
         self.together.begin()
         for r in range(self.n_effects):
             if not self.effects[r].present:
@@ -545,7 +557,8 @@ cdef class RandomEffect(Learner):
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
-        cdef double fixed = ex.parts[0] if self.fixed_frozen else self.update_fixed(ex), others = self.sum_of_effects()
+        cdef double fixed = ex.known.parts[0] if self.fixed_frozen else self.update_fixed(ex)
+        cdef double others = self.sum_of_effects()
         cdef Effect* effect
         for r in range(self.n_effects):
             effect = &self.effects[r]
@@ -656,11 +669,18 @@ cdef class RandomEffect(Learner):
         self.unpoint(ex, features, n, initial)
         return 0
 
+    @property
+    def asks_again(self):
+        """Whether a second pass is needed to see what the sweeps after the first have made."""
+        options = self.run_options
+        return (self.sweeps > 0 and options["holdout_after"] > 0 and options["passes"] == 1
+                and not options["testonly"])
+
     def end_pass(self):
         """All parts are fitted to the examples of the first pass; later passes only predict."""
         self.later_pass = True
         if self.kept is None:
-            return
+            return None
         self.kept.begin(self.powers)
         self.fitted = self.fit_at_once() or self.fit_in_turn()
         self.kept.end()
@@ -668,6 +688,7 @@ cdef class RandomEffect(Learner):
         self.together.sum_ends()
         self.fitted["loss after the fit"] = self.kept.loss
         self.kept = None
+        return Verdict.AGAIN if self.asks_again else None
 
     def fit_at_once(self):
         """The figures of one estimate of all parts; None where they are to be fitted in turn."""
@@ -720,7 +741,7 @@ cdef class RandomEffect(Learner):
         self.weight_count = io.float64("weight_count", self.weight_count)
         self.leans.save_load(io, self.names)
         if self.together.marginal is not None:
-            io.owner = "random_effect_sums"          # the fields of an effect begin with random_effect.NAME
+            io.owner = self.of_copy("random_effect_sums")     # the fields of an effect begin with random_effect.NAME
             self.together.marginal.save_load(io)
 
     def metrics(self):

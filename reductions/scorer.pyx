@@ -5,10 +5,12 @@ their loss on the unlinked prediction, and applies the link: identity, logistic 
 glf1 2/(1 + e^-p) - 1, poisson e^p.
 """
 from libc.math cimport expf, sqrt
+from libc.stdint cimport uint32_t
 
 from vwlite.example cimport Example
-from vwlite.learner cimport Learner
+from vwlite.learner cimport Learner, Scored
 
+from vwlite.learner import chain
 from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("scorer: what is reported", (
@@ -25,21 +27,25 @@ cdef enum Link:
 LINKS = {"identity": IDENTITY, "logistic": LOGISTIC, "glf1": GLF1, "poisson": POISSON}
 
 
-def setup(options, base):
+def setup(builder):
     """Every stack of simple labels has a scorer."""
-    return Scorer(base, options["link"], options["vw_compat"] and options["classweight"])
+    options = builder.options
+    first = options["classweight"] or any([learner.predicts_first for learner in chain(builder.base)])
+    return Scorer(builder.base, options["link"], options["vw_compat"] and first)
 
 
 cdef class Scorer(Learner):
     """Loss and link over any scalar learner."""
 
+    holds_vectors = True
+    links = True
     cdef Link link
     cdef readonly str name
-    cdef bint predicts_first          # VW with --classweight: before it has seen the label
+    cdef bint before_label            # VW with --classweight and some learners: before it has seen the label
 
-    def __init__(self, base, link, predicts_first=False):
+    def __init__(self, base, link, before_label=False):
         super().__init__(base, {"link": link})
-        self.predicts_first = bool(predicts_first)
+        self.before_label = bool(before_label)
         self.link = LINKS[link]
         self.name = f"scorer-{link}"
 
@@ -57,19 +63,36 @@ cdef class Scorer(Learner):
             return self.predict(ex)
         self.base.learn(ex)
         ex.loss *= ex.weight
-        if self.predicts_first:
+        if self.before_label:
             ex.prediction = max(low, min(high, ex.prediction))
         return self.linked(ex)
 
+    cdef float update(self, Example ex) except? -1e10 nogil:
+        if not ex.labelled or ex.weight <= 0:
+            return ex.prediction
+        self.loss.see(ex.label)
+        if self.link != IDENTITY:
+            ex.prediction = self.loss.clip(ex.score)
+        self.base.update(ex)
+        ex.loss *= ex.weight
+        return self.linked(ex)
+
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
+        cdef uint32_t i
+        self.base.multipredict(ex, count, step, to)
+        for i in range(count if self.link != IDENTITY else 0):
+            to[i].prediction = self.link_of(to[i].prediction)
+        return 0
+
     cdef inline float linked(self, Example ex) noexcept nogil:
         cdef double reach
-        if ex.interval > 0:
-            reach = ex.interval * sqrt(ex.variance)
-            ex.low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
-            ex.high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
-            reach = ex.interval * sqrt(ex.variance + ex.noise)
-            ex.label_low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
-            ex.label_high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
+        if ex.known.interval > 0:
+            reach = ex.known.interval * sqrt(ex.known.variance)
+            ex.known.low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
+            ex.known.high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
+            reach = ex.known.interval * sqrt(ex.known.variance + ex.known.noise)
+            ex.known.label_low = self.link_of(self.loss.clip(<float>(ex.score - reach)))
+            ex.known.label_high = self.link_of(self.loss.clip(<float>(ex.score + reach)))
         ex.prediction = self.link_of(ex.prediction)
         return ex.prediction
 

@@ -1,6 +1,8 @@
 """vwlite: an online learner that speaks Vowpal Wabbit's command line.
 
-``vwlite.Workspace("--loss_function logistic")`` learns, predicts, saves and loads; errors are in ``vwlite.errors``.
+``vwlite.Workspace("--loss_function logistic")`` learns, predicts, saves and loads; errors are in ``vwlite.errors``. A
+reduction in Python derives from ``vwlite.Reduction``, declares its ``vwlite.Option``, and is made known by
+``vwlite.register``.
 """
 
 from __future__ import annotations
@@ -9,10 +11,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vwlite import errors
+    from vwlite.options import Option
+    from vwlite.plugins import register
+    from vwlite.reduction import Reduction
     from vwlite.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["Workspace", "__version__", "errors"]
+__all__ = ["Option", "Reduction", "Workspace", "__version__", "errors", "register"]
+
+# Where the names are that are imported when they are first asked for, so that `vwlite --version` doesn't pay for it.
+HOMES = {
+    "Option": "vwlite.options",
+    "Reduction": "vwlite.reduction",
+    "Workspace": "vwlite.workspace",
+    "errors": "vwlite.errors",
+    "register": "vwlite.plugins",
+}
 
 
 def __dir__() -> list[str]:
@@ -20,13 +34,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Imports what is first asked for, so that `vwlite --version` doesn't pay for it."""
-    if name == "errors":
-        from importlib import import_module
+    """Imports what is first asked for."""
+    if name not in HOMES:
+        raise AttributeError(f"module 'vwlite' has no attribute {name!r}")
+    from importlib import import_module
 
-        return import_module("vwlite.errors")
-    if name == "Workspace":
-        from vwlite.workspace import Workspace
-
-        return Workspace
-    raise AttributeError(f"module 'vwlite' has no attribute {name!r}")
+    module = import_module(HOMES[name])
+    return module if name == "errors" else getattr(module, name)

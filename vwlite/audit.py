@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vwlite.learner import walk
 from vwlite.model_file import write_text
+from vwlite.view import View
 
 if TYPE_CHECKING:
     from vwlite.workspace import Workspace
 
 VW_VERSION = "9.11.2"  # whose layout readable models follow
 CONSTANT = 11650396
-
-
-class Group(NamedTuple):
-    """A namespace of one example."""
-
-    letter: int  # first byte of the name, VW's namespace index
-    name: bytes
-    names: list[bytes | None]  # of features, as written; empty for anonymous ones
-    features: list[tuple[int, float]]  # hash and value
-
-
-class View(NamedTuple):
-    """One example with its names."""
-
-    groups: list[Group]
-    features: list[tuple[int, float]]  # all that count, in order of evaluation
-    constant: bool
-    tag: bytes
-    prediction: float
 
 
 def names(view: View, interactions: Any) -> Iterator[str]:
@@ -76,17 +58,23 @@ def audit_lines(view: View, workspace: Workspace) -> str:
     for name, (number, value) in zip(names(view, workspace.interactions), view.features, strict=True):
         if nameless and name != "Constant":
             name = ""
-        weight, adaptive, _ = workspace.bottom.weight_at(number)
-        slot = workspace.bottom.slot_of(number)
-        cells.append((abs(weight * value), f"{name}:{slot}:{value:g}:{weight:g}@{adaptive:g}"))
+        weight, *beside = workspace.bottom.weight_at(number, view.offset)
+        slot = workspace.bottom.slot_of(number, view.offset)
+        second = f"@{beside[0]:g}" if beside else ""
+        cells.append((abs(weight * value), f"{name}:{slot}:{value:g}:{weight:g}{second}"))
     cells.sort(key=lambda cell: -cell[0])
     return "\t" + "\t".join(text for _, text in cells)
 
 
 def note_names(view: View, workspace: Workspace) -> None:
-    """Remember the first name seen for each slot, and for each hash where learners keep hashes."""
+    """Remember the first name seen for each slot, and for each hash where learners keep hashes.
+
+    Of several weight vectors, as in VW, the name of the second and so on ends with its number: a^x[1].
+    """
+    bottom = workspace.bottom
     for name, (number, _) in zip(names(view, workspace.interactions), view.features, strict=True):
-        workspace.names.setdefault(workspace.bottom.slot_of(number), name)
+        for i in range(bottom.width):
+            workspace.names.setdefault(bottom.slot_of(number, i), f"{name}[{i}]" if i else name)
         if workspace.has_entities:
             workspace.hash_names.setdefault(number, name)
 
@@ -115,6 +103,7 @@ def entity_table(learner: Any, names: dict[int, str]) -> Iterator[str]:
 def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
     """The lines of VW's readable models."""
     bottom, figures, loss = workspace.bottom, workspace.driver, workspace.top.loss
+    counters = figures.counters
     weights_only = workspace.options["predict_only_model"]
     # VW writes what lies in its table, with the lazy regularization beside
     in_force = weights_only or not workspace.options["vw_compat"]
@@ -132,31 +121,33 @@ def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
         f":{0 if weights_only else 1}",
     ]
     if not weights_only:
-        state = (
-            ("initial_t", bottom.initial_clock),
-            ("norm normalizer", bottom.normalized_sum),
-            ("t", bottom.t),
-            ("sum_loss", figures.sum_loss),
-            ("sum_loss_since_last_dump", figures.sum_loss_since),
-            ("dump_interval", figures.dump_interval),
-            ("min_label", loss.min_label),
-            ("max_label", loss.max_label),
-            ("weighted_labeled_examples", figures.weighted_labeled),
-            ("weighted_labels", figures.weighted_labels),
-            ("weighted_unlabeled_examples", figures.weighted_unlabeled),
-            ("example_number", figures.example_number),
-            ("total_features", figures.total_features),
-            ("total_weight", bottom.total_weight),
-            ("sd::oec.weighted_labeled_examples", figures.weighted_labeled_before),
-            ("current_pass", max(figures.current_pass, 1)),
-            ("l1_state", 0 if in_force else bottom.gravity),
-            ("l2_state", 1 if in_force else bottom.contraction),
-        )
-        lines += [f"{name} {value:g}" for name, value in state]
-    index, weight, *state_columns = (memoryview(column) for column in bottom.columns(in_force))
-    columns = [column.cast("f") for column in (weight, *([] if weights_only else bottom.own_columns(state_columns)))]
+        state = {
+            "initial_t": 0,
+            "norm normalizer": 0,
+            "t": counters.weighted_labeled + counters.weighted_unlabeled,
+            "sum_loss": counters.sum_loss,
+            "sum_loss_since_last_dump": counters.sum_loss_since,
+            "dump_interval": figures.dump_interval,
+            "min_label": loss.min_label,
+            "max_label": loss.max_label,
+            "weighted_labeled_examples": counters.weighted_labeled,
+            "weighted_labels": counters.weighted_labels,
+            "weighted_unlabeled_examples": counters.weighted_unlabeled,
+            "example_number": counters.example_number,
+            "total_features": counters.total_features,
+            "total_weight": 0,
+            "sd::oec.weighted_labeled_examples": counters.weighted_labeled_before,
+            "current_pass": max(figures.current_pass, 1),
+            "l1_state": 0,
+            "l2_state": 1,
+        }
+        state |= bottom.vw_state(in_force)
+        lines += [f"{name} {value:g}" for name, value in state.items()]
+    index, *found = (memoryview(column) for column in bottom.columns(in_force))
+    columns = [found[i].cast("f") for i in bottom.shown_columns(weights_only)]
+    listing = columns if bottom.lists_sums else columns[:1]
     for i, slot in enumerate(index.cast("I")):
-        if columns[0][i] != 0:
+        if any(column[i] != 0 for column in listing):
             numbers = " ".join(f"{column[i]:g}" for column in columns)
             name = f"{workspace.names.get(slot, '')}:" if with_names else ""
             lines.append(f"{name}{slot}:{numbers}")

@@ -3,7 +3,8 @@
 Small problems go to newton.h, larger ones to SciPy (solve.py). Sweeps fit the same examples again and again: they mark
 what is known, and return to the mark before each fit.
 """
-from vwlite.entities cimport EntityTable, Record
+from vwlite.entities cimport EntityTable
+from vwlite.record cimport Record
 from vwlite.example cimport Example
 from vwlite.prior cimport EstimatedPrior
 

@@ -4,9 +4,7 @@ from libc.math cimport fabs, isfinite
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from vwlite.entities cimport (
-    ABSENT, Record, Waiting, hashes_of, lookup, means_of, precisions_of, triangle,
-)
+from vwlite.record cimport ABSENT, Record, Waiting, hashes_of, lookup, means_of, precisions_of, triangle
 from vwlite.example cimport Example, Feature
 from vwlite.posterior cimport SMALL, ridge
 
@@ -51,7 +49,7 @@ cdef class Batches(EstimatedPrior):
         record = self.table.find(ex.entity)
         record.changed = True
         if self.learns_single(ex):
-            self.step(ex)
+            self.learn_single(ex)
         else:
             self.table.wait(record, ex)
             # more than a batch may wait where the model was made with larger ones

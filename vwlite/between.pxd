@@ -12,16 +12,16 @@ c) It is a piece of memory of its own, which the record points at, with a column
 """
 from libc.stdint cimport uint32_t
 
-from vwlite.entities cimport Between, EntityTable, Record
+from vwlite.record cimport Between, Record
 
 cdef enum:
     MOST_OTHERS = 128
 
-cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil
-cdef int make_between(EntityTable table, Record* record, uint32_t capacity) except -1 nogil
-cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 nogil
+cdef int add_other(size_t* bytes, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil
+cdef int make_between(size_t* bytes, Record* record, uint32_t capacity) except -1 nogil
+cdef int copy_between(size_t* bytes, Record* to, Record* record) except -1 nogil
 cdef char* put_columns(char* to, Record* record) noexcept nogil
-cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void* hashes, const void* origins,
+cdef bint take_between(size_t* bytes, Record* record, uint32_t n, const void* hashes, const void* origins,
                        const void* columns) except -1 nogil
 
 cdef inline double* other_origins(Between* between) noexcept nogil:

@@ -4,10 +4,10 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from vwlite.entities cimport ABSENT, Between, EntityTable, Record, bytes_between, lookup
+from vwlite.record cimport ABSENT, Between, Record, bytes_between, lookup
 
 
-cdef int make_between(EntityTable table, Record* record, uint32_t capacity) except -1 nogil:
+cdef int make_between(size_t* bytes, Record* record, uint32_t capacity) except -1 nogil:
     """Room for so many features and for all coefficients of the record; what was there is kept."""
     cdef Between* before = record.between
     cdef Between* between
@@ -23,18 +23,18 @@ cdef int make_between(EntityTable table, Record* record, uint32_t capacity) exce
     between.capacity, between.rows = capacity, rows
     if before != NULL:
         fill(between, before)
-    table.bytes += size - bytes_between(record)
+    bytes[0] += size - bytes_between(record)
     free(before)
     record.between = between
     return 0
 
 
-cdef int add_other(EntityTable table, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil:
+cdef int add_other(size_t* bytes, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil:
     """A feature of which nothing is known yet, one of so many, perhaps."""
     cdef Between* between = record.between
     cdef uint32_t n = between.n if between != NULL else 0
     if between == NULL or n == between.capacity:
-        make_between(table, record, <uint32_t>min(n + max(more, n // 4), <size_t>MOST_OTHERS))
+        make_between(bytes, record, <uint32_t>min(n + max(more, n // 4), <size_t>MOST_OTHERS))
     between = record.between
     other_origins(between)[between.n] = origin
     other_hashes(between)[between.n] = hash
@@ -42,12 +42,12 @@ cdef int add_other(EntityTable table, Record* record, uint32_t hash, double orig
     return 0
 
 
-cdef int copy_between(EntityTable table, Record* to, Record* record) except -1 nogil:
+cdef int copy_between(size_t* bytes, Record* to, Record* record) except -1 nogil:
     """The block of one record, for another, of the same coefficients, that has none."""
     cdef Between* between = record.between
     if between == NULL:
         return 0
-    make_between(table, to, between.n)
+    make_between(bytes, to, between.n)
     fill(to.between, between)
     return 0
 
@@ -72,10 +72,10 @@ cdef char* put_columns(char* to, Record* record) noexcept nogil:
     return to
 
 
-cdef bint take_between(EntityTable table, Record* record, uint32_t n, const void* hashes, const void* origins,
+cdef bint take_between(size_t* bytes, Record* record, uint32_t n, const void* hashes, const void* origins,
                        const void* columns) except -1 nogil:
     """A block that was read, for a record that has all its coefficients; False if it makes no sense."""
-    make_between(table, record, n)
+    make_between(bytes, record, n)
     record.between.n = n
     memcpy(other_hashes(record.between), hashes, n * sizeof(uint32_t))
     memcpy(other_origins(record.between), origins, n * sizeof(double))

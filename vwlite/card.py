@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from vwlite import entity_card, model_file
+from vwlite import entity_card, model_file, plugins
 from vwlite.errors import ModelError
 from vwlite.model_file import ModelReader
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from vwlite.store_file import StoreFile
 
 SHOWN_DIGITS = 12  # of a sha256 or an id
+CLASS_NAMES = (("class_name_lengths", "U32"), ("class_names", "U8"))
 FIXED = ".fixed.metadata"  # the end of the name of what a model keeps of another one inside it
 
 
@@ -26,9 +28,10 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
         top: How many weights, the largest first, are listed of each table of weights.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "fixed" (metadata of models inside it
-        that learn no more), "weights" and "entities" (one entry a table; "file" says where entities are that are
-        beside the model) and "arrays". None stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "classes" (those of a learner, with how
+        many examples were learnt of them), "fixed" (metadata of models inside it that learn no more), "weights" and
+        "entities" (one entry a table; "file" says where entities are that are beside the model) and "arrays". None
+        stands for a number that is not finite, which JSON lacks.
 
     Raises:
         ModelError: The file, or the one with its entities, can't be read or is damaged.
@@ -51,6 +54,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
             }
             for owner in _owners(values, ".min_label", ".max_label")
         ],
+        "classes": [_describe_classes(reader, owner, top) for owner in _owners(values, ".class_counts", ".classes")],
         "fixed": [_describe_fixed(path, name, value) for name, value in values.items() if name.endswith(FIXED)],
         "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
         "entities": entity_card.tables(reader, store, top),
@@ -122,6 +126,26 @@ def _describe_fixed(path: str, name: str, value: memoryview) -> dict[str, Any]:
     return {"learner": name.removesuffix(FIXED), **read_metadata(path, bytes(value))}
 
 
+def _describe_classes(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
+    """How many classes are known, and how many examples were learnt of those that have most."""
+    counts = list(_of_kind(reader, f"{owner}.class_counts", "I64"))
+    state = list(_of_kind(reader, f"{owner}.classes", "I64"))
+    lengths, text = (_of_kind(reader, f"{owner}.{name}", kind) for name, kind in CLASS_NAMES)
+    if len(state) != 5 or sum(lengths) != len(text) or len(lengths) > len(counts):
+        raise ModelError(f"{reader.path}: the classes of {owner} don't hold together; train the model again")
+    turned = state[4]  # by one, see class_names.pxd
+    names: list[Any] = [state[3] + (i + turned) % max(len(counts), 1) for i in range(len(counts))]
+    if state[1]:
+        raw, at = bytes(text), 0
+        for i, length in enumerate(lengths):
+            names[i] = raw[at : at + length].decode("utf-8", "replace")
+            at += length
+    known = len(lengths) if state[1] else len(counts)
+    rows = sorted(zip(names[:known], counts[:known], strict=True), key=lambda row: -row[1])
+    shown = [{"class": name, "examples": count} for name, count in rows[:top] if count or state[1]]
+    return {"learner": owner, "most": len(counts), "named": bool(state[1]), "known": known, "top": shown}
+
+
 def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
     # Imported here: `vwlite --help` loads this module too.
     import numpy as np
@@ -151,16 +175,17 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
 
 
 def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
-    """The weights that predict: with the lazy regularization that stands beside those of gd, see reductions/gd.pyx."""
-    import numpy as np
+    """The weights that predict, where the learner's module says that they differ from those in the file."""
+    from vwlite import registry  # here, because `vwlite --help` loads this module too
 
-    if f"{owner}.gravity" not in reader.names():
-        return weights
-    gravity, contraction = (_number(reader, f"{owner}.{name}", "F64") for name in ("gravity", "contraction"))
-    if (gravity, contraction) == (0, 1):
-        return weights
-    moved = np.where(np.abs(weights) > np.float32(gravity), weights - np.copysign(1, weights) * np.float32(gravity), 0)
-    return (moved * np.float32(contraction)).astype(np.float32)
+    def number(field: str, dtype: str) -> float | None:
+        return _number(reader, f"{owner}.{field}", dtype) if f"{owner}.{field}" in reader.names() else None
+
+    name = re.split("[.:]", owner)[-1]
+    for module in registry.bottoms():
+        if module.__name__.rpartition(".")[2] == name and hasattr(module, "in_force"):
+            return module.in_force(number, weights)
+    return weights
 
 
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
@@ -193,12 +218,19 @@ def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
         if labels["least"] is not None and labels["most"] is not None:
             yield f"  {labels['learner']:12}  predictions from {labels['least']:.9g} to {labels['most']:.9g}"
 
+    for classes in facts["classes"]:
+        named = f"{classes['known']} of {classes['most']} have names" if classes["named"] else "numbered"
+        yield f"  {classes['learner']:12}  {classes['most']} classes, {named}"
+
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})
     yield from _section("options kept", [_option_words(name, options[name]) for name in options])
     yield from _section("runs", _run_lines(facts))
     for fixed in facts["fixed"]:
         yield from _section(f"fixed effect of {fixed['learner']}, which learns no more", list(_fixed_lines(fixed)))
+    for classes in facts["classes"]:
+        rows = [f"{_count(row['examples'], 'example'):>20}  {row['class']}" for row in classes["top"]]
+        yield from _section(f"classes of {classes['learner']} with most examples", rows)
     for table in facts["weights"]:
         yield from _section(f"largest weights of {table['learner']}", [_weight_line(row) for row in table["top"]])
     for table in facts["entities"]:
@@ -220,7 +252,8 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
 
 def _learner_line(learner: dict[str, Any]) -> str:
     options = " ".join(_option_words(name, value) for name, value in learner.get("options", {}).items())
-    return f"{learner['name']:16} {learner['label']} -> {learner['prediction']}  {options}".rstrip()
+    origin = f"  ({plugins.spell(learner['plugin'])})" if "plugin" in learner else ""
+    return f"{learner['name']:16} {learner['label']} -> {learner['prediction']}  {options}".rstrip() + origin
 
 
 def _option_words(name: str, value: Any) -> str:

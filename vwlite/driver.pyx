@@ -1,62 +1,28 @@
-"""The loop over examples, and the figures of a run.
+"""The loop over examples. Design notes are in driver.pxd.
 
 One example at a time goes through: choice and crossing of features, the stack, the counters, the outputs. All of it
 runs without the GIL but for the rare things a person sees: rows of the progress table, malformed lines, audits.
-The counters are VW's (double precision; held-out examples apart), so that tables and summaries agree.
 """
 from itertools import islice
 
-from libc.math cimport isnan, sqrt
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.example cimport (
-    ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, extent_end, extent_index, extent_name_length,
-)
-from vwlite.interactions cimport Interactions
+from vwlite.counters cimport Counters
+from vwlite.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, groups_of
+from vwlite.interactions cimport Crossing, Interactions, crossing_of, use_crossing
 from vwlite.learner cimport Learner
 from vwlite.losses cimport takes
-from vwlite.parser cimport CROSSED_MANY, FINE, LABEL_FINITE, Parser
+from vwlite.parser cimport Parser
+from vwlite.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
 
-from vwlite.errors import ModelError, OptionError
-from vwlite.learner import walk
-from vwlite.outputs import decimals
-from vwlite.parser import REASONS_IN_WORDS
-
-cdef enum Column:
-    PREDICTION
-    SCORE
-    INITIAL
-    SD
-    LOW
-    HIGH
-    LABEL_SD
-    LABEL_LOW
-    LABEL_HIGH
-    PART                              # the first part of the score; others follow
-
-COLUMNS = {"prediction": PREDICTION, "score": SCORE, "initial": INITIAL, "sd": SD, "low": LOW, "high": HIGH,
-           "label_sd": LABEL_SD, "label_low": LABEL_LOW, "label_high": LABEL_HIGH}
-
-
-cdef class Observer:
-    """Does nothing."""
-
-    cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
-        return 0
-
-
-cdef class Gate:
-    """Never shut."""
-
-    cdef bint is_shut(self) except -1 nogil:
-        return False
-
-    def why(self):
-        """What to say to those that are not let through."""
-        return ""
+from vwlite.errors import ModelError
+from vwlite.learner import chain, finishers, vetters, walk
+from vwlite.reasons import REASONS_IN_WORDS
+from vwlite.predictions import OF_VARIANCE, format_of, label_cell
+from vwlite.types import LabelType
 
 
 cdef class Driver:
@@ -66,43 +32,54 @@ cdef class Driver:
         self.top = top
         self.loss = top.loss
         self.interactions = interactions
+        self.counters = Counters()
+        self.format = format_of(top)
         self.constant = constant
-        self.vetting = any(learner.vets for learner in walk(top))
+        self.simple = top.takes_label is LabelType.SIMPLE
+        self.holds_gil = any(learner.plugin for learner in walk(top))
+        self.sees = self.simple and not any(learner.changes_labels for learner in chain(top))
+        self.vetters = vetters(top, False)
+        self.vetting = self.vetters.n > 0
+        self.finishers = finishers(top)
+        self.classes = top.classes
+        self.counts_from_one = self.classes is not None and self.classes.first == 1
         self.needs_names = any(learner.needs_names for learner in walk(top))
         self.training = self.counting = True
         self.quiet = True
         self.holdout_period = 10
         self.dump_interval = 1
         self.progress_step = 2
-        self.first_label = self.second_label = float("nan")
-        self.ex = Example()
-        self.ex.expander = interactions
-        self.ex.constant = constant
+        self.ex = self.new_example()
+        for learner in walk(top):
+            learner.init_driver(self)
+
+    def new_example(self):
+        """The Example of the kind that the stack takes."""
+        return Example()
 
     def set_columns(self, names, parts, interval):
         """Which columns a prediction has; `parts` names those of the score, `interval` is in its standard deviations.
 
         Raises OptionError for a name that is none.
         """
-        known = COLUMNS | {name: PART + i for i, name in enumerate(parts)}
-        for name in names:
-            if name not in known:
-                raise OptionError([f"--columns {','.join(names)}: there is no column {name!r} here, only "
-                                   f"{', '.join(known)}"])
-        if len(names) > MOST_COLUMNS:
-            raise OptionError([f"--columns: at most {MOST_COLUMNS}"])
-        for i, name in enumerate(names):
-            self.columns[i] = known[name]
-        self.n_columns = len(names)
-        self.ex.wants_variance = bool({"sd", "low", "high", "label_sd", "label_low", "label_high"} & set(names))
-        self.ex.interval = interval
+        self.format.set_columns(names, parts)
+        self.ex.known.wants_variance = bool(OF_VARIANCE & set(names))
+        self.ex.known.interval = interval
 
     def run_block(self, Block block not None):
         """Run the rows of a parsed block."""
         cdef Example ex = self.ex
-        ex.block = block
-        with nogil:
-            self.run(block, ex)
+        cdef Crossing crossing = crossing_of(block, self.interactions)
+        if crossing is not None:
+            self.crossed, self.expansions = crossing.features, crossing.expansions
+        try:
+            if self.holds_gil:
+                self.run(block, ex)
+            else:
+                with nogil:
+                    self.run(block, ex)
+        finally:
+            self.crossed, self.expansions = NULL, NULL
 
     cdef int run(self, Block block, Example ex) except -1 nogil:
         cdef size_t i, n = 0
@@ -129,29 +106,35 @@ cdef class Driver:
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """One example through the stack, the counters and the outputs."""
-        cdef int reason
+        cdef int reason = FINE
         cdef bint learns
+        cdef size_t i
+        self.source, self.line = block.source, block.first_line + row.line
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
-        reason = FINE if block.is_expanded else self.interactions.expand(ex)
+        if self.expansions != NULL:
+            use_crossing(self.crossed, self.expansions + (row - block.rows), ex)
+        else:
+            reason = self.interactions.expand(ex)
         if self.vetting and reason == FINE:
-            reason = self.top.vet(ex)
+            reason = self.vetters.vet_all(ex)
         if reason != FINE:
             return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
         learns = self.training and not ex.test_only
-        if ex.labelled and not takes(self.loss, ex.label):
+        if ex.labelled and not (self.simple and takes(self.loss, ex.label)):
             reason = self.vet_label(ex)
             if reason == LABEL_FINITE:
-                self.left_out += learns
+                self.counters.left_out += learns
                 learns = False
             elif reason != FINE:
-                return self.report(block, row, reason, row.column)
+                return self.report(block, row, reason,
+                                   row.column if self.simple else ex.problem_at - block.text - row.text + 1)
         if self.refusal is not None and ex.labelled:
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
         if self.gate is not None and learns and self.gate.is_shut():
             return self.turn_away()
         if self.audits:
-            if learns:
+            if learns and self.sees:
                 self.loss.see(ex.label)   # as learning does: the prediction is the one that -p writes
             self.top.predict(ex)
             with gil:
@@ -159,22 +142,33 @@ cdef class Driver:
             ex.weight = row.weight
         if learns:
             self.top.learn(ex)
+            if self.counts_from_one and self.classes.first == 0:
+                self.count_from_zero()
             if self.learnt is not None:
                 self.learnt.text(block.text + row.text, row.text_length)
                 self.learnt.text(b"\n", 1)
         else:
             self.top.predict(ex)
         if self.counting:
-            self.count(ex)
+            self.counters.count(ex, self.constant)
+            for i in range(self.finishers.n):
+                self.finishers.finish_example(i, ex)
         if self.observer is not None:
             self.observer.note(ex, block, row, ex.test_only or not self.training)
         return self.tell(ex)
 
+    cdef int count_from_zero(self) except -1 nogil:
+        """Say that labels have settled how classes are numbered."""
+        self.counts_from_one = False
+        with gil:
+            self.listener.remark(f"the class 0 has come: classes are numbered {self.classes.limits()}")
+        return 0
+
     cdef int vet_label(self, Example ex) except -1 nogil:
-        """Why the loss can't take the label, a Reason; says so when labels of 0 turn out to be the negative class."""
-        cdef bint unsettled = isnan(self.loss.negative)
-        cdef int reason = self.loss.vet(ex.label, self.counting)
-        if unsettled and self.loss.negative == 0:
+        """Why the stack can't learn the label, a Reason; says what the label has settled, if anything."""
+        cdef float negative = self.loss.negative
+        cdef int reason = self.top.vet_label(ex, self.counting and (self.simple or self.training))
+        if negative != negative and self.loss.negative == 0:
             with gil:
                 self.listener.remark("the labels 0 and 1 are the two classes: 0 is the negative one")
         return reason
@@ -187,106 +181,26 @@ cdef class Driver:
             self.predictions.add(f"!error not learnt: {self.gate.why()}\n".encode())
         return 0
 
-    cdef void count(self, Example ex) noexcept nogil:
-        # both compared at once: which of two labels comes next is nothing a branch could learn
-        if ex.labelled and (ex.label != self.first_label) & (ex.label != self.second_label) & (not self.more_labels):
-            self.see_label(ex.label)
-        if ex.labelled and ex.test_only:
-            self.held_out += 1
-            self.holdout_weight += ex.weight
-            self.holdout_weight_since += ex.weight
-            self.holdout_weight_of_pass += ex.weight
-            self.holdout_loss += ex.loss
-            self.holdout_loss_since += ex.loss
-            self.holdout_loss_of_pass += ex.loss
-            return
-        if ex.labelled:
-            self.weighted_labeled += ex.weight
-            self.weighted_labels += <double>(ex.label * ex.weight)
-        else:
-            self.weighted_unlabeled += ex.weight
-        self.sum_loss += ex.loss
-        self.sum_loss_since += ex.loss
-        self.total_features += ex.n_counted
-        self.example_number += 1
-
-    cdef void see_label(self, float label) noexcept nogil:
-        """A label that is neither of the first two different ones (NaN while there are none)."""
-        if isnan(self.first_label):
-            self.first_label = label
-        elif isnan(self.second_label):
-            self.second_label = label
-        else:
-            self.more_labels = True
-
     cdef int tell(self, Example ex) except -1 nogil:
         """What is seen of an example: its prediction, and perhaps a row of the table."""
-        self.write(ex)
+        if self.predictions is not None:
+            self.format.write(ex, self.predictions)
+        if self.raw_predictions is not None:
+            self.format.write_raw(ex, self.raw_predictions)
         if self.results is not None:
-            self.collect(ex)
-        if not self.quiet and self.weighted_labeled + self.weighted_unlabeled >= self.dump_interval:
+            self.format.collect(ex, self.results)
+        if not self.quiet and self.counters.weighted_labeled + self.counters.weighted_unlabeled >= self.dump_interval:
             with gil:
                 self.progress()
         return 0
 
-    cdef int write(self, Example ex) except -1 nogil:
-        cdef size_t i
-        if self.predictions is not None:
-            for i in range(self.n_columns):
-                if i:
-                    self.predictions.text(b" ", 1)
-                self.predictions.number(self.column(ex, self.columns[i]))
-            if self.n_columns == 0:
-                self.predictions.number(ex.prediction)
-            self.predictions.tag(ex)
-        if self.raw_predictions is not None:
-            self.raw_predictions.number(ex.score)
-            self.raw_predictions.tag(ex)
-        return 0
-
-    cdef int collect(self, Example ex) except -1 nogil:
-        cdef size_t i
-        if self.n_columns:
-            with gil:
-                self.results.append(tuple([self.column(ex, self.columns[i]) for i in range(self.n_columns)]))
-            return 0
-        self.values[self.n_values] = ex.prediction
-        self.n_values += 1
-        return 0
-
-    cdef tuple cells(self, Example ex):
-        label, prediction = (decimals(number, 4, 4, self.loss.as_vw) for number in (ex.label, ex.prediction))
-        return label if ex.labelled else "unknown", prediction
-
-    cdef float column(self, Example ex, int which) noexcept nogil:
-        if which >= PART:
-            return ex.parts[which - PART]
-        if which == PREDICTION:
-            return ex.prediction
-        if which == SCORE:
-            return ex.score
-        if which == INITIAL:
-            return ex.initial
-        if which == SD:
-            return <float>sqrt(ex.variance)
-        if which == LABEL_SD:
-            return <float>sqrt(ex.variance + ex.noise)
-        if which == LABEL_LOW:
-            return ex.label_low
-        if which == LABEL_HIGH:
-            return ex.label_high
-        return ex.low if which == LOW else ex.high
-
     cdef int progress(self) except -1:
         """A row of the table; then the next one is due when the weight has doubled, or as -P says."""
-        cdef double weight = self.weighted_labeled + self.weighted_unlabeled
+        cdef double weight = self.counters.weighted_labeled + self.counters.weighted_unlabeled
         cdef Example ex = self.ex
-        label, prediction = self.cells(ex)
-        self.listener.row(self, label, prediction, ex.n_counted)
-        self.sum_loss_since = 0
-        if self.holdout and self.current_pass:
-            self.holdout_loss_since = self.holdout_weight_since = 0
-        self.weighted_labeled_before = self.weighted_labeled
+        label = label_cell(self.top.takes_label, ex, self.loss.as_vw)
+        self.listener.row(self, label, self.format.cell(ex), ex.n_counted)
+        self.counters.begin_row(self.holdout and self.current_pass)
         self.dump_interval = <float>weight + self.progress_step if self.progress_adds \
             else <float>weight * self.progress_step
         return 0
@@ -296,7 +210,7 @@ cdef class Driver:
         cdef bint used = row.warned and reason == row.warned
         if self.again:
             return 0
-        self.problems += not used
+        self.counters.problems += not used
         with gil:
             self.listener.problem(
                 block.source, block.first_line + row.line, column, self.in_words(reason),
@@ -307,11 +221,9 @@ cdef class Driver:
     cdef str in_words(self, int reason):
         """A Reason, with the limit that applies here."""
         words = REASONS_IN_WORDS[reason]
-        return words.format(limit=self.interactions.limit) if reason == CROSSED_MANY else words
-
-    def features_seen(self):
-        """How many features other than the constant the examples counted so far had, in all passes."""
-        return self.total_features - (self.example_number if self.constant else 0)
+        if reason == CROSSED_MANY:
+            return words.format(limit=self.interactions.limit)
+        return words.format(classes=self.top.classes.limits()) if reason in (CLASS_RANGE, CLASS_MANY) else words
 
     def figures(self):
         """Figures for the end of a run, name -> number, beside those that every run has."""
@@ -339,7 +251,6 @@ cdef class Driver:
         `first_line` where the listener is told of one.
         """
         cdef Example ex = self.ex
-        ex.block = block
         block.wants_names = self.needs_names
         block.first_line = first_line
         self.answers = answering
@@ -357,7 +268,6 @@ cdef class Driver:
         cdef size_t at = 0, n = text.shape[0], size, lines = 0
         cdef double until
         cdef Example ex = self.ex
-        ex.block = block
         block.wants_names = self.needs_names
         self.answers = True
         if n == 0:
@@ -395,7 +305,6 @@ cdef class Driver:
         """
         cdef Block block = Block()
         cdef Example ex = self.ex
-        cdef size_t i
         before = self.training, self.counting, self.results
         predictions = []
         block.first_line = 1
@@ -407,14 +316,12 @@ cdef class Driver:
                     raise ValueError("a line with a line end inside: give several lines as a list")
             text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
             parse_text(parser, block, text)
-            ex.block = block
             self.training = self.counting = learning
             self.results = predictions
-            self.n_values = 0
             try:
                 self.run(block, ex)
-                predictions += [self.values[i] for i in range(self.n_values)]
             finally:
+                self.format.finish(predictions)
                 self.training, self.counting, self.results = before
             block.first_line += len(chunk)
         return predictions
@@ -427,14 +334,21 @@ cdef class Driver:
         """The lines (bytes) of a single example given as one text."""
         return [text]
 
+    def place(self):
+        """Where the current example stands in the input, in the listener's words."""
+        return self.listener.place(self.source, self.line)
+
     def sensitivity(self, Parser parser not None, bytes line):
         """The stack's sensitivity to one line, None if it is no example."""
         cdef Block block = Block()
         cdef Example ex = self.ex
         block.wants_names = self.needs_names
         parse_text(parser, block, line + b"\n")
+        if not self.simple:
+            raise ValueError("sensitivity is to a line with a label that is a number, and this stack learns classes")
         if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
             return None
+        self.line = 1
         ex.bind(block, &block.rows[0], self.constant)
         if self.interactions.expand(ex) != FINE:
             return None
@@ -443,29 +357,22 @@ cdef class Driver:
 
     def end_pass(self):
         """Close the books of a pass; returns its holdout loss, or None when nothing was held out."""
-        cdef double loss = self.holdout_loss_of_pass, weight = self.holdout_weight_of_pass
-        self.holdout_loss_of_pass = self.holdout_weight_of_pass = 0
         self.in_pass = 0
         self.current_pass += 1
-        return loss / weight if weight > 0 else None
+        return self.counters.end_pass()
 
     def view(self):
         """The current example as Python values: what audits and hash inversion look at."""
-        from vwlite.audit import Group, View
+        from vwlite.view import View
         cdef Example ex = self.ex
-        cdef size_t i, j, begin, end
-        groups = []
-        for i in range(ex.n_extents):
-            begin = ex.extents[i].begin
-            end = extent_end(ex, i)
-            name = ex.text[ex.extents[i].name:ex.extents[i].name + extent_name_length(&ex.extents[i])]
-            names = [None if ex.names == NULL else
-                     <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
-                     for j in range(begin, end)]
-            groups.append(Group(extent_index(&ex.extents[i]), name, names,
-                                [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
+        cdef size_t j
         features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]
-        return View(groups, features, self.constant, ex.tag[:ex.tag_length], ex.prediction)
+        offset = 0
+        prediction = ex.prediction
+        if self.classes is not None:
+            prediction = self.classes.value(ex.class_predicted)
+            offset = (ex.class_predicted - self.classes.first) * self.top.step if prediction is not None else 0
+        return View(groups_of(ex), features, self.constant, ex.tag[:ex.tag_length], prediction, offset)
 
 
 cdef double seconds_now() noexcept nogil:

@@ -1,44 +1,21 @@
 """Tables of entities' coefficients. Design notes are in entities.pxd."""
 import os
 
-from libc.stdint cimport uint16_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.between cimport copy_between
 from vwlite.example cimport Feature
-
-cdef extern from "entities.h" nogil:
-    uint32_t vwl_find(const uint32_t* hashes, uint32_t n, uint32_t hash)
+from vwlite.record cimport (
+    FACTORED, MOST, MOST_FULL, UNTOLD, Record, Waiting, bytes_between, clocks_of, factor_in, factor_of, hashes_of,
+    index_place, means_of, name_of, precisions_in, precisions_of, triangle,
+)
 
 cdef enum:
     FEW = 128                         # coefficients that are searched without an index
     SPARE = 16                        # one in so many is room to spare in records with more
 
 cdef double NOT_MADE = -1             # of a factor
-UNTOLD = -1e300
-
-
-cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
-    """The place of a feature's coefficient, ABSENT if it has none."""
-    cdef uint32_t* hashes = hashes_of(record)
-    cdef uint32_t i, place
-    if record.index == NULL:
-        i = vwl_find(hashes, record.n, hash)
-        return i if i < record.n else ABSENT
-    i = home_in(record, hash)
-    while True:
-        place = (<uint32_t*>record.index)[i] if record.wide else (<uint16_t*>record.index)[i]
-        if place == 0:
-            return ABSENT
-        if hashes[place - 1] == hash:
-            return place - 1
-        i = i + 1 if i + 1 < record.index_size else 0
-
-
-cdef inline uint32_t home_in(Record* record, uint32_t hash) noexcept nogil:
-    """Where a hash is looked for first. Those of numeric names are numbers in a row."""
-    return <uint32_t>((<uint64_t>(hash * <uint32_t>0x9E3779B1) * record.index_size) >> 32)
 
 
 cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capacity, bint full,
@@ -356,22 +333,6 @@ cdef class EntityTable:
                 copy_content(self, record, before)
             record = record.newer
 
-    def save_load(self, io):
-        """All records, in order; raises ModelError for numbers that make no sense."""
-        if io.saving:
-            self.save(io)
-        elif io.has("stored"):
-            from vwlite.limited import load_stored
-            load_stored(self, io)
-        else:
-            from vwlite.table_io import load
-            load(self, io)
-
-    def save(self, io):
-        """Hand every field to the saver."""
-        from vwlite.table_io import save
-        save(self, io)
-
 
 cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 nogil:
     """All but name and neighbours, into an empty record with room."""
@@ -385,22 +346,10 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
     if table.anchored:
         memcpy(origins_of(table, to), origins_of(table, record), n * sizeof(double))
-    copy_between(table, to, record)
+    copy_between(&table.bytes, to, record)
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread = record.prior, record.spread
     return 0
-
-
-cdef void index_place(Record* record, uint32_t place) noexcept nogil:
-    cdef uint32_t i = home_in(record, hashes_of(record)[place])
-    if record.wide:
-        while (<uint32_t*>record.index)[i]:
-            i = i + 1 if i + 1 < record.index_size else 0
-        (<uint32_t*>record.index)[i] = place + 1
-        return
-    while (<uint16_t*>record.index)[i]:
-        i = i + 1 if i + 1 < record.index_size else 0
-    (<uint16_t*>record.index)[i] = <uint16_t>(place + 1)
 
 
 cdef Record* allocate(EntityTable table, size_t size, uint32_t capacity, bint full) except NULL nogil:

@@ -13,12 +13,12 @@ from vwlite.learner import walk
 if TYPE_CHECKING:
     from vwlite.model_file import ModelReader
     from vwlite.store_file import StoreFile
+    from vwlite.view import View
     from vwlite.workspace import Workspace
 
 CONSTANT = 11650396  # the hash of the constant feature
 AT_ONCE = 1000  # entities in memory, of a model that has them beside it
-EFFECT = "random_effect."  # how the owners of effects begin
-SUMS = "random_effect_sums"  # the owner of sums over examples, which are of no entity
+SUMS = "_sums"  # how owners of sums over examples end, which are of no entity
 
 # Learners, numpy and difflib are imported where they are used: `vwlite --help` loads this module too.
 
@@ -36,7 +36,7 @@ def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[
         found += [in_store(store, owner, top) for owner in beside if f"{owner}.next_serial" in names]
     known = {table["learner"] for table in found}
     parts = {table["learner"] for table in found if table["learner"].rpartition(".")[0] in known}  # a mean, scales
-    parts.add(SUMS)
+    parts |= {table["learner"] for table in found if table["learner"].endswith(SUMS) and "." not in table["learner"]}
     found = [table for table in found if table["learner"] not in parts]
     add_learners(reader.path, found, top)
     for row in (row for table in found for row in table["top"]):
@@ -141,7 +141,7 @@ def add_learners(path: str, found: list[dict[str, Any]], top: int) -> None:
         for row in table["top"]:
             mean, _ = (learner.coefficients(row["key"]) or {}).get(CONSTANT, (None, None))
             row["intercept"] = row["intercept"] if mean is None else mean
-        if not learner.owner.startswith(EFFECT):
+        if learner.effect is None:
             table["largest"] = coefficients(learner, 0, names)[:top]
 
 
@@ -220,12 +220,12 @@ def describe(path: str, entity: str, effect: str | None, data: str | None) -> di
         reader.array(name, reader.dtype(name))
     workspace = loaded(path, store is not None)
     learners: dict[str, Any] = {
-        learner.owner.removeprefix(EFFECT): learner
+        learner.of_copy(learner.effect): learner
         for learner in walk(workspace.top)
-        if learner.owner.startswith(EFFECT) and learner.entities() is not None
+        if learner.effect is not None and learner.entities() is not None
     }
     if not learners:
-        raise OptionError(f"{path}: has no entities: it was made without --random_effect")
+        raise OptionError(f"{path}: has no entities: it was made without models of entities")
     if effect is not None and effect not in learners:
         raise OptionError(f"--effect {effect}: {path} has no such effect, only {', '.join(learners)}")
     asked = [effect] if effect is not None else list(learners)
@@ -308,7 +308,7 @@ def read_names(path: str, data: str, wanted: set[int], beside: bool) -> dict[int
     class Listener:
         """Hears of every example."""
 
-        def audit(self, driver: Any, view: audit.View) -> None:
+        def audit(self, driver: Any, view: View) -> None:
             """Take over its names."""
             for name, (number, _) in zip(audit.names(view, workspace.interactions), view.features, strict=True):
                 if number in wanted:
@@ -317,6 +317,10 @@ def read_names(path: str, data: str, wanted: set[int], beside: bool) -> dict[int
 
         def problem(self, *_: object) -> None:
             """A malformed line has no names."""
+
+        def place(self, source: int, line: int) -> str:
+            """What messages call a line."""
+            return f"{data}:{line}"
 
         def remark(self, text: str) -> None:
             """Labels don't matter here."""

@@ -93,7 +93,7 @@ class EntityStore:
 
     def gate(self, top: Any) -> EntityGate:
         """What keeps a stack from learning while its tables can't have one entity more."""
-        effects: list[Any] = [effect for learner in walk(top) for effect in learner.beside]
+        effects: list[Any] = [effect for learner in walk(top) if not learner.copied for effect in learner.beside]
         return EntityGate(self.strain, [effect.table for effect in effects])
 
     def count(self, number: int, total: int) -> None:

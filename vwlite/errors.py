@@ -44,5 +44,9 @@ class ParseError(VwliteError):
         return f"{self.source}:{self.line}:{self.column}: {self.reason}: {shown}"
 
 
+class ReductionError(VwliteError):
+    """A reduction in Python that can't be used, or that failed: its class, its method and the place in the input."""
+
+
 class ModelError(VwliteError):
     """A model file that cannot be read, trusted or written."""

@@ -1,7 +1,7 @@
 """Blocks of parsed lines and the one Example that walks over them. Design notes are in example.pxd."""
 from libc.math cimport NAN, isnan
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 cdef enum:
     TAKEN = 1 << 31                   # marks an extent in gather_namespaces
@@ -28,17 +28,23 @@ cdef class Block:
         """The rows as plain Python values, for tests and for looking at what a parser made of a line.
 
         A list of dicts: kind ("example", "empty", "problem"), line (from 0), reason and column of a problem, label,
-        weight, initial, probability (label NaN when there is none), shared, tag, and namespaces as
-        (index, hash, [(hash, value), ...]).
+        weight, initial (label NaN when there is none), choices as (number, cost, probability, name), shared, tag, and
+        namespaces as (index, hash, [(hash, value), ...]).
         """
         cdef size_t i, j, k, end
         cdef const Row* row
         cdef const Extent* extent
         cdef const Feature* feature
+        cdef const Choice* choice
         found = []
         for i in range(self.n_rows):
             row = &self.rows[i]
             namespaces = []
+            choices = []
+            for j in range(row.choice, row.choice + row.n_choices):
+                choice = &self.choices[j]
+                choices.append((choice.number, choice.cost, choice.probability,
+                                self.text[choice.name:choice.name + choice.name_length]))
             for j in range(row.n_extents):
                 extent = &self.extents[row.extent + j]
                 end = (extent + 1).begin if j + 1 < row.n_extents else row.n_features
@@ -48,7 +54,7 @@ cdef class Block:
             found.append({
                 "kind": ("example", "empty", "problem")[row.kind], "line": row.line, "reason": row.reason,
                 "column": row.column, "label": row.label, "weight": row.weight, "initial": row.initial,
-                "probability": row.probability, "shared": bool(row.shared),
+                "choices": choices, "shared": bool(row.flags & ROW_SHARED),
                 "tag": self.text[row.tag:row.tag + row.tag_length], "namespaces": namespaces,
             })
         return found
@@ -62,9 +68,8 @@ cdef class Block:
         free(self.features)
         free(self.extents)
         free(self.rows)
+        free(self.choices)
         free(self.names)
-        free(self.expanded)
-        free(self.expansions)
 
     cdef int reserve_text(self, size_t n) except -1 nogil:
         """Room for n bytes and the padding; what is there already stays."""
@@ -95,6 +100,22 @@ cdef class Block:
         grow(<void**>&self.rows, &self.row_capacity, rows, sizeof(Row))
         return 0
 
+    cdef int reserve_choices(self, size_t n) except -1 nogil:
+        """Room for n choices; what is there stays."""
+        cdef Choice* choices
+        if n > self.choice_capacity:
+            choices = <Choice*>realloc(self.choices, 2 * n * sizeof(Choice))
+            if choices == NULL:
+                with gil:
+                    raise MemoryError(f"{2 * n * sizeof(Choice):,} bytes for labels")
+            self.choices = choices
+            self.choice_capacity = 2 * n
+        return 0
+
+
+cdef class Knowledge:
+    """What is asked and said of a score by learners with a posterior."""
+
 
 cdef class Expander:
     """What chooses and crosses an example's features."""
@@ -104,30 +125,16 @@ cdef class Expander:
 
 
 cdef class Example:
-    """One line as learners see it, or a decision and one of its actions; reused for every line."""
+    """One line as learners see it; reused for every line."""
 
-    def __dealloc__(self):
-        free(self.action_costs)
-        free(self.action_scores)
-        free(self.action_bounds)
-        free(self.action_probabilities)
-        free(self.action_order)
-        free(self.merged)
-        free(self.merged_extents)
-        free(self.merged_names)
+    def __cinit__(self):
+        self.known = Knowledge()
 
     cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil:
         """Look at a row of a block; `constant` says whether the constant feature counts."""
-        cdef const Expansion* expansion
         self.linear = self.features = block.features + row.feature
         self.n_linear = row.n_features
-        if block.is_expanded:
-            expansion = block.expansions + (row - block.rows)
-            self.features = block.expanded + expansion.begin
-            self.n = expansion.n
-            self.n_counted = expansion.n_counted
-        else:
-            self.n = self.n_counted = row.n_features + constant
+        self.n = self.n_counted = row.n_features + constant
         self.extents = block.extents + row.extent
         self.n_extents = row.n_extents
         self.names = block.names + row.feature if block.names != NULL else NULL
@@ -142,10 +149,13 @@ cdef class Example:
         self.label = row.label
         self.weight = row.weight
         self.initial = row.initial
+        self.choices = block.choices + row.choice
+        self.n_choices = row.n_choices
         self.labelled = not isnan(row.label)
+        self.first_visit = True
         self.offset = 0
         self.problem_at = block.text + row.text
-        self.variance = self.noise = 0
+        self.known.variance = self.known.noise = 0
         self.score = 0
         self.prediction = 0
         self.loss = 0
@@ -165,144 +175,34 @@ cdef class Example:
         self.tag = other.tag
         self.tag_length = other.tag_length
         self.label = NAN
+        self.n_choices = 0
         self.weight = 1
         self.initial = 0
         self.labelled = False
         self.test_only = True
         self.offset = 0
         self.problem_at = other.problem_at
-        self.wants_variance = False
-        self.variance = 0
+        self.known.wants_variance = False
+        self.known.variance = self.known.noise = 0
         self.score = 0
         self.prediction = 0
         self.loss = 0
 
-    cdef int bind_decision(self, const Row* rows, size_t n) except -1 nogil:
-        """Look at a decision: n rows of self.block, at least one of which is an action's."""
-        cdef size_t i, capacity
-        self.shared = rows if rows[0].shared else NULL
-        self.rows = rows + (self.shared != NULL)
-        self.n_actions = n - (self.shared != NULL)
-        self.bind(self.block, rows, self.constant)
-        self.chosen = self.n_actions
-        self.decision_cost = self.decision_probability = self.decision_policy = NAN
-        for i in range(self.n_actions):
-            if not isnan(self.rows[i].label):
-                self.chosen = i
-                self.decision_cost = self.rows[i].label
-                self.decision_probability = self.rows[i].probability
-                break
-        self.n_visited = self.n_decision_features = 0
-        self.wants_variance = False
-        if self.n_actions > self.action_capacity:
-            capacity = 0
-            grow(<void**>&self.action_costs, &capacity, 2 * self.n_actions, sizeof(float))
-            capacity = 0
-            grow(<void**>&self.action_scores, &capacity, 2 * self.n_actions, sizeof(float))
-            capacity = 0
-            grow(<void**>&self.action_bounds, &capacity, 2 * self.n_actions, sizeof(float))
-            capacity = 0
-            grow(<void**>&self.action_probabilities, &capacity, 2 * self.n_actions, sizeof(float))
-            self.action_capacity = 0
-            grow(<void**>&self.action_order, &self.action_capacity, 2 * self.n_actions, sizeof(uint32_t))
-        self.deselect()
-        return 0
 
-    cdef int select(self, size_t i) except -1 nogil:
-        """Look at action i of the decision: its line's features, then the shared ones; unlabelled, of weight 1.
-
-        As in VW, the shared features of a namespace the action has too follow the action's own; then come the other
-        shared namespaces. Returns why the action's features can't be crossed, which is FINE in a decision that the
-        driver has let through.
-        """
-        cdef int reason
-        cdef const char* tag = self.tag
-        cdef size_t tag_length = self.tag_length
-        self.bind(self.block, self.rows + i, self.constant)
-        self.tag = tag
-        self.tag_length = tag_length
-        self.selected = i
-        self.label = NAN
-        self.labelled = False
-        self.test_only = True
-        if self.shared != NULL and self.shared.n_features:
-            self.merge_shared()
-        reason = self.expander.expand(self)
-        if i == self.n_visited:
-            self.n_visited += 1
-            self.n_decision_features += self.n_counted
-        return reason
-
-    cdef void deselect(self) noexcept nogil:
-        """Stand for the decision as a whole again: labelled if its action's cost is known, of weight 1.
-
-        There is no label that one could sum up over decisions: as in VW it counts as 0.
-        """
-        self.labelled = self.chosen < self.n_actions
-        self.label = 0 if self.labelled else NAN
-        self.weight = 1
-        self.n_counted = self.n_decision_features
-
-    cdef int merge_shared(self) except -1 nogil:
-        """Put the features of the selected action and of the shared line into one list."""
-        cdef const Row* own = self.rows + self.selected
-        cdef const Row* shared = self.shared
-        cdef const Extent* own_extents = self.block.extents + own.extent
-        cdef const Extent* shared_extents = self.block.extents + shared.extent
-        cdef size_t n = own.n_features + shared.n_features + 1 + PADDING, i, j
-        cdef size_t n_extents = own.n_extents + shared.n_extents, capacity
-        cdef uint8_t[256] taken
-        if n > self.merged_capacity:
-            capacity = 0
-            grow(<void**>&self.merged_names, &capacity, 2 * n, sizeof(NameSpan))
-            self.merged_capacity = 0
-            grow(<void**>&self.merged, &self.merged_capacity, 2 * n, sizeof(Feature))
-        if n_extents > self.merged_extent_capacity:
-            grow(<void**>&self.merged_extents, &self.merged_extent_capacity, 2 * n_extents, sizeof(Extent))
-        self.n_linear = self.n_extents = 0
-        memset(taken, 0, 256)
-        for i in range(own.n_extents):
-            self.merge_extents(own, i, i + 1)
-            taken[extent_index(&own_extents[i])] = True
-            # the extents of a namespace are neighbours: behind its last one come the shared ones
-            if i + 1 == own.n_extents or extent_index(&own_extents[i + 1]) != extent_index(&own_extents[i]):
-                for j in range(shared.n_extents):
-                    if extent_index(&shared_extents[j]) == extent_index(&own_extents[i]):
-                        self.merge_extents(shared, j, j + 1)
-        i = 0
-        while i < shared.n_extents:
-            j = i
-            while j < shared.n_extents and not taken[extent_index(&shared_extents[j])]:
-                j += 1
-            if j > i:
-                self.merge_extents(shared, i, j)
-            i = j + 1
-        self.merged[self.n_linear].hash = CONSTANT_HASH
-        self.merged[self.n_linear].value = 1
-        memset(self.merged + self.n_linear + 1, 0, PADDING * sizeof(Feature))
-        self.linear = self.features = self.parsed = self.merged
-        self.extents = self.parsed_extents = self.merged_extents
-        self.n_parsed = self.n_linear
-        self.n_parsed_extents = self.n_extents
-        self.n = self.n_counted = self.n_linear + self.constant
-        if self.names != NULL:
-            memset(self.merged_names + self.n_linear, 0, sizeof(NameSpan))
-            self.names = self.parsed_names = self.merged_names
-        return 0
-
-    cdef void merge_extents(self, const Row* row, size_t begin, size_t end) noexcept nogil:
-        """Append namespaces begin..end of a row."""
-        cdef const Extent* extents = self.block.extents + row.extent
-        cdef size_t first = extents[begin].begin, i
-        cdef size_t n = (extents[end].begin if end < row.n_extents else row.n_features) - first
-        for i in range(begin, end):
-            self.merged_extents[self.n_extents] = extents[i]
-            self.merged_extents[self.n_extents].begin += <uint32_t>(self.n_linear - first)
-            self.n_extents += 1
-        memcpy(self.merged + self.n_linear, self.block.features + row.feature + first, n * sizeof(Feature))
-        if self.block.names != NULL:
-            memcpy(self.merged_names + self.n_linear, self.block.names + row.feature + first, n * sizeof(NameSpan))
-        self.n_linear += n
+cdef list groups_of(Example ex):
+    from vwlite.view import Group
+    cdef size_t i, j, begin, end
+    groups = []
+    for i in range(ex.n_extents):
+        begin = ex.extents[i].begin
+        end = extent_end(ex, i)
+        name = ex.text[ex.extents[i].name:ex.extents[i].name + extent_name_length(&ex.extents[i])]
+        names = [None if ex.names == NULL else
+                 <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                 for j in range(begin, end)]
+        groups.append(Group(extent_index(&ex.extents[i]), name, names,
+                            [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
+    return groups
 
 
 cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \

@@ -13,7 +13,7 @@ from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_plac
 from vwlite.parsers.text import TextParser, entity_namespaces
 from vwlite.paths import explain
 from vwlite.sniff import HEAD
-from vwlite.types import LabelType
+from vwlite.types import LabelType, is_multiline
 
 OPTIONS = OptionGroup(
     "Input",
@@ -53,17 +53,26 @@ OPTIONS = OptionGroup(
 )
 
 
-# To be raised whenever the parser makes something else of the same text, or reasons (parser.pxd) get other numbers:
+# To be raised whenever the parser makes something else of the same text, or reasons (reasons.pxd) get other numbers:
 # older caches are remade then. 1 is that of vwlite 0.1.0.
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 
 
 class Feed:
     """The sources of a run, read once as text and, for further passes, from a cache in a file or in memory."""
 
-    def __init__(self, options: Options, needs_names: bool = False, labels: LabelType = LabelType.SIMPLE) -> None:
+    def __init__(
+        self,
+        options: Options,
+        needs_names: bool = False,
+        labels: LabelType = LabelType.SIMPLE,
+        multiline: bool | None = None,
+        again: bool = False,
+    ) -> None:
         self.options = options
         self.labels = labels
+        self.multiline = is_multiline(labels) if multiline is None else multiline
+        self.again = again or options["passes"] > 1  # there may be a further pass
         self.paths = data_paths(options)
         for path in self.paths:
             if path != "-":
@@ -135,28 +144,27 @@ class Feed:
             "options": options,
             "names": self.wants_names,
             "labels": self.labels.value,
+            "multiline": self.multiline,
             "parser": PARSER_VERSION,
         } | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
 
-    def blocks(self, interactions: Any) -> Iterator[Any]:
-        """The blocks of a pass, features crossed ahead where `interactions` can."""
+    def blocks(self, *stacks: Any) -> Iterator[Any]:
+        """The blocks of a pass, features crossed ahead for each stack's Interactions that can."""
         if self.cached:
             found = self.found
             self.parser = CacheParser(self.cache_path, *found, self._key()) if found else self.writer.reread()
             writer = None
         else:
             digest = bool(self.options["final_regressor"])
-            self.parser = TextParser(self.options, self.paths, digest, self.labels)
-            wanted = self.cache_path is not None or self.options["passes"] > 1
+            self.parser = TextParser(self.options, self.paths, digest, self.labels, self.multiline)
+            wanted = self.cache_path is not None or self.again
             place = self.cache_path if self.keeps_cache else None
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
             self.head = b""
         workers = 0 if self.options["onethread"] else 1
-        expander = (
-            interactions.ahead(self.options, self.options["bit_precision"]) if self.labels is LabelType.SIMPLE else None
-        )
-        self.ring = Ring(self.parser, workers, self.wants_names, expander)
+        ahead = [] if self.multiline else [stack.ahead() for stack in stacks]
+        self.ring = Ring(self.parser, workers, self.wants_names, [make for make in ahead if make is not None])
         self.ring.start()
         whole = False
         try:

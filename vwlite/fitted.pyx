@@ -3,7 +3,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from vwlite.batches cimport Batches
-from vwlite.entities cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_in, precisions_of, triangle
+from vwlite.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_in, precisions_of, triangle
 from vwlite.example cimport CONSTANT_HASH
 from vwlite.posterior cimport MOST_CORRELATED
 

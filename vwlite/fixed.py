@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from vwlite import stack
+from vwlite import plugins, stack
 from vwlite.errors import ModelError, OptionError, StackError
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
@@ -35,6 +35,7 @@ class FixedModel:
         require(path, metadata, KEPT)
         self.metadata = {name: metadata[name] for name in KEPT}
         own = Options([OptionGroup("", tuple(options.declared.values()))])
+        plugins.of_model(metadata["stack"], own, f"--fixed_effect {path}")
         own.merge_model(stack.upgrade(metadata["options"], own), False, f"--fixed_effect {path}")
         differ = [name for name in PARSING if own[name] != options[name]]
         if differ:

@@ -16,10 +16,15 @@ cdef enum:
 cdef struct Span:
     uint32_t begin, end
 
+cdef struct Expansion:
+    # of a row, in the features of all rows with the crossed ones
+    uint32_t begin, n, n_counted
+
 cdef class Interactions(Expander):
     cdef readonly list patterns       # as given, b"ab", b"::", ...
     cdef readonly list terms          # patterns without wildcards, in order of evaluation
     cdef readonly list notes
+    cdef tuple made_from              # for twins
     cdef Choice choice
     cdef bint active, wildcards, permutations, keep_duplicates
     cdef uint8_t[256] ignored_linear, seen
@@ -40,10 +45,7 @@ cdef class Interactions(Expander):
     cdef size_t capacity, n
     cdef Span[256] spans
     cdef bint constant
-    cdef Example ex
     cdef int expand_marked(self, Example ex, bint constant) except -1 nogil
-    cdef int expand_block(self, Block block) except -1
-    cdef int expand_rows(self, Block block, Example ex) except -1 nogil
     cdef int see(self, Example ex) except -1 nogil
     cdef int see_own(self, Example ex) except -1 nogil
     cdef int compile_own(self, Example ex, const uint8_t* letters) except -1
@@ -52,3 +54,25 @@ cdef class Interactions(Expander):
     cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
                     uint32_t from_feature, int previous) noexcept nogil
     cdef int compile(self, list terms) except -1
+
+
+cdef class Crossing:
+    """The features of a block's rows with the crossed ones, for one stack: the parsing thread makes it."""
+
+    cdef Interactions interactions    # a twin of the stack's, which the parsing thread may use
+    cdef readonly Interactions owner  # the stack's
+    cdef Example ex
+    cdef Feature* features
+    cdef Expansion* expansions        # of each row
+    cdef size_t capacity, row_capacity
+    cdef bint whole                   # all rows are crossed; else the stack has to do it
+    cdef int expand(self, Block block) except -1
+    cdef int expand_rows(self, Block block, Example ex) except -1 nogil
+
+cdef inline void use_crossing(const Feature* features, const Expansion* expansion, Example ex) noexcept nogil:
+    """Point a bound example at its crossed features."""
+    ex.features = features + expansion.begin
+    ex.n = expansion.n
+    ex.n_counted = expansion.n_counted
+
+cdef Crossing crossing_of(Block block, Interactions owner)

@@ -9,8 +9,9 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from vwlite.example cimport CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, Expansion, extent_end, extent_index
-from vwlite.parser cimport CROSSED_MANY, FINE
+from vwlite.example cimport CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, extent_end, extent_index
+from vwlite.reasons cimport CROSSED_MANY, FINE
+from vwlite.room cimport grow
 
 from vwlite.hashing import feature_hash, murmur3_32
 from vwlite.options import Option, OptionGroup
@@ -65,11 +66,11 @@ cdef class Interactions:
     """
 
     def __init__(self, options, bits, aside=()):
+        self.made_from = options, bits, aside
         self.permutations = options["permutations"]
         self.keep_duplicates = options["leave_duplicate_interactions"]
         self.notes = []
         self.constant = not options["noconstant"]
-        self.ex = Example()
         self.many_terms = MANY_TERMS
         self.remembered = {}
         self.patterns, left_out = given_patterns(options)
@@ -235,52 +236,11 @@ cdef class Interactions:
             term += term[0] + 1
         return n
 
-    def ahead(self, options, bits):
-        """A twin for each block, or None where crossing depends on lines before or features are removed."""
+    def ahead(self):
+        """What makes a Crossing for each block; None where crossing depends on lines before or features are removed."""
         if not self.active or self.wildcards or self.choice.removes:
             return None
-        return lambda: Interactions(options, bits, self.aside_names)
-
-    cdef int expand_block(self, Block block) except -1:
-        """Expand all rows of a block in the parsing thread; one too large is left to the learning thread."""
-        cdef Example ex = self.ex
-        with nogil:
-            self.expand_rows(block, ex)
-        return 0
-
-    cdef int expand_rows(self, Block block, Example ex) except -1 nogil:
-        cdef size_t i, n = 0
-        cdef void* room
-        block.is_expanded = False
-        if block.n_rows > block.expansion_capacity:
-            room = realloc(block.expansions, 2 * block.n_rows * sizeof(Expansion))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            block.expansions = <Expansion*>room
-            block.expansion_capacity = 2 * block.n_rows
-        for i in range(block.n_rows):
-            if block.rows[i].kind != ROW_EXAMPLE:
-                continue
-            ex.bind(block, &block.rows[i], self.constant)
-            if self.expand(ex) != FINE or n + ex.n > MAX_BLOCK_FEATURES:
-                return 0
-            if n + ex.n + PADDING > block.expanded_capacity:
-                room = realloc(block.expanded, 2 * (n + ex.n + PADDING) * sizeof(Feature))
-                if room == NULL:
-                    with gil:
-                        raise MemoryError
-                block.expanded = <Feature*>room
-                block.expanded_capacity = 2 * (n + ex.n + PADDING)
-            memcpy(block.expanded + n, ex.features, ex.n * sizeof(Feature))
-            block.expansions[i].begin = <uint32_t>n
-            block.expansions[i].n = <uint32_t>ex.n
-            block.expansions[i].n_counted = <uint32_t>ex.n_counted
-            n += ex.n
-        if n:
-            memset(block.expanded + n, 0, PADDING * sizeof(Feature))
-        block.is_expanded = True
-        return 0
+        return lambda: Crossing(self, Interactions(*self.made_from))
 
     cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
                     uint32_t from_feature, int previous) noexcept nogil:
@@ -371,3 +331,53 @@ cdef class Interactions:
         self.compile(terms)
         memcpy(self.letters, letters, 128)
         return FINE
+
+
+cdef class Crossing:
+    """Crosses whole blocks, with a twin of the interactions that it belongs to."""
+
+    def __cinit__(self, Interactions owner not None, Interactions twin not None):
+        self.owner = owner
+        self.interactions = twin
+        self.ex = Example()
+
+    def __dealloc__(self):
+        free(self.features)
+        free(self.expansions)
+
+    cdef int expand(self, Block block) except -1:
+        """Expand all rows of a block; one too large is left to the learning thread."""
+        cdef Example ex = self.ex
+        with nogil:
+            self.expand_rows(block, ex)
+        return 0
+
+    cdef int expand_rows(self, Block block, Example ex) except -1 nogil:
+        cdef size_t i, n = 0
+        self.whole = False
+        self.interactions.limit = self.owner.limit
+        grow(&self.expansions, &self.row_capacity, block.n_rows, sizeof(Expansion))
+        for i in range(block.n_rows):
+            if block.rows[i].kind != ROW_EXAMPLE:
+                continue
+            ex.bind(block, &block.rows[i], self.interactions.constant)
+            if self.interactions.expand(ex) != FINE or n + ex.n > MAX_BLOCK_FEATURES:
+                return 0
+            grow(&self.features, &self.capacity, n + ex.n + PADDING, sizeof(Feature))
+            memcpy(self.features + n, ex.features, ex.n * sizeof(Feature))
+            self.expansions[i].begin = <uint32_t>n
+            self.expansions[i].n = <uint32_t>ex.n
+            self.expansions[i].n_counted = <uint32_t>ex.n_counted
+            n += ex.n
+        if n:
+            memset(self.features + n, 0, PADDING * sizeof(Feature))
+        self.whole = True
+        return 0
+
+
+cdef Crossing crossing_of(Block block, Interactions owner):
+    """What was crossed ahead for a stack, or None."""
+    for crossing in block.crossings or ():
+        if (<Crossing>crossing).owner is owner:
+            return crossing if (<Crossing>crossing).whole else None
+    return None

@@ -27,15 +27,17 @@ from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy
 
 from vwlite.between cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
-from vwlite.entities cimport (
-    ABSENT, FACTORED, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, home_of,
-    lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
+from vwlite.entities cimport EntityTable, home_of, origins_of
+from vwlite.record cimport (
+    ABSENT, FACTORED, Between, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup, means_of, name_of,
+    precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.strain cimport Strain
 from vwlite.table_io cimport has_factor
 
 from vwlite.errors import ModelError
+from vwlite.table_io import load, save
 
 cdef enum:
     LAYOUT = 4                        # the version of what is above; 1 has no factors, 2 no origins, 3 no Between
@@ -241,11 +243,8 @@ cdef class LimitedTable(EntityTable):
         io.int64("stored", self.total)
         io.int64("next_serial", self.next_serial)
 
-    def save_load(self, io):
-        """As that of any table, without bringing what is on disk into memory."""
-        if io.saving or not io.has("stored"):
-            EntityTable.save_load(self, io)
-            return
+    def restore(self, io):
+        """What save() wrote, without bringing what is on disk into memory."""
         total, next_serial = io.int64("stored", 0), io.int64("next_serial", 0)
         if not 0 <= total <= next_serial:
             io.refuse("its number of entities makes no sense")
@@ -279,6 +278,19 @@ cdef class LimitedTable(EntityTable):
         self.write_back(self.count)
         for key in self.store.waiting(self.number):
             yield <uint64_t><int64_t>key
+
+
+def save_load_table(EntityTable table, io):
+    """All records of a table, in order; raises ModelError for numbers that make no sense."""
+    stored = not io.saving and io.has("stored")
+    if isinstance(table, LimitedTable) and (io.saving or stored):
+        table.save(io) if io.saving else table.restore(io)
+    elif io.saving:
+        save(table, io)
+    elif stored:
+        load_stored(table, io)
+    else:
+        load(table, io)
 
 
 def load_stored(EntityTable table, io):
@@ -464,7 +476,7 @@ cdef const char* unpack_between(EntityTable table, Record* record, const char* a
     if not (0 < n <= MOST_OTHERS and record.full and size <= <size_t>(end - at - 4)):
         return NULL
     at += 4
-    return at + size if take_between(table, record, n, at, at + 4 * n, at + 12 * n) else NULL
+    return at + size if take_between(&table.bytes, record, n, at, at + 4 * n, at + 12 * n) else NULL
 
 
 cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32_t count, bint own) except? False:

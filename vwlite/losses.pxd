@@ -22,7 +22,7 @@ cdef class Loss:
     cdef readonly float low, high     # the labels that stand for the two classes in the loss's equations
     cdef float least, most            # labels in between are taken, and need no vet()
     cdef readonly bint as_vw          # --vw_compat: takes every finite label
-    # why a label is not taken, a Reason of parser.pxd, FINE if it is; `settle`: it counts as seen
+    # why a label is not taken, a Reason of reasons.pxd, FINE if it is; `settle`: it counts as seen
     cdef int vet(self, float y, bint settle) noexcept nogil
     cdef void settle_on(self, float negative) noexcept nogil
     cdef void see(self, float y) noexcept nogil

@@ -9,9 +9,9 @@ Losses of two classes (logistic, hinge, and any under --binary) take the labels 
 the positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the data's order.
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport NAN, exp, expf, expm1, isnan, log, log1p, logf
+from libc.math cimport NAN, exp, expf, expm1, isfinite, isnan, log, log1p, logf
 
-from vwlite.parser cimport (
+from vwlite.reasons cimport (
     FINE, LABEL_BINARY, LABEL_COUNT, LABEL_FINITE, LABEL_LARGE, LABEL_NOT_SIGN, LABEL_NOT_ZERO_ONE, LABEL_RANGE,
 )
 
@@ -82,6 +82,8 @@ cdef class Loss:
     def save_load(self, io):
         """The range of labels seen, and the coding of two classes; called by the learner that owns the loss."""
         low, high = io.float32("min_label", self.min_label), io.float32("max_label", self.max_label)
+        if not io.saving and not (isfinite(low) and isfinite(high)):
+            io.refuse("the range of its labels is infinite")
         if not io.saving:
             self.set_range(low, high)
         if io.saving and not isnan(self.negative):
@@ -404,9 +406,6 @@ cdef class Poisson(Loss):
         return <float>(-log1p(mean * n) / ppu)
 
 
-IMPLIED = {"bayes_logistic": "logistic", "logistic": "logistic", "bayes_linear": "squared", "square": "squared"}
-
-
 def loss_name(options):
     """The loss that is minimised: the one that a learner asked for implies, or else that of --loss_function.
 
@@ -424,9 +423,9 @@ def loss_name(options):
 
 def implied_loss(options):
     """(learner, loss) of the first learner asked for that has a loss of its own, or None."""
-    for learner, implied in IMPLIED.items():
-        if learner in options and options[learner]:
-            return learner, implied
+    for name, option in options.declared.items():
+        if option.loss and options[name]:
+            return name, option.loss
     return None
 
 

@@ -24,7 +24,8 @@ Otherwise, and after a fit of a whole pass, which gives its own, the precision s
 """
 from libc.stdint cimport int64_t, uint64_t
 
-from vwlite.entities cimport EntityTable, Record
+from vwlite.entities cimport EntityTable
+from vwlite.record cimport Record
 from vwlite.example cimport Example
 from vwlite.updates cimport Updates
 

@@ -7,9 +7,8 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from vwlite.between cimport other_column, other_hashes, other_origins
-from vwlite.entities cimport (
-    ABSENT, UNTOLD, Between, EntityTable, Record, hashes_of, lookup, means_of, origins_of, precisions_of, triangle,
-)
+from vwlite.entities cimport EntityTable, origins_of
+from vwlite.record cimport ABSENT, UNTOLD, Between, Record, hashes_of, lookup, means_of, precisions_of, triangle
 from vwlite.example cimport Example
 from vwlite.posterior cimport ridge
 from vwlite.room cimport grow
@@ -380,6 +379,7 @@ cdef class Marginal:
 
     def save_load(self, io):
         """The sum and the ridges of a model; one that has none goes on without."""
+        from vwlite.limited import save_load_table
         if io.saving and not self.whole:
             return
         if not io.saving and not io.has("ridge"):
@@ -387,7 +387,7 @@ cdef class Marginal:
             return
         ridges = io.array("ridge", "F64", struct.pack(f"<{len(self.ridges)}d", *self.ridges))
         self.lacking = io.int64("lacking", self.lacking)
-        self.table.save_load(io)
+        save_load_table(self.table, io)
         if not io.saving:
             self.ridges = list(ridges)
             if len(ridges) != len(self.effects) or not self.is_sound():

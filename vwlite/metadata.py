@@ -58,11 +58,12 @@ FIGURES = {
     "weighted_labeled_before?": NUMBER,
     "dump_interval?": NUMBER,
 }
+PLUGIN = {"class": TEXT, "package": or_null(TEXT), "version": or_null(TEXT)}
 SCHEMA: dict[str, Any] = {
     "id": TEXT,
     "created": TEXT,
     "vwlite_version": TEXT,
-    "stack": [{"name": TEXT, "label": TEXT, "prediction": TEXT, "options": OBJECT}],
+    "stack": [{"name": TEXT, "label": TEXT, "prediction": TEXT, "options": OBJECT, "plugin?": PLUGIN}],
     "options": OBJECT,
     "journal": [RUN],
     "figures": FIGURES,

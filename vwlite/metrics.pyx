@@ -16,7 +16,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
-from vwlite.driver cimport Observer
+from vwlite.observer cimport Observer
 from vwlite.example cimport Block, Example, Extent, Row
 
 cdef enum:

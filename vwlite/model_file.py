@@ -36,7 +36,7 @@ ITEM_SIZES = {"F32": 4, "F64": 8, "I64": 8, "U64": 8, "U32": 4, "U8": 1}
 HEADER_LIMIT = 100_000_000  # the limit of the safetensors package, whose readers would refuse more
 # What a hostile header can ask for is bounded before it is parsed: a long one is refused in well under a second.
 DIMENSION_LIMIT = 8  # no learner has more than two
-ARRAY_LIMIT = 10_000
+ARRAY_LIMIT = 100_000
 ENTRY_LIMIT = 1 << 20  # characters of an entry of the metadata, but for the journal of runs and the digests
 TEXT_PER_BRACKET = 20  # characters of the metadata for each list or object in them; runs have 70 or more
 

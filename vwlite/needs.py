@@ -7,6 +7,7 @@ which must all hold:
     explore=ucb          this option has this value, given or not
     passes>1             this option is above this number
     gd                   a learner of this module is in the stack, though not beside another one
+    table, classes       a learner with a table of weights is in the stack; its predictions are of classes
     command, library,    the run is one of the command line over files, of Python (`Workspace`), of the daemon
     serving
     learning             something is learnt or a model is written: no -t, or one with -f
@@ -20,11 +21,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
+from vwlite import registry
 from vwlite.options import Option, Options
 
 Use = Literal["command", "library", "serving"]
 USES = {"command": "a run of the command line", "library": "a Workspace", "serving": "a daemon (--daemon)"}
-LEARNERS = {"gd": "gradient descent (gd)", "glm": "a Bayesian model of the whole score"}
+KINDS = {  # of learners, whose modules say theirs in KINDS_OF_LEARNERS
+    "table": "a learner with a table of weights",
+    "classes": "a learner of classes",
+    "probable": "a learner that gives probabilities",
+    "decisions": "a learner of decisions",
+}
+NO_CHOICE: tuple[str, dict[str, str]] = ("", {})
 MODELS = ("final_regressor", "readable_model", "invert_hash")
 
 
@@ -89,13 +97,18 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
     if not missing:
         return f"{flag} has no effect with {' and '.join(dict.fromkeys(against))}: leave one of them out"
     terms = [term for alternative in option.needs for term in alternative.split(" & ")]
-    if "gd" in terms and options.given("random_effect"):
-        fixed = "--fixed gd or same" if "glm" in terms else "--fixed gd"
-        return f"{flag} beside --random_effect needs {fixed}: add that or leave it out"
+    for module in registry.modules():
+        # a learner that chooses the one below it itself
+        chooses, ways = getattr(module, "CHOOSES", NO_CHOICE)
+        wanted = dict.fromkeys(ways[term] for term in terms if term in ways)
+        name = module.__name__.rpartition(".")[2]
+        if wanted and name in learners:
+            return f"{flag} beside --{name} needs --{chooses} {' or '.join(wanted)}: add that or leave it out"
     without = " or ".join(missing)
-    of_learner = any(term in LEARNERS for term in terms)
+    of_learner = any(term in KINDS or has_words(term) for term in terms)
     advice = "leave it out" if of_learner else "add that or leave it out"
-    here = f" (here: {', '.join(learners)})" if of_learner else ""
+    modules = [name for name in learners if name not in KINDS]
+    here = f" (here: {', '.join(modules)})" if of_learner else ""
     return f"{flag} has no effect without {without}{here}: {advice}"
 
 
@@ -107,4 +120,23 @@ def in_words(term: str, options: Options) -> str:
     name, above, value = term.partition(">")
     if above:
         return f"--{name} above {value}"
-    return f"--{term}" if term in options else LEARNERS.get(term) or USES.get(term) or term
+    if term in options:
+        return f"--{term}"
+    if term in KINDS:
+        return f"{KINDS[term]} ({', '.join(flags_of_kind(term))})"
+    return str(registry.module(term).IN_WORDS) if has_words(term) else USES.get(term) or term
+
+
+def has_words(term: str) -> bool:
+    """Whether a term is a module that says what its learner is."""
+    return term in registry.names() and hasattr(registry.module(term), "IN_WORDS")
+
+
+def flags_of_kind(kind: str) -> list[str]:
+    """The flags that ask for learners of a kind; the name of a learner that needs none."""
+    flags = []
+    for module in registry.modules():
+        if kind in getattr(module, "KINDS_OF_LEARNERS", ()):
+            necessary = [option.name for option in module.OPTIONS.options if option.necessary]
+            flags += [f"--{name}" for name in necessary] or [module.IN_WORDS]
+    return flags

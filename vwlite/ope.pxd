@@ -1,5 +1,7 @@
 """Estimates of a policy's cost from another policy's log, fed decision by decision. See ope.pyx."""
 
+from vwlite.multiline cimport MultiExample
+
 cdef struct Moments:
     # of weighted values: sum of weights, mean, weighted sum of squares about the mean
     double weight, mean, square
@@ -20,3 +22,10 @@ cdef class OffPolicy:
     cdef void add(self, double cost, double probability, double policy,
                   double predicted_logged, double predicted_policy) noexcept nogil
     cdef object estimate(self, double value, double squares, size_t n, double t, double low, double high, bint enough)
+
+cdef class PolicyTally:
+    cdef readonly OffPolicy off_policy
+    cdef OffPolicy tests, last, best  # held out: of this pass, of the last one, of the best
+    cdef tuple costs                  # their range, (NaN, NaN) if it isn't known
+    cdef bint later_pass
+    cdef void note(self, MultiExample ex, bint held_out) noexcept nogil

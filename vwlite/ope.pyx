@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isnan, sqrt, tan
 
+from vwlite.multiline cimport MultiExample
 from vwlite.random cimport normal_quantile
 
 cdef double ROUNDING = 1e-6           # probabilities in single precision may sum to a little over 1
@@ -251,3 +252,60 @@ cdef const char* fault(double cost, double probability, double policy,
     if fabs(predicted_logged) > GREATEST or fabs(predicted_policy) > GREATEST:
         return b"predicted costs must be finite numbers, at most 1e39"
     return NULL
+
+
+cdef class PolicyTally:
+    """The estimates of a run.
+
+    Of several passes, the first counts: in later ones the policy has learned what each decision cost. Those held out
+    count anew in each pass; `held_out` is the estimate of the last pass that had some, or of the best one after
+    go_back().
+    """
+
+    def __init__(self, double low, double high):
+        self.costs = low, high
+        self.off_policy = OffPolicy(low, high)
+        self.tests = self.last = OffPolicy(low, high)
+
+    cdef void note(self, MultiExample ex, bint held_out) noexcept nogil:
+        """A decision whose cost is known, once the policy has said what it does."""
+        if isnan(ex.policy):
+            return
+        if held_out:
+            self.tests.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost)
+        elif not self.later_pass:
+            self.off_policy.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost)
+
+    @property
+    def held_out(self):
+        """The estimates from decisions held out."""
+        return self.tests if self.tests.n else self.last
+
+    def figures(self):
+        """What the log says about the policy."""
+        held_out = self.held_out
+        found = self.off_policy.figures() if self.off_policy.n or not held_out.n else {}
+        if held_out.n:
+            found |= {f"{name} held out": value for name, value in held_out.figures().items()}
+        return found
+
+    def remarks(self):
+        """What the estimates' weights say against the log."""
+        return [remark for policy in (self.off_policy, self.held_out) for remark in policy.remarks()][:1]
+
+    def end_pass(self):
+        """After each pass."""
+        self.later_pass = True
+        if self.tests.n:
+            self.last = self.tests
+            self.tests = OffPolicy(*self.costs)
+
+    def mark_best(self):
+        """The pass that has just ended is the best so far."""
+        self.best = self.last
+
+    def go_back(self):
+        """The model is that of the best pass."""
+        if self.best is not None:
+            self.last = self.best
+            self.tests = OffPolicy(*self.costs)

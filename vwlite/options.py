@@ -18,7 +18,7 @@ ValueType = type[bool] | type[int] | type[float] | type[str]
 Source = Literal["command line", "config file", "model", "default"]
 
 # Names that options had before; they are answered with the new name, and models that kept one still load.
-RENAMED = {"confidence": "interval", "epsilon": "explore_rate", "metrics": "report"}
+RENAMED = {"confidence": "interval", "metrics": "report"}
 
 # One family: giving any of them replaces all that the model holds, as Vowpal Wabbit does.
 INTERACTIONS = ("quadratic", "cubic", "interactions")
@@ -52,6 +52,7 @@ class Option(NamedTuple):
                 because scripts for Vowpal Wabbit leave it there
     file        the value names a file that is read, a file that is written, or a folder that is
     alike       values of a fixed option of which one may take the place of another
+    loss        the loss that giving it implies
     """
 
     name: str
@@ -75,6 +76,7 @@ class Option(NamedTuple):
     mild: tuple[str, ...] = ()
     file: Literal["", "read", "written", "folder"] = ""
     alike: tuple[str, ...] = ()
+    loss: str = ""
 
 
 class OptionGroup(NamedTuple):
@@ -200,6 +202,13 @@ class Options:
 
     def __contains__(self, name: object) -> bool:
         return name in self.declared
+
+    def declare(self, group: OptionGroup) -> None:
+        """Adds options, with their defaults; raises ValueError as `gather` does."""
+        both = gather([OptionGroup("", tuple(self.declared.values())), group])
+        for option in group.options:
+            self.declared[option.name] = both[option.name]
+            self._values[option.name] = default(option)
 
     def source(self, name: str) -> Source:
         """Returns where the value came from."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from vwlite.errors import VwliteError
 from vwlite.files import NewFile
 from vwlite.options import Option, OptionGroup
 from vwlite.paths import explain
-
-if TYPE_CHECKING:
-    from vwlite.driver import Driver
 
 OPTIONS = OptionGroup(
     "Output",
@@ -135,28 +132,6 @@ def decimals(value: float, places: int = 6, digits: int = 6, as_vw: bool = False
 def scalar(value: float) -> str:
     """A prediction as -p writes it: whole numbers bare, others as `decimals` has them."""
     return f"{value:.0f}" if float(value).is_integer() else decimals(value)
-
-
-def row(driver: Driver, label: str, prediction: str, features: int, as_vw: bool = False) -> str:
-    """A row of the progress table; columns that are too long are cut, as in VW."""
-    if driver.holdout and driver.current_pass >= 1:
-        average = ratio(driver.holdout_loss, driver.holdout_weight, "unknown", as_vw)
-        since = ratio(driver.holdout_loss_since, driver.holdout_weight_since, "unknown", as_vw)
-    else:
-        recent = driver.weighted_labeled - driver.weighted_labeled_before
-        average = ratio(driver.sum_loss, driver.weighted_labeled, "n.a.", as_vw)
-        since = ratio(driver.sum_loss_since, recent, "n.a.", as_vw)
-    weight = f"{driver.weighted_labeled + driver.weighted_unlabeled:.1f}"
-    cells = [
-        f"{average[:8]:<8}",
-        f"{since[:8]:<8}",
-        f"{str(driver.example_number)[:12]:>12}",
-        f"{weight[:14]:>14}",
-        f"{shorten(label, 14):>14}",
-        f"{shorten(prediction, 14):>14}",
-        f"{str(features)[:8]:>8}",
-    ]
-    return " ".join(cells) + (" h" if driver.holdout and driver.current_pass >= 1 else "")
 
 
 def ratio(loss: float, weight: float, nothing: str, as_vw: bool) -> str:

@@ -13,12 +13,12 @@ from libc.stdint cimport uint8_t
 from vwlite.example cimport Block, Row
 
 # bytes that suffice for so much
-cdef size_t packed_room(size_t rows, size_t extents, size_t features) noexcept nogil
+cdef size_t packed_room(size_t rows, size_t extents, size_t features, size_t choices) noexcept nogil
 
-# Packs the rows, and the block's extents and features; text and tags of each row have to lie behind those of the row
-# before. Returns how many bytes were written, 0 if the block can't be packed.
+# Packs the rows, and the block's extents, features and choices; of each row tag, names of choices and text have to lie
+# behind those of the row before. Returns how many bytes were written, 0 if the block can't be packed.
 cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept nogil
 
-# Fills the arrays of a block, whose numbers of rows, extents and features are set; their texts begin at `text`.
+# Fills the arrays of a block, whose numbers of rows, extents, features and choices are set; texts begin at `text`.
 # Returns whether these bytes are a packed block of such numbers. PADDING bytes behind them have to be readable.
 cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexcept nogil

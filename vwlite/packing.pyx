@@ -4,15 +4,16 @@ from libc.stdint cimport int8_t, int16_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from vwlite.example cimport (
-    CONSTANT_HASH, ROW_EXAMPLE, ROW_PROBLEM, Extent, Feature,
+    CONSTANT_HASH, NO_NUMBER, ROW_EXAMPLE, ROW_PROBLEM, Choice, Extent, Feature,
 )
-from vwlite.parser cimport FINE, REASONS
+from vwlite.reasons cimport FINE, REASONS
 
 cdef enum:
     RECENT = 1 << 11                  # hashes that are remembered, each where its low bits say
     WORST_ROW = 64                    # bytes
     WORST_EXTENT = 16
     WORST_FEATURE = 10
+    WORST_CHOICE = 20
 
 cdef enum Flag:                       # of a row, in two bytes
     LABEL = 3                         # mask
@@ -22,12 +23,17 @@ cdef enum Flag:                       # of a row, in two bytes
     SAME_LABEL = 3
     WEIGHT = 1 << 2                   # four bytes follow
     INITIAL = 1 << 3
-    PROBABILITY = 1 << 4
+    CHOICES = 1 << 4                  # how many follows, and then each
     TAG = 1 << 5                      # its length follows
     TEXT = 1 << 6
     LINE = 1 << 7                     # the number of the line follows: it isn't the next one
     NAMESPACES = 1 << 8               # follow: they aren't those of the line before
-    KIND = 1 << 9                     # kind, reason, shared and column follow
+    KIND = 1 << 9                     # kind, reason, flags and column follow
+
+cdef enum OfChoice:                   # a byte, then what it says, then the length of the name
+    HAS_NUMBER = 1
+    HAS_COST = 2                      # four bytes
+    HAS_PROBABILITY = 4               # four bytes
 
 # A feature is two bytes (a place from 0 to RECENT - 1 | Value << 11 | Hash << 14), the rest of its hash and its value.
 
@@ -81,8 +87,8 @@ cdef inline const uint8_t* get_number(const uint8_t* at, uint32_t* number) noexc
     return at + 1
 
 
-cdef size_t packed_room(size_t rows, size_t extents, size_t features) noexcept nogil:
-    return WORST_ROW * rows + WORST_EXTENT * extents + WORST_FEATURE * features
+cdef size_t packed_room(size_t rows, size_t extents, size_t features, size_t choices) noexcept nogil:
+    return WORST_ROW * rows + WORST_EXTENT * extents + WORST_FEATURE * features + WORST_CHOICE * choices
 
 
 cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept nogil:
@@ -94,7 +100,7 @@ cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept n
     cdef uint8_t* start = to
     cdef uint8_t* at_flags
     cdef uint16_t flags
-    cdef size_t i, j, at_feature = 0, at_extent = 0
+    cdef size_t i, j, at_feature = 0, at_extent = 0, at_choice = 0
     cdef uint32_t n_before = 0, line = <uint32_t>-1, end, last
     cdef float label = NAN
     cdef int8_t small
@@ -130,9 +136,14 @@ cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept n
         if bits(row.initial):
             flags |= INITIAL
             to = put(to, &row.initial, 4)
-        if bits(row.probability):
-            flags |= PROBABILITY
-            to = put(to, &row.probability, 4)
+        if row.choice != at_choice:
+            return 0
+        if row.n_choices:
+            flags |= CHOICES
+            to = put_number(to, row.n_choices)
+            for j in range(row.n_choices):
+                to = pack_choice(block.choices + row.choice + j, to)
+            at_choice += row.n_choices
         if row.tag_length:
             flags |= TAG
             to = put_number(to, row.tag_length)
@@ -143,9 +154,9 @@ cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept n
             flags |= LINE
             to = put_number(to, row.line)
         line = row.line
-        if row.kind != ROW_EXAMPLE or row.shared:
+        if row.kind != ROW_EXAMPLE or row.flags:
             flags |= KIND
-            to[0], to[1], to[2] = row.kind, row.reason, row.shared
+            to[0], to[1], to[2] = row.kind, row.reason, row.flags
             to = put_number(to + 3, row.column)
         if row.kind == ROW_EXAMPLE and not are_same(extents, row.n_extents, extents_before, n_before):
             flags |= NAMESPACES
@@ -167,7 +178,41 @@ cdef size_t pack(Block block, const Row* rows, size_t n, uint8_t* to) noexcept n
             at_extent += row.n_extents
             extents_before, n_before = extents, row.n_extents
         memcpy(at_flags, &flags, 2)
-    return to - start if at_feature == block.n_features and at_extent == block.n_extents else 0
+    if at_feature != block.n_features or at_extent != block.n_extents or at_choice != block.n_choices:
+        return 0
+    return to - start
+
+
+cdef inline uint8_t* pack_choice(const Choice* choice, uint8_t* to) noexcept nogil:
+    cdef uint8_t* flags = to
+    flags[0] = 0
+    to += 1
+    if choice.number != NO_NUMBER:
+        flags[0] |= HAS_NUMBER
+        to = put_number(to, choice.number)
+    if bits(choice.cost) != bits(NAN):
+        flags[0] |= HAS_COST
+        to = put(to, &choice.cost, 4)
+    if bits(choice.probability) != bits(NAN):
+        flags[0] |= HAS_PROBABILITY
+        to = put(to, &choice.probability, 4)
+    return put_number(to, choice.name_length)
+
+
+cdef inline const uint8_t* unpack_choice(const uint8_t* at, Choice* choice) noexcept nogil:
+    cdef uint8_t flags = at[0]
+    at += 1
+    choice.number = NO_NUMBER
+    choice.cost = choice.probability = NAN
+    if flags & HAS_NUMBER:
+        at = get_number(at, &choice.number)
+    if flags & HAS_COST:
+        memcpy(&choice.cost, at, 4)
+        at += 4
+    if flags & HAS_PROBABILITY:
+        memcpy(&choice.probability, at, 4)
+        at += 4
+    return get_number(at, &choice.name_length)
 
 
 cdef inline bint are_same(const Extent* one, uint32_t n, const Extent* other, uint32_t m) noexcept nogil:
@@ -233,7 +278,7 @@ cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexc
     cdef Extent* extents = block.extents
     cdef Extent* extents_before = block.extents
     cdef Feature* features = block.features
-    cdef size_t i, j, left = block.n_features, extents_left = block.n_extents
+    cdef size_t i, j, left = block.n_features, extents_left = block.n_extents, at_choice = 0
     cdef uint32_t n_before = 0, line = <uint32_t>-1, count, begin, n, last
     cdef float label = NAN
     cdef uint16_t flags
@@ -263,23 +308,34 @@ cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexc
         if flags & INITIAL:
             memcpy(&row.initial, at, 4)
             at += 4
-        if flags & PROBABILITY:
-            memcpy(&row.probability, at, 4)
-            at += 4
+        row.choice = <uint32_t>at_choice
+        if flags & CHOICES:
+            at = get_number(at, &row.n_choices)
+            if row.n_choices > block.n_choices - at_choice:
+                return False
+            for j in range(row.n_choices):
+                if at >= stop:
+                    return False
+                at = unpack_choice(at, &block.choices[at_choice + j])
+            at_choice += row.n_choices
         if flags & TAG:
             at = get_number(at, &row.tag_length)
         if flags & TEXT:
             at = get_number(at, &row.text_length)
         row.tag = <uint32_t>text
-        row.text = row.tag + row.tag_length
-        text += <size_t>row.tag_length + row.text_length
+        text += row.tag_length
+        for j in range(row.n_choices):
+            block.choices[row.choice + j].name = <uint32_t>text
+            text += block.choices[row.choice + j].name_length
+        row.text = <uint32_t>text
+        text += row.text_length
         if flags & LINE:
             at = get_number(at, &row.line)
         else:
             row.line = line + 1
         line = row.line
         if flags & KIND:
-            row.kind, row.reason, row.shared = at[0], at[1], at[2]
+            row.kind, row.reason, row.flags = at[0], at[1], at[2]
             at = get_number(at + 3, &row.column)
         row.feature, row.extent = <uint32_t>(features - block.features), <uint32_t>(extents - block.extents)
         if flags & NAMESPACES:
@@ -324,7 +380,7 @@ cdef bint unpack(Block block, const uint8_t* at, size_t size, size_t text) noexc
         extents_before = extents
         extents += n_before
         extents_left -= n_before
-    return at == stop and left == 0 and extents_left == 0
+    return at == stop and left == 0 and extents_left == 0 and at_choice == block.n_choices
 
 
 cdef inline const uint8_t* unpack_feature(

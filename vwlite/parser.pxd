@@ -10,47 +10,6 @@ from libc.stdint cimport uint8_t
 
 from vwlite.example cimport Block
 
-cdef enum Reason:
-    FINE
-    LABEL_WORDS
-    LABEL_NUMBER
-    LABEL_FINITE
-    WEIGHT_NEGATIVE
-    NAMESPACE_NAME
-    NAMESPACE_VALUE
-    NAMESPACE_SYNTAX
-    VALUE_FINITE
-    FEATURE_SYNTAX
-    LINE_LENGTH
-    LABEL_BINARY
-    ENTITY_TWICE
-    ENTITY_NAMELESS
-    COST_SYNTAX
-    COST_ACTION
-    COST_NUMBER
-    COST_PROBABILITY
-    COST_TWICE
-    COST_RANGE
-    SHARED_COST
-    SHARED_TAG
-    SHARED_PLACE
-    SHARED_ALONE
-    ACTION_BLANK
-    ACTIONS_MANY
-    DECISION_LENGTH
-    CROSSED_MANY
-    ENTITY_VALUE
-    POSTERIOR_FULL
-    BAR_MISSING
-    VALUE_MISSING
-    LABEL_NOT_SIGN
-    LABEL_NOT_ZERO_ONE
-    LABEL_RANGE
-    LABEL_COUNT
-    LABEL_LARGE
-    COST_ABSENT
-    REASONS                           # new ones go before this: caches hold reasons as numbers
-
 cdef enum Readiness:
     MUST_WAIT                         # fill would wait for input from outside
     AT_HAND                           # input is there just now
@@ -71,6 +30,9 @@ cdef class Parser:
 cdef class Ring:
     cdef Parser parser
     cdef list blocks, threads
+    cdef void* parser_pointer         # the same for use without the GIL
+    cdef void** block_pointers
+    cdef bint crosses                 # features are crossed ahead
     cdef size_t size, workers
     cdef void* shared                 # locks and counters, see parser.pyx
     cdef object failure

@@ -5,8 +5,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdlib cimport calloc, free
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
-from vwlite.example cimport MAX_ACTIONS
-from vwlite.interactions cimport Interactions
+from vwlite.interactions cimport Crossing
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef struct pthread_mutex_t:
@@ -23,50 +22,6 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_cond_timedwait(pthread_cond_t*, pthread_mutex_t*, const timespec*)
     int pthread_cond_broadcast(pthread_cond_t*)
     int pthread_cond_destroy(pthread_cond_t*)
-
-REASONS_IN_WORDS = {
-    LABEL_WORDS: "more than label, importance and initial prediction before the first '|' (a tag touches the '|')",
-    LABEL_NUMBER: "the label, importance or initial prediction is not a number",
-    LABEL_FINITE: "the label, importance or initial prediction is not finite",
-    WEIGHT_NEGATIVE: "the importance weight is negative",
-    NAMESPACE_NAME: "a namespace needs a name before ':'",
-    NAMESPACE_VALUE: "the namespace's value is not a finite number",
-    NAMESPACE_SYNTAX: "expected a blank, '|' or the end of the line after the namespace",
-    VALUE_FINITE: "the feature's value is not finite",
-    FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
-    LINE_LENGTH: "the line is longer than --max_line_bytes",
-    LABEL_BINARY: "the labels of two classes are -1 and 1, or 0 and 1 (with --loss_function logistic, --logistic_min "
-    "and --logistic_max take others)",
-    LABEL_NOT_SIGN: "the labels of the two classes are -1 and 1 here, by lines before or the model: a third value",
-    LABEL_NOT_ZERO_ONE: "the labels of the two classes are 0 and 1 here, by lines before or the model: a third value",
-    LABEL_RANGE: "the label is outside --logistic_min and --logistic_max",
-    LABEL_COUNT: "--loss_function poisson takes counts: labels of 0 or more",
-    LABEL_LARGE: "the label is larger than 1e18, beyond which losses overflow",
-    ENTITY_TWICE: "two features in the namespace of a random effect: an example belongs to one entity",
-    ENTITY_NAMELESS: "the feature in the namespace of a random effect has no name, so it names no entity",
-    ENTITY_VALUE: "a value in the namespace of a random effect: an entity is its name alone, without ':', so write "
-    "u17 or u_17 for u:17",
-    POSTERIOR_FULL: "the line would give a full posterior more coefficients than --posterior_full allows: raise it, or "
-    "choose --posterior auto or diagonal",
-    COST_SYNTAX: "before the first '|' expected action:cost:probability of the action taken, such as 0:-1:0.25",
-    COST_ACTION: "the action is not a whole number",
-    COST_ABSENT: "there is no action of this number: actions are counted from 0, a line each",
-    COST_NUMBER: "the cost is not a finite number",
-    COST_PROBABILITY: "the probability is not a number above 0 and at most 1",
-    COST_TWICE: "a second action of the decision has a cost (an empty line ends a decision)",
-    COST_RANGE: "the cost is neither of the two that --cost_range names",
-    SHARED_COST: "a shared line has no cost: it belongs to the line of the action taken",
-    SHARED_TAG: "'shared' touches the '|', which makes it a tag: put a blank between",
-    SHARED_PLACE: "a shared line must be the first of its decision (an empty line ends a decision)",
-    SHARED_ALONE: "a shared line without a line for any action",
-    ACTION_BLANK: "a line of blanks is no action: leave it empty to end the decision, or begin it with '|'",
-    ACTIONS_MANY: f"the decision has more than {MAX_ACTIONS:,} actions",
-    DECISION_LENGTH: "the decision is longer than --max_line_bytes",
-    CROSSED_MANY: "more than {limit:,} features with the crossed ones: cross fewer namespaces, or cut them "
-    "with --feature_limit, or allow more with --crossing_limit",
-    BAR_MISSING: "no label, and no '|' in the line: features stand behind a '|', as in 1 |shop price:9.5 new",
-    VALUE_MISSING: "no value behind ':', where a blank ends the word: write name:1, or name without ':'",
-}
 
 cdef enum SlotState:
     FREE
@@ -102,11 +57,11 @@ cdef class Ring:
     """Blocks on their way from a parser to the learner.
 
     next() hands them out in order and returns None at the end; the block handed out last is given back by the
-    following call. With no workers everything happens in the calling thread. `expander()` makes the Interactions of
-    each block where features are crossed ahead.
+    following call. With no workers everything happens in the calling thread. Each of `crossings`, of a stack whose
+    features are crossed ahead, makes a Crossing for each block.
     """
 
-    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False, expander=None):
+    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False, crossings=()):
         cdef Block block
         self.parser = parser
         self.size = 16 if workers else 1
@@ -127,11 +82,19 @@ cdef class Ring:
         for _ in range(self.size):
             block = Block()
             block.wants_names = names
-            block.expander = expander() if expander is not None else None
+            block.crossings = [make() for make in crossings]
             self.blocks.append(block)
+        self.crosses = bool(block.crossings)
+        self.parser_pointer = <void*>parser
+        self.block_pointers = <void**>calloc(self.size, sizeof(void*))
+        if self.block_pointers == NULL:
+            raise MemoryError
+        for i, one in enumerate(self.blocks):
+            self.block_pointers[i] = <void*>one
 
     def __dealloc__(self):
         cdef Shared* shared = <Shared*>self.shared
+        free(self.block_pointers)
         if shared != NULL:
             pthread_mutex_destroy(&shared.reading)
             pthread_mutex_destroy(&shared.lock)
@@ -261,9 +224,8 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
     if got != 1:
         pthread_mutex_unlock(&shared.reading)
         return got
-    with gil:
-        # the learning thread must not wait for input: blocks may become ready meanwhile
-        got = fill_slot(ring, slot, not helping or ring.workers == 0)
+    # the learning thread must not wait for input: blocks may become ready meanwhile
+    got = fill_slot(ring, slot, not helping or ring.workers == 0)
     pthread_mutex_lock(&shared.lock)
     if got == WHOLE:
         shared.state[slot] = FILLED
@@ -275,8 +237,7 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
     pthread_mutex_unlock(&shared.reading)
     if got != WHOLE:
         return -1 if got == ENDED else 0
-    with gil:
-        parse_slot(ring, slot)
+    parse_slot(ring, slot)
     pthread_mutex_lock(&shared.lock)
     shared.state[slot] = READY
     pthread_cond_broadcast(&shared.changed)
@@ -284,27 +245,60 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
     return 1
 
 
-cdef int fill_slot(Ring ring, size_t slot, bint wait) except -2:
+# Called without the GIL and asked for errors afterwards: a learner in Python may have it for long. Variables, because C
+# may not call a function as one of another type.
+ctypedef int (*Fill)(void*, void*, bint) noexcept nogil
+ctypedef int (*Parse)(void*, void*) noexcept nogil
+
+cdef int fill_of(Parser parser, Block block, bint wait) except -1 nogil:
+    return parser.fill(block, wait)
+
+cdef int parse_of(Parser parser, Block block) except -1 nogil:
+    return parser.parse(block)
+
+cdef Fill call_fill = <Fill>fill_of
+cdef Parse call_parse = <Parse>parse_of
+
+cdef extern from *:
+    """
+    static PyObject* vwl_pending(void) { return NULL; }
+    """
+    object pending "vwl_pending" ()   # raises what has been raised and not yet handled
+
+
+cdef int fill_slot(Ring ring, size_t slot, bint wait) noexcept nogil:
+    cdef int got = call_fill(ring.parser_pointer, ring.block_pointers[slot], wait)
+    if got == FAILED:
+        with gil:
+            fail_by_pending(ring)
+        got = ENDED
+    return got
+
+
+cdef int parse_slot(Ring ring, size_t slot) noexcept nogil:
+    if call_parse(ring.parser_pointer, ring.block_pointers[slot]) == -1:
+        with gil:
+            fail_by_pending(ring)
+    elif ring.crosses:
+        with gil:
+            cross_slot(ring, slot)
+    return 0
+
+
+cdef int cross_slot(Ring ring, size_t slot) except -1:
     cdef Block block = ring.blocks[slot]
-    cdef Parser parser = ring.parser
-    cdef int got
     try:
-        with nogil:
-            got = parser.fill(block, wait)
-        return got
+        for crossing in block.crossings:
+            (<Crossing>crossing).expand(block)
     except BaseException as error:
         fail(ring, error)
-        return ENDED
+    return 0
 
 
-cdef int parse_slot(Ring ring, size_t slot) except -2:
-    cdef Block block = ring.blocks[slot]
-    cdef Parser parser = ring.parser
+cdef int fail_by_pending(Ring ring) except -1:
+    """Keep what has been raised for the learner."""
     try:
-        with nogil:
-            parser.parse(block)
-        if block.expander is not None:
-            (<Interactions>block.expander).expand_block(block)
+        pending()
     except BaseException as error:
         fail(ring, error)
     return 0

@@ -17,15 +17,16 @@ g) What features there are goes through `places`, `hashes` and `work`: a feature
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.entities cimport EntityTable, Record, precisions_of, triangle
+from vwlite.entities cimport EntityTable
+from vwlite.record cimport Record, precisions_of, triangle
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.learner cimport Learner
+from vwlite.learner cimport Bottom
 
 cdef enum:
     MOST_CORRELATED = 16              # coefficients whose covariance is estimated
     SMALL = 64                        # coefficients up to which problems are solved in newton.h, larger ones by SciPy
 
-cdef class Posterior(Learner):
+cdef class Posterior(Bottom):
     cdef readonly EntityTable table
     cdef bint logistic, full, identity, timed, moments
     cdef bint told_diagonal, told_size            # remarks that were made
@@ -70,7 +71,7 @@ cdef class Posterior(Learner):
     cdef double* factored             # the factor that was asked for last
     cdef size_t factored_size
     cdef Record* factored_record
-    cdef uint64_t factored_version
+    cdef uint64_t factored_version, factored_key    # the memory of a record may be another entity's by now
     cdef uint64_t version             # of what is known: each update makes another
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil
     cdef bint moved_between(self, Record* record, bint settles, double* lost) noexcept nogil

@@ -5,9 +5,10 @@ from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memcpy, memset
 
 from vwlite.between cimport other_column, other_hashes, other_origins
-from vwlite.entities cimport (
-    ABSENT, UNTOLD, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, origins_of, precisions_of,
-    track, triangle,
+from vwlite.entities cimport origins_of
+from vwlite.record cimport (
+    ABSENT, UNTOLD, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, track,
+    triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.joint cimport JointScores
@@ -24,11 +25,9 @@ cdef enum:
     MERGED = 0xFFFFFFFE               # instead of a place; no record has so many
 
 
-cdef class Posterior(Learner):
+cdef class Posterior(Bottom):
     """The base of learners with a posterior: what is known, and what it says about an example."""
 
-    base_label = None
-    base_prediction = None
     has_posterior = True
 
     def __dealloc__(self):
@@ -56,7 +55,7 @@ cdef class Posterior(Learner):
         cdef bint clocked
         if self.table.limited:
             self.table.bring(ex.entity)
-        record = self.table.find(ex.entity) if not ex.newcomer else NULL
+        record = self.table.find(ex.entity) if not ex.known.newcomer else NULL
         clocked = self.table.clocked and record != NULL and not record.full
         if record != NULL or self.center != NULL:
             while feature < end:
@@ -69,9 +68,9 @@ cdef class Posterior(Learner):
                         mean = self.decayed(record, place, NULL)
                     score += mean * feature.value
                 feature += 1
-        if ex.wants_variance:
-            ex.variance = self.variance(ex, record) * self.scale()
-            ex.noise = 0 if self.logistic else self.scale()
+        if ex.known.wants_variance:
+            ex.known.variance = self.variance(ex, record) * self.scale()
+            ex.known.noise = 0 if self.logistic else self.scale()
         ex.score = <float>score
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
@@ -280,7 +279,7 @@ cdef class Posterior(Learner):
         cdef uint32_t place = ABSENT, begin = 0
         if self.table.limited:
             self.table.bring(ex.entity)
-        record = self.table.find(ex.entity) if not ex.newcomer else NULL
+        record = self.table.find(ex.entity) if not ex.known.newcomer else NULL
         if record != NULL and record.full and record.n:
             room = to.block(key, record.n, &begin)
             if room != NULL:
@@ -305,7 +304,8 @@ cdef class Posterior(Learner):
         cdef void* room
         if self.is_factored(record):
             return self.factor(record, into)
-        if record != self.factored_record or self.version != self.factored_version:
+        if (record != self.factored_record or record.key != self.factored_key
+                or self.version != self.factored_version):
             self.factored_record = NULL
             if size > self.factored_size:
                 room = realloc(self.factored, size * sizeof(double))
@@ -315,7 +315,7 @@ cdef class Posterior(Learner):
                 self.factored = <double*>room
                 self.factored_size = size
             self.factor(record, self.factored)
-            self.factored_record, self.factored_version = record, self.version
+            self.factored_record, self.factored_version, self.factored_key = record, self.version, record.key
         memcpy(into, self.factored, size * sizeof(double))
         return 0
 

@@ -1,9 +1,7 @@
 """Estimating the prior from all entities, when all have been fitted; the mathematics is in variance.py."""
 from libc.stdint cimport uint32_t
 
-from vwlite.entities cimport (
-    ABSENT, Record, hashes_of, lookup, means_of, precisions_of,
-)
+from vwlite.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of
 from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
 
 cdef extern from "newton.h" nogil:

@@ -11,11 +11,12 @@ from libc.string cimport memcpy, memset
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.example cimport PADDING, ROW_EXAMPLE, ROW_PROBLEM, Block, Row
-from vwlite.parser cimport LINE_LENGTH, WHOLE, Filled, Parser
+from vwlite.parser cimport WHOLE, Filled, Parser
+from vwlite.reasons cimport LINE_LENGTH
 from vwlite.reader cimport LineReader
 
 from vwlite.errors import ParseError, VwliteError
-from vwlite.parser import REASONS_IN_WORDS
+from vwlite.reasons import REASONS_IN_WORDS
 
 cdef extern from "number.h" nogil:
     const uint8_t* vwl_any_number(const uint8_t* start, float* value)

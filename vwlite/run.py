@@ -15,11 +15,11 @@ from vwlite import outputs
 from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.feed import Feed
-from vwlite.learner import walk
+from vwlite.learner import Verdict, end_pass, walk
 from vwlite.options import Options
 from vwlite.sniff import looks_like
 from vwlite.stack import table
-from vwlite.summary import summary
+from vwlite.summary import row, summary
 from vwlite.textbuffer import TextBuffer
 from vwlite.workspace import Workspace
 
@@ -33,14 +33,17 @@ class Run:
         self.options = options
         self.workspace = Workspace(options, "command")
         self.driver = self.workspace.driver
-        self.feed = Feed(options, self.driver.needs_names, self.workspace.top.takes_label)
+        top = self.workspace.top
+        again = any(learner.asks_again for learner in walk(top))
+        self.feed = Feed(options, self.driver.needs_names, top.takes_label, top.multiline, again)
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
         self.first_problem = ""
         # --preserve_performance_counters
-        self.counted_before = self.driver.example_number
-        self.features_before, self.weight_before = self.driver.features_seen(), self.driver.weighted_labeled
+        self.counted_before = self.driver.counters.example_number
+        self.features_before = self.driver.counters.features_seen()
+        self.weight_before = self.driver.counters.weighted_labeled
         self.read = 0  # examples of the first pass
         self.no_win = 0
         self.best_holdout: float | None = None
@@ -89,9 +92,6 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = max(options["examples"] or 0, 0)
         driver.done = options["examples"] == 0
-        sweeping = any(learner.sweeps for learner in walk(self.workspace.top))
-        if sweeping and options["holdout_after"] and options["passes"] == 1 and not options["testonly"]:
-            options.set("passes", 2)  # the second measures what the sweeps after the first have made
         driver.holdout = (self.stops_early() or options["holdout_after"] > 0) and not options["holdout_off"]
         if options["testonly"] and options["passes"] > 1:
             self.log("info", "--passes with -t: nothing is learned, so each pass predicts what the first did")
@@ -113,7 +113,6 @@ class Run:
                 require_place(options["final_regressor"])
         if self.workspace.top.multiline and driver.audits:
             raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
-        self.check_columns()
         if options["predictions"]:
             driver.predictions = self.written_to(options["predictions"])
         if options["raw_predictions"]:
@@ -129,13 +128,6 @@ class Run:
         buffer.as_vw = self.options["vw_compat"]
         self.sinks.append((outputs.Sink(path), buffer))
         return buffer
-
-    def check_columns(self) -> None:
-        """A remark on intervals that are too narrow."""
-        options = self.options
-        by_mode = options["posterior_mode"] and options["batch_size"] in (None, "1")
-        if options["interval"] and by_mode:
-            self.log("info", "models learnt one example at a time by --posterior_mode are too sure of themselves")
 
     def note_model_layout(self) -> None:
         """VW's remark about readable models."""
@@ -166,7 +158,8 @@ class Run:
     def passes(self) -> None:
         """All passes, until one of the reasons to stop."""
         options, driver = self.options, self.driver
-        for number in range(options["passes"]):
+        number, verdict = 0, Verdict.GO_ON
+        while number < options["passes"] or verdict is Verdict.AGAIN:
             self.one_pass()
             if self.stopped_by is not None:
                 return
@@ -174,19 +167,19 @@ class Run:
                 self.refuse_malformed()
                 self.refuse_empty()
             if driver.training:
-                for learner in walk(self.workspace.top):
-                    learner.end_pass()
-            if self.end_pass(number) or self.stopped_by is not None:
+                verdict = end_pass(self.workspace.top)
+            if self.end_pass(number) or self.stopped_by is not None or verdict is Verdict.DONE:
                 return
             driver.done = options["examples"] == 0
+            number += 1
 
     def one_pass(self) -> None:
         """Every block of one pass through the driver."""
         for block in self.feed.blocks(self.workspace.interactions):
             self.driver.run_block(block)
             self.flush(force=False)
-            self.progress.update(self.feed.progress, self.driver.example_number)
-            if not self.long and self.driver.example_number > LONG_RUN:
+            self.progress.update(self.feed.progress, self.driver.counters.example_number)
+            if not self.long and self.driver.counters.example_number > LONG_RUN:
                 self.long = True
                 for learner in walk(self.workspace.top):
                     learner.long_run()
@@ -194,11 +187,11 @@ class Run:
                 break
         self.flush(force=True)
         if not self.driver.again:
-            self.read = self.driver.example_number + self.driver.held_out - self.counted_before
+            self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
 
     def refuse_malformed(self) -> None:
         """Raises VwliteError when more lines are malformed than --max_malformed has it."""
-        text, problems = self.options["max_malformed"], self.driver.problems
+        text, problems = self.options["max_malformed"], self.driver.counters.problems
         if text is None:
             return
         number, percent = malformed_limit(text)
@@ -217,17 +210,17 @@ class Run:
             return None
         learning = driver.training and self.written and not self.workspace.top.multiline
         where = ", ".join(self.feed.names)
-        if driver.features_seen() == self.features_before:
-            lines = f"{self.read + driver.problems} lines" + (
-                f", {driver.problems} malformed" if driver.problems else ""
+        if driver.counters.features_seen() == self.features_before:
+            lines = f"{self.read + driver.counters.problems} lines" + (
+                f", {driver.counters.problems} malformed" if driver.counters.problems else ""
             )
             head = self.feed.head
-            told = driver.problems and b"|" in (head or b"")  # more than that they are no text of ours
+            told = driver.counters.problems and b"|" in (head or b"")  # more than that they are no text of ours
             looks = "" if head is None else f"; this looks like {looks_like(head)}"
             looks = f"; the first is {self.first_problem}" if told else looks
             looks = self.left_out() or looks
             return f"{where}: no example with a feature ({lines}){looks}"
-        if learning and driver.weighted_labeled == self.weight_before:
+        if learning and driver.counters.weighted_labeled == self.weight_before:
             return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"
         return None
 
@@ -299,7 +292,10 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
-        sources: list[Any] = [self.driver.figures, *(learner.metrics for learner in walk(self.workspace.top))]
+        sources: list[Any] = [
+            self.driver.figures,
+            *(learner.metrics for learner in walk(self.workspace.top, copies=False)),
+        ]
         for source in sources:
             for name, value in source().items():
                 self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
@@ -307,7 +303,7 @@ class Run:
             self.log("warning", remark)
         if (
             self.driver.holdout
-            and self.driver.held_out == 0
+            and self.driver.counters.held_out == 0
             and self.stopped_by is None
             and not self.options["vw_compat"]
         ):
@@ -349,7 +345,7 @@ class Run:
     def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
         """A row of the table is due."""
         self.progress.clear()
-        self.say(outputs.row(driver, label, prediction, features, self.options["vw_compat"]))
+        self.say(row(driver, label, prediction, features, self.options["vw_compat"]))
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """A malformed line: stop (--strict_parse), or show the first few."""
@@ -360,11 +356,15 @@ class Run:
             raise ParseError(name, line, column, reason, text.decode("utf-8", "surrogateescape"))
         if used:
             shown = outputs.problem_line(name, line, column, reason, text)
-            self.log("warning", f"malformed example! {shown} in Example #{self.driver.example_number}")
+            self.log("warning", f"malformed example! {shown} in Example #{self.driver.counters.example_number}")
         elif self.lines_shown < outputs.PROBLEMS_SHOWN and not self.options["quiet"]:
             self.lines_shown += 1
             self.progress.clear()
             self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
+
+    def place(self, source: int, line: int) -> str:
+        """What messages call a line."""
+        return f"{self.feed.names[source]}:{line}"
 
     def remark(self, text: str) -> None:
         """Something found out about the data."""
@@ -377,7 +377,8 @@ class Run:
         if self.options["invert_hash"]:
             audit.note_names(view, self.workspace)
         if self.options["audit"]:
-            print(outputs.scalar(view.prediction) + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
+            shown = outputs.scalar(view.prediction) if isinstance(view.prediction, float) else str(view.prediction)
+            print(shown + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
             print(audit.audit_lines(view, self.workspace))
 
     # words
@@ -408,7 +409,7 @@ class Run:
 
     def say_skipped(self) -> None:
         """Sum up malformed lines."""
-        skipped = self.driver.problems
+        skipped = self.driver.counters.problems
         if skipped:
             total = self.read + skipped
             self.say(f"skipped malformed lines = {skipped} of {total} (--strict_parse stops at the first)")
@@ -439,7 +440,7 @@ class Run:
             if options[name]:
                 lines.append(words + options[name])
         lines += self.feed.description()
-        learners = list(walk(self.workspace.top))
+        learners = list(walk(self.workspace.top, copies=False))
         for learner in reversed(learners):
             lines += learner.settings()
         lines += [
@@ -452,7 +453,7 @@ class Run:
 
     def learner_names(self) -> list[str]:
         """The stack bottom to top; in compatible mode with VW's reductions that are no learners here."""
-        names = [learner.name for learner in walk(self.workspace.top)][::-1]
+        names = [learner.name for learner in walk(self.workspace.top, copies=False)][::-1]
         if self.options["vw_compat"]:
             if self.workspace.interactions.has_wildcards:
                 names.insert(1, "generate_interactions")

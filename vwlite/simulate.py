@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +23,10 @@ from vwlite.cli.command import parse
 from vwlite.errors import OptionError
 from vwlite.needs import acts
 from vwlite.options import Options, check
+from vwlite.reductions.cb_adf import cost_range
 from vwlite.reductions.thompson import OPTIONS as POLICY_OPTIONS
-from vwlite.reductions.thompson import cost_range
 from vwlite.replay import Event, Log
+from vwlite.workers import share
 from vwlite.workspace import Workspace, option_groups, refuse_run_options
 from vwlite.worlds import Rounds, World
 
@@ -312,6 +314,4 @@ def play(game: Game, seeds: Iterable[int], jobs: int, progress: Callable[[int], 
     seeds = list(seeds)
     if min(jobs, len(seeds)) == 1:
         return [play_seed(game, seed, progress) for seed in seeds]
-    from vwlite.workers import share
-
-    return share(game, seeds, min(jobs, len(seeds)), progress)
+    return share(partial(play_seed, game), seeds, min(jobs, len(seeds)), progress)

@@ -89,6 +89,33 @@ static inline float vwl_dot(const vwl_table *table, const void *features, size_t
     return (a + b) + (c + d);
 }
 
+/* vwl_dot for `count` weight vectors, `step` slots apart, in one pass over the features; bit for bit what it makes of
+ * each. `lanes` has room for 4 * count floats; the sums end in its first `count`. */
+static inline void vwl_dot_many(const vwl_table *table, const void *features, size_t n, uint32_t count, uint32_t step,
+                                float *lanes) {
+    const vwl_feature *f = (const vwl_feature *)features;
+    const float *const values = table->values;
+    const size_t mask = table->mask, whole = n & ~(size_t)3, apart = (size_t)step << table->stride;
+    size_t j;
+    uint32_t k;
+    for (k = 0; k < 4 * count; k++) lanes[k] = 0;
+    for (j = 0; j < n; j++) {
+        float *const lane = lanes + (j < whole ? (j & 3) * (size_t)count : 0);
+        const uint32_t first = (f[j].hash << table->width) + table->offset;
+        const uint32_t later = (f[j + 8].hash << table->width) + table->offset;
+        const float x = f[j].value;
+        __builtin_prefetch(values + (((size_t)later & mask) << table->stride));
+        if (((size_t)first & mask) + (size_t)count * step <= mask) { /* no end of the table in between */
+            const float *w = values + (((size_t)first & mask) << table->stride);
+            for (k = 0; k < count; k++, w += apart) lane[k] += *w * x;
+        } else {
+            for (k = 0; k < count; k++)
+                lane[k] += values[((size_t)(uint32_t)(first + k * step) & mask) << table->stride] * x;
+        }
+    }
+    for (k = 0; k < count; k++) lanes[k] = (lanes[k] + lanes[count + k]) + (lanes[2 * count + k] + lanes[3 * count + k]);
+}
+
 /* w += u x, times the rate where slots have one; a weight that would not be finite stays. Returns whether one did. */
 static inline int vwl_add(const vwl_table *table, const void *features, size_t n, float u) {
     size_t j;

@@ -5,9 +5,10 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from vwlite.example cimport ROW_EMPTY, ROW_EXAMPLE, Block, Extent, Row, extent_index, extent_name_length
+from vwlite.example cimport ROW_EMPTY, ROW_EXAMPLE, ROW_SHARED, Block, Extent, Row, extent_index, extent_name_length
 from vwlite.interactions cimport Interactions
 
+from vwlite import registry
 from vwlite.interactions import CROSSING, namespace_hash
 from vwlite.terms import WILDCARD, decode_names, read_limit
 
@@ -15,6 +16,9 @@ cdef enum:
     MOST_SHOWN = 12                   # namespaces that a message lists
     PRINTABLE_0 = 0xFFFFFFFF00000000  # letters that wildcards stand for
     PRINTABLE_1 = 0x7FFFFFFFFFFFFFFF
+
+
+PLACES = {"parsed": PARSED, "used": USED}
 
 
 def things_of(options):
@@ -37,13 +41,14 @@ def things_of(options):
         letters = sorted(set(decode_names(text.partition(":=")[2])) - {WILDCARD})
         for letter in letters:
             yield "redefine", text, as_typed(letter) if len(letters) > 1 else None, bytes([letter]), WRITTEN, ()
-    for text in options["random_effect"]:
-        name, _, rest = text.partition(":")
-        yield "random_effect", text, name if rest else None, b"", PARSED, (name,)
-        for other in rest.split(",") if rest not in ("", "*") else ():
-            yield "random_effect", text, other, b"", USED, (name, other)
-    if options["forget_time"]:
-        yield "forget_time", options["forget_time"], None, b"", PARSED, (options["forget_time"],)
+    for module in registry.modules():
+        for option, text, part, where, namespaces in getattr(module, "namespaces_named", nothing)(options):
+            yield option, text, part, b"", PLACES[where], namespaces
+
+
+def nothing(options):
+    """What a learner names whose module says nothing of it."""
+    return ()
 
 
 def as_typed(int letter):
@@ -130,7 +135,7 @@ cdef class Sought:
                     add(&here[WRITTEN], <uint8_t>block.text[extent.name])
                 else:
                     self.lettered = False
-        if row.shared:
+        if row.flags & ROW_SHARED:
             self.shared = here[USED]
         if self.n_by_name == 0 and memcmp(here, self.before, sizeof(here)) == 0:
             return

@@ -1,7 +1,7 @@
 """What entities have in common, as examples come."""
 from libc.stdint cimport uint32_t
 
-from vwlite.entities cimport Record
+from vwlite.record cimport Record
 from vwlite.example cimport Feature
 from vwlite.posterior cimport Posterior
 

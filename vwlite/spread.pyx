@@ -5,7 +5,7 @@ Design notes are in posterior.pxd. Fits of all entities at once estimate it in p
 from libc.math cimport fabs, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from vwlite.entities cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of, track
+from vwlite.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of, track
 from vwlite.example cimport CONSTANT_HASH, Feature
 from vwlite.posterior cimport SMALL, data_of, ridge
 

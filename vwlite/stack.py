@@ -1,85 +1,160 @@
-"""Builds the stack of learners that the options ask for, and checks every seam."""
+"""Builds the stack of learners that the options ask for, and checks every seam.
+
+Learners are modules of `reductions` with a function setup(builder), which returns the learner or None; which modules
+there are, and in what order, is said there (registry.py) and by plugins (plugins.py). Nothing here knows any by name.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vwlite.errors import OptionError, StackError
-from vwlite.learner import Learner, walk
+from vwlite import plugins, registry
+from vwlite.errors import StackError
+from vwlite.learner import Learner, chain, walk
 from vwlite.options import spell
+from vwlite.types import LabelType
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from vwlite.options import OptionGroup, Options
-
-# The one ordered list, bottom to top. Of the bottom learners the first whose setup() answers is taken.
-BOTTOM_LEARNERS = ("nothing", "glm", "gd")
-REDUCTIONS = ("random_effect", "offset", "classweight", "scorer", "binary", "thompson")
-
-
-def modules() -> list[ModuleType]:
-    """The modules of all learners, bottom to top."""
-    return [import_module(f"vwlite.reductions.{name}") for name in BOTTOM_LEARNERS + REDUCTIONS]
 
 
 def option_groups() -> list[OptionGroup]:
-    """The options of all learners that have some."""
-    return [module.OPTIONS for module in modules() if hasattr(module, "OPTIONS")]
+    """The options of all learners of vwlite that have some."""
+    return [module.OPTIONS for module in registry.modules() if hasattr(module, "OPTIONS")]
 
 
 def upgrade(kept: dict[str, Any], typed: Options) -> dict[str, Any]:
     """What a model keeps of its options, in the words of today, for a run with these options: old models do what they
     did.
     """
-    for module in modules():
+    for module in registry.modules():
         if hasattr(module, "upgrade"):
             kept = module.upgrade(kept, typed)
     return kept
 
 
-def build(options: Options) -> Any:
-    """The top learner of the stack.
+def flags_of_posteriors() -> list[str]:
+    """The flags of learners that know how sure they are."""
+    return [f"--{name}" for module in registry.modules() for name in getattr(module, "POSTERIORS", ())]
 
-    Raises StackError when two neighbours don't fit, OptionError when a learner can't be set up.
+
+class Builder:
+    """What a learner's setup() is given.
+
+    Attributes:
+        options: The options of the run.
+        base: The learners so far, None for a bottom learner.
+        notes: What is to be said about the stack.
     """
-    found = modules()
-    top: Any = None
-    for module in found[: len(BOTTOM_LEARNERS)]:
-        if top is None and is_wanted(module, options):
-            top = module.setup(options, None)
-    for module in found[len(BOTTOM_LEARNERS) :]:
-        learner = module.setup(options, top) if is_wanted(module, options) else None
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.base: Any = None
+        self.notes: list[str] = []
+        self.built: list[Any] = []  # the modules whose learners are in the stack
+
+    def build(self) -> Any:
+        """The top learner of the stack.
+
+        Raises StackError when two neighbours don't fit, OptionError when a learner can't be set up.
+        """
+        for module in registry.bottoms():
+            if self.base is None and is_wanted(module, self.options):
+                self.add(module)
+        reductions: Sequence[Any] = registry.reductions()
+        if added := [plugin for plugin in plugins.known() if is_wanted(plugin, self.options)]:
+            reductions = plugins.in_order(registry.bottoms(), reductions, added)
+        for module in reductions:
+            if is_wanted(module, self.options):
+                self.add(module)
+        set_widths(self.base)
+        return self.base
+
+    def add(self, module: Any) -> None:
+        """Put a module's learner on top, if it answers."""
+        learner = module.setup(self)
         if learner is not None:
-            check_seam(learner)
-            top = learner
-    width = 1
-    for learner in walk(top):
-        learner.spread(width)
-        width *= learner.feature_width
-    return top
+            plugins.refuse_python_learner(learner)
+            if learner.base is not None:
+                check_seam(learner)
+            self.base = learner
+            self.built.append(module)
+
+    def require(self, name: str) -> Any:
+        """The base with the learner of this module in it, put on top if the options have not asked for it."""
+        module = registry.module(name)
+        if module not in self.built:
+            self.add(module)
+        return self.base
+
+    def effect(self, name: str, ridge: float | None) -> Any:
+        """A learner with parameters for each entity, called `name`; None when none that can be one was asked for."""
+        for module in registry.bottoms():
+            learner = module.effect(self, name, ridge) if hasattr(module, "effect") else None
+            if learner is not None:
+                return learner
+        return None
+
+    def flags_of_posteriors(self) -> list[str]:
+        """The flags of learners that can be an effect()."""
+        return flags_of_posteriors()
+
+    def note(self, text: str) -> None:
+        """Say something about the stack, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def vectors(self, width: int, flag: str) -> Any:
+        """The base as it can hold so many weight vectors, which the learner of `flag` needs.
+
+        Learners that hold only one are copied, with all below them.
+        """
+        lowest = [i for i, learner in enumerate(reversed(list(chain(self.base)))) if not learner.holds_vectors]
+        if not lowest or width == 1 or self.base.takes_label is not Learner.takes_label:
+            return self.base  # of learners of other labels no copies are made: the seam is refused
+        from vwlite.replicas import Replicas
+
+        built, above = self.built[: lowest[-1] + 1], self.built[lowest[-1] + 1 :]
+        tops = [self.base_of(built) for _ in range(width)]
+        self.base, self.built = Replicas(tops, flag), built
+        for module in above:
+            self.add(module)
+        return self.base
+
+    def base_of(self, modules: Sequence[Any]) -> Any:
+        """A stack of these modules' learners alone."""
+        inner = Builder(self.options)
+        for module in modules:
+            inner.add(module)
+        return inner.base
 
 
-def effect(options: Options, name: str, ridge: float) -> Any:
-    """The learner of a random effect, with parameters for each entity.
-
-    Raises OptionError when no learner that can be one was asked for.
-    """
-    glm = import_module("vwlite.reductions.glm")
-    kind = glm.kind_of(options)
-    if kind is None:
-        kinds = ", ".join(f"--{one}" for one in glm.KINDS)
-        raise OptionError([f"--random_effect {name} needs a learner for the effects: one of {kinds}"])
-    to_mean = options["shrink"] == "mean" and options["fixed"] != "same"  # else the fixed part is the mean
-    return glm.GLM(options, kind, f"random_effect.{name}", ridge, to_mean)
+def build(options: Options) -> Any:
+    """The top learner of the stack that the options ask for."""
+    return Builder(options).build()
 
 
-def is_wanted(module: ModuleType, options: Options) -> bool:
+def set_widths(top: Learner, width: int = 1) -> None:
+    """Tell each learner how many weight vectors those above need of it, and how far its own lie apart."""
+    learners = list(chain(top))
+    for i, learner in enumerate(learners):
+        step = 1
+        for below in learners[i + 1 :]:
+            if below.copied:
+                break
+            step *= below.feature_width
+        learner.set_place(width, step)
+        width = 1 if learner.copied else width * learner.feature_width
+        for other in learner.beside:
+            set_widths(other)
+
+
+def is_wanted(module: Any, options: Options) -> bool:
     """Whether one of the learner's necessary options is given; a learner without such options is always asked."""
     group = getattr(module, "OPTIONS", None)
     necessary = [option.name for option in group.options if option.necessary] if group else []
-    return not necessary or any(options.given(name) for name in necessary)
+    return not necessary or any(name in options and options.given(name) for name in necessary)
 
 
 def check_seam(learner: Any) -> None:
@@ -109,13 +184,18 @@ def check_seam(learner: Any) -> None:
 
 
 def modules_of(top: Learner) -> list[str]:
-    """The names of the modules of a stack's learners, top to bottom, without those beside them."""
-    names: list[str] = []
-    learner: Learner | None = top
-    while learner is not None:
-        names.append(type(learner).__module__.rpartition(".")[2])
-        learner = learner.base
-    return names
+    """The names of the modules of a stack's learners, top to bottom; then the kinds of needs.py that there are."""
+    learners = list(chain(top))
+    kinds = {
+        "table": any(learner.has_slots for learner in learners),
+        "classes": top.classes is not None,
+        "probable": top.gives_probabilities,
+        "decisions": top.takes_label is LabelType.CONTEXTUAL_BANDIT,
+    }
+    return [
+        *(learner.name if learner.plugin else type(learner).__module__.rpartition(".")[2] for learner in learners),
+        *(kind for kind, present in kinds.items() if present),
+    ]
 
 
 def describe(top: Learner) -> list[dict[str, Any]]:
@@ -126,8 +206,9 @@ def describe(top: Learner) -> list[dict[str, Any]]:
             "label": learner.takes_label.name,
             "prediction": learner.gives_prediction.name,
             "options": learner.options,
+            **({"plugin": learner.plugin} if learner.plugin else {}),
         }
-        for learner in walk(top)
+        for learner in walk(top, copies=False)
     ]
 
 
@@ -136,5 +217,6 @@ def table(top: Learner) -> str:
     lines = []
     for entry in describe(top):
         taken = "".join(f"  {spell(name, value)}" for name, value in entry["options"].items())
-        lines.append(f"{entry['name']:<20} {entry['label']} -> {entry['prediction']}{taken}")
+        origin = f"  ({plugins.spell(entry['plugin'])})" if "plugin" in entry else ""
+        lines.append(f"{entry['name']:<20} {entry['label']} -> {entry['prediction']}{taken}{origin}")
     return "\n".join(lines)

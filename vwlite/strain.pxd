@@ -1,5 +1,5 @@
 """What happens while entities that should leave memory can't be written to disk (--entity_limit)."""
-from vwlite.driver cimport Gate
+from vwlite.observer cimport Gate
 
 cdef class Strain:
     cdef size_t beyond                # tables that have more in memory than their limit

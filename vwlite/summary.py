@@ -1,4 +1,4 @@
-"""The end of a run: VW's summary with its best constant."""
+"""The rows of a run's table and its end: VW's summary with its best constant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from vwlite.learner import walk
-from vwlite.outputs import decimals
+from vwlite.outputs import decimals, ratio, shorten
 
 if TYPE_CHECKING:
     from vwlite.driver import Driver
@@ -18,17 +18,18 @@ def best_constant(driver: Driver, loss: Any, tau: float) -> tuple[float, float |
     As in VW: a second label that was never seen counts as 0, and for losses other than squared there is an answer
     only for two labels, whose weights follow from the sum of labels.
     """
-    if math.isnan(driver.first_label):
+    counters = driver.counters
+    if math.isnan(counters.first_label):
         return None
-    first, second = sorted((driver.first_label, 0.0 if math.isnan(driver.second_label) else driver.second_label))
-    weight = driver.weighted_labeled
+    first, second = sorted((counters.first_label, 0.0 if math.isnan(counters.second_label) else counters.second_label))
+    weight = counters.weighted_labeled
     if first == second or weight <= 0:
         return None
-    first_weight = (driver.weighted_labels - second * weight) / (first - second)
+    first_weight = (counters.weighted_labels - second * weight) / (first - second)
     second_weight = weight - first_weight
-    two = not driver.more_labels
+    two = not counters.more_labels
     if loss.name in ("squared", "classic"):
-        constant = driver.weighted_labels / weight
+        constant = counters.weighted_labels / weight
     elif not two:
         return None
     elif loss.name == "hinge":
@@ -55,7 +56,8 @@ def summary(
     driver: Driver, options: Any, passes: int, best_holdout: float | None, loss: Any, metrics: list[str]
 ) -> list[str]:
     """The lines of the summary, with those of --report."""
-    n = driver.example_number
+    counters = driver.counters
+    n = counters.example_number
 
     def number(value: float) -> str:
         return decimals(value, as_vw=options["vw_compat"])
@@ -65,20 +67,43 @@ def summary(
         lines.append(f"number of examples = {n}")
     else:
         lines += [f"number of examples per pass = {n // passes}", f"passes used = {passes}"]
-    lines.append(f"weighted example sum = {number(driver.weighted_labeled + driver.weighted_unlabeled)}")
-    lines.append(f"weighted label sum = {number(driver.weighted_labels)}")
+    lines.append(f"weighted example sum = {number(counters.weighted_labeled + counters.weighted_unlabeled)}")
+    lines.append(f"weighted label sum = {number(counters.weighted_labels)}")
     if driver.holdout:
         average = "undefined (no holdout)" if best_holdout is None else f"{number(best_holdout)} h"
     else:
-        average = number(driver.sum_loss / driver.weighted_labeled) if driver.weighted_labeled > 0 else "n.a."
+        average = number(counters.sum_loss / counters.weighted_labeled) if counters.weighted_labeled > 0 else "n.a."
     lines += [f"average loss = {average}", *metrics]
     best = best_constant(driver, loss, options["quantile_tau"])
     if best is not None:
         lines.append(f"best constant = {number(best[0])}")
         if best[1] is not None:
             lines.append(f"best constant's loss = {number(best[1])}")
-    lines.append(f"total feature number = {driver.total_features}")
-    left_out = driver.left_out + sum(learner.left_out for learner in walk(driver.top))
+    lines.append(f"total feature number = {counters.total_features}")
+    left_out = counters.left_out + sum(learner.left_out for learner in walk(driver.top))
     if left_out:
         lines.append(f"updates left out = {left_out} (weights would not have been finite: see --learning_rate, --l2)")
     return lines
+
+
+def row(driver: Driver, label: str, prediction: str, features: int, as_vw: bool = False) -> str:
+    """A row of the progress table; columns that are too long are cut, as in VW."""
+    counters = driver.counters
+    if driver.holdout and driver.current_pass >= 1:
+        average = ratio(counters.holdout_loss, counters.holdout_weight, "unknown", as_vw)
+        since = ratio(counters.holdout_loss_since, counters.holdout_weight_since, "unknown", as_vw)
+    else:
+        recent = counters.weighted_labeled - counters.weighted_labeled_before
+        average = ratio(counters.sum_loss, counters.weighted_labeled, "n.a.", as_vw)
+        since = ratio(counters.sum_loss_since, recent, "n.a.", as_vw)
+    weight = f"{counters.weighted_labeled + counters.weighted_unlabeled:.1f}"
+    cells = [
+        f"{average[:8]:<8}",
+        f"{since[:8]:<8}",
+        f"{str(counters.example_number)[:12]:>12}",
+        f"{weight[:14]:>14}",
+        f"{shorten(label, 14):>14}",
+        f"{shorten(prediction, 14):>14}",
+        f"{str(features)[:8]:>8}",
+    ]
+    return " ".join(cells) + (" h" if driver.holdout and driver.current_pass >= 1 else "")

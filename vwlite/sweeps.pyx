@@ -14,9 +14,9 @@ from vwlite.learner import walk
 cdef double entity_score(Learners effects, size_t effect, Example ex, double least) except? -1e10 nogil:
     """The score of the entity that an example points at: of an unknown one until it has so much experience."""
     ex.initial = 0
-    ex.newcomer = least > 0 and effects.experience(effect, ex) < least
+    ex.known.newcomer = least > 0 and effects.experience(effect, ex) < least
     effects.predict(effect, ex)
-    ex.newcomer = False
+    ex.known.newcomer = False
     return ex.score
 
 

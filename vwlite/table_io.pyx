@@ -10,9 +10,10 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from vwlite.between cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
-from vwlite.entities cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, Between, EntityTable, Record, Waiting, clocks_of, factor_in, factor_of,
-    hashes_of, lookup, means_of, name_of, origins_of, precisions_in, precisions_of, triangle,
+from vwlite.entities cimport EntityTable, origins_of
+from vwlite.record cimport (
+    ABSENT, FACTORED, MOST, MOST_FULL, Between, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
+    means_of, name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.example cimport Feature
 
@@ -340,7 +341,8 @@ def load(EntityTable table, io):
             sound = sound and isfinite(factors[at_factor + j])
         sound = sound and has_factor(record, kind == WITH_FACTOR)
         if n_others and sound:
-            sound = take_between(table, record, <uint32_t>n_others, &other_hash[at_other], &other_origin[at_other],
+            sound = take_between(&table.bytes, record, <uint32_t>n_others,
+                                 &other_hash[at_other], &other_origin[at_other],
                                  &between[at_between] if n else NULL)
         at_other += n_others
         at_between += n_others * n

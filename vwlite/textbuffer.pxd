@@ -12,3 +12,5 @@ cdef class TextBuffer:
     cdef int tag(self, Example ex) except -1 nogil
     cdef int number(self, float value) except -1 nogil
     cdef int action(self, uint32_t action, float value) except -1 nogil
+    cdef int whole(self, uint32_t number) except -1 nogil
+    cdef int short_number(self, float value) except -1 nogil

@@ -109,3 +109,15 @@ cdef class TextBuffer:
         self.used += vwl_print(self.buffer + self.used, 32, b"%.0f:", action)
         self.used += vwl_print(self.buffer + self.used, 32, b"%g", value)
         return 0
+
+    cdef int whole(self, uint32_t number) except -1 nogil:
+        """A whole number."""
+        self.reserve(32)
+        self.used += vwl_print(self.buffer + self.used, 32, b"%.0f", number)
+        return 0
+
+    cdef int short_number(self, float value) except -1 nogil:
+        """A number in six significant digits: 0.0166667."""
+        self.reserve(32)
+        self.used += vwl_print(self.buffer + self.used, 32, b"%g", value)
+        return 0

@@ -25,7 +25,7 @@ are correlated. marginal.pxd says how the fixed part follows variances that are 
 """
 from libc.stdint cimport uint32_t
 
-from vwlite.entities cimport Record
+from vwlite.record cimport Record
 from vwlite.example cimport MOST_PARTS, Example, Feature
 from vwlite.learner cimport Learner
 from vwlite.marginal cimport Marginal

@@ -5,9 +5,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from vwlite.between cimport other_hashes, other_place
-from vwlite.entities cimport (
-    ABSENT, Between, Record, hashes_of, lookup, means_of, precisions_of,
-)
+from vwlite.record cimport ABSENT, Between, Record, hashes_of, lookup, means_of, precisions_of
 from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature
 from vwlite.posterior cimport data_of, ridge
 from vwlite.room cimport grow

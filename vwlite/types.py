@@ -6,10 +6,16 @@ from enum import Enum
 class LabelType(Enum):
     """What a learner learns from."""
 
-    SIMPLE = "simple"  # label, importance weight, initial prediction
+    SIMPLE = "simple"  # a number, importance weight, initial prediction
     MULTICLASS = "multiclass"  # class, weight
-    COST_SENSITIVE = "cost_sensitive"  # a cost for each class
+    MULTILABEL = "multilabel"  # the classes that hold
+    COST_SENSITIVE = "cost_sensitive"  # a cost for each class, or for each line
     CONTEXTUAL_BANDIT = "contextual_bandit"  # action, cost, probability
+
+
+def is_multiline(labels: LabelType) -> bool:
+    """Whether such labels are always those of multi-line examples."""
+    return labels is LabelType.CONTEXTUAL_BANDIT
 
 
 class PredictionType(Enum):
@@ -17,5 +23,11 @@ class PredictionType(Enum):
 
     SCALAR = "scalar"
     CLASS = "class"
-    SCORES = "scores"
-    ACTION_PROBABILITIES = "action_probabilities"
+    SCORES = "scores"  # of each class
+    PROBABILITIES = "probabilities"  # of each class
+    CLASSES = "classes"  # those that hold
+    ACTION = "action"  # one of the lines
+    LINE_CHOICE = "line_choice"  # one of the lines, said line by line
+    LINE_PROBABILITIES = "line_probabilities"  # of each line, said line by line
+    ACTION_SCORES = "action_scores"  # of each line, the best first
+    ACTION_PROBABILITIES = "action_probabilities"  # of each line, the one taken first

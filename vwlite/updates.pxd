@@ -1,7 +1,7 @@
 """Learning from one example: a posterior moves along one line, and what was known before is forgotten as told."""
 from libc.stdint cimport uint32_t
 
-from vwlite.entities cimport Record
+from vwlite.record cimport Record
 from vwlite.example cimport Example, Feature
 from vwlite.spread cimport Spread
 
@@ -17,7 +17,7 @@ cdef class Updates(Spread):
     cdef uint32_t other_guess         # which of them was looked at last
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
-    cdef int step(self, Example ex) except -1 nogil
+    cdef int learn_single(self, Example ex) except -1 nogil
     cdef int look(self, Example ex) except -1 nogil
     cdef int glance(self, Example ex) except -1 nogil
     cdef int hold_down(self, Record* record, size_t n) except -1 nogil

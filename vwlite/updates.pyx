@@ -5,9 +5,9 @@ from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 
 from vwlite.between cimport MOST_OTHERS, add_other, other_column, make_between, other_place
-from vwlite.entities cimport (
-    ABSENT, FACTORED, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of,
-    precisions_of, triangle,
+from vwlite.record cimport (
+    ABSENT, FACTORED, Between, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of,
+    triangle,
 )
 from vwlite.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.posterior cimport data_of, ridge
@@ -73,7 +73,7 @@ cdef class Updates(Spread):
 
     # one example: look at it, see where it leads, settle what it changes
 
-    cdef int step(self, Example ex) except -1 nogil:
+    cdef int learn_single(self, Example ex) except -1 nogil:
         """A batch of one example, whose entity was met."""
         cdef double score, g, c
         self.look(ex)
@@ -114,7 +114,7 @@ cdef class Updates(Spread):
         """The same for a prediction, which changes nothing; the subject may be NULL."""
         if self.table.limited:
             self.table.bring(ex.entity)
-        self.subject = self.table.find(ex.entity) if not ex.newcomer else NULL
+        self.subject = self.table.find(ex.entity) if not ex.known.newcomer else NULL
         self.left = 1
         self.n_gathered = self.gather(ex.features, ex.n, self.subject)
         return 0
@@ -264,10 +264,10 @@ cdef class Updates(Spread):
                 there = lookup(fixed, hash, there + 1)
                 if there == ABSENT or (between != NULL and between.n == MOST_OTHERS):
                     continue
-                add_other(self.table, record, hash, means_of(fixed)[there], ex.n - i)
+                add_other(&self.table.bytes, record, hash, means_of(fixed)[there], ex.n - i)
                 between = record.between
             if between.rows < record.n:
-                make_between(self.table, record, between.n)
+                make_between(&self.table.bytes, record, between.n)
                 between = record.between
             to = other_column(between, j)
             for k in range(self.n_gathered):
@@ -451,7 +451,7 @@ cdef class Updates(Spread):
             return 0
         if record.full:
             # t = (d E + P)^-1 d (E + P) m, the minimum of the two quadratic terms
-            self.reserve(2 * d + (0 if record.factored else triangle(d)))
+            self.reserve(2 * d + triangle(d))
             right = self.work
             vwl_multiply(data, d, mean, right)
             for k in range(d):

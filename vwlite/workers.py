@@ -11,23 +11,31 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from vwlite.errors import VwliteError
-from vwlite.simulate import Game, Play, play_seed
 
-# Of a worker: what is played, and a counter of rounds that all workers share.
-_game: Game
+Count = Callable[[int], None]
+
+# Of a worker: what it does for each seed, and a counter of rounds that all workers share.
+_play: Callable[[int, Count], Any]
 _played: Any
 
 LOOK_EVERY = 0.1  # seconds
 
 
-def share(game: Game, seeds: list[int], jobs: int, progress: Callable[[int], None]) -> list[list[Play]]:
-    """The plays of each seed, in order; raises whatever a worker raises."""
+def share(play: Callable[[int, Count], Any], seeds: list[int], jobs: int, progress: Count) -> list[Any]:
+    """What `play(seed, count)` gives for each seed, in order; raises whatever a worker raises.
+
+    Args:
+        play: Calls `count` with the rounds that it has played since it last did. It is handed to processes.
+        seeds: One for each call.
+        jobs: So many processes share them.
+        progress: Called with the rounds played by all.
+    """
     # A forked process has the log of the problem already, and starts at once.
     forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     context = multiprocessing.get_context("fork" if forks else None)
     played = context.Value("Q", 0)
     shown = 0
-    with ProcessPoolExecutor(jobs, context, _begin, (game, played)) as pool:
+    with ProcessPoolExecutor(jobs, context, _begin, (play, played)) as pool:
         try:
             waiting = futures = [pool.submit(_work, seed) for seed in seeds]
             while waiting:
@@ -48,16 +56,16 @@ def share(game: Game, seeds: list[int], jobs: int, progress: Callable[[int], Non
             raise
 
 
-def _begin(game: Game, played: Any) -> None:
+def _begin(play: Callable[[int, Count], Any], played: Any) -> None:
     """In a new worker. Ctrl-C reaches all processes of a terminal; the first one ends the others."""
-    global _game, _played
+    global _play, _played
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _game, _played = game, played
+    _play, _played = play, played
 
 
-def _work(seed: int) -> list[Play]:
-    return play_seed(_game, seed, _count)
+def _work(seed: int) -> Any:
+    return _play(seed, _count)
 
 
 def _count(rounds: int) -> None:

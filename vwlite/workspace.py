@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vwlite import __version__, feed, outputs, stack
+from vwlite import __version__, feed, outputs, plugins, stack
+from vwlite.class_names import OPTIONS as CLASS_OPTIONS
 from vwlite.daemon import options as daemon_options
 from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError, StackError
 from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.interactions import Interactions
-from vwlite.learner import walk
+from vwlite.learner import end_pass, walk
 from vwlite.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.metadata import FIGURES as KINDS_OF_FIGURES
 from vwlite.metadata import require
@@ -24,6 +25,7 @@ from vwlite.options import RENAMED, Option, OptionGroup, Options
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.parsers.text import TextParser
 from vwlite.sought import Sought
+from vwlite.table_learner import OPTIONS as TABLE_OPTIONS
 
 if TYPE_CHECKING:
     from vwlite.entity_store import EntityStore
@@ -116,7 +118,12 @@ FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
 
 
 def option_groups() -> list[OptionGroup]:
-    """Every option there is, grouped as --help shows them."""
+    """Every option that this process knows, grouped as --help shows them."""
+    return [*builtin_groups(), *plugins.groups()]
+
+
+def builtin_groups() -> list[OptionGroup]:
+    """Every option but those of plugins."""
     learners = stack.option_groups()
     return [
         feed.OPTIONS,
@@ -127,6 +134,8 @@ def option_groups() -> list[OptionGroup]:
         daemon_options.OPTIONS,
         FEATURE_OPTIONS,
         LOSS_OPTIONS,
+        CLASS_OPTIONS,
+        TABLE_OPTIONS,
         *learners,
     ]
 
@@ -271,9 +280,12 @@ class Workspace:
 
                 reader, store = store_file.find(reader)
             require(reader.path, reader.metadata)
+            self.notes += plugins.of_model(reader.metadata["stack"], options, reader.path)
             kept = stack.upgrade(reader.metadata["options"], options)
             self.notes += options.merge_model(kept, options["vw_compat"], reader.path)
-        self.top = stack.build(options)
+        builder = stack.Builder(options)
+        self.top = builder.build()
+        self.notes += builder.notes
         self._refuse_inert(use)
         self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
         self.entities: EntityStore | None = None
@@ -302,8 +314,8 @@ class Workspace:
             self.driver.needs_names = self.driver.needs_names or bool(self.reporter.namespaces)
         if reader is not None:
             self._restore_rest(reader)
-        self.parser = TextParser(options, [], labels=self.top.takes_label)
-        self._examples_before = self.driver.example_number
+        self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
+        self._examples_before = self.driver.counters.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
     def learn(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
@@ -337,8 +349,7 @@ class Workspace:
         3.0
         """
         if self.driver.training:
-            for learner in walk(self.top):
-                learner.end_pass()
+            end_pass(self.top)
         self.driver.end_pass()
 
     def sensitivity(self, line: str) -> float | None:
@@ -387,9 +398,9 @@ class Workspace:
         """The loop over the kind of examples that the stack takes."""
         kind: type[Driver] = Driver
         if self.top.multiline:
-            from vwlite.decisions import DecisionDriver
+            from vwlite.multiline_driver import MultilineDriver
 
-            kind = DecisionDriver
+            kind = MultilineDriver
         return kind(self.top, self.interactions, not self.options["noconstant"])
 
     def _refuse_inert(self, use: Use) -> None:
@@ -414,12 +425,12 @@ class Workspace:
         if unsure and not any(learner.has_posterior for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
-                "--bayes_logistic, --bayes_linear, --logistic or --square"
+                f"{' or '.join(stack.flags_of_posteriors())}"
             )
-        if unsure & set(OF_LABELS) and not (options["bayes_linear"] or options["square"]):
+        if unsure & set(OF_LABELS) and not any(learner.has_noise for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure & set(OF_LABELS)))}: a label of a logistic model is one of two classes, "
-                "with the probability that --link logistic predicts; give --interval for how sure that is"
+                "with the probability that it predicts through a logistic link; give --interval for how sure that is"
             )
         ends = {"low", "high", "label_low", "label_high"} & unsure
         if interval and not ends:
@@ -443,6 +454,10 @@ class Workspace:
         if used:
             return
         raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
+
+    def place(self, source: int, line: int) -> str:
+        """What messages call a line."""
+        return f"<line>:{line}"
 
     def remark(self, text: str) -> None:
         """What the driver calls once it has found out something about the data."""
@@ -482,7 +497,7 @@ class Workspace:
             "arguments": self.flags,
             "seed": self.options["random_seed"],
             "sources": self.sources,
-            "examples": self.driver.example_number - self._examples_before,
+            "examples": self.driver.counters.example_number - self._examples_before,
             "loss_before": self._loss_before,
             "loss_after": self._loss(),
             "parent": self.parent,
@@ -530,12 +545,16 @@ class Workspace:
         if self.options["preserve_performance_counters"] and self.driver.training:
             for name, value in metadata["figures"].items():
                 if name in FIGURES:
-                    setattr(self.driver, name, value)
+                    setattr(self._holder(name), name, value)
 
     def _figures(self) -> list[tuple[str, float]]:
-        return [(name, getattr(self.driver, name)) for name in FIGURES]
+        return [(name, getattr(self._holder(name), name)) for name in FIGURES]
+
+    def _holder(self, figure: str) -> Any:
+        """Who keeps a figure of the model: the counters, or the driver those of its table."""
+        return self.driver.counters if hasattr(self.driver.counters, figure) else self.driver
 
     def _loss(self) -> float | None:
         """The progressive loss so far; None if it can't be told."""
-        weight, loss = self.driver.weighted_labeled, self.driver.sum_loss
+        weight, loss = self.driver.counters.weighted_labeled, self.driver.counters.sum_loss
         return loss / weight if weight > 0 and math.isfinite(loss) else None

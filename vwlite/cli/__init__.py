@@ -96,10 +96,12 @@ def dispatch(words: list[str]) -> int:
     from vwlite import workspace
 
     if "--help" in words or "-h" in words or "_VWLITE_COMPLETE" in os.environ:
+        from vwlite import plugins
         from vwlite.cli.help import GroupedCommand
 
+        others = plugins.offered(words)
         subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}
-        return GroupedCommand(workspace.option_groups(), subcommands).show()
+        return GroupedCommand(workspace.option_groups(), subcommands, others).show()
 
     from vwlite.cli.command import parse
 

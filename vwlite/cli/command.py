@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from vwlite.errors import OptionError
+from vwlite.errors import OptionError, ReductionError
 from vwlite.options import RENAMED, Option, OptionGroup, Options, check, read
 
 GENERAL = OptionGroup(
@@ -42,7 +42,7 @@ def parse(words: Sequence[str], groups: Iterable[OptionGroup]) -> Options:
     (3, 'train.txt')
     """
     options = Options((*groups, GENERAL), words)
-    reader = Reader(options.declared)
+    reader = Reader(options)
     typed, files = reader.read_words(options.arguments)
     filed = reader.read_file(typed["config"][0]) if typed.get("config") else {}
     if "" in files:
@@ -73,8 +73,9 @@ def is_flag(word: str) -> bool:
 class Reader:
     """Collects the values of options by name, and all mistakes: none keeps the rest from being read."""
 
-    def __init__(self, declared: dict[str, Option]) -> None:
-        self.declared = declared
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.declared = declared = options.declared
         self.shorts = {option.short: option for option in declared.values() if option.short}
         self.errors: list[str] = []
 
@@ -94,7 +95,7 @@ class Reader:
             flag, equals, text = word.partition("=")
             name = flag.lstrip("-").replace("-", "_")
             if word.startswith("--"):
-                option = self.declared.get(flag[2:].replace("-", "_"))
+                option = self.find(flag[2:].replace("-", "_"))
                 value = text if equals else None
             else:
                 # -passes is a slip for --passes, not -p with the value "asses".
@@ -140,7 +141,7 @@ class Reader:
         except (ValueError, RecursionError) as error:
             self.errors.append(f"{path}: not a TOML file: {error}")
         for key, value in table.items():
-            option = self.declared.get(key.replace("-", "_"))
+            option = self.find(key.replace("-", "_"))
             if isinstance(value, dict):
                 self.errors.append(f"{path}: [{key}] is a table, but options stand at the top level")
             elif option is None:
@@ -154,6 +155,18 @@ class Reader:
             else:
                 self.add(found, option, check, value, f"{path}: ")
         return found
+
+    def find(self, name: str) -> Option | None:
+        """Returns the option of a name: vwlite's, or that of a plugin, which is imported for it."""
+        if name not in self.declared and name.isidentifier():
+            from vwlite import plugins
+
+            try:
+                if plugin := plugins.claim(name):
+                    plugins.declare(plugin, self.options)
+            except ReductionError as error:
+                self.errors += [reason for reason in [str(error)] if reason not in self.errors]
+        return self.declared.get(name)
 
     def add(
         self,

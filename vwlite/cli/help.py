@@ -38,11 +38,17 @@ Examples:
 
 
 class GroupedCommand(click.Command):
-    """A command that lists its options under the titles of their groups, and then its subcommands."""
+    """A command that lists its options under the titles of their groups, then plugins, and then its subcommands."""
 
-    def __init__(self, groups: Iterable[OptionGroup], subcommands: Mapping[str, click.Command]) -> None:
+    def __init__(
+        self,
+        groups: Iterable[OptionGroup],
+        subcommands: Mapping[str, click.Command],
+        plugins: Mapping[str, str] | None = None,
+    ) -> None:
         self.groups = [(group, [parameter(option) for option in group.options]) for group in (*groups, GENERAL)]
         self.subcommands = subcommands
+        self.plugins = plugins or {}
         options = [option for _, options in self.groups for option in options]
         super().__init__(
             "vwlite",
@@ -69,6 +75,9 @@ class GroupedCommand(click.Command):
                     formatter.write_text(group.help)
                 records = [option.get_help_record(ctx) for option in options]
                 formatter.write_dl([record for record in records if record])
+        if self.plugins:
+            with formatter.section("Plugins"):
+                formatter.write_dl(list(self.plugins.items()))
         if self.subcommands:
             with formatter.section("Commands"):
                 formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.subcommands.items()])

@@ -7,10 +7,8 @@ INSTEAD = {
     "active": "Workspace.sensitivity() tells which labels are worth asking for",
     "bag": "--thompson explores by the posterior of one model",
     "bfgs": "--square and --logistic fit all examples of a pass at once",
-    "cb": "--explore and --thompson take decisions in the text of cb_adf",
-    "cb_adf": "--explore and --thompson take decisions in the text of cb_adf",
-    "cb_explore": "--explore and --thompson take decisions in the text of cb_adf",
-    "cb_explore_adf": "--explore and --thompson take decisions in the text of cb_adf",
+    "cb": "--cb_adf learns decisions, with a line for each action",
+    "cb_explore": "--cb_explore_adf makes decisions, with a line for each action",
     "conjugate_gradient": "--square and --logistic fit all examples of a pass at once",
     "cover": "--thompson explores by the posterior of one model",
     "dsjson": "write lines of text first",
@@ -18,45 +16,44 @@ INSTEAD = {
     "extra_metrics": "--report adds figures to the summary",
     "json": "write lines of text first; the daemon reads JSON lines",
     "marginal": "--random_effect has a coefficient for each value of a namespace",
-    "oaa": "train one model for each class",
     "regcb": "--explore ucb",
-    "softmax": "--explore epsilon, or --thompson",
-    "squarecb": "--explore epsilon, or --thompson",
+    "softmax": "--cb_explore_adf --epsilon, or --thompson",
+    "squarecb": "--cb_explore_adf --epsilon, or --thompson",
 }
 
 ALL = """
 OjaNewton action_cache_slack active active_cover adax affix alg all_slots_loss alpha alpha_inverse audit_regressor
 autolink automl automl_significance_level bag bandwidth baseline baseline_challenger_cb batch_sz
 batch_sz_no_doubling bern_hyper beta_scale bfgs block_size bonferroni_denominator boosting bootstrap bs_type cats
-cats_pdf cats_tree cb cb_adf cb_c_alpha cb_c_tau cb_discrete cb_dro cb_dro_alpha cb_dro_tau cb_dro_wmax cb_explore
-cb_explore_adf cb_explore_pdf cb_force_legacy cb_max_cost cb_min_cost cb_sample cb_to_cbadf cb_type cbify cbify_cs
+cats_pdf cats_tree cb cb_c_alpha cb_c_tau cb_discrete cb_dro cb_dro_alpha cb_dro_tau cb_dro_wmax cb_explore
+cb_explore_pdf cb_force_legacy cb_max_cost cb_min_cost cb_sample cb_to_cbadf cbify cbify_cs
 cbify_ldf cbify_reg cbzo ccb_explore_adf ccb_no_slot_index chain_hash challenger_epsilon check_enabled
-choices_lambda clip_p coin compete compressed confidence confidence_after_training conjugate_gradient
-constant_epsilon corrupt_prob_warm_start corrupt_type_warm_start cost_max cost_min cover cs_absolute_loss cs_active
-csa_debug csoaa csoaa_ldf csoaa_rank csv csv_header csv_no_file_header csv_ns_value csv_separator csv_trace
+choices_lambda compete compressed confidence confidence_after_training conjugate_gradient
+constant_epsilon corrupt_prob_warm_start corrupt_type_warm_start cost_max cost_min cover cs_active
+csa_debug csv csv_header csv_no_file_header csv_ns_value csv_separator csv_trace
 debug_reversed_learn decay default_lease degree dictionary dictionary_path direct domination
 dont_output_best_constant dream_at_update dream_repeats driver_output driver_output_off dropout dsjson
 dump_json_weights_experimental dump_json_weights_include_extra_online_state_experimental
 dump_json_weights_include_feature_names_experimental ect elim emt emt_initial emt_leaf emt_router emt_scorer
 emt_tree epoch_size epsilon_decay epsilon_decay_audit epsilon_decay_significance_level error eval
 example_queue_limit exclude_eval experimental_full_name_interactions experimental_igl explore_eval extra_metrics
-feature_mask fepsilon first first_only fixed_significance_level flatbuffer flip_loss_sign flipschitz_const freegrad
-ftrl ftrl_alpha ftrl_beta gamma gamma_exponent gamma_scale get_pmf global_only graph_feedback greedify hessian_on
-hexfloat_weights id ignore_features_dsjson_experimental indexing initial_denominator initial_epsilon
+feature_mask fepsilon first fixed_significance_level flatbuffer flip_loss_sign flipschitz_const freegrad gamma
+gamma_exponent gamma_scale get_pmf global_only graph_feedback greedify hessian_on
+hexfloat_weights id ignore_features_dsjson_experimental initial_denominator initial_epsilon
 initial_numerator initial_pass_length inpass input_feature_regularizer interact interaction interaction_type
 interaction_update json kary_tree kernel ksvm l1_state l2_state lambda lambda_scheme large_action_space
 las_hint_explicit_simd lda lda_D lda_alpha lda_epsilon lda_rho ldf_override leaf_example_multiplier learn
 learn_at_leaf learning_rate_cnt limit_output log_level log_multi log_output loss0 loss1 loss_01_ratio loss_option
 loss_report lr_multiplier lrq lrqdropout lrqfa marginal max_actions max_candidates max_depth max_labels
 max_number_of_labels max_value meanfield mellowness mem memory_tree metrics min_champ_examples min_labels min_scope
-min_value minibatch model_count multilabel_oaa multiplier multitask multiworld_test named_labels new_mf ngram nn
-no_bias_regularization no_daemon no_predict no_progress node node_only noop normal_weights normalize nounif oaa
-oaa_subsample oas online opt_func oracle_type oracular ot output_feature_regularizer_binary
-output_feature_regularizer_text overwrite_label para_active per_model_save_load pistol plt
+min_value minibatch model_count multiplier multitask multiworld_test new_mf ngram nn
+no_bias_regularization no_daemon no_predict no_progress node node_only noop normal_weights normalize nounif
+oas online opt_func oracle_type oracular ot output_feature_regularizer_binary
+output_feature_regularizer_text overwrite_label para_active per_model_save_load plt
 plt_force_load_legacy_model pmf_to_pdf policy pool_greedy pool_size print priority_challengers priority_type
-probabilities project psi radius random_init random_weights randomized_routing range_c rank rank_all recall_tree
+project psi radius random_init random_weights randomized_routing range_c rank recall_tree
 regcb regcbopt replay_b replay_b_count replay_c replay_c_count replay_m replay_m_count reprocess restart
-reward_as_cost ring_size rnd rnd_alpha rnd_invlambda sample_pdf sched_exponent scores search search_active_verify
+reward_as_cost ring_size rnd rnd_alpha rnd_invlambda sample_pdf sched_exponent search search_active_verify
 search_allowed_transitions search_alpha search_beta search_history_length search_interpolation
 search_linear_ordering search_metatask search_neighbor_features search_no_caching search_passes_per_policy
 search_perturb_oracle search_rollin search_rollout search_rollout_num_steps search_save_every_k_runs

@@ -17,7 +17,7 @@ from vwlite.daemon.connection import Connection
 if TYPE_CHECKING:
     import ssl
 
-    from vwlite.daemon.server import Server
+    from vwlite.daemon.host import Host
 
 TOKEN_TIME = 10.0  # seconds in which clients have to agree on TLS, and then to send the token
 ACCEPT_AGAIN = 0.2  # seconds until the next try where the system has no descriptor for a client
@@ -34,7 +34,7 @@ class Admission:
         failed_handshakes: Connections that did not agree on TLS.
     """
 
-    def __init__(self, server: Server, most: int) -> None:
+    def __init__(self, server: Host, most: int) -> None:
         self.server = server
         self.most = most
         self.strangers: dict[Connection, None] = {}  # the oldest first, as in the next

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from vwlite import model_file
+from vwlite import model_file, plugins
 from vwlite.daemon.engine import NOT_HERE, Engine
 from vwlite.daemon.options import ASIDE, of_the_model
 from vwlite.daemon.original import Original
@@ -82,6 +82,8 @@ def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
             "vwlite saved"
         )
     for name, value in flags.items():
+        if name not in options and (plugin := plugins.claim(name)):
+            plugins.declare(plugin, options)
         if name not in options:
             raise VwliteError(
                 f"{checkpoint}: the journal beside it has lines that were learnt with --{name}, which this vwlite does "

@@ -14,17 +14,16 @@ from vwlite.daemon.protocol import COMMAND, JSON, SAVE, TEXT, parts, save_tag
 from vwlite.errors import ModelError, VwliteError
 
 if TYPE_CHECKING:
-    from vwlite.daemon.connection import Connection
-    from vwlite.daemon.server import Server
+    from vwlite.daemon.host import Client, Host
 
 
 class Commands:
     """Takes the lines of clients apart, and answers them in order."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self.server = server
 
-    def run(self, connection: Connection, lines: memoryview | bytes, until: float) -> int:
+    def run(self, connection: Client, lines: memoryview | bytes, until: float) -> int:
         """Whole lines of one client, as they came; how many bytes were worked on.
 
         Not all are if the client has to wait for something, or when it is `until`, and it is the turn of others.
@@ -46,13 +45,13 @@ class Commands:
         connection.replies.note_time(began, connection.lines - before)
         return done
 
-    def examples(self, connection: Connection, text: bytes, until: float) -> int:
+    def examples(self, connection: Client, text: bytes, until: float) -> int:
         """Lines in VW's text; how many of the bytes were worked on before it was `until`."""
         answers, entry = self.server.learn(connection, text, until)
         connection.answer(answers, entry)
         return self.server.engine.bytes
 
-    def one(self, connection: Connection, kind: bytes, text: bytes) -> None:
+    def one(self, connection: Client, kind: bytes, text: bytes) -> None:
         """A line that is no example in text."""
         if kind == JSON:
             self.example_in_json(connection, text)
@@ -66,24 +65,25 @@ class Commands:
         else:  # BINARY
             connection.fail("binary input (a cache of VW) is not understood here; send text")
 
-    def example_in_json(self, connection: Connection, text: bytes) -> None:
+    def example_in_json(self, connection: Client, text: bytes) -> None:
         """One example, and its answer in JSON."""
         blocks, most = self.server.blocks, self.server.options["max_json"]
         try:
             if len(text) > most + 1:  # its end doesn't count
                 raise jsonlines.JSONLineError(f"an example in JSON of more than {most} bytes (--max_json)")
-            lines = jsonlines.to_text(text, blocks, self.server.engine.entities)
+            engine = self.server.engine
+            lines = jsonlines.to_text(text, blocks, engine.entities, engine.labels_in_words)
         except VwliteError as error:
-            connection.answer(jsonanswers.answer(f"!error {error}\n".encode("utf-8", "backslashreplace"), blocks))
+            connection.answer(jsonanswers.error(str(error).encode("utf-8", "backslashreplace").decode()))
         else:
             before = connection.lines
             answers, entry = self.server.learn(connection, lines)
             connection.lines = before
             if answers:
-                connection.answer(jsonanswers.answer(answers, blocks, self.server.engine.columns), entry)
+                connection.answer(engine.in_json(answers), entry)
         connection.lines += 1
 
-    def command(self, connection: Connection, text: str) -> None:
+    def command(self, connection: Client, text: str) -> None:
         """A line that starts with an exclamation mark has an answer of one line."""
         name, _, rest = text.partition(" ")
         if name == "ping":
@@ -102,7 +102,7 @@ class Commands:
             names = b"only !ping, !stats, !save, !snapshot NAME and !quit"
             connection.answer(b"!error there is no command !%b, %b\n" % (shown, names))
 
-    def save(self, connection: Connection, name: str | None, silent: bool = False) -> None:
+    def save(self, connection: Client, name: str | None, silent: bool = False) -> None:
         """Have the model saved as it is; the client's other lines wait until it is, so that they are not in it."""
 
         def told(trouble: str) -> None:
@@ -121,17 +121,17 @@ class Commands:
 
     def stats(self) -> dict[str, object]:
         """How things are."""
-        server, driver = self.server, self.server.engine.driver
+        server, counters = self.server, self.server.engine.driver.counters
         now = server.now()
-        loss = driver.sum_loss / driver.weighted_labeled if driver.weighted_labeled > 0 else math.nan
+        loss = counters.sum_loss / counters.weighted_labeled if counters.weighted_labeled > 0 else math.nan
         found: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "uptime_seconds": round(now - server.began, 3),
             "model": server.engine.workspace.parent,
-            "learns": server.engine.learns and driver.refusal is None,
-            "examples": driver.example_number,
+            "learns": server.engine.learns and server.engine.driver.refusal is None,
+            "examples": counters.example_number,
             "average_loss": loss if math.isfinite(loss) else None,
-            "malformed": driver.problems,
+            "malformed": counters.problems,
             "unmatched": server.engine.workspace.unmatched(),
             "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
             "connections": len(server.connections),

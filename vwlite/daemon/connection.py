@@ -17,7 +17,7 @@ from vwlite.daemon.replies import Replies, in_kernel
 from vwlite.daemon.room import END, SMALL, Room
 
 if TYPE_CHECKING:
-    from vwlite.daemon.server import Server
+    from vwlite.daemon.host import Host
 
 LARGE = 1 << 18
 TURN = 0.002  # seconds that a client may keep the others waiting, about
@@ -28,7 +28,7 @@ LONGEST_TOKEN = 4096
 class Connection(asyncio.BufferedProtocol):
     """One client of a server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self.server = server
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.room = Room(server.blocks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from vwlite.daemon import jsonanswers
 from vwlite.daemon.options import of_the_model
 from vwlite.errors import OptionError
 from vwlite.example import Block
@@ -14,6 +15,7 @@ from vwlite.options import Options
 from vwlite.parsers.text import entity_namespaces
 from vwlite.run import LONG_RUN
 from vwlite.textbuffer import TextBuffer
+from vwlite.types import LabelType
 from vwlite.workspace import Workspace
 
 # What a run over files does, and a daemon can't.
@@ -63,16 +65,19 @@ class Engine:
         self.options = options
         self.flags = of_the_model(options)  # before the model adds those that it has kept
         self.workspace = Workspace(options, "serving")
-        if not options["testonly"] and any(learner.waits_for_pass for learner in walk(self.workspace.top)):
+        waiting = [learner for learner in walk(self.workspace.top) if learner.waits_for_pass]
+        if waiting and not options["testonly"]:
             raise OptionError(
-                "--logistic, --square, --sweeps and --batch_size all learn when a pass over the data ends, which never "
-                "happens to a daemon: give --bayes_logistic or --bayes_linear, or another --batch_size"
+                f"{waiting[0].name} learns when a pass over the data ends, which never happens to a daemon: give "
+                f"{waiting[0].instead}"
             )
         self.driver = self.workspace.driver
         crossings = [getattr(learner, "interactions", None) for learner in walk(self.workspace.top)]
         self.crossings = [self.workspace.interactions, *filter(None, crossings)]  # the latter of fixed models
         self.limit_crossing(options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.blocks: bool = self.workspace.top.multiline
+        labels = self.workspace.top.takes_label
+        self.labels_in_words = labels not in (LabelType.SIMPLE, LabelType.CONTEXTUAL_BANDIT)
         self.remarks = list(self.workspace.notes)
         for learner in walk(self.workspace.top):
             learner.tell = self.remarks.append
@@ -104,11 +109,17 @@ class Engine:
         """
         self.lines = self.bytes = 0
         self.lines, self.bytes = self.driver.run_some(self.workspace.parser, self.block, lines, first_line, seconds)
-        if not self.long and self.driver.example_number > LONG_RUN:
+        if not self.long and self.driver.counters.example_number > LONG_RUN:
             self.long = True
             for learner in walk(self.workspace.top):
                 learner.long_run()
         return self.answers.drain()
+
+    def in_json(self, answers: bytes) -> bytes:
+        """The answers to one example as a JSON line."""
+        top = self.workspace.top
+        named, classes = (top.classes.named, top.classes.n_told) if top.classes is not None else (False, 0)
+        return jsonanswers.answer(answers, top.gives_prediction, self.columns, named, classes)
 
     def note_learnt(self) -> None:
         """From now on, keep what is learnt for `take_learnt`."""
@@ -147,6 +158,10 @@ class Engine:
         """A malformed line; one that is used nevertheless (--vw_compat) has a prediction for its answer."""
         if not used:
             self.answers.add(f"!error line {line}, column {column}: {reason}\n".encode())
+
+    def place(self, source: int, line: int) -> str:
+        """What messages call a line."""
+        return f"line {line}"
 
     def remark(self, text: str) -> None:
         """Something found out about the data."""

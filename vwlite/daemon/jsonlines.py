@@ -16,6 +16,7 @@ text can't hold is refused, not changed, since two names could become one.
 Keys that begin with "_" are no features:
 
     _label   label, {"Label": , "Weight": , "Initial": } or "label weight initial"; also _label_Label, _label_Weight ...
+             of classes or costs, all in one text: "cat", "cat 2", "1,3", "1:0.5 2:0"; a whole number is a class
     _tag     the tag that comes back with the answer
     _text    words, each a feature
     others   are left out
@@ -141,12 +142,13 @@ def too_deep() -> str:
     return f"more than {MOST_DEEP} objects and arrays in each other"
 
 
-def to_text(line: bytes, decisions: bool, entities: frozenset[str] = frozenset()) -> bytes:
+def to_text(line: bytes, decisions: bool, entities: frozenset[str] = frozenset(), in_words: bool = False) -> bytes:
     """The example of a JSON line in VW's text: a line; of a decision its lines and an empty one.
 
-    `entities` are the namespaces whose features name entities. Raises JSONLineError.
+    `entities` are the namespaces whose features name entities. `in_words`: labels are those of classes or of costs, a
+    text as it stands before the `|`. Raises JSONLineError.
     """
-    example = Example(decisions, entities)
+    example = Example(decisions, entities, in_words)
     example.read(parse(line), [" |"], 1)
     try:
         return (example.decision() if decisions else example.line()).encode()
@@ -157,10 +159,11 @@ def to_text(line: bytes, decisions: bool, entities: frozenset[str] = frozenset()
 class Example:
     """A line of text in the making: of an example, of what actions share, or of an action."""
 
-    __slots__ = ("actions", "decisions", "entities", "index", "label", "segments", "tag")
+    __slots__ = ("actions", "decisions", "entities", "in_words", "index", "label", "segments", "tag")
 
-    def __init__(self, decisions: bool, entities: frozenset[str]) -> None:
+    def __init__(self, decisions: bool, entities: frozenset[str], in_words: bool = False) -> None:
         self.decisions = decisions
+        self.in_words = in_words
         self.entities = entities
         self.segments: list[str] = []  # " |name feature feature" each
         self.tag = ""
@@ -314,7 +317,9 @@ class Example:
 
     def set_label(self, value: Any) -> None:
         """All of a label."""
-        if isinstance(value, dict):
+        if self.in_words:
+            self.set_words(value)
+        elif isinstance(value, dict):
             for name, part in value.items():
                 self.set_part(name, name.lower(), part)
         elif isinstance(value, str) and value.strip():
@@ -328,8 +333,22 @@ class Example:
         elif value not in (None, ""):
             self.label["label"] = self.number("_label", value)
 
+    def set_words(self, value: Any) -> None:
+        """A label of classes or costs."""
+        if type(value) is int:
+            value = str(value)
+        if value is not None and not isinstance(value, str):
+            raise JSONLineError("\"_label\" wants a whole number, or a text such as stands before the '|' of a line")
+        words = (value or "").strip()
+        if any(char in words for char in "\0\r\n|"):
+            raise JSONLineError(f'"_label" is {shown(words)}, which VW\'s text has no way to write')
+        if words:
+            self.label["label"] = words
+
     def set_part(self, key: str, part: str, value: Any) -> None:
         """One of the numbers of a label."""
+        if self.in_words:
+            raise JSONLineError(f'{shown(key)} is of labels that are numbers: here "_label" has all of it')
         parts = COST_PARTS if self.decisions else LABEL_PARTS
         if part not in parts:
             form = "decisions" if self.decisions else "single examples"
@@ -351,7 +370,7 @@ class Example:
         self.actions = []
         for members in value:
             self.within(depth)
-            action = Example(True, self.entities)
+            action = Example(True, self.entities, self.in_words)
             action.actions = []  # none in an action
             action.read(members, [" |"], depth + 1)
             if action.index is not None:
@@ -398,6 +417,8 @@ class Example:
         """An action's label as text has it."""
         if not self.label:
             return ""
+        if self.in_words:
+            return str(self.label["label"])
         if "cost" not in self.label or "probability" not in self.label:
             raise JSONLineError(f"the label of action {number} wants both Cost and Probability")
         return f"{number}:{self.label['cost']}:{self.label['probability']}"

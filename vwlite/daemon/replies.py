@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from vwlite.daemon.server import Server
+    from vwlite.daemon.host import Host
 
 HELD = 1 << 20  # bytes of answers that may wait, for the client or for the journal
 
@@ -31,7 +31,7 @@ class Replies:
         taking: Whether the client reads what is written.
     """
 
-    def __init__(self, server: Server, transport: asyncio.Transport, changed: Callable[[], None]) -> None:
+    def __init__(self, server: Host, transport: asyncio.Transport, changed: Callable[[], None]) -> None:
         self.server = server
         self.transport = transport
         self.changed = changed

@@ -25,8 +25,8 @@ from vwlite.learner import walk
 
 if TYPE_CHECKING:
     from vwlite.daemon.engine import Engine
+    from vwlite.daemon.host import Host
     from vwlite.daemon.journal import Journal
-    from vwlite.daemon.server import Server
     from vwlite.options import Options
 
 CHECKPOINT = "checkpoint.model"
@@ -72,7 +72,7 @@ class Job:
 class Saving:
     """Checkpoints, autosaves, the saves that clients ask for, and the one at the end."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self.server = server
         self.seconds, self.examples = autosave(server.options)
         if server.journal is not None and self.seconds is None and self.examples is None:
@@ -80,7 +80,7 @@ class Saving:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.jobs: deque[Job] = deque()  # the first one is being done
         self.saved_at = self.begun_at = server.now()  # the last one that succeeded, and the last of its own accord
-        self.saved_examples = self.begun_examples = server.engine.driver.example_number
+        self.saved_examples = self.begun_examples = server.engine.driver.counters.example_number
         self.saved_entry = 0 if server.journal is None else server.journal.last
         self.begun_bytes = 0  # what the journal had written at the last checkpoint
         self.saves = self.failures = 0
@@ -158,11 +158,11 @@ class Saving:
         """Whether anything was learnt since the last save."""
         if self.server.journal is not None:
             return self.server.journal.last > self.saved_entry
-        return self.server.engine.driver.example_number > self.saved_examples
+        return self.server.engine.driver.counters.example_number > self.saved_examples
 
     def look(self) -> None:
         """After a block of lines: is it time?"""
-        more = self.server.engine.driver.example_number - self.begun_examples
+        more = self.server.engine.driver.counters.example_number - self.begun_examples
         journal = self.server.journal
         large = journal is not None and journal.written - self.begun_bytes > LARGE_JOURNAL
         if large or (self.examples is not None and more >= self.examples):
@@ -228,11 +228,11 @@ class Saving:
 
     def replaced(self) -> None:
         """Another model has taken the model's place, and has been saved."""
-        self.saved_examples = self.begun_examples = self.server.engine.driver.example_number
+        self.saved_examples = self.begun_examples = self.server.engine.driver.counters.example_number
 
     def mark(self, job: Job, engine: Engine) -> None:
         """Note what the save will have; for a checkpoint the journal goes on in a new segment."""
-        job.examples = engine.driver.example_number
+        job.examples = engine.driver.counters.example_number
         if job.path == self.path:
             self.begun_at = self.server.now()
             self.begun_examples = job.examples

@@ -1,0 +1,64 @@
+"""cb_explore_adf: decisions that explore, epsilon-greedy.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES
+
+Every action has the probability epsilon / n, and those of the best score share the rest; scores count as equal if they
+lie within 1e-4 of each other, relative to their sum (--first_only: the first of them has all). Actions are reported
+with their probabilities, the best first, as in VW: who takes an action draws it by them. --thompson and --explore are
+other policies, which draw themselves.
+"""
+from libc.math cimport fabsf
+
+from vwlite.explorer cimport Explorer
+from vwlite.multiline cimport MultiExample
+from vwlite.ranking cimport rank
+
+from vwlite.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("cb_explore_adf: contextual bandits that explore", (
+    Option("cb_explore_adf", bool, "learn from logged decisions, and give each action a probability: epsilon-greedy, "
+           "or as --thompson or --explore say", necessary=True, keep=True, fixed=True),
+    Option("epsilon", float, "share of the probability that is spread evenly over all actions", default=0.05, least=0,
+           most=1, keep=True, needs=("cb_explore_adf & !thompson & !explore",)),
+    Option("first_only", bool, "of actions with equally good scores, the first has the probability of all", keep=True,
+           needs=("cb_explore_adf & !thompson & !explore",)),
+))
+
+cdef float TIED = 1e-4
+
+KINDS_OF_LEARNERS = ("decisions",)
+
+
+def setup(builder):
+    """There when --cb_explore_adf is given, and no other policy."""
+    options = builder.options
+    if options["thompson"] or options["explore"]:
+        return None
+    return CbExploreAdf(builder.require("cb_adf"), options)
+
+
+cdef class CbExploreAdf(Explorer):
+    """Epsilon-greedy."""
+
+    name = "cb_explore_adf"
+
+    cdef float epsilon
+    cdef bint first_only
+
+    def __init__(self, base, options):
+        taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
+        super().__init__(base, taken, options)
+        self.epsilon = options["epsilon"]
+        self.first_only = options["first_only"]
+
+    cdef int share_out(self, MultiExample lines) except -1 nogil:
+        cdef size_t i, n = lines.n_lines, tied = 1
+        cdef const float* scores = lines.scores
+        cdef float best, each = self.epsilon / n
+        rank(self.ranked, scores, n, lines.rewards)
+        best = scores[self.ranked[0]]
+        while tied < n and fabsf(scores[self.ranked[tied]] - best) <= TIED * fabsf(scores[self.ranked[tied]] + best):
+            tied += 1
+        if self.first_only:
+            tied = 1
+        for i in range(n):
+            self.probabilities[self.ranked[i]] = each + (1 - self.epsilon) / tied if i < tied else each
+        return 0

@@ -1,0 +1,86 @@
+"""Orders of actions, and draws from their probabilities. Of equal numbers the first action comes first."""
+from libc.stdint cimport uint32_t
+
+cdef enum:
+    FEW = 24                          # that are sorted by insertion
+
+
+cdef void rank(uint32_t* order, const float* scores, size_t n, bint largest_first) noexcept nogil:
+    """The actions 0 ... n - 1 by their scores, none of which is NaN."""
+    cdef uint32_t i
+    for i in range(<uint32_t>n):
+        order[i] = i
+    sort(order, n, scores, largest_first)
+
+
+cdef void rank_taken(uint32_t* order, const float* probabilities, size_t n, size_t taken) noexcept nogil:
+    """The action taken, then the others, most probable first.
+
+    Only those more probable than the least probable are sorted: mostly few, however many actions there are.
+    """
+    cdef float least = 2
+    cdef size_t i, end = 1
+    order[0] = <uint32_t>taken
+    for i in range(n):
+        if i != taken and probabilities[i] < least:
+            least = probabilities[i]
+    for i in range(n):
+        if i != taken and probabilities[i] > least:
+            order[end] = <uint32_t>i
+            end += 1
+    sort(order + 1, end - 1, probabilities, True)
+    for i in range(n):
+        if i != taken and not probabilities[i] > least:
+            order[end] = <uint32_t>i
+            end += 1
+
+
+cdef size_t pick(const float* probabilities, size_t n, double u) noexcept nogil:
+    """The action at share u of all; never one of probability 0, whatever rounding leaves over."""
+    cdef size_t i, last = 0
+    for i in range(n):
+        if probabilities[i] > 0:
+            last = i
+            u -= probabilities[i]
+            if u < 0:
+                break
+    return last
+
+
+cdef inline bint comes_before(uint32_t a, uint32_t b, const float* keys, bint largest_first) noexcept nogil:
+    if keys[a] == keys[b]:
+        return a < b
+    return (keys[a] > keys[b]) == largest_first
+
+
+cdef void sort(uint32_t* actions, size_t n, const float* keys, bint largest_first) noexcept nogil:
+    """Insertion for a few; else heapsort (Williams 1964): in place, and n log n whatever the numbers."""
+    cdef size_t i, j
+    cdef uint32_t one
+    if n <= FEW:
+        for i in range(1, n):
+            one = actions[i]
+            j = i
+            while j and comes_before(one, actions[j - 1], keys, largest_first):
+                actions[j] = actions[j - 1]
+                j -= 1
+            actions[j] = one
+        return
+    for i in range(n // 2, 0, -1):
+        sink(actions, i - 1, n, keys, largest_first)
+    for i in range(n - 1, 0, -1):
+        actions[0], actions[i] = actions[i], actions[0]
+        sink(actions, 0, i, keys, largest_first)
+
+
+cdef inline void sink(uint32_t* actions, size_t i, size_t n, const float* keys, bint largest_first) noexcept nogil:
+    """Put actions[i] where no action below it in the heap comes after it."""
+    cdef size_t below
+    while 2 * i + 1 < n:
+        below = 2 * i + 1
+        if below + 1 < n and comes_before(actions[below], actions[below + 1], keys, largest_first):
+            below += 1
+        if not comes_before(actions[i], actions[below], keys, largest_first):
+            return
+        actions[i], actions[below] = actions[below], actions[i]
+        i = below

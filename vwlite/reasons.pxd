@@ -1,0 +1,54 @@
+"""Why a line is malformed, or can't be learnt: a number, which rows and caches hold. Its words are in reasons.pyx."""
+
+cdef enum Reason:
+    FINE
+    LABEL_WORDS
+    LABEL_NUMBER
+    LABEL_FINITE
+    WEIGHT_NEGATIVE
+    NAMESPACE_NAME
+    NAMESPACE_VALUE
+    NAMESPACE_SYNTAX
+    VALUE_FINITE
+    FEATURE_SYNTAX
+    LINE_LENGTH
+    LABEL_BINARY
+    ENTITY_TWICE
+    ENTITY_NAMELESS
+    COST_SYNTAX
+    COST_ACTION
+    COST_NUMBER
+    COST_PROBABILITY
+    COST_TWICE
+    COST_RANGE
+    SHARED_COST
+    SHARED_TAG
+    SHARED_PLACE
+    SHARED_ALONE
+    ACTION_BLANK
+    ACTIONS_MANY
+    DECISION_LENGTH
+    CROSSED_MANY
+    ENTITY_VALUE
+    POSTERIOR_FULL
+    BAR_MISSING
+    VALUE_MISSING
+    LABEL_NOT_SIGN
+    LABEL_NOT_ZERO_ONE
+    LABEL_RANGE
+    LABEL_COUNT
+    LABEL_LARGE
+    COST_ABSENT
+    CLASS_NUMBER
+    CLASS_SYNTAX
+    CLASS_SIGNS
+    CLASS_WORDS
+    CLASSES_EMPTY
+    CLASS_RANGE
+    CLASS_UNKNOWN
+    CLASS_MANY
+    CLASS_NAMELESS
+    CLASS_TWICE
+    COST_SECOND
+    COSTS_ABSENT
+    REASONS                           # new ones go before this: caches hold reasons as numbers

@@ -1,0 +1,25 @@
+"""An example as people look at it: with names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Group(NamedTuple):
+    """A namespace of one example."""
+
+    letter: int  # first byte of the name, VW's namespace index
+    name: bytes
+    names: list[bytes | None]  # of features, as written; empty for anonymous ones
+    features: list[tuple[int, float]]  # hash and value
+
+
+class View(NamedTuple):
+    """One example with its names."""
+
+    groups: list[Group]
+    features: list[tuple[int, float]]  # all that count, in order of evaluation
+    constant: bool
+    tag: bytes
+    prediction: float | str | None
+    offset: int = 0  # of the weight vector that predicted
