@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from vwlite import Workspace, model_file, stack
+from tests.support.reductions import Cut, Through
+from vwlite import Workspace, model_file, plugins, registry
 from vwlite.errors import ModelError
 from vwlite.learner import walk
 
@@ -52,6 +53,17 @@ CASES = [
     Case("gd", "--initial_weight 0.1 -b 8", "real"),
     Case("gd", "--hash all --hash_seed 5 --feature_limit 2", "real"),
     Case("gd", "--min_prediction -1 --max_prediction 2", "real"),
+    Case("ftrl", "--ftrl", "real"),
+    Case("ftrl", "--ftrl --l1 0.2 --l2 0.1 --ftrl_alpha 0.1 --ftrl_beta 2 --loss_function logistic", "sign"),
+    Case("ftrl", "--ftrl -b 6 -q ab --cubic aab --loss_function poisson", "count"),
+    Case("ftrl", "--ftrl --initial_weight 0.1 --loss_function quantile --noconstant", "real"),
+    Case("ftrl", "--ftrl --offset_scale 0.5 --binary --classweight 1:2 --loss_function hinge", "sign"),
+    Case("ftrl", "--pistol", "real"),
+    Case("ftrl", "--pistol -b 6 -q :: --loss_function logistic --link logistic", "sign"),
+    Case("ftrl", "--pistol --ftrl_alpha 3 --ftrl_beta 0.2 --offset_scale fit", "real"),
+    Case("ftrl", "--coin", "real"),
+    Case("ftrl", "--coin -b 6 -q ab --loss_function logistic --link glf1", "sign"),
+    Case("ftrl", "--coin --ftrl_alpha 1 --ftrl_beta 0.1 --offset_scale 2 --loss_function poisson", "count"),
     Case("offset", "--offset_scale 0.5", "real"),
     Case("offset", "--offset_scale -2 --loss_function logistic --l2 0.001", "sign"),
     Case("offset", "--offset_scale fit --offset_l2 2", "real"),
@@ -106,7 +118,20 @@ CASES = [
     ),
     Case("binary", "--binary --loss_function hinge", "sign"),
     Case("binary", "--binary --classweight 1:2 --offset_scale 0.1 --link logistic --loss_function logistic", "sign"),
+    Case("python_reduction", "--through", "real"),
+    Case("python_reduction", "--through --link logistic --loss_function logistic --binary --classweight 1:2", "sign"),
+    Case("python_reduction", "--through --bayes_linear --random_effect user", "real"),
+    Case("python_reduction", "--cut_at 1.5", "real"),
+    Case("python_reduction", "--cut_at 1.5 --through --offset_scale fit -q ab --l1 0.001", "real"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def python_reductions(monkeypatch):
+    """Those in Python are known for the length of a test."""
+    monkeypatch.setattr(plugins, "_known", {})
+    for cls in (Through, Cut):
+        plugins.register(cls)
 
 
 @pytest.fixture(scope="session")
@@ -168,9 +193,9 @@ def learn_what_waits(workspace: Workspace) -> None:
 
 
 def test_every_learner_is_in_the_table():
-    # of decisions, not of single lines: tests/reductions/test_thompson.py checks the same promises
-    decisions = {"thompson"}
-    assert {case.learner for case in CASES} | decisions == {*stack.BOTTOM_LEARNERS, *stack.REDUCTIONS}
+    # of classes, costs and decisions: their own tests in tests/reductions check the same promises
+    others = {"oaa", "multilabel_oaa", "csoaa", "csoaa_ldf", "cb_adf", "cb_explore_adf", "thompson"}
+    assert {case.learner for case in CASES} | others == {*registry.names(), "python_reduction"}
 
 
 def test_the_flags_put_the_learner_into_the_stack(case):

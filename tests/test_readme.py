@@ -20,6 +20,7 @@ import pytest
 import vwlite
 from tests.support.leftovers import all_ended
 from tests.support.scripts import copy_examples, environment, run_bash
+from vwlite import plugins
 
 SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 README = (SOURCE / "README.md").read_text()
@@ -34,13 +35,13 @@ modules = cythonize([Extension("skip", ["skip.pyx"])], include_path=sys.argv[1:]
 setup(name="skip", ext_modules=modules, script_args=["--quiet", "build_ext", "--inplace"])
 """
 
-# What a word in the list of stack.py and a file in reductions/ would do.
+# What a word in the list of reductions/__init__.py and a file in reductions/ would do.
 COMMAND = """
 import sys
 import skip
-from vwlite import cli, stack
+from vwlite import cli, reductions
 sys.modules["vwlite.reductions.skip"] = skip
-stack.REDUCTIONS = ("skip", *stack.REDUCTIONS)
+reductions.REDUCTIONS = ("skip", *reductions.REDUCTIONS)
 sys.exit(cli.main())
 """
 
@@ -84,6 +85,7 @@ def place(tmp_path_factory):
 def test_readme_runs(place, monkeypatch):
     folder, variables = place
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(plugins, "_known", {})
     names: dict[str, object] = {}
     for piece in pieces():
         where = f"README.md:{piece.line}"
@@ -152,7 +154,7 @@ def test_flags_in_the_documents_are_declared():
     from vwlite.options import RENAMED, gather
     from vwlite.workspace import option_groups
 
-    declared = {*gather(option_groups()), "config", "help", "version", "skip_below"}
+    declared = {*gather(option_groups()), "config", "help", "version", "skip_below", "clip_at", "faulty"}
     for module in SUBCOMMANDS.values():
         declared |= {parameter.name for parameter in importlib.import_module(module).command.params}
     declared.add("json")  # which is as_json where it is declared

@@ -119,7 +119,7 @@ def test_counts_and_places_that_are_absurd(field, number, names, refused):
     signed = head._replace(checksum=0)
     with suppress(IndexError):
         signed = caches.sign(changed, block)
-    Path("kept").write_bytes(start + caches.HEAD.pack(*signed) + block + caches.HEAD.pack(caches.LAST, *[0] * 8))
+    Path("kept").write_bytes(start + caches.HEAD.pack(*signed) + block + caches.HEAD.pack(caches.LAST, *[0] * 9))
     refused(words)
 
 

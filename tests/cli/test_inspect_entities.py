@@ -141,7 +141,7 @@ def test_who_is_not_there_is_told_who_is(flags, model, capsys):
 @pytest.mark.parametrize("flags", ["", "--bayes_linear"])
 def test_a_model_without_effects_has_no_entities(flags, model, capsys):
     path = model(flags)
-    assert "has no entities: it was made without --random_effect" in refusal(capsys, path, "--entity", "ann")
+    assert "has no entities: it was made without models of entities" in refusal(capsys, path, "--entity", "ann")
 
 
 def test_a_posterior_of_the_whole_stack_shows_its_largest_coefficients(model, tmp_path, capsys):

@@ -47,7 +47,7 @@ def test_a_word_near_a_subcommand_is_no_data_file(word, meant, capsys, tmp_path,
     [
         ("--boosting", ": Vowpal Wabbit has it, vwlite has not"),
         ("--regcb", ": Vowpal Wabbit has it, vwlite has not: --explore ucb"),
-        ("--cb-explore-adf", ": Vowpal Wabbit has it, vwlite has not: --explore and --thompson take decisions"),
+        ("--cb-explore", ": Vowpal Wabbit has it, vwlite has not: --cb_explore_adf makes decisions"),
         ("--nn", ": Vowpal Wabbit has it, vwlite has not"),
         ("--confidence", ": --confidence is now --interval"),
         ("--metrics", ": --metrics is now --report"),
@@ -104,7 +104,7 @@ def test_what_is_no_text_is_refused_with_what_to_do(data):
     for method in (workspace.learn, workspace.predict):
         with pytest.raises(TypeError, match=r"examples are lines of text such as .* make a line of each row"):
             method(data)
-    assert workspace.driver.example_number == 0
+    assert workspace.driver.counters.example_number == 0
 
 
 def test_lines_may_come_in_any_iterable():

@@ -263,7 +263,7 @@ def test_lines_of_a_decision_are_those_that_vw_reads(decisions, members):
         assert row["kind"] == "example", (found, row)
         assert_same_features(features_in(row), features_of(action))
         assert row["tag"] == action.get_tag().encode()
-        assert action.get_cbandits_num_costs() == (row["probability"] > 0)
-        if row["probability"]:
-            assert row["label"] == pytest.approx(action.get_cbandits_cost(0), rel=1e-6)
-            assert row["probability"] == pytest.approx(action.get_cbandits_probability(0), rel=1e-6)
+        assert action.get_cbandits_num_costs() == len(row["choices"])
+        for _, cost, probability, _ in row["choices"]:
+            assert cost == pytest.approx(action.get_cbandits_cost(0), rel=1e-6)
+            assert probability == pytest.approx(action.get_cbandits_probability(0), rel=1e-6)

@@ -8,27 +8,39 @@ from hypothesis import strategies as st
 
 from vwlite.daemon import jsonanswers
 from vwlite.daemon.jsonanswers import answer
+from vwlite.types import PredictionType
 
+SCALAR, ACTIONS = PredictionType.SCALAR, PredictionType.ACTION_PROBABILITIES
 PLAIN, UNSURE = ["prediction"], ["prediction", "low", "high"]
 
 
 @pytest.mark.parametrize(
     ("said", "kind", "columns", "wanted"),
     [
-        (b"0.385846 tag\n", False, PLAIN, {"prediction": 0.385846, "tag": "tag"}),
-        (b"1\n", False, PLAIN, {"prediction": 1}),
-        (b"-0.5 7\n", False, PLAIN, {"prediction": -0.5, "tag": "7"}),
-        (b"nan\n", False, PLAIN, {"prediction": None}),
-        (b"-inf t\n", False, PLAIN, {"prediction": None, "tag": "t"}),
-        (b"0.5 0.25 -inf 7\n", False, UNSURE, {"prediction": 0.5, "low": 0.25, "high": None, "tag": "7"}),
-        (b"0.5 0.25\n", False, ["sd", "score"], {"sd": 0.5, "score": 0.25}),
-        (b"0.5 0.25 7\n", False, ["fixed", "tag"], {"fixed": 0.5, "tag": 0.25, "_tag": "7"}),
-        (b'0.5 \xc3\xa9"\\\xff\n', False, PLAIN, {"prediction": 0.5, "tag": 'é"\\\ufffd'}),
-        (b"1:0.7,0:0.3 tag\n\n", True, PLAIN, {"actions": [[1, 0.7], [0, 0.3]], "tag": "tag"}),
-        (b"0:1\n\n", True, PLAIN, {"actions": [[0, 1]]}),
-        (b"0:1e-05,1:nan\n\n", True, PLAIN, {"actions": [[0, 1e-05], [1, None]]}),
-        (b'!error line 3, column 1: no "x"\n', False, PLAIN, {"error": 'line 3, column 1: no "x"'}),
-        (b"!error line 3: no\n", True, PLAIN, {"error": "line 3: no"}),
+        (b"0.385846 tag\n", SCALAR, PLAIN, {"prediction": 0.385846, "tag": "tag"}),
+        (b"1\n", SCALAR, PLAIN, {"prediction": 1}),
+        (b"-0.5 7\n", SCALAR, PLAIN, {"prediction": -0.5, "tag": "7"}),
+        (b"nan\n", SCALAR, PLAIN, {"prediction": None}),
+        (b"-inf t\n", SCALAR, PLAIN, {"prediction": None, "tag": "t"}),
+        (
+            b"0.5 0.25 -inf 7\n",
+            SCALAR,
+            UNSURE,
+            {"prediction": 0.5, "low": 0.25, "high": None, "tag": "7"},
+        ),
+        (b"0.5 0.25\n", SCALAR, ["sd", "score"], {"sd": 0.5, "score": 0.25}),
+        (b"0.5 0.25 7\n", SCALAR, ["fixed", "tag"], {"fixed": 0.5, "tag": 0.25, "_tag": "7"}),
+        (b'0.5 \xc3\xa9"\\\xff\n', SCALAR, PLAIN, {"prediction": 0.5, "tag": 'é"\\\ufffd'}),
+        (
+            b"1:0.7,0:0.3 tag\n\n",
+            ACTIONS,
+            PLAIN,
+            {"actions": [[1, 0.7], [0, 0.3]], "tag": "tag"},
+        ),
+        (b"0:1\n\n", ACTIONS, PLAIN, {"actions": [[0, 1]]}),
+        (b"0:1e-05,1:nan\n\n", ACTIONS, PLAIN, {"actions": [[0, 1e-05], [1, None]]}),
+        (b'!error line 3, column 1: no "x"\n', SCALAR, PLAIN, {"error": 'line 3, column 1: no "x"'}),
+        (b"!error line 3: no\n", ACTIONS, PLAIN, {"error": "line 3: no"}),
     ],
 )
 def test_answers_in_text_become_json_lines(said, kind, columns, wanted):

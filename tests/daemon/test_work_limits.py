@@ -141,7 +141,7 @@ def test_lines_in_slices_are_as_all_at_once(text, words):
         at += sliced.bytes
         lines += sliced.lines
     assert found == expected
-    assert sliced.driver.example_number == whole.driver.example_number
+    assert sliced.driver.counters.example_number == whole.driver.counters.example_number
     assert lines - 1 == whole.lines
 
 

@@ -51,6 +51,7 @@ def make_samples(folder: Path) -> None:
     models = {
         "gd": "-b 8 -q xu",
         "logistic": "-b 8 --loss_function logistic --link logistic --l1 0.001",
+        "coin": "-b 8 --coin",
         "full": "--bayes_linear",
         "effects": "--bayes_linear --random_effect user:x1 --posterior diagonal --batch_size 7",
         "stored": "--bayes_linear --random_effect user:x1 --posterior diagonal --entity_limit 3",
@@ -106,7 +107,7 @@ def text(r: random.Random) -> Reader:
 
 def model(r: random.Random) -> Reader:
     """Model files with damage, half of it with digests that are right, in each way that they are read."""
-    name = r.choice(("gd", "logistic", "full", "effects", "stored", "policy", "embedding"))
+    name = r.choice(("gd", "logistic", "coin", "full", "effects", "stored", "policy", "embedding"))
     for suffix in (".model", ".model.entities"):
         if (SAMPLES / (name + suffix)).exists():
             shutil.copy(SAMPLES / (name + suffix), "sample" + suffix)

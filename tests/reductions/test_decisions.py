@@ -38,9 +38,7 @@ def test_a_run_that_only_tests_counts_no_decisions(model, tmp_path):
     data = tmp_path / "data.txt"
     data.write_text("\n".join(PAIR * 5) + "\n")
     assert main(["-i", str(model), "-t", "-d", str(data), "-f", str(tmp_path / "after"), "--quiet"]) == 0
-    before, after = (
-        model_file.open(path).array("thompson.decisions", "I64")[0] for path in (model, tmp_path / "after")
-    )
+    before, after = (model_file.open(path).array("cb_adf.decisions", "I64")[0] for path in (model, tmp_path / "after"))
     assert before == after == 10
 
 
@@ -137,7 +135,7 @@ def test_a_text_with_several_decisions_is_refused_before_anything_is_learnt(betw
         with pytest.raises(ValueError, match="give several decisions as a list of their lines"):
             use(kind(f"{ONE}{between}{ONE}"))
     workspace.save(tmp_path / "model")
-    assert model_file.open(tmp_path / "model").array("thompson.decisions", "I64")[0] == 0
+    assert model_file.open(tmp_path / "model").array("cb_adf.decisions", "I64")[0] == 0
 
 
 def test_lines_of_a_decision_end_where_lines_of_a_file_do():
@@ -274,7 +272,7 @@ def test_a_model_that_has_made_less_than_no_decisions_is_refused(tmp_path):
         name: (reader.dtype(name), reader.shape(name), bytes(reader.array(name, reader.dtype(name))))
         for name in reader.names()
     }
-    arrays["thompson.decisions"] = ("I64", [], (-1).to_bytes(8, "little", signed=True))
+    arrays["cb_adf.decisions"] = ("I64", [], (-1).to_bytes(8, "little", signed=True))
     model_file.write(tmp_path / "model", arrays, reader.metadata)
-    with pytest.raises(ModelError, match="thompson can't be restored: it has made less than no decisions"):
+    with pytest.raises(ModelError, match="cb_adf can't be restored: it has made less than no decisions"):
         Workspace.load(tmp_path / "model")

@@ -93,7 +93,7 @@ def test_decisions_without_costs_teach_nothing(flags, tmp_path):
     other.learn(log(1, 60))
     other.learn(unlabelled(log(2, 30)))
     one, two = saved(workspace, tmp_path), saved(other, tmp_path)
-    assert {name for name in one if one[name] != two[name]} == {"thompson.decisions"}
+    assert {name for name in one if one[name] != two[name]} == {"cb_adf.decisions"}
 
 
 def test_two_runs_give_the_bits_of_one(flags, run, tmp_path):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vwlite.parsers.cache import SIZES, checksum
 
-HEAD = struct.Struct("<9Q")
+HEAD = struct.Struct("<10Q")
 PACKED, AS_IT_LIES, LAST = 0x6B636170, 0x6B636F6C, 0x646E6521
 
 
@@ -25,6 +25,7 @@ class Head(NamedTuple):
     source: int
     first_line: int
     checksum: int
+    n_choices: int
 
 
 Change = Callable[[Head, bytes], tuple[Head, bytes]]
@@ -49,10 +50,11 @@ def length_of(head: Head) -> int:
 
 
 def parts_of(head: Head) -> list[int]:
-    """Bytes of rows, namespaces, features, names and text of a block as it lies in memory."""
-    rows, extents, features, names = SIZES
+    """Bytes of rows, namespaces, features, names, choices and text of a block as it lies in memory."""
+    rows, extents, features, names, choices = SIZES
     n = head.n_features
-    return [head.n_rows * rows, head.n_extents * extents, n * features, n * names * head.form, head.text_length]
+    lists = [head.n_rows * rows, head.n_extents * extents, n * features, n * names * head.form]
+    return [*lists, head.n_choices * choices, head.text_length]
 
 
 def sign(head: Head, block: bytes) -> Head:
@@ -74,7 +76,7 @@ def rewrite(path: Path | str, change: Change) -> None:
     for head, block in found:
         head, block = change(head, block)
         parts += [HEAD.pack(*(number % 2**64 for number in sign(head, block))), block]
-    Path(path).write_bytes(b"".join(parts) + HEAD.pack(LAST, *[0] * 8))
+    Path(path).write_bytes(b"".join(parts) + HEAD.pack(LAST, *[0] * (len(Head._fields) - 1)))
 
 
 def adopt(path: Path | str, data: Path | str) -> None:

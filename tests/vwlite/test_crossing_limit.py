@@ -79,7 +79,7 @@ def test_exactly_so_many_features_are_crossed(flags):
     most = next(n for n in itertools.count() if count(n + 1) > LIMIT)
     workspace = Workspace(flags)
     workspace.learn(line(a=most))
-    assert workspace.driver.total_features == count(most)
+    assert workspace.driver.counters.total_features == count(most)
     with pytest.raises(ParseError):
         workspace.learn(line(a=most + 1))
 
@@ -105,13 +105,13 @@ def test_as_many_features_are_crossed_as_there_are_ways_to_choose_them(terms, si
     workspace = Workspace(flags)
     workspace.learn(line(**sizes))
     made = sum(products(term, sizes, in_every_order) for term in terms)
-    assert workspace.driver.total_features == sum(sizes.values()) + 1 + made
+    assert workspace.driver.counters.total_features == sum(sizes.values()) + 1 + made
 
 
 def test_many_features_times_none_are_none():
     workspace = Workspace("--interactions aabbc")
     workspace.learn(line(a=30_000, b=30_000))  # 10^17 if they were gone through
-    assert workspace.driver.total_features == 60_001
+    assert workspace.driver.counters.total_features == 60_001
 
 
 DECISION = ["shared |a x |b y", "0:-1:0.5 |b z", "|b u", ""]

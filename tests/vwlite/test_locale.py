@@ -27,7 +27,7 @@ for flags in (
     print(flags, main(["-d", *flags.split()]), flush=True)
 workspace = Workspace("--loss_function logistic --logistic_min 0 --logistic_max 1 -l 0.1")
 print(workspace.learn(["0.12345678901234567 |a x:0.12345678901234567 y:1.5e-30"] * 20))
-print(workspace.driver.weighted_labels)
+print(workspace.driver.counters.weighted_labels)
 """
 
 

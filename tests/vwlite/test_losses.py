@@ -5,7 +5,7 @@ update * ppu; the reference solves that differential equation numerically.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import assume, given, settings
@@ -39,6 +39,8 @@ CURVED = [name for name in LOSSES if name.split()[0] in ("squared", "expectile",
 
 class Given(dict[str, Any]):
     """Options of a run, as far as losses ask for them."""
+
+    declared: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, name, **values):
         super().__init__(

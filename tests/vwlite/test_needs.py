@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.models import arrays
-from vwlite import Workspace, stack
+from vwlite import Workspace, registry
 from vwlite.cli import main
 from vwlite.cli.command import parse
 from vwlite.daemon.engine import Engine
@@ -155,7 +155,7 @@ def test_options_that_act_alone_are_not_asked_what_they_need():
 
 @pytest.mark.parametrize("option", [option for option in DECLARED.values() if option.needs], ids=lambda it: it.name)
 def test_all_that_an_option_needs_exists(option):
-    modules = [*stack.BOTTOM_LEARNERS, *stack.REDUCTIONS]
+    modules = [*registry.names(), "table", "classes", "probable", "decisions"]
     terms = [term for alternative in option.needs for term in alternative.split(" & ")]
     assert set(option.mild) <= set(terms)
     for term in [term.removeprefix("!") for term in terms]:
@@ -267,6 +267,8 @@ def test_compatible_mode_remarks_what_vw_takes(capsys):
 KINDS = {
     "gd": "",
     "logistic": "--loss_function logistic",
+    "ftrl": "--ftrl",
+    "coin": "--coin",
     "linear": "--bayes_linear",
     "odds": "--bayes_logistic",
     "effects": "--random_effect b:a --bayes_linear --effect_l2 2 --l2 1",
@@ -292,7 +294,7 @@ def test_under_t_an_option_changes_what_comes_out_or_is_refused_or_remarked(kind
     Path("data.txt").write_text("".join(f"{line}\n" for line in CLEAN))
     assert main(["--quiet", "data.txt", "-f", "first.model", *KINDS[kind].split()]) == 0
     assert main(["--quiet", "data.txt", "-f", "fixed.model"]) == 0
-    columns = ["--columns", "prediction,score,sd"] if KINDS[kind] and kind != "logistic" else []
+    columns = ["--columns", "prediction,score,sd"] if kind not in ("gd", "logistic", "ftrl", "coin") else []
     capsys.readouterr()
 
     def tested(*words: str) -> tuple[int, str, str, str]:
@@ -394,7 +396,7 @@ def test_the_method_of_old_names_the_new_one():
 
 
 def test_values_kept_under_old_names_have_the_new_ones():
-    new = Options([OptionGroup("", (Option("explore_rate", float, ""),))])
-    assert renamed({"epsilon": 0.1, "other": 1}, new.declared) == {"explore_rate": 0.1, "other": 1}
-    old = Options([OptionGroup("", (Option("epsilon", float, ""),))])
-    assert renamed({"epsilon": 0.1}, old.declared) == {"epsilon": 0.1}
+    new = Options([OptionGroup("", (Option("report", float, ""),))])
+    assert renamed({"metrics": 0.1, "other": 1}, new.declared) == {"report": 0.1, "other": 1}
+    old = Options([OptionGroup("", (Option("metrics", float, ""),))])
+    assert renamed({"metrics": 0.1}, old.declared) == {"metrics": 0.1}

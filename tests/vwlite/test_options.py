@@ -338,10 +338,10 @@ def test_a_model_that_holds_what_no_model_can_is_refused_before_anything_is_set(
 
 
 def test_a_model_that_kept_an_option_under_its_old_name_sets_the_new_one():
-    rate = Option("explore_rate", float, "Share.", keep=True)
+    rate = Option("interval", float, "Share.", keep=True)
     options = Options((OptionGroup("All", (rate, PASSES)),))
-    assert options.merge_model({"epsilon": 0.25}, False, "m") == []
-    assert (options["explore_rate"], options.source("explore_rate")) == (0.25, "model")
+    assert options.merge_model({"confidence": 0.25}, False, "m") == []
+    assert (options["interval"], options.source("interval")) == (0.25, "model")
 
 
 def test_under_vw_compat_the_model_forgets_what_vw_forgets():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vwlite import Workspace
-from vwlite.decisions import DecisionDriver
 from vwlite.errors import OptionError, ParseError
+from vwlite.multiline_driver import MultilineDriver
 from vwlite.replay import check, read_lines, read_log
 from vwlite.simulate import (
     Game,
@@ -337,11 +337,11 @@ def test_a_logged_decision_is_read_with_its_label(tmp_path):
     with_labels = workspace.predict([line for event in (first, second, third) for line in event.feedback])
     without = workspace.predict([line for event in (first, second, third) for line in (*event.decision, b"")])
     assert with_labels == without
-    assert decisions_of(workspace).off_policy.n == 0
+    assert decisions_of(workspace).policy.off_policy.n == 0
 
 
-def decisions_of(workspace: Workspace) -> DecisionDriver:
-    assert isinstance(workspace.driver, DecisionDriver)
+def decisions_of(workspace: Workspace) -> MultilineDriver:
+    assert isinstance(workspace.driver, MultilineDriver)
     return workspace.driver
 
 
@@ -412,7 +412,7 @@ def test_a_replay_learns_from_what_counts_only(tmp_path):
         player.replay(events, counts)
     driver = decisions_of(player.workspace)
     assert 0 < player.counted < 150
-    assert player.counted - 1 <= driver.off_policy.n <= player.counted  # the last may not be learnt yet
+    assert player.counted - 1 <= driver.policy.off_policy.n <= player.counted  # the last may not be learnt yet
 
 
 def test_learners_of_a_log_suit_its_costs(tmp_path):

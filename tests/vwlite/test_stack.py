@@ -3,6 +3,7 @@
 import re
 import sys
 import types
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -68,9 +69,10 @@ def install(monkeypatch):
     def put(*classes: type[Learner]) -> None:
         for cls in classes:
             module: Any = types.ModuleType(f"vwlite.reductions.{cls.name}")
-            module.setup = lambda options, base, cls=cls: cls(base)
+            module.setup = lambda builder, cls=cls: cls(builder.base)
             monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setattr(stack, "REDUCTIONS", (*stack.REDUCTIONS, *(cls.name for cls in classes)))
+        package: Any = import_module("vwlite.reductions")
+        monkeypatch.setattr(package, "REDUCTIONS", (*package.REDUCTIONS, *(cls.name for cls in classes)))
 
     return put
 
