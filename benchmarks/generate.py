@@ -168,9 +168,97 @@ def users(entities: int, *features: Sequence[str]) -> Callable[[np.random.Genera
     return kind
 
 
+# (namespace, feature, distinct values) of lines with one of several classes
+CLASS_FEATURES = (
+    ("a", "city", 5_000),
+    ("a", "hour", 24),
+    ("a", "dow", 7),
+    ("b", "ad", 2_000),
+    ("b", "slot", 6),
+    ("c", "device", 1_000),
+    ("c", "os", 12),
+    ("c", "browser", 40),
+)
+SHARED_FEATURES = (("s", "user", 5_000), ("s", "hour", 24), ("s", "dow", 7))
+ACTION_FEATURES = (("a", "ad", 2_000), ("a", "campaign", 200), ("a", "slot", 6))
+ACTIONS = 10
+
+Features = Sequence[tuple[str, str, int]]
+
+
+def vocabulary(features: Features) -> list[npt.NDArray[np.bytes_]]:
+    """The words of each feature, with the namespace in front where it begins."""
+    words = []
+    for i, (namespace, feature, values) in enumerate(features):
+        opens = f" |{namespace}" if i == 0 or features[i - 1][0] != namespace else ""
+        words.append(np.array([f"{opens} {feature}={value}" for value in range(values)], dtype="S"))
+    return words
+
+
+def zipf(features: Features, lines: int, generator: np.random.Generator) -> list[npt.NDArray[np.int64]]:
+    """Values of each feature, by Zipf's law."""
+    return [np.power(values, generator.random(lines)).astype(np.int64) % values for _, _, values in features]
+
+
+def classes(count: int) -> Callable[[np.random.Generator], Block]:
+    """Lines such as `7 |a city=45 hour=7 dow=3 |b ad=9 slot=2 |c ...`, with classes from 1."""
+
+    def kind(generator: np.random.Generator) -> Block:
+        words = vocabulary(CLASS_FEATURES)
+        weights = [generator.normal(0, 1, (values, count)).astype(np.float32) for _, _, values in CLASS_FEATURES]
+        names = np.array([f"{i + 1}" for i in range(count)], dtype="S")
+
+        def block(lines: int) -> bytes:
+            picks = zipf(CLASS_FEATURES, lines, generator)
+            scores = generator.gumbel(size=(lines, count)).astype(np.float32)
+            for weight, pick in zip(weights, picks, strict=True):
+                scores += weight[pick]
+            columns = [word[pick] for word, pick in zip(words, picks, strict=True)]
+            return text([names[scores.argmax(axis=1)], *columns, np.full(lines, b"\n")])
+
+        return block
+
+    return kind
+
+
+def several(logged: bool) -> Callable[[np.random.Generator], Block]:
+    """Examples of a shared line and ten others, with the cost of each; or `logged`, with that of one, taken at random.
+
+    Such as `shared |s user=4 hour=7 dow=3`, `2:-1:0.1 |a ad=9 campaign=3 slot=2`.
+    """
+
+    def kind(generator: np.random.Generator) -> Block:
+        shared, words = vocabulary(SHARED_FEATURES), vocabulary(ACTION_FEATURES)
+        weights = [generator.normal(-0.3, 1, values) for _, _, values in ACTION_FEATURES]
+
+        def block(lines: int) -> bytes:
+            columns = [np.full(lines, b"shared")]
+            columns += [w[pick] for w, pick in zip(shared, zipf(SHARED_FEATURES, lines, generator), strict=True)]
+            taken = generator.integers(0, ACTIONS, lines)
+            for k in range(ACTIONS):
+                picks = zipf(ACTION_FEATURES, lines, generator)
+                score = sum(weight[pick] for weight, pick in zip(weights, picks, strict=True))
+                rewarded = labels(np.asarray(score), generator) == b"1"
+                if logged:
+                    label = np.where(rewarded, f"{k}:-1:0.1".encode(), f"{k}:0:0.1".encode())
+                    label = np.where(taken == k, label, b"")
+                else:
+                    label = np.where(rewarded, f"{k + 1}:0".encode(), f"{k + 1}:1".encode())
+                columns += [np.full(lines, b"\n"), label, *(w[pick] for w, pick in zip(words, picks, strict=True))]
+            return text([*columns, np.full(lines, b"\n\n")])
+
+        return block
+
+    return kind
+
+
 KINDS: dict[str, Callable[[np.random.Generator], Block]] = {
     "named": named,
     "numeric": numeric,
+    "classes10": classes(10),
+    "classes100": classes(100),
+    "costs": several(False),
+    "decisions": several(True),
     "dense20": dense(20),
     "dense199": dense(199),
     "users1m": users(1_000_000),
@@ -185,7 +273,7 @@ def generate(kind: str, lines: int, seed: int, folder: Path) -> Path:
 
     Args:
         kind: a key of KINDS.
-        lines: how many examples, one a line.
+        lines: how many examples, mostly one a line.
         seed: of the true model, the features and the noise.
         folder: made if missing.
 

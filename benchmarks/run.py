@@ -32,7 +32,8 @@ LOSS_TOLERANCE = 0.5e-4  # equal to 4 digits
 MARKERS = ("<!-- results -->", "<!-- end of results -->")
 
 LOGISTIC = ("--loss_function", "logistic")
-TRAIN = (*LOGISTIC, "-b", "22")
+BITS = ("-b", "22")
+TRAIN = (*LOGISTIC, *BITS)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ CASES = (
         prepare=(*TRAIN, "-d", "data.vw", "-f", "model"),
     ),
     Case("quadratic", "train on the named data with `-q ab`", (*TRAIN, "-q", "ab", "-d", "data.vw"), wanted=4),
+    Case("ftrl", "as named, with `--ftrl`", (*TRAIN, "--ftrl", "-d", "data.vw"), wanted=4),
     Case("named-pipe", "as named, from a pipe", TRAIN, wanted=6, piped=True),
     Case("numeric-pipe", "as numeric, from a pipe", TRAIN, "numeric", 400_000, wanted=4, piped=True),
     Case(
@@ -69,6 +71,24 @@ CASES = (
         lines=1_000_000,
         wanted=4,
         prepare=(*TRAIN, "-d", "data.vw", "-c", "-k"),
+    ),
+    Case("oaa10", "train on ten classes", ("--oaa", "10", *BITS, "-d", "data.vw"), "classes10", 1_000_000, wanted=2.5),
+    Case("oaa100", "train on 100 classes", ("--oaa", "100", *BITS, "-d", "data.vw"), "classes100", 100_000, wanted=2.5),
+    Case(
+        "csoaa_ldf",
+        "train on examples of ten lines with costs",
+        ("--csoaa_ldf", "m", *BITS, "-d", "data.vw"),
+        "costs",
+        200_000,
+        wanted=3,
+    ),
+    Case(
+        "cb_explore_adf",
+        "train on logged decisions of ten actions",
+        ("--cb_explore_adf", "--epsilon", "0.1", *BITS, "-d", "data.vw"),
+        "decisions",
+        200_000,
+        wanted=4,
     ),
     Case("startup-version", "`--version`", ("--version",), lines=1),
     Case("startup-train", "train on one line", (*TRAIN, "-d", "data.vw"), lines=1),
