@@ -25,14 +25,13 @@ order of the scores and hands them to the lines in that of the lines: --vw_compa
 """
 import math
 
-from libc.float cimport FLT_MAX
 from libc.math cimport NAN, expf, fabsf
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 
 from vwlite.example cimport Example
 from vwlite.lines cimport LineLearner
-from vwlite.multiline cimport MultiExample
+from vwlite.multiline cimport MultiExample, bounded
 from vwlite.reasons cimport COST_RANGE, COST_TWICE, FINE
 from vwlite.ranking cimport rank
 from vwlite.room cimport grow
@@ -283,11 +282,6 @@ cdef class CbAdf(LineLearner):
             self.actions = io.int64("actions", self.actions)
             if not 0 <= self.events <= self.actions < 1 << 62:
                 io.refuse("it has learnt from decisions without actions")
-
-
-cdef inline float bounded(double loss) noexcept nogil:
-    """A loss as the largest float at most: the sum of a run stays a number."""
-    return <float>max(min(loss, FLT_MAX), -FLT_MAX)
 
 
 def cost_range(text):

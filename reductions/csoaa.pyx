@@ -116,8 +116,9 @@ cdef class Csoaa(Learner):
         cdef size_t i, n = 0
         cdef uint32_t offset = ex.offset
         self.reserve(ex.n_choices)
+        self.classes.begin_prediction()
         for i in range(ex.n_choices):
-            if self.classes.numbers[i] == NO_NUMBER or self.classes.numbers[i] - self.classes.first >= self.k:
+            if self.classes.numbers[i] - self.classes.first >= self.k:       # NO_NUMBER is beyond, too
                 continue
             ex.offset = offset + self.classes.place(self.classes.numbers[i] - self.classes.first) * self.step
             self.base.predict(ex)
@@ -125,17 +126,15 @@ cdef class Csoaa(Learner):
             self.found[n].score = 0 if isnan(ex.score) else ex.score
             n += 1
         ex.offset = offset
-        self.classes.n_shown = self.classes.n
         return n
 
     cdef size_t score_all(self, Example ex) except? 0xFFFFFFFF nogil:
         """Scores of all classes; how many there are."""
-        cdef uint32_t i, n = self.classes.n if self.classes.named else self.k
+        cdef uint32_t i, n = self.classes.begin_prediction()
         self.reserve(self.k)
         self.base.multipredict(ex, n, self.step, self.found)
         for i in range(n):
             self.listed[self.classes.place(i)] = self.classes.first + i
-        self.classes.n_shown = self.classes.n
         return n
 
     cdef float judge(self, Example ex) noexcept nogil:

@@ -80,7 +80,7 @@ cdef class MultilabelOAA(Learner):
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef bint labelled = ex.labelled
-        cdef uint32_t i, n = self.classes.n if self.classes.named else self.k, holding = 0, right = 0
+        cdef uint32_t i, n = self.classes.begin_prediction(), holding = 0, right = 0
         ex.labelled = False
         self.base.multipredict(ex, n, self.step, self.found)
         ex.labelled = labelled
@@ -91,7 +91,6 @@ cdef class MultilabelOAA(Learner):
                 self.holding[holding] = self.classes.first + i
                 holding += 1
                 right += self.marks[i] == self.number
-        self.classes.n_shown = self.classes.n
         ex.order, ex.n_values, ex.values = self.holding, holding, self.values
         ex.n_scores = n
         ex.loss = holding + ex.n_choices - 2 * <float>right if labelled else 0

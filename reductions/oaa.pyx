@@ -118,9 +118,8 @@ cdef class OAA(Learner):
 
     cdef void choose(self, Example ex) noexcept nogil:
         """The class with the largest score, of those that can be predicted."""
-        cdef uint32_t i, best = 0, n = self.classes.n if self.classes.named else self.k
+        cdef uint32_t i, best = 0, n = self.classes.begin_prediction()
         cdef float total = 0
-        self.classes.n_shown = self.classes.n
         for i in range(n):
             self.values[i] = self.found[self.classes.place(i)].prediction
             if self.values[i] > self.values[best]:

@@ -2,8 +2,8 @@
 
 Design:
 a) The first labelled line that is learnt decides whether classes are numbers or names; `--named_labels` gives the names
-   beforehand. Once they are numbers, a name is malformed; once they are names, a number is one more name. What a label
-   says of the classes is taken in after the prediction, which knows no more than if nobody had told the label.
+   beforehand. Once they are numbers, a name is malformed; once they are names, a number is one more name. A label
+   teaches classes only after the prediction, which is the same with and without the label.
 b) Names are compared, not only their hashes. They are kept with the model, in order, with how often each was learnt.
 c) Numbers run from `first` to `first + k - 1`. The first is 1 until a label 0 comes before a label k. What was learnt
    of a class stays where it is: if others came before it, class 0 has the last weight vector (`turned`).
@@ -52,6 +52,10 @@ cdef class ClassNames:
         """The class of an example that is learnt."""
         if number - self.first < self.k:
             self.counts[self.place(number - self.first)] += 1
+    cdef inline uint32_t begin_prediction(self) noexcept nogil:
+        """How many classes there are to choose from: all, or those that have a name. The answer names no later one."""
+        self.n_shown = self.n
+        return self.n if self.named else self.k
     cdef inline uint32_t place(self, uint32_t i) noexcept nogil:
         """The weight vector of the class that comes i-th by its number."""
         if not self.turned:

@@ -213,11 +213,6 @@ cdef class ClassNames:
             self.put(i)
 
     @property
-    def n_known(self):
-        """How many classes can be predicted: all, or those that have a name."""
-        return self.n if self.named else self.k
-
-    @property
     def n_told(self):
         """How many classes the last prediction knew of."""
         return self.n_shown if self.named else self.k
@@ -246,12 +241,6 @@ cdef class ClassNames:
         if self.named:
             return f"{self.n}"
         return f"{self.first} to {self.first + self.k - 1}" if self.settled_first else f"1 to {self.k}, or from 0"
-
-    def seen(self):
-        """(class, examples learnt) of each that has come."""
-        cdef uint32_t i
-        return [(self.value(self.first + i), self.counts[self.place(i)]) for i in range(self.k)
-                if self.counts[self.place(i)]]
 
     def save_load(self, io):
         """What is known of the classes; raises ModelError for what no labels can have made."""

@@ -2,7 +2,7 @@
 
 Design:
 a) A Driver is of single lines; a MultilineDriver (multiline_driver.pyx) overrides what an example is: run, piece.
-   Whoever makes a driver chooses (workspace.py). What predictions look like is the business of a Format
+   workspace.py chooses one when it makes the driver. What predictions look like is the business of a Format
    (predictions.pxd), which the stack's type of prediction chooses, and what is counted that of Counters (counters.pxd).
 b) Several drivers, each with its stack, can run the same block: nothing of a stack stays in it.
 c) Files and lines from Python go the same way through run: what is different is where predictions go (`predictions`,
@@ -46,7 +46,7 @@ cdef class Driver:
     cdef ClassNames classes           # of the stack, or None
     cdef bint counts_from_one         # as far as was known
     cdef bint vetting, simple         # there are some; labels are simple ones
-    cdef bint holds_gil               # a learner takes it for each example: taking it from nobody is cheaper
+    cdef bint holds_gil               # a block runs with the GIL held: a learner that takes it for each example does so at less cost
     cdef bint sees                    # and the loss sees them as they are
     cdef public bint needs_names      # names of features are wanted
     # features that were crossed ahead, of the block at hand; NULL where examples have to be crossed one by one

@@ -102,7 +102,7 @@ cdef class Expander:
 cdef class Knowledge:
     # asked
     cdef bint wants_variance      # of the score
-    cdef bint newcomer            # predict as for an entity that nobody knows, though something is known
+    cdef bint newcomer            # predict by the prior alone, as if the entity were new
     cdef double interval          # low and high are wanted, so many standard deviations from the score; 0: not
     # said
     cdef double variance          # of the score, by what learners with a posterior know

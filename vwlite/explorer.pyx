@@ -8,16 +8,15 @@ taken. Probabilities are a function of the model, the decision and --random_seed
 --random_seed and the decision's tag too, or of its number if it has none: any decision can be made again. The loss
 reported is the cost that the policy would have had: cost * probability here / probability logged, as in VW.
 """
-from libc.float cimport FLT_MAX
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 from vwlite.example cimport Example
 from vwlite.learner cimport Learner
-from vwlite.multiline cimport MultiExample
+from vwlite.multiline cimport MultiExample, bounded
 from vwlite.random cimport mix, uniform
 from vwlite.ranking cimport pick, rank_taken
-from vwlite.room cimport grow
+from vwlite.room cimport grow_together
 
 from vwlite.types import LabelType, PredictionType
 
@@ -62,20 +61,14 @@ cdef class Explorer(Learner):
         lines.known.wants_variance, lines.joint, lines.draws = self.wants_variances, self.joint, self.draws
 
     cdef int share_out(self, MultiExample lines) except -1 nogil:
-        """The probabilities of the actions, whose scores are known."""
+        """Abstract, what a policy is: the probabilities of the actions, whose scores are known."""
         with gil:
             raise NotImplementedError
 
     cdef int reserve(self, size_t n) except -1 nogil:
         """Capacity for so many actions."""
-        cdef size_t capacity = self.capacity
-        if n <= capacity:
-            return 0
-        grow(&self.probabilities, &capacity, n, sizeof(float))
-        capacity = self.capacity
-        grow(&self.ranked, &capacity, n, sizeof(uint32_t))
-        self.capacity = capacity
-        return 0
+        cdef void** arrays = [&self.probabilities, &self.ranked]
+        return grow_together(arrays, 2, &self.capacity, n, sizeof(float))
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         return self.predict_lines(<MultiExample>ex)
@@ -97,7 +90,7 @@ cdef class Explorer(Learner):
             lines.policy_cost += self.probabilities[i] * lines.costs_predicted[i]
         if lines.chosen < n:
             lines.policy = self.probabilities[lines.chosen]
-            lines.loss = <float>max(min(<double>lines.cost * lines.policy / lines.probability, FLT_MAX), -FLT_MAX)
+            lines.loss = bounded(<double>lines.cost * lines.policy / lines.probability)
         lines.values, lines.order, lines.n_values = self.probabilities, self.ranked, n
         lines.prediction = self.probabilities[self.ranked[0]]
         return lines.prediction

@@ -131,9 +131,12 @@ cdef inline const uint8_t* next_word(const uint8_t** p, const uint8_t* stop) noe
 
 
 cdef inline Reason read_class(
-    const uint8_t* text, const uint8_t* word, const uint8_t* end, Choice* choice
+    const uint8_t* text, const uint8_t* word, const uint8_t* end, Choice* choice, bint may_be_name
 ) noexcept nogil:
-    """A class by number or by name; the Reason why a word is none."""
+    """A class by number or by name; the Reason why a word is none.
+
+    A name counts as one only where a '|' follows on the line (or as told): else a text file would be full of classes.
+    """
     cdef const uint8_t* p = word
     cdef uint64_t number = 0
     cdef float value
@@ -150,7 +153,9 @@ cdef inline Reason read_class(
         if p[0] == b":" or p[0] == b",":
             return CLASS_SIGNS
         p += 1
-    return CLASS_NUMBER if vwl_any_number(word, &value) == end else FINE
+    if vwl_any_number(word, &value) == end:
+        return CLASS_NUMBER
+    return FINE if may_be_name else BAR_MISSING
 
 
 cdef inline const uint8_t* parse_class(
@@ -165,9 +170,7 @@ cdef inline const uint8_t* parse_class(
     if word == NULL:
         return end
     at[0] = word
-    reason[0] = read_class(text, word, p, choice)
-    if reason[0] == FINE and end[0] != b"|" and choice.number == NO_NUMBER and not compat:
-        reason[0] = BAR_MISSING
+    reason[0] = read_class(text, word, p, choice, compat or end[0] == b"|")
     if reason[0] != FINE:
         return end
     row.n_choices = 1
@@ -210,9 +213,7 @@ cdef inline const uint8_t* parse_classes(
         if word == piece:
             reason[0] = CLASSES_EMPTY
             break
-        reason[0] = read_class(text, piece, word, choice + row.n_choices)
-        if reason[0] == FINE and end[0] != b"|" and choice[row.n_choices].number == NO_NUMBER and not compat:
-            reason[0] = BAR_MISSING
+        reason[0] = read_class(text, piece, word, choice + row.n_choices, compat or end[0] == b"|")
         row.n_choices += 1
         if word == p:
             break
@@ -286,7 +287,7 @@ cdef inline const uint8_t* parse_costs(
         if colon == word:
             reason[0] = CLASS_SYNTAX
             break
-        reason[0] = read_class(text, word, colon, choice + row.n_choices)
+        reason[0] = read_class(text, word, colon, choice + row.n_choices, compat or end[0] == b"|" or colon < p)
         if reason[0] != FINE:
             break
         if colon < p:
@@ -295,9 +296,6 @@ cdef inline const uint8_t* parse_costs(
                 break
             choice[row.n_choices].cost = cost
             row.label = 0
-        elif end[0] != b"|" and choice[row.n_choices].number == NO_NUMBER and not compat:
-            reason[0] = BAR_MISSING
-            break
         row.n_choices += 1
     return end
 

@@ -1,13 +1,12 @@
 """Base class of reductions that learn multi-line examples by a learner of single lines."""
 from libc.float cimport FLT_MAX
 from libc.math cimport fabsf, isnan
-from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
 from vwlite.example cimport Example
 from vwlite.learner cimport Learner
 from vwlite.multiline cimport MultiExample
-from vwlite.room cimport grow
+from vwlite.room cimport grow_together
 
 cdef float LARGEST = 1e18             # of labels: beyond, losses overflow
 
@@ -24,27 +23,19 @@ cdef class LineLearner(Learner):
         free(self.ranked)
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
+        """Abstract: each reduction has its own. The base takes lines, so Learner's would hand it what it can't take."""
         with gil:
             raise NotImplementedError
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
+        """Abstract, like predict."""
         with gil:
             raise NotImplementedError
 
     cdef int reserve(self, size_t n) except -1 nogil:
         """Capacity for so many lines."""
-        cdef size_t capacity = self.capacity
-        if n <= capacity:
-            return 0
-        grow(&self.scores, &capacity, n, sizeof(float))
-        capacity = self.capacity
-        grow(&self.variances, &capacity, n, sizeof(float))
-        capacity = self.capacity
-        grow(&self.costs, &capacity, n, sizeof(float))
-        capacity = self.capacity
-        grow(&self.ranked, &capacity, n, sizeof(uint32_t))
-        self.capacity = capacity
-        return 0
+        cdef void** arrays = [&self.scores, &self.variances, &self.costs, &self.ranked]
+        return grow_together(arrays, 4, &self.capacity, n, sizeof(float))
 
     cdef int score_lines(self, MultiExample lines, Example line) except -1 nogil:
         """The base's score of each line (`line` is lines.line), and what a learner above asks about it."""

@@ -9,6 +9,7 @@ c) Lines beyond MOST_KEPT features are made anew at each visit: nobody needs gig
 d) The label: each line has the choices of its row. `chosen` is the first whose cost is known.
 e) `joint`, if a learner above sets it, is told how the scores of the lines depend on each other (joint.pxd).
 """
+from libc.float cimport FLT_MAX
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from vwlite.example cimport Block, Choice, Example, Expander, Extent, Feature, NameSpan, Row
@@ -72,3 +73,8 @@ cdef class MultiExample(Example):
     cdef inline const Choice* choice_of(self, size_t i) noexcept nogil:
         """The first choice of a line's label, NULL if it has none."""
         return self.block.choices + self.rows[i].choice if self.rows[i].n_choices else NULL
+
+
+cdef inline float bounded(double loss) noexcept nogil:
+    """A loss as the largest float at most: the sum of a run stays a number."""
+    return <float>max(min(loss, FLT_MAX), -FLT_MAX)

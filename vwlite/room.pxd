@@ -20,3 +20,13 @@ cdef inline int grow(void* room, size_t* size, size_t needed, size_t each) excep
     (<void**>room)[0] = larger
     size[0] = needed
     return 0
+
+
+cdef inline int grow_together(void** rooms, size_t count, size_t* size, size_t needed, size_t each) except -1 nogil:
+    """grow() for `count` arrays of one size; `rooms` are where the pointers to them are."""
+    cdef size_t i, before = size[0], now = size[0]
+    for i in range(count):
+        now = before
+        grow(rooms[i], &now, needed, each)
+    size[0] = now
+    return 0

@@ -91,7 +91,7 @@ class Host(Protocol):
         ...
 
     def is_crowded(self) -> bool:
-        """Whether so much waits that nobody is read from who has answers to take."""
+        """Whether buffers are over their limit (backpressure): who takes no answers is not read from."""
         ...
 
     def process(self, connection: Any, lines: memoryview | bytes, until: float) -> int:

@@ -185,7 +185,7 @@ class Server:
         return min(self.slice, max(left, SMALLEST_SLICE))
 
     def is_crowded(self) -> bool:
-        """Whether so much waits that nobody is read from who has answers to take."""
+        """Whether buffers are over their limit (backpressure): who takes no answers is not read from."""
         return self.buffered > self.options["max_buffers"]
 
     def release(self, count: int) -> None:
