@@ -4,7 +4,6 @@ import contextlib
 import io
 import itertools
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.multiclass import ROW, TOLERANCE, close
 from vwlite.cli import main
 
 DATA = Path(__file__).parent.parent / "data"
 PROGRAMS = ("ours", "vw")
-TOLERANCE = 1e-4
 TABLE_TOLERANCE = 2e-4  # labels and predictions have four decimals there
 OURS_ALONE = {"--allow_empty", "--vw_compat"}
 # Figures in which we know better, by an option of the command line.
@@ -316,21 +315,10 @@ class Figures:
         self.predictions = (folder / "predictions").read_text().splitlines()
         self.raw = (folder / "raw").read_text().splitlines()
         table, _, summary = said.partition("finished run")
-        self.rows = [line for line in table.splitlines() if re.match(r"[-0-9un]\S* +\S+ +\d+ ", line)]
+        self.rows = [line for line in table.splitlines() if ROW.match(line)]
         ignored = [key for option, keys in DELIBERATE.items() if option in words for key in keys]
         pairs = (line.split(" = ") for line in summary.splitlines() if " = " in line)
         self.summary = {key: value for key, value in pairs if key not in ignored}
-
-
-def close(one: str, other: str, tolerance: float = TOLERANCE) -> bool:
-    """Two words are the same, or numbers that are nearly so."""
-    if one == other:
-        return True
-    try:
-        a, b = float(one), float(other)
-    except ValueError:
-        return False
-    return abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
 
 
 def differences(ours: list[str], theirs: list[str], tolerance: float = TOLERANCE) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from tests.support.models import arrays, rewrite
 from tests.support.multiclass import both, differences, ours
 from tests.support.multiline import decisions, examples_of, without_labels
+from tests.support.promises import threads_passes_and_caches_make_no_difference, two_runs_give_the_bits_of_one
 from vwlite import Workspace
 from vwlite.errors import ModelError, OptionError, StackError
 
@@ -259,21 +260,12 @@ def test_predicting_and_what_has_no_label_change_nothing(flags, state):
 
 
 def test_two_runs_give_the_bits_of_one(flags, run, tmp_path):
-    predictions, model = run(LINES, *flags.split())
     cuts = [i + 1 for i, line in enumerate(LINES) if not line]
-    for cut in (cuts[0], cuts[30]):
-        head, _ = run(LINES[:cut], *flags.split())
-        (tmp_path / "run.model").rename(tmp_path / "first")
-        tail, resumed = run(LINES[cut:], "-i", str(tmp_path / "first"))
-        assert head + tail == predictions
-        assert resumed == model
+    two_runs_give_the_bits_of_one(run, tmp_path, LINES, flags.split(), (cuts[0], cuts[30]))
 
 
 def test_threads_passes_and_caches_make_no_difference(flags, run, tmp_path):
-    twice = run([*LINES, *LINES], *flags.split())
-    assert run([*LINES, *LINES], *flags.split(), "--onethread") == twice
-    passes = (*flags.split(), "--passes", "2", "--holdout_off", "--cache_file", str(tmp_path / "cache"))
-    assert run(LINES, *passes) == twice == run(LINES, *passes)
+    threads_passes_and_caches_make_no_difference(run, tmp_path, LINES, flags.split())
 
 
 @pytest.mark.parametrize("rest", ["0:1e30:1e-30 |a f1", "0:-1e18:1 |a f1:1e20", "0:1:1e-38 |a f1:3e38 f2:-3e38"])

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.models import arrays
 from tests.support.multiclass import both, differences, ours, unlabelled
+from tests.support.promises import threads_passes_and_caches_make_no_difference, two_runs_give_the_bits_of_one
 from vwlite import Workspace
 from vwlite.errors import OptionError, StackError
 
@@ -137,12 +138,5 @@ def test_what_every_learner_promises(flags, run, state, tmp_path):
     assert workspace.predict(lines) == [workspace.predict(line) for line in lines]
     workspace.learn(unlabelled(lines))
     assert state(workspace) == before
-    predictions, model = run(lines, *flags.split())
-    head, _ = run(lines[:37], *flags.split())
-    (tmp_path / "run.model").rename(tmp_path / "first")
-    tail, resumed = run(lines[37:], "-i", str(tmp_path / "first"))
-    assert (head + tail, resumed) == (predictions, model)
-    assert run(lines, *flags.split(), "--onethread") == (predictions, model)
-    twice = run([*lines, *lines], *flags.split())
-    passes = (*flags.split(), "--passes", "2", "--holdout_off", "--cache_file", str(tmp_path / "cache"))
-    assert run(lines, *passes) == twice == run(lines, *passes)
+    two_runs_give_the_bits_of_one(run, tmp_path, lines, flags.split(), [37])
+    threads_passes_and_caches_make_no_difference(run, tmp_path, lines, flags.split())

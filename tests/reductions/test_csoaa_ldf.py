@@ -7,6 +7,7 @@ import pytest
 from tests.support.models import arrays
 from tests.support.multiclass import both, differences, ours, scores
 from tests.support.multiline import costs, examples_of, without_labels
+from tests.support.promises import threads_passes_and_caches_make_no_difference, two_runs_give_the_bits_of_one
 from vwlite import Workspace
 from vwlite.errors import OptionError, ParseError, StackError
 
@@ -212,21 +213,12 @@ def test_learning_returns_the_prediction_made_before(flags):
 
 
 def test_two_runs_give_the_bits_of_one(flags, run, tmp_path):
-    predictions, model = run(LINES, *flags.split())
     cuts = [i + 1 for i, line in enumerate(LINES) if not line]
-    for cut in (cuts[0], cuts[30]):
-        head, _ = run(LINES[:cut], *flags.split())
-        (tmp_path / "run.model").rename(tmp_path / "first")
-        tail, resumed = run(LINES[cut:], "-i", str(tmp_path / "first"))
-        assert head + tail == predictions
-        assert resumed == model
+    two_runs_give_the_bits_of_one(run, tmp_path, LINES, flags.split(), (cuts[0], cuts[30]))
 
 
 def test_threads_passes_and_caches_make_no_difference(flags, run, tmp_path):
-    twice = run([*LINES, *LINES], *flags.split())
-    assert run([*LINES, *LINES], *flags.split(), "--onethread") == twice
-    passes = (*flags.split(), "--passes", "2", "--holdout_off", "--cache_file", str(tmp_path / "cache"))
-    assert run(LINES, *passes) == twice == run(LINES, *passes)
+    threads_passes_and_caches_make_no_difference(run, tmp_path, LINES, flags.split())
 
 
 @pytest.mark.parametrize("rest", ["|a f1:1e20", "|a f1:3e38 f2:-3e38", "|a f1:1e-38", "|"])

@@ -51,7 +51,7 @@ def tolerance(flags: str) -> float:
 
 
 def tamed(kind: str, forgotten: str, others: str) -> str:
-    """Flags for which PiSTOL's exponential doesn't make weights of thousands, whose last bits are anybody's."""
+    """Flags that keep PiSTOL's weights small: its exponential magnifies rounding in weights of thousands."""
     if kind == "--pistol" and re.search("alpha|-b|poisson", f"{forgotten} {others}"):
         return re.sub("--ftrl_alpha [0-9.]+", "", forgotten) + " --ftrl_alpha 5"
     return forgotten

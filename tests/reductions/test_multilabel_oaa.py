@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.models import arrays
 from tests.support.multiclass import both, differences, ours, unlabelled
+from tests.support.promises import threads_passes_and_caches_make_no_difference, two_runs_give_the_bits_of_one
 from vwlite import Workspace
 from vwlite.errors import OptionError
 
@@ -128,12 +129,5 @@ def test_what_every_learner_promises(flags, classes, run, state, tmp_path):
     assert workspace.predict(lines) == [workspace.predict(line) for line in lines]
     assert workspace.learn(unlabelled(lines)) == workspace.predict(unlabelled(lines))
     assert state(workspace) == before
-    predictions, model = run(lines, *words)
-    head, _ = run(lines[:37], *words)
-    (tmp_path / "run.model").rename(tmp_path / "first")
-    tail, resumed = run(lines[37:], "-i", str(tmp_path / "first"))
-    assert (head + tail, resumed) == (predictions, model)
-    assert run(lines, *words, "--onethread") == (predictions, model)
-    twice = run([*lines, *lines], *words)
-    passes = (*words, "--passes", "2", "--holdout_off", "--cache_file", str(tmp_path / "cache"))
-    assert run(lines, *passes) == twice == run(lines, *passes)
+    two_runs_give_the_bits_of_one(run, tmp_path, lines, words, [37])
+    threads_passes_and_caches_make_no_difference(run, tmp_path, lines, words)

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from tests.support.models import arrays, rewrite, saved
 from tests.support.multiclass import against, both, differences, examples, ours, scores, unlabelled
+from tests.support.promises import two_runs_give_the_bits_of_one
 from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.cli.command import parse
@@ -450,13 +451,7 @@ def test_learning_returns_the_prediction_made_before(case):
 
 def test_two_runs_give_the_bits_of_one(case, run, tmp_path):
     flags, lines = case
-    predictions, model = run(lines, *flags.split())
-    for cut in (1, 2, 37):
-        head, _ = run(lines[:cut], *flags.split())
-        (tmp_path / "run.model").rename(tmp_path / "first")
-        tail, resumed = run(lines[cut:], "-i", str(tmp_path / "first"))
-        assert head + tail == predictions
-        assert resumed == model
+    two_runs_give_the_bits_of_one(run, tmp_path, lines, flags.split(), (1, 2, 37))
 
 
 def test_a_saved_model_predicts_the_same(case, state, tmp_path):

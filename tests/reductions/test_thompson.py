@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.support.models import saved
+from tests.support.promises import two_runs_give_the_bits_of_one
 from vwlite import Workspace, model_file
 from vwlite.cli import main
 from vwlite.errors import OptionError, ParseError
@@ -97,13 +98,7 @@ def test_decisions_without_costs_teach_nothing(flags, tmp_path):
 
 
 def test_two_runs_give_the_bits_of_one(flags, run, tmp_path):
-    lines = log(3, 50)
-    predictions, model = run(lines, *flags.split())
-    head, _ = run(lines[: 5 * 17], *flags.split())
-    (tmp_path / "run.model").rename(tmp_path / "first")
-    tail, resumed = run(lines[5 * 17 :], "-i", str(tmp_path / "first"))
-    assert head + tail == predictions
-    assert resumed == model
+    two_runs_give_the_bits_of_one(run, tmp_path, log(3, 50), flags.split(), [5 * 17])
 
 
 def test_threads_make_no_difference(flags, run):

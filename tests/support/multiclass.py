@@ -109,7 +109,8 @@ def both(folder: Path, text: Sequence[str], *lines: str) -> tuple[Outcome, Outco
     return found[len(lines) - 1], found[-1]
 
 
-def close(one: str, other: str, tolerance: float) -> bool:
+def close(one: str, other: str, tolerance: float = TOLERANCE) -> bool:
+    """Two words are the same, or numbers that are nearly so."""
     if one == other:
         return True
     try:
