@@ -46,7 +46,7 @@ cdef class Driver:
     cdef ClassNames classes           # of the stack, or None
     cdef bint counts_from_one         # as far as was known
     cdef bint vetting, simple         # there are some; labels are simple ones
-    cdef bint holds_gil               # a block runs with the GIL held: a learner that takes it for each example does so at less cost
+    cdef bint holds_gil               # a learner takes the GIL for each example: held for a block, that costs less
     cdef bint sees                    # and the loss sees them as they are
     cdef public bint needs_names      # names of features are wanted
     # features that were crossed ahead, of the block at hand; NULL where examples have to be crossed one by one
