@@ -49,7 +49,7 @@ cdef enum:
 
 def setup(builder):
     """There when --fixed_effect or --offset_scale is given."""
-    return Offset(builder.base, builder.options)
+    return Offset(builder)
 
 
 cdef class Offset(Learner):
@@ -61,7 +61,7 @@ cdef class Offset(Learner):
     name = "offset"
     cdef readonly bint holds_vectors  # there is one scale
     cdef readonly bint vets, needs_names        # as the fixed model does, or its crossing of features
-    cdef object run_options
+    cdef object path, fixed_models    # the file named, and the builder's way to models
     cdef readonly object fixed        # a FixedModel, or None
     cdef Learner fixed_top
     cdef Learners vetters             # of the fixed model
@@ -73,10 +73,11 @@ cdef class Offset(Learner):
     # state
     cdef readonly double scale, precision
 
-    def __init__(self, base, options):
+    def __init__(self, builder):
+        base, options = builder.base, builder.options
         super().__init__(base, {option.name: options[option.name] for option in OPTIONS.options
                                 if options.given(option.name)})
-        self.run_options = options
+        self.path, self.fixed_models = options["fixed_effect"], builder.fixed_models
         self.view = Example()
         scale = options["offset_scale"]
         self.fits = scale == "fit"
@@ -92,8 +93,7 @@ cdef class Offset(Learner):
             learner.spare_initial()
         # of a loaded model the fixed effect comes with the rest of the state
         if options["fixed_effect"] and options.source("fixed_effect") != "model":
-            from vwlite.fixed import FixedModel
-            self.take(FixedModel.open(options["fixed_effect"], options))
+            self.take(builder.fixed_models().open(options["fixed_effect"]))
 
     def take(self, fixed):
         """Score with a fixed model from now on."""
@@ -211,19 +211,18 @@ cdef class Offset(Learner):
 
     def load_fixed(self, io):
         """Take the fixed effect that a model was saved with; raises ModelError if the options ask for another one."""
-        from vwlite.fixed import FixedModel
-        path = self.run_options["fixed_effect"]
-        if path is None:
+        if self.path is None:
             return
+        models = self.fixed_models()
         if not io.has("fixed.metadata") and self.fixed is not None:
             raise ModelError(f"{io.reader.path}: was made without a fixed effect, and what it knows starts from there: "
                              "leave --fixed_effect out, or train a new model")
-        metadata = FixedModel.saved_metadata(io)
+        metadata = models.saved_metadata(io)
         if self.fixed is None:
-            self.take(FixedModel(metadata, self.run_options, path))
+            self.take(models.untaught(metadata, self.path))
         elif self.fixed.id != metadata["id"]:
             raise ModelError(f"{io.reader.path}: holds the fixed effect with the id {metadata['id']}, --fixed_effect "
-                             f"{path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
+                             f"{self.path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
         self.fixed.load(io)
 
     def joint(self, *initials):

@@ -151,8 +151,8 @@ FLAG = r"(?<![\w-])--([a-z]\w+)"
 
 def test_flags_in_the_documents_are_declared():
     from vwlite.cli import SUBCOMMANDS
+    from vwlite.command_line import option_groups
     from vwlite.options import RENAMED, gather
-    from vwlite.workspace import option_groups
 
     declared = {*gather(option_groups()), "config", "help", "version", "skip_below", "clip_at", "faulty"}
     for module in SUBCOMMANDS.values():

@@ -294,9 +294,9 @@ def unknown(
 def read_names(path: str, data: str, wanted: set[int], beside: bool) -> dict[int, str]:
     """The names of features, by hash, as the examples of a file have them; it is read until all are known."""
     from vwlite import audit
-    from vwlite.cli.command import parse
+    from vwlite.command_line import option_groups, parse
     from vwlite.feed import Feed
-    from vwlite.workspace import Workspace, option_groups
+    from vwlite.workspace import Workspace
 
     limit = ["--entity_limit", str(AT_ONCE)] if beside else []
     workspace = Workspace(parse(["-t", "-i", path, "-d", data, "--allow_empty", *limit], option_groups()), "command")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from vwlite import plugins, stack
+from vwlite import model_file, plugins, registry
 from vwlite.errors import ModelError, OptionError, StackError
 from vwlite.interactions import Interactions
 from vwlite.learner import walk
@@ -13,6 +14,8 @@ from vwlite.metadata import check, require
 from vwlite.model_io import Loader, Saver, save_load
 from vwlite.options import OptionGroup, Options, spell
 from vwlite.types import LabelType, PredictionType
+
+Build = Callable[[Options], Any]
 
 # What another model keeps of the metadata; its digests and figures are those of a file that need not be there any more.
 KEPT = ("id", "created", "vwlite_version", "stack", "options", "journal")
@@ -24,19 +27,19 @@ PARSING = ("hash", "hash_seed", "redefine")
 class FixedModel:
     """The stack of a saved model, its choice and crossing of features, and its metadata.
 
-    ``options`` are those of the run that it takes part in, ``path`` is what messages call it. The weights are those
-    of an untaught model until `save_load` has read them.
+    ``options`` are those of the run that it takes part in, ``path`` is what messages call it, ``build`` makes a stack.
+    The weights are those of an untaught model until `save_load` has read them.
 
     Raises OptionError if the model can't be used with the run's options, StackError if it gives no score.
     """
 
-    def __init__(self, metadata: dict[str, Any], options: Options, path: str) -> None:
+    def __init__(self, metadata: dict[str, Any], options: Options, path: str, build: Build) -> None:
         self.path = path
         require(path, metadata, KEPT)
         self.metadata = {name: metadata[name] for name in KEPT}
         own = Options([OptionGroup("", tuple(options.declared.values()))])
         plugins.of_model(metadata["stack"], own, f"--fixed_effect {path}")
-        own.merge_model(stack.upgrade(metadata["options"], own), False, f"--fixed_effect {path}")
+        own.merge_model(registry.upgrade(metadata["options"], own), False, f"--fixed_effect {path}")
         differ = [name for name in PARSING if own[name] != options[name]]
         if differ:
             raise OptionError(
@@ -49,7 +52,7 @@ class FixedModel:
         own.set("testonly", True)
         if options["crossing_limit"] is not None:
             own.set("crossing_limit", options["crossing_limit"])
-        self.top: Any = stack.build(own)
+        self.top: Any = build(own)
         wanted = (LabelType.SIMPLE, PredictionType.SCALAR, False)
         if (self.top.takes_label, self.top.gives_prediction, self.top.multiline) != wanted:
             raise StackError(
@@ -59,24 +62,6 @@ class FixedModel:
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
         self.interactions = Interactions(own, own["bit_precision"], aside)
         self.constant = not own["noconstant"]
-
-    @classmethod
-    def open(cls, path: str, options: Options) -> FixedModel:
-        """The model in a file; raises ModelError too, if it can't be read."""
-        from vwlite import model_file
-
-        reader, store = model_file.open(path), None
-        if "entities" in reader.metadata:
-            from vwlite import store_file
-
-            reader, store = store_file.find(reader)
-        for name in reader.names():
-            reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
-        fixed = cls(reader.metadata, options, path)
-        save_load(fixed.top, Loader(reader, store=store))
-        for learner in walk(fixed.top):
-            learner.close_batches()  # it learns no more: what waits for its batch counts now, as with -t
-        return fixed
 
     @property
     def id(self) -> str:
@@ -88,14 +73,40 @@ class FixedModel:
         io.text("fixed.metadata", json.dumps(self.metadata))
         save_load(self.top, io.nested("fixed"))
 
-    @staticmethod
-    def saved_metadata(io: Loader) -> dict[str, Any]:
-        """The metadata that `save` wrote; raises ModelError for anything else."""
-        return read_metadata(io.reader.path, io.text("fixed.metadata", ""))
-
     def load(self, io: Loader) -> None:
         """Take the weights that `save` wrote."""
         save_load(self.top, io.nested("fixed"))
+
+
+class FixedModels:
+    """Opens and restores fixed models, for the learners of a run with these ``options``; ``build`` makes a stack."""
+
+    def __init__(self, options: Options, build: Build) -> None:
+        self.options = options
+        self.build = build
+
+    def open(self, path: str) -> FixedModel:
+        """The model in a file; raises ModelError too, if it can't be read."""
+        reader, store = model_file.open(path), None
+        if "entities" in reader.metadata:
+            from vwlite import store_file
+
+            reader, store = store_file.find(reader)
+        for name in reader.names():
+            reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
+        fixed = FixedModel(reader.metadata, self.options, path, self.build)
+        save_load(fixed.top, Loader(reader, store=store))
+        for learner in walk(fixed.top):
+            learner.close_batches()  # it learns no more: what waits for its batch counts now, as with -t
+        return fixed
+
+    def saved_metadata(self, io: Loader) -> dict[str, Any]:
+        """The metadata that `FixedModel.save` wrote; raises ModelError for anything else."""
+        return read_metadata(io.reader.path, io.text("fixed.metadata", ""))
+
+    def untaught(self, metadata: dict[str, Any], path: str) -> FixedModel:
+        """A model of this metadata before `FixedModel.load`."""
+        return FixedModel(metadata, self.options, path, self.build)
 
 
 def read_metadata(path: str, text: str | bytes) -> dict[str, Any]:

@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from vwlite.errors import ModelError
 from vwlite.learner import Learner, walk
@@ -18,9 +18,21 @@ from vwlite.parameters import all_finite
 
 if TYPE_CHECKING:
     from vwlite.model_file import Array, ModelReader
-    from vwlite.store_file import StoreFile
 
 CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
+
+
+class Store(Protocol):
+    """The file beside a model with its entities, as learners read it: `store_file` has it."""
+
+    def require(self, owner: str, total: int) -> None:
+        """Raise ModelError if the learner `owner` has not so many entities in the file."""
+
+    def rows(self, owner: str) -> Iterator[tuple[int, int, int, bytes]]:
+        """The entities of a learner: key, serial, how many examples wait, and record."""
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise ModelError: the file can't be used."""
 
 
 class Saver:
@@ -100,7 +112,7 @@ class Loader:
 
     saving = False
 
-    def __init__(self, reader: ModelReader, prefix: str = "", store: StoreFile | None = None) -> None:
+    def __init__(self, reader: ModelReader, prefix: str = "", store: Store | None = None) -> None:
         self.reader = reader
         self.prefix = prefix
         self.owner = ""
@@ -108,7 +120,7 @@ class Loader:
         self.fields = set(reader.names())
 
     @property
-    def store(self) -> StoreFile:
+    def store(self) -> Store:
         """The file with the entities of the model."""
         if self._store is None:
             self.refuse("its entities are in a file that its metadata does not name")

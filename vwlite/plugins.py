@@ -55,10 +55,11 @@ class Plugin:
     def setup(self, builder: Any) -> Any:
         """There when one of the necessary options is given."""
         from vwlite.python_reduction import PythonReduction
+        from vwlite.reduction import Reduction
 
         options = builder.options
         taken = {option.name: options[option.name] for option in self.cls.options if options.given(option.name)}
-        return PythonReduction(builder.base, self.cls, options, taken, self.origin)
+        return PythonReduction(builder.base, self.cls, Reduction, options, taken, self.origin)
 
 
 _known: dict[str, Plugin] = {}  # by name: the classes that were registered, and those of entry points that were loaded
@@ -244,8 +245,7 @@ def unfit_options(cls: type[Reduction]) -> str:
 
 def own_options() -> set[str]:
     """The names of vwlite's own options."""
-    from vwlite.cli.command import GENERAL
-    from vwlite.workspace import builtin_groups
+    from vwlite.flags import GENERAL, builtin_groups
 
     return {option.name for group in (*builtin_groups(), GENERAL) for option in group.options}
 

@@ -31,7 +31,13 @@ class Base:
 class PythonReduction(Learner):
     reduction: Any
     def __init__(
-        self, base: Learner, cls: type[Any], options: Options, taken: dict[str, Any], plugin: dict[str, str | None]
+        self,
+        base: Learner,
+        cls: type[Any],
+        root: type[Any],
+        options: Options,
+        taken: dict[str, Any],
+        plugin: dict[str, str | None],
     ) -> None: ...
 
 def shown(thing: object, as_text: Any = ...) -> str: ...

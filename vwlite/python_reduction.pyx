@@ -228,16 +228,18 @@ cdef class PythonReduction(Learner):
     cdef readonly object reduction
     cdef object driver                # knows where an example stands, None outside of a run
     cdef ExampleView view
+    cdef object root                  # the class whose methods stand for what the reduction leaves out
     cdef bint any_label
     cdef bint of_scores               # predictions are scores: there is no link below
     cdef str learn_name               # of the method that learn() has been left to
     # None where there is nothing but the base's
     cdef object predict_method, learn_method, update_method, sensitivity_method, finish_method
 
-    def __init__(self, Learner base not None, cls, options, dict taken, dict plugin):
+    def __init__(self, Learner base not None, cls, root, options, dict taken, dict plugin):
         super().__init__(base, taken)
         cdef Base door = Base()
         door.learner = base
+        self.root = root
         self.any_label = door.any_label = cls.any_label
         self.name, self.plugin = cls.name, plugin
         self.holds_vectors, self.needs_names = cls.holds_vectors, cls.needs_names
@@ -247,7 +249,7 @@ cdef class PythonReduction(Learner):
         self.hook("__init__", options)
         self.predict_method = self.method("predict", cls.any_label)
         self.learn_method = self.method("learn", self.predict_method is not None)
-        self.learn_name = "learn" if overrides(cls, "learn") else "predict"
+        self.learn_name = "learn" if overrides(cls, root, "learn") else "predict"
         self.of_scores = not any([learner.links for learner in chain(base)])
         self.update_method = self.method("update")
         self.sensitivity_method = self.method("sensitivity")
@@ -256,7 +258,7 @@ cdef class PythonReduction(Learner):
         self.changes_labels = self.learn_method is not None
 
     cdef object method(self, str name, bint always=False):
-        return getattr(self.reduction, name) if always or overrides(type(self.reduction), name) else None
+        return getattr(self.reduction, name) if always or overrides(type(self.reduction), self.root, name) else None
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         if self.predict_method is None:
@@ -441,7 +443,6 @@ def raised_at(error, module):
     return own or place
 
 
-def overrides(cls, method):
-    """Whether a class has a method of its own in place of Reduction's."""
-    from vwlite.reduction import Reduction
-    return getattr(cls, method) is not getattr(Reduction, method)
+def overrides(cls, root, method):
+    """Whether a class has a method of its own in place of that of the class it derives from."""
+    return getattr(cls, method) is not getattr(root, method)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vwlite.options import OptionGroup, Options
 
 PACKAGE = "vwlite.reductions"
 
@@ -37,3 +40,23 @@ def modules() -> tuple[Any, ...]:
 def default_place() -> str:
     """The reduction that one from elsewhere stands above, if it doesn't say where."""
     return str(import_module(PACKAGE).ABOVE)
+
+
+def option_groups() -> list[OptionGroup]:
+    """The options of all learners of vwlite that have some."""
+    return [module.OPTIONS for module in modules() if hasattr(module, "OPTIONS")]
+
+
+def upgrade(kept: dict[str, Any], typed: Options) -> dict[str, Any]:
+    """What a model keeps of its options, in the words of today, for a run with these options: old models do what they
+    did.
+    """
+    for module in modules():
+        if hasattr(module, "upgrade"):
+            kept = module.upgrade(kept, typed)
+    return kept
+
+
+def flags_of_posteriors() -> list[str]:
+    """The flags of learners that know how sure they are."""
+    return [f"--{name}" for module in modules() for name in getattr(module, "POSTERIORS", ())]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.errors import OptionError
 from vwlite.needs import acts
 from vwlite.options import Options, check
@@ -27,7 +27,7 @@ from vwlite.reductions.cb_adf import cost_range
 from vwlite.reductions.thompson import OPTIONS as POLICY_OPTIONS
 from vwlite.replay import Event, Log
 from vwlite.workers import share
-from vwlite.workspace import Workspace, option_groups, refuse_run_options
+from vwlite.workspace import Workspace, refuse_run_options
 from vwlite.worlds import Rounds, World
 
 # How each policy is asked for, and the flag that the number behind its name stands for.

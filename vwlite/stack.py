@@ -16,27 +16,7 @@ from vwlite.options import spell
 from vwlite.types import LabelType
 
 if TYPE_CHECKING:
-    from vwlite.options import OptionGroup, Options
-
-
-def option_groups() -> list[OptionGroup]:
-    """The options of all learners of vwlite that have some."""
-    return [module.OPTIONS for module in registry.modules() if hasattr(module, "OPTIONS")]
-
-
-def upgrade(kept: dict[str, Any], typed: Options) -> dict[str, Any]:
-    """What a model keeps of its options, in the words of today, for a run with these options: old models do what they
-    did.
-    """
-    for module in registry.modules():
-        if hasattr(module, "upgrade"):
-            kept = module.upgrade(kept, typed)
-    return kept
-
-
-def flags_of_posteriors() -> list[str]:
-    """The flags of learners that know how sure they are."""
-    return [f"--{name}" for module in registry.modules() for name in getattr(module, "POSTERIORS", ())]
+    from vwlite.options import Options
 
 
 class Builder:
@@ -98,7 +78,13 @@ class Builder:
 
     def flags_of_posteriors(self) -> list[str]:
         """The flags of learners that can be an effect()."""
-        return flags_of_posteriors()
+        return registry.flags_of_posteriors()
+
+    def fixed_models(self) -> Any:
+        """What opens and restores saved models that score inside the stack."""
+        from vwlite.fixed import FixedModels
+
+        return FixedModels(self.options, build)
 
     def note(self, text: str) -> None:
         """Say something about the stack, once."""

@@ -9,23 +9,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vwlite import __version__, feed, outputs, plugins, stack
-from vwlite.class_names import OPTIONS as CLASS_OPTIONS
-from vwlite.daemon import options as daemon_options
+from vwlite import __version__, plugins, registry, stack
 from vwlite.driver import Driver
 from vwlite.errors import OptionError, ParseError, StackError
-from vwlite.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.interactions import Interactions
 from vwlite.learner import end_pass, walk
-from vwlite.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.metadata import FIGURES as KINDS_OF_FIGURES
 from vwlite.metadata import require
 from vwlite.needs import Use, unmet
-from vwlite.options import RENAMED, Option, OptionGroup, Options
-from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
+from vwlite.options import RENAMED, Options
 from vwlite.parsers.text import TextParser
 from vwlite.sought import Sought
-from vwlite.table_learner import OPTIONS as TABLE_OPTIONS
 
 if TYPE_CHECKING:
     from vwlite.entity_store import EntityStore
@@ -37,120 +31,7 @@ if TYPE_CHECKING:
 
 OF_LABELS = ("label_sd", "label_low", "label_high")  # columns about a label to come, with its noise
 
-RUN_OPTIONS = OptionGroup(
-    "Run",
-    (
-        Option("testonly", bool, "predict only: learn nothing", short="t"),
-        Option("passes", int, "passes over the data", default=1, least=1),
-        Option("examples", int, "stop after this many examples of each pass; -1: no limit", least=-1, metavar="N"),
-        Option("holdout_off", bool, "hold nothing out when there are several passes"),
-        Option(
-            "holdout_period",
-            int,
-            "hold every N-th example out",
-            default=10,
-            least=1,
-            metavar="N",
-            needs=("passes>1 & !holdout_off & !holdout_after & !testonly",),
-            mild=("!testonly",),
-        ),
-        Option(
-            "holdout_after",
-            int,
-            "hold all examples after the first N out",
-            default=0,
-            least=0,
-            metavar="N",
-            needs=("!holdout_off",),
-        ),
-        Option(
-            "early_terminate",
-            int,
-            "stop after this many passes without a better holdout loss",
-            default=3,
-            least=1,
-            metavar="N",
-            needs=("passes>1 & !holdout_off & !testonly",),
-            mild=("!testonly",),
-        ),
-        Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
-        Option("onethread", bool, "parse in the learning thread"),
-        Option("dry_run", bool, "print the stack of learners and stop"),
-    ),
-)
-MODEL_OPTIONS = OptionGroup(
-    "Model",
-    (
-        Option("final_regressor", str, "save the model here", short="f", metavar="FILE", file="written"),
-        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE", file="read"),
-        Option(
-            "save_per_pass",
-            bool,
-            "save the model after each pass too, as FILE.0, FILE.1, ...",
-            needs=("final_regressor & passes>1",),
-        ),
-        Option(
-            "predict_only_model",
-            bool,
-            "save weights only: smaller, but learning can't go on as if never stopped",
-            needs=("final_regressor", "readable_model", "invert_hash", "library", "serving"),
-        ),
-        Option(
-            "preserve_performance_counters",
-            bool,
-            "go on counting where the loaded model stopped",
-            needs=("initial_regressor & !testonly",),
-            mild=("initial_regressor", "!testonly"),
-        ),
-        Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
-        Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
-        Option(
-            "invert_hash",
-            str,
-            "write the weights as text, with the features' names",
-            metavar="FILE",
-            file="written",
-        ),
-    ),
-)
-
 FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
-
-
-def option_groups() -> list[OptionGroup]:
-    """Every option that this process knows, grouped as --help shows them."""
-    return [*builtin_groups(), *plugins.groups()]
-
-
-def builtin_groups() -> list[OptionGroup]:
-    """Every option but those of plugins."""
-    learners = stack.option_groups()
-    return [
-        feed.OPTIONS,
-        TEXT_OPTIONS,
-        outputs.OPTIONS,
-        MODEL_OPTIONS,
-        RUN_OPTIONS,
-        daemon_options.OPTIONS,
-        FEATURE_OPTIONS,
-        LOSS_OPTIONS,
-        CLASS_OPTIONS,
-        TABLE_OPTIONS,
-        *learners,
-    ]
-
-
-def run(options: Options) -> int:
-    """Do what a command line asks for; the exit status."""
-    if daemon_options.wanted(options):
-        from vwlite.daemon.start import run as serve
-
-        return serve(options)
-    from vwlite.conflicts import check_run
-    from vwlite.run import Run
-
-    check_run(options, serving=False)
-    return Run(options).main()
 
 
 # what only a run of the command line does
@@ -258,7 +139,7 @@ class Workspace:
         if isinstance(flags, Options):
             options = flags
         else:
-            from vwlite.cli.command import parse
+            from vwlite.command_line import option_groups, parse
 
             options = parse(words_of(flags), option_groups())
             refuse_run_options(options)
@@ -281,7 +162,7 @@ class Workspace:
                 reader, store = store_file.find(reader)
             require(reader.path, reader.metadata)
             self.notes += plugins.of_model(reader.metadata["stack"], options, reader.path)
-            kept = stack.upgrade(reader.metadata["options"], options)
+            kept = registry.upgrade(reader.metadata["options"], options)
             self.notes += options.merge_model(kept, options["vw_compat"], reader.path)
         builder = stack.Builder(options)
         self.top = builder.build()
@@ -425,7 +306,7 @@ class Workspace:
         if unsure and not any(learner.has_posterior for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
-                f"{' or '.join(stack.flags_of_posteriors())}"
+                f"{' or '.join(registry.flags_of_posteriors())}"
             )
         if unsure & set(OF_LABELS) and not any(learner.has_noise for learner in learners):
             raise OptionError(

@@ -14,10 +14,9 @@ from tests.support.command import VWLITE, predictions, run
 from tests.support.daemon import wait_until
 from vwlite import feed, files
 from vwlite.cli import main
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.interactions import Interactions
 from vwlite.types import LabelType
-from vwlite.workspace import option_groups
 
 TEXT = "".join(f"{1 if i % 3 else -1} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}\n" for i in range(40))
 CACHE = "data.txt.vwlite_cache"

@@ -14,6 +14,7 @@ import pytest
 
 import vwlite
 import vwlite.cli
+from vwlite import command_line
 from vwlite.cli.help import GroupedCommand
 from vwlite.errors import ModelError
 from vwlite.options import Option, OptionGroup
@@ -40,14 +41,14 @@ GROUPS = (INPUT, LEARNER)
 
 
 @pytest.fixture
-def workspace(monkeypatch):
-    """A workspace that notes the options it is run with."""
-    module: Any = types.ModuleType("vwlite.workspace")
+def executed(monkeypatch):
+    """A module that notes the options it is to execute."""
+    module: Any = types.ModuleType("vwlite.cli.execute")
     module.seen = []
-    module.option_groups = lambda: GROUPS
-    module.run = lambda options: module.seen.append(options) or 0
-    monkeypatch.setitem(sys.modules, "vwlite.workspace", module)
-    monkeypatch.setattr(vwlite, "workspace", module, raising=False)
+    module.execute = lambda options: module.seen.append(options) or 0
+    monkeypatch.setattr(command_line, "option_groups", lambda: GROUPS)
+    monkeypatch.setitem(sys.modules, "vwlite.cli.execute", module)
+    monkeypatch.setattr(vwlite.cli, "execute", module, raising=False)
     return module
 
 
@@ -71,21 +72,21 @@ def inspect(monkeypatch):
     monkeypatch.setattr(vwlite.cli, "SUBCOMMANDS", {"inspect": "vwlite.cli.inspect"})
 
 
-def test_runs_the_workspace_and_returns_its_status(workspace):
+def test_runs_the_workspace_and_returns_its_status(executed):
     assert vwlite.cli.main(["-b", "20", "train.txt"]) == 0
-    (options,) = workspace.seen
+    (options,) = executed.seen
     assert (options["bit_precision"], options.data) == (20, "train.txt")
-    workspace.run = lambda options: 3
+    executed.execute = lambda options: 3
     assert vwlite.cli.main([]) == 3
 
 
-def test_takes_its_words_from_the_process(workspace, monkeypatch):
+def test_takes_its_words_from_the_process(executed, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["vwlite", "-b", "21"])
     assert vwlite.cli.main() == 0
-    assert workspace.seen[0]["bit_precision"] == 21
+    assert executed.seen[0]["bit_precision"] == 21
 
 
-def test_mistakes_go_to_stderr_one_a_line_and_nothing_runs(workspace, capsys):
+def test_mistakes_go_to_stderr_one_a_line_and_nothing_runs(executed, capsys):
     assert vwlite.cli.main(["-b99", "--pases", "3"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -93,7 +94,7 @@ def test_mistakes_go_to_stderr_one_a_line_and_nothing_runs(workspace, capsys):
         "vwlite: error: --bit_precision must be at most 61, not 99",
         "vwlite: error: unknown flag '--pases', did you mean --passes?",
     ]
-    assert workspace.seen == []
+    assert executed.seen == []
 
 
 @pytest.mark.parametrize(
@@ -106,17 +107,17 @@ def test_mistakes_go_to_stderr_one_a_line_and_nothing_runs(workspace, capsys):
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_failures_are_one_line_and_a_status(workspace, capsys, failure, status, message):
+def test_failures_are_one_line_and_a_status(executed, capsys, failure, status, message):
     def run(options):
         raise failure
 
-    workspace.run = run
+    executed.execute = run
     assert vwlite.cli.main([]) == status
     assert capsys.readouterr() == ("", message)
 
 
-def test_a_fault_of_the_program_keeps_its_traceback(workspace):
-    workspace.run = lambda options: 1 // 0
+def test_a_fault_of_the_program_keeps_its_traceback(executed):
+    executed.execute = lambda options: 1 // 0
     with pytest.raises(ZeroDivisionError):
         vwlite.cli.main([])
 
@@ -141,13 +142,13 @@ def test_failures_of_a_subcommand_look_like_all_others(inspect, capsys):
     ]
 
 
-def test_the_name_of_a_subcommand_is_a_file_anywhere_but_first(workspace):
+def test_the_name_of_a_subcommand_is_a_file_anywhere_but_first(executed):
     assert vwlite.cli.main(["-t", "inspect"]) == 0
-    assert workspace.seen[0].data == "inspect"
+    assert executed.seen[0].data == "inspect"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--bogus", "-h"]])
-def test_help_is_grouped_and_complete(workspace, inspect, capsys, words):
+def test_help_is_grouped_and_complete(executed, inspect, capsys, words):
     assert vwlite.cli.main(words) == 0
     out = capsys.readouterr().out
     places = [
@@ -197,19 +198,20 @@ def test_version_needs_no_workspace(monkeypatch, capsys):
 
 
 def run_process(body: str, *words: str, **more: Any) -> Any:
-    """Starts vwlite in a process of its own, with `body` as the workspace's run."""
+    """Starts vwlite in a process of its own, where `body` executes what is asked for."""
     code = f"""
 import os, signal, sys, types
 import vwlite
 from vwlite.options import Option, OptionGroup
 vwlite.__version__ = "1.2.3"
-workspace = types.ModuleType("vwlite.workspace")
-workspace.option_groups = lambda: (OptionGroup("Some", (Option("loss", str, "", choices=("square", "logistic")),)),)
+import vwlite.cli
+from vwlite import command_line
+from vwlite import command_line
+groups = (OptionGroup("Some", (Option("loss", str, "", choices=("square", "logistic")),)),)
+command_line.option_groups = lambda: groups
 def run(options):
 {textwrap.indent(textwrap.dedent(body), "    ")}
-workspace.run = run
-vwlite.workspace = sys.modules["vwlite.workspace"] = workspace
-import vwlite.cli
+vwlite.cli.execute = sys.modules["vwlite.cli.execute"] = types.SimpleNamespace(execute=run)
 vwlite.cli.SUBCOMMANDS = {{}}
 sys.argv[0] = "vwlite"
 sys.exit(vwlite.cli.main())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vwlite.cli.command import parse
+from vwlite.command_line import parse
 from vwlite.errors import OptionError
 from vwlite.options import Option, OptionGroup, Options
 

@@ -57,7 +57,7 @@ def put(folder: Path, text: bytes) -> None:
 WITHOUT_CONFIG = """
 import sys
 from vwlite.cli import main
-from vwlite.daemon import options
+from vwlite import daemon_flags as options
 options.ASIDE.add("config")
 sys.exit(main(sys.argv[1:]))
 """

@@ -2,11 +2,10 @@
 
 import pytest
 
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.start import check
 from vwlite.errors import OptionError
-from vwlite.workspace import option_groups
 
 
 @pytest.mark.parametrize(

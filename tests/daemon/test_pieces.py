@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.daemon.connection import Connection
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.log import Log
 from vwlite.daemon.server import Server
-from vwlite.workspace import option_groups
 
 
 class Wire:

@@ -23,10 +23,9 @@ from tests.support.daemon import (
     wait_until,
 )
 from tests.support.models import arrays
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.protocol import save_tag
-from vwlite.workspace import option_groups
 
 
 @pytest.fixture

@@ -168,9 +168,8 @@ def store(r: random.Random) -> Reader:
 
 def json_lines(r: random.Random) -> Reader:
     """JSON lines, and lines of text between them, as a daemon runs them."""
-    from vwlite.cli.command import parse
+    from vwlite.command_line import option_groups, parse
     from vwlite.daemon.engine import Engine
-    from vwlite.workspace import option_groups
 
     flags = r.choice((*lines.FLAGS, *lines.POLICIES)).split()
     some = [lines.json_line(r) if r.random() < 0.8 else lines.example(r) for _ in range(r.choice((1, 5)))]

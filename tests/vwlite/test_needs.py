@@ -9,15 +9,14 @@ import pytest
 from tests.support.models import arrays
 from vwlite import Workspace, registry
 from vwlite.cli import main
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.daemon.engine import Engine
-from vwlite.daemon.options import IMPLY
-from vwlite.daemon.options import OPTIONS as DAEMON_OPTIONS
+from vwlite.daemon_flags import IMPLY
+from vwlite.daemon_flags import OPTIONS as DAEMON_OPTIONS
 from vwlite.errors import OptionError
 from vwlite.model_file import open as open_model
 from vwlite.needs import USES
 from vwlite.options import Option, OptionGroup, Options, gather, renamed
-from vwlite.workspace import option_groups
 
 DECLARED = gather(option_groups())
 

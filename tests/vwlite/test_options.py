@@ -397,7 +397,7 @@ def test_a_parse_error_is_one_short_line(text, shown):
 
 def test_importing_options_stays_cheap():
     heavy = {"click", "inspect", "dataclasses", "difflib", "tomllib", "numpy", "scipy"}
-    code = "import sys, vwlite.options, vwlite.cli, vwlite.cli.command; print(*sys.modules)"
+    code = "import sys, vwlite.options, vwlite.cli, vwlite.command_line; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert heavy.isdisjoint(modules)
 

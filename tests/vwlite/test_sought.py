@@ -10,8 +10,8 @@ from tests.support.command import VWLITE
 from tests.support.daemon import ask, serving
 from vwlite import Workspace
 from vwlite.cli import main
+from vwlite.command_line import option_groups
 from vwlite.options import gather
-from vwlite.workspace import option_groups
 
 LINES = ["1 |a x |b y", "-1 |a z:2", "1 |user ann |b q", "| v |b", ""]
 DECISIONS = ["shared |u x", "0:-1:0.5 |i y", "|i z", "", "shared |u w", "|i p", "1:0:0.5 |i q r", ""]

@@ -10,7 +10,7 @@ import pytest
 
 from vwlite import stack, workspace
 from vwlite.cli import main
-from vwlite.cli.command import parse
+from vwlite.command_line import option_groups, parse
 from vwlite.errors import StackError
 from vwlite.learner import Learner, walk
 from vwlite.options import Option, OptionGroup
@@ -18,7 +18,7 @@ from vwlite.types import LabelType, PredictionType
 
 
 def build(*words: str) -> Any:
-    return stack.build(parse(words, workspace.option_groups()))
+    return stack.build(parse(words, option_groups()))
 
 
 class Classes(Learner):

@@ -22,15 +22,15 @@ from tests.support.models import arrays
 from tests.support.stores import trained
 from vwlite import Workspace, card, model_file
 from vwlite.cli import main
-from vwlite.cli.command import GENERAL
+from vwlite.command_line import option_groups
 from vwlite.daemon.comeback import come_back, is_foreign
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.journal import Journal
 from vwlite.daemon.log import Log
 from vwlite.daemon.saving import CHECKPOINT, stream
 from vwlite.errors import ModelError, VwliteError
+from vwlite.flags import GENERAL
 from vwlite.options import Option, Options, is_kept
-from vwlite.workspace import option_groups
 
 OPTIONS = Options((*option_groups(), GENERAL)).declared
 FOREIGN = [option for option in OPTIONS.values() if not is_kept(option)]

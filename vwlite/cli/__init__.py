@@ -93,7 +93,7 @@ def dispatch(words: list[str]) -> int:
         print(f"vwlite {__version__}")
         return 0
 
-    from vwlite import workspace
+    from vwlite import command_line
 
     if "--help" in words or "-h" in words or "_VWLITE_COMPLETE" in os.environ:
         from vwlite import plugins
@@ -101,11 +101,11 @@ def dispatch(words: list[str]) -> int:
 
         others = plugins.offered(words)
         subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}
-        return GroupedCommand(workspace.option_groups(), subcommands, others).show()
+        return GroupedCommand(command_line.option_groups(), subcommands, others).show()
 
-    from vwlite.cli.command import parse
+    from vwlite.cli import execute
 
-    return workspace.run(parse(words, workspace.option_groups()))
+    return execute.execute(command_line.parse(words, command_line.option_groups()))
 
 
 def refuse_twice(given: list[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from vwlite.daemon.options import PORT
+from vwlite.daemon_flags import PORT
 from vwlite.errors import OptionError, VwliteError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vwlite.cli.command import GENERAL
+from vwlite.flags import GENERAL
 from vwlite.options import Option, OptionGroup, ValueType
 
 METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}

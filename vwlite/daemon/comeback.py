@@ -7,14 +7,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from vwlite import model_file, plugins
+from vwlite.command_line import option_groups
 from vwlite.daemon.engine import NOT_HERE, Engine
-from vwlite.daemon.options import ASIDE, of_the_model
 from vwlite.daemon.original import Original
 from vwlite.daemon.saving import CHECKPOINT, stream
+from vwlite.daemon_flags import ASIDE, of_the_model
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.files import sweep
 from vwlite.options import Option, Options, renamed
-from vwlite.workspace import option_groups
 
 if TYPE_CHECKING:
     from vwlite.daemon.journal import Journal

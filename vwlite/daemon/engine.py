@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from vwlite.daemon import jsonanswers
-from vwlite.daemon.options import of_the_model
+from vwlite.daemon_flags import of_the_model
 from vwlite.errors import OptionError
 from vwlite.example import Block
 from vwlite.interactions import LIMIT_OF_A_DAEMON

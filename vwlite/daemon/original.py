@@ -44,8 +44,7 @@ class Original:
 
     def load(self) -> Engine:
         """An engine with the model in the file. Raises VwliteError."""
-        from vwlite.cli.command import parse
-        from vwlite.workspace import option_groups
+        from vwlite.command_line import option_groups, parse
 
         options = parse(self.words, option_groups())
         options.set("initial_regressor", self.path, "command line")

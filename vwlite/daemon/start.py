@@ -20,9 +20,9 @@ from vwlite.conflicts import check_run
 from vwlite.daemon.comeback import loaded
 from vwlite.daemon.engine import meaningless
 from vwlite.daemon.log import Log
-from vwlite.daemon.options import PORT
 from vwlite.daemon.saving import autosave
 from vwlite.daemon.server import Server
+from vwlite.daemon_flags import PORT
 from vwlite.errors import OptionError, VwliteError
 from vwlite.files import writing
 from vwlite.learner import walk

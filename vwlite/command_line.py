@@ -11,24 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from vwlite import plugins
 from vwlite.errors import OptionError, ReductionError
+from vwlite.flags import GENERAL, builtin_groups
 from vwlite.options import RENAMED, Option, OptionGroup, Options, check, read
 
-GENERAL = OptionGroup(
-    "General",
-    (
-        Option(
-            "config",
-            str,
-            'Read options from a TOML file, with lines such as passes = 3 or quadratic = ["ab", "cd"]. '
-            "What is typed on the command line wins over the file.",
-            metavar="FILE",
-            file="read",
-        ),
-        Option("help", bool, "Show this help and exit.", short="h"),
-        Option("version", bool, "Show the version and exit."),
-    ),
-)
+
+def option_groups() -> list[OptionGroup]:
+    """Every option that this process knows, but for those of the command line alone, grouped as --help shows them."""
+    return [*builtin_groups(), *plugins.groups()]
 
 
 def parse(words: Sequence[str], groups: Iterable[OptionGroup]) -> Options:
@@ -159,8 +150,6 @@ class Reader:
     def find(self, name: str) -> Option | None:
         """Returns the option of a name: vwlite's, or that of a plugin, which is imported for it."""
         if name not in self.declared and name.isidentifier():
-            from vwlite import plugins
-
             try:
                 if plugin := plugins.claim(name):
                     plugins.declare(plugin, self.options)
@@ -192,7 +181,7 @@ class Reader:
         """Returns the end of a message about an unknown name: the options that may have been meant."""
         if (now := RENAMED.get(name)) in self.declared:
             return f": --{name} is now {dashes}{now}"
-        from vwlite.cli.vw_flags import answer
+        from vwlite.vw_flags import answer
 
         if dashes and (words := answer(name)):
             return words

@@ -1,0 +1,19 @@
+"""What a command line without a subcommand does: a run over data, or a daemon."""
+
+from __future__ import annotations
+
+from vwlite import daemon_flags
+from vwlite.options import Options
+
+
+def execute(options: Options) -> int:
+    """Do what a command line asks for; the exit status."""
+    if daemon_flags.wanted(options):
+        from vwlite.daemon.start import run as serve
+
+        return serve(options)
+    from vwlite.conflicts import check_run
+    from vwlite.run import Run
+
+    check_run(options, serving=False)
+    return Run(options).main()
