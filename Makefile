@@ -40,10 +40,12 @@ endef
 
 # The checked build finds what compiled code does wrong: the loss of 150,000 lines, examples and benchmarks run the same
 # code once more. The installed one finds what a wheel lacks and what only works beside the sources.
-IN_CHECKED := $(addprefix --ignore=tests/,benchmarks oracle/test_regularization_against_vw.py vwlite/test_strangers.py \
-  vwlite/test_needs.py vwlite/test_simulate.py test_examples.py test_examples_bandit.py test_examples_game.py)
+IN_CHECKED := $(addprefix --ignore=tests/,benchmarks oracle/test_regularization_against_vw.py \
+  model/test_models_of_strangers.py engine/test_needs.py bandit/test_simulation.py test_examples.py \
+  test_examples_bandit.py test_examples_game.py)
 IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol.py daemon/test_client.py \
-  vwlite/test_workspace.py vwlite/test_format_1.py vwlite/test_simulate.py test_contract.py test_deploy.py \
+  engine/test_command_line.py engine/test_workspace.py model/test_format_1.py bandit/test_simulation.py cards \
+  parsers/test_caches.py test_contract.py test_deploy.py \
   test_docstrings.py test_examples.py test_examples_bandit.py test_examples_game.py test_packaging.py test_readme.py)
 
 build: .venv/built

@@ -109,7 +109,7 @@ def main() -> None:
     # Asked for before setuptools starts, so that the sentence is not the last of many lines.
     if {"build", "build_ext", "bdist_wheel", "editable_wheel"}.intersection(sys.argv):
         require_compiler()
-    headers = [str(path) for path in sorted(Path("vwlite").glob("*.h"))]
+    headers = [str(path) for folder in PACKAGE_OF for path in sorted(Path(folder).rglob("*.h"))]
     setup(
         packages=[*find_packages(include=["vwlite", "vwlite.*"]), "vwlite.parsers", "vwlite.reductions"],
         package_dir={package: folder for folder, package in PACKAGE_OF.items()},
@@ -118,7 +118,7 @@ def main() -> None:
                 ".".join([package, *source.relative_to(folder).with_suffix("").parts]),
                 [source.as_posix()],
                 depends=headers,
-                include_dirs=["vwlite"],
+                include_dirs=["."],  # headers are named as from the root: vwlite/core/number.h
                 extra_compile_args=COMPILE,
                 extra_link_args=LINK,
                 libraries=["m"],

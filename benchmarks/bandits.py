@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import vowpalwabbit
 
-from vwlite.simulate import Game, learner_flags, marks_of, play_seed, read_policies
-from vwlite.worlds import Ads, Arms, Pool, World
+from vwlite.bandit.simulation import Game, learner_flags, marks_of, play_seed, read_policies
+from vwlite.bandit.worlds import Ads, Arms, Pool, World
 
 WIDTHS = ("thompson:0.25", "thompson:0.33", "thompson:0.5", "thompson:0.7", "thompson:1")
 EXPLORERS = {

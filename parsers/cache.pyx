@@ -20,21 +20,21 @@ from posix.unistd cimport lseek, read
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.example cimport (
+from vwlite.core.example cimport (
     PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Extent, Feature, NameSpan, Row,
     extent_name_length,
 )
-from vwlite.heads cimport check_lines
-from vwlite.packing cimport pack, packed_room, unpack
-from vwlite.parser cimport ENDED, FAILED, WHOLE, Filled, Parser
-from vwlite.reasons cimport FINE, REASONS
+from vwlite.core.reasons cimport FINE, REASONS
+from vwlite.input.heads cimport check_lines
+from vwlite.input.packing cimport pack, packed_room, unpack
+from vwlite.input.parser cimport ENDED, FAILED, WHOLE, Filled, Parser
 
+from vwlite.core.files import NewFile
+from vwlite.core.paths import explain
+from vwlite.core.types import LabelType
 from vwlite.errors import VwliteError
-from vwlite.files import NewFile
-from vwlite.paths import explain
-from vwlite.types import LabelType
 
-cdef extern from "bytescan.h" nogil:
+cdef extern from "vwlite/core/bytescan.h" nogil:
     uint64_t vwl_checksum(const void* data, size_t n, uint64_t sum)
 
 FAMILY = b"vwlite cache "              # how caches of all formats begin

@@ -25,36 +25,36 @@ from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
-from vwlite.example cimport (
+from vwlite.core.example cimport (
     CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
     Row,
     gather_namespaces,
 )
-from vwlite.hashing cimport hash_all, hash_string
-from vwlite.heads cimport (
-    ACTION_HEAD, CLASS_HEAD, CLASSES_HEAD, COSTS_HEAD, SIMPLE_HEAD, Head, check_lines, parse_action, parse_class,
-    parse_classes, parse_costs, parse_simple,
-)
-from vwlite.parser cimport FAILED, Filled, Parser, Readiness
-from vwlite.reasons cimport (
+from vwlite.core.hashing cimport hash_all, hash_string
+from vwlite.core.reasons cimport (
     FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, VALUE_MISSING,
     Reason,
 )
-from vwlite.reader cimport LineReader
+from vwlite.input.heads cimport (
+    ACTION_HEAD, CLASS_HEAD, CLASSES_HEAD, COSTS_HEAD, SIMPLE_HEAD, Head, check_lines, parse_action, parse_class,
+    parse_classes, parse_costs, parse_simple,
+)
+from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
+from vwlite.input.reader cimport LineReader
 
-from vwlite.hashing import feature_hash, murmur3_32
-from vwlite.interactions import namespace_hash
-from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType, is_multiline
+from vwlite.core.hashing import feature_hash, murmur3_32
+from vwlite.core.options import Option, OptionGroup
+from vwlite.core.types import LabelType, is_multiline
+from vwlite.features.interactions import namespace_hash
 
-cdef extern from "bytescan.h" nogil:
+cdef extern from "vwlite/core/bytescan.h" nogil:
     ctypedef struct vwl_cursor:
         pass
     void vwl_seek(vwl_cursor* cursor, const uint8_t* p)
     const uint8_t* vwl_next_stop(vwl_cursor* cursor)
     uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
 
-cdef extern from "number.h" nogil:
+cdef extern from "vwlite/core/number.h" nogil:
     bint vwl_ends_line(const uint8_t* p)
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
 
@@ -472,7 +472,7 @@ def redefined(rules):
     Raises OptionError for a rule without ':='.
     """
     from vwlite.errors import OptionError
-    from vwlite.terms import decode_names
+    from vwlite.features.terms import decode_names
     table = list(range(256))
     for rule in rules:
         target, separator, names = rule.partition(":=")

@@ -1,8 +1,8 @@
 """binary: the sign of the prediction, and 0/1 loss.        SIMPLE -> SCALAR over SIMPLE -> SCALAR"""
-from vwlite.example cimport Example
-from vwlite.learner cimport Learner
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner
 
-from vwlite.options import Option, OptionGroup
+from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("binary: classes -1 and 1", (
     Option("binary", bool, "predict -1 or 1 and report the share of wrong ones", necessary=True, keep=True,

@@ -29,16 +29,16 @@ from libc.math cimport NAN, expf, fabsf
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 
-from vwlite.example cimport Example
-from vwlite.lines cimport LineLearner
-from vwlite.multiline cimport MultiExample, bounded
-from vwlite.reasons cimport COST_RANGE, COST_TWICE, FINE
-from vwlite.ranking cimport rank
-from vwlite.room cimport grow
+from vwlite.bases.lines cimport LineLearner
+from vwlite.bases.ranking cimport rank
+from vwlite.core.arrays cimport grow
+from vwlite.core.example cimport Example
+from vwlite.core.multiline cimport MultiExample, bounded
+from vwlite.core.reasons cimport COST_RANGE, COST_TWICE, FINE
 
+from vwlite.core.options import Option, OptionGroup
+from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType, PredictionType
 
 OPTIONS = OptionGroup("cb_adf: contextual bandits", (
     Option("cb_adf", bool, "learn from logged decisions, and choose the action of lowest cost", necessary=True,

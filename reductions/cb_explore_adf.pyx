@@ -7,11 +7,11 @@ other policies, which draw themselves.
 """
 from libc.math cimport fabsf
 
-from vwlite.explorer cimport Explorer
-from vwlite.multiline cimport MultiExample
-from vwlite.ranking cimport rank
+from vwlite.bases.explorer cimport Explorer
+from vwlite.bases.ranking cimport rank
+from vwlite.core.multiline cimport MultiExample
 
-from vwlite.options import Option, OptionGroup
+from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("cb_explore_adf: contextual bandits that explore", (
     Option("cb_explore_adf", bool, "learn from logged decisions, and give each action a probability: epsilon-greedy, "

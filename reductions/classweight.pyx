@@ -6,11 +6,11 @@ import math
 
 from libc.math cimport isnan
 
-from vwlite.example cimport Example
-from vwlite.learner cimport Learner
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner
 
+from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("classweight: importance by label", (
     Option("classweight", str, "factors on the importance of labels, e.g. 1:2,-1:0.5", many=True, necessary=True,

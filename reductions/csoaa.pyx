@@ -10,16 +10,16 @@ from libc.math cimport INFINITY, isnan
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from vwlite.class_names cimport ClassNames
-from vwlite.example cimport NO_NUMBER, Example
-from vwlite.learner cimport Learner, Scored
-from vwlite.reasons cimport COSTS_ABSENT, FINE
-from vwlite.room cimport grow
+from vwlite.core.arrays cimport grow
+from vwlite.core.class_names cimport ClassNames
+from vwlite.core.example cimport NO_NUMBER, Example
+from vwlite.core.learner cimport Learner, Scored
+from vwlite.core.reasons cimport COSTS_ABSENT, FINE
 
-from vwlite.class_names import class_names
+from vwlite.core.class_names import class_names
+from vwlite.core.options import Option, OptionGroup
+from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType, PredictionType
 
 OPTIONS = OptionGroup("csoaa: costs of classes", (
     Option("csoaa", int, "learn what each of K classes costs, and choose the one that costs least", least=2,

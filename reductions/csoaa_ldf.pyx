@@ -13,16 +13,16 @@ from libc.math cimport expf, isnan, log
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from vwlite.example cimport Example
-from vwlite.lines cimport LineLearner
-from vwlite.multiline cimport MultiExample
-from vwlite.reasons cimport COST_SECOND, COSTS_ABSENT, FINE
-from vwlite.ranking cimport rank
-from vwlite.room cimport grow
+from vwlite.bases.lines cimport LineLearner
+from vwlite.bases.ranking cimport rank
+from vwlite.core.arrays cimport grow
+from vwlite.core.example cimport Example
+from vwlite.core.multiline cimport MultiExample
+from vwlite.core.reasons cimport COST_SECOND, COSTS_ABSENT, FINE
 
+from vwlite.core.options import Option, OptionGroup
+from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType, PredictionType
 
 OPTIONS = OptionGroup("csoaa_ldf: costs of lines", (
     Option("csoaa_ldf", str, "learn the cost of each line of a multi-line example, and choose the line that costs "

@@ -42,14 +42,14 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from vwlite.example cimport Example
-from vwlite.learner cimport Learner, Scored
-from vwlite.losses cimport Point
-from vwlite.table_learner cimport MOST_COLUMNS, TableLearner, finish, judge, slot_at, vwl_table
+from vwlite.bases.table_learner cimport MOST_COLUMNS, TableLearner, finish, judge, slot_at, vwl_table
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner, Scored
+from vwlite.core.losses cimport Point
 
+from vwlite.bases.table_learner import Column
+from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
-from vwlite.table_learner import Column
 
 # these are bottom learners, too, or have one of their own
 ALONE = ("!random_effect & !bayes_linear & !bayes_logistic & !square & !logistic",)
@@ -72,7 +72,7 @@ OPTIONS = OptionGroup("ftrl: learners with a rate for each feature", (
 
 KINDS = ("ftrl", "pistol", "coin")
 
-cdef extern from "ftrl.h" nogil:
+cdef extern from "reductions/ftrl.h" nogil:
     ctypedef struct vwl_proximal:
         float inverse_alpha, beta, l1, l2
     ctypedef struct vwl_betting:

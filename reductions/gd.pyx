@@ -19,14 +19,14 @@ from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, powf, 
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 
-from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.learner cimport Learner, Scored
-from vwlite.losses cimport Point
-from vwlite.room cimport grow
-from vwlite.table_learner cimport TableLearner, finish, judge, slot_at, vwl_table
+from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_table
+from vwlite.core.arrays cimport grow
+from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
+from vwlite.core.learner cimport Learner, Scored
+from vwlite.core.losses cimport Point
 
-from vwlite.options import Option, OptionGroup
-from vwlite.table_learner import Column
+from vwlite.bases.table_learner import Column
+from vwlite.core.options import Option, OptionGroup
 
 # what scripts for VW leave there under -t
 LEARNING, MILD = ("gd & learning",), ("learning",)
@@ -73,7 +73,7 @@ cdef float TINY = 1.084202e-19        # |x| below this counts as this in the nor
 # the lazy scalars stay between these, with room to single precision's ends
 cdef double SMALLEST = 1e-25, LARGEST = 1e25
 
-cdef extern from "slots.h" nogil:
+cdef extern from "vwlite/bases/slots.h" nogil:
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
     void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step,
                       float* lanes)

@@ -26,20 +26,20 @@ from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 
-from vwlite.batches cimport Batches
-from vwlite.entities cimport EntityTable
-from vwlite.record cimport ABSENT, MOST_FULL, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle
-from vwlite.example cimport CONSTANT_HASH, Example, Feature
-from vwlite.joint cimport JointScores
-from vwlite.reasons cimport FINE, POSTERIOR_FULL
-from vwlite.posterior cimport MOST_CORRELATED, data_of, ridge
+from vwlite.bayes.batches cimport Batches
+from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, ridge
+from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
+from vwlite.core.joint cimport JointScores
+from vwlite.core.reasons cimport FINE, POSTERIOR_FULL
+from vwlite.entities.record cimport ABSENT, MOST_FULL, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle
+from vwlite.entities.table cimport EntityTable
 
+from vwlite.core.losses import make_loss
+from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import OptionError
-from vwlite.interactions import namespace_hash
-from vwlite.losses import make_loss
-from vwlite.options import Option, OptionGroup
+from vwlite.features.interactions import namespace_hash
 
-cdef extern from "newton.h" nogil:
+cdef extern from "vwlite/core/newton.h" nogil:
     void vwl_forward(const double* factor, size_t n, double* b)
     void vwl_backward(const double* factor, size_t n, double* b)
     void vwl_multiply(const double* a, size_t n, const double* x, double* r)
@@ -122,7 +122,7 @@ def upgrade(kept, typed):
 
 
 def namespaces_named(options):
-    """The namespace of times: see sought.pyx."""
+    """The namespace of times: see unmatched.pyx."""
     if options["forget_time"]:
         yield "forget_time", options["forget_time"], None, "parsed", (options["forget_time"],)
 
@@ -160,7 +160,7 @@ def effect(builder, name, l2):
 
 
 cdef class GLM(Batches):
-    """The learner: its options, state and doors. How it learns is in vwlite/posterior.pyx and vwlite/batches.pyx."""
+    """The learner: its options, state and doors. How it learns is in vwlite/bayes/posterior.pyx and vwlite/bayes/batches.pyx."""
 
     cdef readonly str name
     cdef str part                     # "glm", the learner of the whole stack, or "random_effect.user", of an effect
@@ -298,7 +298,7 @@ cdef class GLM(Batches):
                     "than now")
 
     def save_load(self, io):
-        from vwlite.limited import save_load_table
+        from vwlite.entities.limited import save_load_table
         if self.part == "glm":        # else the stack's bottom learner keeps the range of predictions
             self.loss.save_load(io)
         l2 = io.float64("l2", self.l2)
@@ -399,7 +399,7 @@ cdef class GLM(Batches):
             return None
         import numpy as np
 
-        from vwlite.variance import inverses
+        from vwlite.bayes.variance import inverses
         d = self.n_prior
         if self.covariance:
             covariance = np.array(self.covariance).reshape(d, d)

@@ -8,14 +8,14 @@ and not in the label, or in the label and not predicted.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
-from vwlite.class_names cimport ClassNames
-from vwlite.example cimport Example
-from vwlite.learner cimport Learner, Scored
+from vwlite.core.class_names cimport ClassNames
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner, Scored
 
-from vwlite.class_names import class_names
+from vwlite.core.class_names import class_names
+from vwlite.core.options import Option, OptionGroup
+from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType, PredictionType
 
 OPTIONS = OptionGroup("multilabel_oaa: classes that hold together", (
     Option("multilabel_oaa", int, "learn which of K classes hold, each by itself", least=2, most=1 << 20,

@@ -2,10 +2,10 @@
 
 Score: the example's initial prediction.
 """
-from vwlite.example cimport Example
-from vwlite.learner cimport Bottom
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Bottom
 
-from vwlite.losses import make_loss
+from vwlite.core.losses import make_loss
 
 
 def setup(builder):

@@ -12,14 +12,14 @@ from libc.math cimport expf, log
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from vwlite.class_names cimport ClassNames
-from vwlite.example cimport NO_NUMBER, Example
-from vwlite.learner cimport Learner, Scored
+from vwlite.core.class_names cimport ClassNames
+from vwlite.core.example cimport NO_NUMBER, Example
+from vwlite.core.learner cimport Learner, Scored
 
-from vwlite.class_names import class_names
+from vwlite.core.class_names import class_names
+from vwlite.core.options import Option, OptionGroup
+from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
-from vwlite.options import Option, OptionGroup
-from vwlite.types import LabelType, PredictionType
 
 OPTIONS = OptionGroup("oaa: one class against all", (
     Option("oaa", int, "learn K classes, one against all others", least=2, most=1 << 20, necessary=True, keep=True,

@@ -20,17 +20,17 @@ from libc.float cimport FLT_MAX
 from libc.math cimport exp, fabs, isfinite, isnan, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.example cimport Example
-from vwlite.interactions cimport Interactions
-from vwlite.joint cimport JointScores
-from vwlite.learner cimport Learner, Learners, Scored
-from vwlite.reasons cimport FINE
-from vwlite.random cimport mix
+from vwlite.core.draws cimport mix
+from vwlite.core.example cimport Example
+from vwlite.core.joint cimport JointScores
+from vwlite.core.learner cimport Learner, Learners, Scored
+from vwlite.core.reasons cimport FINE
+from vwlite.features.interactions cimport Interactions
 
+from vwlite.core.learner import vetters, walk
+from vwlite.core.losses import loss_name
+from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import ModelError, OptionError
-from vwlite.learner import vetters, walk
-from vwlite.losses import loss_name
-from vwlite.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("offset: a known part of the score", (
     Option("fixed_effect", str, "a saved model whose score is added to each example's initial prediction; it learns no "

@@ -2,7 +2,7 @@
 
 Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below, effect_r the model of
 the entity that the example names in the effect's namespace (generalised linear mixed models; GAME of Zhang and others
-2016, "GLMix"). All parts learn from an example at once (vwlite/together.pxd); a fixed part of gd learns before the
+2016, "GLMix"). All parts learn from an example at once (vwlite/bayes/together.pxd); a fixed part of gd learns before the
 effects, and parts that learn in batches learn in turn, each with the scores of the others as its offset.
 
     --random_effect user           a number for each user: lme4's (1 | user)
@@ -11,7 +11,7 @@ effects, and parts that learn in batches learn in turn, each with the scores of 
 
 The entity is the feature in the namespace, and its name is what stands there: values other than 1 are refused. An
 example without one is scored by the rest of the stack and teaches that rest. Namespaces of entities are no features of
-any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model (vwlite/mixed.py),
+any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model (vwlite/mixed/linear.py),
 or where that can't be done in turn, as often as told: coordinate descent.
 """
 import math
@@ -21,20 +21,20 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from vwlite.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
-from vwlite.batches cimport Batches
-from vwlite.joint cimport JointScores
-from vwlite.leaning cimport Leans
-from vwlite.learner cimport Learner, Learners
-from vwlite.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
-from vwlite.room cimport grow
-from vwlite.sweeps cimport Sweeps, entity_score
-from vwlite.together cimport Together
+from vwlite.bayes.batches cimport Batches
+from vwlite.bayes.leaning cimport Leans
+from vwlite.bayes.sweeps cimport Sweeps, entity_score
+from vwlite.bayes.together cimport Together
+from vwlite.core.arrays cimport grow
+from vwlite.core.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.core.joint cimport JointScores
+from vwlite.core.learner cimport Learner, Learners
+from vwlite.core.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 
+from vwlite.core.learner import Verdict
+from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import ModelError, OptionError
-from vwlite.interactions import namespace_hash
-from vwlite.learner import Verdict
-from vwlite.options import Option, OptionGroup
+from vwlite.features.interactions import namespace_hash
 
 LEARNING = ("random_effect & learning",)
 
@@ -61,7 +61,7 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
            "done in turn, at most so many times", least=1, metavar="N", needs=LEARNING),
 ), needs=("random_effect",))
 
-cdef extern from "bytescan.h" nogil:
+cdef extern from "vwlite/core/bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
 
 cdef enum:
@@ -98,7 +98,7 @@ CHOOSES = ("fixed", {"gd": "gd", "table": "gd", "glm": "same"})
 
 
 def namespaces_named(options):
-    """Namespaces of entities, and of the features that effects are of: see sought.pyx."""
+    """Namespaces of entities, and of the features that effects are of: see unmatched.pyx."""
     for text in options["random_effect"]:
         name, _, rest = text.partition(":")
         yield "random_effect", text, name if rest else None, "parsed", (name,)
@@ -692,13 +692,13 @@ cdef class RandomEffect(Learner):
 
     def fit_at_once(self):
         """The figures of one estimate of all parts; None where they are to be fitted in turn."""
-        from vwlite.fitted import can_take
+        from vwlite.bayes.fitted import can_take
         linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
         base, learners = self.to_fit()
         known = [learner for learner in (base, *learners) if learner is not None]
         if not linear or not all(can_take(learner) for learner in known):
             return None
-        from vwlite.mixed_problem import Problem
+        from vwlite.mixed.problem import Problem
         problem = Problem(self.kept, base, learners, self.flat, self.least)
         found = problem.fit(self.restricted, self.kept.is_stopping) if problem.is_within_bounds else None
         if found is None:
@@ -715,7 +715,7 @@ cdef class RandomEffect(Learner):
         """Coordinate descent."""
         for learner in self.beside:
             learner.covariance = None
-        from vwlite.mixed_problem import begin_in_turn
+        from vwlite.mixed.problem import begin_in_turn
         begin_in_turn(self.kept, *self.to_fit(), self.flat)
         self.kept.descend(self.sweeps)
         done = self.kept.done

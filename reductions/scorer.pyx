@@ -7,11 +7,11 @@ glf1 2/(1 + e^-p) - 1, poisson e^p.
 from libc.math cimport expf, sqrt
 from libc.stdint cimport uint32_t
 
-from vwlite.example cimport Example
-from vwlite.learner cimport Learner, Scored
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner, Scored
 
-from vwlite.learner import chain
-from vwlite.options import Option, OptionGroup
+from vwlite.core.learner import chain
+from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("scorer: what is reported", (
     Option("link", str, "what turns scores into predictions", default="identity", keep=True,

@@ -21,14 +21,14 @@ from libc.math cimport sqrt
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from vwlite.explorer cimport Explorer
-from vwlite.joint cimport JointScores
-from vwlite.multiline cimport MultiExample
-from vwlite.room cimport grow
+from vwlite.bases.explorer cimport Explorer
+from vwlite.core.arrays cimport grow
+from vwlite.core.joint cimport JointScores
+from vwlite.core.multiline cimport MultiExample
 
+from vwlite.core.learner import walk
+from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import OptionError
-from vwlite.learner import walk
-from vwlite.options import Option, OptionGroup
 
 DRAWS = ("thompson", "explore=thompson")
 

@@ -1,4 +1,4 @@
-"""What every learner promises, checked for each of them: the contract is in vwlite/learner.pxd."""
+"""What every learner promises, checked for each of them: the contract is in vwlite/core/learner.pxd."""
 
 import math
 import random
@@ -8,9 +8,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.reductions import Cut, Through
-from vwlite import Workspace, model_file, plugins, registry
+from vwlite import Workspace
+from vwlite.core.learner import walk
+from vwlite.engine import plugins, registry
 from vwlite.errors import ModelError
-from vwlite.learner import walk
+from vwlite.model import model_file
 
 
 class Case(NamedTuple):

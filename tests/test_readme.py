@@ -20,7 +20,7 @@ import pytest
 import vwlite
 from tests.support.leftovers import all_ended
 from tests.support.scripts import copy_examples, environment, run_bash
-from vwlite import plugins
+from vwlite.engine import plugins
 
 SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 README = (SOURCE / "README.md").read_text()
@@ -151,8 +151,8 @@ FLAG = r"(?<![\w-])--([a-z]\w+)"
 
 def test_flags_in_the_documents_are_declared():
     from vwlite.cli import SUBCOMMANDS
-    from vwlite.command_line import option_groups
-    from vwlite.options import RENAMED, gather
+    from vwlite.core.options import RENAMED, gather
+    from vwlite.engine.command_line import option_groups
 
     declared = {*gather(option_groups()), "config", "help", "version", "skip_below", "clip_at", "faulty"}
     for module in SUBCOMMANDS.values():

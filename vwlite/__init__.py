@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vwlite import errors
-    from vwlite.options import Option
-    from vwlite.plugins import register
-    from vwlite.reduction import Reduction
-    from vwlite.workspace import Workspace
+    from vwlite.bases.reduction import Reduction
+    from vwlite.core.options import Option
+    from vwlite.engine.plugins import register
+    from vwlite.engine.workspace import Workspace
 
 __version__ = "0.1.0"
 __all__ = ["Option", "Reduction", "Workspace", "__version__", "errors", "register"]
 
 # Where the names are that are imported when they are first asked for, so that `vwlite --version` doesn't pay for it.
 HOMES = {
-    "Option": "vwlite.options",
-    "Reduction": "vwlite.reduction",
-    "Workspace": "vwlite.workspace",
+    "Option": "vwlite.core.options",
+    "Reduction": "vwlite.bases.reduction",
+    "Workspace": "vwlite.engine.workspace",
     "errors": "vwlite.errors",
-    "register": "vwlite.plugins",
+    "register": "vwlite.engine.plugins",
 }
 
 

@@ -7,9 +7,9 @@ vwlite --clip_at 3 -d train.txt -f clipped.model
 import math
 
 import vwlite
-from vwlite.model_io import Loader, Saver
-from vwlite.options import Options
-from vwlite.reduction import ExampleView
+from vwlite.bases.reduction import ExampleView
+from vwlite.core.options import Options
+from vwlite.model.model_io import Loader, Saver
 
 
 class Clip(vwlite.Reduction):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import run
-from vwlite import model_file
+from vwlite.model import model_file
 
 TEXT = "".join(f"{i % 2} |a x{i % 5} y:{i % 7 + 0.5} |b z\n" for i in range(20))
 

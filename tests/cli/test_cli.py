@@ -14,10 +14,10 @@ import pytest
 
 import vwlite
 import vwlite.cli
-from vwlite import command_line
 from vwlite.cli.help import GroupedCommand
+from vwlite.core.options import Option, OptionGroup
+from vwlite.engine import command_line
 from vwlite.errors import ModelError
-from vwlite.options import Option, OptionGroup
 
 INPUT = OptionGroup(
     "Input",
@@ -192,7 +192,7 @@ def test_help_leaves_no_option_out():
 
 def test_version_needs_no_workspace(monkeypatch, capsys):
     monkeypatch.setattr(vwlite, "__version__", "1.2.3", raising=False)
-    monkeypatch.setitem(sys.modules, "vwlite.workspace", None)  # importing it would fail
+    monkeypatch.setitem(sys.modules, "vwlite.engine.workspace", None)  # importing it would fail
     assert vwlite.cli.main(["--version"]) == 0
     assert capsys.readouterr().out == "vwlite 1.2.3\n"
 
@@ -202,11 +202,11 @@ def run_process(body: str, *words: str, **more: Any) -> Any:
     code = f"""
 import os, signal, sys, types
 import vwlite
-from vwlite.options import Option, OptionGroup
+from vwlite.core.options import Option, OptionGroup
 vwlite.__version__ = "1.2.3"
 import vwlite.cli
-from vwlite import command_line
-from vwlite import command_line
+from vwlite.engine import command_line
+from vwlite.engine import command_line
 groups = (OptionGroup("Some", (Option("loss", str, "", choices=("square", "logistic")),)),)
 command_line.option_groups = lambda: groups
 def run(options):

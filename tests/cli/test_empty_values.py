@@ -4,9 +4,9 @@ import pytest
 
 from vwlite import Workspace
 from vwlite.cli import main
-from vwlite.command_line import option_groups
+from vwlite.core.options import gather
+from vwlite.engine.command_line import option_groups
 from vwlite.errors import OptionError
-from vwlite.options import gather
 
 TEXTS = [option.name for option in gather(option_groups()).values() if option.type is str]
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.command import VWLITE, run
 from tests.support.daemon import refusal, serving, wait_until
-from vwlite import files, model_file
+from vwlite.core import files
 from vwlite.errors import ModelError
+from vwlite.model import model_file
 
 TEXT = "".join(f"{1 if i % 3 else -1} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}\n" for i in range(40))
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")

@@ -7,7 +7,7 @@ import pytest
 
 from vwlite import Workspace
 from vwlite.cli import main
-from vwlite.model_file import open as open_model
+from vwlite.model.model_file import open as open_model
 
 GOOD = "1 |a x y\n-1 |a y z\n"
 TABLE = "age,city,label\n3,oslo,1\n4,rome,0\n"

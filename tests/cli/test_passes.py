@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.command import predictions, run
 from tests.support.models import arrays
-from vwlite import model_file
 from vwlite.cli import main
+from vwlite.model import model_file
 
 LINES = [f"{1 if i % 3 else -1} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}" for i in range(40)]
 TEXT = "".join(f"{line}\n" for line in LINES)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from tests.support.command import VWLITE
 from vwlite import Workspace
 from vwlite.cli import main
-from vwlite.driver import parse
-from vwlite.residual import Residual
-from vwlite.workspace import Workspace as Engine
+from vwlite.engine.driver import parse
+from vwlite.engine.workspace import Workspace as Engine
+from vwlite.input.residual import Residual
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import VWLITE, predictions, run
-from vwlite import outputs
 from vwlite.cli import main
+from vwlite.report import outputs
 
 LINES = [f"{1 if i % 3 else -1} {1 + i % 2} 'tag{i} |a x{i % 5} y:{i % 7 + 0.5} |b z{i % 2}" for i in range(40)]
 TEXT = "".join(f"{line}\n" for line in LINES)
@@ -237,7 +237,7 @@ def test_the_bar_shows_share_rate_and_time_left():
 # a clock that goes a second further whenever it is looked at, so that the bar is always due
 HASTY = """
 import itertools, sys, types
-from vwlite import outputs
+from vwlite.report import outputs
 from vwlite.cli import main
 from vwlite.cli import main
 outputs.time = types.SimpleNamespace(monotonic=itertools.count().__next__)

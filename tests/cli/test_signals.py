@@ -149,7 +149,7 @@ def test_examples_gathered_for_sweeps_are_fitted_once_before_a_signal_ends_the_r
 SLOW = """
 import signal, sys
 from vwlite.cli import main
-from vwlite.run import Run
+from vwlite.engine.run import Run
 flush = Run.flush
 def slow(self, force):
     flush(self, force)

@@ -10,10 +10,10 @@ import pytest
 import vwlite
 from vwlite import Workspace
 from vwlite.cli import SUBCOMMANDS, main
-from vwlite.command_line import option_groups
-from vwlite.flags import GENERAL
-from vwlite.options import gather
-from vwlite.vw_flags import INSTEAD, NAMES
+from vwlite.core.options import gather
+from vwlite.engine.command_line import option_groups
+from vwlite.engine.flags import GENERAL
+from vwlite.engine.vw_flags import INSTEAD, NAMES
 
 
 @pytest.mark.parametrize("words", [["help"], ["-h"], ["--help"]])
@@ -71,7 +71,7 @@ def test_only_a_mistake_loads_the_names_of_vws_flags(tmp_path):
     (tmp_path / "data").write_text("1 |a x\n")
     program = (
         "import sys; from vwlite.cli import main; main(['data', '--quiet']); "
-        "print('vwlite.vw_flags' in sys.modules, 'difflib' in sys.modules)"
+        "print('vwlite.engine.vw_flags' in sys.modules, 'difflib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"

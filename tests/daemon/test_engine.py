@@ -2,9 +2,9 @@
 
 import pytest
 
-from vwlite.command_line import option_groups, parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.start import check
+from vwlite.engine.command_line import option_groups, parse
 from vwlite.errors import OptionError
 
 

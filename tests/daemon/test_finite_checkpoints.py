@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
+from tests.engine.test_finite_weights import INFINITE, WILD
 from tests.support.daemon import ask, serving
-from tests.vwlite.test_finite import INFINITE, WILD
 
 HARD = "".join(f"{line}\n" for line in (*WILD, *INFINITE) * 5).encode()
 FLAGS = (

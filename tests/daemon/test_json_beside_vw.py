@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.jsonlines import LETTERS, NUMBER, VALUE, text
-from vwlite.daemon.jsonlines import to_text
-from vwlite.driver import parse
-from vwlite.workspace import Workspace
+from vwlite.daemon.json_examples import to_text
+from vwlite.engine.driver import parse
+from vwlite.engine.workspace import Workspace
 
 BITS = 18
 UNLABELLED = 3.4028234663852886e38

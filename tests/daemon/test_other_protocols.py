@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.command import VWLITE
 from tests.support.daemon import ASYNCIO, UCB, Daemon, ask, make_token, read_all, serving, talk
-from vwlite.daemon.foreign import LOOK, VW, recognize
+from vwlite.daemon.other_protocols import LOOK, VW, recognize
 
 BODY = b"1 | victim\n!save\n!snapshot stolen\n1 | victim\n"
 DECISIONS = b"\n\n0:-1:0.5 | victim\n| other\n\n!save\n\n!snapshot stolen\n"

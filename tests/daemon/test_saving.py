@@ -23,9 +23,9 @@ from tests.support.daemon import (
     wait_until,
 )
 from tests.support.models import arrays
-from vwlite.command_line import option_groups, parse
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.protocol import save_tag
+from vwlite.engine.command_line import option_groups, parse
 
 
 @pytest.fixture

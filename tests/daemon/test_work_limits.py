@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.support.daemon import UCB, ask, by_file, decisions_to_learn, lines_to_learn, read_lines, serving
 from tests.support.models import arrays
 from vwlite.cli import main
-from vwlite.command_line import option_groups, parse
 from vwlite.daemon.engine import Engine
+from vwlite.engine.command_line import option_groups, parse
 
 PIECE = 1 << 10
 

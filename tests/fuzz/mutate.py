@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import caches
-from vwlite import model_file
+from vwlite.model import model_file
 
 ODD_BYTES = (
     b"\0",

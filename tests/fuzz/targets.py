@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.fuzz import lines, mutate
 from tests.support import caches
-from vwlite import model_file
 from vwlite.cli import main
+from vwlite.model import model_file
 
 Reader = Callable[[], object]  # ends, or raises VwliteError
 SAMPLES = Path("..", "samples")  # of the folder of a case: files that are damaged in it
@@ -168,8 +168,8 @@ def store(r: random.Random) -> Reader:
 
 def json_lines(r: random.Random) -> Reader:
     """JSON lines, and lines of text between them, as a daemon runs them."""
-    from vwlite.command_line import option_groups, parse
     from vwlite.daemon.engine import Engine
+    from vwlite.engine.command_line import option_groups, parse
 
     flags = r.choice((*lines.FLAGS, *lines.POLICIES)).split()
     some = [lines.json_line(r) if r.random() < 0.8 else lines.example(r) for _ in range(r.choice((1, 5)))]

@@ -12,9 +12,9 @@ from scipy import sparse
 
 from tests.support.models import CONSTANT, feature
 from vwlite import Workspace
-from vwlite.batches import minimise
+from vwlite.bayes.batches import minimise
 from vwlite.cli import main
-from vwlite.hashing import feature_hash, murmur3_32
+from vwlite.core.hashing import feature_hash, murmur3_32
 
 DATA = Path(__file__).parent.parent / "data"
 REFERENCE = json.loads((DATA / "lambda_reference.json").read_text())

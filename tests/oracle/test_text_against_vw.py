@@ -11,8 +11,8 @@ import vowpalwabbit
 from hypothesis import event, example, given, note, settings
 from hypothesis import strategies as st
 
-from vwlite.driver import parse
-from vwlite.workspace import Workspace
+from vwlite.engine.driver import parse
+from vwlite.engine.workspace import Workspace
 
 BITS = 18
 UNLABELLED = 3.4028234663852886e38

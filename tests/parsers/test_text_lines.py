@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from vwlite import Workspace
-from vwlite.driver import parse
+from vwlite.engine.driver import parse
 from vwlite.errors import ParseError
 
 

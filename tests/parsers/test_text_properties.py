@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vwlite.driver import parse
+from vwlite.engine.driver import parse
+from vwlite.engine.workspace import Workspace
 from vwlite.errors import ParseError
-from vwlite.workspace import Workspace
 
 SMALL = ["-b", "10"]
 BLOCK = 1 << 18  # about what the reader takes at once

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from vwlite import Workspace, model_file
+from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.errors import ModelError, OptionError, ParseError
+from vwlite.model import model_file
 
 PAIR = ["|item a", "|item b", ""]
 LOGGED = ["0:-1:0.5 |item a", "|item b", "", "|item a", "1:0:0.5 |item b", ""]

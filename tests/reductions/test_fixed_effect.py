@@ -10,9 +10,10 @@ from tests.support import effects
 from tests.support.effects import WIDE, people
 from tests.support.models import Arrays, arrays, rewrite
 from tests.support.offsets import lines, train, unlabelled, wide, without_initial
-from vwlite import Workspace, model_file
+from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.errors import ModelError, OptionError
+from vwlite.model import model_file
 
 
 @pytest.fixture(autouse=True)

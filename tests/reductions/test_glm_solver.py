@@ -10,8 +10,8 @@ from scipy import sparse, special
 
 from tests.support.posteriors import BruteForce, Record, expect, flags, objective, optimum
 from vwlite import Workspace
-from vwlite.batches import minimise
-from vwlite.solve import minimise as minimise_large
+from vwlite.bayes.batches import minimise
+from vwlite.bayes.solve import minimise as minimise_large
 
 
 @st.composite

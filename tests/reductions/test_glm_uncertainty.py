@@ -6,7 +6,7 @@ import pytest
 from tests.support.models import CONSTANT
 from tests.support.posteriors import BruteForce, Record, column, flags
 from vwlite import Workspace
-from vwlite.hashing import feature_hash, murmur3_32
+from vwlite.core.hashing import feature_hash, murmur3_32
 
 
 @pytest.mark.parametrize("posterior", ["full", "diagonal"])

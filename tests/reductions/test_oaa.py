@@ -13,10 +13,10 @@ from tests.support.multiclass import against, both, differences, examples, ours,
 from tests.support.promises import two_runs_give_the_bits_of_one
 from vwlite import Workspace
 from vwlite.cli import main
-from vwlite.command_line import option_groups, parse
+from vwlite.core.types import LabelType
+from vwlite.engine.command_line import option_groups, parse
+from vwlite.engine.feed import Feed
 from vwlite.errors import ModelError, OptionError, ParseError, StackError
-from vwlite.feed import Feed
-from vwlite.types import LabelType
 
 NAMES = ("cat", "dog", "größe")
 GIVEN = f"--named_labels {','.join(NAMES)}"

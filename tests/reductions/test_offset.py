@@ -16,8 +16,8 @@ from scipy.special import expit
 from tests.support.offsets import lines, unlabelled, wide
 from vwlite import Workspace
 from vwlite.cli import main
+from vwlite.core.learner import walk
 from vwlite.errors import OptionError
-from vwlite.learner import walk
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from tests.support.effects import WIDE, Entity, effect, line, mean, people
 from tests.support.models import CONSTANT, arrays, feature, key
 from vwlite import Workspace
 from vwlite.cli import main
+from vwlite.core.learner import walk
 from vwlite.errors import OptionError, ParseError
-from vwlite.learner import walk
 
 ZERO = "--shrink zero --effect_l2 1"
 

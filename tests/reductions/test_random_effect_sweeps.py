@@ -15,9 +15,10 @@ from scipy import optimize, special
 
 from tests.support.effects import WIDE, effect, line, mean, people
 from tests.support.models import CONSTANT, feature
-from vwlite import Workspace, mixed_problem
+from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.errors import ModelError
+from vwlite.mixed import problem as mixed_problem
 
 DATA = Path(__file__).parent.parent / "data"
 Vector = NDArray[np.float64]
@@ -238,7 +239,7 @@ def test_sweeps_weigh_examples_by_the_counts_of_the_whole_pass(fit):
 SWEEPING = """
 import signal, sys
 from vwlite.cli import main
-from vwlite.run import Run
+from vwlite.engine.run import Run
 one_pass = Run.one_pass
 def before_sweeps(self):
     one_pass(self)

@@ -16,9 +16,10 @@ from scipy import stats
 
 from tests.support.models import saved
 from tests.support.promises import two_runs_give_the_bits_of_one
-from vwlite import Workspace, model_file
+from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.errors import OptionError, ParseError
+from vwlite.model import model_file
 
 LOG = [
     "shared first|s a b",

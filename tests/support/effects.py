@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.support.models import CONSTANT, key
 from vwlite import Workspace
-from vwlite.learner import walk
+from vwlite.core.learner import walk
 
 Vector = NDArray[np.float64]
 WIDE = "--min_prediction -1e9 --max_prediction 1e9"

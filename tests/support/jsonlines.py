@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from vwlite.daemon.jsonlines import to_text
+from vwlite.daemon.json_examples import to_text
 
 LETTERS = "abcXYZ09.-'é☃\x01/"
 NUMBER = st.one_of(

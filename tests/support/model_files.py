@@ -2,7 +2,7 @@
 
 import array
 
-from vwlite import model_file
+from vwlite.model import model_file
 
 ARRAYS: dict[str, model_file.Array] = {
     "gd.bias": ("U8", [3], b"abc"),

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from vwlite import Workspace, model_file
-from vwlite.hashing import feature_hash, murmur3_32
+from vwlite import Workspace
+from vwlite.core.hashing import feature_hash, murmur3_32
+from vwlite.model import model_file
 
 CONSTANT = 11650396  # the hash of the feature that every example has
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import vwlite
 from vwlite import Option
-from vwlite.model_io import Loader, Saver
-from vwlite.options import Options
-from vwlite.reduction import ExampleView
+from vwlite.bases.reduction import ExampleView
+from vwlite.core.options import Options
+from vwlite.model.model_io import Loader, Saver
 
 
 class Through(vwlite.Reduction):

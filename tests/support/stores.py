@@ -2,7 +2,7 @@
 
 import random
 
-from vwlite.workspace import Workspace
+from vwlite.engine.workspace import Workspace
 
 EFFECT = "--bayes_linear --random_effect user:x --posterior diagonal"
 

@@ -93,11 +93,11 @@ def dispatch(words: list[str]) -> int:
         print(f"vwlite {__version__}")
         return 0
 
-    from vwlite import command_line
+    from vwlite.engine import command_line
 
     if "--help" in words or "-h" in words or "_VWLITE_COMPLETE" in os.environ:
-        from vwlite import plugins
         from vwlite.cli.help import GroupedCommand
+        from vwlite.engine import plugins
 
         others = plugins.offered(words)
         subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}

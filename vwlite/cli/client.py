@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from vwlite.daemon_flags import PORT
+from vwlite.engine.daemon_flags import PORT
 from vwlite.errors import OptionError, VwliteError
 
 if TYPE_CHECKING:
     import socket
     import ssl
 
-    from vwlite.daemon.conversation import Conversation
-    from vwlite.outputs import Progress
-    from vwlite.sources import Source
+    from vwlite.daemon.session import Session
+    from vwlite.input.sources import Source
+    from vwlite.report.outputs import Progress
 
 CONNECT_SECONDS = 10.0
 
@@ -90,11 +90,11 @@ def command(
       vwlite client --send '!stats'
     """
     # Imported here: `vwlite --help` loads this module too.
-    from vwlite.conflicts import check_subcommand
-    from vwlite.daemon.conversation import Conversation
     from vwlite.daemon.outgoing import Input
-    from vwlite.outputs import Sink
-    from vwlite.sources import open_source
+    from vwlite.daemon.session import Session
+    from vwlite.engine.conflicts import check_subcommand
+    from vwlite.input.sources import open_source
+    from vwlite.report.outputs import Sink
 
     if path is not None:
         for name, value in (("host", host), ("port", port)):
@@ -120,7 +120,7 @@ def command(
         sink = Sink(output, "answers")
         open_things.callback(sink.discard)
         connection = open_things.enter_context(connect(where, path or (host, port), context, server_name or host))
-        talk = Conversation(connection, where, sink, decisions, timeout, not half_close and send[-1:] != ("!quit",))
+        talk = Session(connection, where, sink, decisions, timeout, not half_close and send[-1:] != ("!quit",))
         talk.shown = 0 if quiet or send else talk.shown
         talk.progress = None if quiet or send else bar(sources)
         lines = Input(sources, "".join(line + "\n" for line in send).encode("utf-8", "surrogateescape"))
@@ -139,7 +139,7 @@ def command(
     return 1 if send and talk.errors else 0
 
 
-def say(talk: Conversation, quiet: bool) -> None:
+def say(talk: Session, quiet: bool) -> None:
     """Sums up on standard error."""
     if talk.progress is not None:
         talk.progress.clear()
@@ -149,7 +149,7 @@ def say(talk: Conversation, quiet: bool) -> None:
 
 def bar(sources: list[Source]) -> Progress:
     """Shows how much of files has been sent, on a terminal that gets no answers itself."""
-    from vwlite.outputs import Progress
+    from vwlite.report.outputs import Progress
 
     sizes = [source.size for source in sources if source.size is not None]
     return Progress(sys.stderr, sum(sizes) if len(sizes) == len(sources) else None, not sys.stdout.isatty())
@@ -157,7 +157,7 @@ def bar(sources: list[Source]) -> Progress:
 
 def read_token(path: str) -> bytes:
     """What a token file holds; raises VwliteError if it can't be one."""
-    from vwlite.paths import explain
+    from vwlite.core.paths import explain
 
     try:
         with open(path, "rb") as file:
@@ -173,7 +173,7 @@ def trust(ca: str | None) -> ssl.SSLContext:
     """What TLS needs: the certificates of a file, or those that the system trusts. Raises VwliteError."""
     import ssl
 
-    from vwlite.paths import explain
+    from vwlite.core.paths import explain
 
     try:
         return ssl.create_default_context(cafile=ca)

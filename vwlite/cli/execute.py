@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vwlite import daemon_flags
-from vwlite.options import Options
+from vwlite.core.options import Options
+from vwlite.engine import daemon_flags
 
 
 def execute(options: Options) -> int:
@@ -12,8 +12,8 @@ def execute(options: Options) -> int:
         from vwlite.daemon.start import run as serve
 
         return serve(options)
-    from vwlite.conflicts import check_run
-    from vwlite.run import Run
+    from vwlite.engine.conflicts import check_run
+    from vwlite.engine.run import Run
 
     check_run(options, serving=False)
     return Run(options).main()

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from vwlite.flags import GENERAL
-from vwlite.options import Option, OptionGroup, ValueType
+from vwlite.core.options import Option, OptionGroup, ValueType
+from vwlite.engine.flags import GENERAL
 
 METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}
 

@@ -47,7 +47,8 @@ def command(
       vwlite inspect ratings.model --entity ann --effect user --names ratings.vw
     """
     # Imported here: `vwlite --help` loads this module too.
-    from vwlite import card, entity_card
+    from vwlite.cards import entities as entity_card
+    from vwlite.cards import model as card
 
     if entity is None:
         for flag, value in (("--effect", effect), ("--names", names)):

@@ -45,11 +45,11 @@ def command(
       vwlite residual train.txt scores.txt | vwlite -f second.model
     """
     # Imported here: `vwlite --help` loads this module too.
-    from vwlite.conflicts import check_subcommand
-    from vwlite.options import Options
-    from vwlite.outputs import Sink
+    from vwlite.core.options import Options
+    from vwlite.engine.conflicts import check_subcommand
+    from vwlite.input.residual import Residual
     from vwlite.parsers.text import OPTIONS, TextParser
-    from vwlite.residual import Residual
+    from vwlite.report.outputs import Sink
 
     if data == predictions == "-":
         raise OptionError("DATA and PREDICTIONS can't both be standard input: give one of them as a file")

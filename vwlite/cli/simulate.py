@@ -15,8 +15,8 @@ import click
 from vwlite.errors import OptionError
 
 if TYPE_CHECKING:
-    from vwlite.replay import Log
-    from vwlite.worlds import World
+    from vwlite.bandit.replay import Log
+    from vwlite.bandit.worlds import World
 
 # Of each problem: the rounds played if --rounds isn't given, and its own options with their defaults.
 PROBLEMS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -147,9 +147,10 @@ def command(
       vwlite simulate log.vw.gz -- --bayes_linear -q ua
     """
     # Imported here: `vwlite --help` loads this module too.
-    from vwlite import regret, simulate
-    from vwlite.conflicts import check_subcommand
-    from vwlite.outputs import Progress, Sink
+    from vwlite.bandit import regret
+    from vwlite.bandit import simulation as simulate
+    from vwlite.engine.conflicts import check_subcommand
+    from vwlite.report.outputs import Progress, Sink
 
     check_subcommand([None if problem in PROBLEMS else problem], curves=curves, plot=plot)
     world, rounds, check = problem_of(
@@ -215,7 +216,7 @@ def problem_of(
             here = f"{name!r} is taken for a file" if kind == "FILE" else f"not for {name}"
             raise OptionError(f"--{option} is for {fitting}; {here}")
     values = {**known, **own}
-    from vwlite import replay
+    from vwlite.bandit import replay
 
     if kind == "FILE":
         lines = replay.read_lines(name)
@@ -223,7 +224,7 @@ def problem_of(
         replay.check(title, lines, [])
         log = replay.read_log(title, lines, values["accept"], rounds)
         return log, len(log.events), lambda flags: replay.check(title, lines, flags)
-    from vwlite import worlds
+    from vwlite.bandit import worlds
 
     if kind == "ads" and 2 * values["eligible"] - 1 > values["arms"]:
         raise OptionError(

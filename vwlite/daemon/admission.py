@@ -91,7 +91,7 @@ class Admission:
         if len(self.server.connections) > self.most:
             self.turned_away += 1
             if not self.evict_stranger():
-                connection.room.resize(0)
+                connection.input.resize(0)
                 connection.over = True
                 connection.answer(FULL)
                 connection.transport.close()

@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from vwlite.daemon import jsonanswers, jsonlines
+from vwlite.daemon import json_answers, json_examples
 from vwlite.daemon.protocol import COMMAND, JSON, SAVE, TEXT, parts, save_tag
 from vwlite.errors import ModelError, VwliteError
 
@@ -70,11 +70,11 @@ class Commands:
         blocks, most = self.server.blocks, self.server.options["max_json"]
         try:
             if len(text) > most + 1:  # its end doesn't count
-                raise jsonlines.JSONLineError(f"an example in JSON of more than {most} bytes (--max_json)")
+                raise json_examples.JSONLineError(f"an example in JSON of more than {most} bytes (--max_json)")
             engine = self.server.engine
-            lines = jsonlines.to_text(text, blocks, engine.entities, engine.labels_in_words)
+            lines = json_examples.to_text(text, blocks, engine.entities, engine.labels_in_words)
         except VwliteError as error:
-            connection.answer(jsonanswers.error(str(error).encode("utf-8", "backslashreplace").decode()))
+            connection.answer(json_answers.error(str(error).encode("utf-8", "backslashreplace").decode()))
         else:
             before = connection.lines
             answers, entry = self.server.learn(connection, lines)

@@ -11,10 +11,10 @@ import hmac
 import termios
 from typing import TYPE_CHECKING, cast
 
-from vwlite.daemon import foreign
+from vwlite.daemon import other_protocols
+from vwlite.daemon.line_buffer import END, SMALL, LineBuffer
 from vwlite.daemon.protocol import examples
 from vwlite.daemon.replies import Replies, in_kernel
-from vwlite.daemon.room import END, SMALL, Room
 
 if TYPE_CHECKING:
     from vwlite.daemon.host import Host
@@ -31,8 +31,8 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: Host) -> None:
         self.server = server
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.room = Room(server.blocks)
-        self.eager = False  # there was more than there was room for
+        self.input = LineBuffer(server.blocks)
+        self.eager = False  # the last read filled the buffer
         self.lines = 0  # received, for messages
         self.trusted = server.token is None  # neither a token is due, nor does it speak another protocol
         self.known = False  # what the client speaks
@@ -65,20 +65,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
-        room = self.room
-        if not self.over and (room.filled == len(room) or (self.eager and len(room) < LARGE)):
+        buffer = self.input
+        if not self.over and (buffer.filled == len(buffer) or (self.eager and len(buffer) < LARGE)):
             self.grow()
         if self.over:
             return memoryview(self.server.scrap)
-        return memoryview(room.bytes)[room.filled : room.filled + self.server.allowance()]
+        return memoryview(buffer.bytes)[buffer.filled : buffer.filled + self.server.allowance()]
 
     def buffer_updated(self, count: int) -> None:
         """Bytes have come."""
         if self.over:
             return
         self.heard = self.server.now()
-        self.room.filled += count
-        self.eager = self.room.filled == len(self.room)
+        self.input.filled += count
+        self.eager = self.input.filled == len(self.input)
         self.server.bytes_in.add(count)
         self.take()
 
@@ -99,9 +99,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def finish_input(self) -> None:
         """The last line, or decision, needs no end."""
-        if not self.over and self.room.filled and not self.skipping and (self.known or self.begin(ended=True)):
-            last = self.room.head(self.room.filled) + self.end_of_example
-            self.room.filled = 0
+        if not self.over and self.input.filled and not self.skipping and (self.known or self.begin(ended=True)):
+            last = self.input.head(self.input.filled) + self.end_of_example
+            self.input.filled = 0
             done = self.server.process(self, last, self.server.now() + LAST_TURN)
             if last[done:].strip():  # never of a single example
                 self.answer(b"!error the connection ended before these lines were worked on\n")
@@ -119,18 +119,18 @@ class Connection(asyncio.BufferedProtocol):
     # lines
 
     def grow(self) -> None:
-        """More room, of a limited size, and not while a view of the old one is about."""
-        size = min(2 * len(self.room), self.server.max_line + LARGE)
-        if self.server.reserve(size - len(self.room)):
-            self.room.resize(size)
-        elif self.room.filled == len(self.room):
+        """Enlarge the input buffer up to its limit, never while a view of it is in use."""
+        size = min(2 * len(self.input), self.server.max_line + LARGE)
+        if self.server.reserve(size - len(self.input)):
+            self.input.resize(size)
+        elif self.input.filled == len(self.input):
             self.fail("too much is waiting at this server, try again later")
 
     def shrink(self, size: int) -> None:
-        """Give room back while it is empty."""
-        if self.room.filled == 0 and len(self.room) > size:
-            self.server.release(len(self.room) - size)
-            self.room.resize(size)
+        """Shrink the input buffer while it is empty."""
+        if self.input.filled == 0 and len(self.input) > size:
+            self.server.release(len(self.input) - size)
+            self.input.resize(size)
 
     @property
     def end_of_example(self) -> bytes:
@@ -146,7 +146,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if (not self.known and not self.begin()) or (self.skipping and not self.skip()):
             return
-        end = self.room.whole()
+        end = self.input.whole()
         self.behind = end > 0
         if end and not last and not self.is_heeded():
             return
@@ -156,18 +156,18 @@ class Connection(asyncio.BufferedProtocol):
         if end > self.server.max_line:
             taken = self.take_some(end, until)
         elif end:
-            with memoryview(self.room.bytes) as view, view[:end] as lines:
+            with memoryview(self.input.bytes) as view, view[:end] as lines:
                 taken = self.server.process(self, lines, until)
         if self.over:
             return
         if taken:
-            self.room.drop(taken)
+            self.input.drop(taken)
         self.behind = taken < end
         self.count_turn(self.server.now() - began)
         if self.behind or self.waiting:
             return
-        self.room.searched = self.room.filled
-        if self.room.filled > self.server.max_line:
+        self.input.searched = self.input.filled
+        if self.input.filled > self.server.max_line:
             self.too_long()
         self.shrink(LARGE)
 
@@ -185,7 +185,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def take_some(self, end: int, until: float) -> int:
         """Of lines that are more than one may be, those that each are not; how many bytes were worked on."""
-        text = self.room.head(end)
+        text = self.input.head(end)
         taken = 0
         for start, stop in [*examples(text, self.server.blocks), (end, end)]:
             long = stop - start > self.server.max_line + 1  # its end doesn't count
@@ -237,21 +237,21 @@ class Connection(asyncio.BufferedProtocol):
         self.answer(f"!error line {self.lines + 1}: {what} of more than {self.server.max_line} bytes\n".encode())
 
     def too_long(self) -> None:
-        """What is in the room has no end, and is too long already."""
+        """The buffered line has no end, and is too long already."""
         self.refuse_long()
         self.skipping = True
-        self.skips_lines = self.server.blocks and self.room.head(1) not in (b"{", b"!")
+        self.skips_lines = self.server.blocks and self.input.head(1) not in (b"{", b"!")
         self.skip()
 
     def skip(self) -> bool:
         """Forget the rest of what was too long; whether there is anything behind it."""
-        count, ended = self.room.forget(self.skips_lines)
+        count, ended = self.input.forget(self.skips_lines)
         self.lines += count
         if not ended:
             self.shrink(SMALL)
             return False
         self.skipping = False
-        return self.room.filled > 0
+        return self.input.filled > 0
 
     def begin(self, ended: bool = False) -> bool:
         """Judge the first bytes, which are the token if there is one; whether lines may be run.
@@ -262,10 +262,10 @@ class Connection(asyncio.BufferedProtocol):
             self.known = self.trusted = self.hear_token(ended)
             if self.trusted:
                 self.server.admission.trust(self)
-            return self.known and self.room.filled > 0
-        head = self.room.first_line(foreign.LOOK)
-        name = foreign.recognize(head, ended)
-        self.known = name == foreign.VW
+            return self.known and self.input.filled > 0
+        head = self.input.first_line(other_protocols.LOOK)
+        name = other_protocols.recognize(head, ended)
+        self.known = name == other_protocols.VW
         if name:
             self.refuse_protocol(name)
         return self.known or not head  # only empty lines so far
@@ -273,20 +273,20 @@ class Connection(asyncio.BufferedProtocol):
     def refuse_protocol(self, name: str) -> None:
         """Answer a client of another protocol, and read nothing more of what it sends."""
         self.trusted = False
-        self.room.filled = 0
+        self.input.filled = 0
         self.server.admission.note_protocol(self, name)
-        self.answer(foreign.answer(name))
+        self.answer(other_protocols.answer(name))
         self.finish()
 
     def hear_token(self, ended: bool) -> bool:
         """Whether the first line was the token."""
-        first, end, _ = self.room.head(self.room.filled).partition(END)
+        first, end, _ = self.input.head(self.input.filled).partition(END)
         if end and hmac.compare_digest(first.rstrip(b"\r"), self.server.token or b""):
-            self.room.drop(len(first) + 1)
+            self.input.drop(len(first) + 1)
             return True
-        whole = bool(end) or self.room.filled > LONGEST_TOKEN
+        whole = bool(end) or self.input.filled > LONGEST_TOKEN
         if whole or ended:
-            name = foreign.recognize(self.room.first_line(foreign.LOOK), ended=True)
+            name = other_protocols.recognize(self.input.first_line(other_protocols.LOOK), ended=True)
             if name:
                 self.refuse_protocol(name)
             elif whole:
@@ -295,10 +295,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def give_back(self) -> None:
         """Free the buffers, once."""
-        self.server.release(max(len(self.room) - SMALL, 0))
+        self.server.release(max(len(self.input) - SMALL, 0))
         self.replies.forget()
-        self.room.filled = 0
-        self.room.resize(0)
+        self.input.filled = 0
+        self.input.resize(0)
 
     # answers
 

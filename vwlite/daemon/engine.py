@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from vwlite.daemon import jsonanswers
-from vwlite.daemon_flags import of_the_model
+from vwlite.core.example import Block
+from vwlite.core.learner import walk
+from vwlite.core.options import Options
+from vwlite.core.textbuffer import TextBuffer
+from vwlite.core.types import LabelType
+from vwlite.daemon import json_answers
+from vwlite.engine.daemon_flags import of_the_model
+from vwlite.engine.run import LONG_RUN
+from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
-from vwlite.example import Block
-from vwlite.interactions import LIMIT_OF_A_DAEMON
-from vwlite.learner import walk
-from vwlite.options import Options
+from vwlite.features.interactions import LIMIT_OF_A_DAEMON
 from vwlite.parsers.text import entity_namespaces
-from vwlite.run import LONG_RUN
-from vwlite.textbuffer import TextBuffer
-from vwlite.types import LabelType
-from vwlite.workspace import Workspace
 
 # What a run over files does, and a daemon can't.
 NOT_HERE = {
@@ -119,7 +119,7 @@ class Engine:
         """The answers to one example as a JSON line."""
         top = self.workspace.top
         named, classes = (top.classes.named, top.classes.n_told) if top.classes is not None else (False, 0)
-        return jsonanswers.answer(answers, top.gives_prediction, self.columns, named, classes)
+        return json_answers.answer(answers, top.gives_prediction, self.columns, named, classes)
 
     def note_learnt(self) -> None:
         """From now on, keep what is learnt for `take_learnt`."""

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     import asyncio
     import signal
 
+    from vwlite.core.options import Options
     from vwlite.daemon.engine import Engine
     from vwlite.daemon.journal import Journal
     from vwlite.daemon.log import Log
-    from vwlite.daemon.original import Original
+    from vwlite.daemon.reload import ModelOnDisk
     from vwlite.daemon.stats import Latency, Rate
-    from vwlite.options import Options
 
 
 class Client(Protocol):
@@ -50,7 +50,7 @@ class Host(Protocol):
     log: Log
     journal: Journal | None
     token: bytes | None
-    original: Original | None
+    original: ModelOnDisk | None
     now: Callable[[], float]
     soon: Callable[[Callable[[], None]], object]
     max_line: int

@@ -29,8 +29,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice, pairwise
 
+from vwlite.core.paths import explain
 from vwlite.daemon.segment import NAME, JournalError, Segment, Writer, name, place, sync, unlink
-from vwlite.paths import explain
 
 LOCK = "lock"
 KNOWN = re.compile(rb"[0-9a-f]{16}\n")

@@ -8,8 +8,8 @@ from collections import deque
 
 from vwlite.daemon.protocol import asks_to_save
 from vwlite.errors import VwliteError
-from vwlite.sniff import HEAD, require_text
-from vwlite.sources import Source
+from vwlite.input.sniff import HEAD, require_text
+from vwlite.input.sources import Source
 
 PIECE = 1 << 18  # bytes read at a time
 LONGEST_LINE = 1 << 26

@@ -18,16 +18,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vwlite import model_file
+from vwlite.core.files import sweep
+from vwlite.core.learner import walk
 from vwlite.errors import ModelError, OptionError, VwliteError
-from vwlite.files import sweep
-from vwlite.learner import walk
+from vwlite.model import model_file
 
 if TYPE_CHECKING:
+    from vwlite.core.options import Options
     from vwlite.daemon.engine import Engine
     from vwlite.daemon.host import Host
     from vwlite.daemon.journal import Journal
-    from vwlite.options import Options
 
 CHECKPOINT = "checkpoint.model"
 LARGE_JOURNAL = 1 << 28  # bytes after which a checkpoint is due

@@ -35,8 +35,8 @@ from itertools import accumulate
 from typing import NoReturn
 from urllib.parse import quote
 
+from vwlite.core.paths import explain
 from vwlite.errors import VwliteError
-from vwlite.paths import explain
 
 APPLICATION = 0x76776C6A  # "vwlj": marks our files among SQLite's
 NEW_SEGMENT, IN_USE = 1, 2  # versions; older ones of vwlite left it at the first

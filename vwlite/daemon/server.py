@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from vwlite.core.options import Options
 from vwlite.daemon import admission
 from vwlite.daemon.admission import Admission
 from vwlite.daemon.commands import Commands
 from vwlite.daemon.connection import LARGE, TURN, Connection
-from vwlite.daemon.room import SMALL
+from vwlite.daemon.line_buffer import SMALL
 from vwlite.daemon.saving import Saving, shown
 from vwlite.daemon.stats import Latency, Rate
 from vwlite.errors import VwliteError
-from vwlite.options import Options
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vwlite.daemon.engine import Engine
     from vwlite.daemon.journal import Journal
     from vwlite.daemon.log import Log
-    from vwlite.daemon.original import Original
+    from vwlite.daemon.reload import ModelOnDisk
 
 SMALLEST_SLICE = 1 << 11
 GOODBYE = 10.0  # seconds that clients have to take their last answers
@@ -59,7 +59,7 @@ class Server:
         log: Log,
         journal: Journal | None = None,
         token: bytes | None = None,
-        original: Original | None = None,
+        original: ModelOnDisk | None = None,
         max_connections: int | None = None,
     ) -> None:
         self.options = options

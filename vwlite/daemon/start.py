@@ -16,19 +16,19 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vwlite.conflicts import check_run
-from vwlite.daemon.comeback import loaded
+from vwlite.core.files import writing
+from vwlite.core.learner import walk
+from vwlite.core.options import Options
+from vwlite.core.paths import explain, inherited
 from vwlite.daemon.engine import meaningless
 from vwlite.daemon.log import Log
+from vwlite.daemon.recovery import loaded
 from vwlite.daemon.saving import autosave
 from vwlite.daemon.server import Server
-from vwlite.daemon_flags import PORT
+from vwlite.engine.conflicts import check_run
+from vwlite.engine.daemon_flags import PORT
+from vwlite.engine.summary import summary
 from vwlite.errors import OptionError, VwliteError
-from vwlite.files import writing
-from vwlite.learner import walk
-from vwlite.options import Options
-from vwlite.paths import explain, inherited
-from vwlite.summary import summary
 
 if TYPE_CHECKING:
     import ssl
@@ -161,7 +161,7 @@ def in_background(job: Callable[[Callable[[], None]], int], log: Log) -> int:
 def import_ahead(options: Options) -> None:
     """What the first large batch would import, for half a second, while all clients wait."""
     if options["batch_size"] not in (None, "1"):
-        import_module("vwlite.solve")
+        import_module("vwlite.bayes.solve")
         import_module("scipy.sparse")
 
 
@@ -180,7 +180,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
     if options["num_children"]:
         log.info("--num_children: one model serves all clients, so there are no children")
     if options["final_regressor"] is not None:
-        from vwlite.model_file import require_writable
+        from vwlite.model.model_file import require_writable
 
         require_writable(options["final_regressor"])
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or the system forgets how copies have ended

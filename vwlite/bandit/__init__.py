@@ -1,0 +1,1 @@
+"""Policies at play in bandit problems whose truth is known, and in logs."""

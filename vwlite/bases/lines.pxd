@@ -1,0 +1,18 @@
+"""Base class of reductions that learn multi-line examples by a learner of single lines."""
+from libc.stdint cimport uint32_t
+
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner
+from vwlite.core.multiline cimport MultiExample
+
+cdef class LineLearner(Learner):
+    # of the lines at hand
+    cdef float* scores                # of the base
+    cdef float* variances             # of the scores, where a learner above asks for them
+    cdef float* costs                 # expected of each line, as predicted; NaN where a score is none
+    cdef uint32_t* ranked             # the lines in the order that is reported
+    cdef size_t capacity
+    cdef int reserve(self, size_t n) except -1 nogil
+    cdef int score_lines(self, MultiExample lines, Example line) except -1 nogil
+    cdef float teach(self, MultiExample lines, Example line, size_t i, float label, float weight, float age) \
+        except? -1e10 nogil

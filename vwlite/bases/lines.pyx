@@ -1,0 +1,78 @@
+"""Base class of reductions that learn multi-line examples by a learner of single lines."""
+from libc.float cimport FLT_MAX
+from libc.math cimport fabsf, isnan
+from libc.stdlib cimport free
+
+from vwlite.core.arrays cimport grow_together
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Learner
+from vwlite.core.multiline cimport MultiExample
+
+cdef float LARGEST = 1e18             # of labels: beyond, losses overflow
+
+
+cdef class LineLearner(Learner):
+    """Scores lines, and teaches the base their labels."""
+
+    multiline = True
+
+    def __dealloc__(self):
+        free(self.scores)
+        free(self.variances)
+        free(self.costs)
+        free(self.ranked)
+
+    cdef float predict(self, Example ex) except? -1e10 nogil:
+        """Abstract: each reduction has its own. The base takes lines, so Learner's would hand it what it can't take."""
+        with gil:
+            raise NotImplementedError
+
+    cdef float learn(self, Example ex) except? -1e10 nogil:
+        """Abstract, like predict."""
+        with gil:
+            raise NotImplementedError
+
+    cdef int reserve(self, size_t n) except -1 nogil:
+        """Capacity for so many lines."""
+        cdef void** arrays = [&self.scores, &self.variances, &self.costs, &self.ranked]
+        return grow_together(arrays, 4, &self.capacity, n, sizeof(float))
+
+    cdef int score_lines(self, MultiExample lines, Example line) except -1 nogil:
+        """The base's score of each line (`line` is lines.line), and what a learner above asks about it."""
+        cdef size_t i, n = lines.n_lines
+        cdef bint unsure = lines.known.wants_variance
+        self.reserve(n)
+        lines.scores, lines.variances, lines.costs_predicted = self.scores, self.variances, self.costs
+        if lines.joint is not None:
+            lines.joint.clear()
+        for i in range(n):
+            lines.select(i)
+            line.known.wants_variance = unsure
+            self.base.predict(line)
+            self.scores[i] = 0 if isnan(line.score) else line.score
+            if unsure:
+                self.variances[i] = <float>line.known.variance
+            if lines.joint is not None:
+                lines.joint.begin(self.scores[i] if lines.rewards else -self.scores[i])
+                if lines.draws and n > 1:
+                    self.base.uncertainty(line, lines.joint)
+        line.known.wants_variance = False
+        return 0
+
+    cdef float teach(self, MultiExample lines, Example line, size_t i, float label, float weight, float age) \
+            except? -1e10 nogil:
+        """Teach the base the label of a line; the prediction before that.
+
+        As in VW, each vector of weights has the time of examples, not of lines: `age` is 1 with the last line taught of
+        an example, 0 with the others.
+        """
+        if not (fabsf(label) <= LARGEST and weight <= FLT_MAX):
+            self.left_out += 1
+            return 0
+        lines.select(i)
+        if not weight > 0:
+            self.loss.see(label)          # as in VW: it widens the range of predictions
+            return 0
+        line.label, line.weight, line.age = label, weight, age
+        line.labelled, line.test_only = True, False
+        return self.base.learn(line)

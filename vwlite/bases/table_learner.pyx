@@ -1,0 +1,243 @@
+"""Base class of bottom learners over a dense table of hashed weights. The design is in table_learner.pxd."""
+from typing import NamedTuple
+
+from libc.float cimport FLT_MAX
+from libc.math cimport fabsf, isfinite, isnan
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free
+
+from vwlite.core.arrays cimport grow
+from vwlite.core.example cimport Example
+from vwlite.core.learner cimport Scored
+
+from vwlite.core.losses import make_loss
+from vwlite.core.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("Table of weights", (
+    Option("bit_precision", int, "bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
+           keep=True, fixed=True, needs=("table", "feature_limit")),
+    Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
+), needs=("table",))
+
+# with -t alone a model is read for its weights; what of these is given needs the rest of it
+NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
+
+cdef extern from "vwlite/bases/slots.h" nogil:
+    float vwl_dot(const vwl_table* table, const void* features, size_t n)
+    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step,
+                      float* lanes)
+
+
+class Column(NamedTuple):
+    """What each slot holds one of.
+
+    Attributes:
+        name: That of its array in model files.
+        start: What it is before anything is learned.
+        signed: Whether it may be below 0.
+        shown: Whether a readable model has it, in Vowpal Wabbit's order.
+    """
+
+    name: str
+    start: float = 0.0
+    signed: bool = True
+    shown: bool = True
+
+
+cdef class TableLearner(Bottom):
+    """A bottom learner with a table of weights, named columns in each slot, and one weight vector or several.
+
+    Args:
+        options: The options of the run.
+        taken: Those that the learner read itself, for the card.
+        others: The Columns after the weight.
+        linear: Whether scores are sums of weights times values: then -t needs the weights only.
+    """
+
+    has_slots = True
+    holds_vectors = True
+    lists_sums = False                # readable models have slots whose weight is 0, if another column is not: VW
+
+    def __init__(self, options, taken, others=(), bint linear=True):
+        cdef int i
+        read = {"bit_precision": options["bit_precision"]}
+        if options.given("initial_weight"):
+            read["initial_weight"] = options["initial_weight"]
+        super().__init__(None, {**read, **taken, "loss_function": options["loss_function"]})
+        self.loss = make_loss(options, options["testonly"])
+        self.initial_weight = options["initial_weight"]
+        self.linear = linear
+        self.weights_only = linear and options["testonly"] and not any([options[name] for name in NEEDS_ALL])
+        self.layout = (Column("weight", self.initial_weight), *others)
+        for i, column in enumerate(self.layout):
+            self.start[i] = column.start
+        wide = 1 if self.weights_only else len(self.layout)
+        self.table = DenseTable(options["bit_precision"], (wide - 1).bit_length())
+        self.where.values = self.table.values
+        self.where.mask = self.table.mask
+        self.where.stride = self.table.stride_shift
+        self.fill()
+
+    def __dealloc__(self):
+        free(self.lanes)
+
+    def fill(self):
+        """Start all slots, where that is not with zeros."""
+        cdef size_t i
+        cdef int j, n = len(self.layout) if self.table.stride_shift else 1
+        if not any([self.start[j] for j in range(n)]):
+            return
+        with nogil:
+            for i in range(self.table.count()):
+                for j in range(n):
+                    self.table.values[(i << self.table.stride_shift) + j] = self.start[j]
+
+    def set_width(self, width):
+        """The weight vectors of a feature are neighbours: slot hash * width + offset, width a power of two as in VW."""
+        self.width_shift = self.where.width = (width - 1).bit_length()
+
+    def slot_of(self, unsigned int hash, unsigned int offset=0):
+        """The slot of a hash, of the weight vector at an offset."""
+        return ((hash << self.width_shift) + offset) & self.table.mask
+
+    def weight_at(self, unsigned int hash, unsigned int offset=0):
+        """(weight in force,) of a slot, for audits and tests; a second number is what an audit shows beside it."""
+        return (self.weight_in(slot_at(self, hash, offset), offset),)
+
+    cdef float dot(self, Example ex) noexcept nogil:
+        self.where.offset = ex.offset
+        return vwl_dot(&self.where, ex.features, ex.n)
+
+    cdef float predict(self, Example ex) except? -1e10 nogil:
+        return finish(self, ex, ex.initial + self.dot(ex))
+
+    cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
+        """The scores of linear learners, in one pass over the features."""
+        cdef uint32_t i
+        grow(&self.lanes, &self.n_lanes, 4 * <size_t>count, sizeof(float))
+        self.where.offset = ex.offset
+        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.lanes)
+        for i in range(count):
+            to[i].score = ex.initial + self.lanes[i]
+            to[i].prediction = 0 if isnan(to[i].score) else self.loss.clip(to[i].score)
+        return 0
+
+    cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil:
+        return at[0]
+
+    def long_run(self):
+        self.table.use_huge_pages()
+
+    def vw_state(self, in_force):
+        """What the learner knows of the numbers in the head of VW's readable models, by VW's names for them."""
+        return {}
+
+    def save_load(self, io):
+        self.loss.save_load(io)
+        exports = io.saving and io.weights_only and self.linear
+        names = [column.name for column in self.layout] if self.table.stride_shift else ["weight"]
+        found = self.columns(exports or self.derived, exports) if io.saving else [None] * (1 + len(names))
+        index = io.array("index", "U32", found[0])
+        columns = [io.array("weight", "F32", found[1])]
+        if not exports if io.saving else self.is_whole(io):
+            self.save_load_sums(io)
+            columns += [io.array(name, "F32", column) for name, column in zip(names[1:], found[2:], strict=True)]
+        if not io.saving:
+            self.place(io, index, columns)
+
+    def is_whole(self, io):
+        """Whether a model to be loaded has more than weights."""
+        return io.has(self.layout[1].name)
+
+    def save_load_sums(self, io):
+        """What is remembered beside the table, of models that have more than weights."""
+
+    def columns(self, bint in_force=True, bint alone=False):
+        """[index, weight, other columns ...] of the slots that differ from how they started, as bytearrays.
+
+        Weights are those in force, or as they lie in the table; `alone`: slots and columns that differ in nothing but
+        the others are not needed.
+        """
+        cdef size_t i, n = 0, k = 0
+        cdef int j, m = 1 if alone or self.table.stride_shift == 0 else len(self.layout)
+        cdef bint still = not in_force or self.weight_in(self.start, 0) == self.initial_weight
+        cdef float* at
+        cdef float w
+        cdef float* to[MOST_COLUMNS]
+        with nogil:
+            for i in range(self.table.count()):
+                at = self.table.values + (i << self.table.stride_shift)
+                if not still or differs(self.start, at, at[0], m):
+                    n += not in_force or differs(self.start, at, in_force_at(self, i), m)
+        index, columns = bytearray(4 * n), [bytearray(4 * n) for _ in range(m)]
+        cdef uint32_t* to_index = <uint32_t*><char*>index
+        for j in range(m):
+            to[j] = <float*><char*>columns[j]
+        with nogil:
+            for i in range(self.table.count()):
+                at = self.table.values + (i << self.table.stride_shift)
+                if still and not differs(self.start, at, at[0], m):
+                    continue
+                w = in_force_at(self, i) if in_force else at[0]
+                if in_force and not differs(self.start, at, w, m):
+                    continue
+                to_index[k] = <uint32_t>i
+                to[0][k] = w
+                for j in range(1, m):
+                    to[j][k] = at[j]
+                k += 1
+        return [index, *columns]
+
+    def shown_columns(self, weights_only):
+        """Of columns() those that a readable model has after the slot."""
+        return [i for i, column in enumerate(self.layout) if column.shown and not (weights_only and i)]
+
+    def place(self, io, const uint32_t[::1] index, columns):
+        """The opposite of columns(): [weight, ...], or all of them.
+
+        Raises ModelError for slots outside the table, columns of different lengths, or numbers that are not finite.
+        """
+        cdef size_t i, n = index.shape[0]
+        cdef int j
+        cdef const float[::1] column
+        cdef float value
+        cdef bint sound = True, signed
+        for values in columns:
+            if len(values) != n:
+                io.refuse("its weight columns differ in length")
+        for i in range(n):
+            if index[i] > self.table.mask:
+                io.refuse(f"slot {index[i]} is outside the table of 2^{self.table.bits} slots")
+        for j, values in enumerate(columns):
+            column, signed = values, self.layout[j].signed
+            for i in range(n):
+                value = column[i]
+                self.table.values[(<size_t>index[i] << self.table.stride_shift) + j] = value
+                sound = sound and isfinite(value) and (signed or value >= 0)
+        if not sound:
+            io.refuse("its weights are not all finite numbers")
+
+
+cdef inline float in_force_at(TableLearner learner, size_t i) noexcept nogil:
+    """The weight in force of a slot."""
+    return learner.weight_in(learner.table.values + (i << learner.table.stride_shift),
+                             <uint32_t>(i & ((<size_t>1 << learner.width_shift) - 1)))
+
+
+cdef inline bint differs(const float* start, const float* at, float w, int m) noexcept nogil:
+    """Whether a slot with the weight w in force has other first m columns than at the start."""
+    cdef int j
+    if w != start[0]:
+        return True
+    for j in range(1, m):
+        if at[j] != start[j]:
+            return True
+    return False
+
+
+cdef bint has_finite_features(Example ex) noexcept nogil:
+    cdef size_t i
+    for i in range(ex.n):
+        if not fabsf(ex.features[i].value) <= FLT_MAX:
+            return False
+    return True

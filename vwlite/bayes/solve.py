@@ -1,0 +1,203 @@
+"""Large problems: many coefficients that are learnt together. Small ones are solved in newton.h."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from vwlite.bayes.blas import in_one_thread
+
+Vector = NDArray[np.float64]
+
+ROWS_AT_ONCE = 128  # of a batch, so that what is worked out stays in the cache
+MATRIX_LIMIT = 3000  # unknowns up to which a diagonal prior is solved with a matrix of all of them
+
+
+@functools.lru_cache(maxsize=2)  # each takes as much memory as the matrix
+def triangle(d: int) -> NDArray[np.intp]:
+    """Where the rows of the lower triangle lie in a matrix (d, d)."""
+    return np.ravel_multi_index(np.tril_indices(d), (d, d))
+
+
+def unpack(packed: Vector, d: int) -> Vector:
+    """A symmetric matrix (d, d) from the rows of its lower triangle."""
+    full = np.zeros(d * d)
+    full[triangle(d)] = packed
+    lower = full.reshape(d, d)
+    both = lower + lower.T
+    np.fill_diagonal(both, lower.diagonal())
+    return both
+
+
+def pack(matrix: Vector) -> Vector:
+    """The opposite of unpack()."""
+    return matrix.ravel()[triangle(len(matrix))]
+
+
+def factor(a: Vector) -> Vector:
+    """The Cholesky factor of a matrix that may be singular but for rounding; only the lower triangles are looked at."""
+    if not np.isfinite(a).all():
+        raise FloatingPointError("a curvature is not finite")
+    lift = 1e-13
+    while True:
+        factored, failed = linalg.lapack.dpotrf(a, lower=1, clean=0)
+        if not failed:
+            return np.asarray(factored)
+        a = a + np.diag(np.maximum(lift * np.diag(a), 1e-300))
+        lift *= 10
+
+
+def substitute(factored: Vector, b: Vector) -> Vector:
+    """x of A x = b for a factor of A."""
+    return np.asarray(linalg.lapack.dpotrs(factored, b, lower=1)[0])
+
+
+@in_one_thread
+def minimise(
+    x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, prior: Vector, m: Vector
+) -> tuple[Vector, Vector, float]:
+    """The minimum of sum w L(y, x t + o) + (t - m)' A (t - m) / 2, started at m.
+
+    Args:
+        x: Features, (n, d), dense or CSR.
+        y: Labels, -1 or 1 if logistic.
+        w: Weights.
+        o: Offsets.
+        logistic: log(1 + exp(-ys)), or (s - y)^2 / 2.
+        prior: A: packed by rows if correlated, (d,) if diagonal.
+        m: The prior's mean.
+
+    Returns:
+        t, the curvature of the losses there in the form of the prior, and the objective.
+    """
+    d = len(m)
+    if len(prior) == d and d > MATRIX_LIMIT:
+        t = _by_gradient(x, y, w, o, logistic, prior, m)
+        delta = t - m
+        s = x @ t + o
+        value = float(_losses(s, y, w, logistic).sum() + delta @ (prior * delta) / 2)
+        return t, np.asarray((x * x).T @ _curvature(s, w, logistic)), value
+    t, full, value = _by_newton(x, y, w, o, logistic, np.diag(prior) if len(prior) == d else unpack(prior, d), m)
+    return t, full.diagonal().copy() if len(prior) == d else pack(full), value
+
+
+def _losses(s: Vector, y: Vector, w: Vector, logistic: bool) -> Vector:
+    return w * (np.logaddexp(0, -y * s) if logistic else (s - y) ** 2 / 2)
+
+
+def _slopes(s: Vector, y: Vector, w: Vector, logistic: bool) -> Vector:
+    return w * (-y * _sigmoid(-y * s) if logistic else s - y)
+
+
+def _curvature(s: Vector, w: Vector, logistic: bool) -> Vector:
+    if not logistic:
+        return w
+    q = _sigmoid(s)
+    return w * q * (1 - q)
+
+
+def _sigmoid(s: Vector) -> Vector:
+    """1 / (1 + e^-s), which does not overflow."""
+    e = np.exp(-np.abs(s))
+    return np.where(s >= 0, 1.0, e) / (1 + e)
+
+
+def _gram(x: Any, c: Vector) -> Vector:
+    """x' diag(c) x, dense; at least its lower triangle."""
+    if not isinstance(x, np.ndarray):
+        return (x.T @ (x * c[:, None])).toarray()
+    d = x.shape[1]
+    root = np.sqrt(c)[:, None]
+    total = np.zeros((d, d))
+    part = np.empty((min(ROWS_AT_ONCE, len(x)), d))
+    for i in range(0, len(x), ROWS_AT_ONCE):
+        rows = x[i : i + ROWS_AT_ONCE]
+        np.multiply(rows, root[i : i + ROWS_AT_ONCE], out=part[: len(rows)])
+        # BLAS sees transposes: what it takes for the upper triangle is our lower one
+        linalg.blas.dsyrk(1.0, part[: len(rows)].T, beta=1.0, c=total.T, overwrite_c=1)
+    return total
+
+
+def _by_newton(
+    x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, a: Vector, m: Vector
+) -> tuple[Vector, Vector, float]:
+    """Newton's method, each step of the best length; returns the lower triangle of the curvature.
+
+    A matrix is kept as long as that pays. The first one is the prior's, which after many batches like this one has all
+    of a step but its length.
+    """
+    t = m.copy()
+    s = x @ t + o
+    pull = np.zeros(len(m))  # A (t - m)
+    factored = factor(a)
+    slope = np.inf
+
+    def objective() -> float:
+        return float(_losses(s, y, w, logistic).sum() + (t - m) @ pull / 2)
+
+    for _ in range(500):
+        gradient = x.T @ _slopes(s, y, w, logistic) + pull
+        step = -substitute(factored, gradient)
+        before, slope = slope, -float(gradient @ step)
+        if not slope < 0.05 * before:
+            factored = factor(a + _gram(x, _curvature(s, w, logistic)))
+            step = -substitute(factored, gradient)
+            slope = -float(gradient @ step)
+        enough = 1e-16 * (1 + abs(objective()))  # of the squared distance in standard deviations of the posterior
+        if not slope > enough:
+            break
+        along, pull_along = x @ step, a @ step
+        length = _length(s, along, y, w, logistic, float(step @ pull), float(step @ pull_along))
+        t += length * step
+        s += length * along
+        pull += length * pull_along
+        if slope * slope / before < enough and before < np.inf:  # as the next one would be
+            break
+    return t, _gram(x, _curvature(s, w, logistic)), objective()
+
+
+def _length(s: Vector, along: Vector, y: Vector, w: Vector, logistic: bool, pull: float, stiffness: float) -> float:
+    """How far to go from scores s along a step, to a tenth: where the objective rises no further.
+
+    The prior's part of it has the slope `pull` at the start and the curvature `stiffness`. By Newton's method inside a
+    bracket.
+    """
+    low, high, length = 0.0, np.inf, 1.0
+    for _ in range(200):
+        here = s + length * along
+        slope = float(along @ _slopes(here, y, w, logistic)) + pull + length * stiffness
+        curvature = float(along**2 @ _curvature(here, w, logistic)) + stiffness
+        if not abs(slope) > 0.1 * length * curvature:
+            break
+        low, high = (low, length) if slope > 0 else (length, high)
+        if high - low < 0.01 * low:
+            break
+        length -= slope / curvature
+        if not low < length < high:
+            length = 2 * low if high == np.inf else (low + high) / 2 if low > 0 else high / 8
+    return length
+
+
+def _by_gradient(x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, a: Vector, m: Vector) -> Vector:
+    """L-BFGS for many uncorrelated unknowns, in units of their prior's standard deviation."""
+    from scipy import optimize
+
+    unit = 1 / np.sqrt(a)
+
+    def objective(u: Vector) -> tuple[float, Vector]:
+        s = x @ (m + unit * u) + o
+        value = float(_losses(s, y, w, logistic).sum() + u @ u / 2)
+        return value, unit * (x.T @ _slopes(s, y, w, logistic)) + u
+
+    found = optimize.minimize(
+        objective,
+        np.zeros(len(m)),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 15000, "maxfun": 30000, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-9},
+    )
+    return np.asarray(m + unit * found.x)

@@ -1,0 +1,139 @@
+"""What entities have in common, as examples come: their mean, how far they lie apart, and the scales of their features.
+
+Design notes are in posterior.pxd. Fits of all entities at once estimate it in prior.pyx.
+"""
+from libc.math cimport fabs, isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from vwlite.bayes.posterior cimport SMALL, data_of, ridge
+from vwlite.core.example cimport CONSTANT_HASH, Feature
+from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of, track
+
+cdef double STEADY = 0.005            # of an estimated ridge
+cdef double FAR = 16                  # times the mean square in force, from where a new one is taken at once
+
+cdef double OTHER = 1.5               # times a scale: another one, that coefficients have to follow
+
+
+cdef class Spread(Posterior):
+    """A posterior whose prior follows from what is known of all entities."""
+
+    cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil:
+        """The mean squares of features, but of those that were always 1; nothing in a model that began without."""
+        cdef size_t k
+        cdef uint32_t place = ABSENT
+        cdef double square, count, before
+        cdef bint beyond
+        if not self.scaled and self.spread_count > 0:
+            return 0
+        self.scaled = True
+        for k in range(n):
+            square = <double>features[k].value * features[k].value
+            place = lookup(self.scales, features[k].hash, place + 1) if self.scales != NULL else ABSENT
+            before = means_of(self.scales)[place] if place != ABSENT else 1
+            if place == ABSENT:
+                if square == 1 or square == 0:
+                    continue
+                if self.scales == NULL:
+                    self.squares = self.table_of_scales.make(0, NULL, 0, 2)
+                    self.scales = self.table_of_scales.make(1, NULL, 0, 2)
+                place = self.squares.n
+                self.squares = self.table_of_scales.room(self.squares, place + 1)
+                self.scales = self.table_of_scales.room(self.scales, place + 1)
+                self.table_of_scales.place(self.squares, features[k].hash)
+                self.table_of_scales.place(self.scales, features[k].hash)
+            means_of(self.squares)[place] += square
+            precisions_of(self.squares)[place] += 1
+            count = precisions_of(self.squares)[place]
+            beyond = square > FAR * means_of(self.scales)[place]
+            if means_of(self.squares)[place] > 0 and (beyond or (<uint64_t>count & (<uint64_t>count - 1)) == 0):
+                means_of(self.scales)[place] = means_of(self.squares)[place] / count
+                before /= means_of(self.scales)[place]
+                if not 1 / OTHER < before < OTHER:
+                    self.follow_scale(features[k].hash, before)
+        return 0
+
+    cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil:
+        """Entities' coefficients of a feature follow its scale, which was `ratio` times that of now."""
+        return 0
+
+    cdef double enter_center(self, uint32_t hash) except? -1e300 nogil:
+        """A coefficient of another entity begins at the mean, which does not change thereby."""
+        cdef uint32_t place = track(self.center, hash, self.center_guesses)
+        cdef double mean = 0
+        if self.center_fixed:
+            return self.prior_mean(hash)
+        if place == ABSENT:
+            self.move_center(hash, 0, 1)
+            return 0
+        mean = means_of(self.center)[place] / precisions_of(self.center)[place]
+        means_of(self.center)[place] += mean
+        precisions_of(self.center)[place] += 1
+        return mean
+
+    cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil:
+        """A coefficient of one entity has moved, or is new."""
+        cdef uint32_t place
+        if self.center_fixed:
+            return 0
+        place = track(self.center, hash, self.center_guesses)
+        if place == ABSENT:
+            self.center = self.table_of_means.room(self.center, self.center.n + 1)
+            place = self.table_of_means.place(self.center, hash)
+        means_of(self.center)[place] += by
+        precisions_of(self.center)[place] += more
+        return 0
+
+    # the prior's variance, as examples come: the mean over entities of m^2 + Var (Laird and Ware 1982)
+
+    cdef bint is_time_for_spread(self, Record* record) noexcept nogil:
+        """Once there is a noise to compare with; of a matrix not after each example, but after 1, 2, 3, 4, 6, 8, ..."""
+        cdef int64_t count = record.count
+        if self.estimates_noise and self.noise_count < 2:
+            return False
+        if not record.full or record.n < 3:
+            return True
+        while count > 3 and count % 2 == 0:
+            count //= 2
+        return count <= 3
+
+    cdef double spread(self, Record* record) except? -1 nogil:
+        """Sum of m^2 + Var of the coefficients that the ridge is of, times their scales."""
+        cdef size_t d = record.n, k
+        cdef double total = 0, variance, scale = self.scale(), delta, l2, unit = 1 / self.l2
+        cdef double* v
+        cdef bint exact = record.full and d <= SMALL
+        self.reserve(d + d * (d + 1) // 2)
+        v = self.work
+        if exact:
+            self.factor(record, v + d)
+        for k in range(d):
+            if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
+                continue
+            l2 = ridge(self, hashes_of(record)[k])
+            variance = self.unit_variance(k, d, v) if exact else 1 / (data_of(self, record, k) + l2)
+            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+            total += (delta * delta + scale * variance) * (l2 * unit)
+        return total
+
+    cdef int count_spread(self, Record* record) except -1 nogil:
+        """What an entity is in the estimate of the prior, as it is now."""
+        self.spread_sum -= record.spread
+        record.spread = self.spread(record)
+        self.spread_sum += record.spread
+        return 0
+
+    cdef void estimate_ridge(self) noexcept nogil:
+        """One coefficient's worth of belief in the first ridge keeps the first few entities from running away.
+
+        The ridge is a ratio of variances, of the noise and of what a coefficient adds to scores, so bounds and start
+        have no unit. One that differs by less than STEADY stays, because every record has to follow a new one.
+        """
+        cdef double scale = self.scale()
+        cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)
+        cdef double l2
+        if not (variance > 0 and isfinite(variance)):
+            return
+        l2 = min(max(scale / variance, 1e-9), 1e9)
+        if fabs(l2 - self.l2) > STEADY * self.l2:
+            self.l2 = l2

@@ -1,0 +1,1 @@
+"""The contracts that all else leans on: options, examples, learners, losses."""

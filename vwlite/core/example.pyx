@@ -1,0 +1,237 @@
+"""Blocks of parsed lines and the one Example that walks over them. Design notes are in example.pxd."""
+from libc.math cimport NAN, isnan
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
+
+cdef enum:
+    TAKEN = 1 << 31                   # marks an extent in gather_namespaces
+
+
+cdef int grow(void** buffer, size_t* capacity, size_t wanted, size_t size) except -1 nogil:
+    """Room for `wanted` items in a buffer whose content need not survive. Untouched pages cost nothing."""
+    if wanted <= capacity[0]:
+        return 0
+    free(buffer[0])
+    capacity[0] = 0
+    buffer[0] = malloc(wanted * size)
+    if buffer[0] == NULL:
+        with gil:
+            raise MemoryError(f"{wanted * size:,} bytes for a block of examples")
+    capacity[0] = wanted
+    return 0
+
+
+cdef class Block:
+    """A run of whole lines and what they parse into."""
+
+    def examples(self):
+        """The rows as plain Python values, for tests and for looking at what a parser made of a line.
+
+        A list of dicts: kind ("example", "empty", "problem"), line (from 0), reason and column of a problem, label,
+        weight, initial (label NaN when there is none), choices as (number, cost, probability, name), shared, tag, and
+        namespaces as (index, hash, [(hash, value), ...]).
+        """
+        cdef size_t i, j, k, end
+        cdef const Row* row
+        cdef const Extent* extent
+        cdef const Feature* feature
+        cdef const Choice* choice
+        found = []
+        for i in range(self.n_rows):
+            row = &self.rows[i]
+            namespaces = []
+            choices = []
+            for j in range(row.choice, row.choice + row.n_choices):
+                choice = &self.choices[j]
+                choices.append((choice.number, choice.cost, choice.probability,
+                                self.text[choice.name:choice.name + choice.name_length]))
+            for j in range(row.n_extents):
+                extent = &self.extents[row.extent + j]
+                end = (extent + 1).begin if j + 1 < row.n_extents else row.n_features
+                feature = self.features + row.feature
+                namespaces.append((extent_index(extent), extent.hash,
+                                   [(feature[k].hash, feature[k].value) for k in range(extent.begin, end)]))
+            found.append({
+                "kind": ("example", "empty", "problem")[row.kind], "line": row.line, "reason": row.reason,
+                "column": row.column, "label": row.label, "weight": row.weight, "initial": row.initial,
+                "choices": choices, "shared": bool(row.flags & ROW_SHARED),
+                "tag": self.text[row.tag:row.tag + row.tag_length], "namespaces": namespaces,
+            })
+        return found
+
+    def head(self, size_t n):
+        """The first bytes of the text, at most n."""
+        return self.text[:min(n, self.text_length)] if self.text_length else b""
+
+    def __dealloc__(self):
+        free(self.text)
+        free(self.features)
+        free(self.extents)
+        free(self.rows)
+        free(self.choices)
+        free(self.names)
+
+    cdef int reserve_text(self, size_t n) except -1 nogil:
+        """Room for n bytes and the padding; what is there already stays."""
+        cdef char* text
+        if n + PADDING > self.text_capacity:
+            text = <char*>realloc(self.text, n + PADDING)
+            if text == NULL:
+                with gil:
+                    raise MemoryError(f"{n:,} bytes for a line")
+            self.text = text
+            self.text_capacity = n + PADDING
+        return 0
+
+    cdef int reserve_parsed(self) except -1 nogil:
+        """Room for the worst that the text can hold: a feature takes 2 bytes, a line or a namespace 1.
+
+        Goes by the capacity of the text, not its length, so that blocks of one size never allocate again.
+        """
+        cdef size_t n = self.text_capacity
+        return self.reserve_exactly(n + 1, n + 1, n // 2 + n)
+
+    cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil:
+        cdef size_t names = 0
+        if self.wants_names and (self.names == NULL or features + PADDING > self.feature_capacity):
+            grow(<void**>&self.names, &names, features + PADDING, sizeof(NameSpan))
+        grow(<void**>&self.features, &self.feature_capacity, features + PADDING, sizeof(Feature))
+        grow(<void**>&self.extents, &self.extent_capacity, extents, sizeof(Extent))
+        grow(<void**>&self.rows, &self.row_capacity, rows, sizeof(Row))
+        return 0
+
+    cdef int reserve_choices(self, size_t n) except -1 nogil:
+        """Room for n choices; what is there stays."""
+        cdef Choice* choices
+        if n > self.choice_capacity:
+            choices = <Choice*>realloc(self.choices, 2 * n * sizeof(Choice))
+            if choices == NULL:
+                with gil:
+                    raise MemoryError(f"{2 * n * sizeof(Choice):,} bytes for labels")
+            self.choices = choices
+            self.choice_capacity = 2 * n
+        return 0
+
+
+cdef class Knowledge:
+    """What is asked and said of a score by learners with a posterior."""
+
+
+cdef class Expander:
+    """What chooses and crosses an example's features."""
+
+    cdef int expand(self, Example ex) except -1 nogil:
+        return 0
+
+
+cdef class Example:
+    """One line as learners see it; reused for every line."""
+
+    def __cinit__(self):
+        self.known = Knowledge()
+
+    cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil:
+        """Look at a row of a block; `constant` says whether the constant feature counts."""
+        self.linear = self.features = block.features + row.feature
+        self.n_linear = row.n_features
+        self.n = self.n_counted = row.n_features + constant
+        self.extents = block.extents + row.extent
+        self.n_extents = row.n_extents
+        self.names = block.names + row.feature if block.names != NULL else NULL
+        self.parsed = self.linear
+        self.n_parsed = self.n_linear
+        self.parsed_extents = self.extents
+        self.n_parsed_extents = self.n_extents
+        self.parsed_names = self.names
+        self.text = block.text
+        self.tag = block.text + row.tag
+        self.tag_length = row.tag_length
+        self.label = row.label
+        self.weight = row.weight
+        self.initial = row.initial
+        self.choices = block.choices + row.choice
+        self.n_choices = row.n_choices
+        self.labelled = not isnan(row.label)
+        self.first_visit = True
+        self.offset = 0
+        self.problem_at = block.text + row.text
+        self.known.variance = self.known.noise = 0
+        self.score = 0
+        self.prediction = 0
+        self.loss = 0
+
+    cdef void look_again(self, Example other, bint constant) noexcept nogil:
+        """Look at the line of another example as it was parsed, to predict only: without label and initial prediction.
+
+        Neither example notices which features are chosen or crossed for the other.
+        """
+        self.features = self.linear = self.parsed = other.parsed
+        self.n_linear = self.n_parsed = other.n_parsed
+        self.n = self.n_counted = other.n_parsed + constant
+        self.extents = self.parsed_extents = other.parsed_extents
+        self.n_extents = self.n_parsed_extents = other.n_parsed_extents
+        self.names = self.parsed_names = other.parsed_names
+        self.text = other.text
+        self.tag = other.tag
+        self.tag_length = other.tag_length
+        self.label = NAN
+        self.n_choices = 0
+        self.weight = 1
+        self.initial = 0
+        self.labelled = False
+        self.test_only = True
+        self.offset = 0
+        self.problem_at = other.problem_at
+        self.known.wants_variance = False
+        self.known.variance = self.known.noise = 0
+        self.score = 0
+        self.prediction = 0
+        self.loss = 0
+
+
+cdef list groups_of(Example ex):
+    from vwlite.core.view import Group
+    cdef size_t i, j, begin, end
+    groups = []
+    for i in range(ex.n_extents):
+        begin = ex.extents[i].begin
+        end = extent_end(ex, i)
+        name = ex.text[ex.extents[i].name:ex.extents[i].name + extent_name_length(&ex.extents[i])]
+        names = [None if ex.names == NULL else
+                 <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                 for j in range(begin, end)]
+        groups.append(Group(extent_index(&ex.extents[i]), name, names,
+                            [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))
+    return groups
+
+
+cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \
+        noexcept nogil:
+    """Bring a line's extents of the same index together, with their features and names (NULL: there are none).
+
+    They stay in the order in which indices appear. As much room behind each array serves for the copy.
+    """
+    cdef size_t i, j, begin, length, to = 0, k = 0
+    cdef Extent* sorted_extents = extents + n
+    cdef Feature* sorted_features = features + n_features
+    for i in range(n):
+        if extents[i].name_length_index & TAKEN:
+            continue
+        for j in range(i, n):
+            if (extents[j].name_length_index ^ extents[i].name_length_index) & 0xFF:
+                continue
+            begin = extents[j].begin
+            length = (extents[j + 1].begin if j + 1 < n else n_features) - begin
+            sorted_extents[k] = extents[j]
+            sorted_extents[k].begin = <uint32_t>to
+            memcpy(sorted_features + to, features + begin, length * sizeof(Feature))
+            if names != NULL:
+                memcpy(names + n_features + to, names + begin, length * sizeof(NameSpan))
+            to += length
+            k += 1
+            if j > i:
+                extents[j].name_length_index |= TAKEN
+    memcpy(extents, sorted_extents, n * sizeof(Extent))
+    memcpy(features, sorted_features, n_features * sizeof(Feature))
+    if names != NULL:
+        memcpy(names, names + n_features, n_features * sizeof(NameSpan))

@@ -1,0 +1,308 @@
+"""Declaring options, and holding the values that one run gave them.
+
+A learner declares its options as an `OptionGroup`; the command line, a configuration file and a loaded model fill in
+an `Options`. A value that was typed beats one from a configuration file, which beats the model's, which beats the
+default.
+
+`NamedTuple` rather than `dataclass`: the latter imports `inspect` and compiles its methods, 10 ms of every start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from vwlite.errors import ModelError, OptionError
+
+ValueType = type[bool] | type[int] | type[float] | type[str]
+Source = Literal["command line", "config file", "model", "default"]
+
+# Names that options had before; they are answered with the new name, and models that kept one still load.
+RENAMED = {"confidence": "interval", "metrics": "report"}
+
+# One family: giving any of them replaces all that the model holds, as Vowpal Wabbit does.
+INTERACTIONS = ("quadratic", "cubic", "interactions")
+
+WANTED: dict[ValueType, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+# Numbers end up in 64-bit integers and 32-bit floats of the compiled code, which must not wrap or become infinite.
+SMALLEST_INT, LARGEST_INT, LARGEST_FLOAT = -(2**63), 2**64 - 1, 3.4028234663852886e38
+
+
+class Option(NamedTuple):
+    """One option as its learner declares it.
+
+    name        long flag without dashes, in VW's spelling; "-" and "_" are interchangeable when typed
+    type        bool (a flag), int, float or str
+    short       one letter
+    many        may be repeated; the value is a list, by default empty
+    choices     the only values allowed
+    least, most inclusive bounds
+    above       exclusive lower bound
+    words       words that may stand in place of a number
+    keep        stored in the model file, and in force again when the model is loaded
+    fixed       kept, and a loaded model's value cannot be changed, because the model's state depends on it
+    vw_forgets  kept, but Vowpal Wabbit would not: not taken from the model under --vw_compat
+    necessary   giving it switches its learner on
+    metavar     what the help calls the value
+    implied     the value if none is written, for options that allow that
+    needs       what makes the option take effect, any of these (see vwlite/engine/needs.py); a run that gives the
+                option where none of them holds is refused. By default those of the group; an option without acts by
+                itself
+    mild        terms of `needs` without which the run is not refused: a remark says that the option does nothing,
+                because scripts for Vowpal Wabbit leave it there
+    file        the value names a file that is read, a file that is written, or a folder that is
+    alike       values of a fixed option of which one may take the place of another
+    loss        the loss that giving it implies
+    """
+
+    name: str
+    type: ValueType
+    help: str
+    short: str = ""
+    default: Any = None
+    many: bool = False
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    keep: bool = False
+    fixed: bool = False
+    vw_forgets: bool = False
+    necessary: bool = False
+    metavar: str = ""
+    implied: Any = None
+    words: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    mild: tuple[str, ...] = ()
+    file: Literal["", "read", "written", "folder"] = ""
+    alike: tuple[str, ...] = ()
+    loss: str = ""
+
+
+class OptionGroup(NamedTuple):
+    """Options that belong together, such as those of one learner, under one title in the help.
+
+    What the group `needs`, each of its options needs that doesn't say so itself.
+    """
+
+    title: str
+    options: tuple[Option, ...]
+    help: str = ""
+    needs: tuple[str, ...] = ()
+
+
+def check(option: Option, value: Any) -> Any:
+    """Returns one value of `option`, as its type; raises OptionError if it is not allowed."""
+    flag = f"--{option.name}"
+    wanted: Any = option.type
+    if value in option.words:
+        return value
+    # `type(...) is` throughout, because to isinstance a bool is an int.
+    if wanted is float and type(value) is int and abs(value) <= LARGEST_FLOAT:
+        value = float(value)
+    if type(value) is not wanted:
+        raise OptionError(f"{flag} wants {' or '.join((WANTED[wanted], *option.words))}, not {value!r}")
+    if value == "":
+        raise OptionError(f"{flag} is empty (a variable that is not set?): give it a value, or leave it out")
+    if wanted is int and not SMALLEST_INT <= value <= LARGEST_INT:
+        raise OptionError(f"{flag} wants a whole number of at most 64 bits")
+    if wanted is float and not abs(value) <= LARGEST_FLOAT:
+        raise OptionError(f"{flag} wants a finite 32-bit number, not {value!r}")
+    if option.choices and value not in option.choices:
+        raise OptionError(f"{flag} must be one of {', '.join(option.choices)}, not {value!r}")
+    if option.least is not None and value < option.least:
+        raise OptionError(f"{flag} must be at least {option.least:.12g}, not {value!r}")
+    if option.above is not None and value <= option.above:
+        raise OptionError(f"{flag} must be above {option.above:.12g}, not {value!r}")
+    if option.most is not None and value > option.most:
+        raise OptionError(f"{flag} must be at most {option.most:.12g}, not {value!r}")
+    return value
+
+
+def read(option: Option, text: str) -> Any:
+    """Returns the value that `text` spells for `option`; raises OptionError if it spells none.
+
+    Numbers are plain ASCII: `int` and `float` would also take underscores, blanks and the digits of every script.
+    """
+    value: object = text
+    try:
+        if option.type is int and text.isascii() and text.lstrip("+-").isdigit():
+            value = int(text)
+        elif option.type is float and text.isascii() and "_" not in text and text == text.strip():
+            value = float(text)
+    except ValueError:
+        pass  # still text, which the check refuses, naming what was wanted
+    return check(option, value)
+
+
+def gather(groups: Iterable[OptionGroup]) -> dict[str, Option]:
+    """Returns all options by name, in order of declaration.
+
+    Raises ValueError if a declaration is at fault or two options claim the same name or letter.
+    """
+    declared: dict[str, Option] = {}
+    letters: dict[str, str] = {}
+    for group in groups:
+        for option in group.options:
+            if not (option.name.isascii() and option.name.isidentifier()):
+                raise ValueError(f"{group.title}: {option.name!r} cannot be the name of an option")
+            if option.name in declared:
+                raise ValueError(f"{group.title}: --{option.name} is declared twice")
+            if option.type not in WANTED:
+                raise ValueError(f"{group.title}: --{option.name} has type {option.type!r}")
+            if option.type is bool and (option.many or option.default or option.choices):
+                raise ValueError(f"{group.title}: the flag --{option.name} can only be absent or given")
+            if option.short:
+                if not (len(option.short) == 1 and option.short.isascii() and option.short.isalpha()):
+                    raise ValueError(f"{group.title}: -{option.short} is not one letter")
+                if option.short in letters:
+                    raise ValueError(f"-{option.short} is both --{letters[option.short]} and --{option.name}")
+                letters[option.short] = option.name
+            declared[option.name] = option if option.needs else option._replace(needs=group.needs)
+    return declared
+
+
+def renamed(values: Mapping[str, Any], declared: Mapping[str, Option]) -> dict[str, Any]:
+    """Returns values by the names that options have now, of a model or journal that may have old ones."""
+    return {
+        RENAMED[name] if name not in declared and RENAMED.get(name) in declared else name: value
+        for name, value in values.items()
+    }
+
+
+def default(option: Option) -> Any:
+    """Returns the value of an option nobody gave; a fresh list for one that may be repeated."""
+    if option.many:
+        return list(option.default or ())
+    if option.type is bool:
+        return False
+    return option.default
+
+
+class Options:
+    """The values of one run's options, and where each came from.
+
+    `options["passes"]` is the value given or the default, a KeyError if no such option is declared. `declared` holds
+    the declarations by name, `arguments` the words as typed and `data` the data file named without a flag. `accepted`
+    options are not asked what they need: an earlier version took them.
+    """
+
+    __slots__ = ("_sources", "_values", "accepted", "arguments", "data", "declared")
+
+    def __init__(self, groups: Iterable[OptionGroup], arguments: Sequence[str] = (), data: str | None = None) -> None:
+        self.declared = gather(groups)
+        self.arguments = list(arguments)
+        self.data = data
+        self.accepted = False
+        self._values = {name: default(option) for name, option in self.declared.items()}
+        self._sources: dict[str, Source] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.declared
+
+    def declare(self, group: OptionGroup) -> None:
+        """Adds options, with their defaults; raises ValueError as `gather` does."""
+        both = gather([OptionGroup("", tuple(self.declared.values())), group])
+        for option in group.options:
+            self.declared[option.name] = both[option.name]
+            self._values[option.name] = default(option)
+
+    def source(self, name: str) -> Source:
+        """Returns where the value came from."""
+        return self._sources.get(self.declared[name].name, "default")
+
+    def given(self, name: str) -> bool:
+        """Returns whether the command line, a configuration file or the model gave a value.
+
+        A flag that a configuration file sets to false counts as not given.
+        """
+        return self.source(name) != "default" and self._values[name] is not False
+
+    def set(self, name: str, value: object, source: Source = "command line") -> None:
+        """Gives an option a value (a list, if it may be repeated); raises OptionError if it is not allowed."""
+        option = self.declared[name]
+        if not option.many:
+            self._values[name] = check(option, value)
+        elif isinstance(value, (list, tuple)):
+            self._values[name] = [check(option, one) for one in value]
+        else:
+            raise OptionError(f"--{name} wants a list, not {value!r}")
+        self._sources[name] = source
+
+    def kept(self) -> dict[str, Any]:
+        """Returns the values that belong in the model file: those given, of options that are kept or fixed."""
+        return {
+            name: list(self._values[name]) if option.many else self._values[name]
+            for name, option in self.declared.items()
+            if is_kept(option) and self.given(name)
+        }
+
+    def merge_model(self, kept: Mapping[str, Any], vw_compat: bool, path: str) -> list[str]:
+        """Loads the options stored in the model file `path`, where nothing else was given; returns notes for the user.
+
+        A fixed option that the model did not keep had its default when the model was made. Raises ModelError if the
+        model names an option that models don't keep, or a value that is not allowed: a file from a stranger must set
+        nothing but how its learners work. Raises OptionError if a fixed option was given a value other than the
+        model's.
+        """
+        models = self._read_kept(kept, path)
+        errors: list[str] = []
+        notes: list[str] = []
+        replaced = any(self.given(name) for name in INTERACTIONS if name in self)
+        for name, option in self.declared.items():
+            if not is_kept(option) or (vw_compat and option.vw_forgets):
+                continue
+            value = models.get(name, default(option))
+            if name in INTERACTIONS and replaced:
+                if name in models and value != self[name]:
+                    notes.append(f"the model's {spell(name, value)} is replaced by the interactions given now")
+            elif self.source(name) == "default":
+                if name in models:
+                    self.set(name, value, "model")
+            elif value in option.alike and self[name] in option.alike:
+                pass
+            elif option.fixed and value != self[name]:
+                made = f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
+                errors.append(
+                    f"{path}: {spell(name, self[name])} does not fit the model, which was made {made}: "
+                    "leave that as it was, or train a new model"
+                )
+        if errors:
+            raise OptionError(errors)
+        return notes
+
+    def _read_kept(self, kept: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """Returns the values that a model stores, each as its option's type."""
+        values = Options([OptionGroup("", tuple(self.declared.values()))])
+        errors = []
+        kept = renamed(kept, self.declared)
+        for name, value in kept.items():
+            option = self.declared.get(name)
+            if option is None:
+                errors.append(f"{path}: the model was made with --{name}, which is unknown here")
+            elif not is_kept(option):
+                errors.append(f"{path}: the file sets --{name}, which no model stores; give a model that vwlite saved")
+            else:
+                try:
+                    values.set(name, value, "model")
+                except OptionError as error:
+                    errors += [f"{path}: in the model, {reason}" for reason in error.errors]
+        if errors:
+            raise ModelError("\n".join(errors))
+        return {name: values[name] for name in renamed(kept, self.declared)}
+
+
+def is_kept(option: Option) -> bool:
+    """Returns whether a model file stores the option."""
+    return option.keep or option.fixed
+
+
+def spell(name: str, value: Any) -> str:
+    """Returns an option with its value as one would type it."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"{name} = false"
+    return " ".join(f"--{name} {one}" for one in value) if isinstance(value, list) else f"--{name} {value}"

@@ -1,0 +1,1 @@
+"""Options, stack and loop: from a command line to what was learnt."""

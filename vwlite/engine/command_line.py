@@ -1,0 +1,192 @@
+"""Reads the words of a command line, and configuration files, into `Options`.
+
+The words are read here rather than by click, because click stops at the first mistake, takes the flag that follows for
+a forgotten value, and costs 20 ms of every start. Help and completion do come from click, out of the same
+declarations: see `vwlite.cli.help`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from vwlite.core.options import RENAMED, Option, OptionGroup, Options, check, read
+from vwlite.engine import plugins
+from vwlite.engine.flags import GENERAL, builtin_groups
+from vwlite.errors import OptionError, ReductionError
+
+
+def option_groups() -> list[OptionGroup]:
+    """Every option that this process knows, but for those of the command line alone, grouped as --help shows them."""
+    return [*builtin_groups(), *plugins.groups()]
+
+
+def parse(words: Sequence[str], groups: Iterable[OptionGroup]) -> Options:
+    """Returns the options that `words` give, completed from the file that --config names.
+
+    Raises one OptionError that lists everything wrong with them.
+
+    >>> passes = Option("passes", int, "How often to go through the data.", default=1)
+    >>> options = parse(["--passes=3", "train.txt"], [OptionGroup("Input", (passes,))])
+    >>> options["passes"], options.data
+    (3, 'train.txt')
+    """
+    options = Options((*groups, GENERAL), words)
+    reader = Reader(options)
+    typed, files = reader.read_words(options.arguments)
+    filed = reader.read_file(typed["config"][0]) if typed.get("config") else {}
+    if "" in files:
+        reader.errors.append(
+            "the name of the data file is empty (a variable that is not set?): name it, or leave it out"
+        )
+    if len(files) > 1:
+        reader.errors.append(f"more than one data file: {', '.join(map(repr, files))}; use -d for each of several")
+    if reader.errors:
+        raise OptionError(reader.errors)
+    for name, values in filed.items():
+        options.set(name, values if options.declared[name].many else values[0], "config file")
+    for name, values in typed.items():
+        options.set(name, values if options.declared[name].many else values[0], "command line")
+    options.data = files[0] if files else None
+    return options
+
+
+def is_flag(word: str) -> bool:
+    """Whether a word is a flag, where a value could stand.
+
+    Any letter after the dash makes it one, not just the letters in use: else a new flag would change what old command
+    lines mean. Such a value can be attached to its flag: --tag=-x.
+    """
+    return word.startswith("--") or (word.startswith("-") and word[1:2].isalpha())
+
+
+class Reader:
+    """Collects the values of options by name, and all mistakes: none keeps the rest from being read."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.declared = declared = options.declared
+        self.shorts = {option.short: option for option in declared.values() if option.short}
+        self.errors: list[str] = []
+
+    def read_words(self, words: Sequence[str]) -> tuple[dict[str, list[Any]], list[str]]:
+        """Returns the values typed, and the words that belong to no flag."""
+        found: dict[str, list[Any]] = {}
+        files: list[str] = []
+        left = deque(words)
+        while left:
+            word = left.popleft()
+            if word == "--":
+                files += left
+                break
+            if word == "-" or not word.startswith("-"):
+                files.append(word)
+                continue
+            flag, equals, text = word.partition("=")
+            name = flag.lstrip("-").replace("-", "_")
+            if word.startswith("--"):
+                option = self.find(flag[2:].replace("-", "_"))
+                value = text if equals else None
+            else:
+                # -passes is a slip for --passes, not -p with the value "asses".
+                option = None if len(name) > 2 and name in self.declared else self.shorts.get(word[1])
+                value = word[2:] or None
+            if option is None:
+                self.errors.append(f"unknown flag {flag!r}{self.suggest(name, '--')}")
+                # What follows is most likely its value; taken for a data file it would cause a second, puzzling error.
+                if not equals and left and not is_flag(left[0]):
+                    left.popleft()
+            elif option.type is bool:
+                if value is None:
+                    self.add(found, option, check, True)
+                elif value[:1] in self.shorts and not word.startswith("--"):
+                    # Flags of one letter can share a dash, and the last can take a value: -tb18.
+                    self.add(found, option, check, True)
+                    left.appendleft("-" + value)
+                else:
+                    self.errors.append(f"{flag} takes no value, but was given {value!r}")
+            elif value is not None:
+                self.add(found, option, read, value)
+            elif left and not is_flag(left[0]):
+                self.add(found, option, read, left.popleft())
+            elif option.implied is not None:
+                self.add(found, option, check, option.implied)
+            elif left:
+                self.errors.append(f"{flag} needs a value, but the flag {left[0]!r} follows")
+            else:
+                self.errors.append(f"{flag} needs a value")
+        return found, files
+
+    def read_file(self, path: str) -> dict[str, list[Any]]:
+        """Returns the values that a TOML file gives, by the same rules."""
+        import tomllib  # 10 ms that only those who use it should pay
+
+        found: dict[str, list[Any]] = {}
+        table: dict[str, Any] = {}
+        try:
+            with open(path, "rb") as file:
+                table = tomllib.load(file)
+        except OSError as error:
+            self.errors.append(f"{path}: {error.strerror}")
+        except (ValueError, RecursionError) as error:
+            self.errors.append(f"{path}: not a TOML file: {error}")
+        for key, value in table.items():
+            option = self.find(key.replace("-", "_"))
+            if isinstance(value, dict):
+                self.errors.append(f"{path}: [{key}] is a table, but options stand at the top level")
+            elif option is None:
+                self.errors.append(f"{path}: unknown option {key!r}{self.suggest(key.replace('-', '_'), '')}")
+            elif option in GENERAL.options:
+                self.errors.append(f"{path}: {key} can only be given on the command line")
+            elif option.many and isinstance(value, list):
+                found.setdefault(option.name, [])  # an empty list is a value too
+                for one in value:
+                    self.add(found, option, check, one, f"{path}: ")
+            else:
+                self.add(found, option, check, value, f"{path}: ")
+        return found
+
+    def find(self, name: str) -> Option | None:
+        """Returns the option of a name: vwlite's, or that of a plugin, which is imported for it."""
+        if name not in self.declared and name.isidentifier():
+            try:
+                if plugin := plugins.claim(name):
+                    plugins.declare(plugin, self.options)
+            except ReductionError as error:
+                self.errors += [reason for reason in [str(error)] if reason not in self.errors]
+        return self.declared.get(name)
+
+    def add(
+        self,
+        found: dict[str, list[Any]],
+        option: Option,
+        convert: Callable[[Option, Any], Any],
+        value: Any,
+        place: str = "",
+    ) -> None:
+        """Adds one more value of an option; saying the same twice is harmless."""
+        try:
+            value = convert(option, value)
+        except OptionError as error:
+            self.errors += [place + reason for reason in error.errors]
+            return
+        values = found.setdefault(option.name, [])
+        if option.many or not values:
+            values.append(value)
+        elif values[0] != value:
+            self.errors.append(f"{place}--{option.name} was given twice, as {values[0]!r} and {value!r}")
+
+    def suggest(self, name: str, dashes: str) -> str:
+        """Returns the end of a message about an unknown name: the options that may have been meant."""
+        if (now := RENAMED.get(name)) in self.declared:
+            return f": --{name} is now {dashes}{now}"
+        from vwlite.engine.vw_flags import answer
+
+        if dashes and (words := answer(name)):
+            return words
+        import difflib  # 5 ms, needed after a mistake only
+
+        likely = [known for known in self.declared if len(name) > 1 and known.startswith(name.lower())]
+        likely = likely or difflib.get_close_matches(name.lower(), self.declared, n=1, cutoff=0.75)
+        return f", did you mean {' or '.join(dashes + known for known in likely[:3])}?" if likely else ""

@@ -1,0 +1,141 @@
+"""Whether the files of a command line get in each other's way: found before anything is read or written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import NamedTuple
+
+from vwlite.core.options import Options
+from vwlite.core.paths import inherited
+from vwlite.engine.feed import cache_path, data_paths
+from vwlite.errors import OptionError
+
+UPDATE = {"--initial_regressor", "--final_regressor"}  # may be one file: the model is updated
+STREAMS = ("data", "predictions", "raw_predictions")  # options whose "-" is standard input or output
+ENTITIES = (".entities", ".entities.new")  # files beside a model
+
+
+class Use(NamedTuple):
+    """A file that something named `label`, such as a flag, reads or writes."""
+
+    label: str
+    path: str
+    written: bool
+    of: str = ""  # the flag, if the label is not just that
+
+
+def check(uses: Iterable[Use]) -> None:
+    """Raises OptionError that names each two uses of one file of which one would destroy what is in it."""
+    found: dict[tuple[object, ...], list[Use]] = {}
+    for use in uses:
+        if key := identity(use.path):
+            found.setdefault(key, []).append(use)
+    errors = [
+        f"{one.label} and {other.label} are the same file, {one.path}, and one would overwrite the other: "
+        "name another file for one of them"
+        for same in found.values()
+        for one, other in combinations(same, 2)
+        if (one.written or other.written) and not is_allowed(one, other)
+    ]
+    if errors:
+        raise OptionError(list(dict.fromkeys(errors)))
+
+
+def check_subcommand(read: Iterable[str | None], **written: str | None) -> None:
+    """The same for a subcommand: files that it reads, "-" being standard input, and those that its flags write."""
+    uses = [Use("the input", "/dev/stdin" if path == "-" else path, False) for path in read if path is not None]
+    for name, path in written.items():
+        if path is not None:
+            uses.append(Use(f"--{name}", "/dev/stdout" if path in ("stdout", "-") else path, True))
+    check(uses)
+
+
+def is_allowed(one: Use, other: Use) -> bool:
+    """Whether two uses of one file, one of which writes, are meant: a model that is updated, a stream of both."""
+    if {one.of or one.label, other.of or other.label} == UPDATE and bool(one.of) == bool(other.of):
+        return True
+    return one.written and other.written and None not in (inherited(one.path), inherited(other.path))
+
+
+def identity(path: str) -> tuple[object, ...] | None:
+    """What is equal for two names of one regular file, which may not be there yet; None for all that is no such file.
+
+    By device and inode, so that links and mounts hide nothing.
+    """
+    try:
+        descriptor = inherited(path)
+        found = os.stat(path) if descriptor is None else os.fstat(descriptor)
+        return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    except FileNotFoundError:
+        folder, name = os.path.split(os.path.realpath(path))
+        try:
+            found = os.stat(folder)
+            return found.st_dev, found.st_ino, name
+        except OSError:
+            return folder, name
+    except (OSError, ValueError):
+        return None  # opening it will say what is wrong
+
+
+def check_run(options: Options, serving: bool) -> None:
+    """Raises OptionError if the files of a run, or of a daemon, get in each other's way."""
+    uses = list(uses_of(options, serving))
+    check(uses)
+    errors = [
+        f"--{name} -: only --data, --predictions and --raw_predictions take - for a stream: name a file (./- if it is "
+        "called so)"
+        for name, option in options.declared.items()
+        if option.file and options[name] == "-" and name not in STREAMS and options.source(name) != "model"
+    ]
+    final = options["final_regressor"]
+    if final and options["save_per_pass"]:
+        errors += [
+            f"{use.label} {use.path}: --save_per_pass would save a model there: name another file"
+            for use in uses
+            if is_of_pass(use.path, final, options["passes"])
+        ]
+    if options["journal"]:
+        errors += [
+            f"{use.label} {use.path}: is in the folder of --journal, which is for its own files: name another folder"
+            for use in uses
+            if use.written and is_inside(use.path, options["journal"])
+        ]
+    if errors:
+        raise OptionError(errors)
+
+
+def uses_of(options: Options, serving: bool) -> Iterator[Use]:
+    """The files that a run reads and writes."""
+    paths = [] if serving else data_paths(options)
+    for path in paths:
+        yield Use("the data", "/dev/stdin" if path == "-" else path, False)
+    cache = None if serving else cache_path(options, paths)
+    if cache is not None:
+        yield Use("--cache_file" if options["cache_file"] else "--cache", cache, True)
+    for name, option in options.declared.items():
+        path = options[name]
+        if option.file in ("", "folder") or name in ("data", "cache_file") or not path:
+            continue
+        if options.source(name) == "model":  # what is in the model is not read from there
+            continue
+        path = "/dev/stdout" if path in ("stdout", "-") and name.endswith("predictions") else path
+        yield Use(f"--{name}", path, option.file == "written")
+        if name in ("initial_regressor", "final_regressor", "fixed_effect"):
+            for suffix in ENTITIES:
+                beside = os.path.realpath(path) + suffix
+                if option.file == "written" or os.path.exists(beside):
+                    yield Use(f"the entities of --{name}", beside, option.file == "written", of=f"--{name}")
+
+
+def is_of_pass(path: str, final: str, passes: int) -> bool:
+    """Whether a path is where --save_per_pass saves after some pass."""
+    number = os.path.realpath(path).removeprefix(os.path.realpath(final) + ".")
+    return number.isascii() and number.isdigit() and str(int(number)) == number and int(number) < passes
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a file is, or would be, directly in a folder."""
+    return inherited(path) is None and os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)

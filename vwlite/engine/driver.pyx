@@ -1,0 +1,397 @@
+"""The loop over examples. Design notes are in driver.pxd.
+
+One example at a time goes through: choice and crossing of features, the stack, the counters, the outputs. All of it
+runs without the GIL but for the rare things a person sees: rows of the progress table, malformed lines, audits.
+"""
+from itertools import islice
+
+from libc.string cimport memchr, memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, groups_of
+from vwlite.core.learner cimport Learner
+from vwlite.core.losses cimport takes
+from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
+from vwlite.features.interactions cimport Crossing, Interactions, crossing_of, use_crossing
+from vwlite.input.parser cimport Parser
+from vwlite.report.counters cimport Counters
+
+from vwlite.core.learner import chain, finishers, vetters, walk
+from vwlite.core.reasons import REASONS_IN_WORDS
+from vwlite.core.types import LabelType
+from vwlite.errors import ModelError
+from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
+
+
+cdef class Driver:
+    """Runs blocks of examples through a stack."""
+
+    def __init__(self, Learner top not None, Interactions interactions not None, bint constant):
+        self.top = top
+        self.loss = top.loss
+        self.interactions = interactions
+        self.counters = Counters()
+        self.format = format_of(top)
+        self.constant = constant
+        self.simple = top.takes_label is LabelType.SIMPLE
+        self.holds_gil = any(learner.plugin for learner in walk(top))
+        self.sees = self.simple and not any(learner.changes_labels for learner in chain(top))
+        self.vetters = vetters(top, False)
+        self.vetting = self.vetters.n > 0
+        self.finishers = finishers(top)
+        self.classes = top.classes
+        self.counts_from_one = self.classes is not None and self.classes.first == 1
+        self.needs_names = any(learner.needs_names for learner in walk(top))
+        self.training = self.counting = True
+        self.quiet = True
+        self.holdout_period = 10
+        self.dump_interval = 1
+        self.progress_step = 2
+        self.ex = self.new_example()
+        for learner in walk(top):
+            learner.init_driver(self)
+
+    def new_example(self):
+        """The Example of the kind that the stack takes."""
+        return Example()
+
+    def set_columns(self, names, parts, interval):
+        """Which columns a prediction has; `parts` names those of the score, `interval` is in its standard deviations.
+
+        Raises OptionError for a name that is none.
+        """
+        self.format.set_columns(names, parts)
+        self.ex.known.wants_variance = bool(OF_VARIANCE & set(names))
+        self.ex.known.interval = interval
+
+    def run_block(self, Block block not None):
+        """Run the rows of a parsed block."""
+        cdef Example ex = self.ex
+        cdef Crossing crossing = crossing_of(block, self.interactions)
+        if crossing is not None:
+            self.crossed, self.expansions = crossing.features, crossing.expansions
+        try:
+            if self.holds_gil:
+                self.run(block, ex)
+            else:
+                with nogil:
+                    self.run(block, ex)
+        finally:
+            self.crossed, self.expansions = NULL, NULL
+
+    cdef int run(self, Block block, Example ex) except -1 nogil:
+        cdef size_t i, n = 0
+        cdef const Row* row
+        for i in range(block.n_rows):
+            if self.done:
+                break
+            n += 1
+            row = &block.rows[i]
+            if row.reason or row.warned:
+                self.report(block, row, row.reason or row.warned, row.column)
+            # VW counts empty lines towards --examples and the holdout
+            if row.kind != ROW_PROBLEM:
+                take_in(self)
+            if row.kind == ROW_EXAMPLE:
+                self.one(block, row, ex)
+        return self.show(block, n)
+
+    cdef int show(self, Block block, size_t n) except -1 nogil:
+        """The first n rows of a block went through."""
+        if self.unmatched is None or self.again:
+            return 0
+        return self.unmatched.look(block, n)
+
+    cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """One example through the stack, the counters and the outputs."""
+        cdef int reason = FINE
+        cdef bint learns
+        cdef size_t i
+        self.source, self.line = block.source, block.first_line + row.line
+        ex.bind(block, row, self.constant)
+        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
+        if self.expansions != NULL:
+            use_crossing(self.crossed, self.expansions + (row - block.rows), ex)
+        else:
+            reason = self.interactions.expand(ex)
+        if self.vetting and reason == FINE:
+            reason = self.vetters.vet_all(ex)
+        if reason != FINE:
+            return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+        learns = self.training and not ex.test_only
+        if ex.labelled and not (self.simple and takes(self.loss, ex.label)):
+            reason = self.vet_label(ex)
+            if reason == LABEL_FINITE:
+                self.counters.left_out += learns
+                learns = False
+            elif reason != FINE:
+                return self.report(block, row, reason,
+                                   row.column if self.simple else ex.problem_at - block.text - row.text + 1)
+        if self.refusal is not None and ex.labelled:
+            return self.predictions.text(self.refusal.buffer, self.refusal.used)
+        if self.gate is not None and learns and self.gate.is_shut():
+            return self.turn_away()
+        if self.audits:
+            if learns and self.sees:
+                self.loss.see(ex.label)   # as learning does: the prediction is the one that -p writes
+            self.top.predict(ex)
+            with gil:
+                self.listener.audit(self, self.view())
+            ex.weight = row.weight
+        if learns:
+            self.top.learn(ex)
+            if self.counts_from_one and self.classes.first == 0:
+                self.count_from_zero()
+            if self.learnt is not None:
+                self.learnt.text(block.text + row.text, row.text_length)
+                self.learnt.text(b"\n", 1)
+        else:
+            self.top.predict(ex)
+        if self.counting:
+            self.counters.count(ex, self.constant)
+            for i in range(self.finishers.n):
+                self.finishers.finish_example(i, ex)
+        if self.observer is not None:
+            self.observer.note(ex, block, row, ex.test_only or not self.training)
+        return self.tell(ex)
+
+    cdef int count_from_zero(self) except -1 nogil:
+        """Say that labels have settled how classes are numbered."""
+        self.counts_from_one = False
+        with gil:
+            self.listener.remark(f"the class 0 has come: classes are numbered {self.classes.limits()}")
+        return 0
+
+    cdef int vet_label(self, Example ex) except -1 nogil:
+        """Why the stack can't learn the label, a Reason; says what the label has settled, if anything."""
+        cdef float negative = self.loss.negative
+        cdef int reason = self.top.vet_label(ex, self.counting and (self.simple or self.training))
+        if negative != negative and self.loss.negative == 0:
+            with gil:
+                self.listener.remark("the labels 0 and 1 are the two classes: 0 is the negative one")
+        return reason
+
+    cdef int turn_away(self) except -1 nogil:
+        """An example that can't be learnt just now: say so, or raise ModelError where nobody is answered."""
+        with gil:
+            if not self.answers:
+                raise ModelError(self.gate.why())
+            self.predictions.add(f"!error not learnt: {self.gate.why()}\n".encode())
+        return 0
+
+    cdef int tell(self, Example ex) except -1 nogil:
+        """What is seen of an example: its prediction, and perhaps a row of the table."""
+        if self.predictions is not None:
+            self.format.write(ex, self.predictions)
+        if self.raw_predictions is not None:
+            self.format.write_raw(ex, self.raw_predictions)
+        if self.results is not None:
+            self.format.collect(ex, self.results)
+        if not self.quiet and self.counters.weighted_labeled + self.counters.weighted_unlabeled >= self.dump_interval:
+            with gil:
+                self.progress()
+        return 0
+
+    cdef int progress(self) except -1:
+        """A row of the table; then the next one is due when the weight has doubled, or as -P says."""
+        cdef double weight = self.counters.weighted_labeled + self.counters.weighted_unlabeled
+        cdef Example ex = self.ex
+        label = label_cell(self.top.takes_label, ex, self.loss.as_vw)
+        self.listener.row(self, label, self.format.cell(ex), ex.n_counted)
+        self.counters.begin_row(self.holdout and self.current_pass)
+        self.dump_interval = <float>weight + self.progress_step if self.progress_adds \
+            else <float>weight * self.progress_step
+        return 0
+
+    cdef int report(self, Block block, const Row* row, int reason, size_t column) except -1 nogil:
+        """Tell about a line that is left out, or in compatible mode about a malformed one that is used nevertheless."""
+        cdef bint used = row.warned and reason == row.warned
+        if self.again:
+            return 0
+        self.counters.problems += not used
+        with gil:
+            self.listener.problem(
+                block.source, block.first_line + row.line, column, self.in_words(reason),
+                PyBytes_FromStringAndSize(block.text + row.text, row.text_length), used,
+            )
+        return 0
+
+    cdef str in_words(self, int reason):
+        """A Reason, with the limit that applies here."""
+        words = REASONS_IN_WORDS[reason]
+        if reason == CROSSED_MANY:
+            return words.format(limit=self.interactions.limit)
+        return words.format(classes=self.top.classes.limits()) if reason in (CLASS_RANGE, CLASS_MANY) else words
+
+    def figures(self):
+        """Figures for the end of a run, name -> number, beside those that every run has."""
+        return {}
+
+    def remarks(self):
+        """Warnings about these figures, for the end of a run."""
+        return []
+
+    def mark_best(self):
+        """The pass that has just ended is the best so far by its held-out loss."""
+
+    def go_back(self):
+        """The model to be kept is that of the best pass, and so are held-out figures."""
+
+    def before_save(self):
+        """The stack is going to be saved: hand over what a learner keeps but the driver counts."""
+
+    def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
+                 bint answering=True):
+        """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
+
+        Predictions go to the text buffers. `answering` puts there, too, what the gate says of examples that it doesn't
+        let through; otherwise they raise ModelError. The GIL is free meanwhile. The first line has the number
+        `first_line` where the listener is told of one.
+        """
+        cdef Example ex = self.ex
+        block.wants_names = self.needs_names
+        block.first_line = first_line
+        self.answers = answering
+        if text.shape[0]:
+            with nogil:
+                self.run_bytes(parser, block, ex, <const char*>&text[0], text.shape[0])
+        return block.n_lines if text.shape[0] else 0
+
+    def run_some(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
+                 double seconds):
+        """As run_text(), for so many seconds and at most one piece longer; how many lines and bytes were run.
+
+        A piece is PIECE bytes of whole examples, or one example if that is longer.
+        """
+        cdef size_t at = 0, n = text.shape[0], size, lines = 0
+        cdef double until
+        cdef Example ex = self.ex
+        block.wants_names = self.needs_names
+        self.answers = True
+        if n == 0:
+            return 0, 0
+        with nogil:
+            until = seconds_now() + seconds
+            while True:
+                size = self.piece(<const char*>&text[at], n - at)
+                block.first_line = first_line + lines
+                self.run_bytes(parser, block, ex, <const char*>&text[at], size)
+                lines += block.n_lines
+                at += size
+                if at == n or seconds_now() >= until:
+                    break
+        return lines, at
+
+    cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
+        """Whole lines."""
+        cdef const char* end = <const char*>memchr(text + PIECE - 1, 10, n - PIECE + 1) if n > PIECE else NULL
+        return n if end == NULL else end + 1 - text
+
+    cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil:
+        """Parse and run whole examples in the block, which is that of `ex`."""
+        block.reserve_text(n)
+        memcpy(block.text, text, n)
+        block.text_length = n
+        parser.parse(block)
+        return self.run(block, ex)
+
+    def run_lines(self, Parser parser not None, lines, bint learning):
+        """Parse lines (bytes, with or without their ends) and learn from them or only predict; a list of predictions.
+
+        The listener is told of a malformed line when the lines before it were run. Raises ValueError for a line with a
+        line end inside.
+        """
+        cdef Block block = Block()
+        cdef Example ex = self.ex
+        before = self.training, self.counting, self.results
+        predictions = []
+        block.first_line = 1
+        block.wants_names = self.needs_names
+        lines = iter(lines)
+        while chunk := self.chunk(lines):
+            for line in chunk:
+                if b"\n" in line[:len(line) - 1]:
+                    raise ValueError("a line with a line end inside: give several lines as a list")
+            text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
+            parse_text(parser, block, text)
+            self.training = self.counting = learning
+            self.results = predictions
+            try:
+                self.run(block, ex)
+            finally:
+                self.format.finish(predictions)
+                self.training, self.counting, self.results = before
+            block.first_line += len(chunk)
+        return predictions
+
+    def chunk(self, lines):
+        """Some of the lines, whole examples; an empty list at their end."""
+        return list(islice(lines, LINES_AT_ONCE))
+
+    def one_example(self, text):
+        """The lines (bytes) of a single example given as one text."""
+        return [text]
+
+    def place(self):
+        """Where the current example stands in the input, in the listener's words."""
+        return self.listener.place(self.source, self.line)
+
+    def sensitivity(self, Parser parser not None, bytes line):
+        """The stack's sensitivity to one line, None if it is no example."""
+        cdef Block block = Block()
+        cdef Example ex = self.ex
+        block.wants_names = self.needs_names
+        parse_text(parser, block, line + b"\n")
+        if not self.simple:
+            raise ValueError("sensitivity is to a line with a label that is a number, and this stack learns classes")
+        if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
+            return None
+        self.line = 1
+        ex.bind(block, &block.rows[0], self.constant)
+        if self.interactions.expand(ex) != FINE:
+            return None
+        self.top.predict(ex)
+        return self.top.sensitivity(ex)
+
+    def end_pass(self):
+        """Close the books of a pass; returns its holdout loss, or None when nothing was held out."""
+        self.in_pass = 0
+        self.current_pass += 1
+        return self.counters.end_pass()
+
+    def view(self):
+        """The current example as Python values: what audits and hash inversion look at."""
+        from vwlite.core.view import View
+        cdef Example ex = self.ex
+        cdef size_t j
+        features = [(ex.features[j].hash, ex.features[j].value) for j in range(ex.n)]
+        offset = 0
+        prediction = ex.prediction
+        if self.classes is not None:
+            prediction = self.classes.value(ex.class_predicted)
+            offset = (ex.class_predicted - self.classes.first) * self.top.step if prediction is not None else 0
+        return View(groups_of(ex), features, self.constant, ex.tag[:ex.tag_length], prediction, offset)
+
+
+cdef double seconds_now() noexcept nogil:
+    cdef timespec time
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec + 1e-9 * time.tv_nsec
+
+
+cdef int parse_text(Parser parser, Block block, bytes text) except -1:
+    """Parse whole lines from memory."""
+    block.reserve_text(len(text))
+    memcpy(block.text, <const char*>text, len(text))
+    block.text_length = len(text)
+    parser.parse(block)
+    return 0
+
+
+def parse(Parser parser not None, text):
+    """The block that a parser makes of bytes; a missing last line end is added."""
+    cdef Block block = Block()
+    parse_text(parser, block, text if text.endswith(b"\n") or not text else text + b"\n")
+    return block

@@ -1,0 +1,231 @@
+"""Where examples come from: the options of input, and the blocks of each pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from vwlite.core.options import Option, OptionGroup, Options
+from vwlite.core.paths import explain
+from vwlite.core.types import LabelType, is_multiline
+from vwlite.errors import OptionError, VwliteError
+from vwlite.input.parser import Ring
+from vwlite.input.sniff import HEAD
+from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
+from vwlite.parsers.text import TextParser, entity_namespaces
+
+OPTIONS = OptionGroup(
+    "Input",
+    (
+        Option(
+            "data",
+            str,
+            "read examples from here (- is standard input, the default)",
+            short="d",
+            many=True,
+            metavar="FILE",
+            file="read",
+        ),
+        Option("no_stdin", bool, "read nothing when no data is named"),
+        Option(
+            "cache",
+            bool,
+            "keep parsed examples in DATA.vwlite_cache, and use them when nothing has changed",
+            short="c",
+        ),
+        Option("cache_file", str, "the same, in this file", metavar="FILE", file="written"),
+        Option(
+            "allow_empty",
+            bool,
+            "a run is fine that finds no example with a feature, or none to learn from",
+            needs=("command",),
+        ),
+        Option(
+            "max_malformed",
+            str,
+            "fail, and write no model, when more lines than N, or than this share of all, are malformed",
+            metavar="N|P%",
+            needs=("command & !strict_parse",),
+        ),
+        Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
+    ),
+)
+
+
+# To be raised whenever the parser makes something else of the same text, or reasons (reasons.pxd) get other numbers:
+# older caches are remade then. 1 is that of vwlite 0.1.0.
+PARSER_VERSION = 3
+
+
+class Feed:
+    """The sources of a run, read once as text and, for further passes, from a cache in a file or in memory."""
+
+    def __init__(
+        self,
+        options: Options,
+        needs_names: bool = False,
+        labels: LabelType = LabelType.SIMPLE,
+        multiline: bool | None = None,
+        again: bool = False,
+    ) -> None:
+        self.options = options
+        self.labels = labels
+        self.multiline = is_multiline(labels) if multiline is None else multiline
+        self.again = again or options["passes"] > 1  # there may be a further pass
+        self.paths = data_paths(options)
+        for path in self.paths:
+            if path != "-":
+                try:
+                    os.stat(path)
+                except OSError as error:
+                    raise VwliteError(f"{path}: can't read examples: {explain(error, path)}") from error
+        self.names = ["stdin" if path == "-" else path for path in self.paths]
+        # names are kept beside hashes only where somebody will read them
+        self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
+        # somebody may wait for each answer
+        self.interactive = any(not is_regular(path) for path in self.paths)
+        self.cache_path = cache_path(options, self.paths)
+        if self.cache_path is not None and not self.paths:
+            flag = "--cache_file" if options["cache_file"] else "--cache"
+            raise OptionError(f"{flag} has no effect without data: name the file that the cache was made from")
+        # (descriptor, where its records start) of the cache that was there
+        self.found: tuple[int, int] | None = self._find()
+        # read from the cache, from the first pass or from when a pass has filled it
+        self.cached = self.found is not None
+        self.records: list[dict[str, Any]] = []
+        self.head: bytes | None = None  # of the text; None if a cache is read
+        self.ring: Any = None
+        self.parser: Any = None
+        self.writer: Any = None
+
+    def _find(self) -> tuple[int, int] | None:
+        if self.cache_path is None:
+            return None
+        require_place(self.cache_path)
+        if self.interactive or self.options["kill_cache"]:
+            return None  # what comes through a pipe can't be compared with what came before
+        return fitting(self.cache_path, self._key())
+
+    @property
+    def keeps_cache(self) -> bool:
+        """Whether a cache stays for later runs: none could tell whether it is that of its pipe."""
+        return self.cache_path is not None and not self.interactive
+
+    def size(self) -> int | None:
+        """Bytes to read in the first pass, for the progress bar; None if that is unknown."""
+        if not self.paths or self.interactive:
+            return None
+        return sum(os.stat(path).st_size for path in self.paths)
+
+    def description(self) -> list[str]:
+        """VW's lines about the input."""
+        verb = "using" if self.cached else "creating"
+        kept = self.cache_path is not None and (self.keeps_cache or self.options["vw_compat"])
+        cache = f"{verb} cache_file = {self.cache_path}" if kept else "using no cache"
+        name = ", ".join(self.names) if self.names else "none"
+        return [cache, f"Reading datafile = {name}", f"num sources = {len(self.paths)}"]
+
+    def _key(self) -> dict[str, Any]:
+        """What a cache depends on: the sources as they are now, and the options of parsing."""
+        sources: list[Any] = []
+        for path in self.paths:
+            if is_regular(path):
+                state = os.stat(path)
+                # the time of the inode's last change can't be set back, as that of the content can
+                sources.append([os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns])
+            else:
+                sources.append(path)
+        options = {
+            name: self.options[name] for name in ("hash", "hash_seed", "redefine", "vw_compat", "max_line_bytes")
+        }
+        return {
+            "sources": sources,
+            "options": options,
+            "names": self.wants_names,
+            "labels": self.labels.value,
+            "multiline": self.multiline,
+            "parser": PARSER_VERSION,
+        } | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
+
+    def blocks(self, *stacks: Any) -> Iterator[Any]:
+        """The blocks of a pass, features crossed ahead for each stack's Interactions that can."""
+        if self.cached:
+            found = self.found
+            self.parser = CacheParser(self.cache_path, *found, self._key()) if found else self.writer.reread()
+            writer = None
+        else:
+            digest = bool(self.options["final_regressor"])
+            self.parser = TextParser(self.options, self.paths, digest, self.labels, self.multiline)
+            wanted = self.cache_path is not None or self.again
+            place = self.cache_path if self.keeps_cache else None
+            writer = self.writer = CacheWriter(place, self._key()) if wanted else None
+            self.records = self.parser.reader.records
+            self.head = b""
+        workers = 0 if self.options["onethread"] else 1
+        ahead = [] if self.multiline else [stack.ahead() for stack in stacks]
+        self.ring = Ring(self.parser, workers, self.wants_names, [make for make in ahead if make is not None])
+        self.ring.start()
+        whole = False
+        try:
+            while (block := self.ring.take()) is not None:
+                if self.head == b"":
+                    self.head = block.head(HEAD)
+                if writer is not None:
+                    writer.write(block)
+                yield block
+            whole = not self.ring.interrupted
+        except GeneratorExit:
+            # the driver has enough (--examples): what it saw will do for further passes, but not for further runs
+            if writer is not None:
+                writer.commit(publish=False)
+                self.cached = True
+                writer = None
+            raise
+        finally:
+            self.ring.stop()
+            if writer is not None and whole:
+                writer.commit()
+                self.cached = True
+            elif writer is not None:
+                writer.discard()
+
+    def progress(self) -> int | None:
+        """Bytes of the first pass read so far; None when a cache is read."""
+        return self.parser.reader.progress() if isinstance(self.parser, TextParser) else None
+
+    def interrupt(self) -> None:
+        """Make blocks() end soon; safe in a signal handler."""
+        if self.ring is not None:
+            self.ring.interrupt()
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        if self.ring is not None:
+            self.ring.stop()
+        if self.parser is not None:
+            self.parser.close()
+        if self.found is not None:
+            os.close(self.found[0])
+            self.found = None
+
+
+def data_paths(options: Options) -> list[str]:
+    """What examples are read from, in order; "-" is standard input."""
+    paths: list[str] = [*([options.data] if options.data else []), *options["data"]]
+    return paths or ([] if options["no_stdin"] else ["-"])
+
+
+def cache_path(options: Options, paths: list[str]) -> str | None:
+    """Where the cache is, or will be; None without one."""
+    if options["cache_file"]:
+        return str(options["cache_file"])
+    if not options["cache"]:
+        return None
+    # VW's are called DATA.cache, have another format, and may lie beside the same data
+    return ".vwlite_cache" if paths in ([], ["-"]) else f"{paths[0]}.vwlite_cache"
+
+
+def is_regular(path: str) -> bool:
+    """Whether the path is a file that can be read again."""
+    return path != "-" and os.path.isfile(path)

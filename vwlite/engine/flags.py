@@ -1,0 +1,121 @@
+"""Which options there are: those of the engine, and in builtin_groups() those of all its parts."""
+
+from __future__ import annotations
+
+from vwlite.bases.table_learner import OPTIONS as TABLE_OPTIONS
+from vwlite.core.class_names import OPTIONS as CLASS_OPTIONS
+from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
+from vwlite.core.options import Option, OptionGroup
+from vwlite.engine import daemon_flags, feed, registry
+from vwlite.features.interactions import OPTIONS as FEATURE_OPTIONS
+from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
+from vwlite.report import outputs
+
+GENERAL = OptionGroup(
+    "General",
+    (
+        Option(
+            "config",
+            str,
+            'Read options from a TOML file, with lines such as passes = 3 or quadratic = ["ab", "cd"]. '
+            "What is typed on the command line wins over the file.",
+            metavar="FILE",
+            file="read",
+        ),
+        Option("help", bool, "Show this help and exit.", short="h"),
+        Option("version", bool, "Show the version and exit."),
+    ),
+)
+RUN_OPTIONS = OptionGroup(
+    "Run",
+    (
+        Option("testonly", bool, "predict only: learn nothing", short="t"),
+        Option("passes", int, "passes over the data", default=1, least=1),
+        Option("examples", int, "stop after this many examples of each pass; -1: no limit", least=-1, metavar="N"),
+        Option("holdout_off", bool, "hold nothing out when there are several passes"),
+        Option(
+            "holdout_period",
+            int,
+            "hold every N-th example out",
+            default=10,
+            least=1,
+            metavar="N",
+            needs=("passes>1 & !holdout_off & !holdout_after & !testonly",),
+            mild=("!testonly",),
+        ),
+        Option(
+            "holdout_after",
+            int,
+            "hold all examples after the first N out",
+            default=0,
+            least=0,
+            metavar="N",
+            needs=("!holdout_off",),
+        ),
+        Option(
+            "early_terminate",
+            int,
+            "stop after this many passes without a better holdout loss",
+            default=3,
+            least=1,
+            metavar="N",
+            needs=("passes>1 & !holdout_off & !testonly",),
+            mild=("!testonly",),
+        ),
+        Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
+        Option("onethread", bool, "parse in the learning thread"),
+        Option("dry_run", bool, "print the stack of learners and stop"),
+    ),
+)
+MODEL_OPTIONS = OptionGroup(
+    "Model",
+    (
+        Option("final_regressor", str, "save the model here", short="f", metavar="FILE", file="written"),
+        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE", file="read"),
+        Option(
+            "save_per_pass",
+            bool,
+            "save the model after each pass too, as FILE.0, FILE.1, ...",
+            needs=("final_regressor & passes>1",),
+        ),
+        Option(
+            "predict_only_model",
+            bool,
+            "save weights only: smaller, but learning can't go on as if never stopped",
+            needs=("final_regressor", "readable_model", "invert_hash", "library", "serving"),
+        ),
+        Option(
+            "preserve_performance_counters",
+            bool,
+            "go on counting where the loaded model stopped",
+            needs=("initial_regressor & !testonly",),
+            mild=("initial_regressor", "!testonly"),
+        ),
+        Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
+        Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
+        Option(
+            "invert_hash",
+            str,
+            "write the weights as text, with the features' names",
+            metavar="FILE",
+            file="written",
+        ),
+    ),
+)
+
+
+def builtin_groups() -> list[OptionGroup]:
+    """Every option but those of plugins and of the command line alone, grouped as --help shows them."""
+    return [
+        feed.OPTIONS,
+        TEXT_OPTIONS,
+        outputs.OPTIONS,
+        MODEL_OPTIONS,
+        RUN_OPTIONS,
+        daemon_flags.OPTIONS,
+        FEATURE_OPTIONS,
+        LOSS_OPTIONS,
+        CLASS_OPTIONS,
+        TABLE_OPTIONS,
+        *registry.option_groups(),
+    ]

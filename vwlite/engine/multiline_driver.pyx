@@ -1,0 +1,203 @@
+"""The loop over multi-line examples, such as decisions. See driver.pxd."""
+from libc.string cimport memchr
+
+from vwlite.core.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
+from vwlite.core.multiline cimport MultiExample
+from vwlite.core.reasons cimport FINE
+from vwlite.engine.driver cimport PIECE, Driver, is_held_out, take_in
+from vwlite.input.parser cimport Parser
+from vwlite.report.off_policy cimport PolicyTally
+
+from vwlite.core.learner import vetters
+from vwlite.core.types import LabelType
+
+
+cdef class MultilineDriver(Driver):
+    """Runs blocks of multi-line examples through a stack; of decisions, estimates what the stack's policy costs."""
+
+    def __init__(self, top, interactions, constant):
+        super().__init__(top, interactions, constant)
+        self.vetters, self.line_vetters = vetters(top, True), vetters(top, False)
+        if top.takes_label is LabelType.CONTEXTUAL_BANDIT:
+            self.policy = PolicyTally(*top.costs_allowed)
+            self.number = top.decisions
+
+    def new_example(self):
+        """See Driver."""
+        self.lines = MultiExample()
+        self.lines.expander = self.interactions
+        self.lines.constant = self.constant
+        return self.lines
+
+    cdef int run(self, Block block, Example ex) except -1 nogil:
+        with gil:
+            self.lines.block = block
+        return self.run_rows(block)
+
+    cdef int run_rows(self, Block block) except -1 nogil:
+        """Rows up to an empty one, or the block's end, are an example; a problem in one row leaves all of it out."""
+        cdef size_t first, i = 0, problem
+        while i < block.n_rows and not self.done:
+            if block.rows[i].kind == ROW_EMPTY:
+                i += 1
+                continue
+            first = i
+            problem = block.n_rows
+            while i < block.n_rows and block.rows[i].kind != ROW_EMPTY:
+                if block.rows[i].kind == ROW_PROBLEM and problem == block.n_rows:
+                    problem = i
+                elif block.rows[i].warned:
+                    self.report(block, &block.rows[i], block.rows[i].warned, block.rows[i].column)
+                i += 1
+            if problem < block.n_rows:
+                self.report(block, &block.rows[problem], block.rows[problem].reason, block.rows[problem].column)
+                continue
+            take_in(self)
+            self.several(block, &block.rows[first], i - first, self.lines)
+        return self.show(block, i)
+
+    cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
+        """Whole examples, each with the empty line that ends it."""
+        cdef const char* at = text + min(n, PIECE)
+        cdef const char* end = text + n
+        while at < end:
+            at = <const char*>memchr(at - 1, 10, end - at + 1)
+            if at == NULL or at + 1 >= end:
+                break
+            if at[1] == 10:
+                return at + 2 - text
+            if at[1] == 13 and at + 2 < end and at[2] == 10:
+                return at + 3 - text
+            at += 2
+        return n
+
+    cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil:
+        """One example through the stack, the counters and the outputs."""
+        cdef int reason
+        cdef bint learns
+        cdef size_t i
+        ex.number = self.number + self.predicted
+        self.source, self.line = block.source, block.first_line
+        reason = ex.bind_lines(rows, n, self.interactions.decision_limit)
+        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
+        if reason == FINE and self.line_vetters.n:
+            reason = self.vet_lines(ex)
+        if reason == FINE:
+            reason = self.vetters.vet_all(ex)
+        if reason == FINE and ex.labelled:
+            reason = self.vet_label(ex)
+        if reason != FINE:
+            return self.refuse(block, rows, n, reason, ex.problem_at)
+        learns = self.training and not ex.test_only
+        if self.refusal is not None and ex.labelled:
+            return self.predictions.text(self.refusal.buffer, self.refusal.used)
+        if self.gate is not None and learns and self.gate.is_shut():
+            return self.turn_away()
+        if learns:
+            self.top.learn(ex)
+            if self.learnt is not None:
+                self.note_learnt(block, rows, n)
+        else:
+            self.top.predict(ex)
+        self.number += 1
+        if self.counting:
+            self.counters.count(ex, ex.n_lines if self.constant else 0)
+            for i in range(self.finishers.n):
+                self.finishers.finish_example(i, ex)
+            if self.policy is not None and ex.labelled:
+                self.policy.note(ex, ex.test_only)
+        return self.tell(ex)
+
+    cdef int vet_lines(self, MultiExample ex) except -1 nogil:
+        """Why the features of a line can't be used."""
+        cdef int reason = FINE
+        cdef size_t i
+        for i in range(ex.n_lines):
+            ex.select(i)
+            reason = self.line_vetters.vet_all(ex.line)
+            if reason != FINE:
+                ex.problem_at = ex.line.problem_at
+                break
+        ex.n_visited = 0
+        return reason
+
+    cdef int note_learnt(self, Block block, const Row* rows, size_t n) except -1 nogil:
+        cdef size_t i
+        for i in range(n):
+            self.learnt.text(block.text + rows[i].text, rows[i].text_length)
+            self.learnt.text(b"\n", 1)
+        self.learnt.text(b"\n", 1)
+        return 0
+
+    cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil:
+        """Tell about a decision that a learner refused, by the place in its text."""
+        cdef size_t i = n - 1
+        while i and place < block.text + rows[i].text:
+            i -= 1
+        return self.report(block, &rows[i], reason, place - block.text - rows[i].text + 1)
+
+    def place(self):
+        """See Driver; the line at hand of the current example."""
+        cdef size_t i = min(self.lines.selected, self.lines.n_lines - 1) if self.lines.n_visited else 0
+        return self.listener.place(self.source, self.line + self.lines.rows[i].line)
+
+    def figures(self):
+        """What the log says about the policy."""
+        return {} if self.policy is None else self.policy.figures()
+
+    def remarks(self):
+        """What the estimates' weights say against the log."""
+        return [] if self.policy is None else self.policy.remarks()
+
+    def end_pass(self):
+        """See Driver."""
+        if self.policy is not None:
+            self.policy.end_pass()
+        return Driver.end_pass(self)
+
+    def mark_best(self):
+        """See Driver."""
+        if self.policy is not None:
+            self.policy.mark_best()
+
+    def go_back(self):
+        """See Driver."""
+        if self.policy is not None:
+            self.policy.go_back()
+
+    def before_save(self):
+        """A run that only tests counts no decisions."""
+        if self.training and self.policy is not None:
+            self.top.decisions = self.number
+
+    def run_lines(self, Parser parser not None, lines, bint learning):
+        """See Driver; examples that are only predicted have numbers of their own, which no model counts."""
+        number = self.number
+        try:
+            return Driver.run_lines(self, parser, lines, learning)
+        finally:
+            if not learning:
+                self.predicted += self.number - number
+                self.number = number
+
+    def chunk(self, lines):
+        """Lines of whole examples, as long as the last one ends at all."""
+        chunk = Driver.chunk(self, lines)
+        while chunk and chunk[len(chunk) - 1].strip():
+            line = next(lines, None)
+            if line is None:
+                break
+            chunk.append(line)
+        return chunk
+
+    def one_example(self, text):
+        """The lines of an example; raises ValueError if there are several."""
+        lines = text.strip(b"\r\n").split(b"\n")
+        if any(not line.rstrip(b"\r") for line in lines[1:]):
+            raise ValueError("an empty line, which ends a decision, inside a text: give several decisions as a list of "
+                             "their lines")
+        return lines
+
+    def sensitivity(self, Parser parser not None, bytes line):
+        """There is none of a multi-line example: raises ValueError."""
+        raise ValueError("sensitivity is to a line with a label, and this stack takes decisions")

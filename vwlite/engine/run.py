@@ -1,0 +1,493 @@
+"""A run of the command line: header, passes over the data, model, summary."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from vwlite.core.learner import Verdict, end_pass, walk
+from vwlite.core.options import Options
+from vwlite.core.textbuffer import TextBuffer
+from vwlite.engine.driver import Driver
+from vwlite.engine.feed import Feed
+from vwlite.engine.stack import table
+from vwlite.engine.summary import row, summary
+from vwlite.engine.workspace import Workspace
+from vwlite.errors import OptionError, ParseError, VwliteError
+from vwlite.input.sniff import looks_like
+from vwlite.report import outputs
+
+LONG_RUN = 10_000_000  # examples after which huge pages pay for their making
+
+
+class Run:
+    """Drives a workspace over the sources that the options name. It is also what the driver talks to."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.workspace = Workspace(options, "command")
+        self.driver = self.workspace.driver
+        top = self.workspace.top
+        again = any(learner.asks_again for learner in walk(top))
+        self.feed = Feed(options, self.driver.needs_names, top.takes_label, top.multiline, again)
+        self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
+        self.stopped_by: signal.Signals | None = None
+        self.lines_shown = 0
+        self.first_problem = ""
+        # --preserve_performance_counters
+        self.counted_before = self.driver.counters.example_number
+        self.features_before = self.driver.counters.features_seen()
+        self.weight_before = self.driver.counters.weighted_labeled
+        self.read = 0  # examples of the first pass
+        self.no_win = 0
+        self.best_holdout: float | None = None
+        self.saved_best = False
+        self.stopped_early = False
+        self.long = False
+        models = ("final_regressor", "readable_model", "invert_hash")
+        self.written: list[str] = [options[name] for name in models if options[name]]
+        self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
+
+    def main(self) -> int:
+        """The whole run; the exit status."""
+        if self.options["dry_run"]:
+            print(table(self.workspace.top))
+            return 0
+        try:
+            self.prepare()
+            with self.signals():
+                self.say_holdout()
+                self.say(self.header())
+                self.passes()
+            self.finish()
+        except BaseException:
+            for sink, _ in self.sinks:
+                sink.discard()
+            self.feed.close()
+            raise
+        return 0 if self.stopped_by is None else 128 + self.stopped_by
+
+    def prepare(self) -> None:
+        """Turn options into the driver's settings, and open what will be written."""
+        options, driver = self.options, self.driver
+        for note in self.workspace.notes:
+            self.log("info", note)
+        if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
+            flag = "--cache_file" if options["cache_file"] else "--cache"
+            self.log("info", f"{flag}: what comes through a pipe is not kept: name a file")
+        if options["save_resume"]:
+            self.log("info", "--save_resume is not needed: models hold all that learning goes on from")
+        if options["readable_model"] or options["invert_hash"]:
+            self.note_model_layout()
+        driver.listener = self
+        for learner in walk(self.workspace.top):
+            learner.tell = partial(self.log, "warning")
+        driver.quiet = options["quiet"]
+        driver.audits = options["audit"] or bool(options["invert_hash"])
+        driver.example_limit = max(options["examples"] or 0, 0)
+        driver.done = options["examples"] == 0
+        driver.holdout = (self.stops_early() or options["holdout_after"] > 0) and not options["holdout_off"]
+        if options["testonly"] and options["passes"] > 1:
+            self.log("info", "--passes with -t: nothing is learned, so each pass predicts what the first did")
+        driver.holdout_period = options["holdout_period"]
+        driver.holdout_after = options["holdout_after"]
+        self.set_progress(options["progress"])
+        if options["max_malformed"] is not None:
+            malformed_limit(options["max_malformed"])
+        if self.written:
+            from vwlite.model.model_file import require_writable
+
+            for path in self.written:
+                require_writable(path)
+        if self.workspace.entities is not None:
+            self.workspace.entities.strict = True  # nobody waits for predictions until a disk has room again
+            if options["final_regressor"]:
+                from vwlite.entities.store import require_place
+
+                require_place(options["final_regressor"])
+        if self.workspace.top.multiline and driver.audits:
+            raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
+        if options["predictions"]:
+            driver.predictions = self.written_to(options["predictions"])
+        if options["raw_predictions"]:
+            driver.raw_predictions = self.written_to(options["raw_predictions"])
+
+    def stops_early(self) -> bool:
+        """Whether held-out examples say when there were passes enough; there is nothing to overfit under -t."""
+        return self.options["passes"] > 1 and (not self.options["testonly"] or self.options["vw_compat"])
+
+    def written_to(self, path: str) -> TextBuffer:
+        """A buffer whose text goes to a file."""
+        buffer = TextBuffer()
+        buffer.as_vw = self.options["vw_compat"]
+        self.sinks.append((outputs.Sink(path), buffer))
+        return buffer
+
+    def note_model_layout(self) -> None:
+        """VW's remark about readable models."""
+        if self.options["vw_compat"] and not self.options["predict_only_model"]:
+            self.log(
+                "info",
+                "VW 9.0.0 introduced a change to the default model save behavior. Please use '--predict_only_model' "
+                "when using either '--invert_hash' or '--readable_model' to get the old behavior. "
+                "Details: https://vowpalwabbit.org/link/1",
+            )
+
+    def set_progress(self, text: str | None) -> None:
+        """-P 3 adds 3 to the weight at each row, -P 1.5 (with a dot) multiplies it."""
+        driver = self.driver
+        if text is None:
+            return
+        if not re.fullmatch(r"\d{1,15}(\.\d*)?|\.\d+", text):
+            raise OptionError(f"--progress {text}: expected a number such as 100 or 1.5")
+        driver.progress_adds = "." not in text
+        driver.progress_step = float(text)
+        if driver.progress_adds:
+            driver.progress_step = max(driver.progress_step, 1)
+            driver.dump_interval = driver.progress_step
+        else:
+            driver.progress_step += driver.progress_step <= 1
+            driver.dump_interval = 1
+
+    def passes(self) -> None:
+        """All passes, until one of the reasons to stop."""
+        options, driver = self.options, self.driver
+        number, verdict = 0, Verdict.GO_ON
+        while number < options["passes"] or verdict is Verdict.AGAIN:
+            self.one_pass()
+            if self.stopped_by is not None:
+                return
+            if number == 0:
+                self.refuse_malformed()
+                self.refuse_empty()
+            if driver.training:
+                verdict = end_pass(self.workspace.top)
+            if self.end_pass(number) or self.stopped_by is not None or verdict is Verdict.DONE:
+                return
+            driver.done = options["examples"] == 0
+            number += 1
+
+    def one_pass(self) -> None:
+        """Every block of one pass through the driver."""
+        for block in self.feed.blocks(self.workspace.interactions):
+            self.driver.run_block(block)
+            self.flush(force=False)
+            self.progress.update(self.feed.progress, self.driver.counters.example_number)
+            if not self.long and self.driver.counters.example_number > LONG_RUN:
+                self.long = True
+                for learner in walk(self.workspace.top):
+                    learner.long_run()
+            if self.driver.done or self.stopped_by is not None:
+                break
+        self.flush(force=True)
+        if not self.driver.again:
+            self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
+
+    def refuse_malformed(self) -> None:
+        """Raises VwliteError when more lines are malformed than --max_malformed has it."""
+        text, problems = self.options["max_malformed"], self.driver.counters.problems
+        if text is None:
+            return
+        number, percent = malformed_limit(text)
+        lines = self.read + problems
+        if problems > (number / 100 * lines if percent else number):
+            raise VwliteError(
+                f"{', '.join(self.feed.names)}: {problems} of {lines} lines are malformed, more than --max_malformed "
+                f"{text}{self.left_alone()}"
+            )
+
+    def why_empty(self) -> str | None:
+        """What to say of a run that came by nothing; None when it did, or when that is meant."""
+        options, driver = self.options, self.driver
+        meant = all(path == os.devnull for path in self.feed.paths) or options["examples"] == 0
+        if meant or options["allow_empty"] or options["vw_compat"]:
+            return None
+        learning = driver.training and self.written and not self.workspace.top.multiline
+        where = ", ".join(self.feed.names)
+        if driver.counters.features_seen() == self.features_before:
+            lines = f"{self.read + driver.counters.problems} lines" + (
+                f", {driver.counters.problems} malformed" if driver.counters.problems else ""
+            )
+            head = self.feed.head
+            told = driver.counters.problems and b"|" in (head or b"")  # more than that they are no text of ours
+            looks = "" if head is None else f"; this looks like {looks_like(head)}"
+            looks = f"; the first is {self.first_problem}" if told else looks
+            looks = self.left_out() or looks
+            return f"{where}: no example with a feature ({lines}){looks}"
+        if learning and driver.counters.weighted_labeled == self.weight_before:
+            return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"
+        return None
+
+    def left_out(self) -> str:
+        """What to say where there were features, and a flag has left them out."""
+        flags = [f"--{name} {value}" for name in ("keep", "ignore") for value in self.options[name]]
+        if not flags or not re.search(rb"\|\S*[ \t]+[^\s|]", self.feed.head or b""):
+            return ""
+        unmatched = [line for line in self.workspace.unmatched() if "--keep" in line]
+        return f"; {'; '.join(unmatched) or ' '.join(flags) + ' leaves out all features'}"
+
+    def refuse_empty(self) -> None:
+        """Raises VwliteError when nothing was learned, or under -t predicted: most likely the data is wrong."""
+        why = self.why_empty()
+        if why is not None:
+            raise VwliteError(f"{why}{self.left_alone()}; --allow_empty accepts it")
+
+    def left_alone(self) -> str:
+        """The end of a message about a run that writes none of its files."""
+        return f"; {' and '.join(self.written)} stays as it was" if self.written else ""
+
+    def end_pass(self, number: int) -> bool:
+        """Holdout bookkeeping and saves after a pass; whether to stop early."""
+        options, driver = self.options, self.driver
+        loss = driver.end_pass()
+        driver.again = True
+        if self.workspace.reporter is not None:
+            self.workspace.reporter.metrics.end_pass()
+        final = options["final_regressor"]
+        if options["save_per_pass"] and final and options["passes"] > 1:
+            self.workspace.sources = self.feed.records
+            self.workspace.save(f"{final}.{number}")
+        if not driver.holdout:
+            return False
+        first = number == 0 and options["vw_compat"]  # the best so far for VW, whether or not anything was held out
+        if first or (loss is not None and (self.best_holdout is None or loss < self.best_holdout)):
+            self.best_holdout = loss
+            self.no_win = 0
+            driver.mark_best()
+            if self.workspace.reporter is not None:
+                self.workspace.reporter.metrics.mark_best()
+            if options["passes"] > 1:
+                self.save()
+                self.saved_best = True
+            return False
+        if loss is None and self.best_holdout is None and not options["vw_compat"]:
+            return False
+        self.no_win += 1
+        self.stopped_early = self.no_win >= options["early_terminate"]
+        return self.stopped_early
+
+    def finish(self) -> None:
+        """After the last example: close, save, sum up."""
+        self.progress.clear()
+        for learner in walk(self.workspace.top):
+            learner.end_examples()
+        self.feed.close()
+        for sink, _ in self.sinks:
+            sink.commit()
+        report = self.workspace.reporter
+        useless = self.stopped_by is not None and not self.driver.again and self.why_empty() is not None
+        if not ((self.stopped_early and self.saved_best) or useless):
+            self.save()
+        else:
+            self.driver.go_back()
+            if report is not None:
+                report.metrics.go_back()
+        loss = self.workspace.top.loss
+        metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
+        passes = self.driver.current_pass
+        self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
+        sources: list[Any] = [
+            self.driver.figures,
+            *(learner.metrics for learner in walk(self.workspace.top, copies=False)),
+        ]
+        for source in sources:
+            for name, value in source().items():
+                self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
+        for remark in self.driver.remarks():
+            self.log("warning", remark)
+        if (
+            self.driver.holdout
+            and self.driver.counters.held_out == 0
+            and self.stopped_by is None
+            and not self.options["vw_compat"]
+        ):
+            self.log(
+                "warning", "nothing was held out: there are too few examples, so the loss says nothing of new data"
+            )
+        for remark in self.workspace.unmatched() if self.stopped_by is None else ():
+            self.log("warning", remark)
+        self.say_skipped()
+        if self.stopped_by is not None:
+            saved = None if useless else self.options["final_regressor"]
+            self.log("warning", f"stopped by {self.stopped_by.name}" + (f", model saved to {saved}" if saved else ""))
+        for learner in walk(self.workspace.top):
+            learner.finish()
+
+    def save(self) -> None:
+        """Write the model in every form that was asked for."""
+        options = self.options
+        self.workspace.sources = self.feed.records
+        if options["final_regressor"]:
+            self.workspace.save(options["final_regressor"])
+        if not (options["readable_model"] or options["invert_hash"]):
+            return
+        from vwlite.engine import audit
+
+        if options["readable_model"]:
+            audit.readable(self.workspace, options["readable_model"], with_names=False)
+        if options["invert_hash"]:
+            audit.readable(self.workspace, options["invert_hash"], with_names=True)
+
+    def flush(self, force: bool) -> None:
+        """Write the predictions gathered so far, if they are many or somebody waits."""
+        for sink, output in self.sinks:
+            if force or output.size >= outputs.FLUSH_BYTES or self.feed.interactive:
+                sink.write(output.drain())
+
+    # what the driver calls
+
+    def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
+        """A row of the table is due."""
+        self.progress.clear()
+        self.say(row(driver, label, prediction, features, self.options["vw_compat"]))
+
+    def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
+        """A malformed line: stop (--strict_parse), or show the first few."""
+        name = self.feed.names[source]
+        if not self.first_problem:
+            self.first_problem = outputs.problem_line(name, line, column, reason, text)
+        if self.options["strict_parse"]:
+            raise ParseError(name, line, column, reason, text.decode("utf-8", "surrogateescape"))
+        if used:
+            shown = outputs.problem_line(name, line, column, reason, text)
+            self.log("warning", f"malformed example! {shown} in Example #{self.driver.counters.example_number}")
+        elif self.lines_shown < outputs.PROBLEMS_SHOWN and not self.options["quiet"]:
+            self.lines_shown += 1
+            self.progress.clear()
+            self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
+
+    def place(self, source: int, line: int) -> str:
+        """What messages call a line."""
+        return f"{self.feed.names[source]}:{line}"
+
+    def remark(self, text: str) -> None:
+        """Something found out about the data."""
+        self.log("info", text)
+
+    def audit(self, driver: Driver, view: Any) -> None:
+        """Before an example is learnt from."""
+        from vwlite.engine import audit
+
+        if self.options["invert_hash"]:
+            audit.note_names(view, self.workspace)
+        if self.options["audit"]:
+            shown = outputs.scalar(view.prediction) if isinstance(view.prediction, float) else str(view.prediction)
+            print(shown + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
+            print(audit.audit_lines(view, self.workspace))
+
+    # words
+
+    def say(self, text: str) -> None:
+        """Driver output: stderr, unless --quiet."""
+        if not self.options["quiet"]:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def log(self, level: str, text: str) -> None:
+        """A remark beside the run; on standard output in compatible mode, as VW does."""
+        if not self.options["quiet"]:
+            self.progress.clear()
+            print(f"[{level}] {text}", file=sys.stdout if self.options["vw_compat"] else sys.stderr, flush=True)
+
+    def say_holdout(self) -> None:
+        """Tell what is not learnt from."""
+        options = self.options
+        if options["vw_compat"] or not self.driver.holdout:
+            return
+        what = (
+            f"all examples after the first {options['holdout_after']}"
+            if options["holdout_after"]
+            else f"every {options['holdout_period']}th example"
+        )
+        self.log("info", f"holding out {what} to see when to stop; --holdout_off learns from all")
+
+    def say_skipped(self) -> None:
+        """Sum up malformed lines."""
+        skipped = self.driver.counters.problems
+        if skipped:
+            total = self.read + skipped
+            self.say(f"skipped malformed lines = {skipped} of {total} (--strict_parse stops at the first)")
+
+    def header(self) -> str:
+        """VW's header."""
+        options, lines = self.options, []
+        for name, words in (
+            ("quadratic", "creating quadratic features for pairs: "),
+            ("cubic", "creating cubic features for triples: "),
+            ("interactions", "creating features for following interactions: "),
+            ("ignore", "ignoring namespaces beginning with: "),
+            ("ignore_linear", "ignoring linear terms for namespaces beginning with: "),
+            ("keep", "using namespaces beginning with: "),
+        ):
+            if options[name]:
+                lines.append(words + " ".join(options[name]))
+        if options["testonly"]:
+            lines.append("only testing")
+        for name, words in (("l1", "using l1 regularization = "), ("l2", "using l2 regularization = ")):
+            if options[name]:
+                lines.append(f"{words}{options[name]:g}")
+        for name, words in (
+            ("final_regressor", "final_regressor = "),
+            ("predictions", "predictions = "),
+            ("raw_predictions", "raw predictions = "),
+        ):
+            if options[name]:
+                lines.append(words + options[name])
+        lines += self.feed.description()
+        learners = list(walk(self.workspace.top, copies=False))
+        for learner in reversed(learners):
+            lines += learner.settings()
+        lines += [
+            "Enabled learners: " + ", ".join(self.learner_names()),
+            f"Input label = {learners[0].takes_label.name}",
+            f"Output pred = {learners[0].gives_prediction.name}",
+            outputs.TABLE_HEADER,
+        ]
+        return "\n".join(lines)
+
+    def learner_names(self) -> list[str]:
+        """The stack bottom to top; in compatible mode with VW's reductions that are no learners here."""
+        names = [learner.name for learner in walk(self.workspace.top, copies=False)][::-1]
+        if self.options["vw_compat"]:
+            if self.workspace.interactions.has_wildcards:
+                names.insert(1, "generate_interactions")
+            names.append("count_label")
+        return names
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the run after the examples at hand; a second one ends it at once."""
+        before: dict[signal.Signals, Any] = {}
+
+        def stop(number: int, frame: object) -> None:
+            self.stopped_by = signal.Signals(number)
+            self.driver.done = True
+            self.feed.interrupt()
+            for learner in walk(self.workspace.top):
+                learner.interrupt()
+            for other, handler in before.items():
+                signal.signal(other, handler)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                before[number] = signal.signal(number, stop)
+            except ValueError:
+                break  # not in the main thread: the embedding program keeps its handlers
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def malformed_limit(text: str) -> tuple[float, bool]:
+    """--max_malformed as a number, and whether that is percent; raises OptionError if it is none."""
+    if not re.fullmatch(r"\d{1,15}|\d{1,3}(\.\d{1,9})?%", text):
+        raise OptionError(f"--max_malformed {text}: expected a number of lines, or a share of them such as 1%")
+    return float(text.rstrip("%")), text.endswith("%")

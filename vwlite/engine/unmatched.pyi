@@ -1,0 +1,6 @@
+from vwlite.core.options import Options
+from vwlite.features.interactions import Interactions
+
+class Unmatched:
+    def __init__(self, options: Options, interactions: Interactions) -> None: ...
+    def remarks(self) -> list[str]: ...

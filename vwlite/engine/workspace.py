@@ -1,0 +1,442 @@
+"""The engine as a whole: options, stack, figures and model in one object, for Python and for the command line."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from vwlite import __version__
+from vwlite.core.learner import end_pass, walk
+from vwlite.core.options import RENAMED, Options
+from vwlite.engine import plugins, registry, stack
+from vwlite.engine.driver import Driver
+from vwlite.engine.needs import Use, unmet
+from vwlite.engine.unmatched import Unmatched
+from vwlite.errors import OptionError, ParseError, StackError
+from vwlite.features.interactions import Interactions
+from vwlite.model.metadata import FIGURES as KINDS_OF_FIGURES
+from vwlite.model.metadata import require
+from vwlite.parsers.text import TextParser
+
+if TYPE_CHECKING:
+    from vwlite.entities.store import EntityStore
+    from vwlite.entities.store_file import StoreFile
+    from vwlite.model.model_file import ModelReader
+    from vwlite.report.figures import Report
+
+# Modules about model files are imported where they are used: a run without a model doesn't pay for them.
+
+OF_LABELS = ("label_sd", "label_low", "label_high")  # columns about a label to come, with its noise
+
+FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
+
+
+# what only a run of the command line does
+RUN_ONLY = {
+    "data": "give examples to learn() or predict()",
+    "no_stdin": "a Workspace reads no input of its own",
+    "cache": "examples are in memory already",
+    "cache_file": "examples are in memory already",
+    "kill_cache": "examples are in memory already",
+    "examples": "give learn() as many as are wanted",
+    "holdout_period": "predict() for examples instead of learning them",
+    "holdout_after": "predict() for examples instead of learning them",
+    "early_terminate": "stop calling learn()",
+    "save_per_pass": "call save() after end_pass()",
+    "progress": "a Workspace shows no table",
+    "passes": "call learn() for each pass, and end_pass() after it",
+    "final_regressor": "call save()",
+    "predictions": "predict() and learn() return them",
+    "raw_predictions": "predict() and learn() return predictions",
+    "readable_model": "save() the model and use the command line",
+    "invert_hash": "save() the model and use the command line",
+    "audit": "use the command line",
+    "dry_run": "use the command line",
+    "help": "use the command line, vwlite --help",
+    "version": "vwlite.__version__ is the version",
+}
+
+
+def refuse_run_options(options: Options) -> None:
+    """Raises OptionError for options that a Workspace would silently not obey."""
+    errors = [f"--{name} has no effect in a Workspace: {RUN_ONLY[name]}" for name in RUN_ONLY if options.given(name)]
+    if options.data is not None:
+        errors.append(f"{options.data}: a Workspace reads no files: {RUN_ONLY['data']}")
+    if errors:
+        raise OptionError(errors)
+
+
+def words_of(flags: str | Iterable[str]) -> list[str]:
+    """The words of flags. Raises OptionError for a quotation without an end, TypeError for what is no text."""
+    if isinstance(flags, str):
+        try:
+            return shlex.split(flags)
+        except ValueError as error:
+            raise OptionError(f"the flags {flags!r} can't be read: {str(error).lower()}") from error
+    words: list[Any] = (
+        list(flags) if isinstance(flags, Iterable) and not isinstance(flags, (bytes, Mapping)) else [flags]
+    )
+    for word in words:
+        if not isinstance(word, (str, os.PathLike)):
+            kind = type(word).__name__
+            raise TypeError(f"flags are text as on the command line, '-b 18 --l1 0.1', or a list of words, not {kind}")
+    return [os.fspath(word) for word in words]
+
+
+def encoded(line: str | bytes | bytearray) -> bytes:
+    """A line as the bytes of a file. Raises TypeError for what is no text."""
+    if isinstance(line, str):
+        return line.encode("utf-8", "surrogateescape")
+    if isinstance(line, (bytes, bytearray)):
+        return bytes(line)
+    raise TypeError(no_lines(line))
+
+
+def no_lines(what: object) -> str:
+    """What to do instead of giving something that is neither a line nor several."""
+    return (
+        f"examples are lines of text such as '1 |user ann |item age:3', one of them or several in a list, not "
+        f"{type(what).__name__}: make a line of each row, with numbers as name:value and words as name=word"
+    )
+
+
+class _Load:
+    """Workspace.load(path) makes a workspace; workspace.load(path) starts an existing one over from the model."""
+
+    def __get__(self, instance: Workspace | None, owner: type[Workspace]) -> Any:
+        def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:
+            """Load a saved model; flags are added to what the model kept."""
+            words = words_of(flags)
+            if instance is None:
+                return owner([*words, "-i", os.fspath(path)])
+            own = [*instance.own_flags, *words]
+            instance.__init__([*own, "-i", os.fspath(path)])  # type: ignore[misc]
+            instance.own_flags = own  # so that the next load doesn't name two models
+            return instance
+
+        return load
+
+
+class Workspace:
+    """A stack of learners with its model.
+
+    ``flags`` are those of the command line, as one string or a list of words, or parsed Options.
+
+    >>> workspace = Workspace("--loss_function logistic --link logistic")
+    >>> _ = workspace.learn(["1 | rain wind", "-1 | sun"] * 20)
+    >>> workspace.predict("| rain") > 0.5 > workspace.predict("| sun")
+    True
+
+    Raises OptionError, StackError or ModelError when the flags can't be met.
+    """
+
+    load = _Load()
+
+    def __init__(self, flags: str | Sequence[str] | Options = "", use: Use = "library") -> None:
+        if isinstance(flags, Options):
+            options = flags
+        else:
+            from vwlite.engine.command_line import option_groups, parse
+
+            options = parse(words_of(flags), option_groups())
+            refuse_run_options(options)
+        self.flags = self.own_flags = options.arguments
+        self.options = options
+        self.notes: list[str] = []
+        self.journal: list[dict[str, Any]] = []
+        self.parent: str | None = None
+        self.names: dict[int, str] = {}  # by slot of the bottom learner
+        self.hash_names: dict[int, str] = {}  # by hash, for learners whose coefficients go by that
+        self.sources: list[dict[str, Any]] = []
+        reader = store = None
+        if options["initial_regressor"]:
+            from vwlite.model import model_file
+
+            reader = model_file.open(options["initial_regressor"])
+            if "entities" in reader.metadata:
+                from vwlite.entities import store_file
+
+                reader, store = store_file.find(reader)
+            require(reader.path, reader.metadata)
+            self.notes += plugins.of_model(reader.metadata["stack"], options, reader.path)
+            kept = registry.upgrade(reader.metadata["options"], options)
+            self.notes += options.merge_model(kept, options["vw_compat"], reader.path)
+        builder = stack.Builder(options)
+        self.top = builder.build()
+        self.notes += builder.notes
+        self._refuse_inert(use)
+        self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
+        self.entities: EntityStore | None = None
+        if options["entity_limit"]:
+            self._limit_entities(store)
+        if reader is not None:
+            self._restore_learners(reader, store)
+        self.bottom: Any = list(walk(self.top))[-1]
+        aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
+        self.interactions = Interactions(options, options["bit_precision"], aside)
+        self.notes += self.interactions.notes
+        self.driver = self._driver()
+        self.driver.training = not options["testonly"]
+        self.driver.listener = self
+        self.driver.unmatched = Unmatched(options, self.interactions)
+        if self.entities is not None:
+            self.driver.gate = self.entities.gate(self.top)
+        if options.given("columns") or options.given("interval"):
+            self._set_columns()
+        self.reporter: Report | None = None
+        if options["report"]:
+            from vwlite.report import figures
+
+            self.reporter = figures.Report(options, self.top)
+            self.driver.observer = self.reporter.metrics
+            self.driver.needs_names = self.driver.needs_names or bool(self.reporter.namespaces)
+        if reader is not None:
+            self._restore_rest(reader)
+        self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
+        self._examples_before = self.driver.counters.example_number
+        self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
+
+    def learn(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
+        """Learn from a line, or from each of several; the prediction(s) made before learning.
+
+        A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
+        With --columns or --interval a prediction is a tuple of these columns instead.
+
+        Raises ParseError at the first malformed line; the lines before it have been learned. Raises TypeError for what
+        is no text, such as a table or a dict.
+        """
+        return self._run(lines, self.driver.training)
+
+    def predict(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
+        """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see.
+
+        >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant --columns prediction,sd")
+        >>> _ = workspace.learn(["2 | a", "2 | a", "2 | a"])
+        >>> workspace.predict("| a"), workspace.predict("| new")
+        ((1.5, 0.5), (0.0, 1.0))
+        """
+        return self._run(lines, False)
+
+    def end_pass(self) -> None:
+        """End a pass over the data: what waits for that is learnt, by --batch_size all and --sweeps for instance.
+
+        >>> workspace = Workspace("--square --l2 1e-9")
+        >>> _ = workspace.learn(["3 | a", "1 | b"])
+        >>> workspace.end_pass()
+        >>> round(workspace.predict("| a"), 3)
+        3.0
+        """
+        if self.driver.training:
+            end_pass(self.top)
+        self.driver.end_pass()
+
+    def sensitivity(self, line: str) -> float | None:
+        """How far the prediction for a labelled line would move per unit of importance weight and of dL/dp.
+
+        Small where much has been learnt already: the measure of importance-weighted active learning (Karampatziakis
+        and Langford 2011). None for a line that is no example. Changes nothing.
+        """
+        return self.driver.sensitivity(self.parser, encoded(line))
+
+    def report(self) -> dict[str, float | None]:
+        """The figures of --report so far, by the names that a summary gives them; None for one that is undefined.
+
+        What learn() predicts before it learns is progressive; what predict() says of labelled lines is held out, and
+        so is everything under -t. Without the option there are none.
+
+        >>> workspace = Workspace("--report rmse")
+        >>> _ = workspace.learn(["1 | a", "0 | b"]), workspace.predict("0 | a")
+        >>> list(workspace.report())
+        ['rmse', 'rmse held out']
+        """
+        return {} if self.reporter is None else {figure.name: figure.value for figure in self.reporter.figures()}
+
+    def unmatched(self) -> list[str]:
+        """A line for each thing that the flags name in the data and that no example so far had.
+
+        >>> workspace = Workspace("-q ab")
+        >>> _ = workspace.learn(["1 |a x |c y", "0 |a z"])
+        >>> workspace.unmatched()
+        ['nothing matched --quadratic ab: no namespace begins with b (they begin with a or c)']
+        """
+        lines = [] if self.driver.unmatched is None else self.driver.unmatched.remarks()
+        return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Of copies and pickles, which would share learners or lack them."""
+        raise TypeError("a Workspace can't be copied or pickled: save() it, and Workspace.load() the file elsewhere")
+
+    def __getattr__(self, name: str) -> Any:
+        """Of methods that have another name now."""
+        now = RENAMED.get(name, "")
+        hint = f": it is {now}() now" if now in type(self).__dict__ else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def _driver(self) -> Driver:
+        """The loop over the kind of examples that the stack takes."""
+        kind: type[Driver] = Driver
+        if self.top.multiline:
+            from vwlite.engine.multiline_driver import MultilineDriver
+
+            kind = MultilineDriver
+        return kind(self.top, self.interactions, not self.options["noconstant"])
+
+    def _refuse_inert(self, use: Use) -> None:
+        """Raise OptionError for options that would do nothing; Vowpal Wabbit takes many, so --vw_compat remarks it."""
+        if self.options.accepted:
+            return
+        errors, remarks = unmet(self.options, stack.modules_of(self.top), use)
+        self.notes += remarks
+        if self.options["vw_compat"]:
+            self.notes += errors
+        elif errors:
+            raise OptionError(errors)
+
+    def _set_columns(self) -> None:
+        """--columns and --interval."""
+        from vwlite.core.draws import quantile
+
+        options, learners = self.options, list(walk(self.top))
+        interval = options["interval"]
+        columns = options["columns"].split(",") if options.given("columns") else ["prediction", "low", "high"]
+        unsure = {"sd", "low", "high", *OF_LABELS} & set(columns)
+        if unsure and not any(learner.has_posterior for learner in learners):
+            raise OptionError(
+                f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
+                f"{' or '.join(registry.flags_of_posteriors())}"
+            )
+        if unsure & set(OF_LABELS) and not any(learner.has_noise for learner in learners):
+            raise OptionError(
+                f"{' and '.join(sorted(unsure & set(OF_LABELS)))}: a label of a logistic model is one of two classes, "
+                "with the probability that it predicts through a logistic link; give --interval for how sure that is"
+            )
+        ends = {"low", "high", "label_low", "label_high"} & unsure
+        if interval and not ends:
+            raise OptionError("--interval gives the columns low and high, and --columns names neither: add them")
+        if ends and not interval:
+            raise OptionError(f"--columns {','.join(sorted(ends))} needs --interval P, such as 0.9")
+        parts = [name for learner in learners for name in learner.part_names]
+        self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
+
+    def _run(self, lines: str | bytes | bytearray | Iterable[str | bytes], learning: bool) -> Any:
+        if isinstance(lines, (str, bytes, bytearray)):
+            results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(lines)), learning)
+            return results[0] if results else None
+        # of a mapping or a table iteration would give the names of columns
+        if not isinstance(lines, Iterable) or isinstance(lines, Mapping) or hasattr(lines, "columns"):
+            raise TypeError(no_lines(lines))
+        return self.driver.run_lines(self.parser, map(encoded, lines), learning)
+
+    def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
+        """What the driver calls at a malformed line; one that is used nevertheless (--vw_compat) raises nothing."""
+        if used:
+            return
+        raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
+
+    def place(self, source: int, line: int) -> str:
+        """What messages call a line."""
+        return f"<line>:{line}"
+
+    def remark(self, text: str) -> None:
+        """What the driver calls once it has found out something about the data."""
+        self.notes.append(text)
+
+    def save(self, path: str | os.PathLike[str], stream: dict[str, Any] | None = None) -> None:
+        """Write the model, all of it or nothing; raises ModelError when it can't be written.
+
+        `stream`, if given, is noted in it: the place in a daemon's journal that it stands for.
+        """
+        from vwlite.model import model_file
+        from vwlite.model.model_io import Saver, names_to_arrays, save_load
+
+        self.driver.before_save()
+        saver = Saver(self.options["predict_only_model"])
+        save_load(self.top, saver)
+        saver.require_finite()
+        arrays = saver.arrays
+        arrays |= names_to_arrays(self.names, "slot") | names_to_arrays(self.hash_names, "hash")
+        metadata = self.metadata() | ({} if stream is None else {"stream": stream})
+        if self.entities is not None:
+            with self.entities.saved(path) as entities:
+                model_file.write(path, arrays, {**metadata, "entities": entities})
+            return
+        model_file.write(path, arrays, metadata)
+        if os.path.exists(f"{os.path.realpath(path)}.entities"):
+            from vwlite.entities import store as entity_store
+
+            entity_store.discard(path)
+
+    def metadata(self) -> dict[str, Any]:
+        """What the model file says about itself."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        record = {
+            "when": now,
+            "version": __version__,
+            "arguments": self.flags,
+            "seed": self.options["random_seed"],
+            "sources": self.sources,
+            "examples": self.driver.counters.example_number - self._examples_before,
+            "loss_before": self._loss_before,
+            "loss_after": self._loss(),
+            "parent": self.parent,
+        }
+        return {
+            "vwlite_version": __version__,
+            "id": os.urandom(8).hex(),
+            "created": now,
+            "stack": stack.describe(self.top),
+            "options": self.options.kept(),
+            "journal": [*self.journal, record],
+            "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
+        }
+
+    def _limit_entities(self, base: StoreFile | None) -> None:
+        """Let learners keep no more than --entity_limit entities in memory; `base` has those of the model loaded."""
+        from vwlite.entities.store import EntityStore
+
+        path = self.options["final_regressor"]
+        self.entities = EntityStore(os.path.dirname(os.path.realpath(path)) if path else None, base)
+        for learner in walk(self.top):
+            for effect in learner.beside:
+                effect.limit_entities(self.options["entity_limit"], self.entities)
+
+    def _restore_learners(self, reader: ModelReader, store: StoreFile | None) -> None:
+        """Take over what the learners of a loaded model know: before the driver asks them what they need."""
+        from vwlite.model.model_io import Loader, save_load
+
+        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), reader.metadata["stack"]))
+        if ours[-1] != theirs[-1]:
+            raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
+        save_load(self.top, Loader(reader, store=store))
+        if self.options["testonly"] and not self.options["final_regressor"]:
+            for learner in walk(self.top):
+                learner.close_batches()  # what waits for more counts in a test; a model that is saved again keeps it
+
+    def _restore_rest(self, reader: ModelReader) -> None:
+        """Take over the journal, the names and the figures of a loaded model."""
+        from vwlite.model.model_io import names_of
+
+        metadata = reader.metadata
+        self.journal = list(metadata["journal"])
+        self.parent = metadata["id"]
+        self.names, self.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
+        if self.options["preserve_performance_counters"] and self.driver.training:
+            for name, value in metadata["figures"].items():
+                if name in FIGURES:
+                    setattr(self._holder(name), name, value)
+
+    def _figures(self) -> list[tuple[str, float]]:
+        return [(name, getattr(self._holder(name), name)) for name in FIGURES]
+
+    def _holder(self, figure: str) -> Any:
+        """Who keeps a figure of the model: the counters, or the driver those of its table."""
+        return self.driver.counters if hasattr(self.driver.counters, figure) else self.driver
+
+    def _loss(self) -> float | None:
+        """The progressive loss so far; None if it can't be told."""
+        weight, loss = self.driver.counters.weighted_labeled, self.driver.counters.sum_loss
+        return loss / weight if weight > 0 and math.isfinite(loss) else None

@@ -1,0 +1,1 @@
+"""Coefficients of each entity, in memory and on disk."""

@@ -1,0 +1,363 @@
+"""Tables of entities' coefficients. Design notes are in table.pxd."""
+import os
+
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from vwlite.core.example cimport Feature
+from vwlite.entities.cross_precision cimport copy_between
+from vwlite.entities.record cimport (
+    FACTORED, MOST, MOST_FULL, UNTOLD, Record, Waiting, bytes_between, clocks_of, factor_in, factor_of, hashes_of,
+    index_place, means_of, name_of, precisions_in, precisions_of, triangle,
+)
+
+cdef enum:
+    FEW = 128                         # coefficients that are searched without an index
+    SPARE = 16                        # one in so many is room to spare in records with more
+
+cdef double NOT_MADE = -1             # of a factor
+
+
+cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capacity, bint full,
+                           bint factored) noexcept nogil:
+    """Bytes of a record."""
+    cdef size_t doubles = 2 * capacity if table.anchored else capacity
+    if full:
+        doubles += triangle(capacity) * (1 + factored) + factored
+    else:
+        doubles += 2 * capacity if table.clocked else capacity
+    return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 4 * capacity + 8 * doubles
+
+
+cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0:
+    """The key of an entity whose hash is taken: a hash for which nobody can make names that collide."""
+    from hashlib import blake2b
+    digest = blake2b(name, digest_size=8, key=hash.to_bytes(8, "little"), salt=tries.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")
+
+
+cdef class EntityTable:
+    """Records by key; `full` keeps the whole precision matrix, `clocked` a clock for each coefficient."""
+
+    def __cinit__(self, bint full, bint clocked):
+        self.full = full
+        self.clocked = clocked
+        self.most_full = MOST_FULL
+        self.salt = int.from_bytes(os.urandom(8), "little") | 1
+        self.mask = 63
+        self.slots = <Record**>calloc(self.mask + 1, sizeof(Record*))
+        if self.slots == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.slots != NULL:
+            self.clear()
+        free(self.slots)
+
+    cdef void clear(self) noexcept nogil:
+        """Forget every entity."""
+        cdef Record* record = self.oldest
+        cdef Record* newer
+        while record != NULL:
+            newer = record.newer
+            self.release(record)
+            record = newer
+        self.oldest = self.newest = NULL
+        memset(self.slots, 0, (self.mask + 1) * sizeof(Record*))
+
+    cdef void release(self, Record* record) noexcept nogil:
+        """Give a record's memory back; that nothing leads to it is the caller's business."""
+        self.count -= 1
+        self.bytes -= self.size(record)
+        self.forget_waiting(record)
+        self.let_between_go(record)
+        free(record.index)
+        free(record)
+
+    cdef size_t size(self, Record* record) noexcept nogil:
+        """Bytes of a record with its index, without its CrossPrecision."""
+        return (size_of(self, record.name_length, record.capacity, record.full, record.factored)
+                + <size_t>record.index_size * (4 if record.wide else 2))
+
+    cdef void let_between_go(self, Record* record) noexcept nogil:
+        """Forget what the record has in common with the fixed part."""
+        self.bytes -= bytes_between(record)
+        free(record.between)
+        record.between = NULL
+
+    cdef size_t place_of(self, uint64_t key) noexcept nogil:
+        """Where the key's record is, or would be, in the slots."""
+        cdef size_t i = home_of(self, key)
+        while self.slots[i] != NULL and self.slots[i].key != key:
+            i = (i + 1) & self.mask
+        return i
+
+    cdef int bring(self, uint64_t key) except -1 nogil:
+        """Have an entity's record in memory, if there is one anywhere: where there is no limit it always is."""
+        return 0
+
+    cdef int identify(self, Example ex) except -1 nogil:
+        """ex.entity, a hash of the entity's name, becomes its key: the hash unless another entity has that.
+
+        1 if there is a record of it, 0 if not.
+        """
+        cdef uint64_t hash = ex.entity
+        cdef uint32_t tries = 0
+        cdef Record* record
+        while True:
+            if self.limited:
+                self.bring(ex.entity)
+            record = self.find(ex.entity)
+            if record == NULL:
+                return 0
+            if (record.name_length == ex.entity_name_length
+                    and memcmp(name_of(record), ex.entity_name, record.name_length) == 0):
+                return 1
+            tries += 1
+            with gil:
+                ex.entity = other_key(hash, ex.entity_name[:ex.entity_name_length], tries)
+
+    cdef Record* find(self, uint64_t key) noexcept nogil:
+        """The record of an entity, NULL if there is none."""
+        return self.slots[self.place_of(key)]
+
+    cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil:
+        """A new record with nothing in it; the key must be new."""
+        return self.create(key, name, name_length, min(capacity, <uint32_t>FACTORED) if self.full else capacity,
+                           self.full, False)
+
+    cdef Record* create(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity, bint full,
+                        bint factored) except NULL nogil:
+        cdef size_t size
+        cdef Record* record
+        if 2 * (self.count + 1) > self.mask:
+            self.grow_slots()
+        capacity = max(2, (capacity + 1) & ~<uint32_t>1)
+        size = size_of(self, name_length, capacity, full, factored)
+        record = allocate(self, size, capacity, full)
+        memset(record, 0, sizeof(Record))
+        record.key = key
+        record.capacity = capacity
+        record.full, record.factored = full, factored
+        record.name_length = name_length
+        memcpy(name_of(record), name, name_length)
+        if factored:
+            factor_of(record)[0] = NOT_MADE
+        record.older = self.newest
+        if self.newest != NULL:
+            self.newest.newer = record
+        else:
+            self.oldest = record
+        self.newest = record
+        self.slots[self.place_of(key)] = record
+        self.count += 1
+        self.bytes += size
+        return record
+
+    cdef int grow_slots(self) except -1 nogil:
+        cdef size_t mask = 2 * self.mask + 1
+        cdef Record** slots = <Record**>calloc(mask + 1, sizeof(Record*))
+        cdef Record* record = self.oldest
+        if slots == NULL:
+            with gil:
+                raise MemoryError(f"no room for more than {self.count:,} entities")
+        free(self.slots)
+        self.slots = slots
+        self.mask = mask
+        while record != NULL:
+            self.slots[self.place_of(record.key)] = record
+            record = record.newer
+        return 0
+
+    cdef Record* room(self, Record* record, uint32_t n) except NULL nogil:
+        """Make room for n coefficients; the record may move, and go over to a diagonal posterior."""
+        cdef bint full = record.full and n <= self.most_full
+        if record.full and not full:
+            if self.strict:
+                with gil:
+                    raise MemoryError(f"{n:,} coefficients of a full posterior, and --posterior_full is "
+                                      f"{self.most_full:,}: raise it, or choose --posterior auto or diagonal")
+            self.n_diagonal += 1
+        return self.shaped(record, n, full, full and (record.factored or n > FACTORED))
+
+    cdef Record* shaped(self, Record* record, uint32_t capacity, bint full, bint factored) except NULL nogil:
+        """A record with room for so many coefficients, of this kind; it may move."""
+        cdef Record* other
+        cdef size_t size, n = record.n, k
+        if capacity <= record.capacity and full == record.full and factored == record.factored:
+            return record
+        if capacity > record.capacity:
+            capacity += capacity // SPARE if capacity > FEW else 0
+        capacity = (max(capacity, <uint32_t>n) + 1) & ~<uint32_t>1
+        size = size_of(self, record.name_length, capacity, full, factored)
+        other = allocate(self, size, capacity, full)
+        memcpy(other, record, sizeof(Record) + record.name_length)
+        other.capacity, other.full, other.factored = capacity, full, factored
+        memcpy(hashes_of(other), hashes_of(record), n * sizeof(uint32_t))
+        memcpy(means_of(other), means_of(record), n * sizeof(double))
+        if full == record.full:
+            memcpy(precisions_of(other), precisions_of(record), precisions_in(record) * sizeof(double))
+        else:
+            for k in range(n):
+                precisions_of(other)[k] = precisions_of(record)[triangle(k) + k]
+            self.let_between_go(other)
+        if self.clocked and not full:
+            for k in range(n):
+                clocks_of(other)[k] = record.clock if record.full else clocks_of(record)[k]
+        if self.anchored:
+            memcpy(origins_of(self, other), origins_of(self, record), n * sizeof(double))
+        if factored:
+            factor_of(other)[0] = NOT_MADE
+            memcpy(factor_of(other), factor_of(record), factor_in(record) * sizeof(double))
+        self.bytes += size - (self.size(record) - <size_t>record.index_size * (4 if record.wide else 2))
+        self.slots[self.place_of(record.key)] = other
+        if other.older != NULL:
+            other.older.newer = other
+        else:
+            self.oldest = other
+        if other.newer != NULL:
+            other.newer.older = other
+        else:
+            self.newest = other
+        free(record)
+        return other
+
+    cdef uint32_t place(self, Record* record, uint32_t hash) except? 0xFFFFFFFE nogil:
+        """Add a feature that the record, which has room for it, does not know; its coefficient is 0, without data."""
+        cdef uint32_t i = record.n
+        hashes_of(record)[i] = hash
+        means_of(record)[i] = 0
+        if record.full:
+            memset(precisions_of(record) + triangle(i), 0, (i + 1) * sizeof(double))
+        else:
+            precisions_of(record)[i] = 0
+            if self.clocked:
+                clocks_of(record)[i] = record.clock
+        if self.anchored:
+            origins_of(self, record)[i] = UNTOLD
+        record.n = i + 1
+        if record.n > FEW:
+            if record.index == NULL or 3 * <uint64_t>record.n > 2 * <uint64_t>record.index_size:
+                self.grow_index(record)
+            else:
+                index_place(record, i)
+        return i
+
+    cdef int grow_index(self, Record* record) except -1 nogil:
+        """An index with room for what the record has room for: two in three places are taken then, or one in two."""
+        cdef bint wide = record.capacity >= 0xFFFF
+        cdef uint32_t size = 2 * record.capacity if wide else 3 * record.capacity // 2 + 1
+        cdef uint32_t i
+        cdef void* index = calloc(size, 4 if wide else 2)
+        if index == NULL:
+            with gil:
+                raise MemoryError(f"no index for {record.n:,} coefficients")
+        self.bytes -= self.size(record)
+        free(record.index)
+        record.index = index
+        record.index_size, record.wide = size, wide
+        self.bytes += self.size(record)
+        for i in range(record.n):
+            index_place(record, i)
+        return 0
+
+    cdef int wait(self, Record* record, Example ex) except -1 nogil:
+        """Keep an example for its batch."""
+        cdef Waiting* waiting = <Waiting*>malloc(sizeof(Waiting) + ex.n * sizeof(Feature))
+        if waiting == NULL:
+            with gil:
+                raise MemoryError("no room for more examples that wait for their batch: take a smaller --batch_size")
+        waiting.before = record.waiting
+        waiting.label, waiting.weight, waiting.initial = ex.label, ex.weight, ex.initial
+        waiting.n = <uint32_t>ex.n
+        memcpy(waiting + 1, ex.features, ex.n * sizeof(Feature))
+        record.waiting = waiting
+        record.n_waiting += 1
+        return 0
+
+    cdef void forget_waiting(self, Record* record) noexcept nogil:
+        cdef Waiting* before
+        while record.waiting != NULL:
+            before = record.waiting.before
+            free(record.waiting)
+            record.waiting = before
+        record.n_waiting = 0
+
+    cdef Record* empty(self, Record* record) except NULL nogil:
+        """Back to no coefficients; the record may move."""
+        self.forget_waiting(record)
+        self.let_between_go(record)
+        self.bytes -= <size_t>record.index_size * (4 if record.wide else 2)
+        free(record.index)
+        record.index = NULL
+        record.index_size = 0
+        record.n = 0
+        record.count = 0
+        record.clock = 0
+        record.spread = 0
+        return self.shaped(record, 0 if record.factored or record.full != self.full else record.capacity, self.full,
+                           False)
+
+    def keys_as_met(self):
+        """Of all entities, in the order in which they were met."""
+        cdef Record* record = self.oldest
+        keys = []
+        while record != NULL:
+            keys.append(record.key)
+            record = record.newer
+        return keys
+
+    def copy(self):
+        """A table with copies of all records that have coefficients or wait."""
+        cdef EntityTable other = EntityTable(self.full, self.clocked)
+        cdef Record* record = self.oldest
+        other.anchored = self.anchored
+        while record != NULL:
+            if record.n:
+                copy_content(other, other.create(record.key, NULL, 0, record.n, record.full, record.factored), record)
+            record = record.newer
+        return other
+
+    def restore(self, EntityTable copy not None, double prior):
+        """Every record as it is in the copy; those not there are emptied, with this prior. None is forgotten."""
+        cdef Record* record = self.oldest
+        cdef Record* before
+        cdef uint64_t key
+        while record != NULL:
+            key = record.key
+            before = copy.find(key)
+            record = self.empty(record)
+            record.prior = prior
+            if before != NULL:
+                record = self.shaped(record, before.n, before.full, before.factored)
+                copy_content(self, record, before)
+            record = record.newer
+
+
+cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 nogil:
+    """All but name and neighbours, into an empty record with room."""
+    cdef size_t k, n = record.n
+    for k in range(n):
+        table.place(to, hashes_of(record)[k])
+    memcpy(means_of(to), means_of(record), n * sizeof(double))
+    memcpy(precisions_of(to), precisions_of(record), precisions_in(record) * sizeof(double))
+    memcpy(factor_of(to), factor_of(record), factor_in(record) * sizeof(double))
+    if table.clocked and not record.full:
+        memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
+    if table.anchored:
+        memcpy(origins_of(table, to), origins_of(table, record), n * sizeof(double))
+    copy_between(&table.bytes, to, record)
+    to.count, to.clock, to.latest = record.count, record.clock, record.latest
+    to.prior, to.spread = record.prior, record.spread
+    return 0
+
+
+cdef Record* allocate(EntityTable table, size_t size, uint32_t capacity, bint full) except NULL nogil:
+    """Memory for a record."""
+    cdef Record* record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if full else MOST) else NULL
+    if record == NULL:
+        with gil:
+            raise MemoryError(f"{size:,} bytes for the {capacity:,} coefficients of one entity"
+                              + ("; --posterior diagonal needs far less" if full else "")
+                              + (f"; {table.count:,} entities take {table.bytes:,} bytes" if table.count else ""))
+    return record

@@ -1,0 +1,1 @@
+"""Which features a learner sees: chosen, crossed."""

@@ -1,0 +1,43 @@
+"""The contract of a parser, and the ring that runs one beside the learners.
+
+Design:
+a) A parser turns input into Blocks in two steps: `fill` takes the next piece of input (one call at a time, in
+   order), `parse` makes rows of it (any number of blocks at once, in any thread). Both run without the GIL.
+b) The ring hands blocks out in the order they were filled, so results don't depend on the number of threads.
+c) The learning thread parses too when no block is ready and input is at hand: on two cores nobody waits.
+"""
+from libc.stdint cimport uint8_t
+
+from vwlite.core.example cimport Block
+
+cdef enum Readiness:
+    MUST_WAIT                         # fill would wait for input from outside
+    AT_HAND                           # input is there just now
+    NEVER_WAITS                       # regular files
+
+cdef enum Filled:
+    FAILED = -1
+    ENDED                             # no more input
+    WHOLE                             # the block holds whole lines
+    NOT_NOW                           # without waiting there is not one whole line
+
+cdef class Parser:
+    cdef bint stopping                # set from outside: a fill that waits should give up
+    cdef Filled fill(self, Block block, bint wait) except FAILED nogil
+    cdef int parse(self, Block block) except -1 nogil
+    cdef Readiness ready(self) noexcept nogil
+
+cdef class Ring:
+    cdef Parser parser
+    cdef list blocks, threads
+    cdef void* parser_pointer         # the same for use without the GIL
+    cdef void** block_pointers
+    cdef bint crosses                 # features are crossed ahead
+    cdef size_t size, workers
+    cdef void* shared                 # locks and counters, see parser.pyx
+    cdef object failure
+    cdef size_t taken                 # blocks the learner has taken
+    cdef bint holding
+    cdef readonly bint interrupted
+    cdef size_t line, source          # where the next block starts
+    cdef Block next(self)

@@ -1,0 +1,227 @@
+"""Where examples come from: files, pipes and compressed files, each as a file descriptor that the parser reads.
+
+A compressed file is unpacked by a thread into a pipe, so that the parser, in C and without the GIL, sees plain bytes
+and unpacking runs beside parsing and learning. A reader must therefore let go of the GIL while it waits for bytes.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import select
+import signal
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from vwlite.core.paths import explain
+from vwlite.errors import VwliteError
+
+CHUNK_SIZE = 1 << 18
+PIPE_SIZE = 1 << 20  # what Linux lets everybody have; with the usual 64 kB thread and parser wait for each other
+
+_Unpack = Callable[[io.BufferedReader], Iterator[bytes]]
+
+
+class Source:
+    """One open input.
+
+    Attributes:
+        name: The path as it was given, or "stdin".
+        fd: Where to read plain bytes; it belongs to the source.
+        size: Bytes on disk, compressed if the file is; None for what has no size, such as a pipe.
+    """
+
+    def __init__(self, name: str, fd: int, size: int | None) -> None:
+        self.name = name
+        self.fd = fd
+        self.size = size
+        self._open = True
+
+    def position(self) -> int | None:
+        """Return how many bytes have been read, on the scale of `size`; None if that is unknown."""
+        return os.lseek(self.fd, 0, os.SEEK_CUR) if self._open and self.size is not None else None
+
+    def close(self) -> None:
+        """Let go of the input; a second call does nothing.
+
+        Raises:
+            VwliteError: What was read as the end of the data was damage to a compressed file.
+        """
+        # Standard input belongs to the process.
+        if self._open and self.fd > 0:
+            os.close(self.fd)
+        self._open = False
+
+
+class _Unpacked(Source):
+    def __init__(self, name: str, fd: int, size: int | None, unpack: _Unpack) -> None:
+        read_end, write_end = os.pipe()
+        super().__init__(name, read_end, size)
+        _enlarge(write_end)
+        self._input = _Input(fd, write_end)
+        self._failure = ""
+        self._thread = threading.Thread(target=self._run, args=(unpack, write_end), name=f"unpack {name}", daemon=True)
+        self._thread.start()
+
+    def position(self) -> int | None:
+        return self._input.consumed
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        # Damage beyond what was wanted isn't the reader's concern, nor should it depend on how far ahead we got.
+        pipe = select.poll()
+        pipe.register(self.fd, select.POLLIN)
+        left_early = any(events & select.POLLIN for _, events in pipe.poll(0))
+        super().close()
+        self._thread.join()
+        if self._failure and not left_early:
+            raise VwliteError(
+                f"{self.name}: damaged or cut short near byte {self._input.consumed} ({self._failure}); "
+                "make or fetch the file again"
+            )
+
+    def _run(self, unpack: _Unpack, write_end: int) -> None:
+        # A program that wants to die of SIGPIPE when its output is closed shouldn't die of an input it has left.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+        try:
+            for chunk in unpack(io.BufferedReader(self._input, CHUNK_SIZE)):
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[os.write(write_end, rest) :]
+        except BrokenPipeError:
+            pass  # the reader has left
+        except Exception as error:  # every library has its own for damaged data
+            self._failure = str(error) or type(error).__name__
+        finally:
+            self._input.close()
+            os.close(write_end)
+
+
+class _Input(io.RawIOBase):
+    """The packed bytes, counted; waiting for them ends with a BrokenPipeError when the reader of the pipe leaves."""
+
+    def __init__(self, fd: int, pipe: int) -> None:
+        self.consumed = 0
+        self._fd = fd
+        self._pipe = pipe
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self._poll.register(pipe, 0)  # an error, which is what a pipe without a reader has, is always reported
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if any(fd == self._pipe for fd, _ in self._poll.poll()):
+            raise BrokenPipeError
+        count = os.readv(self._fd, [buffer])
+        self.consumed += count
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
+
+
+def open_source(path: str | None) -> Source:
+    """Open a file for reading; ``-`` or None is standard input.
+
+    What ends in ``.gz``, ``.bz2``, ``.xz``, ``.lzma`` or ``.zst`` is unpacked on the way.
+
+    Raises:
+        VwliteError: There is no such file, it may not be read, or nothing is installed that unpacks it.
+    """
+    if path is None or path == "-":
+        try:
+            _enlarge(0)
+            return Source("stdin", 0, _measure(0))
+        except OSError as error:
+            raise VwliteError("stdin: is closed or a folder; name a file with -d") from error
+    unpack = _unpacker(path)
+    fd = -1
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        size = _measure(fd)
+        if unpack is None:
+            return Source(path, fd, size)
+        if size == 0:
+            raise ValueError("is empty, which no compressed file is; make or fetch it again")
+        return _Unpacked(path, fd, size, unpack)
+    except (OSError, ValueError) as error:
+        if fd >= 0:
+            os.close(fd)
+        raise VwliteError(f"{path}: {explain(error, path)}") from error
+
+
+def _enlarge(fd: int) -> None:
+    """Give a pipe room for whole blocks; what is no pipe, or may not be larger, stays as it is."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+
+
+def _measure(fd: int) -> int | None:
+    state = os.fstat(fd)
+    # A folder can be opened, but not read.
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return state.st_size if stat.S_ISREG(state.st_mode) else None
+
+
+def _unpacker(path: str) -> _Unpack | None:
+    """Return what unpacks a file of this name, None if it is plain."""
+    suffix = os.path.splitext(path)[1].lower()
+    try:
+        match suffix:
+            case ".gz":
+                import gzip
+
+                return lambda file: _chunks(gzip.GzipFile(fileobj=file, mode="rb"))
+            case ".bz2":
+                import bz2
+
+                return lambda file: _chunks(bz2.BZ2File(file))
+            case ".xz" | ".lzma":
+                import lzma
+
+                return lambda file: _chunks(lzma.LZMAFile(file))
+            case ".zst":
+                return _zstd_unpacker()
+    except ImportError as error:
+        remedy = "pip install 'vwlite[zstd]'" if suffix == ".zst" else "unpack the file first"
+        raise VwliteError(f"{path}: this Python cannot unpack {suffix} ({error}); {remedy}") from error
+    return None
+
+
+def _zstd_unpacker() -> _Unpack:
+    try:
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14 on
+    except ImportError:
+        import zstandard
+
+        return lambda file: _zstandard_chunks(zstandard.ZstdDecompressor(), file)
+    return lambda file: _chunks(zstd.ZstdFile(file))
+
+
+def _chunks(stream: Any) -> Iterator[bytes]:
+    return iter(lambda: stream.read1(CHUNK_SIZE), b"")
+
+
+def _zstandard_chunks(decompressor: Any, file: io.BufferedReader) -> Iterator[bytes]:
+    # Frame by frame, because the package's own streams take a file that is cut short for one that ends.
+    frame = None
+    # Little at a time, because all that comes of it is in memory at once.
+    while packed := file.read(1 << 13):
+        while packed:
+            frame = frame or decompressor.decompressobj()
+            yield frame.decompress(packed)
+            packed = frame.unused_data
+            if frame.eof:
+                frame = None
+    if frame is not None:
+        raise EOFError("the file ends in the middle of a frame")

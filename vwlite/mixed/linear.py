@@ -1,0 +1,171 @@
+"""Linear mixed models: fixed coefficients, those of each entity, their covariances and the noise, all in one estimate.
+
+    y = X b + sum_r Z_r u_r + e,    e_i ~ N(0, v / w_i),    u_r of each entity ~ N(0, v L_r L_r')
+
+Bates, Maechler, Bolker and Walker 2015, "Fitting linear mixed-effects models using lme4": with u_r = L_r s_r the
+coefficients minimise r^2 = |y - X b - sum Z_r L_r s_r|^2 + |s|^2 (weighted), and with b, s and v worked out for them
+the factors L_r are left, which minimise what is there called the profiled deviance (or REML criterion)
+
+    log |L'Z'Z L + I| + n log r^2         or for REML   log |the same system with X in it| + (n - p) log r^2.
+
+The derivative of the first term by L_r is 2 sum_e [Z'Z L (L'Z'Z L + I)^-1]_ee, of r^2 it is -2 sum_e (Z_e' rest) s_e'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from vwlite.bayes.blas import in_one_thread
+from vwlite.mixed.descent import Place, descend
+from vwlite.mixed.system import Array, Part, System
+
+TRACE = 1e-3  # of the noise's sd over a column's size: spreads below are hardly told from none
+SMALLEST_NOISE = 1e-12  # of the mean square of what the fixed part leaves, is added: labels are in single precision
+
+
+class Fit(NamedTuple):
+    """What was found, in the units of the columns of X and Z."""
+
+    factors: list[Array]  # L_r of each part
+    fixed: Array
+    random: list[Array]  # u_r of each part, (entities, size)
+    noise: float
+    criterion: float  # -2 log likelihood; with REML, of what is left of the labels without the fixed part
+    steps: int
+    converged: bool
+    restricted: bool
+
+
+def unpack(theta: Array, parts: list[Part]) -> list[Array]:
+    """The factors: lower triangles by rows, one number where all coefficients are alike."""
+    factors, at = [], 0
+    for part in parts:
+        factor = part.factor
+        if factor is None and part.alike:
+            factor = theta[at] * np.eye(part.size)
+        elif factor is None:
+            factor = np.zeros((part.size, part.size))
+            factor[np.tril_indices(part.size)] = theta[at : at + n_parameters(part)]
+        factors.append(factor)
+        at += n_parameters(part)
+    return factors
+
+
+def pack(slopes: list[Array], parts: list[Part]) -> Array:
+    """The derivatives by the parameters, from those by the factors."""
+    free = [(slope, part) for slope, part in zip(slopes, parts, strict=True) if part.factor is None]
+    by_part = [[np.trace(slope)] if part.alike else slope[np.tril_indices(part.size)] for slope, part in free]
+    return np.concatenate([np.zeros(0), *by_part])
+
+
+def n_parameters(part: Part) -> int:
+    """Of its factor."""
+    return 0 if part.factor is not None else 1 if part.alike else part.size * (part.size + 1) // 2
+
+
+def start(parts: list[Part]) -> tuple[Array, Array]:
+    """Where to begin: sd of the noise's size for columns of size 1; and about what the curvature of the deviance is."""
+    thetas, curvatures = [np.zeros(0)], [np.zeros(0)]
+    for part in parts:
+        if part.factor is None:
+            theta = np.ones(1) if part.alike else np.eye(part.size)[np.tril_indices(part.size)]
+            thetas.append(theta)
+            curvatures.append(np.full(len(theta), 2.0 * part.entities * (part.size if part.alike else 1)))
+    return np.concatenate(thetas), np.concatenate(curvatures)
+
+
+def without_traces(theta: Array, parts: list[Part], deviance: Callable[[Array], Place | None]) -> Array:
+    """Where a direction of an effect has next to no variance, none, if that is as likely: a singular fit."""
+    factors = unpack(theta, parts)
+    for r, part in enumerate(parts):
+        if part.factor is not None:
+            continue
+        left, spreads, _ = np.linalg.svd(factors[r])
+        if spreads.min() >= TRACE:
+            continue
+        # of U s^2 U' the triangular factor is R' of (U s)' = Q R
+        factors[r] = np.linalg.qr((left * np.where(spreads < TRACE, 0, spreads)).T)[1].T
+        each = [factor / (one.size if one.alike else 1) for factor, one in zip(factors, parts, strict=True)]
+        bare = pack(each, parts)
+        place, before = deviance(bare), deviance(theta)
+        if place is not None and before is not None and place.value <= before.value + 1e-6:
+            theta = bare
+        factors = unpack(theta, parts)
+    return theta
+
+
+@in_one_thread
+def fit_linear(
+    system: System,
+    y: Array,
+    restricted: bool = False,
+    noise: float | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Fit:
+    """The maximum of the likelihood (or the restricted one) of a system that has its weights.
+
+    Args:
+        system: X and Z.
+        y: Labels, without what is known beforehand.
+        restricted: REML.
+        noise: v, where it is given.
+        stopping: Asked between steps whether to end with what there is.
+    """
+    parts = system.parts
+    n, p = len(y), system.p
+    restricted = restricted and n > p
+    m = n - p if restricted else n
+    y, constant = system.centered(y)
+    total = float(system.w @ y**2)
+    least = max(SMALLEST_NOISE * total, 1e-280)
+    right = system.right(system.w * y)
+
+    def deviance(theta: Array) -> Place | None:
+        factors = unpack(theta, parts)
+        try:
+            factored = system.factor(factors)
+        except np.linalg.LinAlgError:
+            return None
+        found, explained = factored.solve(right)
+        square = max(total - explained, 0.0) + least
+        value = factored.log_determinant(restricted)
+        value += m * math.log(square) if noise is None else square / noise
+        if not math.isfinite(value):
+            return None
+
+        def slope() -> Array:
+            pull = m / square if noise is None else 1 / noise
+            rest = y - system.scores(factors, found)
+            by_factor = [
+                2 * traces - 2 * pull * product
+                for traces, product in zip(
+                    factored.traces(restricted), system.products(system.w * rest, found), strict=True
+                )
+            ]
+            return pack(by_factor, parts)
+
+        return Place(value, slope)
+
+    theta, steps, converged = descend(deviance, *start(parts), stopping)
+    theta = without_traces(theta, parts, deviance)
+    factors = unpack(theta, parts)
+    factored = system.factor(factors)
+    found, explained = factored.solve(right)
+    square = max(total - explained, 0.0) + least
+    v = square / m if noise is None else noise
+    criterion = factored.log_determinant(restricted) + m * math.log(2 * math.pi * v) + square / v
+    criterion -= float(np.log(system.w).sum())
+    return Fit(
+        factors,
+        found.fixed + constant,
+        [s @ factor.T for s, factor in zip(found.random, factors, strict=True)],
+        v,
+        criterion,
+        steps,
+        converged,
+        restricted,
+    )

@@ -1,0 +1,369 @@
+"""The model file: one ``.safetensors`` file that says what it is and is never half written.
+
+Layout, as any safetensors reader knows it: a little-endian u64 with the length of the header, the header in JSON,
+then the arrays back to back. The header's ``__metadata__`` has two strings: ``vwlite``, the metadata of the model in
+JSON, with a sha256 of every array under "digests"; and ``vwlite_sha256``, a digest of the former and of the types and
+shapes, so that a damaged option or shape is noticed like a damaged weight. Where the arrays lie is in neither: a file
+that another tool has read and saved again is still a model.
+
+The bytes are read and written here rather than through the safetensors package because arrays of hundreds of
+megabytes are to be neither copied nor read before they are asked for, and because a file from elsewhere must be
+refused with a reason. The tests hold both directions against that package.
+"""
+
+import builtins
+import errno
+import hashlib
+import io
+import json
+import math
+import mmap
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+from vwlite.core.files import require_stream, state, writing
+from vwlite.core.paths import explain, inherited
+from vwlite.errors import ModelError
+from vwlite.model.metadata import check as check_metadata
+
+FORMAT_VERSION = 1
+
+TYPE_CODES: dict[str, Any] = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
+ITEM_SIZES = {"F32": 4, "F64": 8, "I64": 8, "U64": 8, "U32": 4, "U8": 1}
+HEADER_LIMIT = 100_000_000  # the limit of the safetensors package, whose readers would refuse more
+# What a hostile header can ask for is bounded before it is parsed: a long one is refused in well under a second.
+DIMENSION_LIMIT = 8  # no learner has more than two
+ARRAY_LIMIT = 100_000
+ENTRY_LIMIT = 1 << 20  # characters of an entry of the metadata, but for the journal of runs and the digests
+TEXT_PER_BRACKET = 20  # characters of the metadata for each list or object in them; runs have 70 or more
+
+# the last is any buffer (which has a type from Python 3.12 on), or Pieces of one
+Array = tuple[str, Sequence[int], Any]
+
+
+class Pieces(Protocol):
+    """A long array whose bytes are made when they are wanted, as often as they are."""
+
+    nbytes: int
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+class _Entry(NamedTuple):
+    dtype: str
+    shape: list[int]
+    start: int
+    stop: int
+
+
+class ModelReader:
+    """A model file that is open: its metadata, and its arrays one by one as they are asked for.
+
+    The header is checked when the reader is made, an array when it is first asked for. A view keeps the file mapped;
+    a model saved under the same name meanwhile is a new file and doesn't disturb it.
+    """
+
+    def __init__(self, path: str, metadata: dict[str, Any], entries: dict[str, _Entry], data: memoryview) -> None:
+        self.path = path
+        self.metadata = metadata
+        self._entries = entries
+        self._data = data
+        self._checked: set[str] = set()
+
+    def names(self) -> list[str]:
+        """Return the names of the arrays in the order they were given to `write`."""
+        return list(self._entries)
+
+    def shape(self, name: str) -> list[int]:
+        """Return the shape of an array, ``[]`` for a single value."""
+        return list(self._entry(name).shape)
+
+    def dtype(self, name: str) -> str:
+        """Return the type of an array by its safetensors name, such as "F32"."""
+        return self._entry(name).dtype
+
+    def array(self, name: str, dtype: str) -> memoryview:
+        """Return the values of an array, flat and read-only, after checking its type and its digest."""
+        entry = self._entry(name)
+        if entry.dtype != dtype:
+            _fail(self.path, f"array {name!r} is {entry.dtype} where {dtype} is expected", "train the model again")
+        values = self._data[entry.start : entry.stop]
+        if name not in self._checked:
+            if hashlib.sha256(values).hexdigest() != self.metadata["digests"][name]:
+                _fail_damaged(self.path, f"array {name!r} differs from its sha256")
+            self._checked.add(name)
+        return values.cast(TYPE_CODES[dtype])
+
+    def _entry(self, name: str) -> _Entry:
+        if name not in self._entries:
+            _fail(
+                self.path, f"has no array {name!r}", "it is the model of other learners: train again, or leave it out"
+            )
+        return self._entries[name]
+
+
+def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+    """Write a model so that ``path`` holds either the old model or all of the new one, whatever happens.
+
+    Args:
+        path: The file; missing folders are made, a symbolic link stays and its target is replaced, and what is no
+            regular file (``/dev/stdout``, a named pipe) is simply written to.
+        arrays: For each name its type ("F32", "F64", "I64", "U64", "U32" or "U8"), shape and C-contiguous buffer or
+            Pieces of one.
+        metadata: What JSON can hold; "format_version" and "digests" are added here.
+
+    Raises:
+        ModelError: The file could not be written; the old one is as it was.
+        ValueError: An array's type, shape and buffer disagree.
+    """
+    path = os.fspath(path)
+    contents = {name: _as_pieces(name, *array) for name, array in arrays.items()}
+    # Wide items first, so that every array is aligned though the format allows no gaps.
+    order = sorted(arrays, key=lambda name: -ITEM_SIZES[arrays[name][0]])
+    digests = {name: _digest(pieces) for name, (_, pieces) in contents.items()}
+    text = json.dumps({**metadata, "format_version": FORMAT_VERSION, "digests": digests})
+
+    tensors = {}
+    stop = 0
+    for name in order:
+        start, stop = stop, stop + contents[name][0]
+        tensors[name] = {"dtype": arrays[name][0], "shape": list(arrays[name][1]), "data_offsets": [start, stop]}
+    own = {"vwlite": text, "vwlite_sha256": _header_digest(text, tensors)}
+    header = json.dumps({"__metadata__": own, **tensors}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    if len(header) > HEADER_LIMIT:
+        _fail(path, f"the metadata would take {len(header)} bytes of at most {HEADER_LIMIT}", "nothing was written")
+
+    try:
+        with writing(path, sync=True) as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            for name in order:
+                for piece in contents[name][1]:
+                    file.write(piece)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not saved, and any older model there is unchanged: {explain(error, path)}"
+        ) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file as safely as a model; raise `ModelError` when it can't be written."""
+    path = os.fspath(path)
+    try:
+        with writing(path, sync=True) as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not written: {explain(error, path)}") from error
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise `ModelError` if a file could not be written now: better before a long run than after it."""
+    path = os.fspath(path)
+    if inherited(path) is not None:
+        return
+    try:
+        target = os.path.realpath(path)
+        found = state(path)
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            require_stream(found)
+        while not os.path.exists(target):
+            target = os.path.dirname(target)
+        code = 0
+        if target != os.path.realpath(path) and not os.path.isdir(target):
+            code = errno.ENOTDIR
+        elif not os.access(target, os.W_OK) and os.path.exists(target):  # another process may have renamed it just now
+            code = errno.EACCES
+        if code:
+            raise OSError(code, os.strerror(code))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: can't be written: {explain(error, path)}") from error
+
+
+def open(path: str | os.PathLike[str]) -> ModelReader:
+    """Open a model file, having checked its header; raise `ModelError` with the reason and a way out if it is bad."""
+    path = os.fspath(path)
+    try:
+        with builtins.open(path, "rb", buffering=0) as file:
+            return _read(path, file)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot read the model: {explain(error, path)}") from error
+
+
+def _fail(path: str, what: str, remedy: str) -> NoReturn:
+    raise ModelError(f"{path}: {what}; {remedy}")
+
+
+def _fail_damaged(path: str, what: str) -> NoReturn:
+    _fail(path, f"the file is damaged: {what}", "restore it from a copy or train again")
+
+
+def _fail_foreign(path: str, what: str) -> NoReturn:
+    _fail(path, what, "give a model that vwlite saved, or train again with -f")
+
+
+def _header_digest(text: str, tensors: Mapping[str, Any]) -> str:
+    kinds = {name: [tensor["dtype"], tensor["shape"]] for name, tensor in tensors.items()}
+    return hashlib.sha256(json.dumps([text, kinds], sort_keys=True).encode()).hexdigest()
+
+
+# Writing
+
+
+def _as_pieces(name: str, dtype: str, shape: Sequence[int], buffer: Any) -> tuple[int, Iterable[bytes | memoryview]]:
+    """How many bytes an array has, and they themselves."""
+    if dtype not in ITEM_SIZES:
+        raise ValueError(f"array {name!r}: type {dtype!r} is none of {', '.join(ITEM_SIZES)}")
+    pieces: Iterable[bytes | memoryview]
+    try:
+        view = memoryview(buffer)
+    except TypeError:
+        nbytes, whole, pieces = buffer.nbytes, True, buffer
+    else:
+        # A view with a zero in its shape can't be cast.
+        nbytes, whole = view.nbytes, view.c_contiguous
+        pieces = [view.cast("B")] if nbytes and whole else []
+    if name == "__metadata__" or not whole or nbytes != ITEM_SIZES[dtype] * math.prod(shape):
+        raise ValueError(f"array {name!r}: {nbytes} bytes do not make a {dtype} array of shape {list(shape)}")
+    return nbytes, pieces
+
+
+def _digest(pieces: Iterable[bytes | memoryview]) -> str:
+    total = hashlib.sha256()
+    for piece in pieces:
+        total.update(piece)
+    return total.hexdigest()
+
+
+# Reading
+
+
+def _read(path: str, file: io.FileIO) -> ModelReader:
+    state = os.fstat(file.fileno())
+    regular = stat.S_ISREG(state.st_mode)
+    start = _read_exactly(file, 72)  # enough for the length, and for the longest version VW reads back
+    if not start:
+        _fail_foreign(path, "the file is empty")
+    length = _header_length(path, start)
+    header = start[8:] + _read_exactly(file, length - len(start) + 8)
+    if len(header) < length:
+        _fail_damaged(path, f"it ends after {len(header)} of {length} bytes of its header")
+    metadata, tensors = _parse_header(path, header[:length])
+    entries, size = _check_tensors(path, tensors, metadata["digests"])
+
+    if regular:
+        present = state.st_size - 8 - length
+    else:
+        data = memoryview(header[length:] + _read_exactly(file, size + 1 + length - len(header)))
+        present = len(data)
+    if present < size:
+        _fail_damaged(path, f"it ends after {present} of {size} bytes of its arrays")
+    if present > size:
+        _fail_damaged(path, f"more follows the {size} bytes of its arrays")
+    if regular:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[8 + length :]
+    return ModelReader(path, metadata, entries, data)
+
+
+def _read_exactly(file: io.FileIO, size: int) -> bytes:
+    parts = []
+    while size > 0 and (part := file.read(min(size, 1 << 24))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _header_length(path: str, start: bytes) -> int:
+    # VW's own models start with the length and the text of VW's version.
+    if version := re.match(rb"[\x02-\x40]\0\0\0(\d+\.\d+\.\d+[\w.+-]*)\0", start):
+        _fail_foreign(path, f"is a model of Vowpal Wabbit {version[1].decode()}, which vwlite cannot read")
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 9 or start[8:9] != b"{" or not 2 <= length <= HEADER_LIMIT:
+        _fail_foreign(path, "is not a vwlite model")
+    return length
+
+
+def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the metadata and the descriptions of the arrays, once their digest is right."""
+    try:
+        # A UnicodeDecodeError and a JSONDecodeError are ValueErrors.
+        tensors = json.loads(header.decode(), object_pairs_hook=_ObjectReader())
+        own = tensors.pop("__metadata__", None)
+        if not isinstance(own, dict) or not isinstance(own.get("vwlite"), str):
+            _fail_foreign(path, "is a safetensors file, but not one of vwlite")
+        metadata = _parse_metadata(own["vwlite"])
+        digest = _header_digest(own["vwlite"], tensors)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        _fail_damaged(path, f"its header cannot be read ({error})")
+    version = metadata.get("format_version") if isinstance(metadata, dict) else None
+    if type(version) is not int or version < 1:
+        _fail_damaged(path, "its metadata has no format version")
+    # Before the digest, which a newer format may compute in another way.
+    if version > FORMAT_VERSION:
+        _fail(
+            path,
+            f"has format version {version}, and this vwlite reads up to {FORMAT_VERSION}",
+            "update vwlite (pip install -U vwlite)",
+        )
+    if own.get("vwlite_sha256") != digest:
+        _fail_damaged(path, "its header differs from its sha256")
+    if not isinstance(metadata.get("digests"), dict) or metadata["digests"].keys() != tensors.keys():
+        _fail_damaged(path, "its digests are not those of its arrays")
+    check_metadata(path, metadata)
+    return metadata, tensors
+
+
+class _ObjectReader:
+    """Makes the objects of a header, up to ARRAY_LIMIT; raises ValueError for more, and for a name given twice."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self.count += 1
+        if self.count > ARRAY_LIMIT:
+            raise ValueError(f"more than {ARRAY_LIMIT} arrays")
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            raise ValueError("a name is given twice")
+        return result
+
+
+def _parse_metadata(text: str) -> Any:
+    """Return the metadata; raise ValueError if they are far longer than those of any model."""
+    if text.count("[") + text.count("{") > ARRAY_LIMIT + len(text) // TEXT_PER_BRACKET:
+        raise ValueError("too many lists and objects for its length")
+    metadata = json.loads(text)
+    if len(text) > ENTRY_LIMIT and isinstance(metadata, dict):
+        for name, value in metadata.items():
+            if name not in ("journal", "digests") and len(json.dumps(value)) > ENTRY_LIMIT:
+                raise ValueError(f"{name[:40]!r} has more than {ENTRY_LIMIT} characters")
+    return metadata
+
+
+def _check_tensors(path: str, tensors: Mapping[str, Any], names: Mapping[str, Any]) -> tuple[dict[str, _Entry], int]:
+    """Return where each array lies, in the order of ``names``, and the size of all: they leave no byte out."""
+    entries = {name: _check_tensor(path, name, tensors[name]) for name in names}
+    stop = 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if entry.start != stop:
+            _fail_damaged(path, f"array {name!r} starts at byte {entry.start} instead of {stop}")
+        if entry.start % ITEM_SIZES[entry.dtype]:
+            _fail_damaged(path, f"array {name!r} is not aligned")
+        stop = entry.stop
+    return entries, stop
+
+
+def _check_tensor(path: str, name: str, tensor: Any) -> _Entry:
+    try:
+        entry = _Entry(tensor["dtype"], list(tensor["shape"]), *tensor["data_offsets"])
+        numbers = [*entry.shape, entry.start, entry.stop]
+        if len(entry.shape) > DIMENSION_LIMIT or not all(type(n) is int and 0 <= n < 1 << 63 for n in numbers):
+            raise ValueError
+        if ITEM_SIZES[entry.dtype] * math.prod(entry.shape) != entry.stop - entry.start:
+            raise ValueError
+    except (LookupError, TypeError, ValueError):
+        _fail_damaged(path, f"the description of array {name!r} does not hold together")
+    return entry

@@ -1,0 +1,311 @@
+"""What would another policy have cost? Estimates from logged decisions, with intervals, in constant memory.
+
+A decision has a cost c, the probability p with which the logging policy took its action, and the probability pi with
+which the new policy takes that action; w = pi / p. With a model of costs also q, its prediction for the logged action,
+and v = sum_a pi(a) q(a), what it expects of the new policy. Means are over n decisions.
+
+    IPS    mean(w c)                   unbiased, of high variance (Horvitz and Thompson 1952)
+    SNIPS  mean(w c) / mean(w)         a little biased, calmer; moves with the costs (Swaminathan and Joachims 2015)
+    DR     mean(v + w (c - q))         unbiased if p or the model is right (Dudik, Langford and Li 2011)
+
+Intervals hold the truth at least as often as they say, with few decisions and rare rewards too, where normal ones are
+far too narrow (a log without any reward has no variance at all). To the terms of an estimate, each end adds the worst
+one that could have come: the largest weight seen, at least 1, times the worst cost there can be; mean and variance are
+of these n + 1, and the quantile is Student's with n degrees of freedom. The worst observation as an extra one is what
+the intervals of Karampatziakis, Langford and Mineiro (2020, "Empirical likelihood for contextual bandits") add, too.
+SNIPS is a ratio of two means, its terms are w (c - SNIPS) / mean(w) (the delta method, Owen 2013, "Monte Carlo theory,
+methods and examples", 9.2). The range of costs is the one given, or else that of the costs seen; without a range there
+are no intervals. The effective sample size (sum w)^2 / sum w^2 (Kong 1992) says how much the log knows of the policy.
+
+An interval covers nothing that the log can't show: where the logging policy never takes an action that the new one
+takes, the mean weight is below 1, the value expected of it. lacks_support() tests that.
+
+All moments are updated about the running mean (West 1979), so a large constant in the costs cancels nothing.
+"""
+from typing import NamedTuple
+
+from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isnan, sqrt, tan
+
+from vwlite.core.draws cimport normal_quantile
+from vwlite.core.multiline cimport MultiExample
+
+cdef double ROUNDING = 1e-6           # probabilities in single precision may sum to a little over 1
+cdef double GREATEST = 1e39           # of costs and weights: their squares' products can still be summed
+
+
+class Estimate(NamedTuple):
+    """A mean cost and its confidence interval; None where there are too few decisions."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Estimates(NamedTuple):
+    """What the log says about the new policy.
+
+    n             decisions
+    logged        the mean cost of the log: what its own policy cost
+    n_predicted   of them, those with predicted costs, which the doubly robust estimate is of
+    effective_n   decisions of equal weight that would say as much
+    mean_weight   near 1 if the logged probabilities are right
+    max_weight    None without decisions, as is the mean
+    """
+
+    n: int
+    logged: float | None
+    n_predicted: int
+    level: float
+    ips: Estimate
+    snips: Estimate
+    dr: Estimate
+    effective_n: float
+    mean_weight: float | None
+    max_weight: float | None
+
+
+cdef inline void gather(Moments* m, double x, double weight) noexcept nogil:
+    """One more value; West (1979), of which Welford's update is the case of equal weights."""
+    cdef double step
+    if weight <= 0:
+        return
+    m.weight += weight
+    step = (x - m.mean) * (weight / m.weight)
+    m.square += weight * (x - m.mean) * (x - m.mean - step)
+    m.mean += step
+
+
+cdef double end_of(double mean, double squares, size_t n, double worst, double t, int side) noexcept nogil:
+    """The lower (side -1) or upper (1) end of an interval for a mean of n terms; squares are summed about it.
+
+    The worst further term is at mean + worst: mean and variance are of all n + 1.
+    """
+    cdef double reach = t * sqrt((squares + worst * worst * n / (n + 1)) / n / (n + 1))
+    return mean + worst / (n + 1) + side * reach
+
+
+cdef double student_quantile(double p, double n) noexcept nogil:
+    """The p-quantile (p > 0.5) of Student's distribution with n degrees of freedom, to about 3 digits from n = 3.
+
+    Abramowitz and Stegun 26.7.5; exact for 1 and 2.
+    """
+    cdef double z, z2
+    if n <= 1:
+        return tan(3.14159265358979323846 * (p - 0.5))
+    if n <= 2:
+        return (p - 0.5) * sqrt(2 / (p * (1 - p)))
+    z = normal_quantile(p)
+    z2 = z * z
+    return z * (1 + (z2 + 1) / (4 * n) + ((5 * z2 + 16) * z2 + 3) / (96 * n * n)
+                + (((3 * z2 + 19) * z2 + 17) * z2 - 15) / (384 * n * n * n)
+                + ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / (92160 * n * n * n * n))
+
+
+cdef class OffPolicy:
+    """Accumulates logged decisions.
+
+    Args:
+        low, high: The range of costs; NaN: that of the costs seen.
+
+    >>> policy = OffPolicy()
+    >>> policy.note(cost=-1, probability=0.5, policy=1)
+    >>> policy.note(cost=0, probability=0.5, policy=0)
+    >>> policy.estimates().ips.value
+    -1.0
+    """
+
+    def __cinit__(self, double low=NAN, double high=NAN):
+        self.low, self.high = low, high
+        self.is_known = not isnan(low)
+        if not self.is_known:
+            self.low, self.high = INFINITY, -INFINITY
+
+    cdef void add(self, double cost, double probability, double policy,
+                  double predicted_logged, double predicted_policy) noexcept nogil:
+        """One decision; predictions are NaN where there are none. A bad one is counted as refused and left out."""
+        cdef double w
+        if fault(cost, probability, policy, predicted_logged, predicted_policy) != NULL:
+            self.refused += 1
+            return
+        w = policy / probability
+        if w < 1 / GREATEST:
+            w = 0  # its square would vanish
+        self.n += 1
+        self.n_weighted += w > 0
+        self.weights += w
+        self.squared_weights += w * w
+        self.greatest = max(self.greatest, w)
+        self.low, self.high = fmin(self.low, cost), fmax(self.high, cost)
+        gather(&self.logged, cost, 1)
+        gather(&self.weight, w, 1)
+        gather(&self.plain, w * cost, 1)
+        gather(&self.by_weight, cost, w)
+        gather(&self.by_square, cost, w * w)
+        if not isnan(predicted_logged):
+            self.n_predicted += 1
+            gather(&self.corrected, predicted_policy + w * (cost - predicted_logged), 1)
+
+    def note(self, double cost, double probability, double policy,
+             double predicted_logged=float("nan"), double predicted_policy=float("nan"), *, bint strict=True):
+        """Count a decision in.
+
+        A bad one does not count: ValueError says what is wrong with it, or if not strict, `refused` grows by one.
+        """
+        cdef const char* wrong = fault(cost, probability, policy, predicted_logged, predicted_policy)
+        if strict and wrong != NULL:
+            raise ValueError(f"{wrong.decode()}: cost {cost:g}, logged probability {probability:g}, probability under "
+                             f"the new policy {policy:g}, predicted costs {predicted_logged:g} and "
+                             f"{predicted_policy:g}")
+        self.add(cost, probability, policy, predicted_logged, predicted_policy)
+
+    def estimates(self, double level=0.95):
+        """Estimates with intervals that hold the truth with probability `level`, if there are decisions enough.
+
+        There is no interval until two decisions have weight, nor where the range of costs is not known: not given, and
+        all costs are the same. Raises ValueError unless 0 < level < 1.
+        """
+        cdef double t, ratio, spread, gap, mean_weight
+        cdef double worst = fmax(self.greatest, 1)
+        cdef bint enough = self.n_weighted >= 2 and self.low < self.high
+        if not 0 < level < 1:
+            raise ValueError(f"an interval of level {level:g} is asked for; it lies between 0 and 1")
+        t = student_quantile(0.5 + level / 2, self.n)
+        nothing = Estimate(None, None, None)
+        ips = snips = dr = nothing
+        if self.n:
+            ips = self.estimate(self.plain.mean, self.plain.square, self.n, t,
+                                fmin(worst * self.low, 0) - self.plain.mean,
+                                fmax(worst * self.high, 0) - self.plain.mean, enough)
+        if self.weights > 0:
+            ratio = self.by_weight.mean
+            mean_weight = self.weights / self.n
+            # sum w^2 (c - ratio)^2, about its own mean and the gap from there to the ratio
+            gap = self.by_square.mean - ratio
+            spread = self.by_square.square + self.by_square.weight * gap * gap
+            snips = self.estimate(ratio, spread / (mean_weight * mean_weight), self.n, t,
+                                  worst * (self.low - ratio) / mean_weight, worst * (self.high - ratio) / mean_weight,
+                                  enough)
+        if self.n_predicted:
+            gap = worst * (self.high - self.low)
+            dr = self.estimate(self.corrected.mean, self.corrected.square, self.n_predicted,
+                               student_quantile(0.5 + level / 2, self.n_predicted), -gap, gap,
+                               enough and self.n_predicted >= 2)
+        return Estimates(
+            self.n, self.logged.mean if self.n else None, self.n_predicted, level, ips, snips, dr,
+            self.weights * self.weights / self.squared_weights if self.squared_weights > 0 else 0.0,
+            self.weights / self.n if self.n else None,
+            self.greatest if self.n else None,
+        )
+
+    cdef object estimate(self, double value, double squares, size_t n, double t, double low, double high, bint enough):
+        """A value with its interval; low and high are how far from the value the worst terms are."""
+        if not enough:
+            return Estimate(value, None, None)
+        return Estimate(value, end_of(value, squares, n, low, t, -1), end_of(value, squares, n, high, t, 1))
+
+    def mean_weight(self, double level=0.99):
+        """The mean weight with its interval, as an Estimate."""
+        if not self.n:
+            return Estimate(None, None, None)
+        return self.estimate(self.weight.mean, self.weight.square, self.n, student_quantile(0.5 + level / 2, self.n),
+                             -self.weight.mean, fmax(self.greatest, 1) - self.weight.mean, self.n >= 2)
+
+    def remarks(self):
+        """What is wrong with the log, as far as the weights show it; a list of lines."""
+        weight = self.mean_weight()
+        if weight.low is None or weight.low <= 1 <= weight.high:
+            return []
+        reason = (
+            "the log lacks actions that this policy takes, so nothing is known of their costs, or its probabilities "
+            "are too large" if weight.value < 1 else "the log's probabilities are too small"
+        )
+        return [f"the mean importance weight is {weight.value:.3g} (99% interval {weight.low:.3g} to "
+                f"{weight.high:.3g}), not 1: {reason}; don't rely on ips, snips and dr"]
+
+    def figures(self, double level=0.95):
+        """The estimates as name -> number, for Learner.metrics(); what is not known is left out."""
+        found = self.estimates(level)
+        figures = {"decisions": float(found.n), "logged cost": found.logged}
+        for name, each in (("ips", found.ips), ("snips", found.snips), ("dr", found.dr)):
+            figures |= {name: each.value, f"{name} low": each.low, f"{name} high": each.high}
+        figures["effective decisions"] = found.effective_n
+        figures["mean weight"] = found.mean_weight
+        figures["max weight"] = found.max_weight
+        if self.refused:
+            figures["refused decisions"] = float(self.refused)
+        return {name: value for name, value in figures.items() if value is not None}
+
+
+cdef const char* fault(double cost, double probability, double policy,
+                       double predicted_logged, double predicted_policy) noexcept nogil:
+    """What is wrong with a decision, NULL if nothing is."""
+    if not fabs(cost) <= GREATEST:
+        return b"the cost must be a finite number, at most 1e39"
+    if not 0 < probability <= 1 + ROUNDING:
+        return b"the logged probability must be above 0 and at most 1"
+    if not 0 <= policy <= 1 + ROUNDING:
+        return b"the new policy's probability must lie between 0 and 1"
+    if policy / probability > GREATEST:
+        return b"the logged probability is too small to divide by"
+    if isnan(predicted_logged) != isnan(predicted_policy):
+        return b"predicted costs go together: that of the logged action and that of the policy"
+    if fabs(predicted_logged) > GREATEST or fabs(predicted_policy) > GREATEST:
+        return b"predicted costs must be finite numbers, at most 1e39"
+    return NULL
+
+
+cdef class PolicyTally:
+    """The estimates of a run.
+
+    Of several passes, the first counts: in later ones the policy has learned what each decision cost. Those held out
+    count anew in each pass; `held_out` is the estimate of the last pass that had some, or of the best one after
+    go_back().
+    """
+
+    def __init__(self, double low, double high):
+        self.costs = low, high
+        self.off_policy = OffPolicy(low, high)
+        self.tests = self.last = OffPolicy(low, high)
+
+    cdef void note(self, MultiExample ex, bint held_out) noexcept nogil:
+        """A decision whose cost is known, once the policy has said what it does."""
+        if isnan(ex.policy):
+            return
+        if held_out:
+            self.tests.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost)
+        elif not self.later_pass:
+            self.off_policy.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost)
+
+    @property
+    def held_out(self):
+        """The estimates from decisions held out."""
+        return self.tests if self.tests.n else self.last
+
+    def figures(self):
+        """What the log says about the policy."""
+        held_out = self.held_out
+        found = self.off_policy.figures() if self.off_policy.n or not held_out.n else {}
+        if held_out.n:
+            found |= {f"{name} held out": value for name, value in held_out.figures().items()}
+        return found
+
+    def remarks(self):
+        """What the estimates' weights say against the log."""
+        return [remark for policy in (self.off_policy, self.held_out) for remark in policy.remarks()][:1]
+
+    def end_pass(self):
+        """After each pass."""
+        self.later_pass = True
+        if self.tests.n:
+            self.last = self.tests
+            self.tests = OffPolicy(*self.costs)
+
+    def mark_best(self):
+        """The pass that has just ended is the best so far."""
+        self.best = self.last
+
+    def go_back(self):
+        """The model is that of the best pass."""
+        if self.best is not None:
+            self.last = self.best
+            self.tests = OffPolicy(*self.costs)

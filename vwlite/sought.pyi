@@ -1,6 +1,0 @@
-from vwlite.interactions import Interactions
-from vwlite.options import Options
-
-class Sought:
-    def __init__(self, options: Options, interactions: Interactions) -> None: ...
-    def unmatched(self) -> list[str]: ...
