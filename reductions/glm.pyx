@@ -31,7 +31,9 @@ from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, ridge
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
 from vwlite.core.reasons cimport FINE, POSTERIOR_FULL
-from vwlite.entities.record cimport ABSENT, MOST_FULL, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle
+from vwlite.entities.record cimport (
+    ABSENT, MOST_FULL, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
+)
 from vwlite.entities.table cimport EntityTable
 
 from vwlite.core.losses import make_loss
@@ -160,7 +162,7 @@ def effect(builder, name, l2):
 
 
 cdef class GLM(Batches):
-    """The learner: its options, state and doors. How it learns is in vwlite/bayes/posterior.pyx and vwlite/bayes/batches.pyx."""
+    """The learner: its options, state and doors. How it learns is in vwlite/bayes, posterior.pyx and batches.pyx."""
 
     cdef readonly str name
     cdef str part                     # "glm", the learner of the whole stack, or "random_effect.user", of an effect

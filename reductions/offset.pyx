@@ -61,7 +61,8 @@ cdef class Offset(Learner):
     name = "offset"
     cdef readonly bint holds_vectors  # there is one scale
     cdef readonly bint vets, needs_names        # as the fixed model does, or its crossing of features
-    cdef object path, fixed_models    # the file named, and the builder's way to models
+    cdef object run_options
+    cdef object fixed_models          # gives what opens them
     cdef readonly object fixed        # a FixedModel, or None
     cdef Learner fixed_top
     cdef Learners vetters             # of the fixed model
@@ -77,7 +78,7 @@ cdef class Offset(Learner):
         base, options = builder.base, builder.options
         super().__init__(base, {option.name: options[option.name] for option in OPTIONS.options
                                 if options.given(option.name)})
-        self.path, self.fixed_models = options["fixed_effect"], builder.fixed_models
+        self.run_options, self.fixed_models = options, builder.fixed_models
         self.view = Example()
         scale = options["offset_scale"]
         self.fits = scale == "fit"
@@ -211,7 +212,8 @@ cdef class Offset(Learner):
 
     def load_fixed(self, io):
         """Take the fixed effect that a model was saved with; raises ModelError if the options ask for another one."""
-        if self.path is None:
+        path = self.run_options["fixed_effect"]
+        if path is None:
             return
         models = self.fixed_models()
         if not io.has("fixed.metadata") and self.fixed is not None:
@@ -219,10 +221,10 @@ cdef class Offset(Learner):
                              "leave --fixed_effect out, or train a new model")
         metadata = models.saved_metadata(io)
         if self.fixed is None:
-            self.take(models.untaught(metadata, self.path))
+            self.take(models.untaught(metadata, path))
         elif self.fixed.id != metadata["id"]:
             raise ModelError(f"{io.reader.path}: holds the fixed effect with the id {metadata['id']}, --fixed_effect "
-                             f"{self.path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
+                             f"{path} has the id {self.fixed.id}: leave --fixed_effect out, or train a new model")
         self.fixed.load(io)
 
     def joint(self, *initials):

@@ -2,8 +2,8 @@
 
 Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below, effect_r the model of
 the entity that the example names in the effect's namespace (generalised linear mixed models; GAME of Zhang and others
-2016, "GLMix"). All parts learn from an example at once (vwlite/bayes/together.pxd); a fixed part of gd learns before the
-effects, and parts that learn in batches learn in turn, each with the scores of the others as its offset.
+2016, "GLMix"). All parts learn from an example at once (vwlite/bayes/together.pxd); a fixed part of gd learns before
+the effects, and parts that learn in batches learn in turn, each with the scores of the others as its offset.
 
     --random_effect user           a number for each user: lme4's (1 | user)
     --random_effect user:ctx,ad    and a coefficient for each feature of namespaces ctx and ad: (1 + ctx + ad | user)
@@ -11,30 +11,26 @@ effects, and parts that learn in batches learn in turn, each with the scores of 
 
 The entity is the feature in the namespace, and its name is what stands there: values other than 1 are refused. An
 example without one is scored by the rest of the stack and teaches that rest. Namespaces of entities are no features of
-any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model (vwlite/mixed/linear.py),
-or where that can't be done in turn, as often as told: coordinate descent.
+any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model
+(vwlite/mixed/linear.py), or where that can't be done in turn, as often as told: coordinate descent.
 """
 import math
 
 from libc.math cimport isfinite, pow
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
 
+from vwlite.bases.effects cimport INTERCEPT, MOST_EFFECTS, MOST_NAMESPACES, NAMED, Effect, Effects
 from vwlite.bayes.batches cimport Batches
 from vwlite.bayes.leaning cimport Leans
 from vwlite.bayes.sweeps cimport Sweeps, entity_score
 from vwlite.bayes.together cimport Together
 from vwlite.core.arrays cimport grow
-from vwlite.core.example cimport CONSTANT_HASH, PADDING, Example, Feature, extent_end
+from vwlite.core.example cimport Example, Feature
 from vwlite.core.joint cimport JointScores
-from vwlite.core.learner cimport Learner, Learners
-from vwlite.core.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 
 from vwlite.core.learner import Verdict
 from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import ModelError, OptionError
-from vwlite.features.interactions import namespace_hash
 
 LEARNING = ("random_effect & learning",)
 
@@ -60,38 +56,6 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("sweeps", int, "fit all parts to the examples of the pass when it ends: at once, or where that can't be "
            "done in turn, at most so many times", least=1, metavar="N", needs=LEARNING),
 ), needs=("random_effect",))
-
-cdef extern from "vwlite/core/bytescan.h" nogil:
-    uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
-
-cdef enum:
-    MOST = 15                         # effects; leaning.pxd has as many
-    MOST_NAMESPACES = 32              # of one effect
-    MOST_NAMED = 16                   # features whose names are remembered
-
-cdef enum Kind:
-    INTERCEPT
-    NAMED
-    ALL
-
-cdef struct Effect:
-    uint32_t namespace
-    Kind kind
-    uint32_t[MOST_NAMESPACES] named   # namespaces whose features count
-    size_t n_named
-    uint32_t[MOST_NAMED] known        # features whose names are known
-    size_t n_known
-    double power                      # of --count_weight
-    bint frozen
-    uint64_t n_of_known, n_of_new, n_of_none      # examples of the first pass, by what is known of their entity
-    # of the example at hand
-    bint present, known_before        # the entity has a model
-    uint64_t entity
-    const char* name
-    uint32_t name_length
-    Feature* features
-    size_t n, capacity
-    double score
 
 # the option that says which learner the global part is, and its values for those of these modules
 CHOOSES = ("fixed", {"gd": "gd", "table": "gd", "glm": "same"})
@@ -121,8 +85,8 @@ def setup(builder):
     if len(set(names)) < len(names) or {"fixed", "score", "sd"} & set(names):
         raise OptionError([f"--random_effect {' '.join(names)}: each needs a namespace of its own, other than fixed, "
                            "score and sd, which mean something else"])
-    if len(specs) > MOST:
-        raise OptionError([f"at most {MOST} random effects"])
+    if len(specs) > MOST_EFFECTS:
+        raise OptionError([f"at most {MOST_EFFECTS} random effects"])
     ridges = by_name("effect_l2", options["effect_l2"], names, None)
     for name, ridge in ridges.items():
         if ridge is not None and ridge <= 0:
@@ -178,30 +142,22 @@ def by_name(option, text, names, otherwise):
     return values
 
 
-cdef class RandomEffect(Learner):
+cdef class RandomEffect(Effects):
     """The sum of a base and of the models of an example's entities."""
 
     name = "random_effect"
-    vets = True
     has_posterior = True
-    needs_names = True
 
-    cdef Effect[MOST] effects
-    cdef readonly size_t n_effects
-    cdef readonly list names
     cdef object run_options
-    cdef Learners learners            # of the effects
     cdef Together together            # with the base
     cdef bint anchored                # effects lean on a fixed part that knows how sure it is
     cdef list powers
-    cdef bint later_pass, bounded     # full posteriors have a bound
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
     cdef Batches one_effect           # the first, which knows the noise where there is no fixed part
     cdef bint logistic
     cdef bint restricted              # variances are those of REML
     cdef bint flat                    # nothing is known of the fixed part beforehand
-    cdef Feature[PADDING + 1] intercept
     cdef Feature* combined            # what entities add to the fixed part's features
     cdef size_t combined_size
     # state
@@ -213,18 +169,12 @@ cdef class RandomEffect(Learner):
     cdef dict fitted                  # the figures of their fit
 
     def __init__(self, options, base, specs, learners):
-        cdef Effect* effect
         taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
-        super().__init__(base, taken)
+        super().__init__(base, taken, specs, learners, options)
         self.run_options = options
-        self.names = [name for name, _ in specs]
-        self.beside = learners
-        self.learners = Learners(learners)
         self.together = Together(base, learners)
         self.anchored = self.together.anchored
-        self.n_effects = len(specs)
         self.least = options["entity_min"]
-        self.bounded = options["posterior"] == "full"
         powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
         self.powers = list(powers.values())
         self.weighs = any(self.powers)
@@ -232,20 +182,9 @@ cdef class RandomEffect(Learner):
         if unknown:
             raise OptionError([f"--freeze {unknown[0]}: there is no such part, only fixed, {', '.join(self.names)}"])
         self.fixed_frozen = "fixed" in options["freeze"]
-        memset(self.effects, 0, sizeof(self.effects))
-        for i, (name, named) in enumerate(specs):
-            effect = &self.effects[i]
-            (<Learner>learners[i]).loss = self.loss
-            effect.namespace = namespace_hash(options, name)
-            effect.kind = ALL if named is None else NAMED if named else INTERCEPT
-            for j, other in enumerate(named or []):
-                effect.named[j] = namespace_hash(options, other)
-            effect.n_named = len(named or [])
-            effect.power = powers[name]
-            effect.frozen = name in options["freeze"]
-        memset(self.intercept, 0, sizeof(self.intercept))
-        self.intercept[0].hash = CONSTANT_HASH
-        self.intercept[0].value = 1
+        for i, name in enumerate(self.names):
+            self.effects[i].power = powers[name]
+            self.effects[i].frozen = name in options["freeze"]
         if options["freeze"]:
             self.together.sum_ends()
         self.restricted = is_restricted(options)
@@ -266,16 +205,6 @@ cdef class RandomEffect(Learner):
             frozen = [self.fixed_frozen, *(name in options["freeze"] for name in self.names)]
             self.kept = Sweeps(base, self.learners, frozen, self.least)
 
-    def __dealloc__(self):
-        for i in range(self.n_effects):
-            free(self.effects[i].features)
-        free(self.combined)
-
-    @property
-    def part_names(self):
-        """What ex.known.parts are."""
-        return ["fixed", *self.names]
-
     @property
     def waits_for_pass(self):
         """With sweeps."""
@@ -283,119 +212,10 @@ cdef class RandomEffect(Learner):
 
     instead = "no --sweeps"
 
-    @property
-    def sets_aside(self):
-        """The namespaces of entities."""
-        return self.names
+    def __dealloc__(self):
+        free(self.combined)
 
     # one example
-
-    cdef int vet(self, Example ex) except -1 nogil:
-        cdef size_t i, r, count, begin
-        for r in range(self.n_effects):
-            count = 0
-            for i in range(ex.n_extents):
-                if ex.extents[i].hash == self.effects[r].namespace:
-                    begin = ex.extents[i].begin
-                    count += extent_end(ex, i) - begin
-                    if count > 1 or (count and ex.names[begin].length == 0):
-                        ex.problem_at = ex.text + ex.extents[i].name
-                        return ENTITY_TWICE if count > 1 else ENTITY_NAMELESS
-                    if count and ex.linear[begin].value != 1:
-                        ex.problem_at = ex.text + ex.names[begin].begin
-                        return ENTITY_VALUE
-        return self.vet_entities(ex) if self.bounded else FINE
-
-    cdef int vet_entities(self, Example ex) except -1 nogil:
-        """The same for each effect with its own features, where posteriors have a bound."""
-        cdef const Feature* features = ex.features
-        cdef size_t n = ex.n, r
-        cdef float initial = ex.initial
-        cdef int reason = FINE
-        self.resolve(ex)
-        for r in range(self.n_effects):
-            if self.effects[r].present and reason == FINE:
-                self.point(ex, &self.effects[r], features, n)
-                reason = self.learners.vet(r, ex)
-        self.unpoint(ex, features, n, initial)
-        return reason
-
-    cdef int resolve(self, Example ex) except -1 nogil:
-        """Which entity each effect is of, and with which features."""
-        cdef size_t i, r, begin
-        cdef Effect* effect
-        for r in range(self.n_effects):
-            effect = &self.effects[r]
-            effect.present = False
-            effect.score = 0
-            for i in range(ex.n_extents):
-                begin = ex.extents[i].begin
-                if ex.extents[i].hash == effect.namespace and begin < extent_end(ex, i):
-                    effect.present = True
-                    effect.name = ex.text + ex.names[begin].begin
-                    effect.name_length = ex.names[begin].length
-                    effect.entity = (<uint64_t>vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
-                                                                     effect.namespace) << 32
-                                     | vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
-                                                             ~effect.namespace))
-                    self.key_of(r, ex)
-                    break
-            if effect.present and effect.kind == NAMED:
-                self.gather(effect, ex)
-        return 0
-
-    cdef int key_of(self, size_t r, Example ex) except -1 nogil:
-        """From the hash of the entity's name to its key."""
-        cdef Effect* effect = &self.effects[r]
-        ex.entity = effect.entity
-        ex.entity_name, ex.entity_name_length = effect.name, effect.name_length
-        effect.known_before = self.learners.identify(r, ex)
-        effect.entity = ex.entity
-        ex.entity = 0
-        ex.entity_name_length = 0
-        return 0
-
-    cdef void count_entities(self) noexcept nogil:
-        """Of the example at hand, for the summary."""
-        cdef size_t r
-        cdef Effect* effect
-        for r in range(self.n_effects if not self.later_pass else 0):
-            effect = &self.effects[r]
-            effect.n_of_known += effect.present and effect.known_before
-            effect.n_of_new += effect.present and not effect.known_before
-            effect.n_of_none += not effect.present
-
-    cdef int gather(self, Effect* effect, Example ex) except -1 nogil:
-        """The features of the namespaces named, and the intercept."""
-        cdef size_t i, j, begin, n = 0
-        grow(&effect.features, &effect.capacity, ex.n_linear + 1, sizeof(Feature))
-        for i in range(ex.n_extents):
-            for j in range(effect.n_named):
-                if ex.extents[i].hash == effect.named[j]:
-                    begin = ex.extents[i].begin
-                    memcpy(effect.features + n, ex.linear + begin, (extent_end(ex, i) - begin) * sizeof(Feature))
-                    n += extent_end(ex, i) - begin
-                    break
-        effect.features[n] = self.intercept[0]
-        effect.n = n + 1
-        return 0
-
-    cdef inline void point(self, Example ex, const Effect* effect, const Feature* features, size_t n) noexcept nogil:
-        """Show an effect's learner what it learns from; the whole example has the n features."""
-        ex.entity = effect.entity
-        ex.entity_name = effect.name
-        ex.entity_name_length = effect.name_length
-        if effect.kind == INTERCEPT:
-            ex.features, ex.n = self.intercept, 1
-        elif effect.kind == NAMED:
-            ex.features, ex.n = effect.features, effect.n
-        else:
-            ex.features, ex.n = features, n
-
-    cdef inline void unpoint(self, Example ex, const Feature* features, size_t n, float initial) noexcept nogil:
-        ex.features, ex.n, ex.initial = features, n, initial
-        ex.entity = 0
-        ex.entity_name_length = 0
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* features = ex.features
@@ -575,14 +395,6 @@ cdef class RandomEffect(Learner):
         self.unpoint(ex, features, n, initial)
         return 0
 
-    cdef double sum_of_effects(self) noexcept nogil:
-        """All effects' scores anew: subtracting and adding would drift."""
-        cdef size_t i
-        cdef double total = 0
-        for i in range(self.n_effects):
-            total += self.effects[i].score
-        return total
-
     cdef float count_weight(self, Example ex) except? -1e10 nogil:
         """The product of powers of the entities' counts with this example, over its mean so far."""
         cdef const Feature* features = ex.features
@@ -637,36 +449,6 @@ cdef class RandomEffect(Learner):
             else:
                 self.kept.keep_whole(r + 1, effect.entity)
             self.name_entity(effect, ex, r)
-        return 0
-
-    cdef int name_features(self, Effect* effect, Example ex, size_t r) except -1 nogil:
-        """The names of an effect's first few features, for what is printed about them."""
-        cdef size_t i, j, k
-        for i in range(effect.n - 1 if effect.n_known < MOST_NAMED else 0):
-            for k in range(effect.n_known):
-                if effect.known[k] == effect.features[i].hash:
-                    break
-            else:
-                if effect.n_known == MOST_NAMED:
-                    break
-                effect.known[effect.n_known] = effect.features[i].hash
-                effect.n_known += 1
-                for j in range(ex.n_linear):
-                    if ex.linear[j].hash == effect.features[i].hash:
-                        with gil:
-                            name = <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
-                            self.beside[r].names[ex.linear[j].hash] = name.decode("utf-8", "replace")
-                        break
-        return 0
-
-    cdef int name_entity(self, Effect* effect, Example ex, size_t r) except -1 nogil:
-        """Sweeps see no names, so the entity is known to its learner from now on."""
-        cdef const Feature* features = ex.features
-        cdef size_t n = ex.n
-        cdef float initial = ex.initial
-        self.point(ex, effect, features, n)
-        self.learners.meet(r, ex)
-        self.unpoint(ex, features, n, initial)
         return 0
 
     @property
@@ -746,10 +528,4 @@ cdef class RandomEffect(Learner):
 
     def metrics(self):
         """How many examples were of which entities, and the loss of those that were fitted."""
-        figures = {}
-        for r in range(self.n_effects):
-            owner = self.beside[r].owner
-            figures[f"{owner} examples of known entities"] = self.effects[r].n_of_known
-            figures[f"{owner} examples of new entities"] = self.effects[r].n_of_new
-            figures[f"{owner} examples without an entity"] = self.effects[r].n_of_none
-        return figures | self.fitted
+        return self.counts_of_entities() | self.fitted

@@ -793,7 +793,7 @@ print(*(name for name in {WATCHED!r} if name in sys.modules), file=sys.stderr)
         (SOURCE, "made_down:Half", "can't be imported: ModuleNotFoundError: No module named 'made_down'"),
         ("Half = 3\n", "made_up:Half", "it is no class that derives from vwlite.Reduction"),
         (
-            SOURCE.replace("vwlite.Reduction", "__import__('vwlite.core.learner').learner.Learner"),
+            SOURCE.replace("vwlite.Reduction", "__import__('vwlite.core.learner').core.learner.Learner"),
             "made_up:Half",
             "derive from",
         ),

@@ -145,7 +145,9 @@ cdef class ExampleView:
         return [(ex.features[i].hash, ex.features[i].value) for i in range(ex.n)]
 
     def namespaces(self):
-        """The namespaces that count, each a Group of vwlite/engine/audit.py: letter, name, names and features (hash, value).
+        """The namespaces that count, each a Group of vwlite/engine/audit.py.
+
+        A Group has the letter, name, names and features (hash, value) of a namespace.
 
         The names of features are None unless the class says that it `needs_names`.
         """

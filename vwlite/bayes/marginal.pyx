@@ -11,7 +11,9 @@ from vwlite.bayes.updates cimport Updates
 from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport Example
 from vwlite.entities.cross_precision cimport other_column, other_hashes, other_origins
-from vwlite.entities.record cimport ABSENT, UNTOLD, CrossPrecision, Record, hashes_of, lookup, means_of, precisions_of, triangle
+from vwlite.entities.record cimport (
+    ABSENT, UNTOLD, CrossPrecision, Record, hashes_of, lookup, means_of, precisions_of, triangle,
+)
 from vwlite.entities.table cimport EntityTable, origins_of
 
 from vwlite.errors import ModelError

@@ -1,9 +1,10 @@
 """Coefficients with a Gaussian posterior. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, qsort, realloc
+from libc.stdlib cimport free, qsort
 from libc.string cimport memcpy, memset
 
+from vwlite.core.arrays cimport resize
 from vwlite.core.draws cimport mix
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
@@ -301,18 +302,13 @@ cdef class Posterior(Bottom):
     cdef int factor_again(self, Record* record, double* into) except -1 nogil:
         """A copy of the factor, which is that of the last time if nothing was learned since."""
         cdef size_t size = <size_t>record.n * (record.n + 1) // 2
-        cdef void* room
         if self.is_factored(record):
             return self.factor(record, into)
         if (record != self.factored_record or record.key != self.factored_key
                 or self.version != self.factored_version):
             self.factored_record = NULL
             if size > self.factored_size:
-                room = realloc(self.factored, size * sizeof(double))
-                if room == NULL:
-                    with gil:
-                        raise MemoryError
-                self.factored = <double*>room
+                resize(&self.factored, size, sizeof(double))
                 self.factored_size = size
             self.factor(record, self.factored)
             self.factored_record, self.factored_version, self.factored_key = record, self.version, record.key
@@ -399,39 +395,20 @@ cdef class Posterior(Bottom):
         return left
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Room for n doubles in self.work; what is there stays."""
-        cdef void* room
+        """Make self.work hold n doubles; its content stays."""
         if n > self.work_size:
-            room = realloc(self.work, n * sizeof(double))
-            if room == NULL:
-                with gil:
-                    raise MemoryError(f"{8 * n:,} bytes to learn from a batch: take a smaller --batch_size")
-            self.work = <double*>room
+            resize(&self.work, n, sizeof(double), b"to learn from a batch: take a smaller --batch_size")
             self.work_size = n
         return 0
 
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil:
-        """Room for n features gathered, and d coefficients touched."""
-        cdef void* places
-        cdef void* hashes
-        cdef void* touched
+        """Make the arrays hold n features gathered, and d coefficients touched."""
         if n > self.gathered_size:
-            places = realloc(self.places, n * sizeof(uint32_t))
-            if places != NULL:
-                self.places = <uint32_t*>places
-            hashes = realloc(self.hashes, n * sizeof(uint32_t))
-            if hashes != NULL:
-                self.hashes = <uint32_t*>hashes
-            if places == NULL or hashes == NULL:
-                with gil:
-                    raise MemoryError
+            resize(&self.places, n, sizeof(uint32_t))
+            resize(&self.hashes, n, sizeof(uint32_t))
             self.gathered_size = n
         if d > self.touched_size:
-            touched = realloc(self.touched, d * sizeof(uint32_t))
-            if touched == NULL:
-                with gil:
-                    raise MemoryError
-            self.touched = <uint32_t*>touched
+            resize(&self.touched, d, sizeof(uint32_t))
             memset(self.touched + self.touched_size, 0, (d - self.touched_size) * sizeof(uint32_t))
             self.touched_size = d
         return 0

@@ -3,9 +3,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.limits cimport INT_MAX
 from libc.math cimport NAN, pow
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from vwlite.core.arrays cimport resize
 from vwlite.core.example cimport PADDING
 
 from vwlite.core.learner import walk
@@ -50,8 +51,8 @@ cdef class Sweeps:
         cdef Kept* kept
         if self.n == self.capacity:
             wanted = 2 * self.capacity + 1024
-            grow(<void**>&self.kept, wanted * sizeof(Kept))
-            grow(<void**>&self.pieces, wanted * self.n_parts * sizeof(Piece))
+            resize(&self.kept, wanted, sizeof(Kept), b"to keep examples for --sweeps")
+            resize(&self.pieces, wanted * self.n_parts, sizeof(Piece), b"to keep examples for --sweeps")
             self.capacity = wanted
         kept = &self.kept[self.n]
         kept.label, kept.weight, kept.initial = ex.label, ex.weight, ex.initial
@@ -76,7 +77,7 @@ cdef class Sweeps:
         cdef size_t wanted
         if self.n_features + n + PADDING > self.feature_capacity:
             wanted = 2 * (self.n_features + n) + PADDING
-            grow(<void**>&self.features, wanted * sizeof(Feature))
+            resize(&self.features, wanted, sizeof(Feature), b"to keep examples for --sweeps")
             memset(<void*>(self.features + wanted - PADDING), 0, PADDING * sizeof(Feature))
             self.feature_capacity = wanted
         memcpy(self.features + self.n_features, features, n * sizeof(Feature))
@@ -308,12 +309,3 @@ def are_alike(told, before):
         abs(now[name] - then.get(name, 0)) <= 1e-5 * abs(now[name])
         for now, then in zip(told, before, strict=True) for name in now
     )
-
-
-cdef int grow(void** buffer, size_t bytes) except -1 nogil:
-    cdef void* room = realloc(buffer[0], bytes)
-    if room == NULL:
-        with gil:
-            raise MemoryError(f"{bytes:,} bytes to keep examples for --sweeps")
-    buffer[0] = room
-    return 0

@@ -8,7 +8,7 @@ out. So
 
     s = initial + b'x + sum_e m_e'x_e - x_e' A^-1 E (b - o)         the score
     l = P A^-1 x_e / x_e, 1 of features that e does not have        the load: what is left of a move of b
-    l = (x_o - G' A^-1 x_e) / x_o, of the others in its CrossPrecision     the same, and - x_e' A^-1 G (b_o - o) in the score
+    l = (x_o - G' A^-1 x_e) / x_o, of others in its CrossPrecision  the same, and - x_e' A^-1 G (b_o - o) in the score
     Z = (l x)' H^-1 (l x) + sum_e x_e' A_e^-1 x_e                   its variance; H is the precision of b
 
 An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves

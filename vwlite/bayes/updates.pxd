@@ -12,7 +12,7 @@ cdef class Updates(Spread):
     cdef double part, reach
     cdef double* loads                # of each coefficient of a full posterior, see together.pxd
     cdef size_t loads_size
-    cdef double* others               # -G' H^-1 x, of each feature of its CrossPrecision, and then those features' loads
+    cdef double* others               # -G' H^-1 x, of each feature of its CrossPrecision, then those features' loads
     cdef size_t others_size
     cdef uint32_t other_guess         # which of them was looked at last
     cdef void see_time(self, Example ex, Record* record) noexcept nogil

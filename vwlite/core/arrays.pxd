@@ -2,24 +2,33 @@
 from libc.stdlib cimport realloc
 
 
+cdef inline int resize(void* array, size_t items, size_t item_size, const char* purpose=b"") except -1 nogil:
+    """Change how many items an array holds; its content stays, as far as there is space for it.
+
+    Args:
+        array: The address of the pointer to it, which may be NULL; unchanged where MemoryError is raised.
+        item_size: Bytes of an item.
+        purpose: What a MemoryError says after the number of bytes, such as "for labels".
+    """
+    cdef void* moved = realloc((<void**>array)[0], items * item_size)
+    if moved == NULL:
+        with gil:
+            raise MemoryError(f"{items * item_size:,} bytes {purpose.decode()}".rstrip())
+    (<void**>array)[0] = moved
+    return 0
+
+
 cdef inline int grow(void* array, size_t* capacity, size_t needed, size_t item_size) except -1 nogil:
-    """Enlarge an array so that it holds at least `needed` items; its content stays.
+    """Enlarge an array so that it holds at least `needed` items, half as many more than that; its content stays.
 
     Args:
         array: The address of the pointer to it, which may be NULL.
         capacity: How many items it holds; updated.
         item_size: Bytes of an item.
     """
-    cdef void* larger
-    if needed <= capacity[0]:
-        return 0
-    needed += needed // 2
-    larger = realloc((<void**>array)[0], needed * item_size)
-    if larger == NULL:
-        with gil:
-            raise MemoryError(f"no memory for {needed * item_size:,} bytes")
-    (<void**>array)[0] = larger
-    capacity[0] = needed
+    if needed > capacity[0]:
+        resize(array, needed + needed // 2, item_size)
+        capacity[0] = needed + needed // 2
     return 0
 
 

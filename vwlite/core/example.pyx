@@ -1,14 +1,16 @@
 """Blocks of parsed lines and the one Example that walks over them. Design notes are in example.pxd."""
 from libc.math cimport NAN, isnan
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
+
+from vwlite.core.arrays cimport resize
 
 cdef enum:
     TAKEN = 1 << 31                   # marks an extent in gather_namespaces
 
 
-cdef int grow(void** buffer, size_t* capacity, size_t wanted, size_t size) except -1 nogil:
-    """Room for `wanted` items in a buffer whose content need not survive. Untouched pages cost nothing."""
+cdef int replace(void** buffer, size_t* capacity, size_t wanted, size_t size) except -1 nogil:
+    """Enlarge a buffer whose content need not survive. Untouched pages cost nothing."""
     if wanted <= capacity[0]:
         return 0
     free(buffer[0])
@@ -72,14 +74,9 @@ cdef class Block:
         free(self.names)
 
     cdef int reserve_text(self, size_t n) except -1 nogil:
-        """Room for n bytes and the padding; what is there already stays."""
-        cdef char* text
+        """Make the text hold n bytes and the padding; its content stays."""
         if n + PADDING > self.text_capacity:
-            text = <char*>realloc(self.text, n + PADDING)
-            if text == NULL:
-                with gil:
-                    raise MemoryError(f"{n:,} bytes for a line")
-            self.text = text
+            resize(&self.text, n + PADDING, 1, b"for a line")
             self.text_capacity = n + PADDING
         return 0
 
@@ -94,21 +91,16 @@ cdef class Block:
     cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil:
         cdef size_t names = 0
         if self.wants_names and (self.names == NULL or features + PADDING > self.feature_capacity):
-            grow(<void**>&self.names, &names, features + PADDING, sizeof(NameSpan))
-        grow(<void**>&self.features, &self.feature_capacity, features + PADDING, sizeof(Feature))
-        grow(<void**>&self.extents, &self.extent_capacity, extents, sizeof(Extent))
-        grow(<void**>&self.rows, &self.row_capacity, rows, sizeof(Row))
+            replace(<void**>&self.names, &names, features + PADDING, sizeof(NameSpan))
+        replace(<void**>&self.features, &self.feature_capacity, features + PADDING, sizeof(Feature))
+        replace(<void**>&self.extents, &self.extent_capacity, extents, sizeof(Extent))
+        replace(<void**>&self.rows, &self.row_capacity, rows, sizeof(Row))
         return 0
 
     cdef int reserve_choices(self, size_t n) except -1 nogil:
-        """Room for n choices; what is there stays."""
-        cdef Choice* choices
+        """Make the arena hold n choices; its content stays."""
         if n > self.choice_capacity:
-            choices = <Choice*>realloc(self.choices, 2 * n * sizeof(Choice))
-            if choices == NULL:
-                with gil:
-                    raise MemoryError(f"{2 * n * sizeof(Choice):,} bytes for labels")
-            self.choices = choices
+            resize(&self.choices, 2 * n, sizeof(Choice), b"for labels")
             self.choice_capacity = 2 * n
         return 0
 

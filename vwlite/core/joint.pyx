@@ -8,9 +8,10 @@ when the probabilities are as accurate as `samples` counted draws would make the
 along the normals that no other one has.
 """
 from libc.math cimport INFINITY, erfc, fabs, sqrt
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from vwlite.core.arrays cimport resize
 from vwlite.core.draws cimport mix, normal
 
 cdef extern from "vwlite/core/newton.h" nogil:
@@ -63,13 +64,13 @@ cdef class JointScores:
         cdef size_t wanted
         if self.n == self.capacity:
             wanted = 2 * self.capacity + 16
-            grow(<void**>&self.first, wanted * sizeof(size_t))
-            grow(<void**>&self.means, wanted * sizeof(double))
-            grow(<void**>&self.sums, wanted * sizeof(double))
-            grow(<void**>&self.squares, wanted * sizeof(double))
-            grow(<void**>&self.group, wanted * sizeof(uint32_t))
-            grow(<void**>&self.leader, wanted * sizeof(uint32_t))
-            grow(<void**>&self.sizes, wanted * sizeof(uint32_t))
+            resize(&self.first, wanted, sizeof(size_t))
+            resize(&self.means, wanted, sizeof(double))
+            resize(&self.sums, wanted, sizeof(double))
+            resize(&self.squares, wanted, sizeof(double))
+            resize(&self.group, wanted, sizeof(uint32_t))
+            resize(&self.leader, wanted, sizeof(uint32_t))
+            resize(&self.sizes, wanted, sizeof(uint32_t))
             self.capacity = wanted
         self.means[self.n] = mean
         self.first[self.n] = self.n_terms
@@ -94,11 +95,11 @@ cdef class JointScores:
             return NULL
         if self.n_blocks == self.block_capacity:
             wanted = 2 * self.block_capacity + 4
-            grow(<void**>&self.blocks, wanted * sizeof(Correlated))
+            resize(&self.blocks, wanted, sizeof(Correlated))
             self.block_capacity = wanted
         if self.factor_size + size > self.factor_capacity:
             wanted = self.factor_size + size + self.factor_size // 2
-            grow(<void**>&self.factors, wanted * sizeof(double))
+            resize(&self.factors, wanted, sizeof(double))
             self.factor_capacity = wanted
         self.blocks[self.n_blocks].key = key
         self.blocks[self.n_blocks].begin = begin[0]
@@ -116,7 +117,7 @@ cdef class JointScores:
         cdef size_t wanted
         if self.n_terms == self.term_capacity:
             wanted = 2 * self.term_capacity + 256
-            grow(<void**>&self.terms, wanted * sizeof(Term))
+            resize(&self.terms, wanted, sizeof(Term))
             self.term_capacity = wanted
         self.terms[self.n_terms].coordinate = coordinate
         self.terms[self.n_terms].factor = factor
@@ -190,7 +191,7 @@ cdef class JointScores:
             shares[i] = <float>(self.sums[g] / self.sizes[g])
         self.n_known = 0
         if self.n > self.known_capacity:
-            grow(<void**>&self.known, 2 * self.n * sizeof(float))
+            resize(&self.known, 2 * self.n, sizeof(float))
             self.known_capacity = 2 * self.n
         memcpy(self.known, shares, self.n * sizeof(float))
         self.n_known, self.known_key = self.n, key
@@ -467,7 +468,7 @@ cdef class JointScores:
             free(self.work)
             self.work = NULL
             self.work_capacity = 0
-            grow(<void**>&self.work, n * sizeof(double))
+            resize(&self.work, n, sizeof(double))
             self.work_capacity = n
         return 0
 
@@ -521,12 +522,3 @@ cdef inline uint64_t bits_of(double x) noexcept nogil:
     cdef uint64_t bits
     memcpy(&bits, &x, sizeof(double))
     return bits
-
-
-cdef int grow(void** room, size_t size) except -1 nogil:
-    cdef void* larger = realloc(room[0], size)
-    if larger == NULL:
-        with gil:
-            raise MemoryError
-    room[0] = larger
-    return 0

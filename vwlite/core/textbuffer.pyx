@@ -1,11 +1,12 @@
 """Text on its way to a file. What there is is in textbuffer.pxd."""
 from libc.math cimport floorf, rint
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+from vwlite.core.arrays cimport resize
 from vwlite.core.example cimport Example
 
 cdef extern from "vwlite/core/clocale.h" nogil:
@@ -37,13 +38,8 @@ cdef class TextBuffer:
         return text
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        cdef char* room
         if self.used + n > self.capacity:
-            room = <char*>realloc(self.buffer, 2 * (self.used + n))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            self.buffer = room
+            resize(&self.buffer, 2 * (self.used + n), 1)
             self.capacity = 2 * (self.used + n)
         return 0
 

@@ -5,7 +5,9 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from vwlite.core.example cimport ROW_EMPTY, ROW_EXAMPLE, ROW_SHARED, Block, Extent, Row, extent_index, extent_name_length
+from vwlite.core.example cimport (
+    ROW_EMPTY, ROW_EXAMPLE, ROW_SHARED, Block, Extent, Row, extent_index, extent_name_length,
+)
 from vwlite.features.interactions cimport Interactions
 
 from vwlite.engine import registry

@@ -13,9 +13,9 @@ written. So no example is learnt by halves, and nothing that was learnt is lost.
 over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
-(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), its CrossPrecision
-(if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting example, the
-oldest first: label, weight, initial prediction, number of features, features. Little-endian,
+(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), its
+CrossPrecision (if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting
+example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
 nothing in between. The sum in the header is the CRC-32 of all that follows it.
 """
 from zlib import crc32
@@ -30,8 +30,8 @@ from vwlite.core.example cimport CONSTANT_HASH, Feature
 from vwlite.entities.backoff cimport Backoff
 from vwlite.entities.cross_precision cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities.record cimport (
-    ABSENT, FACTORED, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup, means_of, name_of,
-    precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup, means_of,
+    name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.entities.table cimport EntityTable, home_of, origins_of
 from vwlite.entities.table_io cimport has_factor
@@ -40,7 +40,7 @@ from vwlite.entities.table_io import load, save
 from vwlite.errors import ModelError
 
 cdef enum:
-    LAYOUT = 4                        # the version of what is above; 1 has no factors, 2 no origins, 3 no CrossPrecision
+    LAYOUT = 4                        # of what is above; 1 has no factors, 2 no origins, 3 no CrossPrecision
     SHARE = 16                        # one in so many leaves at once
     MOST_AT_ONCE = 8192               # records on their way to disk, in memory twice, as are the pages they change
 

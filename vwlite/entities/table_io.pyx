@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 from vwlite.core.example cimport Feature
 from vwlite.entities.cross_precision cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities.record cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
-    means_of, name_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, MOST, MOST_FULL, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of,
+    lookup, means_of, name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.entities.table cimport EntityTable, origins_of
 

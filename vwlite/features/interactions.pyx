@@ -6,10 +6,10 @@ from bisect import bisect_right
 
 from libc.float cimport FLT_MAX
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
-from vwlite.core.arrays cimport grow
+from vwlite.core.arrays cimport grow, resize
 from vwlite.core.example cimport CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, extent_end, extent_index
 from vwlite.core.reasons cimport CROSSED_MANY, FINE
 
@@ -126,16 +126,9 @@ cdef class Interactions:
     cdef int compile(self, list terms) except -1:
         """Lay the terms out for the loops."""
         flat = b"".join(bytes([len(term)]) + term for term in terms)
-        cdef uint8_t* room = <uint8_t*>realloc(self.flat_terms, len(flat) + 1)
-        cdef uint32_t* products
-        if room == NULL:
-            raise MemoryError
-        self.flat_terms = room
-        products = <uint32_t*>realloc(self.products, (len(terms) + 1) * sizeof(uint32_t))
-        if products == NULL:
-            raise MemoryError
-        self.products = products
-        memcpy(room, <const uint8_t*>flat, len(flat))
+        resize(&self.flat_terms, len(flat) + 1, 1)
+        resize(&self.products, len(terms) + 1, sizeof(uint32_t))
+        memcpy(self.flat_terms, <const uint8_t*>flat, len(flat))
         self.n_terms = len(terms)
         self.terms = terms
         return 0
@@ -267,14 +260,9 @@ cdef class Interactions:
                        value * linear[i].value, i, term[0])
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Room for n features and the padding."""
-        cdef Feature* room
+        """Make the buffer hold n features and the padding."""
         if n + PADDING > self.capacity:
-            room = <Feature*>realloc(self.features, 2 * (n + PADDING) * sizeof(Feature))
-            if room == NULL:
-                with gil:
-                    raise MemoryError
-            self.features = room
+            resize(&self.features, 2 * (n + PADDING), sizeof(Feature))
             self.capacity = 2 * (n + PADDING)
         return 0
 

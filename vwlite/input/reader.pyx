@@ -9,10 +9,11 @@ import stat
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, EAGAIN, errno
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memchr, memcpy, memmove
 from posix.unistd cimport read as read_some
 
+from vwlite.core.arrays cimport resize
 from vwlite.input.parser cimport AT_HAND, ENDED, MUST_WAIT, NEVER_WAITS, NOT_NOW, WHOLE
 
 from vwlite.errors import VwliteError
@@ -246,13 +247,8 @@ cdef class LineReader:
 
     cdef int keep(self, const char* text, size_t n) except -1 nogil:
         """Carry the beginning of a line over to the next block."""
-        cdef char* room
         if n > self.carry_capacity:
-            room = <char*>realloc(self.carry, n)
-            if room == NULL:
-                with gil:
-                    raise MemoryError(f"{n:,} bytes for a line")
-            self.carry = room
+            resize(&self.carry, n, 1, b"for a line")
             self.carry_capacity = n
         memcpy(self.carry, text, n)
         self.carried = n

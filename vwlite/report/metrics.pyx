@@ -11,11 +11,12 @@ c) What is a mean is summed in double precision: 88 bytes in all, and as many an
 """
 from libc.math cimport NAN, exp, fabs, isnan, log1p
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
+from vwlite.core.arrays cimport resize
 from vwlite.core.example cimport Block, Example, Extent, Row
 from vwlite.core.observer cimport Observer
 
@@ -52,15 +53,6 @@ cdef struct Grouping:
     size_t n_names, name_capacity     # bytes
     uint32_t* entities                # the row of each kept score
     bint keeps_scores
-
-
-cdef void* grown(void* room, size_t n, size_t size) except NULL nogil:
-    """Room for n things; raises MemoryError, and then the old room is as it was."""
-    cdef void* more = realloc(room, n * size)
-    if more == NULL:
-        with gil:
-            raise MemoryError(f"--report: no memory for {n} examples or entities")
-    return more
 
 
 cdef class Tally:
@@ -167,11 +159,11 @@ cdef class Tally:
         cdef size_t i, n = 2 * self.score_capacity or FIRST_ROOM
         if self.n_scores < self.score_capacity:
             return 0
-        self.scores = <float*>grown(self.scores, n, sizeof(float))
-        self.weights = <float*>grown(self.weights, n, sizeof(float))
+        resize(&self.scores, n, sizeof(float), b"for --report")
+        resize(&self.weights, n, sizeof(float), b"for --report")
         for i in range(self.n_groupings):
             if self.groupings[i].keeps_scores:
-                self.groupings[i].entities = <uint32_t*>grown(self.groupings[i].entities, n, sizeof(uint32_t))
+                resize(&self.groupings[i].entities, n, sizeof(uint32_t), b"for --report")
         self.score_capacity = n
         return 0
 
@@ -234,10 +226,10 @@ cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
 cdef int add_row(Grouping* g, Place* place, uint64_t key, const char* name, uint32_t length) except -1 nogil:
     """A row for an entity that is new."""
     if g.n_rows == g.row_capacity:
-        g.rows = <Sums*>grown(g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums))
+        resize(&g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums), b"for --report")
         g.row_capacity = 2 * g.row_capacity or FIRST_ROOM
     if g.n_names + length > g.name_capacity:
-        g.names = <char*>grown(g.names, 2 * (g.name_capacity + length), 1)
+        resize(&g.names, 2 * (g.name_capacity + length), 1, b"for --report")
         g.name_capacity = 2 * (g.name_capacity + length)
     if length:
         memcpy(g.names + g.n_names, name, length)
