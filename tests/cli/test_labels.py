@@ -157,3 +157,12 @@ def test_weights_of_classes_go_by_the_labels_of_the_data(tmp_path: Path):
             outputs.append(run(*flags, "--classweight", f"{negative}:3", "-p", "-", text=text).stdout)
     assert outputs[:2] == outputs[2:]
     assert outputs[0] != run("--binary", "-p", "-", text="\n".join(lines(200, "0")) + "\n").stdout
+
+
+@pytest.mark.parametrize("label", ["0:1.5:0.25", "1:0.5 2:1", "1,3", "2:0.5"])
+def test_a_label_of_another_kind_is_said_to_be_one(label):
+    done = run(text=f"1 | a\n{label} | b\n0 | a\n")
+    assert re.search(
+        r"skipped \S+:2:1: the stack takes one number as the label, and this looks like costs", done.stderr
+    )
+    assert "skipped malformed lines = 1 of 3" in done.stderr

@@ -79,7 +79,7 @@ def test_classes_may_have_names(tmp_path):
         ("-1", "a class is a whole number"),
         ("1.5", "a class is a whole number"),
         ("cat", "the classes are numbers here"),
-        ("1 3", "more than class"),
+        ("1 3", "joined by commas, such as 1,3"),
         ("1:0.5", "a class is a whole number"),
     ],
 )

@@ -51,4 +51,6 @@ cdef enum Reason:
     CLASS_TWICE
     COST_SECOND
     COSTS_ABSENT
+    LABEL_KIND
+    CLASSES_WORDS
     REASONS                           # new ones go before this: caches hold reasons as numbers

@@ -4,6 +4,8 @@ from vwlite.core.example cimport MAX_ACTIONS
 REASONS_IN_WORDS = {
     LABEL_WORDS: "more than label, importance and initial prediction before the first '|' (a tag touches the '|')",
     LABEL_NUMBER: "the label, importance or initial prediction is not a number",
+    LABEL_KIND: "the stack takes one number as the label, and this looks like costs, an action or several classes "
+    "(':' or ',' behind a number)",
     LABEL_FINITE: "the label, importance or initial prediction is not finite",
     WEIGHT_NEGATIVE: "the importance weight is negative",
     NAMESPACE_NAME: "a namespace needs a name before ':'",
@@ -37,7 +39,7 @@ REASONS_IN_WORDS = {
     SHARED_PLACE: "a shared line must be the first of its decision (an empty line ends a decision)",
     SHARED_ALONE: "a shared line without a line for any action",
     ACTION_BLANK: "a line of blanks is no action: leave it empty to end the decision, or begin it with '|'",
-    ACTIONS_MANY: f"the decision has more than {MAX_ACTIONS:,} actions",
+    ACTIONS_MANY: f"the multi-line example has more than {MAX_ACTIONS:,} actions",
     DECISION_LENGTH: "the decision is longer than --max_line_bytes",
     CROSSED_MANY: "more than {limit:,} features with the crossed ones: cross fewer namespaces, or cut them "
     "with --feature_limit, or allow more with --crossing_limit",
@@ -48,6 +50,8 @@ REASONS_IN_WORDS = {
     "several classes)",
     CLASS_WORDS: "more than class and importance before the first '|' (a tag touches the '|')",
     CLASSES_EMPTY: "no class between two commas: expected the classes that hold, such as 1,3",
+    CLASSES_WORDS: "more than one word before the first '|': the classes that hold are joined by commas, such as 1,3, and "
+    "have no importance (a tag touches the '|')",
     CLASS_RANGE: "there is no class of this number: they are numbered {classes}",
     CLASS_UNKNOWN: "this class is none of --named_labels",
     CLASS_MANY: "one class more than the stack has: {classes} names have come before",

@@ -12,8 +12,9 @@ from libc.string cimport memcmp
 from vwlite.core.example cimport MAX_ACTIONS, NO_NUMBER, ROW_EMPTY, ROW_PROBLEM, ROW_SHARED, Choice, Row
 from vwlite.core.reasons cimport (
     ACTION_BLANK, ACTIONS_MANY, BAR_MISSING, CLASS_NUMBER, CLASS_SIGNS, CLASS_SYNTAX, CLASS_WORDS, CLASSES_EMPTY,
-    COST_ABSENT, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, DECISION_LENGTH, FINE, LABEL_FINITE,
-    LABEL_NUMBER, LABEL_WORDS, SHARED_ALONE, SHARED_COST, SHARED_PLACE, SHARED_TAG, WEIGHT_NEGATIVE, Reason,
+    CLASSES_WORDS, COST_ABSENT, COST_ACTION, COST_NUMBER, COST_PROBABILITY, COST_SYNTAX, DECISION_LENGTH, FINE,
+    LABEL_FINITE, LABEL_KIND, LABEL_NUMBER, LABEL_WORDS, SHARED_ALONE, SHARED_COST, SHARED_PLACE, SHARED_TAG,
+    WEIGHT_NEGATIVE, Reason,
 )
 
 cdef enum Head:
@@ -93,7 +94,10 @@ cdef inline const uint8_t* parse_simple(
         behind = vwl_any_number(word, &numbers[count])
         # VW takes 1:1 or 1x for 1
         if behind == word or (behind != p and not compat):
-            reason[0] = LABEL_NUMBER if compat or end[0] == b"|" else BAR_MISSING
+            if compat or end[0] == b"|":
+                reason[0] = LABEL_KIND if behind > word and (behind[0] == b":" or behind[0] == b",") else LABEL_NUMBER
+            else:
+                reason[0] = BAR_MISSING
             at[0] = word
             if not compat:
                 return end
@@ -222,7 +226,7 @@ cdef inline const uint8_t* parse_classes(
     row.label = 0
     word = next_word(&p, stop)
     if reason[0] == FINE and word != NULL:
-        reason[0] = CLASS_WORDS
+        reason[0] = CLASSES_WORDS
         at[0] = word
     return end
 
