@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 
 from tests.fuzz.mutate import ODD_VALUES, of_json
 
@@ -45,6 +46,9 @@ FLAGS = (
     "--strict_parse",
     "--classweight 1:2,-1:0.5",
     "--noconstant --redefine a:=: --keep a",
+    "--ftrl --l1 0.01 --l2 0.1",
+    "--pistol --loss_function logistic",
+    "--coin -q ab",
 )
 POLICIES = (
     "--thompson --bayes_linear",
@@ -52,7 +56,25 @@ POLICIES = (
     "--explore ucb --bayes_linear",
     "--explore epsilon --bayes_linear --posterior diagonal",
     "--explore greedy --bayes_linear --vw_compat",
+    "--cb_adf",
+    "--cb_adf --cb_type dr --rank_all -q ab",
+    "--cb_adf --cb_type sm --noconstant",
+    "--cb_explore_adf --epsilon 0.1 --cb_type ips --clip_p 0.1",
+    "--cb_explore_adf --first_only --vw_compat",
 )
+CLASSES = (
+    "--oaa 3",
+    "--oaa 3 --probabilities --loss_function logistic",
+    "--oaa 4 --scores --oaa_subsample 2 --passes 2",
+    "--oaa 3 --named_labels a,b,cat",
+    "--oaa 2 --indexing 0 --vw_compat",
+    "--oaa 3 --bayes_linear --random_effect user",
+    "--oaa 3 --bayes_logistic --batch_size 3",
+    "--oaa 3 --ftrl",
+    "--multilabel_oaa 3",
+    "--csoaa 3",
+)
+COSTS = ("--csoaa_ldf m", "--csoaa_ldf mc --csoaa_rank", "--csoaa_ldf m --probabilities --loss_function logistic -q ab")
 
 
 def number(r: random.Random) -> str:
@@ -88,9 +110,35 @@ def decision(r: random.Random) -> str:
     return "\n".join(lines) + r.choice(("\n", "\n", "\n\n"))
 
 
-def examples(r: random.Random) -> str:
+def one_class(r: random.Random) -> str:
+    """Returns a class by number or name, mostly one that there may be."""
+    return str(r.randrange(4)) if r.random() < 0.7 else r.choice(("a", "b", "cat", "dog", *NUMBERS))
+
+
+def classed(r: random.Random) -> str:
+    """Returns a line whose label is a class, several of them, or costs of some."""
+    kind = r.random()
+    if kind < 0.5:
+        label = one_class(r) + (f" {number(r)}" if r.random() < 0.3 else "")
+    elif kind < 0.7:
+        label = ",".join(one_class(r) for _ in range(r.randrange(4)))
+    else:
+        label = " ".join(one_class(r) + (f":{number(r)}" if r.random() < 0.8 else "") for _ in range(r.randrange(4)))
+    return f"{label} {features(r) or '|'}"
+
+
+def choice(r: random.Random) -> str:
+    """Returns the lines of an example of which one is to be chosen, each with a cost, and what follows them."""
+    lines = [f"shared {features(r)}"] if r.random() < 0.3 else []
+    for line in range(r.choice((1, 2, 3, 5))):
+        label = f"{line + 1 if r.random() < 0.8 else r.choice(NUMBERS)}:{number(r)} " if r.random() < 0.8 else ""
+        lines.append(label + (features(r) or "|"))
+    return "\n".join(lines) + r.choice(("\n", "\n", "\n\n"))
+
+
+def examples(r: random.Random, one: Callable[[random.Random], str] = example) -> str:
     """Returns a file of examples."""
-    return "".join(example(r) + "\n" for _ in range(r.choice((0, 1, 5, 40))))
+    return "".join(one(r) + "\n" for _ in range(r.choice((0, 1, 5, 40))))
 
 
 def decisions(r: random.Random) -> str:

@@ -48,6 +48,12 @@ def make_samples(folder: Path) -> None:
     )
     block = "shared |s c\n0:-1:0.5 |a i0\n|a i1\n\n1:0:0.5 |a i0\n|a i1\n\n"
     (folder / "decisions.vw").write_text(block * 9)
+    (folder / "classes.vw").write_text(
+        "".join(
+            f"{r.choice(('cat', 'dog', 'fox'))} |user u{r.randrange(9)} |x1 a:{r.random():.3f} b\n" for _ in range(60)
+        )
+    )
+    (folder / "costs.vw").write_text("1:0.5 |a i0\n2:1 |a i1\n\n1:1 |a i0\n2:0 |a i2\n\n" * 9)
     models = {
         "gd": "-b 8 -q xu",
         "logistic": "-b 8 --loss_function logistic --link logistic --l1 0.001",
@@ -58,8 +64,8 @@ def make_samples(folder: Path) -> None:
     }
     for name, flags in models.items():
         assert main(["--quiet", str(data), "-f", str(folder / f"{name}.model"), *flags.split()]) == 0
-    words = ["--quiet", str(folder / "decisions.vw"), "--thompson", "--bayes_linear"]
-    assert main([*words, "-f", str(folder / "policy.model")]) == 0
+    for name, (text, flags) in OF_CHOICES.items():
+        assert main(["--quiet", str(folder / text), *flags.split(), "-f", str(folder / f"{name}.model")]) == 0
     words = ["--quiet", str(data), "--bayes_logistic", "--fixed_effect", str(folder / "logistic.model")]
     assert main([*words, "-f", str(folder / "embedding.model")]) == 0
     make_journal(folder / "journal")
@@ -68,11 +74,23 @@ def make_samples(folder: Path) -> None:
         assert main(["--quiet", str(folder / text), *flags.split(), "--cache_file", str(cache)]) == 0
 
 
+# Samples of models whose labels are no numbers: of which data, and with which flags.
+OF_CHOICES = {
+    "policy": ("decisions.vw", "--thompson --bayes_linear"),
+    "cb": ("decisions.vw", "--cb_explore_adf --cb_type dr -b 8"),
+    "oaa": ("classes.vw", "--oaa 3 -b 8"),
+    "personal": ("classes.vw", "--oaa 3 --bayes_linear --random_effect user"),
+    "subsample": ("classes.vw", "--oaa 3 --oaa_subsample 1 -b 8"),
+    "ldf": ("costs.vw", "--csoaa_ldf m -b 8"),
+}
+
 # Samples of caches: of which data, and with which flags.
 CACHES = {
     "plain": ("data.vw", "-q xu"),
     "named": ("data.vw", "--bayes_linear --random_effect user:x1"),
     "decisions": ("decisions.vw", "--thompson --bayes_linear"),
+    "classes": ("classes.vw", "--oaa 3"),
+    "costs": ("costs.vw", "--csoaa_ldf m"),
 }
 
 
@@ -91,7 +109,16 @@ def make_journal(folder: Path) -> None:
 
 def text(r: random.Random) -> Reader:
     """Examples or decisions as text, some with random damage."""
-    content, flags = (lines.examples(r), lines.FLAGS) if r.random() < 0.7 else (lines.decisions(r), lines.POLICIES)
+    content, flags = r.choice(
+        (
+            *[(lines.examples(r), lines.FLAGS)] * 4,
+            *[(lines.decisions(r), lines.POLICIES)] * 2,
+            *[(lines.examples(r, lines.classed), lines.CLASSES)] * 2,
+            (lines.examples(r, lines.choice), lines.COSTS),
+        )
+    )
+    if r.random() < 0.05:  # labels of another kind than the stack takes
+        flags = r.choice((lines.FLAGS, lines.POLICIES, lines.CLASSES, lines.COSTS))
     data = content.encode("utf-8", "surrogatepass")
     if r.random() < 0.5:
         data = mutate.of_bytes(r, data)
@@ -107,7 +134,7 @@ def text(r: random.Random) -> Reader:
 
 def model(r: random.Random) -> Reader:
     """Model files with damage, half of it with digests that are right, in each way that they are read."""
-    name = r.choice(("gd", "logistic", "coin", "full", "effects", "stored", "policy", "embedding"))
+    name = r.choice(("gd", "logistic", "coin", "full", "effects", "stored", "embedding", *OF_CHOICES))
     for suffix in (".model", ".model.entities"):
         if (SAMPLES / (name + suffix)).exists():
             shutil.copy(SAMPLES / (name + suffix), "sample" + suffix)
@@ -116,7 +143,7 @@ def model(r: random.Random) -> Reader:
         mutate.of_model(r, path)
     else:
         path.write_bytes(mutate.of_bytes(r, path.read_bytes()))
-    data = str(SAMPLES / ("decisions.vw" if name == "policy" else "data.vw"))
+    data = str(SAMPLES / OF_CHOICES.get(name, ("data.vw",))[0])
     ways: Iterable[tuple[str, ...]] = (
         ("-t", "-i", "sample.model", data, "-p", "out.predictions"),
         ("-i", "sample.model", data, "-f", "out.model", "--quiet"),
@@ -171,7 +198,7 @@ def json_lines(r: random.Random) -> Reader:
     from vwlite.daemon.engine import Engine
     from vwlite.engine.command_line import option_groups, parse
 
-    flags = r.choice((*lines.FLAGS, *lines.POLICIES)).split()
+    flags = r.choice((*lines.FLAGS, *lines.POLICIES, *lines.CLASSES, *lines.COSTS)).split()
     some = [lines.json_line(r) if r.random() < 0.8 else lines.example(r) for _ in range(r.choice((1, 5)))]
     data = "".join(line + "\n" for line in some).encode("utf-8", "surrogatepass")
     if r.random() < 0.3:
