@@ -250,143 +250,215 @@ cdef class Column:
 
 def load(EntityTable table, io):
     """The opposite of save(); raises ModelError for numbers that make no sense."""
-    cdef const uint64_t[::1] keys = io.array("key", "U64", None)
-    cdef const uint32_t[::1] ns = io.array("coefficients", "U32", None)
-    cdef const uint32_t[::1] name_lengths = io.array("name_length", "U32", None)
-    cdef const uint32_t[::1] n_waiting = io.array("waiting", "U32", None)
-    cdef const int64_t[::1] counts = io.array("count", "I64", None)
-    cdef const double[::1] clocks = io.array("clock", "F64", None)
-    cdef const double[::1] latest = io.array("latest", "F64", None)
-    cdef const double[::1] priors = io.array("prior", "F64", None)
-    cdef const double[::1] spreads = io.array("spread", "F64", None)
-    cdef const unsigned char[::1] names = io.array("name", "U8", None)
-    cdef const uint32_t[::1] hashes = io.array("hash", "U32", None)
-    cdef const double[::1] means = io.array("mean", "F64", None)
-    cdef const double[::1] precisions = io.array("precision", "F64", None)
-    cdef const double[::1] coefficient_clocks = io.array("coefficient_clock", "F64", None)
-    cdef const double[::1] waiting_examples = io.array("waiting_example", "F64", None)
-    cdef const uint32_t[::1] waiting_ns = io.array("waiting_n", "U32", None)
-    cdef const uint32_t[::1] waiting_features = io.array("waiting_feature", "U32", None)
-    cdef bint mixed = io.has("posterior")
-    cdef const unsigned char[::1] kinds = io.array("posterior", "U8", None) if mixed else names[:0]
-    cdef const double[::1] factors = io.array("factor", "F64", None) if mixed else spreads[:0]
-    cdef bint told = table.anchored and io.has("origin")      # a model of the first version has none
-    cdef const double[::1] origins = io.array("origin", "F64", None) if told else spreads[:0]
-    cdef bint together = io.has("others")
-    cdef const uint32_t[::1] others = io.array("others", "U32", None) if together else ns[:0]
-    cdef const uint32_t[::1] other_hash = io.array("other_hash", "U32", None) if together else ns[:0]
-    cdef const double[::1] other_origin = io.array("other_origin", "F64", None) if together else spreads[:0]
-    cdef const double[::1] between = io.array("between", "F64", None) if together else spreads[:0]
-    cdef size_t n_others, at_other = 0, at_between = 0
-    cdef size_t i, j, k, n, n_precisions, n_factor
-    cdef size_t at = 0, at_name = 0, at_precision = 0, at_waiting = 0, at_feature = 0, at_clock = 0, at_factor = 0
+    cdef Loading loading = Loading(table, io)
+    if not loading.run():
+        table.clear()
+        io.refuse("its tables of entities don't hold together")
+
+
+cdef class Loading:
+    """The arrays of a model file that hold a table of entities, and how far each has been read."""
+
+    cdef EntityTable table
+    cdef const uint64_t[::1] keys
+    cdef const uint32_t[::1] ns       # coefficients
+    cdef const uint32_t[::1] name_lengths, n_waiting
+    cdef const int64_t[::1] counts
+    cdef const double[::1] clocks, latest, priors, spreads
+    cdef const unsigned char[::1] names
+    cdef const uint32_t[::1] hashes
+    cdef const double[::1] means, precisions, coefficient_clocks
+    cdef const double[::1] waiting_examples
+    cdef const uint32_t[::1] waiting_ns, waiting_features
+    # those that not every model has
+    cdef bint mixed, told, together
+    cdef const unsigned char[::1] kinds
+    cdef const double[::1] factors, origins
+    cdef const uint32_t[::1] others, other_hash
+    cdef const double[::1] other_origin, between
+    # of the entity at hand
+    cdef uint32_t n, n_others
+    cdef size_t n_precisions, n_factor
     cdef Posterior kind
     cdef bint clocked
-    cdef Record* record
-    cdef Waiting* waiting
-    cdef const char* name
-    cdef size_t count = keys.shape[0]
-    cdef bint sound = (<size_t>ns.shape[0] == count and <size_t>name_lengths.shape[0] == count
-                       and <size_t>n_waiting.shape[0] == count and <size_t>counts.shape[0] == count
-                       and <size_t>spreads.shape[0] == count and <size_t>clocks.shape[0] == count
-                       and <size_t>latest.shape[0] == count and <size_t>priors.shape[0] == count
-                       and <size_t>kinds.shape[0] == (count if mixed else 0)
-                       and <size_t>others.shape[0] == (count if together else 0)
-                       and <size_t>other_origin.shape[0] == <size_t>other_hash.shape[0]
-                       and (told or not together))
-    table.clear()
-    for i in range(count if sound else 0):
-        n = ns[i]
-        kind = <Posterior>kinds[i] if mixed else FULL if table.full else DIAGONAL
-        clocked = table.clocked and kind == DIAGONAL
-        n_precisions = n if kind == DIAGONAL else triangle(n)
-        n_factor = 1 + triangle(n) if kind == WITH_FACTOR else 0
-        n_others = others[i] if together else 0
-        sound = (n_others <= (0 if kind == DIAGONAL else MOST_OTHERS)
-                 and at_other + n_others <= <size_t>other_hash.shape[0]
-                 and at_between + n_others * n <= <size_t>between.shape[0]
-                 and kind <= WITH_FACTOR and (table.full or kind == DIAGONAL) and (n > FACTORED or kind != WITH_FACTOR)
-                 and n <= <size_t>(MOST if kind == DIAGONAL else MOST_FULL) and at + n <= <size_t>hashes.shape[0]
-                 and at + n <= <size_t>means.shape[0]
-                 and at_precision + n_precisions <= <size_t>precisions.shape[0]
-                 and at_factor + n_factor <= <size_t>factors.shape[0]
-                 and (not told or at + n <= <size_t>origins.shape[0])
-                 and at_name + name_lengths[i] <= <size_t>names.shape[0]
-                 and (not clocked or at_clock + n <= <size_t>coefficient_clocks.shape[0])
-                 and table.slots[table.place_of(keys[i])] == NULL
-                 and isfinite(clocks[i]) and isfinite(latest[i]) and isfinite(priors[i])
-                 and priors[i] >= 0 and isfinite(spreads[i]) and counts[i] >= 0)
-        if not sound:
-            break
-        name = <const char*>&names[at_name] if name_lengths[i] else NULL
-        record = table.make(keys[i], name, name_lengths[i], <uint32_t>n)
-        record = table.shaped(record, <uint32_t>n, kind != DIAGONAL, kind != DIAGONAL and n > FACTORED)
-        record.count, record.clock, record.latest = counts[i], clocks[i], latest[i]
-        record.prior, record.spread = priors[i], spreads[i]
-        for j in range(n):
-            sound = sound and lookup(record, hashes[at + j], ABSENT) == ABSENT and isfinite(means[at + j])
-            table.place(record, hashes[at + j])
-            means_of(record)[j] = means[at + j]
-            if told:
-                origins_of(table, record)[j] = origins[at + j]
-                sound = sound and isfinite(origins[at + j])
-            if clocked:
-                clocks_of(record)[j] = coefficient_clocks[at_clock + j]
-                sound = sound and isfinite(coefficient_clocks[at_clock + j])
-        for j in range(n_precisions):
-            precisions_of(record)[j] = precisions[at_precision + j]
-            sound = sound and isfinite(precisions[at_precision + j])
-        for j in range(n_factor):
-            factor_of(record)[j] = factors[at_factor + j]
-            sound = sound and isfinite(factors[at_factor + j])
-        sound = sound and has_factor(record, kind == WITH_FACTOR)
-        if n_others and sound:
-            sound = take_between(&table.bytes, record, <uint32_t>n_others,
-                                 &other_hash[at_other], &other_origin[at_other],
-                                 &between[at_between] if n else NULL)
-        at_other += n_others
-        at_between += n_others * n
-        for _ in range(n_waiting[i]):
-            sound = (sound and at_waiting < <size_t>waiting_ns.shape[0]
-                     and 3 * at_waiting + 3 <= <size_t>waiting_examples.shape[0]
-                     and 2 * (at_feature + waiting_ns[at_waiting]) <= <size_t>waiting_features.shape[0])
-            if not sound:
-                break
-            n = waiting_ns[at_waiting]
+    # where its part of each array begins
+    cdef size_t at, at_name, at_precision, at_factor, at_clock, at_waiting, at_feature, at_other, at_between
+
+    def __init__(self, table, io):
+        self.table = table
+        self.keys = io.array("key", "U64", None)
+        self.ns = io.array("coefficients", "U32", None)
+        self.name_lengths = io.array("name_length", "U32", None)
+        self.n_waiting = io.array("waiting", "U32", None)
+        self.counts = io.array("count", "I64", None)
+        self.clocks = io.array("clock", "F64", None)
+        self.latest = io.array("latest", "F64", None)
+        self.priors = io.array("prior", "F64", None)
+        self.spreads = io.array("spread", "F64", None)
+        self.names = io.array("name", "U8", None)
+        self.hashes = io.array("hash", "U32", None)
+        self.means = io.array("mean", "F64", None)
+        self.precisions = io.array("precision", "F64", None)
+        self.coefficient_clocks = io.array("coefficient_clock", "F64", None)
+        self.waiting_examples = io.array("waiting_example", "F64", None)
+        self.waiting_ns = io.array("waiting_n", "U32", None)
+        self.waiting_features = io.array("waiting_feature", "U32", None)
+        self.mixed = io.has("posterior")
+        self.kinds = io.array("posterior", "U8", None) if self.mixed else self.names[:0]
+        self.factors = io.array("factor", "F64", None) if self.mixed else self.means[:0]
+        self.told = self.table.anchored and io.has("origin")      # a model of the first version has none
+        self.origins = io.array("origin", "F64", None) if self.told else self.means[:0]
+        self.together = io.has("others")
+        self.others = io.array("others", "U32", None) if self.together else self.ns[:0]
+        self.other_hash = io.array("other_hash", "U32", None) if self.together else self.ns[:0]
+        self.other_origin = io.array("other_origin", "F64", None) if self.together else self.means[:0]
+        self.between = io.array("between", "F64", None) if self.together else self.means[:0]
+
+    cdef bint run(self) except -1:
+        """Make the entities; whether the arrays hold together."""
+        cdef size_t i
+        cdef Record* record
+        self.table.clear()
+        if not self.are_as_many():
+            return False
+        for i in range(<size_t>self.keys.shape[0]):
+            if not self.begin(i):
+                return False
+            record = self.make(i)
+            if not (self.fill(record) and self.fill_between(record) and self.fill_waiting(record, self.n_waiting[i])):
+                return False
+            self.at += self.n
+            self.at_name += self.name_lengths[i]
+            self.at_precision += self.n_precisions
+            self.at_factor += self.n_factor
+            self.at_clock += self.n if self.clocked else 0
+        return self.is_at_end()
+
+    cdef bint are_as_many(self) noexcept:
+        """Whether the arrays with a number for each entity have as many."""
+        cdef Py_ssize_t count = self.keys.shape[0]
+        return (self.ns.shape[0] == count and self.name_lengths.shape[0] == count and self.n_waiting.shape[0] == count
+                and self.counts.shape[0] == count and self.spreads.shape[0] == count and self.clocks.shape[0] == count
+                and self.latest.shape[0] == count and self.priors.shape[0] == count
+                and self.kinds.shape[0] == (count if self.mixed else 0)
+                and self.others.shape[0] == (count if self.together else 0)
+                and self.other_origin.shape[0] == self.other_hash.shape[0] and (self.told or not self.together))
+
+    cdef bint begin(self, size_t i) noexcept:
+        """Look at the numbers of an entity; whether all arrays have its part, and the numbers could be some."""
+        cdef bint diagonal
+        cdef size_t n = self.ns[i]
+        self.kind = <Posterior>self.kinds[i] if self.mixed else FULL if self.table.full else DIAGONAL
+        diagonal = self.kind == DIAGONAL
+        if self.kind > WITH_FACTOR or n > <size_t>(MOST if diagonal else MOST_FULL):
+            return False
+        self.n = <uint32_t>n
+        self.clocked = self.table.clocked and diagonal
+        self.n_precisions = n if diagonal else triangle(n)
+        self.n_factor = 1 + triangle(n) if self.kind == WITH_FACTOR else 0
+        self.n_others = self.others[i] if self.together else 0
+        return (self.n_others <= <size_t>(0 if diagonal else MOST_OTHERS)
+                and self.at_other + self.n_others <= <size_t>self.other_hash.shape[0]
+                and self.at_between + self.n_others * n <= <size_t>self.between.shape[0]
+                and (self.table.full or diagonal) and (n > FACTORED or self.kind != WITH_FACTOR)
+                and self.at + n <= <size_t>self.hashes.shape[0] and self.at + n <= <size_t>self.means.shape[0]
+                and self.at_precision + self.n_precisions <= <size_t>self.precisions.shape[0]
+                and self.at_factor + self.n_factor <= <size_t>self.factors.shape[0]
+                and (not self.told or self.at + n <= <size_t>self.origins.shape[0])
+                and self.at_name + self.name_lengths[i] <= <size_t>self.names.shape[0]
+                and (not self.clocked or self.at_clock + n <= <size_t>self.coefficient_clocks.shape[0])
+                and self.table.slots[self.table.place_of(self.keys[i])] == NULL
+                and isfinite(self.clocks[i]) and isfinite(self.latest[i]) and isfinite(self.priors[i])
+                and self.priors[i] >= 0 and isfinite(self.spreads[i]) and self.counts[i] >= 0)
+
+    cdef Record* make(self, size_t i) except NULL:
+        """The entity in the table, without coefficients."""
+        cdef const char* name = <const char*>&self.names[self.at_name] if self.name_lengths[i] else NULL
+        cdef bint full = self.kind != DIAGONAL
+        cdef Record* record = self.table.make(self.keys[i], name, self.name_lengths[i], self.n)
+        record = self.table.shaped(record, self.n, full, full and self.n > FACTORED)
+        record.count, record.clock, record.latest = self.counts[i], self.clocks[i], self.latest[i]
+        record.prior, record.spread = self.priors[i], self.spreads[i]
+        return record
+
+    cdef bint fill(self, Record* record) except -1:
+        """Read the coefficients; whether each is there once, and all numbers are finite."""
+        cdef size_t j
+        cdef bint sound = True
+        for j in range(self.n):
+            sound = sound and lookup(record, self.hashes[self.at + j], ABSENT) == ABSENT
+            self.table.place(record, self.hashes[self.at + j])
+            means_of(record)[j] = self.means[self.at + j]
+            sound = sound and isfinite(means_of(record)[j])
+            if self.told:
+                origins_of(self.table, record)[j] = self.origins[self.at + j]
+                sound = sound and isfinite(self.origins[self.at + j])
+            if self.clocked:
+                clocks_of(record)[j] = self.coefficient_clocks[self.at_clock + j]
+                sound = sound and isfinite(clocks_of(record)[j])
+        for j in range(self.n_precisions):
+            precisions_of(record)[j] = self.precisions[self.at_precision + j]
+            sound = sound and isfinite(precisions_of(record)[j])
+        for j in range(self.n_factor):
+            factor_of(record)[j] = self.factors[self.at_factor + j]
+            sound = sound and isfinite(factor_of(record)[j])
+        return sound and has_factor(record, self.kind == WITH_FACTOR)
+
+    cdef bint fill_between(self, Record* record) except -1:
+        """Read how it depends on features that only the fixed part has; whether that could be so."""
+        cdef bint sound = True
+        if self.n_others:
+            sound = take_between(&self.table.bytes, record, self.n_others, &self.other_hash[self.at_other],
+                                 &self.other_origin[self.at_other],
+                                 &self.between[self.at_between] if self.n else NULL)
+        self.at_other += self.n_others
+        self.at_between += <size_t>self.n_others * self.n
+        return sound
+
+    cdef bint fill_waiting(self, Record* record, uint32_t count) except -1:
+        """Read the examples that wait for their batch; whether they are there, and all numbers are finite."""
+        cdef size_t k, n
+        cdef Waiting* waiting
+        cdef bint sound = True
+        for _ in range(count):
+            if not (self.at_waiting < <size_t>self.waiting_ns.shape[0]
+                    and 3 * self.at_waiting + 3 <= <size_t>self.waiting_examples.shape[0]
+                    and 2 * (self.at_feature + self.waiting_ns[self.at_waiting])
+                    <= <size_t>self.waiting_features.shape[0]):
+                return False
+            n = self.waiting_ns[self.at_waiting]
             waiting = <Waiting*>malloc(sizeof(Waiting) + n * sizeof(Feature))
             if waiting == NULL:
                 raise MemoryError
             waiting.n = <uint32_t>n
-            waiting.label = waiting_examples[3 * at_waiting]
-            waiting.weight = waiting_examples[3 * at_waiting + 1]
-            waiting.initial = waiting_examples[3 * at_waiting + 2]
-            sound = isfinite(waiting.label) and isfinite(waiting.weight) and isfinite(waiting.initial)
+            waiting.label = self.waiting_examples[3 * self.at_waiting]
+            waiting.weight = self.waiting_examples[3 * self.at_waiting + 1]
+            waiting.initial = self.waiting_examples[3 * self.at_waiting + 2]
+            sound = sound and isfinite(waiting.label) and isfinite(waiting.weight) and isfinite(waiting.initial)
             if n:
-                memcpy(waiting + 1, &waiting_features[2 * at_feature], n * sizeof(Feature))
+                memcpy(waiting + 1, &self.waiting_features[2 * self.at_feature], n * sizeof(Feature))
             for k in range(n):
                 sound = sound and isfinite((<Feature*>(waiting + 1))[k].value)
             waiting.before = record.waiting
             record.waiting = waiting
             record.n_waiting += 1
-            at_waiting += 1
-            at_feature += n
-        if not sound:
-            break
-        at += ns[i]
-        at_name += name_lengths[i]
-        at_precision += n_precisions
-        at_factor += n_factor
-        at_clock += ns[i] if clocked else 0
-    if not (sound and at == <size_t>hashes.shape[0] and at == <size_t>means.shape[0]
-            and at_precision == <size_t>precisions.shape[0] and at_name == <size_t>names.shape[0]
-            and (not told or at == <size_t>origins.shape[0])
-            and at_other == <size_t>other_hash.shape[0] and at_between == <size_t>between.shape[0]
-            and at_clock == <size_t>coefficient_clocks.shape[0] and at_factor == <size_t>factors.shape[0]
-            and at_waiting == <size_t>waiting_ns.shape[0]
-            and 3 * at_waiting == <size_t>waiting_examples.shape[0]
-            and 2 * at_feature == <size_t>waiting_features.shape[0]):
-        table.clear()
-        io.refuse("its tables of entities don't hold together")
+            self.at_waiting += 1
+            self.at_feature += n
+        return sound
+
+    cdef bint is_at_end(self) noexcept:
+        """Whether all of each array was read."""
+        return (self.at == <size_t>self.hashes.shape[0] and self.at == <size_t>self.means.shape[0]
+                and self.at_precision == <size_t>self.precisions.shape[0]
+                and self.at_name == <size_t>self.names.shape[0]
+                and (not self.told or self.at == <size_t>self.origins.shape[0])
+                and self.at_other == <size_t>self.other_hash.shape[0]
+                and self.at_between == <size_t>self.between.shape[0]
+                and self.at_clock == <size_t>self.coefficient_clocks.shape[0]
+                and self.at_factor == <size_t>self.factors.shape[0]
+                and self.at_waiting == <size_t>self.waiting_ns.shape[0]
+                and 3 * self.at_waiting == <size_t>self.waiting_examples.shape[0]
+                and 2 * self.at_feature == <size_t>self.waiting_features.shape[0])
 
 
 cdef bint has_factor(Record* record, bint wanted) noexcept nogil:
