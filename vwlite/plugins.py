@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 Class = TypeVar("Class", bound="type[Reduction]")
 
 GROUP = "vwlite.reductions"
-COMPILED = ("predict", "learn", "update", "multipredict", "sensitivity", "finish_example", "vet", "vet_label")
+COMPILED = (
+    *("predict", "learn", "update", "multipredict", "multiupdate", "sensitivity"),
+    *("finish_example", "vet", "vet_label"),
+)
 OURS = "vwlite.Reduction"
 RESERVED = ("classes", "names", "python_reduction", "replicas")  # of learners and fields of models
 

@@ -285,6 +285,12 @@ cdef class PythonReduction(Learner):
             return self.base.multipredict(ex, count, step, to)
         return Learner.multipredict(self, ex, count, step, to)
 
+    cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
+            except -1 nogil:
+        if self.update_method is None and self.learn_method is None:
+            return self.base.multiupdate(ex, count, step, labels, at)
+        return Learner.multiupdate(self, ex, count, step, labels, at)
+
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         if self.sensitivity_method is None:
             return self.base.sensitivity(ex)
