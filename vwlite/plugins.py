@@ -14,18 +14,17 @@ pay for. VWLITE_PLUGINS=0 switches entry points off.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vwlite import registry
 from vwlite.errors import ModelError, ReductionError, StackError
 from vwlite.options import Option, OptionGroup, gather, is_kept
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from vwlite.options import Options
     from vwlite.reduction import Reduction
 
@@ -103,18 +102,18 @@ def claim(option: str) -> Plugin | None:
     return found
 
 
-def named(name: str, points: Mapping[str, Sequence[EntryPoint]] | None = None) -> Plugin | None:
+def named(name: str, points: Mapping[str, Sequence[Entry]] | None = None) -> Plugin | None:
     """The plugin of a name, imported if it has to be; None if there is none.
 
     Raises ReductionError if it can't be loaded.
     """
     if name not in _known:
-        entries = (installed() if points is None else points).get(name, ())
-        if len(entries) > 1:
-            packages = " and ".join(sorted(package_of(entry)[0] for entry in entries))
+        found = (installed() if points is None else points).get(name, ())
+        if len(found) > 1:
+            packages = " and ".join(sorted(entry.package for entry in found))
             raise ReductionError(f"the reduction {name} is in several packages, {packages}: uninstall all but one")
-        if entries:
-            _known[name] = load(entries[0])
+        if found:
+            _known[name] = load(found[0])
     return _known.get(name)
 
 
@@ -123,50 +122,97 @@ def are_off() -> bool:
     return os.environ.get("VWLITE_PLUGINS") == "0"
 
 
-def installed() -> dict[str, list[EntryPoint]]:
-    """The entry points of the packages that are installed, by name."""
-    if are_off():
-        return {}
-    if not any(names_group(folder) for folder in sys.path):
-        return {}
-    from importlib.metadata import entry_points  # 40 ms that few runs should pay
+class Entry(NamedTuple):
+    """An entry point of a package: `value` is module:class."""
 
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
-        found.setdefault(entry.name, []).append(entry)
+    name: str
+    value: str
+    package: str
+    version: str
+
+    @property
+    def module(self) -> str:
+        """The module that has the class."""
+        return self.value.partition("[")[0].partition(":")[0].strip()
+
+    def load(self) -> Any:
+        """Import the class."""
+        found: Any = import_module(self.module)
+        for name in self.value.partition("[")[0].partition(":")[2].strip().split("."):
+            found = getattr(found, name) if name else found
+        return found
+
+
+def installed() -> dict[str, list[Entry]]:
+    """The entry points of the packages that are installed, by name."""
+    found: dict[str, list[Entry]] = {}
+    if not are_off():
+        for entry in entries():
+            found.setdefault(entry.name, []).append(entry)
     return found
 
 
-ENDS = (".dist-info", ".egg-info", ".egg", ".whl")  # of what packages leave in a folder of the path
+def entries() -> Iterator[Entry]:
+    """Entry points of the folders of the path, as importlib.metadata finds them, whose import takes 40 ms.
 
+    It is asked where there are archives, which have the names inside.
+    """
+    infos = [info for folder in sys.path for info in infos_of(folder)]
+    if any(info.endswith(ARCHIVES) for info in infos):
+        from importlib.metadata import entry_points
 
-def names_group(folder: str) -> bool:
-    """Whether a package installed in a folder of the path may have a reduction."""
-    try:
-        with os.scandir(folder or ".") as entries:
-            infos = [
-                entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info", ".egg", ".whl"))
-            ]
-    except OSError:
-        return False
+        for each in entry_points(group=GROUP):
+            yield Entry(each.name, each.value, *((each.dist.name, each.dist.version) if each.dist else UNKNOWN))
+        return
+    seen = set()
     for info in infos:
-        if info.endswith((".egg", ".whl")):
-            return True  # the names are inside
-        with suppress(OSError), open(os.path.join(info, "entry_points.txt"), "rb") as file:
-            if GROUP.encode() in file.read():
-                return True
-    return False
+        name = re.sub(r"[-_.]+", "_", re.split(r"-|\.(?:dist|egg)-info$", os.path.basename(info))[0]).lower()
+        if name not in seen:  # of two of one package the first on the path counts
+            seen.add(name)
+            yield from entries_of(info)
 
 
-def package_of(entry: EntryPoint) -> tuple[str, str]:
-    """Name and version of the package that an entry point is of."""
-    return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("an unknown package", "?")
+ARCHIVES = (".egg", ".whl")
+UNKNOWN = ("an unknown package", "?")
 
 
-def load(entry: EntryPoint) -> Plugin:
+def infos_of(folder: str) -> list[str]:
+    """What packages leave in a folder of the path."""
+    try:
+        with os.scandir(folder or ".") as found:
+            return [one.path for one in found if one.name.endswith((".dist-info", ".egg-info", *ARCHIVES))]
+    except OSError:
+        return []
+
+
+def entries_of(info: str) -> Iterator[Entry]:
+    """Entry points of our group in the folder that a package has left."""
+    text = text_of(info, "entry_points.txt")
+    if GROUP not in text:
+        return
+    head = (text_of(info, "METADATA") or text_of(info, "PKG-INFO")).partition("\n\n")[0]
+    about = dict(re.findall(r"^(Name|Version): *(.*?) *$", head, re.MULTILINE))
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        name, equals, value = map(str.strip, line.partition("="))
+        if line.startswith("["):
+            section = line.strip("[] ")
+        elif section == GROUP and equals and not line.startswith(("#", ";")):
+            yield Entry(name, value, about.get("Name", UNKNOWN[0]), about.get("Version", UNKNOWN[1]))
+
+
+def text_of(info: str, name: str) -> str:
+    """A file of a folder that a package has left; "" if there is none."""
+    try:
+        with open(os.path.join(info, name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def load(entry: Entry) -> Plugin:
     """Import the class that an entry point names. Raises ReductionError if there is none that can be used."""
-    package, version = package_of(entry)
-    where = f"the reduction {entry.name} of the package {package} {version} ({entry.value})"
+    where = f"the reduction {entry.name} of the package {entry.package} {entry.version} ({entry.value})"
     try:
         cls = entry.load()
     except (Exception, SystemExit) as error:
@@ -177,7 +223,7 @@ def load(entry: EntryPoint) -> Plugin:
     if getattr(cls, "name", entry.name) != entry.name:
         raise ReductionError(f"{where} has the name {cls.name}: the entry point has to be called so")
     check(cls, where)
-    return Plugin(cls, package, version)
+    return Plugin(cls, entry.package, entry.version)
 
 
 def origin_of(cls: object) -> str:
@@ -318,8 +364,10 @@ def offered(words: Iterable[str]) -> dict[str, str]:
             claim(name)
     rest = {}
     for name in sorted(points.keys() - _known.keys()):
-        package, version = package_of(points[name][0])
-        rest[f"--{name}..."] = f"a reduction of {package} {version}: vwlite --help --{name} shows its options"
+        first = points[name][0]
+        rest[f"--{name}..."] = (
+            f"a reduction of {first.package} {first.version}: vwlite --help --{name} shows its options"
+        )
     return rest
 
 

@@ -30,7 +30,11 @@ from vwlite.reasons import REASONS_IN_WORDS
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object thing)
-    PyObject* PyObject_CallOneArg(PyObject* function, PyObject* argument)
+    double PyFloat_AS_DOUBLE(object thing)
+    PyObject* PyObject_Vectorcall(PyObject* function, PyObject** arguments, size_t n, PyObject* names)
+    bint PyMethod_Check(object thing)
+    PyObject* PyMethod_GET_FUNCTION(object method)
+    PyObject* PyMethod_GET_SELF(object method)
 
 cdef extern from *:
     """
@@ -190,7 +194,8 @@ cdef class Base:
         if example.relabelled or self.any_label:
             self.check_label(ex, True)
         prediction = self.learner.update(ex) if predicted else self.learner.learn(ex)
-        example.factor *= <double>ex.weight / weight
+        if ex.weight != weight:
+            example.factor *= <double>ex.weight / weight
         return prediction
 
     def sensitivity(self, ExampleView example not None):
@@ -320,12 +325,19 @@ cdef class PythonReduction(Learner):
         cdef float label = ex.label, weight = ex.weight, initial = ex.initial
         cdef bint labelled = ex.labelled
         cdef PyObject* found
+        cdef PyObject* function = <PyObject*>method
+        cdef PyObject* arguments[2]
         if view.ex is not None:             # one call inside of another
             view = ExampleView.__new__(ExampleView)
         elif Py_REFCNT(view) > 2:           # somebody has kept it
             self.view = view = ExampleView.__new__(ExampleView)
         view.ex, view.relabelled, view.reweighted, view.factor = ex, False, False, 1
-        found = PyObject_CallOneArg(<PyObject*>method, <PyObject*>view)
+        arguments[1] = <PyObject*>view
+        if PyMethod_Check(method):          # as most are: quicker to call as a function of two arguments
+            function, arguments[0] = PyMethod_GET_FUNCTION(method), PyMethod_GET_SELF(method)
+            found = PyObject_Vectorcall(function, arguments, 2, NULL)
+        else:
+            found = PyObject_Vectorcall(function, arguments + 1, 1, NULL)
         view.ex = None
         ex.label, ex.initial, ex.labelled = label, initial, labelled
         if view.reweighted:
@@ -348,6 +360,10 @@ cdef class PythonReduction(Learner):
     cdef float number(self, str name, found, float left) except? -1e10:
         """What a method returned, as a number: finite, or what the base had `left` as its prediction."""
         cdef double number
+        if type(found) is float:
+            number = PyFloat_AS_DOUBLE(found)
+            if fabs(number) <= FLT_MAX:
+                return <float>number
         try:
             number = found
         except (TypeError, ValueError):
