@@ -75,10 +75,12 @@ cdef double SMALLEST = 1e-25, LARGEST = 1e25
 
 cdef extern from "vwlite/bases/slots.h" nogil:
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
-    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step,
-                      float* lanes)
+    bint vwl_are_apart(const vwl_table* table, uint32_t count, uint32_t step)
+    void vwl_find(const vwl_table* table, const void* features, size_t n, size_t bytes, float** at)
     int vwl_add(const vwl_table* table, const void* features, size_t n, float u)
     void vwl_usual_rates(const vwl_table* table, const void* features, size_t n, float g2, float* ppu, float* norm)
+    void vwl_usual_rates_of_four(float** at, const void* features, size_t n, const size_t* places, uint32_t m,
+                                 const float* g2, float* ppu, float* norm)
 
 IN_WORDS = "gradient descent (gd)"
 KINDS_OF_LEARNERS = ("table",)
@@ -217,11 +219,9 @@ cdef class GD(TableLearner):
         cdef float score
         if self.truncates:
             return Learner.multipredict(self, ex, count, step, to)
-        grow(&self.lanes, &self.n_lanes, 4 * <size_t>count, sizeof(float))
-        self.where.offset = ex.offset
-        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.lanes)
+        self.dot_many(ex, count, step)
         for i in range(count):
-            score = (0 if self.whole_initial else ex.initial) + self.lanes[i]
+            score = (0 if self.whole_initial else ex.initial) + self.sums[i]
             if self.contracts:
                 score *= <float>self.contraction
             if self.whole_initial:
@@ -241,6 +241,7 @@ cdef class GD(TableLearner):
         if not ex.labelled or not 0 < h <= FLT_MAX:
             return ex.prediction
         self.scales[ex.offset].t += h
+        self.where.offset = ex.offset
         if not judge(self, ex, &at):
             return at.p
         if at.loss > 0:
@@ -259,7 +260,6 @@ cdef class GD(TableLearner):
         if not fabsf(u) <= FLT_MAX:
             self.left_out += 1
         elif u != 0:
-            self.where.offset = ex.offset
             self.left_out += vwl_add(&self.where, ex.features, ex.n, u * <float>self.scales[ex.offset].multiplier)
         if self.regularizes and (self.contraction < 1e-9 or self.gravity > 1e3):
             self.materialize()
@@ -267,17 +267,71 @@ cdef class GD(TableLearner):
             self.scales[ex.offset].t += ex.age - h
         return at.p
 
-    cdef float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
-        """rates() for adaptive, normalized and power_t 0.5, see slots.h."""
-        cdef float ppu = 0, norm = 0
-        cdef Scale* scale = &self.scales[ex.offset]
+    cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
+            except -1 nogil:
+        """The usual update, of four weight vectors that learn anything at a time: see slots.h."""
+        cdef uint32_t i, m = 0
+        cdef uint32_t[4] four
+        cdef Point[4] points
         self.where.offset = ex.offset
+        if not self.usual or self.regularizes or self.sparse_l2 or ex.is_part or count < 4 \
+                or not vwl_are_apart(&self.where, count, step):
+            return Learner.multiupdate(self, ex, count, step, labels, at)
+        if not ex.labelled or not 0 < ex.weight <= FLT_MAX:
+            return 0
+        grow(&self.at, &self.n_at, ex.n, sizeof(float*))
+        vwl_find(&self.where, ex.features, ex.n, 0, self.at)
+        for i in range(count):
+            four[m], points[m].p, points[m].y = i, at[i].prediction, labels[i]
+            self.loss.evaluate(&points[m])
+            if not fabsf(at[i].score) <= FLT_MAX or (points[m].loss > 0 and points[m].square == 0):
+                ex.offset += i * step
+                Learner.multiupdate(self, ex, 1, step, &labels[i], &at[i])
+                ex.offset -= i * step
+            elif points[m].loss > 0:
+                m += 1
+            else:
+                self.scales[ex.offset + i * step].t += ex.weight
+            if m == 4:
+                self.update_four(ex, step, four, points, m)
+                m = 0
+        if m:
+            self.update_four(ex, step, four, points, m)
+        return 0
+
+    cdef int update_four(self, Example ex, uint32_t step, const uint32_t* four, const Point* points, uint32_t m) \
+            noexcept nogil:
+        """The usual update of m weight vectors, at most four."""
+        cdef float h = ex.weight
+        cdef float[4] g2, ppu, norm
+        cdef size_t[4] places
+        cdef uint32_t i, k
+        for k in range(4):
+            i = min(k, m - 1)             # lanes that are none repeat the last one
+            places[k], g2[k] = <size_t>four[i] * step << self.table.stride_shift, h * points[i].square
+        vwl_usual_rates_of_four(self.at, ex.features, ex.n, places, m, g2, ppu, norm)
+        for k in range(m):
+            self.where.offset = ex.offset + four[k] * step
+            self.scales[self.where.offset].t += h
+            self.move(ex, &points[k], ppu[k] * note_norm(&self.scales[self.where.offset], h, norm[k]))
+        return 0
+
+    cdef int move(self, Example ex, const Point* point, float ppu) noexcept nogil:
+        """The usual step of the weight vector that self.where points at, when its rates are there."""
+        cdef float scale = self.learning_rate * ex.weight
+        cdef float u = self.loss.update(point, scale, ppu) if self.invariant else self.loss.plain_update(point, scale)
+        if not fabsf(u) <= FLT_MAX:
+            self.left_out += 1
+        elif u != 0:
+            u *= <float>self.scales[self.where.offset].multiplier
+            self.left_out += vwl_add(&self.where, ex.features, ex.n, u)
+        return 0
+
+    cdef inline float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
+        """rates() for adaptive, normalized and power_t 0.5, of the weight vector that self.where points at."""
+        cdef float ppu = 0, norm = 0
         vwl_usual_rates(&self.where, ex.features, ex.n, g2, &ppu, &norm)
-        scale.normalized_sum += <double>h * norm
-        scale.total_weight += h
-        if scale.normalized_sum > 0:  # else no example has had a feature
-            scale.multiplier = <float>sqrt(scale.total_weight / scale.normalized_sum)
-        return ppu * <float>scale.multiplier
+        return ppu * note_norm(&self.scales[self.where.offset], h, norm)
 
     cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
         """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update.
@@ -468,6 +522,15 @@ cdef class GD(TableLearner):
         lazy = {} if in_force else {"l1_state": self.gravity, "l2_state": self.contraction}
         return {"initial_t": self.initial_t, "norm normalizer": self.normalized_sum, "t": self.t,
                 "total_weight": self.total_weight, **lazy}
+
+
+cdef inline float note_norm(Scale* scale, float h, float norm) noexcept nogil:
+    """Add sum x^2/N^2 of an example of weight h to S, h to T; sqrt(T / S)."""
+    scale.normalized_sum += <double>h * norm
+    scale.total_weight += h
+    if scale.normalized_sum > 0:      # else no example has had a feature
+        scale.multiplier = <float>sqrt(scale.total_weight / scale.normalized_sum)
+    return <float>scale.multiplier
 
 
 cdef inline float truncated(float w, float gravity) noexcept nogil:

@@ -43,6 +43,7 @@ cdef class MultilabelOAA(Learner):
     cdef float threshold
     cdef Scored* found                # of each class
     cdef float* values
+    cdef float* labels                # what each model is taught
     cdef uint32_t* holding            # classes predicted
     cdef uint64_t* marks              # of each class, the last example whose label has it
     cdef uint64_t number              # of the example
@@ -64,14 +65,17 @@ cdef class MultilabelOAA(Learner):
         self.threshold = 0.5 if options["link"] == "logistic" else 0
         self.found = <Scored*>malloc(k * sizeof(Scored))
         self.values = <float*>malloc(k * sizeof(float))
+        self.labels = <float*>malloc(k * sizeof(float))
         self.holding = <uint32_t*>malloc(k * sizeof(uint32_t))
         self.marks = <uint64_t*>calloc(k, sizeof(uint64_t))
-        if self.found == NULL or self.values == NULL or self.holding == NULL or self.marks == NULL:
+        if self.found == NULL or self.values == NULL or self.labels == NULL or self.holding == NULL \
+                or self.marks == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         free(self.found)
         free(self.values)
+        free(self.labels)
         free(self.holding)
         free(self.marks)
 
@@ -106,22 +110,21 @@ cdef class MultilabelOAA(Learner):
                 self.marks[self.classes.numbers[i] - self.classes.first] = self.number
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
-        cdef uint32_t i, offset = ex.offset
+        cdef uint32_t i, n, offset = ex.offset
         cdef float loss
         self.predict(ex)
-        loss = ex.loss
+        loss, n = ex.loss, <uint32_t>ex.n_scores
         self.classes.take_all(ex)
         self.mark(ex)
         for i in range(<uint32_t>ex.n_choices):
             self.classes.note(self.classes.numbers[i])
         for i in range(self.k):
-            ex.label = 1 if self.marks[i] == self.number else -1
+            self.labels[i] = 1 if self.marks[i] == self.number else -1
+        self.base.multiupdate(ex, n, self.step, self.labels, self.found)
+        for i in range(n, self.k):
+            ex.label = self.labels[i]
             ex.offset = offset + i * self.step
-            if i < ex.n_scores:
-                ex.score, ex.prediction = self.found[i].score, self.found[i].prediction
-                self.base.update(ex)
-            else:
-                self.base.learn(ex)
+            self.base.learn(ex)
         ex.offset, ex.label, ex.loss = offset, 0, loss
         ex.score = ex.prediction = <float>ex.n_values
         return ex.prediction

@@ -54,6 +54,8 @@ cdef class OAA(Learner):
     cdef bint probable
     cdef Scored* found                # of each class
     cdef float* values                # scores or probabilities
+    cdef float* labels                # what each model is taught: -1, but 1 for the class of the last example
+    cdef uint32_t right
     cdef uint32_t* others             # the order in which other classes are drawn
     cdef uint32_t next                # of them
     cdef double log_loss, log_loss_weight
@@ -81,14 +83,18 @@ cdef class OAA(Learner):
         self.taught = wanted if wanted is not None and wanted < k else 0
         self.found = <Scored*>malloc(k * sizeof(Scored))
         self.values = <float*>malloc(k * sizeof(float))
+        self.labels = <float*>malloc(k * sizeof(float))
         self.others = <uint32_t*>malloc(k * sizeof(uint32_t))
-        if self.found == NULL or self.values == NULL or self.others == NULL:
+        if self.found == NULL or self.values == NULL or self.labels == NULL or self.others == NULL:
             raise MemoryError
+        for i in range(k):
+            self.labels[i] = -1
         self.shuffle(options["random_seed"])
 
     def __dealloc__(self):
         free(self.found)
         free(self.values)
+        free(self.labels)
         free(self.others)
 
     def shuffle(self, uint64_t seed):
@@ -119,11 +125,11 @@ cdef class OAA(Learner):
     cdef void choose(self, Example ex) noexcept nogil:
         """The class with the largest score, of those that can be predicted."""
         cdef uint32_t i, best = 0, n = self.classes.begin_prediction()
-        cdef float total = 0
+        cdef float total = 0, most = 0, value
         for i in range(n):
-            self.values[i] = self.found[self.classes.place(i)].prediction
-            if self.values[i] > self.values[best]:
-                best = i
+            value = self.values[i] = self.found[self.classes.place(i)].prediction
+            if i == 0 or value > most:
+                best, most = i, value
         ex.class_predicted = best + self.classes.first if n else NO_NUMBER
         ex.score = self.found[self.classes.place(best)].score
         for i in range(n if self.probable else 0):
@@ -150,7 +156,7 @@ cdef class OAA(Learner):
         return ex.prediction
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
-        cdef uint32_t right, i, offset = ex.offset, predicted
+        cdef uint32_t right, offset = ex.offset, predicted
         cdef float loss, score
         self.predict(ex)
         self.classes.take(ex, ex.choices, &ex.class_label)
@@ -162,8 +168,7 @@ cdef class OAA(Learner):
         if self.taught:
             self.teach_some(ex, right)
         else:
-            for i in range(self.k):
-                self.teach(ex, i, 1 if i == right else -1, offset)
+            self.teach_all(ex, right)
         ex.offset, ex.label, ex.loss, ex.score, ex.class_predicted = offset, 0, loss, score, predicted
         ex.prediction = <float>predicted
         return ex.prediction
@@ -176,6 +181,18 @@ cdef class OAA(Learner):
         ex.score, ex.prediction = self.found[i].score, self.found[i].prediction
         self.base.update(ex)
         return 0
+
+    cdef int teach_all(self, Example ex, uint32_t right) except -1 nogil:
+        """Teach all classes, by their numbers: of those with vectors in another order the first has the last one."""
+        cdef uint32_t offset = ex.offset
+        self.labels[self.right] = -1
+        if right < self.k:
+            self.right = self.classes.place(right)
+            self.labels[self.right] = 1
+        if self.classes.turned:
+            self.teach(ex, 0, self.labels[self.k - 1], offset)
+            ex.offset = offset
+        return self.base.multiupdate(ex, self.k - self.classes.turned, self.step, self.labels, self.found)
 
     cdef int teach_some(self, Example ex, uint32_t right) except -1 nogil:
         """Teach the right class, and some of the others."""

@@ -84,6 +84,23 @@ cdef class Scorer(Learner):
             to[i].prediction = self.link_of(to[i].prediction)
         return 0
 
+    cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
+            except -1 nogil:
+        """One after the other where a label widens the range of predictions: those before are not to see it."""
+        cdef uint32_t i
+        cdef float low = self.loss.min_label, high = self.loss.max_label
+        if not ex.labelled or ex.weight <= 0:
+            return 0
+        for i in range(count):
+            if i == 0 or labels[i] != labels[i - 1]:
+                self.loss.see(labels[i])
+        if low != self.loss.min_label or high != self.loss.max_label or ex.known.interval > 0:
+            self.loss.min_label, self.loss.max_label = low, high
+            return Learner.multiupdate(self, ex, count, step, labels, at)
+        for i in range(count if self.link != IDENTITY else 0):
+            at[i].prediction = self.loss.clip(at[i].score)
+        return self.base.multiupdate(ex, count, step, labels, at)
+
     cdef inline float linked(self, Example ex) noexcept nogil:
         cdef double reach
         if ex.known.interval > 0:

@@ -30,7 +30,9 @@ from vwlite.errors import ReductionError, VwliteError
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object thing)
-    PyObject* PyObject_CallOneArg(PyObject* function, PyObject* argument)
+    double PyFloat_AS_DOUBLE(object thing)
+    PyObject* PyObject_Vectorcall(PyObject* function, PyObject** arguments, size_t n, PyObject* names)
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
 
 cdef extern from *:
     """
@@ -192,7 +194,8 @@ cdef class Base:
         if example.relabelled or self.any_label:
             self.check_label(ex, True)
         prediction = self.learner.update(ex) if predicted else self.learner.learn(ex)
-        example.factor *= <double>ex.weight / weight
+        if ex.weight != weight:
+            example.factor *= <double>ex.weight / weight
         return prediction
 
     def sensitivity(self, ExampleView example not None):
@@ -289,6 +292,12 @@ cdef class PythonReduction(Learner):
             return self.base.multipredict(ex, count, step, to)
         return Learner.multipredict(self, ex, count, step, to)
 
+    cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
+            except -1 nogil:
+        if self.update_method is None and self.learn_method is None:
+            return self.base.multiupdate(ex, count, step, labels, at)
+        return Learner.multiupdate(self, ex, count, step, labels, at)
+
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         if self.sensitivity_method is None:
             return self.base.sensitivity(ex)
@@ -318,12 +327,14 @@ cdef class PythonReduction(Learner):
         cdef float label = ex.label, weight = ex.weight, initial = ex.initial
         cdef bint labelled = ex.labelled
         cdef PyObject* found
+        cdef PyObject* arguments[2]
         if view.ex is not None:             # one call inside of another
             view = ExampleView.__new__(ExampleView)
         elif Py_REFCNT(view) > 2:           # somebody has kept it
             self.view = view = ExampleView.__new__(ExampleView)
         view.ex, view.relabelled, view.reweighted, view.factor = ex, False, False, 1
-        found = PyObject_CallOneArg(<PyObject*>method, <PyObject*>view)
+        arguments[1] = <PyObject*>view      # arguments[0] is where a bound method puts its object
+        found = PyObject_Vectorcall(<PyObject*>method, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         view.ex = None
         ex.label, ex.initial, ex.labelled = label, initial, labelled
         if view.reweighted:
@@ -346,6 +357,10 @@ cdef class PythonReduction(Learner):
     cdef float number(self, str name, found, float left) except? -1e10:
         """What a method returned, as a number: finite, or what the base had `left` as its prediction."""
         cdef double number
+        if type(found) is float:
+            number = PyFloat_AS_DOUBLE(found)
+            if fabs(number) <= FLT_MAX:
+                return <float>number
         try:
             number = found
         except (TypeError, ValueError):

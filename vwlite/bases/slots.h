@@ -49,6 +49,7 @@ typedef struct {
 } vwl_table;
 
 #define VWL_PLAIN_INDEX(f) ((size_t)(f).hash & mask)
+#define VWL_FOUND(f) ((size_t)(uint32_t)(((f).hash << table->width) + table->offset) & mask)
 #define VWL_ANY_INDEX(f) ((size_t)(uint32_t)(((f).hash << width) + offset) & mask)
 #define VWL_EITHER(INDEXED)                                                             \
     do {                                                                                \
@@ -89,31 +90,70 @@ static inline float vwl_dot(const vwl_table *table, const void *features, size_t
     return (a + b) + (c + d);
 }
 
-/* vwl_dot for `count` weight vectors, `step` slots apart, in one pass over the features; bit for bit what it makes of
- * each. `lanes` has room for 4 * count floats; the sums end in its first `count`. */
-static inline void vwl_dot_many(const vwl_table *table, const void *features, size_t n, uint32_t count, uint32_t step,
-                                float *lanes) {
+/* Several weight vectors, `step` slots apart: their slots of a feature are neighbours, so four vectors are worked on at a
+ * time, each in a lane of its own, and `at` holds where each feature's slot of the first one is. */
+typedef float vwl_four __attribute__((vector_size(16)));
+
+#define VWL_LINES 4 /* of the cache that are prefetched for a feature; later ones when vectors before them are at hand */
+
+/* Whether each weight vector has slots that no other has: not where the table has fewer than a feature has vectors. */
+static inline int vwl_are_apart(const vwl_table *table, uint32_t count, uint32_t step) {
+    const uint64_t last = table->offset + (uint64_t)(count - 1) * step;
+    return count > 0 && last >> table->width == 0 && ((uint64_t)table->mask + 1) >> table->width != 0;
+}
+
+static inline void vwl_find(const vwl_table *table, const void *features, size_t n, size_t bytes, float **at) {
     const vwl_feature *f = (const vwl_feature *)features;
-    const float *const values = table->values;
-    const size_t mask = table->mask, whole = n & ~(size_t)3, apart = (size_t)step << table->stride;
+    const size_t mask = table->mask, lines = bytes < 64 * VWL_LINES ? (bytes + 63) / 64 : VWL_LINES;
+    size_t j, k;
+    for (j = 0; j < n; j++) {
+        const float *later = table->values + (VWL_FOUND(f[j + VWL_AHEAD / 2]) << table->stride);
+        at[j] = table->values + (VWL_FOUND(f[j]) << table->stride);
+        for (k = 0; k < lines; k++) __builtin_prefetch(later + 16 * k);
+    }
+}
+
+/* vwl_dot for `count` weight vectors; bit for bit what it makes of each. `at` has room for n pointers, `sums` for
+ * `count` floats and 3 more. */
+static inline void vwl_dot_many(const vwl_table *table, const void *features, size_t n, uint32_t count, uint32_t step,
+                                float **at, float *sums) {
+    const vwl_feature *f = (const vwl_feature *)features;
+    const size_t apart = (size_t)step << table->stride, ahead = 8 * apart;
     size_t j;
     uint32_t k;
-    for (k = 0; k < 4 * count; k++) lanes[k] = 0;
-    for (j = 0; j < n; j++) {
-        float *const lane = lanes + (j < whole ? (j & 3) * (size_t)count : 0);
-        const uint32_t first = (f[j].hash << table->width) + table->offset;
-        const uint32_t later = (f[j + 8].hash << table->width) + table->offset;
-        const float x = f[j].value;
-        __builtin_prefetch(values + (((size_t)later & mask) << table->stride));
-        if (((size_t)first & mask) + (size_t)count * step <= mask) { /* no end of the table in between */
-            const float *w = values + (((size_t)first & mask) << table->stride);
-            for (k = 0; k < count; k++, w += apart) lane[k] += *w * x;
-        } else {
-            for (k = 0; k < count; k++)
-                lane[k] += values[((size_t)(uint32_t)(first + k * step) & mask) << table->stride] * x;
-        }
+    if (!vwl_are_apart(table, count, step)) {
+        vwl_table one = *table;
+        for (k = 0; k < count; k++, one.offset += step) sums[k] = vwl_dot(&one, features, n);
+        return;
     }
-    for (k = 0; k < count; k++) lanes[k] = (lanes[k] + lanes[count + k]) + (lanes[2 * count + k] + lanes[3 * count + k]);
+    vwl_find(table, features, n, count * apart * sizeof(float), at);
+    for (k = 0; k < count; k += 4) {
+        /* the last four may be fewer: a lane that is none repeats the last one */
+        const uint32_t left = count - k - 1;
+        const size_t i0 = k * apart, i1 = i0 + (left < 1 ? left : 1) * apart, i2 = i0 + (left < 2 ? left : 2) * apart,
+                     i3 = i0 + (left < 3 ? left : 3) * apart;
+        vwl_four a = {0, 0, 0, 0}, b = a, c = a, d = a;
+#define VWL_TIMES(j) ((vwl_four){at[j][i0], at[j][i1], at[j][i2], at[j][i3]} * f[j].value)
+        for (j = 0; j + 4 <= n; j += 4) {
+            if (left > 7) {
+                __builtin_prefetch(at[j] + i0 + ahead);
+                __builtin_prefetch(at[j + 1] + i0 + ahead);
+                __builtin_prefetch(at[j + 2] + i0 + ahead);
+                __builtin_prefetch(at[j + 3] + i0 + ahead);
+            }
+            a += VWL_TIMES(j);
+            b += VWL_TIMES(j + 1);
+            c += VWL_TIMES(j + 2);
+            d += VWL_TIMES(j + 3);
+        }
+        for (; j < n; j++) {
+            if (left > 7) __builtin_prefetch(at[j] + i0 + ahead);
+            a += VWL_TIMES(j);
+        }
+#undef VWL_TIMES
+        a = (a + b) + (c + d);
+        __builtin_memcpy(sums + k, &a, sizeof a);
+    }
 }
 
 /* w += u x, times the rate where slots have one; a weight that would not be finite stays. Returns whether one did. */
@@ -147,15 +187,13 @@ static inline int vwl_add(const vwl_table *table, const void *features, size_t n
 
 /* Four different slots at once. */
 #if defined(__SSE2__)
-static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, const vwl_feature *f, __m128 g2, __m128 *sum,
+static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, __m128 x, __m128 g2, __m128 *sum,
                              __m128 *norm) {
     const __m128 tiny = _mm_set1_ps(VWL_TINY), one = _mm_set1_ps(1.0f), most = _mm_set1_ps(FLT_MAX);
     const __m128 positive = _mm_castsi128_ps(_mm_set1_epi32(0x7FFFFFFF));
     __m128 w = _mm_load_ps(s0), g = _mm_load_ps(s1), m = _mm_load_ps(s2), r = _mm_load_ps(s3);
-    __m128 x, x2, grown, shrink, inverse;
+    __m128 x2, grown, shrink, inverse;
     _MM_TRANSPOSE4_PS(w, g, m, r);
-    /* every second of eight words is a value */
-    x = _mm_shuffle_ps(_mm_loadu_ps((const float *)f), _mm_loadu_ps((const float *)(f + 2)), _MM_SHUFFLE(3, 1, 3, 1));
     x = _mm_max_ps(_mm_and_ps(x, positive), tiny);
     x2 = _mm_mul_ps(x, x);
     g = _mm_min_ps(_mm_add_ps(g, _mm_mul_ps(g2, x2)), most);
@@ -177,6 +215,11 @@ static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, const v
     _mm_store_ps(s2, m);
     _mm_store_ps(s3, r);
 }
+
+/* The values of four features: every second of eight words. */
+static inline __m128 vwl_values(const vwl_feature *f) {
+    return _mm_shuffle_ps(_mm_loadu_ps((const float *)f), _mm_loadu_ps((const float *)(f + 2)), _MM_SHUFFLE(3, 1, 3, 1));
+}
 #endif
 
 /* Update G and N (and W where N grows), leave the rates in R; add sum x^2 r to *ppu and sum x^2/N^2 to *norm. */
@@ -190,8 +233,8 @@ static inline void vwl_usual_rates(const vwl_table *table, const void *features,
 #define VWL_RATE4(INDEX)                                                                                          \
     i0 = INDEX(f[j]), i1 = INDEX(f[j + 1]), i2 = INDEX(f[j + 2]), i3 = INDEX(f[j + 3]);                           \
     if ((i0 != i1) & (i0 != i2) & (i0 != i3) & (i1 != i2) & (i1 != i3) & (i2 != i3)) {                            \
-        vwl_rate4(values + (i0 << 2), values + (i1 << 2), values + (i2 << 2), values + (i3 << 2), f + j, g2s, &sum, \
-                  &norm_sum);                                                                                     \
+        vwl_rate4(values + (i0 << 2), values + (i1 << 2), values + (i2 << 2), values + (i3 << 2),                 \
+                  vwl_values(f + j), g2s, &sum, &norm_sum);                                                       \
     } else {                                                                                                      \
         _mm_storeu_ps(sums, sum);                                                                                 \
         _mm_storeu_ps(norms, norm_sum);                                                                           \
@@ -221,5 +264,35 @@ static inline void vwl_usual_rates(const vwl_table *table, const void *features,
 #undef VWL_STORE_SUMS
     *ppu += (sums[0] + sums[1]) + (sums[2] + sums[3]);
     *norm += (norms[0] + norms[1]) + (norms[2] + norms[3]);
+}
+
+/* vwl_usual_rates of m weight vectors, at most four, bit for bit what it makes of each: `at` is from vwl_find, `places`
+ * says how many floats behind each vector is. The others of four places repeat one: all are loaded before any is stored,
+ * so that this changes nothing. `ppu` and `norm` are the sums. */
+static inline void vwl_usual_rates_of_four(float *const *at, const void *features, size_t n, const size_t *places,
+                                           uint32_t m, const float *g2, float *ppu, float *norm) {
+    const vwl_feature *f = (const vwl_feature *)features;
+    const size_t whole = n & ~(size_t)3;
+    vwl_four sums[5] = {{0}}, norms[5] = {{0}}; /* the last ones of features after the last four */
+    size_t j;
+    (void)m;
+    for (j = 0; j < n; j++) {
+        const size_t lane = j < whole ? j & 3 : 4;
+        float *const first = at[j];
+#if defined(__SSE2__)
+        vwl_rate4(first + places[0], first + places[1], first + places[2], first + places[3], _mm_set1_ps(f[j].value),
+                  _mm_loadu_ps(g2), (__m128 *)&sums[lane], (__m128 *)&norms[lane]);
+#else
+        float s[4], t[4];
+        uint32_t k;
+        __builtin_memcpy(s, &sums[lane], sizeof s), __builtin_memcpy(t, &norms[lane], sizeof t);
+        for (k = 0; k < m; k++) vwl_rate(first + places[k], f[j].value, g2[k], &s[k], &t[k]);
+        __builtin_memcpy(&sums[lane], s, sizeof s), __builtin_memcpy(&norms[lane], t, sizeof t);
+#endif
+    }
+    sums[4] += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    norms[4] += (norms[0] + norms[1]) + (norms[2] + norms[3]);
+    __builtin_memcpy(ppu, &sums[4], sizeof sums[4]);
+    __builtin_memcpy(norm, &norms[4], sizeof norms[4]);
 }
 #endif

@@ -36,10 +36,14 @@ cdef class TableLearner(Bottom):
     cdef float[MOST_COLUMNS] start    # what the columns start at
     cdef int width_shift
     cdef vwl_table where              # the table as slots.h sees it
-    cdef float* lanes                 # of several weight vectors
-    cdef size_t n_lanes
+    # of several weight vectors: their sums, and where each feature's slot of the first one is
+    cdef float* sums
+    cdef float** at
+    cdef size_t n_sums, n_at
     # sum w x of the weights in the table
     cdef float dot(self, Example ex) noexcept nogil
+    # the same of several weight vectors, in `sums`
+    cdef int dot_many(self, Example ex, uint32_t count, uint32_t step) except -1 nogil
     # what the weight of a slot, of the weight vector at an offset, is worth in a prediction
     cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil
 

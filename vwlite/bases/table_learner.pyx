@@ -24,8 +24,8 @@ NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
 
 cdef extern from "vwlite/bases/slots.h" nogil:
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
-    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step,
-                      float* lanes)
+    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step, float** at,
+                      float* sums)
 
 
 class Column(NamedTuple):
@@ -79,7 +79,8 @@ cdef class TableLearner(Bottom):
         self.fill()
 
     def __dealloc__(self):
-        free(self.lanes)
+        free(self.sums)
+        free(self.at)
 
     def fill(self):
         """Start all slots, where that is not with zeros."""
@@ -108,17 +109,22 @@ cdef class TableLearner(Bottom):
         self.where.offset = ex.offset
         return vwl_dot(&self.where, ex.features, ex.n)
 
+    cdef int dot_many(self, Example ex, uint32_t count, uint32_t step) except -1 nogil:
+        grow(&self.sums, &self.n_sums, <size_t>count + 3, sizeof(float))
+        grow(&self.at, &self.n_at, ex.n, sizeof(float*))
+        self.where.offset = ex.offset
+        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.at, self.sums)
+        return 0
+
     cdef float predict(self, Example ex) except? -1e10 nogil:
         return finish(self, ex, ex.initial + self.dot(ex))
 
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
         """The scores of linear learners, in one pass over the features."""
         cdef uint32_t i
-        grow(&self.lanes, &self.n_lanes, 4 * <size_t>count, sizeof(float))
-        self.where.offset = ex.offset
-        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.lanes)
+        self.dot_many(ex, count, step)
         for i in range(count):
-            to[i].score = ex.initial + self.lanes[i]
+            to[i].score = ex.initial + self.sums[i]
             to[i].prediction = 0 if isnan(to[i].score) else self.loss.clip(to[i].score)
         return 0
 

@@ -6,6 +6,9 @@ Not recursive (a reduction calls its base itself):
                  prediction's loss, unweighted, in ex.loss
     update(ex)   learns when ex.score and ex.prediction are those of a predict just made; by default learn
     multipredict(ex, count, step, to)  what predict leaves, of several weight vectors: ex.offset, + step, + 2 step ...
+    multiupdate(ex, count, step, labels, at)  what update does, of several weight vectors one after the other: the i-th
+                 learns labels[i], and at[i] is what its predict left. ex.weight and ex.labelled are as for update;
+                 ex.label, score, prediction and loss, and what is in `at`, are undefined afterwards
     sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
                      derivative; changes nothing
     uncertainty(ex, to)  after predict: adds what is random of the score to the score begun last; changes nothing
@@ -59,6 +62,8 @@ cdef class Learner:
     cdef float learn(self, Example ex) except? -1e10 nogil
     cdef float update(self, Example ex) except? -1e10 nogil
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil
+    cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
+        except -1 nogil
     cdef float sensitivity(self, Example ex) except? -1e10 nogil
     cdef int finish_example(self, Example ex) except -1 nogil
     cdef int identify(self, Example ex) except -1 nogil

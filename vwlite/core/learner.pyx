@@ -85,6 +85,16 @@ cdef class Learner:
         ex.offset = offset
         return 0
 
+    cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
+            except -1 nogil:
+        cdef uint32_t i, offset = ex.offset
+        for i in range(count):
+            ex.offset, ex.label = offset + i * step, labels[i]
+            ex.score, ex.prediction = at[i].score, at[i].prediction
+            self.update(ex)
+        ex.offset = offset
+        return 0
+
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
         return self.base.sensitivity(ex)
 

@@ -26,12 +26,17 @@ cdef class Loss:
     cdef int vet(self, float y, bint settle) noexcept nogil
     cdef void settle_on(self, float negative) noexcept nogil
     cdef void see(self, float y) noexcept nogil
-    cdef float clip(self, float p) noexcept nogil
     cdef float loss(self, float p, float y) noexcept nogil
     cdef float derivative(self, float p, float y) noexcept nogil
     cdef void evaluate(self, Point* at) noexcept nogil
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil
     cdef float plain_update(self, const Point* at, float scale) noexcept nogil
+    cdef inline float clip(self, float p) noexcept nogil:
+        if p > self.max_label:
+            return self.max_label
+        if p < self.min_label:
+            return self.min_label
+        return p
 
 
 cdef inline bint takes(Loss loss, float y) noexcept nogil:

@@ -110,13 +110,6 @@ cdef class Loss:
         if y > self.max_label and not self.given_high:
             self.max_label = y
 
-    cdef float clip(self, float p) noexcept nogil:
-        if p > self.max_label:
-            return self.max_label
-        if p < self.min_label:
-            return self.min_label
-        return p
-
     cdef float loss(self, float p, float y) noexcept nogil:
         return 0
 
@@ -151,19 +144,14 @@ cdef class Squared(Loss):
     """
 
     cdef float loss(self, float p, float y) noexcept nogil:
-        cdef float lo = self.min_label, hi = self.max_label
-        if p < lo:
-            return 0 if y == lo else (y - lo) * (y - lo) + 2 * (y - lo) * (lo - p)
-        if p > hi:
-            return 0 if y == hi else (hi - y) * (hi - y) + 2 * (hi - y) * (p - hi)
-        return (p - y) * (p - y)
+        return squared_loss(p, y, self.min_label, self.max_label)
 
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 2 * (self.clip(p) - y)
 
     cdef void evaluate(self, Point* at) noexcept nogil:
-        at.loss = self.loss(at.p, at.y)
-        at.derivative = self.derivative(at.p, at.y)
+        at.loss = squared_loss(at.p, at.y, self.min_label, self.max_label)
+        at.derivative = 2 * (self.clip(at.p) - at.y)
         at.square = 4 * (at.p - at.y) * (at.p - at.y)
 
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
@@ -171,6 +159,15 @@ cdef class Squared(Loss):
 
     cdef float plain_update(self, const Point* at, float scale) noexcept nogil:
         return 2 * (at.y - at.p) * scale
+
+
+cdef inline float squared_loss(float p, float y, float low, float high) noexcept nogil:
+    """The squared loss, for predictions that are clipped to low ... high."""
+    if p < low:
+        return 0 if y == low else (y - low) * (y - low) + 2 * (y - low) * (low - p)
+    if p > high:
+        return 0 if y == high else (high - y) * (high - y) + 2 * (high - y) * (p - high)
+    return (p - y) * (p - y)
 
 
 cdef inline float squared_flow(float p, float y, float scale, float ppu) noexcept nogil:
@@ -187,6 +184,11 @@ cdef class Classic(Squared):
 
     cdef float derivative(self, float p, float y) noexcept nogil:
         return 2 * (p - y)
+
+    cdef void evaluate(self, Point* at) noexcept nogil:
+        at.loss = (at.p - at.y) * (at.p - at.y)
+        at.derivative = 2 * (at.p - at.y)
+        at.square = 4 * (at.p - at.y) * (at.p - at.y)
 
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
         return 2 * (at.y - at.p) * scale

@@ -61,6 +61,7 @@ cdef class MultiExample(Example):
     cdef Extent* extents_kept
     cdef size_t extents_end, extent_capacity
     cdef int bind_lines(self, const Row* rows, size_t n, size_t limit) except -1 nogil
+    cdef int foresee(self, const Row* last) except -1 nogil
     cdef int lay(self, size_t i) except -1 nogil
     cdef bint meets_shared(self, const Row* own) noexcept nogil
     cdef int put_after(self, const Row* own, Line* line) except -1 nogil

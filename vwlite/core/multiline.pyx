@@ -69,7 +69,15 @@ cdef class MultiExample(Example):
             if reason != FINE:
                 self.problem_at = self.line.problem_at
                 break
+        self.foresee(rows + n - 1)
         return reason
+
+    cdef int foresee(self, const Row* last) except -1 nogil:
+        """Put the features that follow in the block behind those of all lines, where learners see what to prefetch."""
+        grow(&self.features_kept, &self.feature_capacity, self.end + PADDING, sizeof(Feature))
+        memcpy(self.features_kept + self.end, self.block.features + last.feature + last.n_features + 1,
+               PADDING * sizeof(Feature))
+        return 0
 
     cdef int lay(self, size_t i) except -1 nogil:
         """Lay out the features of a line; returns why they can't be crossed, FINE if they can."""

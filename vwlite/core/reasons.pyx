@@ -50,8 +50,8 @@ REASONS_IN_WORDS = {
     "several classes)",
     CLASS_WORDS: "more than class and importance before the first '|' (a tag touches the '|')",
     CLASSES_EMPTY: "no class between two commas: expected the classes that hold, such as 1,3",
-    CLASSES_WORDS: "more than one word before the first '|': the classes that hold are joined by commas, such as 1,3, and "
-    "have no importance (a tag touches the '|')",
+    CLASSES_WORDS: "more than one word before the first '|': the classes that hold are joined by commas, such as 1,3, "
+    "and have no importance (a tag touches the '|')",
     CLASS_RANGE: "there is no class of this number: they are numbered {classes}",
     CLASS_UNKNOWN: "this class is none of --named_labels",
     CLASS_MANY: "one class more than the stack has: {classes} names have come before",
