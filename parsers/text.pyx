@@ -68,6 +68,10 @@ OPTIONS = OptionGroup("Text input", (
     Option("vw_compat", bool, "do as Vowpal Wabbit does where it is unwise: use malformed lines as far as they go, "
            "forget a model's loss function"),
     Option("max_line_bytes", int, "longest line that is read, in bytes", default=1 << 26, least=1 << 10, most=1 << 30),
+), examples=(
+    "vwlite data.vw --hash all --hash_seed 7 --redefine u:=a",
+    "vwlite data.vw --strict_parse --max_line_bytes 4096",
+    "vwlite data.vw --vw_compat",
 ))
 
 cdef enum:

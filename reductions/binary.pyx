@@ -7,6 +7,8 @@ from vwlite.core.options import Option, OptionGroup
 OPTIONS = OptionGroup("binary: classes -1 and 1", (
     Option("binary", bool, "predict -1 or 1 and report the share of wrong ones", necessary=True, keep=True,
            needs=("!thompson & !explore",)),
+), examples=(
+    "vwlite data.vw --loss_function logistic --binary -p predictions",
 ))
 
 

@@ -53,7 +53,10 @@ OPTIONS = OptionGroup("cb_adf: contextual bandits", (
            needs=("cb_adf & !cb_explore_adf & !thompson & !explore",)),
     Option("cost_range", str, "with the logistic loss: the cost of a rewarded action, and of any other", default="-1,0",
            keep=True, metavar="LOW,HIGH"),
-), needs=("decisions",))
+), needs=("decisions",), examples=(
+    "vwlite decisions.vw --cb_adf --cb_type dr --clip_p 0.05 --rank_all -p predictions",
+    "vwlite decisions.vw --cb_adf --bayes_logistic --cost_range=-1,0",
+))
 
 cdef enum Kind:
     MTR

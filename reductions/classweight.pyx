@@ -15,6 +15,8 @@ from vwlite.errors import OptionError
 OPTIONS = OptionGroup("classweight: importance by label", (
     Option("classweight", str, "factors on the importance of labels, e.g. 1:2,-1:0.5", many=True, necessary=True,
            keep=True, metavar="LABEL:WEIGHT,..", needs=("learning",), mild=("learning",)),
+), examples=(
+    "vwlite data.vw --loss_function logistic --classweight 1:2,-1:0.5",
 ))
 
 cdef enum:

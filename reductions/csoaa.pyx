@@ -26,7 +26,9 @@ OPTIONS = OptionGroup("csoaa: costs of classes", (
            most=1 << 20, necessary=True, keep=True, fixed=True, metavar="K"),
     Option("cs_absolute_loss", bool, "report the cost of the class chosen, not what it costs above the best",
            keep=True),
-), needs=("csoaa",))
+), needs=("csoaa",), examples=(
+    "vwlite costs.vw --csoaa 3 --cs_absolute_loss -p predictions",
+))
 
 KINDS_OF_LEARNERS = ("classes",)
 

@@ -29,7 +29,9 @@ OPTIONS = OptionGroup("csoaa_ldf: costs of lines", (
            "least: by regression (m, multiline) or by classification (mc, multiline-classifier)", necessary=True,
            keep=True, fixed=True, choices=("m", "mc", "multiline", "multiline-classifier")),
     Option("csoaa_rank", bool, "predict the scores of all lines, the lowest first", keep=True),
-), needs=("csoaa_ldf",))
+), needs=("csoaa_ldf",), examples=(
+    "vwlite lines.vw --csoaa_ldf m --csoaa_rank -p predictions",
+))
 
 KINDS_OF_LEARNERS = ("probable",)
 

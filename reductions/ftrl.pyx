@@ -68,6 +68,10 @@ OPTIONS = OptionGroup("ftrl: learners with a rate for each feature", (
     Option("ftrl_beta", float, "--ftrl: larger is slower at first (default: 1); --pistol: factor on all weights "
            "(default: 0.5); --coin: least bound on gradients (default: 1)", least=0, keep=True, vw_forgets=True,
            needs=("ftrl & learning", "pistol", "coin & learning"), mild=MILD),
+), examples=(
+    "vwlite data.vw --ftrl --ftrl_alpha 0.1 --ftrl_beta 1 --l1 1",
+    "vwlite data.vw --pistol",
+    "vwlite data.vw --coin",
 ))
 
 KINDS = ("ftrl", "pistol", "coin")

@@ -34,7 +34,7 @@ REGULARIZED = (*LEARNING, "ftrl & learning")
 
 OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
     Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True,
-           needs=LEARNING, mild=MILD),
+           needs=LEARNING, mild=MILD, task="learn"),
     Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True, needs=LEARNING, mild=MILD),
     Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True, vw_forgets=True,
            needs=LEARNING, mild=MILD),
@@ -52,7 +52,12 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
            keep=True, vw_forgets=True, needs=LEARNING, mild=MILD),
     Option("constant", float, "what the constant's weight starts at", short="C", default=0.0,
            needs=("gd & !noconstant",)),
-), needs=("gd",))
+), needs=("gd",), examples=(
+    "vwlite data.vw --learning_rate 0.3 --power_t 0.4 --initial_t 1 --constant 0.5",
+    "vwlite data.vw --sgd --adaptive --invariant -l 0.1 --l1 1e-6 --l2 1e-6",
+    "vwlite data.vw --normalized --sparse_l2 1e-6",
+    "vwlite data.vw -c --passes 5 --decay_learning_rate 0.8",
+))
 
 ALWAYS_SHOWN = ("learning_rate", "power_t")
 

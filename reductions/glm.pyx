@@ -57,9 +57,9 @@ KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
 OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("bayes_logistic", bool, "logistic model, updated by each batch", necessary=True, keep=True, fixed=True,
-           loss="logistic"),
+           loss="logistic", task="personal"),
     Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True,
-           loss="squared"),
+           loss="squared", task="personal"),
     Option("logistic", bool, "logistic model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
            loss="logistic"),
     Option("square", bool, "linear model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
@@ -87,7 +87,15 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
            above=0, keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
            keep=True, metavar="V|auto", needs=("bayes_linear", "square")),
-), needs=KINDS)
+), needs=KINDS, examples=(
+    "vwlite ratings.vw --bayes_linear --columns prediction,sd -p predictions",
+    "vwlite data.vw --bayes_logistic --l2 10 --posterior auto --posterior_full 64 --forget 0.999",
+    "vwlite data.vw --logistic --l2 1",
+    "vwlite ratings.vw --square --batch_size all --noise auto --intercept_l2 1e-6",
+    "vwlite timed.vw --bayes_linear --forget 0.5 --forget_time t",
+    "vwlite data.vw --bayes_logistic --posterior_mode",
+    "vwlite data.vw --bayes_logistic --moments",
+))
 
 IN_WORDS = "a Bayesian model of the whole score"
 POSTERIORS = KINDS                    # flags of learners that know how sure they are

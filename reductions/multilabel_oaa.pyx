@@ -20,7 +20,9 @@ from vwlite.errors import OptionError
 OPTIONS = OptionGroup("multilabel_oaa: classes that hold together", (
     Option("multilabel_oaa", int, "learn which of K classes hold, each by itself", least=2, most=1 << 20,
            necessary=True, keep=True, fixed=True, metavar="K"),
-), needs=("multilabel_oaa",))
+), needs=("multilabel_oaa",), examples=(
+    "vwlite several.vw --multilabel_oaa 4 -p predictions",
+))
 
 KINDS_OF_LEARNERS = ("classes",)
 

@@ -23,11 +23,15 @@ from vwlite.errors import OptionError
 
 OPTIONS = OptionGroup("oaa: one class against all", (
     Option("oaa", int, "learn K classes, one against all others", least=2, most=1 << 20, necessary=True, keep=True,
-           fixed=True, metavar="K"),
+           fixed=True, metavar="K", task="choose"),
     Option("oaa_subsample", int, "teach only N of the other classes with each example, drawn at random", least=1,
            keep=True, metavar="N", needs=("oaa & learning",)),
     Option("scores", bool, "predict the score of each class", keep=True),
-), needs=("oaa",))
+), needs=("oaa",), examples=(
+    "vwlite classes.vw --oaa 3 -f model",
+    "vwlite classes.vw --oaa 3 --scores --oaa_subsample 1",
+    "vwlite classes.vw --oaa 3 --bayes_logistic --random_effect user",
+))
 
 
 OWN = tuple(option.name for option in OPTIONS.options)

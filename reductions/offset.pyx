@@ -39,6 +39,8 @@ OPTIONS = OptionGroup("offset: a known part of the score", (
            "classic and logistic loss)", necessary=True, keep=True, words=("fit",), metavar="S|fit"),
     Option("offset_l2", float, "how firmly --offset_scale fit starts from 1: the precision of its prior", default=1.0,
            above=0, necessary=True, keep=True, fixed=True, metavar="P", needs=("offset_scale=fit",)),
+), examples=(
+    "vwlite data.vw --loss_function logistic --fixed_effect start.model --offset_scale fit --offset_l2 10",
 ))
 
 FITTING_LOSSES = ("squared", "classic", "logistic")

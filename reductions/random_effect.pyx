@@ -37,7 +37,7 @@ LEARNING = ("random_effect & learning",)
 OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
            "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
-           fixed=True, metavar="NAME[:NAMESPACE,..]"),
+           fixed=True, metavar="NAME[:NAMESPACE,..]", task="personal"),
     Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, "
            "gd, or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
@@ -55,7 +55,13 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts to the examples of the pass when it ends: at once, or where that can't be "
            "done in turn, at most so many times", least=1, metavar="N", needs=LEARNING),
-), needs=("random_effect",))
+), needs=("random_effect",), examples=(
+    "vwlite ratings.vw --bayes_linear --random_effect user --random_effect item -f model",
+    "vwlite ratings.vw --bayes_linear --random_effect user:a --fixed same --effect_l2 auto --shrink mean",
+    "vwlite ratings.vw --square --random_effect user --random_effect item --effect_l2 reml --sweeps 10",
+    "vwlite ratings.vw --bayes_linear --random_effect user --entity_min 3 --entity_limit 1000 --count_weight user=-0.5",
+    "vwlite ratings.vw --bayes_linear --random_effect user -i effects.model --freeze fixed",
+))
 
 # the option that says which learner the global part is, and its values for those of these modules
 CHOOSES = ("fixed", {"gd": "gd", "table": "gd", "glm": "same"})

@@ -15,7 +15,9 @@ from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("scorer: what is reported", (
     Option("link", str, "what turns scores into predictions", default="identity", keep=True,
-           choices=("identity", "logistic", "glf1", "poisson"), needs=("!thompson & !explore",)),
+           choices=("identity", "logistic", "glf1", "poisson"), needs=("!thompson & !explore",), task="predict"),
+), examples=(
+    "vwlite data.vw --loss_function logistic --link logistic -p predictions",
 ))
 
 cdef enum Link:

@@ -33,7 +33,7 @@ from vwlite.errors import OptionError
 DRAWS = ("thompson", "explore=thompson")
 
 OPTIONS = OptionGroup("thompson: contextual bandits", (
-    Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True),
+    Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True, task="choose"),
     Option("explore", str, "choose actions so", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
     Option("ts_alpha", float, "standard deviations of the draws, as a share of the posterior's", default=0.5, least=0,
@@ -47,7 +47,11 @@ OPTIONS = OptionGroup("thompson: contextual bandits", (
     Option("explore_rate", float, "share of each decision's probability that is spread evenly over all actions, "
            "whatever the policy (default: 0; 0.05 with --explore epsilon)", least=0, most=1, keep=True, metavar="E",
            needs=(*DRAWS, "explore=ucb", "explore=epsilon", "explore=greedy")),
-), needs=("thompson", "explore"))
+), needs=("thompson", "explore"), examples=(
+    "vwlite decisions.vw --thompson --bayes_linear --ts_alpha 0.5 --ts_samples 1000 -p probabilities",
+    "vwlite decisions.vw --explore ucb --bayes_linear --ucb_alpha 2 --explore_rate 0.02",
+    "vwlite decisions.vw --thompson --bayes_linear --ts_optimistic",
+))
 
 cdef enum Policy:
     THOMPSON

@@ -204,7 +204,7 @@ def test_its_options_are_those_of_the_command_line(capsys):
     assert main(["--cut_at", "2", "--dry_run"]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first == "cut                  SIMPLE -> SCALAR  --cut_at 2.0  (tests.support.reductions:Cut)"
-    assert main(["--help"]) == 0
+    assert main(["--help-all"]) == 0
     assert re.search(r"cut: labels further than --cut_at .*:\n +--cut_at FLOAT +largest label", capsys.readouterr().out)
     assert main(["--cut_at", "x", "--cut_leest", "3"]) == 1
     assert capsys.readouterr().err.splitlines() == [
@@ -737,14 +737,14 @@ def test_a_configuration_file_may_name_its_options(half, tmp_path):
 
 
 def test_help_names_packages_and_shows_the_options_of_those_it_is_asked_for(half):
-    shown = vwlite_command("--help", **half).stdout
+    shown = vwlite_command("--help-all", **half).stdout
     assert re.search(
-        r"Plugins:\n +--half\.\.\. +a reduction of made-up 1\.2: vwlite --help --half shows its\s+options", shown
+        r"Plugins:\n +--half\.\.\. +a reduction of made-up 1\.2: vwlite help --half shows its\s+options", shown
     )
     assert "--half_of" not in shown
-    shown = vwlite_command("--half", "--help", **half).stdout
-    assert re.search(r"half: halves predictions:\n +--half_of FLOAT +of what", shown)
-    assert "Plugins:" not in shown
+    shown = vwlite_command("help", "half", **half).stdout
+    assert re.match(r"half: halves predictions\n\nFlags:\n +--half_of FLOAT +of what", shown)
+    assert vwlite_command("help", "--half_of", **half).stdout.startswith("--half_of FLOAT\n  of what")
 
 
 WATCHED = ("made_up", "importlib.metadata", "vwlite.bases.reduction", "vwlite.bases.python_reduction")
@@ -756,7 +756,8 @@ WATCHED = ("made_up", "importlib.metadata", "vwlite.bases.reduction", "vwlite.ba
         ("--version", ""),
         ("--quiet --no_stdin --allow_empty", ""),
         ("--quiet --no_stdin --allow_empty -i plain.model", ""),
-        ("--help", "importlib.metadata"),
+        ("--help", ""),
+        ("--help-all", "importlib.metadata"),
         ("--quiet --no_stdin --allow_empty --half_of 1", " ".join(WATCHED)),
     ],
 )

@@ -147,8 +147,8 @@ def test_the_name_of_a_subcommand_is_a_file_anywhere_but_first(executed):
     assert executed.seen[0].data == "inspect"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--bogus", "-h"]])
-def test_help_is_grouped_and_complete(executed, inspect, capsys, words):
+@pytest.mark.parametrize("words", [["--help-all"], ["help", "--all"], ["--bogus", "--help_all"]])
+def test_the_help_of_all_flags_is_grouped_and_complete(executed, inspect, capsys, words):
     assert vwlite.cli.main(words) == 0
     out = capsys.readouterr().out
     places = [

@@ -191,7 +191,7 @@ def test_a_command_that_fails_fails(serve, capfd):
 
 
 def test_the_help_of_everything_imports_nothing_that_only_a_client_needs():
-    program = """import sys; from vwlite.cli import main; main(["--help"])
+    program = """import sys; from vwlite.cli import main; main(["--help-all"])
 print({"ssl", "asyncio", "socket"} & set(sys.modules), file=sys.stderr)"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True, env=os.environ)
     assert "client" in done.stdout

@@ -17,7 +17,9 @@ OPTIONS = OptionGroup("Table of weights", (
     Option("bit_precision", int, "bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
            keep=True, fixed=True, needs=("table", "feature_limit")),
     Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
-), needs=("table",))
+), needs=("table",), examples=(
+    "vwlite data.vw -b 22 --initial_weight 0.01",
+))
 
 # with -t alone a model is read for its weights; what of these is given needs the rest of it
 NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")

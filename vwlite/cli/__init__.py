@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def dispatch(words: list[str]) -> int:
     """Runs the subcommand that the first word names, or else a workspace; whatever fails is an exception."""
-    if words[:1] == ["help"] and not os.path.exists("help"):
-        words = [*words[1:], "--help"]
+    if "_VWLITE_COMPLETE" in os.environ or (words[:1] == ["help"] and not os.path.exists("help")):
+        return explain(words[1:])
     if words and words[0] in SUBCOMMANDS:
         import click
 
@@ -93,19 +93,48 @@ def dispatch(words: list[str]) -> int:
         print(f"vwlite {__version__}")
         return 0
 
-    from vwlite.engine import command_line
-
-    if "--help" in words or "-h" in words or "_VWLITE_COMPLETE" in os.environ:
-        from vwlite.cli.help import GroupedCommand
-        from vwlite.engine import plugins
-
-        others = plugins.offered(words)
-        subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}
-        return GroupedCommand(command_line.option_groups(), subcommands, others).show()
+    if not {"--help_all", "--help-all"}.isdisjoint(words):
+        return explain(["--all"])
+    if "--help" in words or "-h" in words:
+        return explain([])
 
     from vwlite.cli import execute
+    from vwlite.engine import command_line
 
     return execute.execute(command_line.parse(words, command_line.option_groups()))
+
+
+def explain(words: Sequence[str]) -> int:
+    """Prints the help: the overview, or what follows `vwlite help`; or answers a shell that asks for completions."""
+    from vwlite.cli.help import GroupedCommand
+    from vwlite.cli.topics import Pages, show
+    from vwlite.engine import command_line, plugins
+    from vwlite.engine.flags import GENERAL
+
+    # those that a word names are imported, so that their options are among the groups
+    others = plugins.offered(words) if words else {}
+    subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}
+    groups = [*command_line.option_groups(), GENERAL]
+    command = GroupedCommand(groups, subcommands, others)
+    pages = Pages(groups, subcommands)
+    if "_VWLITE_COMPLETE" in os.environ:
+        from vwlite.cli.completion import complete
+
+        flags = [f"--{option.name}" for group in groups for option in group.options]
+        print(complete(command, subcommands, [*pages.words(), *flags]))
+    elif words[:1] == ["--all"]:
+        show(command.text())
+    elif words[:1] == ["--man"]:
+        from vwlite.cli.manual import manual
+
+        print(manual(groups, subcommands), end="")
+    elif words[:1] == ["--completion"]:
+        from vwlite.cli.completion import script
+
+        print(script(words[1] if len(words) > 1 else ""))
+    else:
+        show("\n".join(pages.about(word) for word in words) if words else pages.overview())
+    return 0
 
 
 def refuse_twice(given: list[Any]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
 from vwlite.core.options import Option, OptionGroup, ValueType
-from vwlite.engine.flags import GENERAL
 
 METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}
 
@@ -46,7 +44,7 @@ class GroupedCommand(click.Command):
         subcommands: Mapping[str, click.Command],
         plugins: Mapping[str, str] | None = None,
     ) -> None:
-        self.groups = [(group, [parameter(option) for option in group.options]) for group in (*groups, GENERAL)]
+        self.groups = [(group, [parameter(option) for option in group.options]) for group in groups]
         self.subcommands = subcommands
         self.plugins = plugins or {}
         options = [option for _, options in self.groups for option in options]
@@ -59,13 +57,10 @@ class GroupedCommand(click.Command):
             context_settings={"max_content_width": 100},
         )
 
-    def show(self) -> int:
-        """Prints the help, or answers a shell that asks for completions; returns an exit status."""
-        if "_VWLITE_COMPLETE" in os.environ:
-            self.main([], "vwlite")
+    def text(self) -> str:
+        """The help of every flag."""
         with click.Context(self, info_name="vwlite", **self.context_settings) as context:
-            click.echo(self.get_help(context))
-        return 0
+            return self.get_help(context)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes one section a group."""

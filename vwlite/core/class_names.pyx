@@ -24,7 +24,11 @@ OPTIONS = OptionGroup("Classes", (
     Option("probabilities", bool, "predict the probability of each class", keep=True, needs=("probable",)),
     Option("indexing", int, "the number of the first class (default: 1, or 0 where that comes before the last one)",
            least=0, most=1, keep=True, metavar="0|1"),
-), needs=("classes",))
+), needs=("classes",), examples=(
+    "vwlite classes.vw --oaa 3 --named_labels cat,dog,fox",
+    "vwlite classes.vw --oaa 3 --probabilities --loss_function logistic -p predictions",
+    "vwlite numbers.vw --oaa 3 --indexing 0",
+))
 
 
 def class_names(options, flag, k, first=None):

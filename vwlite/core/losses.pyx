@@ -23,7 +23,7 @@ CLASSES = ("loss_function=logistic & !bayes_logistic & !logistic",)
 
 OPTIONS = OptionGroup("Loss", (
     Option("loss_function", str, "what is minimised", default="squared", keep=True, vw_forgets=True,
-           choices=("squared", "classic", "logistic", "hinge", "quantile", "expectile", "poisson")),
+           choices=("squared", "classic", "logistic", "hinge", "quantile", "expectile", "poisson"), task="learn"),
     Option("quantile_tau", float, "the quantile that --loss_function quantile aims at", default=0.5, least=0, most=1,
            keep=True, vw_forgets=True, needs=("loss_function=quantile",)),
     Option("expectile_q", float, "the expectile that --loss_function expectile aims at (needed with it)",
@@ -36,6 +36,11 @@ OPTIONS = OptionGroup("Loss", (
            keep=True, vw_forgets=True),
     Option("max_prediction", float, "largest prediction (default: the largest label seen)",
            keep=True, vw_forgets=True),
+), examples=(
+    "vwlite ratings.vw --loss_function logistic --logistic_min 1 --logistic_max 5",
+    "vwlite ratings.vw --loss_function quantile --quantile_tau 0.9",
+    "vwlite ratings.vw --loss_function expectile --expectile_q 0.3",
+    "vwlite ratings.vw --min_prediction 1 --max_prediction 5",
 ))
 
 cdef float FEW = 1e-6                 # below this total step the plain update is exact to rounding

@@ -54,6 +54,7 @@ class Option(NamedTuple):
     file        the value names a file that is read, a file that is written, or a folder that is
     alike       values of a fixed option of which one may take the place of another
     loss        the loss that giving it implies
+    task        what `vwlite --help` shows it for: a task of vwlite/cli/topics.py
     """
 
     name: str
@@ -78,18 +79,21 @@ class Option(NamedTuple):
     file: Literal["", "read", "written", "folder"] = ""
     alike: tuple[str, ...] = ()
     loss: str = ""
+    task: str = ""
 
 
 class OptionGroup(NamedTuple):
     """Options that belong together, such as those of one learner, under one title in the help.
 
-    What the group `needs`, each of its options needs that doesn't say so itself.
+    What the group `needs`, each of its options needs that doesn't say so itself. Each option is in one of the
+    `examples`, command lines that a test runs.
     """
 
     title: str
     options: tuple[Option, ...]
     help: str = ""
     needs: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
 
 
 def check(option: Option, value: Any) -> Any:

@@ -11,8 +11,8 @@ PORT = 26542  # Vowpal Wabbit's
 OPTIONS = OptionGroup(
     "Daemon",
     (
-        Option("daemon", bool, "serve lines that come through a socket, in the background"),
-        Option("port", int, f"TCP port, {PORT} unless given; 0 takes a free one", least=0, most=65535),
+        Option("daemon", bool, "serve lines that come through a socket, in the background", task="serve"),
+        Option("port", int, f"TCP port, {PORT} unless given; 0 takes a free one", least=0, most=65535, task="serve"),
         Option("bind", str, "address to listen at", default="127.0.0.1", metavar="ADDRESS"),
         Option("socket", str, "listen at this Unix socket instead", metavar="PATH", file="written"),
         Option("foreground", bool, "stay in the foreground"),
@@ -20,7 +20,7 @@ OPTIONS = OptionGroup(
         Option("port_file", str, "write the port here", metavar="FILE", file="written"),
         Option("num_children", int, "as in VW, where each child had a model of its own; here one serves all", least=1),
         Option("journal", str, "keep what is learnt in this folder before it is answered, and go on from there",
-               metavar="DIR", file="folder"),
+               metavar="DIR", file="folder", task="serve"),
         Option("autosave", str, "save to -f (or with --journal, make a checkpoint) every so many seconds (60s) or "
                "examples (100000)", metavar="N|SECONDSs"),
         Option("model_dir", str, "where clients may save models", metavar="DIR", file="folder"),
@@ -45,6 +45,15 @@ OPTIONS = OptionGroup(
                choices=("text", "json")),
     ),
     needs=("serving",),
+    examples=(
+        "vwlite --daemon -i start.model -f model --port 0 --port_file port --pid_file pid --autosave 60s",
+        "vwlite --daemon --foreground --socket door --journal journal --log json",
+        "vwlite --daemon --foreground --bind 0.0.0.0 --port 0 --token_file token --cert cert.pem --key key.pem",
+        "vwlite --daemon --foreground --socket door --model_dir models --max_snapshots 10 --num_children 1",
+        "vwlite --daemon --foreground --socket door --max_line 65536 --max_json 65536 --max_buffers 16777216",
+        "vwlite --daemon --foreground --socket door --max_connections 100 --read_timeout 60",
+        "vwlite --daemon --foreground --bind 0.0.0.0 --port 0 --insecure",
+    ),
 )  # fmt: skip
 
 IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # as in VW, --port alone is enough

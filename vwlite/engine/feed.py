@@ -26,13 +26,11 @@ OPTIONS = OptionGroup(
             many=True,
             metavar="FILE",
             file="read",
+            task="learn",
         ),
         Option("no_stdin", bool, "read nothing when no data is named"),
         Option(
-            "cache",
-            bool,
-            "keep parsed examples in DATA.vwlite_cache, and use them when nothing has changed",
-            short="c",
+            "cache", bool, "keep parsed examples in DATA.vwlite_cache, and use them when nothing has changed", short="c"
         ),
         Option("cache_file", str, "the same, in this file", metavar="FILE", file="written"),
         Option(
@@ -49,6 +47,12 @@ OPTIONS = OptionGroup(
             needs=("command & !strict_parse",),
         ),
         Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
+    ),
+    examples=(
+        "vwlite -d data.vw -d more.vw --cache_file both.cache -k -f model",
+        "vwlite data.vw -c --passes 3 -f model",
+        "vwlite --no_stdin --allow_empty -i start.model -f model",
+        "vwlite data.vw --max_malformed 1% -f model",
     ),
 )
 

@@ -22,15 +22,22 @@ GENERAL = OptionGroup(
             metavar="FILE",
             file="read",
         ),
-        Option("help", bool, "Show this help and exit.", short="h"),
+        Option("help", bool, "Show what most people need and exit.", short="h"),
+        Option("help_all", bool, "Show every flag and exit."),
         Option("version", bool, "Show the version and exit."),
+    ),
+    examples=(
+        "vwlite --config flags.toml data.vw",
+        "vwlite --help",
+        "vwlite --help_all",
+        "vwlite --version",
     ),
 )
 RUN_OPTIONS = OptionGroup(
     "Run",
     (
-        Option("testonly", bool, "predict only: learn nothing", short="t"),
-        Option("passes", int, "passes over the data", default=1, least=1),
+        Option("testonly", bool, "predict only: learn nothing", short="t", task="predict"),
+        Option("passes", int, "passes over the data", default=1, least=1, task="learn"),
         Option("examples", int, "stop after this many examples of each pass; -1: no limit", least=-1, metavar="N"),
         Option("holdout_off", bool, "hold nothing out when there are several passes"),
         Option(
@@ -64,14 +71,22 @@ RUN_OPTIONS = OptionGroup(
         ),
         Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
         Option("onethread", bool, "parse in the learning thread"),
-        Option("dry_run", bool, "print the stack of learners and stop"),
+        Option("dry_run", bool, "print the stack of learners and stop", task="look"),
+    ),
+    examples=(
+        "vwlite more.vw -i start.model --testonly -p predictions",
+        "vwlite data.vw -c --passes 20 --holdout_period 5 --early_terminate 2 -f model",
+        "vwlite data.vw -c --passes 3 --holdout_off -f model",
+        "vwlite data.vw --holdout_after 100 --examples 150",
+        "vwlite decisions.vw --thompson --bayes_linear --random_seed 7 --onethread",
+        "vwlite --dry_run --bayes_linear --random_effect user",
     ),
 )
 MODEL_OPTIONS = OptionGroup(
     "Model",
     (
-        Option("final_regressor", str, "save the model here", short="f", metavar="FILE", file="written"),
-        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE", file="read"),
+        Option("final_regressor", str, "save the model here", short="f", metavar="FILE", file="written", task="learn"),
+        Option("initial_regressor", str, "start from this model", short="i", metavar="FILE", file="read", task="learn"),
         Option(
             "save_per_pass",
             bool,
@@ -100,6 +115,13 @@ MODEL_OPTIONS = OptionGroup(
             metavar="FILE",
             file="written",
         ),
+    ),
+    examples=(
+        "vwlite data.vw -f model",
+        "vwlite more.vw -i start.model -f model --preserve_performance_counters",
+        "vwlite data.vw -f model --save_per_pass --passes 2 -c",
+        "vwlite data.vw --readable_model weights --invert_hash names --predict_only_model",
+        "vwlite data.vw --save_resume -f model",
     ),
 )
 

@@ -307,16 +307,16 @@ def printable(text: str | None) -> str:
 
 
 def offered(words: Iterable[str]) -> dict[str, str]:
-    """What --help says of plugins, by flag; those that a word names are imported, so that their options are shown."""
+    """What --help-all says of plugins, by flag; those that a word names are imported, so that their options are shown."""
     points = installed()
     for word in words:
         name = word.lstrip("-").partition("=")[0].replace("-", "_")
-        if word.startswith("--") and any(name == one or name.startswith(f"{one}_") for one in points):
+        if any(name == one or name.startswith(f"{one}_") for one in points):
             claim(name)
     rest = {}
     for name in sorted(points.keys() - _known.keys()):
         package, version = package_of(points[name][0])
-        rest[f"--{name}..."] = f"a reduction of {package} {version}: vwlite --help --{name} shows its options"
+        rest[f"--{name}..."] = f"a reduction of {package} {version}: vwlite help --{name} shows its options"
     return rest
 
 

@@ -21,7 +21,7 @@ CROSSING = ("quadratic", "cubic", "interactions")
 
 OPTIONS = OptionGroup("Features", (
     Option("quadratic", str, "cross each feature of one namespace with each of another; ':' stands for any namespace",
-           short="q", many=True, keep=True, metavar="AB"),
+           short="q", many=True, keep=True, metavar="AB", task="learn"),
     Option("cubic", str, "cross three namespaces", many=True, keep=True, metavar="ABC"),
     Option("interactions", str, "cross as many namespaces as letters are given", many=True, keep=True, metavar="ABC.."),
     Option("permutations", bool, "cross a namespace with itself in every order, not just in one", keep=True,
@@ -39,6 +39,12 @@ OPTIONS = OptionGroup("Features", (
            "more in all their actions", least=1, most=MAX_FEATURES, metavar="N",
            needs=(*CROSSING, "fixed_effect", "serving")),
     Option("noconstant", bool, "no constant feature", keep=True),
+), examples=(
+    "vwlite data.vw -q ua --cubic uua --noconstant",
+    "vwlite data.vw --interactions ua --permutations --leave_duplicate_interactions --crossing_limit 10000",
+    "vwlite data.vw --ignore u",
+    "vwlite data.vw --keep a --feature_limit a10",
+    "vwlite data.vw -q ua --ignore_linear u",
 ))
 
 cdef enum:

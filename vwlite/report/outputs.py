@@ -22,6 +22,7 @@ OPTIONS = OptionGroup(
             short="p",
             metavar="FILE",
             file="written",
+            task="predict",
         ),
         Option(
             "columns",
@@ -31,6 +32,7 @@ OPTIONS = OptionGroup(
             "its name",
             metavar="NAME,..",
             needs=("predictions", "library", "serving"),
+            task="personal",
         ),
         Option(
             "interval",
@@ -65,9 +67,23 @@ OPTIONS = OptionGroup(
             many=True,
             metavar="NAMES",
             needs=("!quiet", "library"),
+            task="look",
         ),
         Option("quiet", bool, "say nothing but errors"),
-        Option("audit", bool, "print each example's features, hashes and weights on standard output", short="a"),
+        Option(
+            "audit",
+            bool,
+            "print each example's features, hashes and weights on standard output",
+            short="a",
+            task="look",
+        ),
+    ),
+    examples=(
+        "vwlite data.vw -i start.model -t -p predictions -r scores",
+        "vwlite ratings.vw --bayes_linear --columns prediction,sd -p predictions",
+        "vwlite ratings.vw --bayes_linear --interval 0.9 -p predictions",
+        "vwlite data.vw --loss_function logistic --link logistic --report auc,logloss -P 100",
+        "vwlite data.vw --quiet --audit",
     ),
 )
 
