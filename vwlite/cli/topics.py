@@ -191,11 +191,7 @@ def brief(text: str) -> str:
 def flag_of(option: Option, long: bool = False) -> str:
     """A flag with its letter and value, as one types it."""
     name = f"-{option.short}, --{option.name}" if option.short else f"--{option.name}"
-    value = (
-        option.metavar
-        or ("|".join(option.choices) if long else "")
-        or {int: "N", float: "X", str: "TEXT"}.get(option.type, "")
-    )
+    value = option.metavar or ("|".join(option.choices) if long else "") or METAVARS[option.type] or ""
     return f"{name} {value}".rstrip()
 
 

@@ -307,7 +307,7 @@ def printable(text: str | None) -> str:
 
 
 def offered(words: Iterable[str]) -> dict[str, str]:
-    """What --help-all says of plugins, by flag; those that a word names are imported, so that their options are shown."""
+    """What --help-all says of plugins, by flag; those that a word names are imported, so that they have pages."""
     points = installed()
     for word in words:
         name = word.lstrip("-").partition("=")[0].replace("-", "_")
