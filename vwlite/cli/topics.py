@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import click
 
-from vwlite.cli.help import parameter
+from vwlite.cli.help import METAVARS, parameter
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.engine import registry
 from vwlite.engine.needs import in_words
