@@ -7,6 +7,8 @@
 #   make test-sanitized  the tests in a build with the address and the undefined behaviour sanitizer
 #   make fuzz            ten minutes of random and damaged input for all that reads, in that build
 #   make check           linters, formatters and types
+#   make docs            the documentation site, in build/site
+#   make docs-figures    the site's pictures, made anew from runs
 #   make faults          at least 200 kills of a daemon under load (make test has at least 10)
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
@@ -18,7 +20,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-entities bench-daemon clean
+.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-entities bench-daemon clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,7 +56,7 @@ build: .venv/built
 # Of obp only the logged decisions are wanted, which are in its wheel, and none of what it needs (PyTorch).
 .venv/installed: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) --editable '.[test,dev]'
+	$(BIN)/python $(PIP_INSTALL) --editable '.[test,dev,docs]'
 	$(BIN)/python $(PIP_INSTALL) --no-deps '$(OBP)'
 	touch $@
 
@@ -136,6 +138,14 @@ check: build
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint $(filter %.pyx %.pxd,$(CYTHON_SOURCES))
 	$(BIN)/codespell
 	$(BIN)/mypy
+
+docs: build
+	$(BIN)/python docs/reference/make_flags.py
+	$(BIN)/mkdocs build --quiet --strict
+	! grep -rlE '<(script|img|source)[^>]* src="https?:|<link[^>]* href="https?:[^>]*stylesheet' build/site
+
+docs-figures: build
+	$(BIN)/python docs/figures/make.py
 
 # wheel beside wheel: an editable install would start more slowly
 bench: $(INSTALLED)/installed
