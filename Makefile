@@ -45,7 +45,7 @@ endef
 # code once more. The installed one finds what a wheel lacks and what only works beside the sources.
 IN_CHECKED := $(addprefix --ignore=tests/,benchmarks oracle/test_regularization_against_vw.py \
   oracle/test_real_choices_against_vw.py model/test_models_of_strangers.py engine/test_needs.py \
-  bandit/test_simulation.py test_examples.py test_examples_bandit.py test_examples_game.py)
+  bandit/test_simulation.py test_docs.py test_examples.py test_examples_bandit.py test_examples_game.py)
 IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol.py daemon/test_client.py \
   engine/test_command_line.py engine/test_workspace.py model/test_format_1.py bandit/test_simulation.py cards \
   parsers/test_caches.py test_contract.py test_deploy.py \
@@ -141,7 +141,7 @@ check: build
 
 docs: build
 	$(BIN)/python docs/reference/make_flags.py
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	! grep -rlE '<(script|img|source)[^>]* src="https?:|<link[^>]* href="https?:[^>]*stylesheet' build/site
 
 docs-figures: build

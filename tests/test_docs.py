@@ -1,12 +1,38 @@
-"""The documentation site: its reference is what the flags declare, every page is in its navigation."""
+"""The pages of docs/: their commands run, links lead somewhere, the reference is what the flags declare."""
 
 import os
 import re
 import runpy
 from pathlib import Path
 
+import pytest
+
+from tests.support.documents import check_blocks, pieces, run_page
+
 SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 DOCS = SOURCE / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+def called(path: Path) -> str:
+    """The name of a page, as tests are called."""
+    return path.relative_to(DOCS).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=called)
+def test_every_block_is_of_a_known_kind(page):
+    check_blocks(page)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if pieces(page.read_text())], ids=called)
+def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
+    run_page(page, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=called)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
 
 
 def test_the_reference_of_flags_is_what_they_declare():

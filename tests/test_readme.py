@@ -1,7 +1,6 @@
-"""What README.md and the pages of docs/ promise: commands run in order and print what is shown; links lead somewhere.
+"""What README.md promises: its commands run in order and print what is shown; links of the documents lead somewhere.
 
-How the blocks are read is in tests/support/documents.py. Every page runs in a folder of its own with a copy of
-examples/.
+How the blocks are read is in tests/support/documents.py.
 """
 
 import importlib
@@ -11,41 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import FENCE, RUN, SHOWN, pieces, run_document
-from tests.support.leftovers import all_ended
-from tests.support.scripts import copy_examples, environment
-from vwlite.engine import plugins
+from tests.support.documents import check_blocks, run_page
 
 SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
-README = (SOURCE / "README.md").read_text()
-PAGES = [SOURCE / "README.md", *sorted((SOURCE / "docs").rglob("*.md"))]
-NOTHING_RUNS = "<!-- nothing runs here:"
+README = SOURCE / "README.md"
 
 
-def called(path: Path) -> str:
-    """The name of a page, as tests are called."""
-    return path.relative_to(SOURCE).as_posix()
+def test_it_is_short():
+    assert len(README.read_text().splitlines()) <= 200
 
 
-@pytest.mark.parametrize("page", PAGES, ids=called)
-def test_every_block_is_of_a_known_kind(page):
-    text = page.read_text()
-    kinds = [block[1] for block in FENCE.finditer(text)]
-    assert {*kinds} <= {*RUN, *SHOWN}
-    assert text.count("```") == 2 * len(kinds)
-    assert "\n$ " not in re.sub(r"^```console\n.*?^```$", "", text, flags=re.M | re.S)
-    assert pieces(text) or NOTHING_RUNS in text, "a page that no test runs says why"
+def test_every_block_is_of_a_known_kind():
+    check_blocks(README)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=called)
-def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
-    if not pieces(page.read_text()):
-        return
-    copy_examples(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plugins, "_known", {})
-    with all_ended(tmp_path):  # some commands start daemons
-        run_document(page, tmp_path, environment(tmp_path / "bin") | {"LC_ALL": "C.UTF-8"})
+def test_what_it_shows_runs(tmp_path, monkeypatch):
+    run_page(README, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
@@ -71,7 +51,7 @@ def test_flags_in_the_documents_are_declared():
         declared |= {parameter.name for parameter in importlib.import_module(module).command.params}
     declared.add("json")  # which is as_json where it is declared
     text = re.sub(
-        r"--los_function|`--epsilon`", "", README.partition("## Not there yet")[0]
+        r"--los_function|`--epsilon`", "", README.read_text().partition("Not there yet")[0]
     )  # mistyped on purpose; VW's
     assert not {flag for flag in re.findall(FLAG, text) if flag not in declared}
     history = (SOURCE / "CHANGELOG.md").read_text()

@@ -14,7 +14,7 @@ from vwlite.engine.flags import GENERAL
 
 HEAD = """# Flags
 
-Every flag of `vwlite`, by topic and by learner, with its values, its default, what a model stores of it, and what it needs.
+Every flag of `vwlite`, by topic and by learner: its values, its default, what a model stores of it, and what it needs.
 
 <!-- nothing runs here: tests/cli/test_help.py runs every example -->
 <!-- written by docs/reference/make_flags.py: change the option's declaration instead -->

@@ -18,7 +18,9 @@ from typing import NamedTuple
 import pytest
 
 import vwlite
-from tests.support.scripts import run_bash
+from tests.support.leftovers import all_ended
+from tests.support.scripts import copy_examples, environment, run_bash
+from vwlite.engine import plugins
 
 DECIMAL = re.compile(r"-?\d+\.\d{3,}")
 FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
@@ -45,6 +47,9 @@ sys.exit(cli.main())
 """
 
 
+NOTHING_RUNS = "<!-- nothing runs here:"
+
+
 class Piece(NamedTuple):
     """A command with what it prints, a block of Python or Cython, or a file to write."""
 
@@ -67,6 +72,25 @@ def pieces(document: str) -> list[Piece]:
             for command in re.finditer(r"^\$ .*\n(?:(?!\$ ).*\n)*", block[3], re.M):
                 found.append(Piece("console", command[0], line + block[3].count("\n", 0, command.start())))
     return found
+
+
+def check_blocks(page: Path) -> None:
+    """Every block is of a kind that is run or only shown, and a page without one that runs says why."""
+    text = page.read_text()
+    kinds = [block[1] for block in FENCE.finditer(text)]
+    assert {*kinds} <= {*RUN, *SHOWN}
+    assert text.count("```") == 2 * len(kinds)
+    assert "\n$ " not in re.sub(r"^```console\n.*?^```$", "", text, flags=re.M | re.S)
+    assert pieces(text) or NOTHING_RUNS in text, "a page that no test runs says why"
+
+
+def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a page in a folder of its own, with a copy of examples/."""
+    copy_examples(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(plugins, "_known", {})
+    with all_ended(folder):  # some commands start daemons
+        run_document(page, folder, environment(folder / "bin") | {"LC_ALL": "C.UTF-8"})
 
 
 def run_document(path: Path, folder: Path, variables: dict[str, str]) -> None:
