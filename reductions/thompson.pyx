@@ -73,7 +73,7 @@ def setup(builder):
     options, base = builder.options, builder.base
     policy = policy_of(options)
     if policy in ("thompson", "ucb") and not any(learner.has_posterior for learner in walk(base)):
-        raise OptionError([f"--explore {policy} needs a learner that knows how sure it is: add --bayes_logistic "
+        raise OptionError([f"--explore {policy} needs a learner with a posterior: add --bayes_logistic "
                            "(rewards) or --bayes_linear (costs)"])
     if policy == "thompson" and not options.given("ts_alpha"):
         options.set("ts_alpha", options["ts_alpha"])  # so that a model keeps it, whatever later versions choose

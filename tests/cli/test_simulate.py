@@ -228,7 +228,7 @@ LONG = ["--rounds", "1000000000"]
         (["arms", "--", "--random_seed", "4"], "--seed says"),
         (["arms", "--", "-t"], "learn"),
         (["arms", "--", "-f", "model"], "--final_regressor"),
-        (["arms", "--", "--loss_function", "logistic"], "needs a learner that knows how sure it is"),
+        (["arms", "--", "--loss_function", "logistic"], "needs a learner with a posterior"),
         (["arms", "--", "--cost_range", "1"], "LOW,HIGH"),
         (["lag.vw"], "lag.vw: no such file; did you mean log.vw"),
         (["."], "is a folder"),

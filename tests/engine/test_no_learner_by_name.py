@@ -34,6 +34,7 @@ def texts(path: Path) -> list[str]:
     source = path.read_text()
     source = re.sub(r'(?m)^[ ]*[rf]?"""(?s:.*?)"""', "", source)
     source = re.sub(r"(?m)(^|\s)#.*$", "", source)
+    source = re.sub(r"examples=\((?s:.*?)^ *\)", "", source, flags=re.MULTILINE)  # command lines for people
     literals = re.findall(r'"((?:[^"\\\n]|\\.)*)"', source)
     return literals + re.findall(r"(?:from|import)\s+([\w.]+)", source)
 

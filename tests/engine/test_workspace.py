@@ -279,7 +279,7 @@ def test_columns_and_intervals_are_predicted_in_python_as_on_the_command_line(ru
 def test_columns_that_are_not_there_are_refused():
     with pytest.raises(OptionError, match="no column 'item'"):
         Workspace("--bayes_linear --columns item")
-    with pytest.raises(OptionError, match="sd need a learner that knows how sure it is"):
+    with pytest.raises(OptionError, match="sd needs a learner with a posterior"):
         Workspace("--columns sd")
 
 

@@ -419,8 +419,8 @@ def test_a_bad_decision_among_good_ones_is_skipped_whole(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--thompson", "needs a learner that knows how sure it is"),
-        ("--explore ucb --loss_function logistic", "needs a learner that knows how sure it is"),
+        ("--thompson", "needs a learner with a posterior"),
+        ("--explore ucb --loss_function logistic", "needs a learner with a posterior"),
         ("--thompson --explore greedy --bayes_linear", "two policies"),
         ("--thompson --bayes_logistic --cost_range 1", "LOW,HIGH"),
         ("--thompson --bayes_logistic --cost_range 0,0", "LOW,HIGH"),

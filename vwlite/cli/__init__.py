@@ -67,10 +67,12 @@ def dispatch(words: list[str]) -> int:
     if words and words[0] in SUBCOMMANDS:
         import click
 
+        from vwlite.cli.help import HELP_NAMES
+
         command: click.Command = import_module(SUBCOMMANDS[words[0]]).command
         try:
             # Not command.main(), which has its own ideas of exit statuses and messages.
-            named: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+            named: dict[str, Any] = {"help_option_names": HELP_NAMES}
             with command.make_context(f"vwlite {words[0]}", words[1:], **named) as context:
                 refuse_twice(command.make_parser(context).parse_args(words[1:])[2])
                 refuse_empty(context)

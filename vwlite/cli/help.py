@@ -9,6 +9,9 @@ import click
 
 from vwlite.core.options import Option, OptionGroup, ValueType
 
+# Of every click command: -h asks for help, too.
+HELP_NAMES = ["-h", "--help"]
+
 METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}
 
 SUMMARY = """Learn from examples in Vowpal Wabbit's text format, online, or predict with a model learned before.

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import click
 
-from vwlite.cli.help import METAVARS, parameter
+from vwlite.cli.help import HELP_NAMES, METAVARS, parameter
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.engine import registry
 from vwlite.engine.needs import in_words
@@ -110,8 +110,11 @@ class Pages:
         if name in self.options.declared and (word.startswith("-") or name not in self.words()):
             return self.of_flag(self.options.declared[name])
         if name in self.subcommands:
-            with click.Context(self.subcommands[name], info_name=f"vwlite {name}", max_content_width=WIDEST) as ctx:
-                return self.subcommands[name].get_help(ctx) + "\n"
+            command = self.subcommands[name]
+            context = click.Context(
+                command, info_name=f"vwlite {name}", max_content_width=WIDEST, help_option_names=HELP_NAMES
+            )
+            return command.get_help(context) + "\n"
         if name in self.words():
             return self.of_group(name)
         raise OptionError(self.unknown(word, name))

@@ -306,7 +306,7 @@ class Workspace:
         unsure = {"sd", "low", "high", *OF_LABELS} & set(columns)
         if unsure and not any(learner.has_posterior for learner in learners):
             raise OptionError(
-                f"{' and '.join(sorted(unsure))} need a learner that knows how sure it is: "
+                f"{' and '.join(sorted(unsure))} need{'s' if len(unsure) == 1 else ''} a learner with a posterior: "
                 f"{' or '.join(registry.flags_of_posteriors())}"
             )
         if unsure & set(OF_LABELS) and not any(learner.has_noise for learner in learners):
