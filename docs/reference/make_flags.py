@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from vwlite.cli.help import has_default
 from vwlite.cli.topics import Pages, accepted, first_line, flag_of, mentions, slug, stored
 from vwlite.core.options import Option, OptionGroup
 from vwlite.engine import registry
@@ -37,12 +38,11 @@ def of_option(option: Option, group: OptionGroup, pages: Pages) -> Iterator[str]
     yield f"`{flag_of(option, long=True)}`: {cell(option.help)}."
     yield ""
     yield f"- accepts: {cell(accepted(option))}"
-    if option.default not in (None, "", False, [], ()):
+    if has_default(option):
         yield f"- default: `{option.default}`"
     yield f"- in a model: {stored(option)}"
-    if needs := option.needs or group.needs:
-        ways = [" and ".join(pages.in_words(term) for term in one.split(" & ")) for one in needs]
-        yield f"- has an effect with: {cell('; or '.join(ways))}"
+    if ways := pages.ways(option, group):
+        yield f"- has an effect with: {cell(ways)}"
     example = next(one for one in group.examples if mentions(one, option))
     yield f"- example: `{example}`"
     yield ""

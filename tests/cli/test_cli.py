@@ -206,7 +206,6 @@ from vwlite.core.options import Option, OptionGroup
 vwlite.__version__ = "1.2.3"
 import vwlite.cli
 from vwlite.engine import command_line
-from vwlite.engine import command_line
 groups = (OptionGroup("Some", (Option("loss", str, "", choices=("square", "logistic")),)),)
 command_line.option_groups = lambda: groups
 def run(options):

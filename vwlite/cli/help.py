@@ -81,6 +81,17 @@ class GroupedCommand(click.Command):
                 formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.subcommands.items()])
 
 
+def has_default(option: Option) -> bool:
+    """Whether an option has a default that says anything."""
+    return option.default not in (None, "", False, [], ())
+
+
+def bounds(option: Option) -> list[str]:
+    """The bounds of an option's value in words."""
+    limits = (("at least", option.least), ("above", option.above), ("at most", option.most))
+    return [f"{words} {limit:.12g}" for words, limit in limits if limit is not None]
+
+
 def parameter(option: Option) -> click.Option:
     """Returns click's own description of an option, with what it accepts spelled out in the help."""
     value_type: click.ParamType[Any] | None = None
@@ -89,14 +100,9 @@ def parameter(option: Option) -> click.Option:
     elif option.metavar == "FILE":
         value_type = click.Path()
     extras = []
-    if option.default not in (None, "", False, [], ()):
+    if has_default(option):
         extras.append(f"default {option.default}")
-    if option.least is not None:
-        extras.append(f"at least {option.least:.12g}")
-    if option.above is not None:
-        extras.append(f"above {option.above:.12g}")
-    if option.most is not None:
-        extras.append(f"at most {option.most:.12g}")
+    extras += bounds(option)
     if option.many:
         extras.append("may be repeated")
     return click.Option(

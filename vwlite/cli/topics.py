@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import click
 
-from vwlite.cli.help import HELP_NAMES, METAVARS, parameter
+from vwlite.cli.help import HELP_NAMES, METAVARS, bounds, has_default, parameter
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.engine import registry
 from vwlite.engine.needs import in_words
@@ -160,18 +160,22 @@ class Pages:
         page.write_text(option.help)
         page.dedent()
         facts = [("accepts", accepted(option))]
-        if option.default not in (None, "", False, [], ()):
+        if has_default(option):
             facts.append(("default", str(option.default)))
         facts.append(("in a model", stored(option)))
-        if needs := option.needs or group.needs:
-            ways = [" and ".join(self.in_words(term) for term in one.split(" & ")) for one in needs]
-            facts.append(("has an effect with", "; or ".join(ways)))
+        if ways := self.ways(option, group):
+            facts.append(("has an effect with", ways))
         with page.section("Facts"):
             write_list(page, facts)
         write_examples(page, [one for one in group.examples if mentions(one, option)])
         with page.section("See also"):
             page.write_text(f"vwlite help {name}")
         return page.getvalue()
+
+    def ways(self, option: Option, group: OptionGroup) -> str:
+        """What an option of a group needs to have an effect, in words; "" if nothing."""
+        needs = option.needs or group.needs
+        return "; or ".join(" and ".join(self.in_words(term) for term in one.split(" & ")) for one in needs)
 
     def in_words(self, term: str) -> str:
         """A term of `Option.needs` as a person says it."""
@@ -204,9 +208,7 @@ def accepted(option: Option) -> str:
         return "no value"
     kinds = {int: "a whole number", float: "a number", str: "text"}
     words = [", ".join(option.choices) if option.choices else kinds[option.type]]
-    words += [f"at least {option.least:.12g}"] if option.least is not None else []
-    words += [f"above {option.above:.12g}"] if option.above is not None else []
-    words += [f"at most {option.most:.12g}"] if option.most is not None else []
+    words += bounds(option)
     words += [f"or {' or '.join(option.words)}"] if option.words else []
     words += ["may be given several times"] if option.many else []
     return ", ".join(words)

@@ -1,4 +1,4 @@
-"""Growable C arrays (realloc). Whoever owns an array frees it."""
+"""Growable C arrays (realloc). The owner of an array frees it."""
 from libc.stdlib cimport realloc
 
 
