@@ -303,7 +303,7 @@ def test_the_interval_of_a_label_adds_the_noise(fixed, tmp_path):
     [
         ("--square --columns label_low", "needs --interval"),
         ("--logistic --columns label_low --interval 0.9", "one of two classes"),
-        ("--columns label_low --interval 0.9", "how sure it is"),
+        ("--columns label_low --interval 0.9", "needs a learner with a posterior: --bayes_logistic"),
     ],
 )
 def test_the_interval_of_a_label_is_refused_where_there_is_none(flags, message):
