@@ -74,7 +74,8 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
            "1; all for --square and --logistic)", keep=True, metavar="N|all",
            needs=tuple(f"{kind} & learning" for kind in KINDS)),
-    Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior",
+    Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior. "
+           "With --random_effect entities forget, and the fixed part does not",
            default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic & learning", "bayes_linear & learning")),
     Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
            keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
@@ -216,8 +217,10 @@ cdef class GLM(Batches):
         if self.timed:
             self.time_namespace = namespace_hash(options, options["forget_time"])
         self.table = EntityTable(self.full, self.forget < 1)
-        if owner == "glm" and options["random_effect"] and options["forget_time"] is None:
-            self.forget = min(bayesian, 1)    # each example is one of its own, and tells it far too little
+        if owner == "glm" and options["random_effect"]:
+            # Of an example it takes what the prior of an entity leaves of it. That adds up over all of time: forgetting
+            # would leave nothing to hold it, and entities would lean on what runs off.
+            self.forget = min(bayesian, 1)
         self.table.strict = self.vets = options["posterior"] == "full"
         self.table.most_full = options["posterior_full"] or (BOUND if self.table.strict else FULL_AT_MOST)
         if to_mean:

@@ -220,6 +220,30 @@ def test_without_a_fixed_part_there_is_only_the_offset():
 # Options
 
 
+@pytest.mark.parametrize("posterior", ["full", "diagonal"])
+@pytest.mark.parametrize("batch", ["1", "5"])
+@pytest.mark.parametrize("forget", [0.5, 0.7, 0.8])
+def test_effects_that_forget_by_time_do_not_run_off_with_the_fixed_part(forget, batch, posterior, tmp_path):
+    """Twenty levels that move a little each day. It ran off when the fixed part forgot, too: the loss was 207, not 26."""
+    source = np.random.default_rng(3)
+    levels, lines = 50 + 10 * source.normal(0, 1, 20), []
+    for day in range(200):
+        levels += 1.5 * source.normal(0, 1, 20)
+        lines += [f"{y:.1f} |shop s{i} |day t:{day}" for i, y in enumerate(levels + 4 * source.normal(0, 1, 20))]
+    flags = f"--bayes_linear --random_effect shop --forget {forget} --batch_size {batch} --posterior {posterior}"
+    timed = Workspace(f"{flags} --forget_time day --columns score,sd")
+    counted = Workspace(f"{flags} --columns score,sd")
+    scores = np.array([timed.learn(text) for text in lines])[:, 0]
+    if batch == "1":                  # each shop comes once a day: a day and an example are the same
+        assert list(scores) == [counted.learn(text.partition("|day")[0])[0] for text in lines]
+    assert np.mean((scores - [float(text.split()[0]) for text in lines])[1000:] ** 2) < 45
+    path = tmp_path / "m.model"
+    timed.save(path)
+    predicted = np.array([Workspace(f"-t -i {path} --columns score,sd").predict(f"|shop s{i}") for i in range(20)])
+    assert np.sqrt(np.mean((predicted[:, 0] - levels) ** 2)) < 5
+    assert np.all((predicted[:, 1] > 1) & (predicted[:, 1] < 6))
+
+
 def test_an_entity_has_no_model_before_it_was_seen_often_enough():
     workspace = Workspace(f"--bayes_linear --noise 1 --random_effect user --fixed none --entity_min 3 {ZERO} {WIDE}")
     for n in range(1, 6):
