@@ -139,7 +139,7 @@ check: build
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint $(filter %.pyx %.pxd,$(CYTHON_SOURCES))
-	$(BIN)/codespell
+	$(BIN)/codespell --dictionary - --dictionary docs/develop/words.txt
 	$(BIN)/mypy
 
 docs: build

@@ -241,7 +241,7 @@ def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.N
     ):
         found["journal"] = pairs(
             chosen.rounds,
-            "learnt with a journal, without",
+            "learned with a journal, without",
             partial(pipelined, kept, data),
             partial(pipelined, plain, data),
         )
@@ -261,7 +261,7 @@ def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.N
 def beside_vw(
     port: int, data: bytes, path: Path, lines: Sequence[bytes], scratch: Path, chosen: argparse.Namespace
 ) -> dict[str, Any]:
-    """A daemon that predicts beside VW's with a model that VW has learnt from the same lines; both have one client."""
+    """A daemon that predicts beside VW's with a model that VW has learned from the same lines; both have one client."""
     model = scratch / "vw.model"
     completed([*chosen.vw, "--quiet", "-d", str(path), "-f", str(model)])
     found: dict[str, Any] = {}
@@ -320,7 +320,7 @@ def markdown(results: dict[str, Any]) -> str:
     grown = memory["last"] / memory["first"]
     body.append(
         [
-            f"resident memory after {memory['lines'] * len(memory['all']):,} learnt lines beside "
+            f"resident memory after {memory['lines'] * len(memory['all']):,} learned lines beside "
             f"{memory['lines']:,}, MB",
             f"{memory['last']:.0f}",
             f"{memory['first']:.0f}",

@@ -130,7 +130,7 @@ def rate(runs: Sequence[Run], lines: int) -> dict[str, float]:
     return {"rate": statistics.median(rates), "least": min(rates), "most": max(rates)}
 
 
-def learnt(vwlite: Sequence[str], model: Path, features: int) -> list[float]:
+def learned(vwlite: Sequence[str], model: Path, features: int) -> list[float]:
     """The coefficients of a model, the intercept first: differences of scores."""
     lines = "| \n" + "".join(f"| {i}:1\n" for i in range(features))
     raw = [
@@ -168,7 +168,7 @@ def compete(
         cache.append(run([*command, "-c"], scratch))
         say(f"{contest.name} {i + 1}/{chosen.rounds}: {rates[-1]:,.0f} a second, vwlite {lines / text[-1].wall:,.0f}")
     run([*command, "--examples", str(found["records"]), "-f", "model"], scratch)
-    own = learnt(vwlite, scratch / "model", contest.features)
+    own = learned(vwlite, scratch / "model", contest.features)
     exact = json.loads(printed([*lambda_learner, "--precision=1"], environment=ONE_THREAD))
     return {
         "lambda_learner": {"rate": statistics.median(rates), "least": min(rates), "most": max(rates)},

@@ -12,7 +12,7 @@ trap 'kill "$(cat "$out/pid" 2>/dev/null)" 2>/dev/null || true' EXIT
 say "A daemon in the background: the command returns when clients can come."
 run "$serve"
 
-say "The first 500 lines, taught through the socket. Each is answered with what was predicted before it was learnt."
+say "The first 500 lines, taught through the socket. Each is answered with what was predicted before it was learned."
 run "gzip -dc '$train' > '$out/train'; head -n 500 '$out/train' > '$out/first'"
 run "$client '$out/first' > '$out/first.answers'"
 run "head -n 3 '$out/first.answers'"

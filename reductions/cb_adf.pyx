@@ -154,7 +154,7 @@ cdef class CbAdf(LineLearner):
         return lines.prediction
 
     cdef int vet_cost(self, MultiExample lines) except -1 nogil:
-        """Why the cost of a decision can't be learnt."""
+        """Why the cost of a decision can't be learned."""
         cdef size_t i = lines.chosen
         if lines.n_known > 1:
             for i in range(lines.chosen + 1, lines.n_lines):
@@ -275,7 +275,7 @@ cdef class CbAdf(LineLearner):
         return 0
 
     def save_load(self, io):
-        # not there in a model that has learnt from single lines so far
+        # not there in a model that has learned from single lines so far
         if io.saving or io.has("decisions"):
             self.decisions = io.int64("decisions", self.decisions)
             if not 0 <= self.decisions < 1 << 62:
@@ -284,7 +284,7 @@ cdef class CbAdf(LineLearner):
             self.events = io.int64("events", self.events)
             self.actions = io.int64("actions", self.actions)
             if not 0 <= self.events <= self.actions < 1 << 62:
-                io.refuse("it has learnt from decisions without actions")
+                io.refuse("it has learned from decisions without actions")
 
 
 def cost_range(text):

@@ -34,7 +34,7 @@ cdef class ClassWeight(Learner):
     name = "classweight-scalar"
     holds_vectors = True
     cdef float[MOST] labels, factors
-    cdef bint[MOST] come               # an example that was learnt from has the label
+    cdef bint[MOST] come               # an example that was learned from has the label
     cdef size_t n
     cdef bint learns
 
@@ -77,5 +77,5 @@ cdef class ClassWeight(Learner):
     def unmatched(self):
         """Labels that have not come."""
         return [f"nothing matched {self.labels[i]:g} of --classweight {','.join(self.options['classweight'])}: no "
-                "example that was learnt from has this label" for i in range(self.n if self.learns else 0)
+                "example that was learned from has this label" for i in range(self.n if self.learns else 0)
                 if not self.come[i]]

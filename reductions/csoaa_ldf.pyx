@@ -87,7 +87,7 @@ cdef class CsoaaLdf(LineLearner):
         return prediction
 
     cdef int vet_costs(self, MultiExample lines, bint settles) except -1 nogil:
-        """Why the costs of the lines can't be learnt."""
+        """Why the costs of the lines can't be learned."""
         cdef size_t i
         cdef int reason
         for i in range(lines.n_lines):

@@ -68,7 +68,7 @@ cdef enum:
     R = 3                             # rate of the last update
 
 cdef struct Scale:
-    # of the examples that a weight vector has learnt
+    # of the examples that a weight vector has learned
     double t                          # their weight, and initial_t: the clock of the rate's decay
     double normalized_sum, total_weight                  # S and T
     double multiplier                 # sqrt(T / S) of the last update, in single precision

@@ -71,7 +71,7 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("posterior_full", int, "coefficients of one entity up to which its posterior is full; beyond, auto makes it "
            f"diagonal (default: {FULL_AT_MOST}), and full refuses the line (default: {BOUND:,})",
            least=MOST_CORRELATED, most=MOST_FULL, keep=True, metavar="N"),
-    Option("batch_size", str, "examples of an entity that are learnt together: a number, or 'all' of a pass (default: "
+    Option("batch_size", str, "examples of an entity that are learned together: a number, or 'all' of a pass (default: "
            "1; all for --square and --logistic)", keep=True, metavar="N|all",
            needs=tuple(f"{kind} & learning" for kind in KINDS)),
     Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior. "
@@ -111,7 +111,7 @@ def kind_of(options):
 
 
 def takes_moments(options):
-    """Whether single examples of --bayes_logistic are learnt by moments, which models keep; what is typed wins."""
+    """Whether single examples of --bayes_logistic are learned by moments, which models keep; what is typed wins."""
     typed = [name for name in ("moments", "posterior_mode")
              if options.given(name) and options.source(name) != "model"]
     if len(typed) > 1:
@@ -142,7 +142,7 @@ def tell_mode(builder):
     """A remark on intervals that are too narrow."""
     options = builder.options
     if options["interval"] and options["posterior_mode"] and options["batch_size"] in (None, "1"):
-        builder.note("models learnt one example at a time by --posterior_mode are too sure of themselves")
+        builder.note("models learned one example at a time by --posterior_mode are too sure of themselves")
 
 
 def setup(builder):
@@ -463,7 +463,7 @@ cdef class GLM(Batches):
         return figures
 
     def coefficients(self, unsigned long long key=0):
-        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learnt; None if unknown.
+        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learned; None if unknown.
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
@@ -473,7 +473,7 @@ cdef class GLM(Batches):
         return None if record == NULL else self.coefficients_of(record)
 
     def entities(self):
-        """(name, examples learnt from, coefficients() of it) of each entity, in the order of a model file."""
+        """(name, examples learned from, coefficients() of it) of each entity, in the order of a model file."""
         if not self.table.limited:
             yield from self.entities_of(self.table)
             return

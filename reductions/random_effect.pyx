@@ -170,7 +170,7 @@ cdef class RandomEffect(Effects):
     cdef public double weight_sum, weight_count
     cdef Leans leans                  # how entities depend on the fixed part
     # of a pass, until its end
-    cdef readonly size_t sweeps       # 0: every example is learnt as it comes
+    cdef readonly size_t sweeps       # 0: every example is learned as it comes
     cdef Sweeps kept
     cdef dict fitted                  # the figures of their fit
 
@@ -267,7 +267,7 @@ cdef class RandomEffect(Effects):
     cdef int lean(self, Example ex) except -1 nogil:
         """The fixed part's features as far as the entities at hand leave them, and those that they add.
 
-        A fit of all parts has left how an entity does; once it has learnt again, what it knows has to do.
+        A fit of all parts has left how an entity does; once it has learned again, what it knows has to do.
         """
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, added = 0, r, more

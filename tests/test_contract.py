@@ -372,7 +372,7 @@ def test_huge_and_tiny_values_never_reach_a_model_that_is_not_finite(case, state
 
 
 def test_an_example_is_handed_back_as_it_came(case, run):
-    # an audit predicts each example once more before it is learnt
+    # an audit predicts each example once more before it is learned
     lines = examples(case, 3, 60)
     words = case.flags.split()
     predictions, model = run(lines, *words)

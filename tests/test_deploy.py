@@ -128,11 +128,11 @@ def test_the_image_starts_a_daemon_that_wants_a_token_and_goes_on_after_a_kill(a
     with serving(data, *words) as daemon:
         assert daemon.talk(lines).startswith(b"!error the first line has to be the token")
         assert b"!error" not in daemon.talk(TOKEN + b"\n" + lines)
-        learnt = examples_of(daemon, TOKEN + b"\n")
+        learned = examples_of(daemon, TOKEN + b"\n")
         daemon.kill()
-    assert learnt > 0
+    assert learned > 0
     with serving(data, *words) as daemon:
-        assert examples_of(daemon, TOKEN + b"\n") == learnt
+        assert examples_of(daemon, TOKEN + b"\n") == learned
         assert daemon.end(signal.Signals[only("STOPSIGNAL")]) == 0
     assert (data / "final.model").exists()
 

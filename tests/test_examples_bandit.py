@@ -46,7 +46,7 @@ def test_the_plots_are_there_if_they_can_be(bandit):
         assert (bandit[0] / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_was_learnt_is_worth_more_than_chance(bandit):
+def test_what_was_learned_is_worth_more_than_chance(bandit):
     ((cost, best),) = worth(bandit[0] / "decided.worth")
     ((chance, _),) = worth(bandit[0] / "choices.worth")
     assert best < cost < 0.9 * best < chance

@@ -30,7 +30,7 @@ run "head -n 6 '$out/log'"
 
 say "Thompson sampling learns from the log, through a pipe. The summary says what it would have cost by that log: by" \
   "inverse propensity scores, self-normalised, and doubly robust."
-run "cat '$out/log' | vwlite --thompson $shop -f '$out/shop.model' 2>&1 | tee '$out/learnt.summary' | sed -n '/^finished/,\$p'"
+run "cat '$out/log' | vwlite --thompson $shop -f '$out/shop.model' 2>&1 | tee '$out/learned.summary' | sed -n '/^finished/,\$p'"
 
 say "What the model decides for the visitors to come, and what that is worth by the truth, which the shop doesn't know."
 run "python3 shop.py visits 3000 3000 > '$out/later'"
@@ -64,6 +64,6 @@ for hour in 0 1 2 3 4 5; do
   run "python3 shop.py worth '$out/hour.choices' | tee -a '$out/hours.worth'"
 done
 
-say "Which policy would have learnt best? The log of random choices, replayed: a decision counts where the policy would" \
+say "Which policy would have learned best? The log of random choices, replayed: a decision counts where the policy would" \
   "have shown what was shown."
 run "vwlite simulate '$out/log' --policies thompson,ucb,epsilon,greedy,random --quiet -- -q ui | tee '$out/replay.table'"

@@ -1,7 +1,7 @@
 """A shop that shows each visitor one of four items: makes its visits, and says what came of them.
 
     python3 shop.py visits FIRST COUNT      decisions, as text for vwlite: visits FIRST, FIRST + 1, ...
-    python3 shop.py join VISITS CHOICES     the same with action:cost:probability of what was shown, ready to be learnt
+    python3 shop.py join VISITS CHOICES     the same with action:cost:probability of what was shown, ready to be learned
     python3 shop.py worth CHOICES           the mean cost expected of these choices, and of the best ones
 
 Standard library only. A visit is a function of its number, and so is whether its visitor would buy what is shown.

@@ -33,7 +33,7 @@ auc() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | grep '^auc.*held out'"; }
 auc liked_genres "$liked --loss_function logistic --ignore um"
 auc liked_users_movies "$liked --bayes_logistic --random_effect user --random_effect movie --ignore g"
 
-say "The log in the order of time, once, each rating predicted before it is learnt; sd says how sure the prediction is."
+say "The log in the order of time, once, each rating predicted before it is learned; sd says how sure the prediction is."
 stream="--bayes_linear --random_effect user --random_effect movie --ignore g"
 parts="--columns prediction,sd,user,movie"
 run "vwlite $stream -d '$out/time.vw' --report rmse $parts -p '$out/whole' -f '$out/whole.model' 2>&1 \\
@@ -56,7 +56,7 @@ run "vwlite -t -i '$out/whole.model' --quiet -d '$out/split.vw' $parts -p '$out/
 run "vwlite -t -i '$out/both.model' --quiet -d '$out/split.vw' $parts -p '$out/twice'"
 run "cmp '$out/once' '$out/twice' && echo identical"
 
-say "134 users nobody knows: movies as learnt from the others (--freeze), users from their first 0 to 15 ratings."
+say "134 users nobody knows: movies as learned from the others (--freeze), users from their first 0 to 15 ratings."
 run "vwlite $stream --quiet -d '$out/warm.vw' -f '$out/cold_00.model'"
 for k in 01 03 05 10 15; do
   run "vwlite -i '$out/cold_00.model' --freeze movie --quiet -d '$out/cold_$k.vw' -f '$out/cold_$k.model'"

@@ -177,7 +177,7 @@ def test_before_the_first_costs_are_known_nothing_is(delay):
     assert regret.sum() == pytest.approx(0.4 * wrong, abs=0.4 * 4 * math.sqrt(wrong / 4) + 1e-9)
 
 
-def test_what_is_learnt_from_the_line_taken_is_what_is_learnt_from_the_whole_decision(world):
+def test_what_is_learned_from_the_line_taken_is_what_is_learned_from_the_whole_decision(world):
     (policy,) = read_policies("thompson", learner_flags(world, ["--ts_samples", "5"]))
     one, whole = Workspace([*policy.flags, "--random_seed", "3"]), Workspace([*policy.flags, "--random_seed", "3"])
     for decision, _, rewarded, _ in table(world, 2, 100):
@@ -412,7 +412,7 @@ def test_a_replay_learns_from_what_counts_only(tmp_path):
         player.replay(events, counts)
     driver = decisions_of(player.workspace)
     assert 0 < player.counted < 150
-    assert player.counted - 1 <= driver.policy.off_policy.n <= player.counted  # the last may not be learnt yet
+    assert player.counted - 1 <= driver.policy.off_policy.n <= player.counted  # the last may not be learned yet
 
 
 def test_learners_of_a_log_suit_its_costs(tmp_path):

@@ -78,7 +78,7 @@ def test_one_example_at_a_time_equals_batches_of_one_that_come_with_all_features
         assert known == pytest.approx(two[hash], rel=1e-6, abs=1e-9)
 
 
-def test_features_in_other_units_are_learnt_as_well():
+def test_features_in_other_units_are_learned_as_well():
     """The factor is brought up to date by rotations, which lose no digits where others would."""
     columns = 80
     means = []

@@ -88,7 +88,7 @@ def test_two_effects_sorted_by_one_whose_entities_have_a_constant_feature():
 
 @pytest.mark.parametrize("unit", [1e-6, 1, 1e6])
 def test_a_small_first_value_of_a_slope_leaves_logistic_entities_in_bounds(unit):
-    """The first entities' slopes were learnt as if all values were that small, and the variance that is estimated ran
+    """The first entities' slopes were learned as if all values were that small, and the variance that is estimated ran
     away with them: scores of -10,000,000."""
     for seed in range(4):
         source = np.random.default_rng(seed)

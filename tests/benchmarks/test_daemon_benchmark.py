@@ -39,7 +39,7 @@ def test_what_is_wanted_and_reached_is_said_so():
     assert len(lines) == 1 + 1 + 2 + len(daemon.WANTED) + 1
     assert [line.count("|") for line in lines[2:]] == [6] * (len(lines) - 2)
     assert "lines/s | 500 | 1,000 | 0.50 (0.45 to 0.55) | reached (wanted at least 0.5) |" in said
-    assert "after 10,000,000 learnt lines beside 1,000,000, MB | 104 | 100 | 1.04 | reached (wanted flat) |" in said
+    assert "after 10,000,000 learned lines beside 1,000,000, MB | 104 | 100 | 1.04 | reached (wanted flat) |" in said
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_coefficients_are_read_off_a_model(tmp_path: Path) -> None:
     workspace = vwlite.Workspace("--bayes_logistic")
     workspace.learn(["1 | 0:0.5 1:0.25", "-1 | 0:0.25 1:1"])
     workspace.save(str(tmp_path / "model"))
-    found = entities.learnt([str(Path(sys.executable).with_name("vwlite"))], tmp_path / "model", 2)
+    found = entities.learned([str(Path(sys.executable).with_name("vwlite"))], tmp_path / "model", 2)
     intercept = workspace.predict("| ")
     expected = [intercept, workspace.predict("| 0:1") - intercept, workspace.predict("| 1:1") - intercept]
     assert found == pytest.approx(expected, abs=2e-6)

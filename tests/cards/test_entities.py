@@ -132,9 +132,9 @@ def test_an_entity_of_several_effects_needs_its_effect(model, capsys):
 @pytest.mark.parametrize("flags", [FLAGS, STORED])
 def test_who_is_not_there_is_told_who_is(flags, model, capsys):
     path = model(flags)
-    assert "no user or movie of this name was learnt; did you mean cleo?" in refusal(capsys, path, "--entity", "cleio")
+    assert "no user or movie of this name was learned; did you mean cleo?" in refusal(capsys, path, "--entity", "cleio")
     assert "did you mean bob?" in refusal(capsys, path, "--entity", "Bob", "--effect", "user")
-    assert refusal(capsys, path, "--entity", "zoë").endswith("was learnt\n")
+    assert refusal(capsys, path, "--entity", "zoë").endswith("was learned\n")
     assert "has no such effect, only user, movie" in refusal(capsys, path, "--entity", "ann", "--effect", "usr")
     assert "no such file" in refusal(capsys, path, "--entity", "bob", "--names", "none.txt")
 

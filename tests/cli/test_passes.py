@@ -208,7 +208,7 @@ def test_holding_out_is_said_aloud():
     assert "holding out" not in run("data.txt").stderr
 
 
-def test_held_out_examples_are_not_learnt():
+def test_held_out_examples_are_not_learned():
     rest = [line for i, line in enumerate(LINES, 1) if i % 10]
     run("data.txt", "--passes", "1", "--holdout_after", "30", "-f", "after.model", "--quiet")
     run("--quiet", "-f", "first.model", text="\n".join(LINES[:30]))

@@ -1,4 +1,4 @@
-"""A run that is asked to stop keeps what it has learnt."""
+"""A run that is asked to stop keeps what it has learned."""
 
 import os
 import signal

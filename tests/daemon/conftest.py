@@ -35,7 +35,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of lines.model, which learnt from lines, and of decisions.model."""
+    """The folder of lines.model, which learned from lines, and of decisions.model."""
     place = tmp_path_factory.mktemp("served")
     by_file(place, lines_to_learn(300))
     (place / "file.model").rename(place / "lines.model")

@@ -84,7 +84,7 @@ def test_entities_find_room_again_on_a_disk_that_was_full(tmp_path):
         assert Workspace.load(place / "m").predict(lines) == reference.predict(lines)
 
 
-def test_what_memory_has_no_room_for_either_is_answered_as_not_learnt(tmp_path):
+def test_what_memory_has_no_room_for_either_is_answered_as_not_learned(tmp_path):
     with leftovers.small_disk(tmp_path / "small", 1 << 20) as place:
         filler = place / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -94,14 +94,14 @@ def test_what_memory_has_no_room_for_either_is_answered_as_not_learnt(tmp_path):
         with serving(tmp_path, *words, start=[sys.executable, "-c", NARROW]) as daemon, daemon.connect() as client:
             lines = of_entities(range(100)).splitlines(keepends=True)
             answers = daemon.talk(b"".join(lines)).splitlines()
-            assert len(answers) == 100 and answers[-1].startswith(b"!error not learnt: ")
+            assert len(answers) == 100 and answers[-1].startswith(b"!error not learned: ")
             assert b"no space left on the disk" in answers[-1]
             assert daemon.talk(b"|u a1 |a x1\n|u a99 |a x2\n").count(b"!") == 0
             filler.unlink()
-            learnt = [line for line, answer in zip(lines, answers, strict=True) if not answer.startswith(b"!")]
+            learned = [line for line, answer in zip(lines, answers, strict=True) if not answer.startswith(b"!")]
             wait_until(lambda: not ask(client, b"1 |u a3 |a x").startswith(b"!"))
             assert daemon.end() == 0
         reference = Workspace(LIMITED)
-        reference.learn([*learnt, b"1 |u a3 |a x"])
+        reference.learn([*learned, b"1 |u a3 |a x"])
         probes = [b"|u a%d |a x%d" % (n, n % 50) for n in range(100)]
         assert Workspace.load(place / "m").predict(probes) == reference.predict(probes)

@@ -136,19 +136,19 @@ STACKS = {
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("saves", ["", "--autosave 300"])
 def test_a_model_has_exactly_the_acknowledged_lines_whenever_it_is_killed(stack, saves, daemon, tmp_path):
-    """One client, so the order is known. What was on its way at a kill may be learnt or not, but nothing behind it."""
+    """One client, so the order is known. What was on its way at a kill may be learned or not, but nothing behind it."""
     flags = STACKS[stack].split()
     server = daemon(*flags, *saves.split())
     source = random.Random(f"{stack}{saves}")
     sent: list[bytes] = []
-    learnt = 0
+    learned = 0
     answers: list[bytes] = []
     for turn in range(max(1, KILLS // 4)):
         server.start()
         found = server.stats()["examples"]
         # acknowledged lines are there; those on their way may be
         assert len(answers) <= found <= len(sent)
-        learnt, sent = found, sent[:found]
+        learned, sent = found, sent[:found]
         answers = answers[:found]
         more = lines_of(turn, 3000)
         client = Client(server.port, more, source.randrange(1, 2500))
@@ -156,8 +156,8 @@ def test_a_model_has_exactly_the_acknowledged_lines_whenever_it_is_killed(stack,
         server.kill()
         client.join(PATIENCE)
         sent += more
-        acknowledged = learnt + len(client.answers)
-        answers = [*answers, *[b""] * (learnt - len(answers)), *client.answers]
+        acknowledged = learned + len(client.answers)
+        answers = [*answers, *[b""] * (learned - len(answers)), *client.answers]
         assert len(answers) == acknowledged
         if source.random() < 0.5:  # killed again while it comes back
             server.launch()
@@ -177,8 +177,8 @@ def test_a_model_has_exactly_the_acknowledged_lines_whenever_it_is_killed(stack,
     assert arrays(tmp_path / "final.model") == arrays(tmp_path / "reference.model")
 
 
-def test_lines_of_many_clients_are_learnt_once_each_through_kills(daemon, tmp_path):
-    """Each client has users of its own, so what is learnt of them doesn't depend on the others."""
+def test_lines_of_many_clients_are_learned_once_each_through_kills(daemon, tmp_path):
+    """Each client has users of its own, so what is learned of them doesn't depend on the others."""
     flags = ["--random_effect", "user:x", "--bayes_logistic", "--fixed", "none", "--shrink", "zero", "--effect_l2", "1"]
     server = daemon(*flags, "--autosave", "500")
     source = random.Random(3)
@@ -195,7 +195,7 @@ def test_lines_of_many_clients_are_learnt_once_each_through_kills(daemon, tmp_pa
             thread.join(PATIENCE)
             acknowledged[k] = len(thread.answers)
         server.start()
-        # of each client the first few lines were learnt, at least those acknowledged
+        # of each client the first few lines were learned, at least those acknowledged
         server.end()
         model = Workspace.load(tmp_path / "final.model")
         for k in range(clients):
@@ -205,6 +205,6 @@ def test_lines_of_many_clients_are_learnt_once_each_through_kills(daemon, tmp_pa
             wanted = model.predict(probe)
             count = acknowledged[k]
             while possible.predict(probe) != wanted:
-                assert count < len(lines[k]), "some line was lost, or learnt twice"
+                assert count < len(lines[k]), "some line was lost, or learned twice"
                 possible.learn(lines[k][count])
                 count += 1

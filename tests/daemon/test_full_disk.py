@@ -32,7 +32,7 @@ def fill(place):
     return filler
 
 
-def test_what_is_learnt_is_acknowledged_when_there_is_room_again(small_disk, tmp_path):
+def test_what_is_learned_is_acknowledged_when_there_is_room_again(small_disk, tmp_path):
     with serving(tmp_path, *FLAGS, "--journal", str(small_disk / "journal"), "-f", "m") as daemon:
         first, more, last = lines_of(50), lines_of(20000, 50), lines_of(30, 20050)
         answers = daemon.talk(b"".join(first))
@@ -45,7 +45,7 @@ def test_what_is_learnt_is_acknowledged_when_there_is_room_again(small_disk, tmp
             # others are served, but not taught
             assert daemon.talk(b"|x a1\n|x a2\n").count(b"\n") == 2
             refused = daemon.talk(last[0])
-            assert refused.startswith(b"!error not learnt: ") and b"No space left on device" in refused
+            assert refused.startswith(b"!error not learned: ") and b"No space left on device" in refused
             filler.unlink()
             daemon.wait_for("journal can be written again")
             told = [heard.readline() for _ in more]

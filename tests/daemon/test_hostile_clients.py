@@ -126,7 +126,7 @@ def test_a_label_in_json_ends_no_line(label, tmp_path):
     assert "error" in found or ("tag" not in found and len(found["actions"]) == 2)
 
 
-def test_stats_are_json_whatever_was_learnt(tmp_path):
+def test_stats_are_json_whatever_was_learned(tmp_path):
     def no_json(word):
         raise AssertionError(word)
 
@@ -203,7 +203,7 @@ def test_a_journal_of_single_lines_is_measured_on_the_disk(tmp_path):
         assert sum("saved" in line for line in daemon.log) >= 3
 
 
-def test_lines_are_learnt_again_with_the_flags_that_they_were_learnt_with(tmp_path):
+def test_lines_are_learned_again_with_the_flags_that_they_were_learned_with(tmp_path):
     texts = [lines_to_learn(50, seed=seed) for seed in range(3)]
     flags = [["-l", "0.5"], ["-l", "0.1", "-q", "ab"], ["-l", "0.1", "-q", "ab"]]
     answers = b""

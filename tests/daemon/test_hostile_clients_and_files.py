@@ -48,7 +48,7 @@ def test_flags_of_a_configuration_file_may_change_between_two_starts(tmp_path):
 
 
 def put(folder: Path, text: bytes) -> None:
-    """Put a model that learnt a text in the place of i.model."""
+    """Put a model that learned a text in the place of i.model."""
     by_file(folder, text)
     os.replace(folder / "file.model", folder / "i.model")
 
@@ -107,7 +107,7 @@ LINGERING = [
 
 
 @pytest.mark.parametrize("words", [[], ["--journal", "journal"]])
-def test_sighup_at_the_end_of_a_save_does_not_forget_what_was_learnt_meanwhile(words, tmp_path):
+def test_sighup_at_the_end_of_a_save_does_not_forget_what_was_learned_meanwhile(words, tmp_path):
     daemons = serving(tmp_path, "-f", "m", *words, start=LINGERING)
     with daemons as daemon, daemon.connect() as saving, daemon.connect() as client:
         (tmp_path / "hold").touch()

@@ -13,7 +13,7 @@ from tests.support.journals import damage, frames
 from tests.support.models import Arrays, arrays
 
 FLAGS = ["--loss_function", "squared", "--journal", "journal", "-f", "final.model"]
-COUNT = 12  # lines that are learnt, each a commit, between two kills
+COUNT = 12  # lines that are learned, each a commit, between two kills
 LINES = [line for line in lines_to_learn(150, seed=3).splitlines() if not line.startswith(b" ")]
 FILES = [f"journal-{first:010d}.sqlite" for first in (1, 1 + COUNT, 1 + 2 * COUNT)]
 
@@ -42,14 +42,14 @@ def journal(killed, folder):
     return folder / "journal"
 
 
-def learnt(lines: Sequence[bytes]) -> Arrays:
+def learned(lines: Sequence[bytes]) -> Arrays:
     """The model of a run over lines."""
     _, model = by_file(Path(), b"".join(line + b"\n" for line in lines), *FLAGS[:2])
     return model
 
 
 def goes_on_from(count: int) -> None:
-    """A daemon starts and has learnt so many lines, learns more, is killed, and comes back with all of them."""
+    """A daemon starts and has learned so many lines, learns more, is killed, and comes back with all of them."""
     more = LINES[3 * COUNT : 3 * COUNT + 5]
     with serving(Path(), *FLAGS) as daemon, daemon.connect() as client:
         stats = ask(client, b"!stats").decode()
@@ -59,7 +59,7 @@ def goes_on_from(count: int) -> None:
         daemon.kill()
     with serving(Path(), *FLAGS) as daemon:
         assert daemon.end() == 0
-    assert arrays("final.model") == learnt([*LINES[:count], *more])
+    assert arrays("final.model") == learned([*LINES[:count], *more])
 
 
 def start_is_refused() -> str:
@@ -220,7 +220,7 @@ def test_a_checkpoint_of_another_journal_is_refused(journal, tmp_path):
 
 
 def test_a_model_that_is_no_checkpoint_is_refused_as_one(journal):
-    learnt(LINES[:COUNT])
+    learned(LINES[:COUNT])
     shutil.copy("file.model", journal / "checkpoint.model")
     assert "journal/checkpoint.model: is not the checkpoint of the journal" in start_is_refused()
 
@@ -231,7 +231,7 @@ def test_a_checkpoint_that_is_broken_is_said(journal, content):
     assert start_is_refused().startswith("journal/checkpoint.model: ")
 
 
-def test_without_a_checkpoint_all_is_learnt_again_from_a_whole_journal(journal):
+def test_without_a_checkpoint_all_is_learned_again_from_a_whole_journal(journal):
     (journal / "checkpoint.model").unlink()
     goes_on_from(3 * COUNT)
 

@@ -288,7 +288,7 @@ def test_the_deaf_are_let_go_though_little_waits_for_them(tmp_path):
 
 
 def test_the_end_waits_for_those_who_take_their_answers(tmp_path):
-    """What was learnt has been answered, though more was sent than was read."""
+    """What was learned has been answered, though more was sent than was read."""
     text = b"1 |a x\n" * 1_000_000
     with serving(tmp_path, "-f", "served.model") as daemon:
         with daemon.connect(easily_filled=True) as client:
@@ -298,5 +298,5 @@ def test_the_end_waits_for_those_who_take_their_answers(tmp_path):
             answers = read_all(client)
         assert daemon.process.wait(60) == 0
         daemon.reader.join()
-    learnt = next(int(line.split()[-1]) for line in daemon.log if line.startswith("number of examples"))
-    assert answers.count(b"\n") == learnt
+    learned = next(int(line.split()[-1]) for line in daemon.log if line.startswith("number of examples"))
+    assert answers.count(b"\n") == learned

@@ -225,7 +225,7 @@ def test_an_example_in_json_has_the_answer_of_the_same_text_in_json(tester):
     assert json.loads(answer) == {"prediction": float(text), "tag": "t"}
 
 
-def test_examples_in_json_are_learnt(tmp_path):
+def test_examples_in_json_are_learned(tmp_path):
     _, model = by_file(tmp_path, b"1 |a x\n0 |a y:2\n| x\n")
     with serving(tmp_path, "-f", "served.model") as daemon:
         answers = daemon.talk(b'1 |a x\n{"_label": 0, "a": {"y": 2}}\n| x\n').splitlines()

@@ -99,10 +99,10 @@ POLICIES = {
 }
 
 
-def decisions(count: int, seed: int, tags: bool, learnt: bool) -> bytes:
-    """Decisions with tags or without; if `learnt`, of all of them a cost is known."""
+def decisions(count: int, seed: int, tags: bool, learned: bool) -> bytes:
+    """Decisions with tags or without; if `learned`, of all of them a cost is known."""
     found = decisions_to_learn(2 * count, seed).split(b"\n\n")
-    if learnt:
+    if learned:
         found = [each for each in found if re.search(rb"^\d:", each, re.M)]
     text = b"\n\n".join(found[:count]) + b"\n\n"
     return text if tags else re.sub(rb"^shared \w+", b"shared ", text, flags=re.M)
@@ -112,7 +112,7 @@ def decisions(count: int, seed: int, tags: bool, learnt: bool) -> bytes:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_decisions_and_draws_go_on_as_in_a_run_that_nobody_killed(policy, autosave, tmp_path):
     flags = POLICIES[policy].split()
-    texts = [decisions(25, seed, tags=False, learnt=True) for seed in range(5)]
+    texts = [decisions(25, seed, tags=False, learned=True) for seed in range(5)]
     expected, model = by_file(tmp_path, b"".join(texts), *flags)
     found = in_pieces([*flags, *autosave], tmp_path, [(text, 50) for text in texts])
     assert found == expected
@@ -123,7 +123,7 @@ def test_decisions_and_draws_go_on_as_in_a_run_that_nobody_killed(policy, autosa
 def test_draws_by_tags_go_on_though_some_decisions_were_only_asked_for(tmp_path):
     """Those without a tag draw by their number, and what is only asked for is counted in no journal."""
     flags = POLICIES["thompson"].split()
-    texts = [decisions(25, seed, tags=True, learnt=False) for seed in range(3)]
+    texts = [decisions(25, seed, tags=True, learned=False) for seed in range(3)]
     expected, _ = by_file(tmp_path, b"".join(texts), *flags)
     assert in_pieces(flags, tmp_path, [(text, 50) for text in texts]) == expected
 
@@ -131,16 +131,16 @@ def test_draws_by_tags_go_on_though_some_decisions_were_only_asked_for(tmp_path)
 @pytest.mark.parametrize("policy", ["thompson", "epsilon"])
 def test_a_seed_makes_a_difference(policy, tmp_path):
     """Or the tests above would say nothing about draws."""
-    text = decisions(30, 1, tags=False, learnt=True)
+    text = decisions(30, 1, tags=False, learned=True)
     flags = POLICIES[policy].split()
     one, _ = by_file(tmp_path, text, *flags)
     other, _ = by_file(tmp_path, text, *flags[:-1], "1234")
     assert one != other
 
 
-def test_a_decision_that_was_cut_by_a_kill_was_not_learnt(tmp_path):
+def test_a_decision_that_was_cut_by_a_kill_was_not_learned(tmp_path):
     flags = POLICIES["ucb"].split()
-    text = decisions(20, 1, tags=True, learnt=True)
+    text = decisions(20, 1, tags=True, learned=True)
     expected, model = by_file(tmp_path, text, *flags)
     number = random.Random(1).randrange(len(text.split(b"\n\n")[5]))
     with serving(tmp_path, *flags, *FILES) as daemon, daemon.connect() as client:

@@ -68,7 +68,7 @@ def test_sighup_with_a_model_of_decisions_changes_nothing(folder):
 
 
 @pytest.mark.parametrize("more", [[], ["--journal", "journal"]])
-def test_sighup_does_not_forget_what_was_learnt_since_the_file_was_loaded_or_saved_here(more, folder):
+def test_sighup_does_not_forget_what_was_learned_since_the_file_was_loaded_or_saved_here(more, folder):
     words = ["-f", "served.model", *more]
     with serving(folder, *words) as daemon:
         daemon.talk(b"1 |a x\n" * 3)

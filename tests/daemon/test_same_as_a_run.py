@@ -65,7 +65,7 @@ def test_only_testing_changes_nothing(models, lines, tmp_path):
     assert {name for name in before if before[name] != after[name]} == set()
 
 
-def test_lines_of_several_clients_are_learnt_in_some_order(tmp_path):
+def test_lines_of_several_clients_are_learned_in_some_order(tmp_path):
     first, second = lines_to_learn(3, seed=3), lines_to_learn(3, seed=4)
     first, second = (text.replace(b"|b", b"|a shared |b") for text in (first, second))
     with serving(tmp_path, "-f", "served.model") as daemon:

@@ -234,7 +234,7 @@ def test_a_checkpoint_that_takes_long_is_not_put_over_a_newer_one(slow, tmp_path
 
 
 def test_a_model_made_of_a_checkpoint_stands_for_no_place_in_the_journal(tmp_path):
-    """In the checkpoint's place, what it has learnt besides would be taken for the journal's."""
+    """In the checkpoint's place, what it has learned besides would be taken for the journal's."""
     with serving(tmp_path, "--journal", "journal") as daemon:
         daemon.talk(lines_to_learn(20))
         assert daemon.end() == 0

@@ -74,7 +74,7 @@ UNMATCHED = [
         "--bayes_linear --forget 0.9 --forget_time when",
         f"--forget_time when: no example has a namespace when {THERE}",
     ),
-    ("--classweight 1:2,5:3", "5 of --classweight 1:2,5:3: no example that was learnt from has this label"),
+    ("--classweight 1:2,5:3", "5 of --classweight 1:2,5:3: no example that was learned from has this label"),
 ]
 
 

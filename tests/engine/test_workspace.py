@@ -80,7 +80,7 @@ def test_a_malformed_line_is_an_exception_that_says_where(call):
         call(Workspace(), "none | a")
 
 
-def test_the_lines_before_a_malformed_one_have_been_learnt():
+def test_the_lines_before_a_malformed_one_have_been_learned():
     workspace = Workspace()
     with pytest.raises(ParseError):
         workspace.learn(["1 | a", "1 | b", "none | c", "1 | d"])
@@ -249,7 +249,7 @@ def test_lines_that_a_learner_refuses_are_told_of_in_later_passes_too():
         workspace.learn(["1 | a", "3 | b"])
 
 
-def test_malformed_lines_that_are_used_nevertheless_are_learnt_from():
+def test_malformed_lines_that_are_used_nevertheless_are_learned_from():
     workspace = Workspace("--vw_compat")
     assert len(workspace.learn(["1 | a", "1x | a:1y b"])) == 2
     assert workspace.predict("| a") > 0

@@ -1,4 +1,4 @@
-"""Entities that can't be moved to disk: nothing that was learnt is lost, and all goes on when there is room again."""
+"""Entities that can't be moved to disk: nothing that was learned is lost, and all goes on when there is room again."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ STEPS = st.one_of(
 @pytest.mark.parametrize("effects", ["", "--batch_size 3"])
 @settings(max_examples=60)
 @given(steps=st.lists(STEPS, min_size=3, max_size=20), limit=st.integers(1, 20), waits=st.booleans())
-def test_a_full_disk_changes_no_prediction_and_nothing_that_is_learnt(effects, steps, limit, waits, tmp_path_factory):
+def test_a_full_disk_changes_no_prediction_and_nothing_that_is_learned(effects, steps, limit, waits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("full")
     plain, other = Workspace(f"{EFFECT} {effects}"), Workspace(f"{EFFECT} {effects} {limited(limit)}")
     if not waits:
@@ -133,7 +133,7 @@ def test_predictions_need_no_room():
             assert table(workspace).count <= 60
 
 
-def test_what_memory_has_no_room_for_is_not_learnt_and_all_else_is_kept(tmp_path):
+def test_what_memory_has_no_room_for_is_not_learned_and_all_else_is_kept(tmp_path):
     workspace, plain = narrow(f"{EFFECT} {limited(10)}"), Workspace(EFFECT)
     refused, why = 0, ""
     with disk() as set_full:
@@ -161,7 +161,7 @@ def test_what_memory_has_no_room_for_is_not_learnt_and_all_else_is_kept(tmp_path
     assert workspace.predict(probe(900)) == plain.predict(probe(900))
 
 
-def test_what_is_learnt_again_from_a_journal_is_learnt_or_raises():
+def test_what_is_learned_again_from_a_journal_is_learned_or_raises():
     workspace = narrow(f"{EFFECT} {limited(2)}")
     driver, answers = workspace.driver, TextBuffer()
     driver.predictions = answers
@@ -172,10 +172,10 @@ def test_what_is_learnt_again_from_a_journal_is_learnt_or_raises():
             driver.run_text(workspace.parser, Block(), text, 1, answering=False)
         answers.drain()
         assert driver.run_text(workspace.parser, Block(), text, 1) == 50
-        assert answers.drain().count(b"!error not learnt: ") > 30
+        assert answers.drain().count(b"!error not learned: ") > 30
 
 
-def test_decisions_that_memory_has_no_room_for_are_not_learnt_by_halves():
+def test_decisions_that_memory_has_no_room_for_are_not_learned_by_halves():
     flags = "--bayes_linear --explore greedy --random_effect user"
     workspace, plain = narrow(f"{flags} {limited(4)}"), Workspace(flags)
     refused = 0

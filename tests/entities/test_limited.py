@@ -48,7 +48,7 @@ def unflushed():
 
 @settings(max_examples=100)
 @given(st.sampled_from(FLAGS), st.integers(1, 6), st.lists(STEPS, min_size=1, max_size=10))
-def test_a_limit_changes_no_prediction_and_nothing_that_is_learnt(tmp_path_factory, flags, limit, steps):
+def test_a_limit_changes_no_prediction_and_nothing_that_is_learned(tmp_path_factory, flags, limit, steps):
     folder = tmp_path_factory.mktemp("store")
     plain, other = Workspace(flags), Workspace(f"{flags} {limited(limit)}")
     for what, argument in steps:
@@ -62,7 +62,7 @@ def test_a_limit_changes_no_prediction_and_nothing_that_is_learnt(tmp_path_facto
     other.save(folder / "other")
     plain.save(folder / "plain")
     lines = [f"|user u{user} |item i1 |x a b{user} |y c" for user in range(9)]
-    tested = Workspace.load(folder / "plain", "-t").predict(lines)  # what waits for its batch is learnt
+    tested = Workspace.load(folder / "plain", "-t").predict(lines)  # what waits for its batch is learned
     assert Workspace.load(folder / "other", f"-t {limited(limit)}").predict(lines) == tested
     Workspace.load(folder / "other").save(folder / "whole")  # all in memory, in the order in which they were met
     assert arrays(folder / "whole") == arrays(folder / "plain")
@@ -193,7 +193,7 @@ def test_the_model_after_each_pass_has_a_store_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("flags", ["--bayes_linear --sweeps 2", "--square", "--bayes_linear --batch_size all"])
-def test_sweeps_and_a_limit_are_refused_together_unless_nothing_is_learnt(flags, tmp_path):
+def test_sweeps_and_a_limit_are_refused_together_unless_nothing_is_learned(flags, tmp_path):
     flags = f"{flags} --random_effect user:x"
     with pytest.raises(OptionError, match="--sweeps"):
         Workspace(f"{flags} {limited(3)}")

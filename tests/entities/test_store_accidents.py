@@ -45,9 +45,9 @@ def test_a_save_that_is_killed_at_any_step_leaves_the_old_state_or_the_new_one(t
     model = tmp_path / "m"
     old = trained(model)
     lines = traffic(100, 40, 9)
-    learnt = Workspace.load(model)
-    learnt.learn(lines)
-    new = learnt.predict(probe(40))
+    learned = Workspace.load(model)
+    learned.learn(lines)
+    new = learned.predict(probe(40))
     seen = []
     for call in ("replace", "fsync", "unlink"):
         for number in range(1, 20):

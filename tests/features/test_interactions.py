@@ -42,11 +42,11 @@ def predictions_of_a_run(text: list[str], *words: str) -> list[float]:
 )
 def test_a_run_over_blocks_equals_one_line_after_the_other(flags):
     text = ["", *lines(300, 6), "1 | c:1:1", "", *lines(20, 6)]
-    learnt = Workspace(flags).learn([line for line in text if "c:1:1" not in line])
-    assert predictions_of_a_run(text, *flags.split()) == pytest.approx(learnt, abs=1e-6)
+    learned = Workspace(flags).learn([line for line in text if "c:1:1" not in line])
+    assert predictions_of_a_run(text, *flags.split()) == pytest.approx(learned, abs=1e-6)
 
 
-def test_a_block_with_too_many_crossed_features_is_crossed_as_it_is_learnt():
+def test_a_block_with_too_many_crossed_features_is_crossed_as_it_is_learned():
     text = lines(400, 90)  # some 800,000 pairs in a single block
     assert predictions_of_a_run(text, "-q", "ab") == pytest.approx(Workspace("-q ab").learn(text), abs=1e-6)
 

@@ -205,7 +205,7 @@ def test_sd_counts_in_how_parts_depend_on_each_other(tmp_path):
     assert [row[0] for row in again.predict(list(cases))] == pytest.approx(list(cases.values()), rel=1e-4)
 
 
-def test_sd_of_an_entity_that_has_learnt_since_is_less(tmp_path):
+def test_sd_of_an_entity_that_has_learned_since_is_less(tmp_path):
     lines, _ = crossed(6)
     flags = "--bayes_linear --sweeps 1 --fixed same --random_effect a --effect_l2 auto --ignore b"
     workspace = Workspace(f"{flags} {WIDE}")

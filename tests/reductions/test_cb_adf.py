@@ -86,7 +86,7 @@ def test_vw_compat_takes_probabilities_above_1_for_1(tmp_path):
     assert not differences(found.predictions, ours(tmp_path, "--cb_adf --rank_all", lines, vw=True).predictions)
 
 
-# What is learnt
+# What is learned
 
 
 def shop(count: int, good: int = 2) -> list[str]:
@@ -109,7 +109,7 @@ def test_every_type_finds_the_best_action_over_every_learner(kind, flags):
 
 @pytest.mark.parametrize("flags", ["--loss_function logistic", "--bayes_logistic", "--bayes_logistic --moments"])
 @pytest.mark.parametrize("kind", ["mtr", "direct"])
-def test_rewards_are_learnt_by_the_logistic_loss(flags, kind):
+def test_rewards_are_learned_by_the_logistic_loss(flags, kind):
     workspace = Workspace(f"--cb_adf --rank_all --cb_type {kind} {flags}")
     workspace.learn(shop(200))
     (ranked,) = workspace.predict(without_labels(shop(1)))
@@ -222,7 +222,7 @@ def field_setter(field: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("events", "actions"), [(-1, 5), (5, 4)])
-def test_a_model_that_learnt_from_impossible_decisions_is_refused(tmp_path, events, actions):
+def test_a_model_that_learned_from_impossible_decisions_is_refused(tmp_path, events, actions):
     ours(tmp_path, "--cb_adf -f model", decisions(9))
     for name, value in (("events", events), ("actions", actions)):
         field: dict[str, Any] = {f"cb_adf.{name}": ("I64", [], np.array([value], "<i8").tobytes())}

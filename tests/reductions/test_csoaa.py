@@ -1,4 +1,4 @@
-"""Costs of classes: beside Vowpal Wabbit, what is learnt and written, bad input, its promises."""
+"""Costs of classes: beside Vowpal Wabbit, what is learned and written, bad input, its promises."""
 
 import random
 
@@ -48,7 +48,7 @@ def test_predictions_scores_table_and_summary_are_those_of_vowpal_wabbit(tmp_pat
 
 
 def test_a_rate_that_decays_is_that_of_vowpal_wabbit_where_all_classes_are_listed(tmp_path):
-    # VW has one clock for all classes; here each has that of what it has learnt
+    # VW has one clock for all classes; here each has that of what it has learned
     found, expected = both(tmp_path, costs(100, all_of_them=True), "--csoaa 4 --sgd -l 0.05")
     assert not differences(found.predictions, expected.predictions)
 

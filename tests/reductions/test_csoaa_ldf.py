@@ -59,7 +59,7 @@ def test_a_saved_model_predicts_as_that_of_vowpal_wabbit(tmp_path, first):
     assert not differences(found.raw, own(expected.raw))
 
 
-# What is learnt and written
+# What is learned and written
 
 
 def test_the_cheapest_line_is_found_by_its_features():

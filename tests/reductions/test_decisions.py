@@ -130,7 +130,7 @@ def test_a_text_with_one_decision_gives_one_decision(text):
 
 @pytest.mark.parametrize("between", ["\n", "\r\n", "\n\n"])
 @pytest.mark.parametrize("kind", [str, str.encode])
-def test_a_text_with_several_decisions_is_refused_before_anything_is_learnt(between, kind, tmp_path):
+def test_a_text_with_several_decisions_is_refused_before_anything_is_learned(between, kind, tmp_path):
     workspace = Workspace("--explore greedy")
     for use in (workspace.learn, workspace.predict):
         with pytest.raises(ValueError, match="give several decisions as a list of their lines"):

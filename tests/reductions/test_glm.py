@@ -73,7 +73,7 @@ def single(value: float) -> float:
     offset=st.one_of(st.floats(-10, 10, width=32), st.floats(-1e4, 1e4, width=32)),
     x=st.floats(-3, 12).map(lambda power: single(10**power)),
 )
-def test_one_logistic_example_is_learnt_to_the_last_digits(label, weight, offset, x):
+def test_one_logistic_example_is_learned_to_the_last_digits(label, weight, offset, x):
     """u, the margin after learning, solves u = y s + w x^2 / (1 + e^u)."""
     offset, x = single(offset), single(x)
     workspace = Workspace("--bayes_logistic --posterior_mode --noconstant")
@@ -216,7 +216,7 @@ def test_a_posterior_too_large_for_memory_is_diagonal_or_its_line_refused(flags,
     assert "data.txt:1:1: the line would give a full posterior more coefficients" in capsys.readouterr().err
 
 
-def test_waiting_examples_are_learnt_when_a_smaller_batch_is_asked_for(tmp_path):
+def test_waiting_examples_are_learned_when_a_smaller_batch_is_asked_for(tmp_path):
     """They came to a batch of 10 that was never full."""
     examples = [Record((-1.0) ** i, ((i % 3, 1.0),)) for i in range(8)]
     for size in (3, 1):

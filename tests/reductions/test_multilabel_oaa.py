@@ -1,4 +1,4 @@
-"""Which of several classes hold: beside Vowpal Wabbit, what is learnt and written, bad input, its promises."""
+"""Which of several classes hold: beside Vowpal Wabbit, what is learned and written, bad input, its promises."""
 
 import random
 

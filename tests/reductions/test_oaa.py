@@ -73,7 +73,7 @@ def test_a_saved_model_predicts_as_that_of_vowpal_wabbit(tmp_path, first):
 @pytest.mark.parametrize(
     "flags", ["--oaa 2", "--oaa 4", "--oaa 5 --oaa_subsample 3", "--oaa 9 --oaa_subsample 2 -q ab"]
 )
-def test_any_number_of_classes_is_learnt_as_in_vowpal_wabbit(tmp_path, flags):
+def test_any_number_of_classes_is_learned_as_in_vowpal_wabbit(tmp_path, flags):
     found, expected = both(tmp_path, examples(300, range(1, int(flags[6]) + 1)), f"{flags} -b 8")
     assert not differences([*found.predictions, *found.raw], [*expected.predictions, *expected.raw])
 
@@ -84,7 +84,7 @@ def test_classes_from_0_are_those_of_vowpal_wabbit_once_the_first_0_has_come(tmp
     # its scores are those of the classes before, and of --oaa_subsample it predicts these
     lines = examples(200, classes)
     found, expected = both(tmp_path, lines, f"--oaa 3 {flags}")
-    if classes[0] and not flags.startswith("--indexing"):  # VW takes what it has learnt of 1 for what is known of 0
+    if classes[0] and not flags.startswith("--indexing"):  # VW takes what it has learned of 1 for what is known of 0
         found = found._replace(predictions=ours(tmp_path, f"--oaa 3 {flags} --vw_compat", lines).predictions)
     assert not differences(found.predictions[2:], expected.predictions[2:])
     assert "--indexing" in flags or re.search(r"\[info\] .*\b0\b", found.said)
@@ -172,7 +172,7 @@ def test_a_first_line_that_is_malformed_settles_nothing(tmp_path, label, column)
 @pytest.mark.parametrize(
     ("flags", "classes"), [("", (0, 1, 2)), ("--indexing 0", (2, 1, 0)), ("--oaa_subsample 1", (0, 1, 2))]
 )
-def test_classes_from_0_are_learnt_as_those_from_1(tmp_path, flags, classes):
+def test_classes_from_0_are_learned_as_those_from_1(tmp_path, flags, classes):
     found = ours(tmp_path, f"--oaa 3 {flags}", examples(100, classes))
     expected = ours(tmp_path, f"--oaa 3 {flags.replace('0', '1')}", examples(100, [c + 1 for c in classes]))
     shifted = [{str(int(c) - 1): score for c, score in line.items()} for line in scores(expected.raw)]
@@ -296,7 +296,7 @@ def test_a_model_whose_classes_do_not_hold_together_is_refused(tmp_path, name, d
         Workspace.load(tmp_path / "model")
 
 
-def test_inspect_tells_which_classes_were_learnt_how_often(tmp_path, capsys):
+def test_inspect_tells_which_classes_were_learned_how_often(tmp_path, capsys):
     ours(tmp_path, "--oaa 3 -f named", [*PETS, "cat | fur"])
     ours(tmp_path, "--oaa 4 -f numbered", ["1 | a", "3 | b", "3 | b"])
     assert main(["inspect", str(tmp_path / "named")]) == 0
@@ -356,7 +356,7 @@ def test_flags_that_do_not_fit_are_refused_with_what_would(line):
 
 
 @pytest.mark.parametrize("flags", ["--bayes_linear", "--bayes_logistic", "--square", "--logistic --batch_size 10"])
-def test_three_separable_classes_are_learnt_and_no_line_is_skipped(tmp_path, flags):
+def test_three_separable_classes_are_learned_and_no_line_is_skipped(tmp_path, flags):
     found = ours(tmp_path, f"--oaa 3 {flags} -f model", examples(1500, noise=0, weighted=False))
     assert "skipped" not in found.said
     assert found.loss < 0.01 or "bayes" not in flags  # others wait for their batch

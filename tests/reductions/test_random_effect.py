@@ -224,7 +224,7 @@ def test_without_a_fixed_part_there_is_only_the_offset():
 @pytest.mark.parametrize("batch", ["1", "5"])
 @pytest.mark.parametrize("forget", [0.5, 0.7, 0.8])
 def test_effects_that_forget_by_time_do_not_run_off_with_the_fixed_part(forget, batch, posterior, tmp_path):
-    """Twenty levels that move a little each day. It ran off when the fixed part forgot, too: the loss was 207, not 26."""
+    """Twenty levels that move each day. It ran off when the fixed part forgot, too: the loss was 207, not 26."""
     source = np.random.default_rng(3)
     levels, lines = 50 + 10 * source.normal(0, 1, 20), []
     for day in range(200):
@@ -234,7 +234,7 @@ def test_effects_that_forget_by_time_do_not_run_off_with_the_fixed_part(forget, 
     timed = Workspace(f"{flags} --forget_time day --columns score,sd")
     counted = Workspace(f"{flags} --columns score,sd")
     scores = np.array([timed.learn(text) for text in lines])[:, 0]
-    if batch == "1":                  # each shop comes once a day: a day and an example are the same
+    if batch == "1":  # each shop comes once a day: a day and an example are the same
         assert list(scores) == [counted.learn(text.partition("|day")[0])[0] for text in lines]
     assert np.mean((scores - [float(text.split()[0]) for text in lines])[1000:] ** 2) < 45
     path = tmp_path / "m.model"

@@ -27,7 +27,7 @@ Vector = NDArray[np.float64]
 # What is fitted
 
 
-def test_time_makes_forget_what_runs_before_have_learnt(run, tmp_path):
+def test_time_makes_forget_what_runs_before_have_learned(run, tmp_path):
     """Day by day, each a batch: an entity as a model of its own."""
     days = [[line({**row, "user": "u"}) + f" |t :{day}" for row in people(day, 8, True)] for day in (1, 2, 5)]
     shared = ["--bayes_logistic", "--batch_size", "all", "--forget", "0.5", "--forget_time", "t"]
@@ -191,7 +191,7 @@ def test_parts_fitted_in_turn_stop_when_they_have_converged(monkeypatch):
 
 
 @pytest.mark.parametrize("flags", ["", "--posterior diagonal", "--random_effect item"])
-def test_sweeps_after_examples_that_were_learnt_one_by_one_stay_near_the_labels(tmp_path, flags):
+def test_sweeps_after_examples_that_were_learned_one_by_one_stay_near_the_labels(tmp_path, flags):
     draw = random.Random(1)
     lines = [f"{draw.gauss(4, 1):.3f} |user u{i} |item i{i % 40} |f x:{draw.random():.3f}" for i in range(600)]
     workspace = Workspace(f"--bayes_linear --random_effect user {flags}")

@@ -1,4 +1,4 @@
-"""Decisions: their text, the policies, and what is learnt; beside Vowpal Wabbit where it does the same."""
+"""Decisions: their text, the policies, and what is learned; beside Vowpal Wabbit where it does the same."""
 
 import math
 import random
@@ -312,7 +312,7 @@ def test_a_model_of_version_0_1_0_keeps_its_epsilon():
 
 
 @pytest.mark.parametrize("flags", ["--RATE 0.2", "--RATE 0.2 -q sa", "--RATE 0"])
-def test_predictions_and_loss_are_those_of_vw_before_anything_is_learnt(flags, tmp_path, capfd):
+def test_predictions_and_loss_are_those_of_vw_before_anything_is_learned(flags, tmp_path, capfd):
     # later VW learns by another reduction (mtr)
     (tmp_path / "data").write_text("\n".join(LOG[:5] + LOG[9:]) + "\n")
     vw = vowpalwabbit.Workspace(
@@ -396,7 +396,7 @@ def test_a_bad_decision_teaches_nothing_and_says_where(lines, line, reason, tmp_
     assert saved(workspace, tmp_path) == before
 
 
-def test_a_cost_that_is_no_reward_is_refused_where_rewards_are_learnt(tmp_path, capsys):
+def test_a_cost_that_is_no_reward_is_refused_where_rewards_are_learned(tmp_path, capsys):
     (tmp_path / "data").write_text("0:0.5:0.5 |a x\n|a y\n\n0:-1:0.5 |a x\n|a y\n\n")
     assert main(["-d", str(tmp_path / "data"), "--thompson", "--bayes_logistic"]) == 0
     printed = capsys.readouterr().err
@@ -492,7 +492,7 @@ def test_passes_from_a_cache_are_those_from_the_text(tmp_path, run):
         max_size=12,
     )
 )
-def test_any_sequence_of_lines_is_learnt_or_refused(lines):
+def test_any_sequence_of_lines_is_learned_or_refused(lines):
     workspace = Workspace("--explore epsilon")
     try:
         decisions = workspace.learn(lines)

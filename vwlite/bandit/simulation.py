@@ -1,8 +1,8 @@
 """Policies at play in a bandit problem: the same rounds for all, each with a Workspace of its own.
 
-A decision is learnt unlabelled, which draws and counts it, and then its cost with the action that was taken: as in
+A decision is learned unlabelled, which draws and counts it, and then its cost with the action that was taken: as in
 production, through the text of decisions and the whole stack. The other actions' lines are left out of the second,
-for nothing is learnt from them.
+for nothing is learned from them.
 
 Regret is expected regret: the sum over rounds of the probability of a reward of the best action, less that of the one
 taken. What luck did to the rewards of a single play is not in it.

@@ -1,1 +1,1 @@
-"""Posteriors of coefficients: learnt from one example, a batch, or all of a pass."""
+"""Posteriors of coefficients: learned from one example, a batch, or all of a pass."""

@@ -1,4 +1,4 @@
-"""Examples that are learnt together: all of an entity that wait, at once.
+"""Examples that are learned together: all of an entity that wait, at once.
 
 Small problems go to newton.h, larger ones to SciPy (solve.py). Sweeps fit the same examples again and again: they mark
 what is known, and return to the mark before each fit.

@@ -132,11 +132,11 @@ cdef class Batches(EstimatedPrior):
         if self.batch_size == 0 and not self.at_once:
             self.measure(record)
         self.table.forget_waiting(record)
-        self.learnt(record, n)
+        self.learned(record, n)
         return 0
 
     cdef void measure(self, Record* record) noexcept nogil:
-        """The loss of a batch that was just learnt: the predictions made before tell nothing of the fit."""
+        """The loss of a batch that was just learned: the predictions made before tell nothing of the fit."""
         cdef Waiting* waiting = record.waiting
         cdef const Feature* features
         cdef uint32_t place = ABSENT
@@ -291,7 +291,7 @@ cdef class Batches(EstimatedPrior):
         self.close_batches()
         self.marked = self.table.copy()
         self.marked_noise = self.noise_sum, self.noise_count
-        self.holds_prior = self.estimates_prior and not self.n_prior and self.has_learnt()
+        self.holds_prior = self.estimates_prior and not self.n_prior and self.has_learned()
 
     def return_to_mark(self):
         """Back to the copy. The mean that entities are shrunk to stays until all are fitted anew."""
@@ -306,8 +306,8 @@ cdef class Batches(EstimatedPrior):
         self.marked = None
         self.at_once = self.holds_prior = False
 
-    def has_learnt(self):
-        """Whether any entity has learnt an example that was not forgotten at once."""
+    def has_learned(self):
+        """Whether any entity has learned an example that was not forgotten at once."""
         cdef Record* record = self.table.oldest
         while record != NULL and self.forget > 0:
             if record.count or record.n_waiting:

@@ -9,8 +9,8 @@ from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of,
 
 
 def can_take(Batches learner not None):
-    """Whether what a fit finds is all that the learner then knows: it has learnt nothing before, or forgets it."""
-    return not (learner.identity or learner.table.limited or learner.has_learnt())
+    """Whether what a fit finds is all that the learner then knows: it has learned nothing before, or forgets it."""
+    return not (learner.identity or learner.table.limited or learner.has_learned())
 
 
 def settings(Batches learner not None):

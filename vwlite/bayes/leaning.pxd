@@ -2,7 +2,7 @@
 
 With b the fixed coefficients and u those of an entity,  u | b ~ N(m - K (b - its mean), ...):  a score x'b + z'u counts
 b by x - K'z, and the rest of it is independent of b. So what an entity adds is features of the fixed part, -K'z.
-An entity that has learnt since the fit depends no more, as far as this knows.
+An entity that has learned since the fit depends no more, as far as this knows.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -16,7 +16,7 @@ cdef struct Lean:
     # of one effect; the arrays are those of `arrays`
     size_t n, size, width             # entities; coefficients of each; numbers of K of each
     const uint64_t* keys              # in order
-    const int64_t* counts             # examples that the entity had learnt from
+    const int64_t* counts             # examples that the entity had learned from
     const double* values              # K of each entity by rows
     uint32_t[MOST_LEANING] hashes
 

@@ -38,7 +38,7 @@ cdef class Leans:
         Args:
             effect: Which.
             entity: Its key.
-            experience: Examples that it has learnt from.
+            experience: Examples that it has learned from.
             ex: With the features of the entity.
             into: Where they go.
         """

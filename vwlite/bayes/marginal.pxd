@@ -19,7 +19,7 @@ flat. In one pass what all users have in common is left in the users now and the
 times the fixed part takes it over: it moves by the sum of  H_r^-1 (sum_e P_r t_e - P b),  Newton's step of each effect,
 and each entity by - A_e^-1 E_e times that of its effect.
 
-That needs full posteriors of all parts, which forget nothing, and examples that are learnt one by one.
+That needs full posteriors of all parts, which forget nothing, and examples that are learned one by one.
 Otherwise, and after a fit of a whole pass, which gives its own, the precision stays what examples added to it.
 """
 from libc.stdint cimport int64_t, uint64_t

@@ -61,7 +61,7 @@ cdef class Marginal:
         return any([(<Updates>effect).estimates_prior for effect in self.effects])
 
     def let_go(self):
-        """What was summed is not needed any more, or some examples were learnt otherwise, so that it is not of all."""
+        """What was summed is not needed any more, or some examples were learned otherwise, so that it is not of all."""
         self.whole = False
         self.table.clear()
 

@@ -1,4 +1,4 @@
-"""Large problems: many coefficients that are learnt together. Small ones are solved in newton.h."""
+"""Large problems: many coefficients that are learned together. Small ones are solved in newton.h."""
 
 from __future__ import annotations
 

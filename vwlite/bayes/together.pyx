@@ -101,7 +101,7 @@ cdef bint is_matrix(Updates effect) noexcept nogil:
     return effect.subject.full and effect.subject.n > 1
 
 cdef int write_down(Updates effect) except -1 nogil:
-    return effect.learnt(effect.subject, 1)
+    return effect.learned(effect.subject, 1)
 
 cdef double load_by_itself(Updates effect, Record* record, size_t place) noexcept nogil:
     """Of a coefficient that is correlated with no other."""
@@ -254,7 +254,7 @@ cdef class Together:
         return 0
 
     cdef int sum_ends(self) except -1 nogil:
-        """What is learnt now is not in what the fixed part's precision could be worked out from."""
+        """What is learned now is not in what the fixed part's precision could be worked out from."""
         if self.marginal is not None and self.marginal.whole:
             with gil:
                 self.marginal.let_go()
@@ -309,7 +309,7 @@ cdef class Together:
             self.add_noise(w * (ex.label - score) ** 2 / (1 + z * w))
         if fixed_learns:
             self.fixed.settle(g, c / (1 + c * effects))
-            self.fixed.learnt(self.fixed.subject, 1)
+            self.fixed.learned(self.fixed.subject, 1)
             if self.marginal.whole and not self.fixed.subject.full:
                 self.sum_ends()
             if self.marginal.whole:

@@ -40,4 +40,4 @@ cdef class Updates(Spread):
     cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil
     cdef int rescale(self, Record* record, uint32_t hash, double ratio) except -1 nogil
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil
-    cdef int learnt(self, Record* record, size_t n) except -1 nogil
+    cdef int learned(self, Record* record, size_t n) except -1 nogil

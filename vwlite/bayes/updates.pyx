@@ -53,7 +53,7 @@ cdef class Updates(Spread):
             self.see_time(ex, record)
             record.clock = record.latest
         elif self.timed:
-            record.changed = True     # others may come into memory before it is learnt
+            record.changed = True     # others may come into memory before it is learned
             self.see_time(ex, record)
         if self.table.strict:         # what waits for a batch counts when later lines are vetted
             self.admit(record, ex.features, ex.n)
@@ -68,7 +68,7 @@ cdef class Updates(Spread):
                 return
 
     cdef inline double now(self, Record* record) noexcept nogil:
-        """When the batch at hand is learnt: batches are counted unless examples have a time."""
+        """When the batch at hand is learned: batches are counted unless examples have a time."""
         return record.latest if self.timed else record.clock + 1
 
     # one example: look at it, see where it leads, settle what it changes
@@ -84,7 +84,7 @@ cdef class Updates(Spread):
         if not self.logistic:
             self.add_noise(ex.weight * (ex.label - score) ** 2 / (1 + self.reach * ex.weight))
         self.settle(g, c)
-        self.learnt(self.subject, 1)
+        self.learned(self.subject, 1)
         return 0
 
     cdef int look(self, Example ex) except -1 nogil:
@@ -533,7 +533,7 @@ cdef class Updates(Spread):
         vwl_backward(room, d, b)
         return 0
 
-    cdef int learnt(self, Record* record, size_t n) except -1 nogil:
+    cdef int learned(self, Record* record, size_t n) except -1 nogil:
         """Books of an update."""
         record.count += n
         self.version += 1

@@ -289,7 +289,7 @@ def unknown(
         alike = [name for name in all_names() if name[:2].casefold() == folded[:2]]
         near = get_close_matches(entity, alike[:100_000], n=3, cutoff=0.7)
     hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
-    return f"no {where} of this name was learnt{hint}"
+    return f"no {where} of this name was learned{hint}"
 
 
 def read_names(path: str, data: str, wanted: set[int], beside: bool) -> dict[int, str]:

@@ -31,7 +31,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
 
     Returns:
         The metadata of the file, and "labels" (the range a learner has seen), "classes" (those of a learner, with how
-        many examples were learnt of them), "fixed" (metadata of models inside it that learn no more), "weights" and
+        many examples were learned of them), "fixed" (metadata of models inside it that learn no more), "weights" and
         "entities" (one entry a table; "file" says where entities are that are beside the model) and "arrays". None
         stands for a number that is not finite, which JSON lacks.
 
@@ -129,7 +129,7 @@ def _describe_fixed(path: str, name: str, value: memoryview) -> dict[str, Any]:
 
 
 def _describe_classes(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
-    """How many classes are known, and how many examples were learnt of those that have most."""
+    """How many classes are known, and how many examples were learned of those that have most."""
     counts = list(_of_kind(reader, f"{owner}.class_counts", "I64"))
     state = list(_of_kind(reader, f"{owner}.classes", "I64"))
     lengths, text = (_of_kind(reader, f"{owner}.{name}", kind) for name, kind in CLASS_NAMES)

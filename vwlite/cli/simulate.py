@@ -137,7 +137,7 @@ def command(
     Every policy has a learner of its own. Flags behind a lone "--" are added to those that the problem brings; to name
     a learner there replaces them.
 
-    Of a FILE a decision counts, and is learnt, when the policy takes the logged action. Where logged probabilities
+    Of a FILE a decision counts, and is learned, when the policy takes the logged action. Where logged probabilities
     differ, matches of the more probable count less often; so the mean cost is an unbiased estimate of what the policy
     would have paid in so many rounds. --delay counts logged decisions. The file is held in memory.
 

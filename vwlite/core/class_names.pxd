@@ -1,11 +1,11 @@
 """The classes of a learner: numbered, or named in order of appearance.
 
 Design:
-a) The first labelled line that is learnt decides whether classes are numbers or names; `--named_labels` gives the names
-   beforehand. Once they are numbers, a name is malformed; once they are names, a number is one more name. A label
-   teaches classes only after the prediction, which is the same with and without the label.
-b) Names are compared, not only their hashes. They are kept with the model, in order, with how often each was learnt.
-c) Numbers run from `first` to `first + k - 1`. The first is 1 until a label 0 comes before a label k. What was learnt
+a) The first labelled line decides whether classes are numbers or names; `--named_labels` gives the names beforehand.
+   Once they are numbers, a name is malformed; once they are names, a number is one more name. A label teaches classes
+   only after the prediction, which is the same with and without the label.
+b) Names are compared, not only their hashes. They are kept with the model, in order, with how often each was learned.
+c) Numbers run from `first` to `first + k - 1`. The first is 1 until a label 0 comes before a label k. What was learned
    of a class stays where it is: if others came before it, class 0 has the last weight vector (`turned`).
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -34,7 +34,7 @@ cdef class ClassNames:
     cdef size_t name_capacity
     cdef uint32_t* slots              # number of a name + 1, open addressing
     cdef size_t n_slots
-    cdef int64_t* counts              # of each class, examples learnt
+    cdef int64_t* counts              # of each class, examples learned
     cdef uint32_t* numbers            # of the classes of a label that has several
     cdef size_t n_numbers
     cdef uint64_t* marks              # of each class, the last of the labels checked that named it
@@ -49,7 +49,7 @@ cdef class ClassNames:
     cdef int add(self, const char* name, uint32_t length) except -1 nogil
     cdef int write(self, uint32_t number, TextBuffer to) except -1 nogil
     cdef inline void note(self, uint32_t number) noexcept nogil:
-        """The class of an example that is learnt."""
+        """The class of an example that is learned."""
         if number - self.first < self.k:
             self.counts[self.place(number - self.first)] += 1
     cdef inline uint32_t begin_prediction(self) noexcept nogil:

@@ -87,7 +87,7 @@ cdef class ClassNames:
     cdef int check(self, Example ex, const Choice* choice, bint settles, uint32_t* number) noexcept nogil:
         """Why a label's class is none, FINE if it is one, and then its number: NO_NUMBER of a name that is not known.
 
-        `settles`: the label is going to be learnt, and there has to be a class left for it.
+        `settles`: the label is going to be learned, and there has to be a class left for it.
         """
         cdef bint named = self.named or (choice.number == NO_NUMBER and not self.settled)
         return self.check_as(ex, choice, settles, named, number)
@@ -267,7 +267,7 @@ cdef class ClassNames:
             io.refuse("its classes have names, and have none")
         for i in range(self.k):
             if not 0 <= counts[i] < 1 << 62:
-                io.refuse("a class was learnt less than never, or more often than can be counted")
+                io.refuse("a class was learned less than never, or more often than can be counted")
             self.counts[i] = counts[i]
         if state[4] and (state[1] or state[3]):
             io.refuse("its classes don't hold together")

@@ -15,15 +15,15 @@ Not recursive (a reduction calls its base itself):
     vet_label(ex, settles)  why a label is none that the stack can learn, a Reason of reasons.pxd, FINE if it is one.
                  Asked of the top, of labelled examples; a learner that hands labels down unchanged asks its base.
                  `settles`: the label counts as seen
-    experience(ex)   how many examples of ex.entity a bottom learner has learnt from
+    experience(ex)   how many examples of ex.entity a bottom learner has learned from
     identify(ex)     ex.entity, a hash of ex.entity_name, becomes the key of the entity that has this name; whether the
                      learner knows it
-    meet(ex)         ex.entity exists from now on, with its name, even if nothing is learnt about it yet
+    meet(ex)         ex.entity exists from now on, with its name, even if nothing is learned about it yet
 Asked by the engine of each learner whose `vets` is set (no learner asks its base):
     vet(ex)      why the features can't be used, a Reason; asked before predict and learn, and an example with a reason
                  goes no further. A learner of multi-line examples gets the whole one, those below each line
 Told by the engine, each learner whose `finishes` is set:
-    finish_example(ex)   an example of the run that counts was learnt or predicted
+    finish_example(ex)   an example of the run that counts was learned or predicted
 Set by stack.py when the stack is complete: `width`, how many weight vectors all learners above need of this one, and
 `step`, how far the weight vectors lie apart that it needs itself: the product of `feature_width` of all below it
     set_width(width)
@@ -31,7 +31,7 @@ Auto-recursive (the engine walks the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics(), init_driver(driver), settings(), unmatched(),
     interrupt(), long_run()
 Asked by a learner that fits those below and beside it again and again to the same examples (what can't be taught anew
-may leave them out): mark() and return_to_mark() what has been learnt, close_batches() that wait, unmark()
+may leave them out): mark() and return_to_mark() what has been learned, close_batches() that wait, unmark()
 
 The hot methods run without the GIL; an error raised below propagates. -1e10 marks "maybe an exception": hardly a
 prediction takes it, so looking for one costs nothing, and a float has it exactly. Cython 3.3 compares it as a double,

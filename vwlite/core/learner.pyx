@@ -154,7 +154,7 @@ cdef class Learner:
         """Asked once, by what stands above: take an example's initial prediction as it is, regularize weights only."""
 
     def entities(self):
-        """(name, examples learnt from, {hash: (mean, variance)}) of each entity; None if it keeps none."""
+        """(name, examples learned from, {hash: (mean, variance)}) of each entity; None if it keeps none."""
 
     def limit_entities(self, limit, store):
         """Have no more than `limit` entities in memory, the others in an EntityStore."""
@@ -163,7 +163,7 @@ cdef class Learner:
         """Remember what is known now."""
 
     def return_to_mark(self):
-        """Forget what was learnt since."""
+        """Forget what was learned since."""
 
     def unmark(self):
         """Let go of what mark() remembered."""

@@ -9,7 +9,7 @@ cdef class Observer:
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil
 
 cdef class Gate:
-    """Asked before an example is learnt; a driver without one pays a comparison per example."""
+    """Asked before an example is learned; a driver without one pays a comparison per example."""
 
-    # whether nothing can be learnt just now; why() says why
+    # whether nothing can be learned just now; why() says why
     cdef bint is_shut(self) except -1 nogil

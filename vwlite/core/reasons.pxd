@@ -1,4 +1,4 @@
-"""Why a line is malformed, or can't be learnt: a number, which rows and caches hold. Its words are in reasons.pyx."""
+"""Why a line is malformed, or can't be learned: a number, which rows and caches hold. Its words are in reasons.pyx."""
 
 cdef enum Reason:
     FINE

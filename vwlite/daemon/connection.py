@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         self.server.admission.welcome(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It has gone; what it sent whole has been learnt, and an unfinished line means nothing."""
+        """It has gone; what it sent whole has been learned, and an unfinished line means nothing."""
         self.over = True
         self.server.part(self)
 

@@ -57,7 +57,7 @@ class Engine:
         blocks: Whether an example is a block of lines that an empty one ends.
         entities: The namespaces whose features name entities.
         remarks: What has been said of flags and data since the server took it.
-        learns: Whether labelled lines are learnt.
+        learns: Whether labelled lines are learned.
         flags: What the command line says of how the model learns.
     """
 
@@ -91,7 +91,7 @@ class Engine:
         self.block = Block()
         self.lines = self.bytes = 0  # of the last run
         self.long = False  # whether the learners know that this takes long
-        self.answers, self.learnt = TextBuffer(), TextBuffer()
+        self.answers, self.learned = TextBuffer(), TextBuffer()
         self.driver.listener = self
         self.driver.quiet = True
         self.driver.predictions = self.answers
@@ -121,13 +121,13 @@ class Engine:
         named, classes = (top.classes.named, top.classes.n_told) if top.classes is not None else (False, 0)
         return json_answers.answer(answers, top.gives_prediction, self.columns, named, classes)
 
-    def note_learnt(self) -> None:
-        """From now on, keep what is learnt for `take_learnt`."""
-        self.driver.learnt = self.learnt
+    def note_learned(self) -> None:
+        """From now on, keep what is learned for `take_learned`."""
+        self.driver.learned = self.learned
 
-    def take_learnt(self) -> bytes:
+    def take_learned(self) -> bytes:
         """The lines that taught the model something since this was last asked."""
-        return self.learnt.drain() if self.learnt.size else b""
+        return self.learned.drain() if self.learned.size else b""
 
     def learn_again(self, lines: bytes) -> None:
         """Learn lines from a journal; raises ModelError where neither disk nor memory has room for their entities.
@@ -138,15 +138,15 @@ class Engine:
         self.driver.run_text(self.workspace.parser, self.block, lines, 1, answering=False)
         self.limit_crossing(self.options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.answers.drain()
-        self.learnt.drain()
+        self.learned.drain()
 
     def stop_learning(self, why: str | None) -> None:
-        """Answer labelled lines with why they are not learnt; None: go on learning."""
+        """Answer labelled lines with why they are not learned; None: go on learning."""
         if why is None:
             self.driver.refusal = None
         else:
             self.driver.refusal = TextBuffer()
-            self.driver.refusal.add(f"!error not learnt: {why}\n".encode())
+            self.driver.refusal.add(f"!error not learned: {why}\n".encode())
 
     def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
         """Save the model; `stream` says which entry of a journal is the last in it. Raises ModelError."""

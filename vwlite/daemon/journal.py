@@ -1,4 +1,4 @@
-"""The journal: what the daemon has learnt is on disk before anybody is told.
+"""The journal: what the daemon has learned is on disk before anybody is told.
 
 a) The thread of the loop appends entries; the journal's own thread takes all that were appended since, as one group,
    commits it and takes the next: groups grow while the disk is busy, and one sync is for all that wait.
@@ -45,7 +45,7 @@ __all__ = ["Journal", "JournalError"]
 
 
 class Journal:
-    """Learnt lines on disk before anybody is told: numbered entries in SQLite files (WAL), one file a segment.
+    """Learned lines on disk before anybody is told: numbered entries in SQLite files (WAL), one file a segment.
 
     Makes the folder (mode 0700) and its first segment if need be, and keeps others out until `close`. First come
     `entries`, then `start`, then the rest, from any thread. Raises JournalError if the folder can't be used, another

@@ -35,7 +35,7 @@ def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine,
 def come_back(options: Options, journal: Journal, log: Log) -> Engine:
     """The model with all that a journal knows.
 
-    What was learnt with other flags than those of now is learnt again with them, so that it is what was acknowledged.
+    What was learned with other flags than those of now is learned again with them, so that it is what was acknowledged.
     """
     checkpoint = os.path.join(journal.folder, CHECKPOINT)
     sweep(journal.folder, ".vwlite-")  # of any vwlite: the journal is locked, so no other process writes there
@@ -55,7 +55,7 @@ def come_back(options: Options, journal: Journal, log: Log) -> Engine:
         )
     before, after = dict(place["flags"]), int(place["entry"])
     if before != flags and journal.last > after:
-        log.info("the journal has lines that were learnt with other flags", flags=json.dumps(before))
+        log.info("the journal has lines that were learned with other flags", flags=json.dumps(before))
         engine = going_on(as_before(before, checkpoint), checkpoint)
         replay(engine, journal, after, log)
         after = journal.last
@@ -87,8 +87,8 @@ def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
             plugins.declare(plugin, options)
         if name not in options:
             raise VwliteError(
-                f"{checkpoint}: the journal beside it has lines that were learnt with --{name}, which this vwlite does "
-                "not know; start the one that wrote them once more"
+                f"{checkpoint}: the lines in its journal were learned with --{name}, which this vwlite does not know; "
+                "start the version that wrote them once more"
             )
         if name == "fixed_effect":
             continue
@@ -118,4 +118,4 @@ def replay(engine: Engine, journal: Journal, after: int, log: Log) -> None:
         engine.learn_again(lines)
         count += 1
     if count:
-        log.info("learnt what the journal holds beyond the checkpoint", entries=count, last=journal.last)
+        log.info("learned what the journal holds beyond the checkpoint", entries=count, last=journal.last)

@@ -12,7 +12,7 @@ class ModelOnDisk:
     """The file named with -i, or else with -f, and which of the files that were there is known.
 
     What this daemon has loaded from there, or saved there, is known: to load it again would be to forget what was
-    learnt since.
+    learned since.
 
     Args:
         options: Those of the command line.

@@ -33,7 +33,7 @@ CHECKPOINT = "checkpoint.model"
 LARGE_JOURNAL = 1 << 28  # bytes after which a checkpoint is due
 DONE = b"\0"  # what a copy says when it has saved
 MOST_JOBS = 16  # that wait
-OFTEN = 600.0  # seconds after which one is, if anything was learnt
+OFTEN = 600.0  # seconds after which one is, if anything was learned
 ENTITIES = ".entities"  # what the name of a model's store ends with
 
 Told = Callable[[str], None]  # is given what went wrong, or nothing
@@ -59,7 +59,7 @@ class Job:
         told: Those who asked for it.
         engine: A model that takes the model's place with it.
         entry: The last entry of the journal in it, if it is a checkpoint.
-        examples: How many the model has learnt.
+        examples: How many the model has learned.
     """
 
     path: str
@@ -155,7 +155,7 @@ class Saving:
                 self.save_itself()
 
     def changed(self) -> bool:
-        """Whether anything was learnt since the last save."""
+        """Whether anything was learned since the last save."""
         if self.server.journal is not None:
             return self.server.journal.last > self.saved_entry
         return self.server.engine.driver.counters.example_number > self.saved_examples
@@ -371,7 +371,7 @@ def attempt(job: Job, engine: Engine, journal: Journal | None) -> str:
 
 
 def stream(journal: Journal, entry: int, flags: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of its journal: the last entry in it, and the flags that later ones are learnt with."""
+    """What a checkpoint says of its journal: the last entry in it, and the flags that later ones are learned with."""
     return {"id": journal.id, "entry": entry, "flags": flags}
 
 

@@ -1,8 +1,7 @@
-"""The server: connections, the order of what is learnt, and the end.
+"""The server: connections, the order of what is learned, and the end.
 
-Everything but the journal's commits happens in the one thread of the loop. A block of lines is learnt, then its answers
-are held until the journal has what was learnt. What a line means that is no example is in commands.py, when models are
-saved in saving.py.
+Everything but the journal's commits happens in the one thread of the loop. A block of lines is learned; its answers
+wait until the journal has it. The commands of a client are in commands.py, the saves in saving.py.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Server:
         options: Those of the command line.
         engine: The model.
         log: Where to say what happens.
-        journal: Where learnt lines are kept, if anywhere.
+        journal: Where learned lines are kept, if anywhere.
         token: What clients have to send first, if anything.
         original: The model file that SIGHUP loads, if there is one.
         max_connections: If the system allows less than --max_connections.
@@ -89,7 +88,7 @@ class Server:
         self.stopped_by: signal.Signals | None = None
         self.stopping: asyncio.Event | None = None
         if journal is not None:
-            engine.note_learnt()
+            engine.note_learned()
 
     async def serve(
         self, sockets: list[socket.socket], context: ssl.SSLContext | None, ready: Callable[[], None]
@@ -220,9 +219,9 @@ class Server:
         self.say_remarks()
         entry = 0
         if self.journal is not None:
-            learnt = self.engine.take_learnt()
-            if learnt:
-                entry = self.journal.append(learnt)
+            learned = self.engine.take_learned()
+            if learned:
+                entry = self.journal.append(learned)
         self.saving.look()
         if trouble:
             connection.answer(answers + trouble, entry)
@@ -242,7 +241,7 @@ class Server:
             return
         failure = journal.failure
         if failure is not None and self.engine.driver.refusal is None:
-            self.log.error("the journal can't be written; nothing is learnt until it can", why=str(failure))
+            self.log.error("the journal can't be written; nothing is learned until it can", why=str(failure))
             self.engine.stop_learning(str(failure))
         elif failure is None and self.engine.driver.refusal is not None:
             self.log.info("the journal can be written again")
@@ -296,7 +295,7 @@ class Server:
             asyncio.get_running_loop().call_later(0.05, self.take_model)
             return
         if self.original.is_known():
-            self.log.info("SIGHUP: the model file is one that was loaded or saved here; going on with what was learnt")
+            self.log.info("SIGHUP: the model file is one that was loaded or saved here; going on with what was learned")
             return
         try:
             engine = self.original.load()
@@ -311,7 +310,7 @@ class Server:
             self.saving.replaced()
             self.loaded("")
         else:  # a restart goes on from the checkpoint
-            engine.note_learnt()
+            engine.note_learned()
             self.saving.ask(str(self.saving.checkpoint), self.loaded, engine)
 
     def loaded(self, trouble: str) -> None:

@@ -74,7 +74,7 @@ def check(options: Options) -> None:
     if (options["cert"] is None) != (options["key"] is None):
         errors.append("--cert and --key go together")
     if options["journal"] is not None and options["testonly"]:
-        errors.append("--journal keeps what is learnt, and with -t nothing is")
+        errors.append("--journal keeps what is learned, and with -t nothing is")
     if options["autosave"] is not None and options["journal"] is None and options["final_regressor"] is None:
         errors.append("--autosave needs a place: give -f FILE or --journal DIR")
     if options["model_dir"] and options["journal"] and same_file(options["model_dir"], options["journal"]):

@@ -1,1 +1,1 @@
-"""Options, stack and loop: from a command line to what was learnt."""
+"""Options, stack and loop: from a command line to what was learned."""

@@ -19,7 +19,7 @@ OPTIONS = OptionGroup(
         Option("pid_file", str, "write the process's number here", metavar="FILE", file="written"),
         Option("port_file", str, "write the port here", metavar="FILE", file="written"),
         Option("num_children", int, "as in VW, where each child had a model of its own; here one serves all", least=1),
-        Option("journal", str, "keep what is learnt in this folder before it is answered, and go on from there",
+        Option("journal", str, "keep what is learned in this folder before it is answered, and go on from there",
                metavar="DIR", file="folder", task="serve"),
         Option("autosave", str, "save to -f (or with --journal, make a checkpoint) every so many seconds (60s) or "
                "examples (100000)", metavar="N|SECONDSs"),

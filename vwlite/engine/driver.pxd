@@ -34,7 +34,7 @@ cdef class Driver:
     cdef readonly Format format
     cdef public object listener       # told about rows of the table, problems and audits
     cdef public Observer observer     # told about every example, or None
-    cdef public Gate gate             # lets examples through to be learnt, or None
+    cdef public Gate gate             # lets examples through to be learned, or None
     cdef public Unmatched unmatched   # shown every block of the first pass, or None
     cdef readonly Example ex          # the one at hand, which each in turn becomes
     cdef uint32_t source              # of the current example, and its line there
@@ -55,8 +55,8 @@ cdef class Driver:
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
     cdef list results                 # for Python
-    # of a daemon: where lines go that were learnt, and what labelled lines are told while nothing can be learnt
-    cdef public TextBuffer learnt, refusal
+    # of a daemon: where lines go that were learned, and what labelled lines are told while nothing can be learned
+    cdef public TextBuffer learned, refusal
     cdef bint answers                 # there is somebody to answer: no error of one example ends a run
     # holdout
     cdef public bint holdout

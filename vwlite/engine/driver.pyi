@@ -19,7 +19,7 @@ class Driver:
     audits: bool
     again: bool
     predictions: TextBuffer | None
-    learnt: TextBuffer | None
+    learned: TextBuffer | None
     refusal: TextBuffer | None
     raw_predictions: TextBuffer | None
     holdout: bool

@@ -144,9 +144,9 @@ cdef class Driver:
             self.top.learn(ex)
             if self.counts_from_one and self.classes.first == 0:
                 self.count_from_zero()
-            if self.learnt is not None:
-                self.learnt.text(block.text + row.text, row.text_length)
-                self.learnt.text(b"\n", 1)
+            if self.learned is not None:
+                self.learned.text(block.text + row.text, row.text_length)
+                self.learned.text(b"\n", 1)
         else:
             self.top.predict(ex)
         if self.counting:
@@ -174,11 +174,11 @@ cdef class Driver:
         return reason
 
     cdef int turn_away(self) except -1 nogil:
-        """An example that can't be learnt just now: say so, or raise ModelError where nobody is answered."""
+        """An example that can't be learned just now: say so, or raise ModelError where nobody is answered."""
         with gil:
             if not self.answers:
                 raise ModelError(self.gate.why())
-            self.predictions.add(f"!error not learnt: {self.gate.why()}\n".encode())
+            self.predictions.add(f"!error not learned: {self.gate.why()}\n".encode())
         return 0
 
     cdef int tell(self, Example ex) except -1 nogil:

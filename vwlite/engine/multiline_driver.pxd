@@ -16,5 +16,5 @@ cdef class MultilineDriver(Driver):
     cdef int run_rows(self, Block block) except -1 nogil
     cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil
     cdef int vet_lines(self, MultiExample ex) except -1 nogil
-    cdef int note_learnt(self, Block block, const Row* rows, size_t n) except -1 nogil
+    cdef int note_learned(self, Block block, const Row* rows, size_t n) except -1 nogil
     cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil

@@ -95,8 +95,8 @@ cdef class MultilineDriver(Driver):
             return self.turn_away()
         if learns:
             self.top.learn(ex)
-            if self.learnt is not None:
-                self.note_learnt(block, rows, n)
+            if self.learned is not None:
+                self.note_learned(block, rows, n)
         else:
             self.top.predict(ex)
         self.number += 1
@@ -121,12 +121,12 @@ cdef class MultilineDriver(Driver):
         ex.n_visited = 0
         return reason
 
-    cdef int note_learnt(self, Block block, const Row* rows, size_t n) except -1 nogil:
+    cdef int note_learned(self, Block block, const Row* rows, size_t n) except -1 nogil:
         cdef size_t i
         for i in range(n):
-            self.learnt.text(block.text + rows[i].text, rows[i].text_length)
-            self.learnt.text(b"\n", 1)
-        self.learnt.text(b"\n", 1)
+            self.learned.text(block.text + rows[i].text, rows[i].text_length)
+            self.learned.text(b"\n", 1)
+        self.learned.text(b"\n", 1)
         return 0
 
     cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil:

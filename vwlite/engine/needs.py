@@ -10,7 +10,7 @@ which must all hold:
     table, classes       a learner with a table of weights is in the stack; its predictions are of classes
     command, library,    the run is one of the command line over files, of Python (`Workspace`), of the daemon
     serving
-    learning             something is learnt or a model is written: no -t, or one with -f
+    learning             something is learned or a model is written: no -t, or one with -f
     !quiet               the opposite of a term
 
 An option without `needs`, of a group without, acts by itself.

@@ -371,7 +371,7 @@ class Run:
         self.log("info", text)
 
     def audit(self, driver: Driver, view: Any) -> None:
-        """Before an example is learnt from."""
+        """Before an example is learned from."""
         from vwlite.engine import audit
 
         if self.options["invert_hash"]:
@@ -396,7 +396,7 @@ class Run:
             print(f"[{level}] {text}", file=sys.stdout if self.options["vw_compat"] else sys.stderr, flush=True)
 
     def say_holdout(self) -> None:
-        """Tell what is not learnt from."""
+        """Tell what is not learned from."""
         options = self.options
         if options["vw_compat"] or not self.driver.holdout:
             return

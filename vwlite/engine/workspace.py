@@ -222,7 +222,7 @@ class Workspace:
         return self._run(lines, False)
 
     def end_pass(self) -> None:
-        """End a pass over the data: what waits for that is learnt, by --batch_size all and --sweeps for instance.
+        """End a pass over the data: what waits for that is learned, by --batch_size all and --sweeps for instance.
 
         >>> workspace = Workspace("--square --l2 1e-9")
         >>> _ = workspace.learn(["3 | a", "1 | b"])
@@ -237,7 +237,7 @@ class Workspace:
     def sensitivity(self, line: str) -> float | None:
         """How far the prediction for a labelled line would move per unit of importance weight and of dL/dp.
 
-        Small where much has been learnt already: the measure of importance-weighted active learning (Karampatziakis
+        Small where much has been learned already: the measure of importance-weighted active learning (Karampatziakis
         and Langford 2011). None for a line that is no example. Changes nothing.
         """
         return self.driver.sensitivity(self.parser, encoded(line))

@@ -1,4 +1,4 @@
-"""Patience with a disk that is full: when to try again, and when nothing more can be learnt."""
+"""Patience with a disk that is full: when to try again, and when nothing more can be learned."""
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 cdef enum:

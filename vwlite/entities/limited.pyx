@@ -8,8 +8,8 @@ without being written.
 Where the store can't be written (its disk is full), what has changed stays in memory, which then grows beyond the
 limit; what has not changed still leaves, so that predictions need no room. Writing is tried again after a growing
 pause (backoff.pyx), and at each save. When a table has twice its limit in memory, and no less than `Backoff.spare`
-bytes (64 MB), it is out of room: then the driver's gate is shut, and nothing is learnt until something could be
-written. So no example is learnt by halves, and nothing that was learnt is lost. A store that is `strict`, as in runs
+bytes (64 MB), it is out of room: then the driver's gate is shut, and nothing is learned until something could be
+written. So no example is learned by halves, and nothing that was learned is lost. A store that is `strict`, as in runs
 over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
@@ -273,7 +273,7 @@ cdef class LimitedTable(EntityTable):
     def waiting(self):
         """Keys of the entities that have examples waiting for their batch, in the order in which they were met.
 
-        They may be brought, learnt and evicted meanwhile; one that waits no more may be among them.
+        They may be brought, learned and evicted meanwhile; one that waits no more may be among them.
         """
         self.write_back(self.count)
         for key in self.store.waiting(self.number):

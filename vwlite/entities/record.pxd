@@ -42,9 +42,9 @@ cdef struct Record:
     uint8_t factored                  # there is room for its factor
     uint8_t wide
     uint64_t serial                   # which entity it was to be met, where there is a limit
-    int64_t count                     # examples learnt from
-    double clock                      # when it was last learnt, where time makes it forget
-    double latest                     # when the last example that is learnt or waits was made, if examples say so
+    int64_t count                     # examples learned from
+    double clock                      # when it was last learned, where time makes it forget
+    double latest                     # when the last example that is learned or waits was made, if examples say so
     double prior                      # the prior's precision that the means were worked out with
     double spread                     # its part of what the prior's variance is estimated from
 

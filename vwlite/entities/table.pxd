@@ -4,7 +4,7 @@ Design:
 a) A record is one piece of memory: name, the features' hashes, means, and what the data say about precision: for each
    coefficient (diagonal), or packed by rows (full). So an entity seen for the first time costs one allocation. It grows
    to what it needs, from 129 coefficients on with a sixteenth to spare; the old piece is freed.
-b) Precisions are kept without the prior's: zero means nothing learnt, and the prior may be changed later.
+b) Precisions are kept without the prior's: zero means nothing learned, and the prior may be changed later.
 c) Features are 32-bit hashes here as everywhere: of n features two are taken for one with a probability of about
    n^2 / 2^33 (1,000: 0.0001; 10,000: 0.01).
 d) Records form a list: oldest first, which is the order in a file, or least recently used first where there is a limit

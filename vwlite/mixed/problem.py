@@ -44,7 +44,7 @@ class Lean(NamedTuple):
     """How the entities of an effect depend on the fixed part, in the order of their keys."""
 
     keys: NDArray[np.uint64]
-    counts: NDArray[np.int64]  # examples, so that entities that have learnt since are told apart
+    counts: NDArray[np.int64]  # examples, so that entities that have learned since are told apart
     hashes: NDArray[np.uint32]
     values: Array  # K of each entity by rows, (entities * size * p)
 

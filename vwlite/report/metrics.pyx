@@ -272,7 +272,7 @@ cdef int widen(Grouping* g) except -1 nogil:
 cdef class Metrics(Observer):
     """Tallies the predictions of a run.
 
-    Of several passes, the first is progressive: later ones predict what they have learnt from. Held-out examples are
+    Of several passes, the first is progressive: later ones predict what they have learned from. Held-out examples are
     tallied anew in each pass; ``held_out`` is the tally of the last pass that had some, or of the best one after
     go_back(). Examples without a label or of no weight don't count.
     """
@@ -296,7 +296,7 @@ cdef class Metrics(Observer):
 
     @property
     def held_out(self):
-        """The tally of examples that were predicted but not learnt from."""
+        """The tally of examples that were predicted but not learned from."""
         return self.tests if self.tests.noted else self.last
 
     def end_pass(self):
