@@ -217,6 +217,7 @@ cdef class GLM(Batches):
         if self.timed:
             self.time_namespace = namespace_hash(options, options["forget_time"])
         self.table = EntityTable(self.full, self.forget < 1)
+        self.table.informed = self.full
         if owner == "glm" and options["random_effect"]:
             # Of an example it takes what the prior of an entity leaves of it. That adds up over all of time: forgetting
             # would leave nothing to hold it, and entities would lean on what runs off.

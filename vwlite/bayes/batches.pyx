@@ -208,6 +208,8 @@ cdef class Batches(EstimatedPrior):
                 data[k] += curvature[k]
             if record.factored:
                 self.refactor(record)
+            if self.table.informed and record.n:
+                self.inform(record)
         return 0
 
     cdef int solve_large(self, Record* record, size_t d) except -1:
@@ -319,7 +321,8 @@ cdef class Batches(EstimatedPrior):
         """Have no more than `limit` entities in memory."""
         from vwlite.entities.limited import LimitedTable
         table = LimitedTable(self.table.full, self.table.clocked)
-        table.most_full, table.strict, table.anchored = self.table.most_full, self.table.strict, self.table.anchored
+        table.most_full, table.strict = self.table.most_full, self.table.strict
+        table.anchored, table.informed = self.table.anchored, self.table.informed
         table.keep(limit, store, store.add(self.owner))
         self.table = table
 

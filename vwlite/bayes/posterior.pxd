@@ -92,6 +92,9 @@ cdef class Posterior(Bottom):
     cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
+    cdef double* information(self, Record* record) noexcept nogil
+    cdef void inform(self, Record* record) noexcept nogil
+    cdef void add_correlated_prior(self, Record* record, double* to, bint deviations) noexcept nogil
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil
     cdef size_t sum_unknown(self, size_t n) except? 0xFFFFFFFF nogil
     cdef int reserve(self, size_t n) except -1 nogil

@@ -13,7 +13,7 @@ from vwlite.entities.record cimport (
     ABSENT, UNTOLD, CrossPrecision, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, track,
     triangle,
 )
-from vwlite.entities.table cimport origins_of
+from vwlite.entities.table cimport information_of, origins_of
 
 cdef extern from "vwlite/core/newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)
@@ -343,6 +343,45 @@ cdef class Posterior(Bottom):
             return record.prior
         return (record.prior * self.scale_of(hashes_of(record)[k])
                 * (self.stale_ratio if hashes_of(record)[k] == self.stale_hash else 1))
+
+    # the data's information vector, see entities/table.pxd
+
+    cdef double* information(self, Record* record) noexcept nogil:
+        """That of a full record; NULL if it has none."""
+        cdef double* b
+        if not (record.full and self.table.informed and record.n):
+            return NULL
+        b = information_of(self.table, record)
+        if b[0] == UNTOLD:
+            self.inform(record)
+        return b
+
+    cdef void inform(self, Record* record) noexcept nogil:
+        """b = (E + P) m - P c, the prior being the one that the mean was worked out with."""
+        cdef size_t k
+        cdef double* b = information_of(self.table, record)
+        vwl_multiply(precisions_of(record), record.n, means_of(record), b)
+        for k in range(record.n):
+            b[k] += self.ridge_before(record, k) * (means_of(record)[k] - self.prior_mean(hashes_of(record)[k]))
+        if self.n_prior > 1:
+            self.add_correlated_prior(record, b, True)
+
+    cdef void add_correlated_prior(self, Record* record, double* to, bint deviations) noexcept nogil:
+        """to += P t, without P's diagonal; t is the prior's mean, or how far the record's deviates from it."""
+        cdef size_t i, j
+        cdef uint32_t a, b
+        cdef double at_a, at_b, precision
+        for i in range(self.n_prior):
+            a = lookup(record, self.prior_hashes[i], 0)
+            at_a = self.prior_mean(self.prior_hashes[i])
+            for j in range(i if a != ABSENT else 0):
+                b = lookup(record, self.prior_hashes[j], 0)
+                if b == ABSENT:
+                    continue
+                at_b = self.prior_mean(self.prior_hashes[j])
+                precision = self.prior[i * MOST_CORRELATED + j]
+                to[a] += precision * (means_of(record)[b] - at_b if deviations else at_b)
+                to[b] += precision * (means_of(record)[a] - at_a if deviations else at_a)
 
     # room
 

@@ -176,6 +176,9 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
                 lost[i] += others[i]
             total = -vwl_dot_product(u, lost, d)
             if settles:
+                others = effect.information(record)
+                for i in range(d if others != NULL else 0):
+                    others[i] -= lost[i]
                 effect.solve_for(record, lost, u + 4 * d)
                 for i in range(d):
                     mean[i] -= lost[i]

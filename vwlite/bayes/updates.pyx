@@ -310,11 +310,17 @@ cdef class Updates(Spread):
         cdef size_t n = self.n_gathered, d = record.n, k
         cdef double* u = self.work + n
         cdef double* mean = means_of(record)
+        cdef double* b = self.information(record)
+        cdef double score = 0
         if record.full:
             for k in range(d):
                 mean[k] += u[k] * g
                 if self.center != NULL:
                     self.move_center(hashes_of(record)[k], u[k] * g, 0)
+            for k in range(n if b != NULL else 0):
+                score += mean[self.places[k]] * self.work[k]
+            for k in range(n if b != NULL else 0):        # (H + c x x') (m + H^-1 x g) - H m
+                b[self.places[k]] += self.work[k] * (g + c * score)
         else:
             for k in range(n):
                 mean[self.places[k]] += u[k] * g
@@ -440,6 +446,7 @@ cdef class Updates(Spread):
         cdef double* mean = means_of(record)
         cdef double* data = precisions_of(record)
         cdef double* right
+        cdef double* b = self.information(record)
         if self.forget < 1:
             share = pow(self.forget, now - record.clock)
         self.left = share if self.identity else 1
@@ -450,15 +457,16 @@ cdef class Updates(Spread):
                 self.refactor(record)
             return 0
         if record.full:
-            # t = (d E + P)^-1 d (E + P) m, the minimum of the two quadratic terms
+            # t = (d E + P)^-1 (d b + P c), the minimum of the two quadratic terms
             self.reserve(2 * d + triangle(d))
             right = self.work
-            vwl_multiply(data, d, mean, right)
             for k in range(d):
-                right[k] = share * (right[k] + self.ridge_before(record, k) * mean[k])
+                b[k] *= share
+                right[k] = b[k]
                 if self.center != NULL:
-                    right[k] += ((ridge(self, hashes_of(record)[k]) - share * self.ridge_before(record, k))
-                                 * self.prior_mean(hashes_of(record)[k]))
+                    right[k] += ridge(self, hashes_of(record)[k]) * self.prior_mean(hashes_of(record)[k])
+            if self.n_prior > 1 and self.center != NULL:
+                self.add_correlated_prior(record, right, False)
             for k in range(triangle(d)):
                 data[k] *= share
             for k in range(record.between.n if record.between != NULL and share != 1 else 0):

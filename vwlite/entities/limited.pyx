@@ -13,8 +13,9 @@ written. So no example is learned by halves, and nothing that was learned is los
 over files, raises the first ModelError instead.
 
 A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
-(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), its
-CrossPrecision (if it has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting
+(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), the data's
+information vector (of full records in informed tables; then the layout has the bit INFORMED), its CrossPrecision (if it
+has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting
 example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
 nothing in between. The sum in the header is the CRC-32 of all that follows it.
 """
@@ -30,10 +31,10 @@ from vwlite.core.example cimport CONSTANT_HASH, Feature
 from vwlite.entities.backoff cimport Backoff
 from vwlite.entities.cross_precision cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities.record cimport (
-    ABSENT, FACTORED, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup, means_of,
-    name_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
+    means_of, name_of, precisions_in, precisions_of, triangle,
 )
-from vwlite.entities.table cimport EntityTable, home_of, origins_of
+from vwlite.entities.table cimport EntityTable, home_of, information_of, origins_of
 from vwlite.entities.table_io cimport has_factor
 
 from vwlite.entities.table_io import load, save
@@ -41,6 +42,7 @@ from vwlite.errors import ModelError
 
 cdef enum:
     LAYOUT = 4                        # of what is above; 1 has no factors, 2 no origins, 3 no CrossPrecision
+    INFORMED = 16                     # added to it where there is an information vector
     SHARE = 16                        # one in so many leaves at once
     MOST_AT_ONCE = 8192               # records on their way to disk, in memory twice, as are the pages they change
 
@@ -263,7 +265,7 @@ cdef class LimitedTable(EntityTable):
     def one_by_one(self):
         """Tables of one entity each, in the order in which they were met; a table is good until the next."""
         cdef EntityTable scratch = EntityTable(self.full, self.clocked)
-        scratch.anchored = self.anchored
+        scratch.anchored, scratch.informed = self.anchored, self.informed
         self.write_back(self.count)
         for key, _, _, text, own in self.store.rows(self.number):
             scratch.clear()
@@ -316,7 +318,7 @@ def summary(bytes text, store):
     if len(text) < <Py_ssize_t>sizeof(Header):
         store.refuse("a record is too short")
     table = EntityTable(header.full, header.clocked)
-    table.anchored = header.layout >= 3
+    table.anchored, table.informed = header.layout & ~INFORMED >= 3, header.layout & INFORMED
     record = unpack(table, 0, text, False, store)
     place = lookup(record, CONSTANT_HASH, 0)
     name = <bytes>name_of(record)[:record.name_length]
@@ -332,13 +334,14 @@ cdef int by_key(const void* a, const void* b) noexcept nogil:
 cdef bytes pack(EntityTable table, Record* record):
     """The record as bytes."""
     cdef size_t n = record.n, size = sizeof(Header) + record.name_length + 12 * n
-    cdef bint clocked = table.clocked and not record.full
+    cdef bint clocked = table.clocked and not record.full, informed = table.informed and record.full
     cdef Waiting* waiting = record.waiting
     cdef bytes text
     cdef char* at
     cdef Header* header
     cdef WaitingHeader example
-    size += 8 * (precisions_in(record) + (n if clocked else 0) + factor_in(record) + (n if table.anchored else 0))
+    size += 8 * (precisions_in(record) + (n if clocked else 0) + factor_in(record) + (n if table.anchored else 0)
+                 + (n if informed else 0))
     if record.between != NULL:
         size += 4 + record.between.n * (12 + 8 * n)
     while waiting != NULL:
@@ -349,6 +352,7 @@ cdef bytes pack(EntityTable table, Record* record):
     header = <Header*>at
     header.full, header.clocked, header.factored = record.full, clocked, factor_in(record) > 0
     header.layout = 4 if record.between != NULL else 3 if table.anchored else 2 if header.factored else 1
+    header.layout |= INFORMED if informed else 0
     header.n, header.name_length, header.n_waiting = record.n, record.name_length, record.n_waiting
     header.count, header.clock, header.latest = record.count, record.clock, record.latest
     header.prior, header.spread = record.prior, record.spread
@@ -362,6 +366,8 @@ cdef bytes pack(EntityTable table, Record* record):
     at = put(at, factor_of(record), 8 * factor_in(record))
     if table.anchored:
         at = put(at, origins_of(table, record), 8 * n)
+    if informed:
+        at = put(at, information_of(table, record), 8 * n)
     if record.between != NULL:
         put_between(at, record)
     at = PyBytes_AS_STRING(text) + size
@@ -400,8 +406,9 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     cdef const Header* header = <const Header*>at
     cdef Record* record
     cdef uint32_t hash
-    cdef bint sound, full, clocked, factored, told
-    if size < sizeof(Header) or not 1 <= header.layout <= LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
+    cdef bint sound, full, clocked, factored, told, informed
+    cdef uint8_t layout = header.layout & ~INFORMED if size >= sizeof(Header) else 0
+    if not 1 <= layout <= LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
         store.refuse("a record differs from its checksum")
     n = header.n
     if 12 * n > size:
@@ -409,12 +416,13 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     full, clocked, factored = header.full != 0, header.clocked != 0, header.factored != 0
     precisions = triangle(n) if full else n
     factor = 1 + triangle(n) if factored else 0
-    told = header.layout >= 3
+    told, informed = layout >= 3, header.layout & INFORMED != 0
     needed = (sizeof(Header) + header.name_length + 12 * n
-              + 8 * (precisions + (n if clocked else 0) + factor + (n if told else 0)))
+              + 8 * (precisions + (n if clocked else 0) + factor + (n if told else 0) + (n if informed else 0)))
     if (size < needed or (full and not table.full) or clocked != (table.clocked and not full)
             or (factored and not (full and n > FACTORED)) or (told and not table.anchored)
-            or (header.layout == 2 and not factored) or (header.layout == 1 and factored) or header.count < 0):
+            or (informed and not (full and table.informed))
+            or (layout == 2 and not factored) or (layout == 1 and factored) or header.count < 0):
         store.refuse("a record doesn't hold together")
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
@@ -444,16 +452,22 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     if told:
         memcpy(origins_of(table, record), at, 8 * n)
         at += 8 * n
+    if informed:
+        memcpy(information_of(table, record), at, 8 * n)
+        at += 8 * n
+    elif table.informed and full and n:
+        information_of(table, record)[0] = UNTOLD
     if not own:
         for i in range(n):
             sound = sound and isfinite(means_of(record)[i]) and (not clocked or isfinite(clocks_of(record)[i]))
             sound = sound and (not told or isfinite(origins_of(table, record)[i]))
+            sound = sound and (not informed or isfinite(information_of(table, record)[i]))
         for i in range(precisions):
             sound = sound and isfinite(precisions_of(record)[i])
         for i in range(factor):
             sound = sound and isfinite(factor_of(record)[i])
         sound = sound and has_factor(record, factored)
-    if header.layout == 4:
+    if layout == 4:
         at = unpack_between(table, record, at, end)
         sound = sound and at != NULL
         at = at if at != NULL else end

@@ -20,6 +20,10 @@ h) Records of an anchored table also have an origin for each coefficient: where 
 i) A full record of more than FACTORED coefficients keeps the Cholesky factor of its precision, the prior's included,
    which one example changes in O(n^2); what depends on the prior is the business of posterior.pyx.
 j) A full record of an anchored table may have a CrossPrecision: cross_precision.pxd.
+k) A full record of an informed table has the data's information vector b. With E the precision that data give, the
+   mean under a prior N(c, P^-1) is  (E + P)^-1 (b + P c).  So P and c may change between examples, again and again, and
+   the mean depends on those of now only. Worked out from the mean, b would keep a residual of each earlier prior, which
+   a weaker one magnifies where data say nothing. The first number is UNTOLD in records of models that have none.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -28,7 +32,8 @@ from vwlite.entities.record cimport Record, factor_of, means_of, triangle
 
 cdef class EntityTable:
     cdef readonly bint full, clocked  # clocks are those of diagonal records
-    cdef public bint anchored         # to be set before there is a record
+    cdef public bint anchored         # to be set before there is a record, as the next one
+    cdef public bint informed
     cdef public size_t most_full
     cdef public bint strict
     cdef readonly size_t n_diagonal   # records that went over to a diagonal posterior
@@ -69,3 +74,7 @@ cdef inline double* origins_of(EntityTable table, Record* record) noexcept nogil
     if record.full:
         return factor_of(record) + (1 + triangle(record.capacity) if record.factored else 0)
     return means_of(record) + (3 if table.clocked else 2) * <size_t>record.capacity
+
+cdef inline double* information_of(EntityTable table, Record* record) noexcept nogil:
+    """The data's information vector; only of full records in tables that are informed."""
+    return origins_of(table, record) + (record.capacity if table.anchored else 0)

@@ -23,7 +23,7 @@ cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capac
     """Bytes of a record."""
     cdef size_t doubles = 2 * capacity if table.anchored else capacity
     if full:
-        doubles += triangle(capacity) * (1 + factored) + factored
+        doubles += triangle(capacity) * (1 + factored) + factored + (capacity if table.informed else 0)
     else:
         doubles += 2 * capacity if table.clocked else capacity
     return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 4 * capacity + 8 * doubles
@@ -206,6 +206,8 @@ cdef class EntityTable:
                 clocks_of(other)[k] = record.clock if record.full else clocks_of(record)[k]
         if self.anchored:
             memcpy(origins_of(self, other), origins_of(self, record), n * sizeof(double))
+        if self.informed and full and record.full:
+            memcpy(information_of(self, other), information_of(self, record), n * sizeof(double))
         if factored:
             factor_of(other)[0] = NOT_MADE
             memcpy(factor_of(other), factor_of(record), factor_in(record) * sizeof(double))
@@ -235,6 +237,8 @@ cdef class EntityTable:
                 clocks_of(record)[i] = record.clock
         if self.anchored:
             origins_of(self, record)[i] = UNTOLD
+        if self.informed and record.full:
+            information_of(self, record)[i] = 0
         record.n = i + 1
         if record.n > FEW:
             if record.index == NULL or 3 * <uint64_t>record.n > 2 * <uint64_t>record.index_size:
@@ -311,7 +315,7 @@ cdef class EntityTable:
         """A table with copies of all records that have coefficients or wait."""
         cdef EntityTable other = EntityTable(self.full, self.clocked)
         cdef Record* record = self.oldest
-        other.anchored = self.anchored
+        other.anchored, other.informed = self.anchored, self.informed
         while record != NULL:
             if record.n:
                 copy_content(other, other.create(record.key, NULL, 0, record.n, record.full, record.factored), record)
@@ -346,6 +350,8 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
         memcpy(clocks_of(to), clocks_of(record), n * sizeof(double))
     if table.anchored:
         memcpy(origins_of(table, to), origins_of(table, record), n * sizeof(double))
+    if table.informed and record.full:
+        memcpy(information_of(table, to), information_of(table, record), n * sizeof(double))
     copy_between(&table.bytes, to, record)
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread = record.prior, record.spread

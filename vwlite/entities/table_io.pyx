@@ -12,10 +12,10 @@ from libc.string cimport memcpy
 from vwlite.core.example cimport Feature
 from vwlite.entities.cross_precision cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities.record cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of,
-    lookup, means_of, name_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, MOST, MOST_FULL, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of,
+    hashes_of, lookup, means_of, name_of, precisions_in, precisions_of, triangle,
 )
-from vwlite.entities.table cimport EntityTable, origins_of
+from vwlite.entities.table cimport EntityTable, information_of, origins_of
 
 cdef extern from "vwlite/entities/table.h" nogil:
     void vwl_prefetch(const void* place)
@@ -27,7 +27,7 @@ cdef enum:
 cdef enum Field:
     KEY, COEFFICIENTS, NAME_LENGTH, N_WAITING, COUNT, CLOCK, LATEST, PRIOR, SPREAD
     NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE, KIND, FACTOR, ORIGIN
-    OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN
+    OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN, INFORMATION
 
 cdef enum Posterior:
     DIAGONAL, FULL, WITH_FACTOR
@@ -39,6 +39,7 @@ FIELDS = (
     ("waiting_example", "F64"), ("waiting_n", "U32"), ("waiting_feature", "U32"), ("posterior", "U8"),
     ("factor", "F64"), ("origin", "F64"),
     ("others", "U32"), ("other_hash", "U32"), ("other_origin", "F64"), ("between", "F64"),
+    ("information", "F64"),
 )
 NEWER = ("posterior", "factor")       # only there where not every record is FULL, as all were in the first version
 OF_BETWEEN = ("others", "other_hash", "other_origin", "between")         # only there where a record has one
@@ -57,7 +58,8 @@ def save(EntityTable table, io):
         for column in columns:
             column.nbytes += column.size(order.records[i])
     for (name, dtype), column in zip(FIELDS, columns, strict=True):
-        if (plain and name in NEWER) or (alone and name in OF_BETWEEN) or (name == "origin" and not table.anchored):
+        if ((plain and name in NEWER) or (alone and name in OF_BETWEEN) or (name == "origin" and not table.anchored)
+                or (name == "information" and not table.informed)):
             continue
         io.array(name, dtype, column)
 
@@ -150,6 +152,8 @@ cdef class Column:
             return 8 * n if self.table.clocked and not record.full else 0
         if self.field == ORIGIN:
             return 8 * n if self.table.anchored else 0
+        if self.field == INFORMATION:
+            return 8 * n if self.table.informed and record.full else 0
         if self.field == KIND:
             return 1
         if self.field == FACTOR:
@@ -205,6 +209,8 @@ cdef class Column:
             return factor_of(record)
         if self.field == ORIGIN:
             return origins_of(self.table, record)
+        if self.field == INFORMATION:
+            return information_of(self.table, record)
         if self.field == OTHER_HASH and record.between != NULL:
             return other_hashes(record.between)
         if self.field == OTHER_ORIGIN and record.between != NULL:
@@ -271,18 +277,19 @@ cdef class Loading:
     cdef const double[::1] waiting_examples
     cdef const uint32_t[::1] waiting_ns, waiting_features
     # those that not every model has
-    cdef bint mixed, told, together
+    cdef bint mixed, told, together, informed
     cdef const unsigned char[::1] kinds
-    cdef const double[::1] factors, origins
+    cdef const double[::1] factors, origins, information
     cdef const uint32_t[::1] others, other_hash
     cdef const double[::1] other_origin, between
     # of the entity at hand
     cdef uint32_t n, n_others
-    cdef size_t n_precisions, n_factor
+    cdef size_t n_precisions, n_factor, n_information
     cdef Posterior kind
     cdef bint clocked
     # where its part of each array begins
     cdef size_t at, at_name, at_precision, at_factor, at_clock, at_waiting, at_feature, at_other, at_between
+    cdef size_t at_information
 
     def __init__(self, table, io):
         self.table = table
@@ -313,6 +320,8 @@ cdef class Loading:
         self.other_hash = io.array("other_hash", "U32", None) if self.together else self.ns[:0]
         self.other_origin = io.array("other_origin", "F64", None) if self.together else self.means[:0]
         self.between = io.array("between", "F64", None) if self.together else self.means[:0]
+        self.informed = self.table.informed and io.has("information")
+        self.information = io.array("information", "F64", None) if self.informed else self.means[:0]
 
     cdef bint run(self) except -1:
         """Make the entities; whether the arrays hold together."""
@@ -331,6 +340,7 @@ cdef class Loading:
             self.at_name += self.name_lengths[i]
             self.at_precision += self.n_precisions
             self.at_factor += self.n_factor
+            self.at_information += self.n_information
             self.at_clock += self.n if self.clocked else 0
         return self.is_at_end()
 
@@ -356,6 +366,7 @@ cdef class Loading:
         self.clocked = self.table.clocked and diagonal
         self.n_precisions = n if diagonal else triangle(n)
         self.n_factor = 1 + triangle(n) if self.kind == WITH_FACTOR else 0
+        self.n_information = n if self.informed and not diagonal else 0
         self.n_others = self.others[i] if self.together else 0
         return (self.n_others <= <size_t>(0 if diagonal else MOST_OTHERS)
                 and self.at_other + self.n_others <= <size_t>self.other_hash.shape[0]
@@ -365,6 +376,7 @@ cdef class Loading:
                 and self.at_precision + self.n_precisions <= <size_t>self.precisions.shape[0]
                 and self.at_factor + self.n_factor <= <size_t>self.factors.shape[0]
                 and (not self.told or self.at + n <= <size_t>self.origins.shape[0])
+                and self.at_information + self.n_information <= <size_t>self.information.shape[0]
                 and self.at_name + self.name_lengths[i] <= <size_t>self.names.shape[0]
                 and (not self.clocked or self.at_clock + n <= <size_t>self.coefficient_clocks.shape[0])
                 and self.table.slots[self.table.place_of(self.keys[i])] == NULL
@@ -402,6 +414,11 @@ cdef class Loading:
         for j in range(self.n_factor):
             factor_of(record)[j] = self.factors[self.at_factor + j]
             sound = sound and isfinite(factor_of(record)[j])
+        for j in range(self.n_information):
+            information_of(self.table, record)[j] = self.information[self.at_information + j]
+            sound = sound and isfinite(information_of(self.table, record)[j])
+        if self.table.informed and record.full and self.n and not self.n_information:
+            information_of(self.table, record)[0] = UNTOLD
         return sound and has_factor(record, self.kind == WITH_FACTOR)
 
     cdef bint fill_between(self, Record* record) except -1:
@@ -456,6 +473,7 @@ cdef class Loading:
                 and self.at_between == <size_t>self.between.shape[0]
                 and self.at_clock == <size_t>self.coefficient_clocks.shape[0]
                 and self.at_factor == <size_t>self.factors.shape[0]
+                and self.at_information == <size_t>self.information.shape[0]
                 and self.at_waiting == <size_t>self.waiting_ns.shape[0]
                 and 3 * self.at_waiting == <size_t>self.waiting_examples.shape[0]
                 and 2 * self.at_feature == <size_t>self.waiting_features.shape[0])
