@@ -260,7 +260,6 @@ cdef class Marginal:
         cdef double* factor
         cdef double* given
         cdef double* moves
-        cdef double* b
         cdef uint32_t place
         grow(&self.room, &self.room_size, triangle(n) + 2 * n, sizeof(double))
         factor = self.room
@@ -278,13 +277,12 @@ cdef class Marginal:
         effect.precision(record, factor)
         vwl_cholesky(factor, n)
         vwl_multiply(precisions_of(record), n, given, moves)
-        b = effect.information(record)
-        for k in range(n if b != NULL else 0):
-            b[k] -= moves[k]
         vwl_forward(factor, n, moves)
         vwl_backward(factor, n, moves)
         for k in range(n):
             means_of(record)[k] -= moves[k]
+        if effect.information(record) != NULL:
+            effect.inform(record)
         record.changed = True
         if record.spread != 0:        # it counts in the estimate of the prior
             effect.count_spread(record)
