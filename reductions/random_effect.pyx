@@ -178,7 +178,8 @@ cdef class RandomEffect(Effects):
         taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
         super().__init__(base, taken, specs, learners, options)
         self.run_options = options
-        self.together = Together(base, learners)
+        intercepts = all([self.effects[i].kind == INTERCEPT for i in range(self.n_effects)])
+        self.together = Together(base, learners, intercepts)
         self.anchored = self.together.anchored
         self.least = options["entity_min"]
         powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
@@ -228,6 +229,7 @@ cdef class RandomEffect(Effects):
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
         cdef double total, variance
+        cdef bint leans = self.leaning()
         self.resolve(ex)
         if ex.first_visit:
             ex.first_visit = False
@@ -243,22 +245,26 @@ cdef class RandomEffect(Effects):
                 self.point(ex, &self.effects[r], features, n)
                 self.effects[r].score = entity_score(self.learners, r, ex, self.least)
                 variance += ex.known.variance
-                if self.anchored and not self.is_newcomer(r, ex):
+                if leans and not self.is_newcomer(r, ex):
                     self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
         for r in range(self.n_effects):
-            if self.together.taken[r]:
+            if self.anchored and self.together.taken[r]:
                 self.effects[r].score += self.together.shift(r, False)
             total += self.effects[r].score
             ex.known.parts[r + 1] = <float>self.effects[r].score
         if ex.known.wants_variance and ex.known.noise == 0 and not self.logistic:
             ex.known.noise = self.one_effect.scale()
-        if self.anchored and ex.known.wants_variance:
+        if leans and ex.known.wants_variance:
             variance += self.variance_by_leaning(ex)
         ex.known.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
+
+    cdef inline bint leaning(self) noexcept nogil:
+        """Whether the fixed part's variance depends on the entities: as they lean, or as a fit has found."""
+        return self.anchored or (self.leans.n > 0 and self.together.fixed is not None)
 
     cdef inline bint is_newcomer(self, size_t r, Example ex) except -1 nogil:
         """Whether the entity was seen too seldom to be listened to."""
@@ -281,6 +287,8 @@ cdef class RandomEffect(Effects):
                     added += more
                     self.together.taken[r] = more == 0
             self.unpoint(ex, features, n, initial)
+        if not self.anchored:
+            self.together.begin()
         self.together.damp(ex, self.combined, added)
         return 0
 
@@ -304,12 +312,12 @@ cdef class RandomEffect(Effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 ex.known.newcomer = self.is_newcomer(r, ex)
-                if self.anchored:
+                if self.leaning():
                     self.together.glance(r, ex)
                 self.learners.uncertainty(r, ex, to)
                 ex.known.newcomer = False
         self.unpoint(ex, features, n, ex.initial)
-        if self.anchored:
+        if self.leaning():
             self.lean(ex)
         self.base.uncertainty(ex, to)
         ex.features, ex.n = features, n
@@ -344,7 +352,7 @@ cdef class RandomEffect(Effects):
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
-        cdef bint joint = self.anchored and not self.fixed_frozen, single = True
+        cdef bint joint = self.together.fixed is not None and not self.fixed_frozen, single = True
         cdef double certain = initial
         for r in range(self.n_effects):
             if self.effects[r].present and not self.effects[r].frozen:
@@ -427,10 +435,10 @@ cdef class RandomEffect(Effects):
             if self.effects[r].present:
                 self.point(ex, &self.effects[r], features, n)
                 total += self.learners.sensitivity(r, ex)
-                if self.anchored:
+                if self.leaning():
                     self.together.glance(r, ex)
         self.unpoint(ex, features, n, initial)
-        if self.anchored:
+        if self.leaning():
             self.lean(ex)
         total += self.base.sensitivity(ex)
         ex.features, ex.n = features, n

@@ -22,6 +22,11 @@ full and no entity meets more than MOST_OTHERS features that only the fixed part
 feature that effects have is the sum of those of each effect: exact for balanced designs; so an effect explains 1 - l of
 a feature times its share, which is what the others leave of its intercept's load. What is left out: that two effects
 are correlated. marginal.pxd says how the fixed part follows variances that are estimated.
+
+Of several effects with coefficients of features that is too much to leave out: sums of shares go beyond 1, and scores
+ran away from the labels in the first hundreds of examples. So these do not lean, and the posterior is a product of one
+for each part (assumed density filtering: Minka 2001; with users and items: Stern and others 2009, "Matchbox"). A score
+moves as above, by Z g with the variances of all parts.
 """
 from libc.stdint cimport uint32_t
 
@@ -39,7 +44,7 @@ cdef class Together:
     cdef bint[MOST_PARTS] taken       # of the example at hand, which effects take part
     cdef double[MOST_PARTS] of_intercept  # and what the others leave of their intercepts' loads
     cdef size_t n
-    cdef bint anchored                # effects have origins
+    cdef bint anchored                # effects lean on the fixed part, and have origins
     cdef readonly Marginal marginal   # of the fixed part; None if it knows nothing of how sure it is
     cdef Feature* damped
     cdef size_t capacity

@@ -222,19 +222,20 @@ cdef class Together:
     Args:
         base: The learner below.
         effects: Those of entities, each an Updates.
+        intercepts: Whether no effect has coefficients of features.
     """
 
-    def __cinit__(self, Learner base, list effects):
+    def __cinit__(self, Learner base, list effects, bint intercepts):
         self.base = base
         self.fixed = base if isinstance(base, Updates) else None
         self.effects = effects
         self.n = len(effects)
-        self.anchored = self.fixed is not None
+        self.anchored = self.fixed is not None and (self.n == 1 or intercepts)
         self.marginal = Marginal(base, effects) if self.anchored else None
         for i, effect in enumerate(effects):
             self.pointers[i] = <void*>(<Updates?>effect)
             (<Updates>effect).table.anchored = self.anchored
-            (<Updates>effect).leans_on = self.fixed
+            (<Updates>effect).leans_on = self.fixed if self.anchored else None
 
     def __dealloc__(self):
         free(self.damped)
@@ -287,7 +288,8 @@ cdef class Together:
                 first = r
         if fixed_learns:
             self.fixed.meet(ex)
-            self.damp(ex, NULL, 0)
+            if self.anchored:
+                self.damp(ex, NULL, 0)
             self.fixed.look(ex)
             self.fixed.lean()
             ex.features, ex.n = features, n
@@ -313,9 +315,9 @@ cdef class Together:
         if fixed_learns:
             self.fixed.settle(g, c / (1 + c * effects))
             self.fixed.learned(self.fixed.subject, 1)
-            if self.marginal.whole and not self.fixed.subject.full:
+            if self.anchored and self.marginal.whole and not self.fixed.subject.full:
                 self.sum_ends()
-            if self.marginal.whole:
+            if self.anchored and self.marginal.whole:
                 self.marginal.see(0, ex, c)
                 for r in range(self.n if self.n > 1 else 0):
                     left = max(effects - call_reach(self.pointers[r]), 0) if self.taken[r] else effects
@@ -333,7 +335,7 @@ cdef class Together:
                 if fixed_record != NULL:
                     call_see_others(self.pointers[r], ex, fixed_record, left)
                 call_write_down(self.pointers[r])
-        if fixed_learns and self.marginal.whole and self.marginal.is_time():
+        if fixed_learns and self.anchored and self.marginal.whole and self.marginal.is_time():
             with gil:
                 self.marginal.renew()
         return 0
