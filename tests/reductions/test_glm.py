@@ -258,7 +258,7 @@ def test_a_loaded_model_takes_another_ridge(tmp_path):
         ("--bayes_linear --noise 0", "expected a variance above 0"),
         ("--bayes_linear --noise nan", "expected a variance above 0"),
         ("--bayes_linear --noise much", "expected a variance above 0"),
-        ("--bayes_logistic --noise 2", "--noise is of squared loss"),
+        ("--bayes_logistic --noise 2", "--noise needs squared loss"),
         ("--bayes_linear --l2 0", "--l2"),
         ("--bayes_linear --moments", "no effect without --bayes_logistic"),
         ("--bayes_logistic --moments --posterior_mode", "opposites"),
