@@ -45,7 +45,7 @@ def test_the_store_of_another_model_is_refused(flags, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda text: text[:-4096], "its size is not what its head says"),
+        (lambda text: text[:-4096], "its size differs from that in its header"),
         (lambda text: b"", "is no store of entities"),
         (lambda text: b"x" * len(text), "is no store of entities"),
         (lambda text: text[:100] + b"\xff" * 3996 + text[4096:], "damaged"),

@@ -51,7 +51,7 @@ static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_
     return vwl_finish(h ^ vwl_mix(tail), n);
 }
 
-/* Bit mask of the stop bytes, which end words: all <= ' ', ':' and '|'. A bit for each of 64 bytes, the first lowest. */
+/* Bit mask of the stop bytes, which end words: all <= ' ', ':' and '|'. A bit for each of 64 bytes. */
 static inline uint64_t vwl_stops(const uint8_t *p) {
     uint64_t mask = 0;
 #if defined(__SSE2__)

@@ -1,4 +1,4 @@
-"""Reason: error code of a line that is malformed or can't be learned, stored in rows and caches. Messages: reasons.pyx."""
+"""Reason: error code of a line that is malformed or can't be learned, stored in rows and caches; see reasons.pyx."""
 
 cdef enum Reason:
     FINE
