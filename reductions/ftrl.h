@@ -1,8 +1,9 @@
 /* FTRL, PiSTOL and coin betting: loops over the features of an example. The equations are in reductions/ftrl.pyx.
  *
- * A slot of --ftrl is weight, z, G and an unused float: the SIMD loop loads and transposes four slots, as in slots.h. If
- * two of four features share a slot, the second must see the update of the first, so such a group goes through the scalar
- * loop, as does one with a number that would not be finite. Both loops make the same operations: results are identical.
+ * A slot of --ftrl is weight, z, G and an unused float: the SIMD loop loads and transposes four slots, as in slots.h.
+ * If two of four features share a slot, the second must see the update of the first, so such a group goes through the
+ * scalar loop, as does one with a number that would not be finite. Both loops make the same operations: results are
+ * identical.
  * A slot of --pistol is weight, z, G, M; one of --coin weight, z, G, M, R, L and two unused floats.
  * Numbers beyond single precision are computed again in double precision and clipped to the largest float. */
 #ifndef VWLITE_FTRL_H
