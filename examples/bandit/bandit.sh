@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Decisions that explore: policies compared where the truth is known, then a shop that logs, learns and decides again.
+# Contextual bandits: policies compared in simulations, then a shop that logs, learns and decides again.
 # Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
 source "$(dirname "$0")/../common.sh"
 
