@@ -175,7 +175,7 @@ class EntityStore:
                 found.update((serial, key) for key, serial in rows)
             if not found:
                 return
-            # What lies behind the first so many may be only a part of what is there.
+            # Beyond these, LIMIT may have cut off one of the two lists.
             for serial, key in sorted(found)[:KEYS_AT_ONCE]:
                 yield key
                 last = serial
