@@ -15,7 +15,7 @@ from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("cb_explore_adf: contextual bandits that explore", (
     Option("cb_explore_adf", bool, "learn from logged decisions, and give each action a probability: epsilon-greedy, "
-           "or as --thompson or --explore say", necessary=True, keep=True, fixed=True, task="choose"),
+           "or by --thompson or --explore", necessary=True, keep=True, fixed=True, task="choose"),
     Option("epsilon", float, "share of the probability that is spread evenly over all actions", default=0.05, least=0,
            most=1, keep=True, needs=("cb_explore_adf & !thompson & !explore",)),
     Option("first_only", bool, "of actions with equally good scores, the first has the probability of all", keep=True,

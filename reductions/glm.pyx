@@ -57,14 +57,14 @@ LEAST_LOGISTIC = 0.1
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
 OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
-    Option("bayes_logistic", bool, "logistic model, updated by each batch", necessary=True, keep=True, fixed=True,
-           loss="logistic", task="personal"),
-    Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True,
-           loss="squared", task="personal"),
-    Option("logistic", bool, "logistic model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
-           loss="logistic"),
-    Option("square", bool, "linear model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
-           loss="squared"),
+    Option("bayes_logistic", bool, "Bayesian logistic regression, updated by each batch", necessary=True, keep=True,
+           fixed=True, loss="logistic", task="personal"),
+    Option("bayes_linear", bool, "Bayesian linear regression, updated by each batch", necessary=True, keep=True,
+           fixed=True, loss="squared", task="personal"),
+    Option("logistic", bool, "logistic regression, fitted to each batch by itself", necessary=True, keep=True,
+           fixed=True, loss="logistic"),
+    Option("square", bool, "linear regression, fitted to each batch by itself", necessary=True, keep=True,
+           fixed=True, loss="squared"),
     Option("posterior", str, "what is stored of the posterior precision: all of it (full), its diagonal, all of it up "
            "to --posterior_full coefficients and then its diagonal (auto), or nothing (identity)",
            default="auto", keep=True, fixed=True, alike=("auto", "full"),

@@ -33,7 +33,7 @@ from vwlite.errors import OptionError
 DRAWS = ("thompson", "explore=thompson")
 
 OPTIONS = OptionGroup("thompson: contextual bandits", (
-    Option("thompson", bool, "Thompson sampling: choose actions by draws from the posterior", necessary=True, keep=True,
+    Option("thompson", bool, "choose actions by Thompson sampling: draws from the posterior", necessary=True, keep=True,
            task="choose"),
     Option("explore", str, "policy that chooses actions", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
