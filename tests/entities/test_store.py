@@ -39,7 +39,7 @@ def test_the_store_of_another_model_is_refused(flags, tmp_path):
     trained(tmp_path / "n", seed=2)
     shutil.copy(tmp_path / "n.entities", tmp_path / "m.entities")
     said = refused(tmp_path / "m", flags)
-    assert "those of another model" in said and f"{tmp_path}/m.entities" in said
+    assert "has the entities of another model" in said and f"{tmp_path}/m.entities" in said
 
 
 @pytest.mark.parametrize(
