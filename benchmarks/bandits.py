@@ -1,10 +1,10 @@
-"""Thompson sampling of several widths beside Vowpal Wabbit's explorers, in six problems whose truth is known.
+"""Compare Thompson sampling of several widths with Vowpal Wabbit's explorers, in six simulated problems.
 
     python benchmarks/bandits.py [--rounds N] [--seeds N] [--seed FIRST] [--problems NAME,..]
 
 Prints the mean regret of each policy with its standard error over seeds, relative to the best of VW's, and how many
-problems each width wins or ties. The seeds are no seeds of any other benchmark. All policies meet the same rounds; VW
-learns from the same text with the same interactions.
+problems each width wins or ties. No other benchmark uses the same seeds. All policies get the same rounds; VW learns
+from the same text with the same interactions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXPLORERS = {
 
 
 class Problem(NamedTuple):
-    """A world, and after how many rounds costs become known."""
+    """A simulated world, and the delay of costs in rounds."""
 
     world: World
     delay: int = 1
@@ -47,7 +47,7 @@ PROBLEMS = {
 
 
 def vw_regret(problem: Problem, flags: str, seed: int, total: int) -> float:
-    """What one of VW's explorers loses."""
+    """Regret of one of VW's explorers."""
     pairs = " ".join(f"-q {pair}" for pair in problem.world.flags.get("quadratic", []))  # type: ignore[attr-defined]
     vw = vowpalwabbit.Workspace(f"--cb_explore_adf {flags} {pairs} --quiet --random_seed {seed}")
     source = random.Random(seed)
@@ -74,7 +74,7 @@ def vw_regret(problem: Problem, flags: str, seed: int, total: int) -> float:
 
 
 def main() -> None:
-    """Plays all, and prints a table for each problem."""
+    """Simulates all policies, and prints a table for each problem."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=5)

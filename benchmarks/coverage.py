@@ -1,5 +1,5 @@
-"""Do intervals hold what they promise? Simulated users with coefficients drawn from the prior, and the share of their
-true probabilities that `--interval 0.9` encloses.
+"""Coverage of credible intervals: for simulated users with coefficients from the prior, the share of their true
+probabilities inside `--interval 0.9`.
 
 One run learns a model for each of 1000 users from a number of examples each, and predicts further lines whose
 probabilities are known. The users are independent, so the share over users has a standard error, which is printed.

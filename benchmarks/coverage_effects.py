@@ -1,7 +1,7 @@
-"""Do intervals of one pass hold what they promise? Simulated users, items and a fixed part, and the share of true
-scores within 1.645 standard deviations, nominally 90%: of known entities, of new ones, and of the population.
+"""Coverage of credible intervals after one pass: for simulated users, items and a fixed part, the share of true scores
+within 1.645 standard deviations, nominally 90%: of known entities, of new ones, and of the population.
 
-Every simulation draws users (and half as many items) anew, so the standard error over simulations is that of the share.
+Each simulation draws new users (and half as many items), so the standard error over simulations is that of the share.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from vwlite import Workspace
 
-REACH = 1.6448536269514722  # standard deviations on both sides that hold 90% of a normal distribution
+REACH = 1.6448536269514722  # standard deviations on both sides of 90% of a normal distribution
 TESTS = 40
 KINDS = ("linear", "logistic")
 EFFECTS = (("user",), ("user:c",), ("user", "item"), ("user:c", "item"))
@@ -23,7 +23,7 @@ WIDE = "--min_prediction -100 --max_prediction 100"
 
 
 class World(NamedTuple):
-    """What is true: score = fixed[0] + fixed[1] x + users[u][0] + users[u][1] x + items[i]."""
+    """The true model: score = fixed[0] + fixed[1] x + users[u][0] + users[u][1] x + items[i]."""
 
     users: list[tuple[float, float]]
     items: list[float]
@@ -31,16 +31,16 @@ class World(NamedTuple):
     slopes: bool
 
     def new_user(self, source: random.Random) -> tuple[float, float]:
-        """A level and a slope."""
+        """Draw a user's level and slope."""
         return source.gauss(0, self.sd), source.gauss(0, self.sd) if self.slopes else 0.0
 
     def score(self, user: tuple[float, float], item: float, x: float) -> float:
-        """Without noise."""
+        """The true score, without noise."""
         return 0.5 - 0.7 * x + user[0] + user[1] * x + item
 
 
 def make(kind: str, effects: Sequence[str], users: int, source: random.Random) -> World:
-    """A world of so many users."""
+    """Draw a world with `users` users."""
     world = World([], [], 1.0 if kind == "logistic" else 0.8, effects[0] == "user:c")
     world.users.extend(world.new_user(source) for _ in range(users))
     world.items.extend(source.gauss(0, 0.7 * world.sd) if len(effects) > 1 else 0.0 for _ in range(users // 2))
@@ -89,7 +89,7 @@ def logistic(source: random.Random) -> float:
 
 
 def share(errors: Sequence[Sequence[float]]) -> str:
-    """In percent, with its standard error over simulations."""
+    """Share within the interval, in percent, with its standard error over simulations."""
     shares = [statistics.fmean(abs(error) < REACH for error in each) for each in errors]
     return f"{100 * statistics.fmean(shares):.1f} ± {100 * statistics.stdev(shares) / len(shares) ** 0.5:.1f}"
 

@@ -1,9 +1,9 @@
-"""Times the daemon: beside a run over a file, Vowpal Wabbit's daemon and an echo server; the journal, memory.
+"""Benchmark of the daemon against a run over a file, Vowpal Wabbit's daemon and an echo server; journal and memory.
 
     python -m benchmarks.daemon                 in the root of the repository
     python -m benchmarks.daemon --scale 0.05 --rounds 1 --output quick.json
 
-Every round has the two sides of a comparison one after the other, and its ratio; medians of the ratios are judged.
+Each round runs the two sides of a comparison one after the other; the verdict is on the median of their ratios.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ REQUESTS = 20_000
 CLIENTS = 64
 CHUNK = 1 << 18
 
-# As the echo server, and as installed without extras: on asyncio's loop.
+# On asyncio's loop, as the echo server, and as installed without extras.
 VWLITE = (
     sys.executable,
     "-c",
@@ -94,7 +94,7 @@ def completed(command: Sequence[str]) -> None:
 
 
 def pipelined(port: int, data: bytes, clients: int = 1) -> float:
-    """Lines per second of so many clients that send all of `data` together, and read as they send."""
+    """Lines per second of `clients` clients that together send all of `data`, and read while they send."""
     ends = [0]
     for i in range(1, clients):
         ends.append(data.index(b"\n", len(data) * i // clients) + 1)
@@ -174,7 +174,7 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def echo() -> Iterator[int]:
-    """The port of an asyncio server that sends back what it gets."""
+    """Run an asyncio echo server; yields its port."""
     process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -186,13 +186,13 @@ def echo() -> Iterator[int]:
 
 
 def resident(pid: int) -> float:
-    """Megabytes of memory of a process."""
+    """Resident memory of a process, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1e3
 
 
 def pairs(rounds: int, name: str, left: Callable[[], float], right: Callable[[], float]) -> dict[str, Any]:
-    """Both sides in turns: their medians, and the median of left / right."""
+    """Run both sides alternately: their medians, and the median of left / right."""
     lefts, rights = [], []
     for i in range(rounds):
         lefts.append(left())
@@ -207,7 +207,7 @@ def pairs(rounds: int, name: str, left: Callable[[], float], right: Callable[[],
 
 
 def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    """All figures."""
+    """Measure everything."""
     data = path.read_bytes()
     lines = data.splitlines(keepends=True)[: scaled(REQUESTS, chosen.scale)]
     model = scratch / "model"
@@ -261,7 +261,7 @@ def measure(vwlite: Sequence[str], path: Path, scratch: Path, chosen: argparse.N
 def beside_vw(
     port: int, data: bytes, path: Path, lines: Sequence[bytes], scratch: Path, chosen: argparse.Namespace
 ) -> dict[str, Any]:
-    """A daemon that predicts beside VW's with a model that VW has learned from the same lines; both have one client."""
+    """Compare predictions with VW's daemon, which loads a model learned by VW from the same lines; one client each."""
     model = scratch / "vw.model"
     completed([*chosen.vw, "--quiet", "-d", str(path), "-f", str(model)])
     found: dict[str, Any] = {}
@@ -280,7 +280,7 @@ def beside_vw(
 
 
 def microseconds(port: int, lines: Sequence[bytes], share: float) -> float:
-    """In how much time this share of all lines has its answer, when each waits for the one before."""
+    """Quantile of the latency when each line waits for the answer to the one before."""
     times = one_by_one(port, lines)
     return 1e6 * times[int(share * (len(times) - 1))]
 
@@ -332,7 +332,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure; the status is 1 if anything failed, whatever the figures."""
+    """Measure; the status is 1 if anything failed, regardless of the results."""
     parser = parser_of("Time the daemon.", "A full run rewrites README.md and daemon.json.", "turns of each comparison")
     parser.add_argument("--wait", type=float, default=10, help="minutes to wait for an idle machine (%(default)s)")
     parser.add_argument("--vw", type=words, default=(sys.executable, "-m", "vowpalwabbit"), metavar="CMD")

@@ -1,8 +1,8 @@
-"""Run models of entities: beside Lambda Learner, a million at once, and on real ratings.
+"""Benchmark of models of entities: against Lambda Learner, a million entities at once, and on real ratings.
 
     python -m benchmarks.entities     in the root of the repository
 
-As `run.py` this imports nothing heavy, so that peaks of memory are those of the processes that it starts.
+Like `run.py`, this imports nothing large, so that peaks of memory are those of the processes that it starts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from benchmarks.run import (
 
 HERE = Path(__file__).resolve().parent
 MARKERS = ("<!-- entities -->", "<!-- end of entities -->")
-LAMBDA_LEARNER = ("lambda-learner==0.1.0", "scipy<1.18")  # it passes what SciPy 1.18 no longer takes
+LAMBDA_LEARNER = ("lambda-learner==0.1.0", "scipy<1.18")  # it passes arguments that SciPy 1.18 no longer accepts
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # with more, Lambda Learner is slower, most so beside other processes
 COEFFICIENTS_AGREE = 1e-3
 QUIET = 0.7  # load average over a minute, under which a run begins
@@ -55,20 +55,20 @@ BATCH = ("--square", "--fixed", "none", "--shrink", "mean", "--effect_l2", "auto
 
 @dataclass(frozen=True)
 class Contest:
-    """One model, one batch after the other, by Lambda Learner and by vwlite."""
+    """Comparison of Lambda Learner and vwlite on one model, batch after batch."""
 
     name: str
     data: str
     features: int
     batch: int
-    lines: int  # for vwlite, so many that its start doesn't count
-    records: int  # of them for Lambda Learner, whose rate is the same for more
+    lines: int  # for vwlite; enough that its start-up time is negligible
+    records: int  # of these lines for Lambda Learner, whose rate is the same for more
     wanted: float  # times its records per second
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """Very many models."""
+    """Benchmark of a very large number of entities."""
 
     name: str
     data: str
@@ -93,7 +93,7 @@ RATINGS_WANTED = {"users + movies": 0.8917}
 
 
 def printed(command: Sequence[str], stdin: str = "", environment: dict[str, str] | None = None) -> str:
-    """What a command prints; raises CommandError if it fails."""
+    """Output of a command; raises CommandError if it fails."""
     environ = os.environ | (environment or {})
     done = subprocess.run(command, input=stdin, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -103,7 +103,7 @@ def printed(command: Sequence[str], stdin: str = "", environment: dict[str, str]
 
 
 def say(what: str) -> None:
-    """Progress, on standard error."""
+    """Print progress on standard error."""
     print(what, file=sys.stderr, flush=True)
 
 
@@ -113,7 +113,7 @@ def scaled(lines: int, scale: float) -> int:
 
 
 def lambda_learner(folder: Path) -> tuple[str, ...]:
-    """The command that times Lambda Learner, in an environment made in the folder if it isn't there."""
+    """The command that times Lambda Learner, in a virtual environment in the folder, which is created if missing."""
     environment = folder / "lambda-learner"
     python = environment / "bin" / "python"
     if not (environment / "installed").exists():
@@ -125,7 +125,7 @@ def lambda_learner(folder: Path) -> tuple[str, ...]:
 
 
 def rate(runs: Sequence[Run], lines: int) -> dict[str, float]:
-    """Records per second of whole processes: median, least and most."""
+    """Records per second of whole processes: median, minimum and maximum."""
     rates = [lines / each.wall for each in runs]
     return {"rate": statistics.median(rates), "least": min(rates), "most": max(rates)}
 
@@ -140,7 +140,7 @@ def learned(vwlite: Sequence[str], model: Path, features: int) -> list[float]:
 
 
 def largest_difference(left: Sequence[float], right: Sequence[float]) -> float:
-    """Of two lists of coefficients."""
+    """Largest difference of two lists of coefficients."""
     return max(abs(a - b) for a, b in zip(left, right, strict=True))
 
 
@@ -152,7 +152,7 @@ def compete(
     scratch: Path,
     chosen: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Turns of Lambda Learner's train(), of vwlite from text and of vwlite from its cache, on the same batches."""
+    """Alternate runs of Lambda Learner's train(), vwlite from text and vwlite from its cache, on the same batches."""
     lines, records = scaled(contest.lines, chosen.scale), scaled(contest.records, chosen.scale)
     (scratch / "data.vw").symlink_to(data)
     command = [*vwlite, *LOGISTIC, "--batch_size", str(contest.batch), "-d", "data.vw"]
@@ -188,7 +188,7 @@ def compete(
 
 
 def crowd(vwlite: Sequence[str], paths: Sequence[Path], scratch: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Turns of the crowds from text and from their caches; then saving and loading the first one."""
+    """Alternate runs of the crowds from text and from their caches; then save and load the first one."""
     texts: list[list[Run]] = [[] for _ in CROWDS]
     caches: list[list[Run]] = [[] for _ in CROWDS]
     saves: list[Run] = []
@@ -232,7 +232,7 @@ def crowd(vwlite: Sequence[str], paths: Sequence[Path], scratch: Path, chosen: a
 
 
 def growth(vwlite: Sequence[str], paths: Sequence[Path], scratch: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Bytes a coefficient takes where entities come with all of theirs, and where they get them later."""
+    """Bytes per coefficient if entities have all of theirs from the start, and if they get them later."""
     (scratch / "one.vw").write_text("1 |user 1 |f a:0.5\n")
     empty = min(run([*vwlite, *USERS, "-d", "one.vw"], scratch).memory for _ in range(chosen.rounds))
     figured: dict[str, Any] = {}
@@ -332,7 +332,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def crowd_rows(entities: dict[str, Any]) -> list[list[str]]:
-    """The rows about very many models: the first crowd's figures, and how the second's compare."""
+    """Rows about large numbers of entities: results of the first crowd, and the second relative to it."""
     one, two = (entities["crowds"][each.name] for each in CROWDS)
     first, second = (each.name for each in CROWDS)
     model = entities["model"]
@@ -358,7 +358,7 @@ def crowd_rows(entities: dict[str, Any]) -> list[list[str]]:
 
 
 def growth_rows(figured: dict[str, Any]) -> list[list[str]]:
-    """The rows about entities that get coefficients later."""
+    """Rows about entities that get coefficients later."""
     found = []
     for name, case in figured.items():
         title = f"{GROWTH[0].lines:,} users, {name}"
@@ -369,7 +369,7 @@ def growth_rows(figured: dict[str, Any]) -> list[list[str]]:
 
 
 def attempt(work: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
-    """The figures, or the error."""
+    """The results, or the error."""
     try:
         return work()
     except (CommandError, OSError, ValueError) as error:
@@ -378,7 +378,7 @@ def attempt(work: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
 
 
 def wait_for_quiet(minutes: float) -> float:
-    """Wait until the machine is idle or the time is over; the load average then."""
+    """Wait until the machine is idle or the time is over; returns the load average."""
     end = time.monotonic() + 60 * minutes
     while os.getloadavg()[0] >= QUIET and time.monotonic() < end:
         time.sleep(2)

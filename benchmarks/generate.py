@@ -187,7 +187,7 @@ Features = Sequence[tuple[str, str, int]]
 
 
 def vocabulary(features: Features) -> list[npt.NDArray[np.bytes_]]:
-    """The words of each feature, with the namespace in front where it begins."""
+    """The words of each feature, after the namespace if it is the first one of it."""
     words = []
     for i, (namespace, feature, values) in enumerate(features):
         opens = f" |{namespace}" if i == 0 or features[i - 1][0] != namespace else ""
@@ -285,7 +285,7 @@ def generate(kind: str, lines: int, seed: int, folder: Path) -> Path:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     block = KINDS[kind](np.random.default_rng(seed))
-    # The name appears only when the file is whole, so an interrupted run leaves nothing that looks like data.
+    # The file gets its name when it is complete, so an interrupted run leaves nothing that looks like data.
     handle, name = tempfile.mkstemp(prefix=path.name, suffix=".unfinished", dir=folder)
     unfinished = Path(name)
     try:
@@ -300,7 +300,7 @@ def generate(kind: str, lines: int, seed: int, folder: Path) -> Path:
 
 
 def default_folder() -> Path:
-    """Where the data is kept between runs: `vwlite-bench` in the folder for temporary files."""
+    """Folder where data is stored between runs: `vwlite-bench` in the folder for temporary files."""
     return Path(tempfile.gettempdir()) / "vwlite-bench"
 
 

@@ -2,7 +2,7 @@
 
     python lambda_learner.py DATA --records 40000 --batch 10
 
-Prints one line of JSON: how many records, the seconds and CPU seconds that its `train()` took in all, its coefficients
+Prints one line of JSON: the number of records, the total seconds and CPU seconds of its `train()`, its coefficients
 (the intercept first), and its own versions. Reading the text and laying out its `IndexedDataset`s is not timed.
 """
 
@@ -39,14 +39,14 @@ def read(path: Path, records: int) -> tuple[npt.NDArray[np.float64], npt.NDArray
 
 
 def main() -> None:
-    """Learns batch by batch, each posterior being the next one's prior, and prints what it took."""
+    """Learns batch by batch, with each posterior as the prior of the next batch, and prints the time."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--precision", type=float, default=1e7, help="factr of its L-BFGS (%(default)s, as it comes)")
     chosen = parser.parse_args()
-    warnings.simplefilter("ignore")  # SciPy announces in each call that an option of L-BFGS will go
+    warnings.simplefilter("ignore")  # SciPy warns in each call that an option of L-BFGS is deprecated
 
     rows, labels = read(chosen.data, chosen.records)
     batches = []

@@ -1,7 +1,7 @@
-"""Run vwlite side by side with Vowpal Wabbit: whole processes, taking turns on the same data with the same flags.
+"""Benchmark of vwlite against Vowpal Wabbit: whole processes, alternately, on the same data with the same flags.
 
-This module imports nothing heavy: Linux counts the memory of the process that starts a program towards that program's
-own peak, so a small starter is what makes the peaks true. The data is made in a process of its own for that reason too.
+This module imports nothing large: Linux counts the memory of the process that starts a program towards that program's
+own peak, so only a small starter gives correct peaks. For the same reason, a separate process generates the data.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Tool:
-    """A command under test; `stdin` is what makes it read standard input."""
+    """A command under test; `stdin` has the flags with which it reads standard input."""
 
     name: str
     command: tuple[str, ...]
@@ -106,7 +106,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class Run:
-    """What one process took, as the kernel reports it when it ends."""
+    """Resource usage of one process, as the kernel reports it at its end."""
 
     wall: float  # seconds, from before the start to after the end
     cpu: float  # seconds, user + system
@@ -115,7 +115,7 @@ class Run:
 
 
 class CommandError(Exception):
-    """A benchmarked command ended with an error or did other work than was asked."""
+    """A benchmarked command failed or did other work than requested."""
 
 
 def run(command: Sequence[str], folder: Path, piped: Path | None = None) -> Run:
@@ -131,7 +131,7 @@ def run(command: Sequence[str], folder: Path, piped: Path | None = None) -> Run:
             stderr=stderr,
         )
         if cat and cat.stdout:
-            cat.stdout.close()  # or cat would never see that its reader is gone
+            cat.stdout.close()  # otherwise cat gets no SIGPIPE when its reader ends
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, which Popen can't know
@@ -146,13 +146,13 @@ def run(command: Sequence[str], folder: Path, piped: Path | None = None) -> Run:
 
 
 def summary_number(summary: str, what: str) -> float | None:
-    """The number after `what = ` in a tool's closing summary, or None."""
+    """The number after `what = ` in a tool's summary, or None."""
     found = re.search(rf"^{what} = ([-+.\deE]+)", summary, re.MULTILINE)
     return float(found[1]) if found else None
 
 
 def figures(runs: Sequence[Run]) -> dict[str, Any]:
-    """One tool's runs in numbers: median times, the range of the wall time, the highest peak, what the summary says."""
+    """Statistics of one tool's runs: median times, range of the wall time, highest peak, numbers of the summary."""
     walls = [each.wall for each in runs]
     return {
         "wall": statistics.median(walls),
@@ -166,7 +166,7 @@ def figures(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def compare(case: Case, tools: Sequence[Tool], data: Path, rounds: int, scratch: Path) -> dict[str, Any]:
-    """Let both tools (VW, then vwlite) take turns at one case and return its figures."""
+    """Run both tools (VW, then vwlite) alternately on one case and return its results."""
     folders = []
     with data.open("rb", buffering=0) as warmed:  # into the page cache, so that the first run has no disk to wait for
         while warmed.read(1 << 22):
@@ -200,7 +200,7 @@ def compare(case: Case, tools: Sequence[Tool], data: Path, rounds: int, scratch:
 
 
 def verdict(reached: bool, wanted: str) -> str:
-    """A figure's verdict in words."""
+    """Verdict of a result in words."""
     return f"reached (wanted {wanted})" if reached else f"**short** (wanted {wanted})"
 
 
@@ -255,7 +255,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def machine(tools: Sequence[Tool]) -> dict[str, Any]:
-    """What a reader needs to judge the figures."""
+    """The machine and the versions, for the report."""
     info, huge = Path("/proc/cpuinfo"), Path("/sys/kernel/mm/transparent_hugepage/enabled")
     model = re.search(r"^model name\s*: (.*)$", info.read_text(), re.MULTILINE) if info.exists() else None
     chosen = re.search(r"\[(\w+)\]", huge.read_text()) if huge.exists() else None
@@ -311,7 +311,7 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
 
 
 def make_data(kind: str, lines: int, chosen: argparse.Namespace) -> Path:
-    """The data's path; made in a process of its own."""
+    """Generate the data in a separate process; returns its path."""
     command = [sys.executable, str(HERE / "generate.py"), kind, f"--lines={lines}", f"--seed={chosen.seed}"]
     if chosen.data:
         command.append(f"--data={chosen.data}")
@@ -349,7 +349,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the chosen cases; the status is 1 if a command failed, whatever the figures."""
+    """Run the chosen cases; the status is 1 if a command failed, regardless of the results."""
     chosen = arguments(argv)
     # VW's Python package has no standard input of its own, but can open the device.
     tools = (Tool("vw", chosen.vw, ("-d", "/dev/stdin")), Tool("vwlite", chosen.vwlite))

@@ -1,4 +1,4 @@
-# What the scripts share: they source it, and are in their own folder, with $out, the folder for what they write.
+# Shared setup, sourced by the scripts: changes to the script's folder and sets $out, the output folder.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")"

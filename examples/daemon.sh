@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A daemon that learns while it serves, is killed, and comes back with nothing lost.
-# Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
+# A daemon that learns while it serves, is killed, and recovers without loss.
+# Every command is printed before it runs; its files go to the folder named on the command line, or a new one.
 source "$(dirname "$0")/common.sh"
 
 train="data/phishing_train.vw.gz"
@@ -9,27 +9,27 @@ serve+=" --journal '$out/journal' -f '$out/daemon.model' --quiet"
 client="vwlite client --port \$(cat '$out/port') --quiet"
 trap 'kill "$(cat "$out/pid" 2>/dev/null)" 2>/dev/null || true' EXIT
 
-say "A daemon in the background: the command returns when clients can come."
+say "A daemon in the background: the command returns when clients can connect."
 run "$serve"
 
-say "The first 500 lines, taught through the socket. Each is answered with what was predicted before it was learned."
+say "The first 500 lines, learned through the socket. Each is answered with the prediction before it was learned."
 run "gzip -dc '$train' > '$out/train'; head -n 500 '$out/train' > '$out/first'"
 run "$client '$out/first' > '$out/first.answers'"
 run "head -n 3 '$out/first.answers'"
 
-say "The machine trips over a cable."
+say "The daemon is killed."
 run "kill -9 \$(cat '$out/pid'); rm '$out/pid'"
 
-say "Started anew with the same words, it goes on from its journal; the other lines follow."
+say "Started again with the same command, it recovers from its journal; the other lines follow."
 run "$serve"
 run "tail -n +501 '$out/train' > '$out/second'"
 run "$client '$out/second' > '$out/second.answers'"
 run "$client --send '!stats' | tr ',' '\\n' | grep -E 'examples|average_loss|entries'"
 
-say "Told to end, it saves and goes."
+say "On a signal to end, it saves the model and exits."
 run "kill \$(cat '$out/pid'); while [[ -e '$out/pid' ]]; do :; done"
 
-say "A run over the same lines, which nobody killed, made the same predictions and the same model."
+say "An uninterrupted run over the same lines made the same predictions and the same model."
 run "vwlite --loss_function logistic --link logistic --quiet -d '$out/train' -p '$out/run.answers' -f '$out/run.model'"
 run "cat '$out/first.answers' '$out/second.answers' | cmp - '$out/run.answers' && echo identical"
 run "for model in daemon run; do vwlite -t -i '$out'/\$model.model --quiet -d data/phishing_test.vw.gz -p '$out'/\$model.p; done"

@@ -3,7 +3,7 @@
     python score.py logistic DATA PREDICTIONS    labels -1 and 1, predictions are probabilities of 1
     python score.py squared DATA PREDICTIONS     real labels and predictions
 
-Prints one measure a line: its name, its value and, in brackets, what the best constant prediction would have got.
+Prints one measure a line: its name, its value and, in brackets, the value of the best constant prediction.
 """
 
 import gzip
@@ -20,19 +20,19 @@ def first_words(path: str) -> list[float]:
 
 
 def log_loss(labels: Sequence[float], probabilities: Sequence[float]) -> float:
-    """Mean of -log(the probability given to what happened)."""
-    # A probability of exactly 0 or 1 is only what was left of it after printing: the bound keeps the loss finite.
+    """Mean of -log(predicted probability of the label)."""
+    # A probability of exactly 0 or 1 is a result of rounding in the output: the bound keeps the loss finite.
     happened = (p if label > 0 else 1 - p for label, p in zip(labels, probabilities, strict=True))
     return -sum(math.log(max(p, 1e-7)) for p in happened) / len(labels)
 
 
 def accuracy(labels: Sequence[float], probabilities: Sequence[float]) -> float:
-    """Share of the labels on the more probable side."""
+    """Share of the labels that are the more probable class."""
     return sum((label > 0) == (p > 0.5) for label, p in zip(labels, probabilities, strict=True)) / len(labels)
 
 
 def auc(labels: Sequence[float], scores: Sequence[float]) -> float:
-    """Chance that a positive is scored above a negative, ties counted as half."""
+    """Area under the ROC curve: probability that a positive is scored above a negative; ties count as half."""
     positives = [score for label, score in zip(labels, scores, strict=True) if label > 0]
     negatives = [score for label, score in zip(labels, scores, strict=True) if label <= 0]
     wins = sum((p > n) + 0.5 * (p == n) for p in positives for n in negatives)

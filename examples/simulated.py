@@ -1,11 +1,11 @@
-"""Writes simulated logs as text for vwlite. The truth behind them is known, so predictions can be judged by it.
+"""Writes simulated logs as text for vwlite. The true model is known, so predictions can be compared with it.
 
     python3 simulated.py clicks FIRST COUNT     ads on sites: 1 for a click, -1 for none
     python3 simulated.py ratings FIRST COUNT    stars from 1 to 5 that users give to movies
-    python3 simulated.py sales DAYS             what 20 shops sell on each day; their levels move with time
+    python3 simulated.py sales DAYS             daily sales of 20 shops, whose levels drift
 
 Line FIRST, FIRST + 1, ... of clicks and ratings are functions of their numbers: a later call continues an earlier one.
-With --truth the expected label comes in the place of the drawn one. Standard library only.
+With --truth, the label is the expected one instead of a drawn one. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ DEVICES = ("desktop", "phone", "tablet")
 
 @functools.cache
 def effect(name: str, deviation: float) -> float:
-    """A number that belongs to a name, normally distributed."""
+    """A normally distributed number that is a function of a name."""
     return random.Random(name).gauss(0, deviation)
 
 
 def popular(generator: random.Random, count: int) -> int:
-    """A number from 0 to count - 1, small ones more often."""
+    """A random number from 0 to count - 1; small ones are more frequent."""
     return int(count * generator.random() ** 2)
 
 
 def click(number: int, truth: bool) -> str:
-    """An ad that was shown."""
+    """One ad impression."""
     generator = random.Random(f"click {number}")
     site, ad = f"s{popular(generator, 20)}", f"a{popular(generator, 30)}"
     device = DEVICES[popular(generator, 3)]
@@ -43,7 +43,7 @@ def click(number: int, truth: bool) -> str:
 
 
 def rating(number: int, truth: bool) -> str:
-    """A movie that was rated."""
+    """One movie rating."""
     generator = random.Random(f"rating {number}")
     user, movie = f"u{popular(generator, 300)}", f"m{popular(generator, 200)}"
     genre = random.Random(f"genre of {movie}").choice(GENRES)

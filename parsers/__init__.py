@@ -1,1 +1,1 @@
-"""Formats: one file each, from bytes to blocks of examples."""
+"""Parsers, one file for each input format: from bytes to blocks of examples."""

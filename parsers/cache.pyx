@@ -1,10 +1,11 @@
-"""Parsed examples on disk or in memory, for further passes and further runs.
+"""Cache of parsed examples, on disk or in memory, for further passes and runs.
 
-A header (magic, length, JSON with what the cache was made from), then one record a block, then an end record. A block
-is packed (packing.pxd), without its text but for tags and the beginnings of malformed lines. Where names are wanted,
-its arrays and all of its text are stored as they lie in memory. A cache belongs to the machine that wrote it.
+File format: a header (magic, length, JSON with the sources and options), one record for each block, an end record. A
+block is packed (packing.pxd); of its text only tags and the beginnings of malformed lines are stored. If names are
+needed, its arrays and all of its text are stored in their memory layout. A cache is valid only on the machine that
+wrote it.
 
-Caches of format 1, whose blocks are all stored as version 0.1.0 had them in memory, can be read.
+Caches of format 1, whose blocks all have the memory layout of version 0.1.0, can be read.
 """
 import errno
 import os
@@ -37,44 +38,44 @@ from vwlite.errors import VwliteError
 cdef extern from "vwlite/core/bytescan.h" nogil:
     uint64_t vwl_checksum(const void* data, size_t n, uint64_t sum)
 
-FAMILY = b"vwlite cache "              # how caches of all formats begin
+FAMILY = b"vwlite cache "              # beginning of caches of all formats
 MAGIC = FAMILY + b"2\n\0"
 
 cdef enum:
-    RECORD = 0x6B636F6C               # starts a block as it lies in memory
+    RECORD = 0x6B636F6C               # a block in its memory layout
     PACKED = 0x6B636170               # a packed block, and its texts
     LAST = 0x646E6521                 # the end: a cache without it is incomplete
     MOST = 0x80000000                 # items of one array; 1 << 31 would be negative
-    BEGINNING = 200                   # bytes that are kept of a malformed line
+    BEGINNING = 200                   # bytes stored of a malformed line
 
 cdef struct Head:
     uint64_t kind, n_rows, n_extents, n_features
-    uint64_t text_length              # all that follows of a packed block
-    uint64_t form                     # of a packed block, how many of these are packed; of another, if it has names
+    uint64_t text_length              # bytes of text; of a packed block, all bytes that follow
+    uint64_t form                     # a packed block: how many of these are packed; others: whether it has names
     uint64_t source, first_line, checksum
-    uint64_t n_choices                # not there in format 1
+    uint64_t n_choices                # missing in format 1
 
 cdef struct Row1:                     # of format 1
     uint32_t feature, n_features, extent, n_extents, text, text_length, tag, tag_length, line
-    float label, weight, initial, probability            # of a decision's row the label is the cost
+    float label, weight, initial, probability            # the label of a decision's row is the cost
     uint8_t kind, reason, warned, shared
     uint32_t column
 
-# for tests: bytes of a row, a namespace, a feature, a name and a choice, as they lie in memory
+# for tests: sizes in memory of a row, a namespace, a feature, a name and a choice
 SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan), sizeof(Choice))
 
 
 def checksum(const unsigned char[::1] data, unsigned long long before):
-    """Of bytes, and what came before them."""
+    """Checksum of bytes, continued from that of the bytes before."""
     return vwl_checksum(&data[0] if data.shape[0] else NULL, data.shape[0], before)
 
 
 def require_place(path):
-    """Raises VwliteError if what is there is no cache of vwlite, and so must not be replaced by one."""
+    """Raise VwliteError if a file at the path is no cache of vwlite, and so must not be replaced by one."""
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "is no regular file, and a cache has to be read again; name another file")
+            raise OSError(errno.EINVAL, "is no regular file, and a cache must be read again; name another file")
         with open(path, "rb") as file:
             head = file.read(len(FAMILY))
     except FileNotFoundError:
@@ -86,8 +87,8 @@ def require_place(path):
 
 
 def fitting(path, key):
-    """(descriptor, where the records start) of the cache at path if it was made from the same sources with the same
-    options, None otherwise. Whatever is renamed to that path later, the descriptor stays that of this cache.
+    """Open the cache at path: (file descriptor, offset of the first record) if it was made from the same sources with
+    the same options, None otherwise. The descriptor stays that of this cache, even if the path is replaced later.
     """
     import json
     try:
@@ -110,12 +111,12 @@ def fitting(path, key):
 
 
 def of_today(key):
-    """The key as it is written now."""
+    """The key in its current format."""
     return key
 
 
 def of_format_1(key):
-    """The key of a cache of format 1, which came with the first version of the parser."""
+    """The key in format 1, that of the first version of the parser."""
     if key["parser"] != 1:
         return None
     sources = [source[:3] if isinstance(source, list) else source for source in key["sources"]]
@@ -127,7 +128,7 @@ MAGICS = {FAMILY + b"1\n\0": of_format_1, MAGIC: of_today}
 
 
 class CacheWriter:
-    """Writes blocks; with a path the file appears there on commit(), else the cache lives until the run ends.
+    """Writer of a cache: with a path, commit() moves the file there; otherwise the cache is deleted when the run ends.
 
     Raises VwliteError when it can't be written.
     """
@@ -163,12 +164,12 @@ class CacheWriter:
             self.fail(error)
 
     def write(self, Block block not None):
-        """Append a parsed block, before a stack runs it."""
+        """Append a parsed block, before a stack processes it."""
         cdef Head head
         cdef size_t i, size, n = block.n_rows, kept
         rows_bytes = <bytes>(<char*>block.rows)[:n * sizeof(Row)]
         choices_bytes = <bytes>(<char*>block.choices)[:block.n_choices * sizeof(Choice)] if block.n_choices else b""
-        cdef Row* rows = <Row*><char*>rows_bytes              # our own copies
+        cdef Row* rows = <Row*><char*>rows_bytes              # copies to modify
         cdef Choice* choices = <Choice*><char*>choices_bytes
         cdef bint names = block.names != NULL
         for i in range(n):
@@ -215,9 +216,9 @@ class CacheWriter:
             self.put(piece)
 
     def commit(self, publish=True):
-        """All is written; with `publish` and a path the file appears, otherwise only reread() sees it.
+        """Finish the cache; with `publish` and a path the file appears, otherwise only reread() can read it.
 
-        What has no example is no cache worth keeping, and replaces none.
+        A cache without examples is deleted, and replaces no other.
         """
         cdef Head head
         memset(&head, 0, sizeof(Head))
@@ -234,19 +235,19 @@ class CacheWriter:
                 self.new.discard()
 
     def discard(self):
-        """The run failed: leave nothing behind."""
-        with suppress(OSError):           # a full disk, once more
+        """Delete the temporary file of a run that failed."""
+        with suppress(OSError):           # closing flushes, and the disk may be full
             self.file.close()
         if self.new is not None:
             self.new.discard()
 
     def reread(self):
-        """A parser of what was written."""
+        """Return a parser of the finished cache."""
         return CacheParser(self.path or "cache", self.file.fileno(), self.start, self.key)
 
 
 cdef bytes compacted(Block block, Row* rows, size_t n, Choice* choices):
-    """Tags, names of choices and beginnings of malformed lines, in a row; rows and choices then say where."""
+    """Compact the text: tags, names of choices and beginnings of malformed lines; sets their positions in the rows."""
     cdef size_t i, j, kept = 0
     cdef Row* row
     cdef char* text
@@ -279,16 +280,16 @@ cdef bytes compacted(Block block, Row* rows, size_t n, Choice* choices):
 
 
 cdef class CacheParser(Parser):
-    """Reads a cache back, which was made from what `key` says.
+    """Reader of a cache, which was made from the sources and options of `key`.
 
-    Raises VwliteError for a damaged one, and for one with what no text parses into: it may come from a stranger.
+    Raises VwliteError for a damaged cache, and for values that no text parses into: a cache is untrusted input.
     """
 
     cdef int fd
     cdef uint64_t size                # of the file
     cdef uint64_t n_sources
     cdef bint compat, multiline, first_format
-    cdef bint simple, actions         # what labels are
+    cdef bint simple, actions         # kind of labels
     cdef object path
 
     def __cinit__(self):
@@ -325,7 +326,7 @@ cdef class CacheParser(Parser):
                 or head.text_length > MOST or head.source >= self.n_sources or head.first_line > INT64_MAX):
             self.refuse()
         if head.kind == PACKED and not self.first_format:
-            # a row takes 2 bytes at least, as a choice does, a namespace 1, a feature but for the constant 2
+            # lower bounds: 2 bytes a row, 2 a choice, 1 a namespace, 2 a feature other than the constant
             needed = head.text_length
             packed = head.form
             if (packed == 0 or packed > needed or block.wants_names
@@ -344,7 +345,7 @@ cdef class CacheParser(Parser):
         block.reserve_exactly(head.n_rows, head.n_extents, head.n_features)
         block.reserve_choices(head.n_rows if self.first_format else head.n_choices)
         if head.kind == RECORD:
-            # rows of format 1 at the end of their place, so that parse() can make larger ones of them
+            # rows of format 1 at the end of their buffer, so that parse() can expand them in place
             rows = <uint8_t*>block.rows + head.n_rows * (sizeof(Row) - row)
             self.take(rows, head.n_rows * row)
             self.take(block.extents, head.n_extents * sizeof(Extent))
@@ -354,7 +355,7 @@ cdef class CacheParser(Parser):
             self.take(block.choices, head.n_choices * sizeof(Choice))
         memset(<void*>(block.features + head.n_features), 0, PADDING * sizeof(Feature))
         self.take(block.text, head.text_length)
-        # for parse(), behind the text: how many of its bytes are packed
+        # for parse(), after the text: how many of its bytes are packed
         memset(block.text + head.text_length, 0, PADDING)
         memcpy(block.text + head.text_length, &packed, sizeof(packed))
         block.text_length = head.text_length
@@ -370,7 +371,7 @@ cdef class CacheParser(Parser):
         return WHOLE
 
     cdef int parse(self, Block block) except -1 nogil:
-        """Unpack, or check that every position lies inside the block."""
+        """Unpack a block, or check that every position lies inside the block."""
         cdef size_t i, j
         cdef uint64_t before, packed, checksum
         cdef const Row* row
@@ -422,7 +423,7 @@ cdef class CacheParser(Parser):
         return self.check(block)
 
     cdef void convert(self, Block block) noexcept nogil:
-        """Rows of format 1, which lie at the end of their place, become those of today."""
+        """Convert rows of format 1, which lie at the end of their buffer, to current ones."""
         cdef size_t i
         cdef const Row1* olds = <const Row1*>(<uint8_t*>block.rows + block.n_rows * (sizeof(Row) - sizeof(Row1)))
         cdef Row1 old
@@ -448,7 +449,7 @@ cdef class CacheParser(Parser):
             memcpy(block.rows + i, &row, sizeof(Row))
 
     cdef int check(self, Block block) except -1 nogil:
-        """Refuse numbers and multi-line examples that no text parses into."""
+        """Validate a block: refuse numbers and multi-line examples that no text parses into."""
         cdef size_t i, j, problems = 0
         cdef const Row* row
         cdef const Choice* choice
@@ -474,7 +475,7 @@ cdef class CacheParser(Parser):
             for i in range(block.n_features):
                 odd |= not isfinite(block.features[i].value)
         if self.multiline:
-            # what is wrong with one was found when the cache was made
+            # malformed lines were found when the cache was made
             check_lines(<const uint8_t*>block.text, block.rows, block.choices, block.n_rows, SIZE_MAX, False, False)
             for i in range(block.n_rows):
                 problems -= block.rows[i].kind == ROW_PROBLEM
@@ -482,7 +483,7 @@ cdef class CacheParser(Parser):
         return self.refuse() if odd else 0
 
     cdef int take(self, void* to, size_t n) except -1 nogil:
-        """Exactly n bytes."""
+        """Read exactly n bytes."""
         cdef size_t have = 0
         cdef ssize_t got
         while have < n:
@@ -496,4 +497,4 @@ cdef class CacheParser(Parser):
 
     cdef int refuse(self) except -1 nogil:
         with gil:
-            raise VwliteError(f"{self.path}: the cache is damaged; make it anew with --kill_cache")
+            raise VwliteError(f"{self.path}: the cache is damaged; rebuild it with --kill_cache")

@@ -1,23 +1,23 @@
-"""Vowpal Wabbit's text format -> blocks of hashed sparse examples.
+"""Parser of Vowpal Wabbit's text format, into blocks of hashed sparse examples.
 
     line      := [head] ( '|' namespace )*
-    head      := what stands before the first '|'. If it holds a TAB, all up to and with the first TAB is dropped.
+    head      := what stands before the first '|'. If it has a TAB, all up to the first TAB is dropped, with the TAB.
                  Its last word is the tag if it touches the '|' or starts with "'"; the others are the label. A line
-                 without '|' has numbers only, and perhaps a tag that starts with "'": other words are most likely
-                 not of this format.
-    label     := number [importance [initial]]           a simple one; which kind, the stack says
+                 without '|' has only numbers, and perhaps a tag that starts with "'": other words most likely mean
+                 another format.
+    label     := number [importance [initial]]           a simple one; the stack sets the kind
                | class [importance]                      class: a whole number or a name
-               | class,class,...                         those that hold
+               | class,class,...                         multilabel
                | class[:cost] class[:cost] ...           cost-sensitive
     namespace := [name [':' float]] ( blank [feature] )*
     feature   := name | name ':' float | ':' float | name ':' text      (no blanks at ':', but for VW)
 
-Of a multi-line example, which an empty line ends, the first line may be `shared`, and others have costs:
+An empty line ends a multi-line example. Its first line may be `shared`; the others may have costs:
 
     head      := ["shared"] [tag]  |  [action [':' cost ':' probability]] [tag]  |  [class [':' cost]] [tag]
 
-A malformed line is left out and says where and why; with `vw_compat` it is used as far as VW uses it,
-but for a malformed cost, which would teach something wrong.
+A malformed line is skipped, and the position and the Reason are recorded. With `vw_compat` it is used as far as VW uses
+it, except for a malformed cost, from which a model would learn something wrong.
 
 Numbers are VW's too, see number.h.
 """
@@ -59,14 +59,14 @@ cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
 
 OPTIONS = OptionGroup("Text input", (
-    Option("hash", str, "'strings' takes a name of digits as its own number, 'all' hashes every name",
+    Option("hash", str, "'strings' uses a name of digits as its own hash, 'all' hashes every name",
            default="strings", choices=("strings", "all"), keep=True, fixed=True),
     Option("hash_seed", int, "seed of the hash", default=0, least=0, most=0xFFFFFFFF, keep=True, fixed=True),
-    Option("redefine", str, "put namespaces whose first letter is in S into N (':' all that have a name)",
+    Option("redefine", str, "move namespaces whose first letter is in S to N (':' is all that have a name)",
            many=True, keep=True, metavar="N:=S"),
     Option("strict_parse", bool, "stop at the first malformed line"),
-    Option("vw_compat", bool, "do as Vowpal Wabbit does where it is unwise: use malformed lines as far as they go, "
-           "forget a model's loss function"),
+    Option("vw_compat", bool, "do as Vowpal Wabbit does where vwlite differs on purpose: use malformed lines as far as "
+           "they go, forget a model's loss function"),
     Option("max_line_bytes", int, "longest line that is read, in bytes", default=1 << 26, least=1 << 10, most=1 << 30),
 ), examples=(
     "vwlite data.vw --hash all --hash_seed 7 --redefine u:=a",
@@ -85,7 +85,7 @@ HEADS = {
 }
 
 cdef struct Lines:
-    # where the parse of a block stands
+    # state of the parse of a block
     const uint8_t* text
     Feature* features
     Extent* extents
@@ -101,9 +101,9 @@ cdef struct Lines:
 
 
 cdef class TextParser(Parser):
-    """Parses the lines of `paths` ("-" is standard input).
+    """Parser of the lines of `paths` ("-" is standard input).
 
-    `labels` says what stands before the first '|', `multiline` whether an empty line ends an example.
+    `labels` is the kind of label before the first '|'; with `multiline` an empty line ends an example.
     """
 
     cdef public LineReader reader
@@ -160,7 +160,7 @@ cdef class TextParser(Parser):
         lines.extents = block.extents
         lines.names = block.names if block.wants_names else NULL
         if self.head != SIMPLE_HEAD:
-            block.reserve_choices(block.text_capacity // 2 + 1)     # one takes two bytes, with what is between
+            block.reserve_choices(block.text_capacity // 2 + 1)     # 2 bytes each at least, with the separator
         lines.choices = lines.choice = block.choices
         p = lines.text
         end = p + block.text_length
@@ -231,7 +231,7 @@ cdef class TextParser(Parser):
             p = self.parse_namespaces(lines, row, p, &reason)
             if reason != FINE:
                 at = p
-        # a good line ends here; a malformed one is searched for its end
+        # a good line ends here; of a malformed one, find the end
         end = p if p[0] == b"\n" or (p[0] == b"\r" and p[1] == b"\n") else line_end(p)
         row.text_length = <uint32_t>(end - lines.text) - row.text
         if truncated or <size_t>(end - start) > self.limit:
@@ -270,7 +270,7 @@ cdef class TextParser(Parser):
     cdef const uint8_t* parse_head(
         self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
     ) noexcept nogil:
-        """A label of one of the kinds that are no simple ones, to the first '|' or the end of the line."""
+        """Parse a label that is not a simple one, to the first '|' or the end of the line."""
         if self.head == CLASS_HEAD:
             return parse_class(lines.text, row, p, self.compat, reason, at, lines.choice)
         if self.head == CLASSES_HEAD:
@@ -282,7 +282,7 @@ cdef class TextParser(Parser):
     cdef const uint8_t* parse_namespaces(
         self, Lines* lines, Row* row, const uint8_t* p, Reason* reason
     ) noexcept nogil:
-        """From a '|' to the end of the line, or to the place of a problem."""
+        """Parse namespaces, from a '|' to the end of the line, or to the place of a problem."""
         cdef Feature* feature = lines.feature
         cdef Extent* extent = lines.extent
         cdef Feature* first = feature
@@ -344,7 +344,7 @@ cdef class TextParser(Parser):
                 n = p - name
                 n_text = 0
                 behind = p
-                # names of letters and digits at once, the rest in a call
+                # fast path: names of letters and digits only
                 if name[0] > 57 and (p - 1)[0] > 32 and n and not all_names:
                     hash = hash_all(name, n, ns_hash)
                 else:
@@ -366,9 +366,9 @@ cdef class TextParser(Parser):
                         p = next_stop(&cursor)
                     behind = vwl_number(text, p - text, &value)
                     if behind == p and p != text and isfinite(value * scale):
-                        value = value * scale         # as nearly all
+                        value = value * scale         # fast path: nearly all values
                     elif behind == text:
-                        # no number: a text value, or none
+                        # not a number: a text value, or none
                         if self.compat:
                             if p == text and p[0] == b"\t" and text == name + n + 1:
                                 text = p + 1
@@ -382,7 +382,7 @@ cdef class TextParser(Parser):
                         n_text = p - text
                         value = 1
                         if n_text == 0 and text != name + n + 1 and (text - 1)[0] == b" ":
-                            continue                  # VW takes blanks at the line's end for no feature
+                            continue                  # VW: blanks at the end of a line are no feature
                     else:
                         if not isfinite(value) or (behind != p and not self.compat):
                             if not self.compat:
@@ -399,7 +399,7 @@ cdef class TextParser(Parser):
                             break
                     if n == 0 and n_text == 0:
                         hash = ns_hash + anonymous
-                        anonymous += 1        # zeros count, though they are left out
+                        anonymous += 1        # features of value 0 count, though they are dropped
                     elif n_text:
                         hash = self.hash(text, n_text, hash)
                 if value != 0 or self.names_entities(ns_hash):
@@ -410,7 +410,7 @@ cdef class TextParser(Parser):
                         names[feature - lines.features].length = <uint32_t>(text + n_text - name if n_text else n)
                     feature += 1
                 if behind != p:
-                    reason[0] = FEATURE_SYNTAX        # and what was read of the feature is used, in compatible mode
+                    reason[0] = FEATURE_SYNTAX        # under --vw_compat, what was read of the feature is used
                     p = behind
                     break
             if feature - first > extent.begin:
@@ -458,20 +458,20 @@ cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
 
 
 def entity_namespaces(options):
-    """The namespaces whose features name entities; those beyond the most that there can be are refused elsewhere."""
+    """Namespaces whose features name entities; more than MOST_ENTITIES are refused elsewhere."""
     specs = options["random_effect"] if "random_effect" in options else []
     return [spec.partition(":")[0] for spec in specs][:MOST_ENTITIES]
 
 
 cdef const uint8_t* text_end(vwl_cursor* cursor, const uint8_t* p) noexcept nogil:
-    """The blank or line end that ends a text value for VW, which goes on at a ':' or '|'."""
+    """End of a text value: the next blank or line end. As in VW, ':' and '|' don't end it."""
     while p[0] == b":" or p[0] == b"|":
         p = next_stop(cursor)
     return p
 
 
 def redefined(rules):
-    """The namespace index of every first byte after --redefine; later rules win.
+    """Namespace index of every first byte after --redefine; later rules override earlier ones.
 
     Raises OptionError for a rule without ':='.
     """

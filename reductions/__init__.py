@@ -1,9 +1,9 @@
 """Learners: one file each. These lists, bottom to top, are their order; a new learner adds its word here."""
 
-# of the bottom learners, the first whose setup() answers is taken
+# the bottom learner is the first one whose setup() returns a learner
 BOTTOMS = ("nothing", "glm", "ftrl", "gd")
 REDUCTIONS = (
     *("random_effect", "offset", "classweight", "scorer", "binary"),
     *("oaa", "multilabel_oaa", "csoaa", "csoaa_ldf", "cb_adf", "cb_explore_adf", "thompson"),
 )
-ABOVE = "scorer"  # where a reduction from elsewhere stands that doesn't say so itself
+ABOVE = "scorer"  # where a reduction of another package stands that sets no place itself

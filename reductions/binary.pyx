@@ -5,7 +5,7 @@ from vwlite.core.learner cimport Learner
 from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("binary: classes -1 and 1", (
-    Option("binary", bool, "predict -1 or 1 and report the share of wrong ones", necessary=True, keep=True,
+    Option("binary", bool, "predict -1 or 1 and report the share of wrong predictions", necessary=True, keep=True,
            needs=("!thompson & !explore",)),
 ), examples=(
     "vwlite data.vw --loss_function logistic --binary -p predictions",
@@ -13,12 +13,12 @@ OPTIONS = OptionGroup("binary: classes -1 and 1", (
 
 
 def setup(builder):
-    """There when --binary is given."""
+    """The learner, if --binary is given."""
     return Binary(builder.base)
 
 
 cdef class Binary(Learner):
-    """Cuts predictions at zero. Losses of real labels see the labels 0 and 1 as -1 and 1."""
+    """Binary classifier by the sign of the prediction. Losses of real labels see the labels 0 and 1 as -1 and 1."""
 
     name = "binary"
     holds_vectors = True

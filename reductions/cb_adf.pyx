@@ -1,27 +1,27 @@
-"""cb_adf: contextual bandits, a line for each action.        CONTEXTUAL_BANDIT -> ACTION over SIMPLE -> SCALAR
+"""cb_adf: contextual bandits with action-dependent features.        CONTEXTUAL_BANDIT -> ACTION over SIMPLE -> SCALAR
 
-Of a decision the cost c of one action k is known, which was taken with probability p. The base scores lines: the score
-is the cost expected, and the action with the lowest is chosen. What a decision teaches is said by --cb_type, q being
-the larger of p and --clip_p:
+An example has one line for each action. A logged decision gives the cost c of one action k and its propensity p, the
+probability with which it was taken. The base scores each line: the score is the expected cost, and the action with the
+lowest score is chosen. --cb_type sets the labels that the base learns; q is the larger of p and --clip_p:
 
     mtr     line k: c, with importance (1 / q) * decisions / actions, both counted so far (multi-task regression;
             Bietti, Agarwal and Langford 2021, "A contextual bandit bake-off", 3.3)
     ips     line k: c / q, each other line: 0 (inverse propensity score; Horvitz and Thompson 1952)
-    dr      line k: f_k + (c - f_k) / q, each other line i: f_i, where f is a second model, taught c with importance
-            1 / p for line k (doubly robust; Dudik, Langford and Li 2011)
+    dr      line k: f_k + (c - f_k) / q, each other line i: f_i. f is a second model, which learns c with importance
+            1 / p from line k (doubly robust; Dudik, Langford and Li 2011)
     dm      line k: c, each other line: 0 (VW's direct method)
     sm      a step towards the action with low cost, by the softmax of the scores: see Softmax below
     direct  line k: c, as an ordinary example of weight 1 (the direct method proper: costs of actions as they are)
 
-With the logistic loss (mtr, direct) scores are of rewards, and the highest is chosen: the lower of the two costs of
---cost_range is a reward. Lines are taught one after the other, and each sees what the one before has changed, as in VW.
-Loss: an estimate of what the chosen action would have cost, c / p if it is k, else 0; under dr f + (c - f) / p, with
+With the logistic loss (mtr, direct) a score is of the reward, and the highest is chosen: the lower of the two costs of
+--cost_range is a reward. The base learns the lines one after the other, each with the weights that the one before left,
+as in VW. Loss: an estimate of the cost of the chosen action, c / p if it is k, else 0; under dr f + (c - f) / p, with
 the f of action k.
 
-Softmax: with P_i = e^-s_i / sum e^-s and w = P_k |c / p|, the line of action k is taught s_k + 1 with importance
-w (1 - P_k), each other line i is taught s_i - 1 with importance w P_i; if c < 0, 1 has the other sign. That is a step
-against the gradient of the cost expected of the softmax policy (Williams 1992, REINFORCE). VW puts these targets in the
-order of the scores and hands them to the lines in that of the lines: --vw_compat does so, too.
+Softmax: with P_i = e^-s_i / sum e^-s and w = P_k |c / p|, the line of action k has the label s_k + 1 with importance
+w (1 - P_k), each other line i the label s_i - 1 with importance w P_i; if c < 0, 1 has the other sign. That is a step
+of gradient descent on the expected cost of the softmax policy (Williams 1992, REINFORCE). VW sorts these labels by
+score and assigns them to the lines in the order of the input: --vw_compat does so, too.
 """
 import math
 
@@ -43,13 +43,13 @@ from vwlite.errors import OptionError
 OPTIONS = OptionGroup("cb_adf: contextual bandits", (
     Option("cb_adf", bool, "learn from logged decisions, and choose the action of lowest cost", necessary=True,
            keep=True, fixed=True),
-    Option("cb_type", str, "what a decision teaches: the cost of the action taken, weighted by its probability (mtr) "
-           "or not (direct); an estimate of every action's cost (ips, dm, or dr by a second model); the softmax of the "
-           "scores (sm); default: mtr, but direct with --thompson and --explore", keep=True, fixed=True,
+    Option("cb_type", str, "what is learned from a decision: the cost of the action taken, weighted by its probability "
+           "(mtr) or not (direct); an estimate of every action's cost (ips, dm, or dr by a second model); the softmax "
+           "of the scores (sm); default: mtr, but direct with --thompson and --explore", keep=True, fixed=True,
            choices=("mtr", "ips", "dr", "dm", "sm", "direct")),
-    Option("clip_p", float, "take logged probabilities below this for this", default=0.0, least=0, most=1, keep=True,
+    Option("clip_p", float, "use this for lower logged probabilities", default=0.0, least=0, most=1, keep=True,
            needs=("decisions & learning",)),
-    Option("rank_all", bool, "predict the scores of all actions, the best first", keep=True,
+    Option("rank_all", bool, "predict the scores of all actions, best first", keep=True,
            needs=("cb_adf & !cb_explore_adf & !thompson & !explore",)),
     Option("cost_range", str, "with the logistic loss: the cost of a rewarded action, and of any other", default="-1,0",
            keep=True, metavar="LOW,HIGH"),
@@ -67,7 +67,7 @@ cdef enum Kind:
     DIRECT
 
 KINDS = {"mtr": MTR, "ips": IPS, "dr": DR, "dm": DM, "sm": SM, "direct": DIRECT}
-OF_REWARDS = ("mtr", "direct")        # what they teach can be a reward
+OF_REWARDS = ("mtr", "direct")        # their labels can be rewards
 
 cdef float VANISHING = 1e-15          # importances below this count as 0, as in VW
 
@@ -75,14 +75,14 @@ KINDS_OF_LEARNERS = ("decisions",)
 
 
 def setup(builder):
-    """There when --cb_adf is given, or a learner above explores."""
+    """The learner, if --cb_adf is given or a learner above explores."""
     kind = builder.options["cb_type"] or "mtr"
     base = builder.vectors(2, "--cb_type dr") if kind == "dr" else builder.base
     return CbAdf(base, builder.options, kind)
 
 
 cdef class CbAdf(LineLearner):
-    """Scores the actions of decisions, and learns from the cost of the one taken."""
+    """Contextual bandit learner: scores the actions of a decision, and learns from the cost of the one taken."""
 
     name = "cb_adf"
     takes_label = LabelType.CONTEXTUAL_BANDIT
@@ -92,12 +92,12 @@ cdef class CbAdf(LineLearner):
     cdef Kind kind
     cdef bint ranks, logistic, has_costs, compat
     cdef float clip, low, high, reward_label, other_label
-    cdef float* targets               # what lines are taught, if not their costs
+    cdef float* targets               # labels of the lines, where these are not their costs
     cdef float* weights
     cdef size_t n_targets, n_weights
-    cdef int64_t events, actions      # decisions with known costs, and how many actions these had
-    cdef public object decisions      # made so far, in all runs
-    cdef readonly tuple costs_allowed   # (lowest, highest) there can be; NaN: not known
+    cdef int64_t events, actions      # decisions with known costs, and the sum of their actions
+    cdef public object decisions      # number made so far, in all runs
+    cdef readonly tuple costs_allowed   # (lowest, highest) possible cost; NaN: not known
 
     def __init__(self, base, options, kind):
         taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
@@ -105,10 +105,10 @@ cdef class CbAdf(LineLearner):
         self.kind = KINDS[kind]
         self.logistic = self.loss.name == "logistic"
         if self.loss.name not in ("logistic", "squared"):
-            raise OptionError([f"--loss_function {self.loss.name} doesn't say what an action costs: take squared "
+            raise OptionError([f"--loss_function {self.loss.name} gives no costs of actions: use squared "
                                "(costs) or logistic (rewards)"])
         if self.logistic and kind not in OF_REWARDS:
-            raise OptionError([f"--cb_type {kind} teaches estimated costs, and the logistic loss takes rewards: take "
+            raise OptionError([f"--cb_type {kind} learns estimated costs, and the logistic loss needs rewards: use "
                                f"--cb_type {' or '.join(OF_REWARDS)}, or the squared loss"])
         if options.given("classweight"):
             raise OptionError(["--classweight weighs labels of one number, and decisions have costs: scale these"])
@@ -130,7 +130,7 @@ cdef class CbAdf(LineLearner):
         free(self.weights)
 
     def give_scores(self):
-        """A learner above wants the scores of all actions, and orders them itself."""
+        """Leaves the scores of all actions, in the order of the lines, to a learner above, which sorts them itself."""
         self.gives_prediction = PredictionType.ACTION_SCORES
 
     cdef int vet_label(self, Example ex, bint settles) except -1 nogil:
@@ -148,13 +148,13 @@ cdef class CbAdf(LineLearner):
         return self.update_lines(<MultiExample>ex)
 
     cdef float update_lines(self, MultiExample lines) except? -1e10 nogil:
-        """Teach what the label says; the prediction stays."""
+        """Learn from the label; the prediction stays."""
         if lines.chosen < lines.n_lines:
             self.teach_cost(lines, lines.chosen, lines.cost, lines.probability, lines.line)
         return lines.prediction
 
     cdef int vet_cost(self, MultiExample lines) except -1 nogil:
-        """Why the cost of a decision can't be learned."""
+        """Check the label of a decision: the Reason why its cost can't be learned, or FINE."""
         cdef size_t i = lines.chosen
         if lines.n_known > 1:
             for i in range(lines.chosen + 1, lines.n_lines):
@@ -168,7 +168,7 @@ cdef class CbAdf(LineLearner):
         return FINE
 
     cdef float predict_lines(self, MultiExample lines) except? -1e10 nogil:
-        """Scores, and the action chosen."""
+        """Score the actions and choose one."""
         cdef size_t i, n = lines.n_lines
         cdef uint32_t best = 0
         lines.rewards = self.logistic
@@ -193,7 +193,7 @@ cdef class CbAdf(LineLearner):
         return lines.prediction
 
     cdef inline float cost_of(self, float score) noexcept nogil:
-        """The expected cost of an action."""
+        """Expected cost of an action, from its score."""
         if not self.has_costs:
             return NAN
         if not self.logistic:
@@ -201,7 +201,7 @@ cdef class CbAdf(LineLearner):
         return self.high + (self.low - self.high) / (1 + expf(-score))
 
     cdef int teach_cost(self, MultiExample lines, size_t k, float cost, float p, Example line) except -1 nogil:
-        """Teach the base what the cost c of action k, taken with probability p, says."""
+        """Update the base by the cost c of action k, which was taken with probability p."""
         cdef size_t i, n = lines.n_lines, last = 0
         cdef float q = max(p, self.clip), label = cost
         if self.logistic:
@@ -236,7 +236,7 @@ cdef class CbAdf(LineLearner):
         return 0
 
     cdef int estimate_costs(self, MultiExample lines, size_t k, float cost, float p, Example line) except -1 nogil:
-        """The second model's cost of each line, and teach it that of action k, which lines after k see."""
+        """Doubly robust: estimate the cost of each line by the second model, which learns k before later lines."""
         cdef size_t i
         cdef uint32_t offset = lines.offset
         lines.offset = offset + self.step
@@ -251,7 +251,7 @@ cdef class CbAdf(LineLearner):
         return 0
 
     cdef int find_softmax(self, MultiExample lines, size_t k, float cost, float p) except -1 nogil:
-        """Targets and importances of --cb_type sm."""
+        """Labels and importances of --cb_type sm (policy gradient)."""
         cdef size_t i, n = lines.n_lines
         cdef uint32_t a
         cdef float sign = -1 if cost < 0 else 1, weight = fabsf(cost / p), total = 0, share, least
@@ -275,11 +275,11 @@ cdef class CbAdf(LineLearner):
         return 0
 
     def save_load(self, io):
-        # not there in a model that has learned from single lines so far
+        # missing in a model that has learned only from single lines so far
         if io.saving or io.has("decisions"):
             self.decisions = io.int64("decisions", self.decisions)
             if not 0 <= self.decisions < 1 << 62:
-                io.refuse("it has made less than no decisions, or more than can be counted")
+                io.refuse("its number of decisions is negative or too large")
         if self.kind == MTR and (io.saving or io.has("events")):
             self.events = io.int64("events", self.events)
             self.actions = io.int64("actions", self.actions)

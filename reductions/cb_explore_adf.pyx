@@ -1,9 +1,9 @@
-"""cb_explore_adf: decisions that explore, epsilon-greedy.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES
+"""cb_explore_adf: epsilon-greedy exploration.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES
 
-Every action has the probability epsilon / n, and those of the best score share the rest; scores count as equal if they
-lie within 1e-4 of each other, relative to their sum (--first_only: the first of them has all). Actions are reported
-with their probabilities, the best first, as in VW: who takes an action draws it by them. --thompson and --explore are
-other policies, which draw themselves.
+Each action has the probability epsilon / n, and the actions of the best score share the remaining 1 - epsilon
+(--first_only: the first of them has it all). Scores count as equal if they lie within 1e-4 of each other, relative to
+their sum. The prediction lists the actions with their probabilities, best first, as in VW: the caller draws the action
+from them. --thompson and --explore are other policies, which draw the action themselves.
 """
 from libc.math cimport fabsf
 
@@ -15,7 +15,7 @@ from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("cb_explore_adf: contextual bandits that explore", (
     Option("cb_explore_adf", bool, "learn from logged decisions, and give each action a probability: epsilon-greedy, "
-           "or as --thompson or --explore say", necessary=True, keep=True, fixed=True, task="choose"),
+           "or by --thompson or --explore", necessary=True, keep=True, fixed=True, task="choose"),
     Option("epsilon", float, "share of the probability that is spread evenly over all actions", default=0.05, least=0,
            most=1, keep=True, needs=("cb_explore_adf & !thompson & !explore",)),
     Option("first_only", bool, "of actions with equally good scores, the first has the probability of all", keep=True,
@@ -30,7 +30,7 @@ KINDS_OF_LEARNERS = ("decisions",)
 
 
 def setup(builder):
-    """There when --cb_explore_adf is given, and no other policy."""
+    """The learner, if --cb_explore_adf is given and no other policy."""
     options = builder.options
     if options["thompson"] or options["explore"]:
         return None
@@ -38,7 +38,7 @@ def setup(builder):
 
 
 cdef class CbExploreAdf(Explorer):
-    """Epsilon-greedy."""
+    """Epsilon-greedy policy."""
 
     name = "cb_explore_adf"
 

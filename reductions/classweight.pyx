@@ -24,7 +24,7 @@ cdef enum:
 
 
 def setup(builder):
-    """There when --classweight is given."""
+    """The learner, if --classweight is given."""
     return ClassWeight(builder.base, builder.options["classweight"])
 
 
@@ -34,7 +34,7 @@ cdef class ClassWeight(Learner):
     name = "classweight-scalar"
     holds_vectors = True
     cdef float[MOST] labels, factors
-    cdef bint[MOST] come               # an example that was learned from has the label
+    cdef bint[MOST] come               # the label was seen in an example that was learned
     cdef size_t n
     cdef bint learns
 
@@ -60,22 +60,22 @@ cdef class ClassWeight(Learner):
             if self.loss.as_vw and -1e9 < label < 1e9:
                 label = <float><int>label     # VW's classes are whole numbers
             elif label == self.loss.low and not isnan(self.loss.negative):
-                label = self.loss.negative    # as it was before --binary made -1 of it
+                label = self.loss.negative    # the label before --binary changed it to -1
             for i in range(self.n):
                 if self.labels[i] == label:
                     self.come[i] = True
                     return self.factors[i]
         return 1
 
-    # The driver reads the new weight when it counts the example, so it stays: bind() sets it anew each time.
-    # As in VW predictions are not weighted.
+    # The driver reads the new weight when it counts the example, so it is not restored: bind() sets it for each
+    # example. As in VW predictions are not weighted.
     cdef float learn(self, Example ex) except? -1e10 nogil:
         self.learns = True
         ex.weight *= self.factor(ex)
         return self.base.learn(ex)
 
     def unmatched(self):
-        """Labels that have not come."""
+        """Warnings of labels that no example had."""
         return [f"nothing matched {self.labels[i]:g} of --classweight {','.join(self.options['classweight'])}: no "
                 "example that was learned from has this label" for i in range(self.n if self.learns else 0)
                 if not self.come[i]]

@@ -1,10 +1,10 @@
-"""csoaa: costs of classes.        COST_SENSITIVE -> CLASS over SIMPLE -> SCALAR
+"""csoaa: cost-sensitive one against all.        COST_SENSITIVE -> CLASS over SIMPLE -> SCALAR
 
-A regression for each of K classes, of what it costs to predict that class (cost-sensitive one against all; Beygelzimer,
-Dani, Hayes, Langford and Zadrozny 2005). A label lists classes with their costs: these are the ones to choose from, and
-each teaches its model the cost. Without a label, all K are. The class with the lowest score is predicted, of equal ones
-the one with the lowest number. Loss: the cost of the class predicted, less the lowest cost of the label
-(--cs_absolute_loss: not less).
+One regression for each of K classes, of the cost of predicting that class (Beygelzimer, Dani, Hayes, Langford and
+Zadrozny 2005). A label lists classes with their costs: these are the candidates, and the model of each learns its cost.
+Without a label, all K classes are candidates. The candidate with the lowest score is predicted; of equal ones, the one
+with the lowest number. Loss: the cost of the predicted class minus the lowest cost of the label (--cs_absolute_loss:
+without the subtraction).
 """
 from libc.math cimport INFINITY, isnan
 from libc.stdint cimport uint32_t
@@ -24,7 +24,7 @@ from vwlite.errors import OptionError
 OPTIONS = OptionGroup("csoaa: costs of classes", (
     Option("csoaa", int, "learn what each of K classes costs, and choose the one that costs least", least=2,
            most=1 << 20, necessary=True, keep=True, fixed=True, metavar="K"),
-    Option("cs_absolute_loss", bool, "report the cost of the class chosen, not what it costs above the best",
+    Option("cs_absolute_loss", bool, "report the cost of the chosen class, not its difference from the lowest cost",
            keep=True),
 ), needs=("csoaa",), examples=(
     "vwlite costs.vw --csoaa 3 --cs_absolute_loss -p predictions",
@@ -34,12 +34,12 @@ KINDS_OF_LEARNERS = ("classes",)
 
 
 def setup(builder):
-    """There when --csoaa is given."""
+    """The learner, if --csoaa is given."""
     return Csoaa(builder.vectors(builder.options["csoaa"], "--csoaa"), builder.options)
 
 
 cdef class Csoaa(Learner):
-    """One weight vector a class."""
+    """Cost-sensitive one against all: one weight vector for each class."""
 
     name = "csoaa"
     takes_label = LabelType.COST_SENSITIVE
@@ -49,10 +49,10 @@ cdef class Csoaa(Learner):
     cdef readonly ClassNames classes
     cdef uint32_t k
     cdef bint absolute, compat
-    cdef Scored* found                # of each class listed, or of each class
+    cdef Scored* found                # results of each class listed, or of all classes
     cdef size_t n_found
     cdef float* values                # scores of the same
-    cdef uint32_t* listed             # classes that are known of a label
+    cdef uint32_t* listed             # the known classes of a label
     cdef size_t n_values, n_listed
 
     def __init__(self, base, options):
@@ -92,7 +92,7 @@ cdef class Csoaa(Learner):
         cdef bint labelled = ex.labelled
         cdef size_t i, n
         if not labelled and ex.n_choices and self.classes.check_all(ex, False) != FINE:
-            ex.n_choices = 0              # classes to choose from that are none
+            ex.n_choices = 0              # candidates of an unlabelled example that are no classes
         ex.labelled = False
         n = self.score_listed(ex) if ex.n_choices else self.score_all(ex)
         ex.labelled = labelled
@@ -107,14 +107,14 @@ cdef class Csoaa(Learner):
         return ex.prediction
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Capacity for the scores of so many classes."""
+        """Allocate buffers for the scores of n classes."""
         grow(&self.found, &self.n_found, n, sizeof(Scored))
         grow(&self.values, &self.n_values, n, sizeof(float))
         grow(&self.listed, &self.n_listed, n, sizeof(uint32_t))
         return 0
 
     cdef size_t score_listed(self, Example ex) except? 0xFFFFFFFF nogil:
-        """Scores of the label's classes; how many are known. Of those that are not, the score is not either."""
+        """Score the label's known classes; returns their number. Unknown classes have no score."""
         cdef size_t i, n = 0
         cdef uint32_t offset = ex.offset
         self.reserve(ex.n_choices)
@@ -131,7 +131,7 @@ cdef class Csoaa(Learner):
         return n
 
     cdef size_t score_all(self, Example ex) except? 0xFFFFFFFF nogil:
-        """Scores of all classes; how many there are."""
+        """Score all classes; returns their number."""
         cdef uint32_t i, n = self.classes.begin_prediction()
         self.reserve(self.k)
         self.base.multipredict(ex, n, self.step, self.found)
@@ -140,7 +140,7 @@ cdef class Csoaa(Learner):
         return n
 
     cdef float judge(self, Example ex) noexcept nogil:
-        """The loss of the prediction; where nothing was known to choose from, that of the dearest class."""
+        """Loss of the prediction; if no class of the label is known, the loss of the class with the highest cost."""
         cdef size_t i
         cdef float least = INFINITY, most = -INFINITY, cost, own = INFINITY
         for i in range(ex.n_choices):

@@ -1,11 +1,11 @@
-"""csoaa_ldf: costs of lines that have features of their own.        COST_SENSITIVE -> LINE_CHOICE over SIMPLE -> SCALAR
+"""csoaa_ldf: cost-sensitive, label-dependent features.        COST_SENSITIVE -> LINE_CHOICE over SIMPLE -> SCALAR
 
-Of a multi-line example, the line with the lowest score is chosen, of equal ones the first. With `m` a score is the cost
-expected, and each line teaches its cost. With `mc` it is that of a classifier: lines of the lowest cost c_min teach -1
-with importance c_max - c_min, each other line teaches 1 with importance c - c_min. (One against all with
-label-dependent features; the weights are those of Beygelzimer, Dani, Hayes, Langford and Zadrozny 2005, "Error limiting
-reductions between classification tasks".) Lines are taught one after the other, and each sees what the one before has
-changed, as in VW. Loss: the cost of the line chosen.
+Each line of a multi-line example is one class with its own features. The line with the lowest score is chosen, of equal
+ones the first. With `m` the base is a regression of the cost, and a score is the expected cost. With `mc` the base is a
+classifier: lines of the lowest cost c_min have the label -1 with importance c_max - c_min, each other line has the
+label 1 with importance c - c_min. (One against all with label-dependent features; the weights are those of Beygelzimer,
+Dani, Hayes, Langford and Zadrozny 2005, "Error limiting reductions between classification tasks".) The base learns the
+lines one after the other, each with the weights that the one before left, as in VW. Loss: the cost of the chosen line.
 
 With --probabilities, the scores s of lines give q = 1 / (1 + e^s), and the lines have the probabilities q / sum q.
 """
@@ -37,12 +37,12 @@ KINDS_OF_LEARNERS = ("probable",)
 
 
 def setup(builder):
-    """There when --csoaa_ldf is given."""
+    """The learner, if --csoaa_ldf is given."""
     return CsoaaLdf(builder.base, builder.options)
 
 
 cdef class CsoaaLdf(LineLearner):
-    """Costs of lines."""
+    """Cost-sensitive learner of multi-line examples: one score for each line."""
 
     name = "csoaa_ldf"
     takes_label = LabelType.COST_SENSITIVE
@@ -63,7 +63,7 @@ cdef class CsoaaLdf(LineLearner):
         if self.ranks and self.probable:
             raise OptionError(["--probabilities and --csoaa_rank are two ways to predict: give one of them"])
         if self.loss.name == "poisson" and self.classifies:
-            raise OptionError(["--csoaa_ldf mc teaches the labels 1 and -1; --loss_function poisson takes counts"])
+            raise OptionError(["--csoaa_ldf mc learns the labels 1 and -1; --loss_function poisson needs counts"])
         if self.probable and not self.compat and not (self.classifies and self.loss.name == "logistic"):
             raise OptionError(["--probabilities are those of a classifier with the logistic loss: add --csoaa_ldf mc "
                                "--loss_function logistic"])
@@ -87,7 +87,7 @@ cdef class CsoaaLdf(LineLearner):
         return prediction
 
     cdef int vet_costs(self, MultiExample lines, bint settles) except -1 nogil:
-        """Why the costs of the lines can't be learned."""
+        """Check the labels of the lines: the Reason why their costs can't be learned, or FINE."""
         cdef size_t i
         cdef int reason
         for i in range(lines.n_lines):
@@ -111,7 +111,7 @@ cdef class CsoaaLdf(LineLearner):
         return FINE
 
     cdef float predict_lines(self, MultiExample lines) except? -1e10 nogil:
-        """Scores, and the line chosen."""
+        """Score the lines and choose one."""
         cdef size_t i, n = lines.n_lines
         cdef uint32_t best = 0
         lines.rewards = False
@@ -144,7 +144,7 @@ cdef class CsoaaLdf(LineLearner):
         return 0
 
     cdef int teach_all(self, MultiExample lines) except -1 nogil:
-        """Teach the lines one after the other."""
+        """Update the base by each line, one after the other."""
         cdef size_t i
         cdef float cost, least, most, age
         least = most = lines.choice_of(0).cost
@@ -168,7 +168,7 @@ cdef class CsoaaLdf(LineLearner):
         return 0
 
     cdef void count_log_loss(self, MultiExample lines) noexcept nogil:
-        """-log of the probability of the first line with the lowest cost."""
+        """Multiclass log loss: -log of the probability of the first line with the lowest cost."""
         cdef size_t i, best = 0
         for i in range(1, lines.n_lines):
             if lines.choice_of(i).cost < lines.choice_of(best).cost:

@@ -1,10 +1,11 @@
-/* The updates of reductions/ftrl.pyx over the features of an example; the equations are there.
+/* FTRL, PiSTOL and coin betting: loops over the features of an example. The equations are in reductions/ftrl.pyx.
  *
- * A slot of --ftrl is weight, z, G and an unused float: four slots are loaded whole and transposed, as in slots.h. Two of
- * four features in one slot must see each other's update, so such a group goes through the scalar loop, and so does one
- * in which a number would not be finite. Both loops make the same operations, so results are the same everywhere.
+ * A slot of --ftrl is weight, z, G and an unused float: the SIMD loop loads and transposes four slots, as in slots.h.
+ * If two of four features share a slot, the second must see the update of the first, so such a group goes through the
+ * scalar loop, as does one with a number that would not be finite. Both loops make the same operations: results are
+ * identical.
  * A slot of --pistol is weight, z, G, M; one of --coin weight, z, G, M, R, L and two unused floats.
- * Numbers that single precision can't hold are worked out again in double precision and cut to the largest float. */
+ * Numbers beyond single precision are computed again in double precision and clipped to the largest float. */
 #ifndef VWLITE_FTRL_H
 #define VWLITE_FTRL_H
 #include "vwlite/bases/slots.h"
@@ -22,7 +23,7 @@ typedef struct {
     float inverse_alpha, beta, l1, l2;
 } vwl_proximal;
 
-/* Returns whether the update was left out, because a number would not have been finite. */
+/* Update of one feature; returns whether it was skipped because a number would not have been finite. */
 static inline int vwl_proximal_step(float *slot, float x, float u, const vwl_proximal *by) {
     const float g = u * x;
     float squares = slot[2] + g * g, root, z, w;
@@ -38,7 +39,7 @@ static inline int vwl_proximal_step(float *slot, float x, float u, const vwl_pro
 }
 
 #if defined(__SSE2__)
-/* Four different slots at once; returns 0, with nothing stored, if a number is not finite. */
+/* Update of four different slots (SIMD); returns 0 and stores nothing if a number is not finite. */
 static inline int vwl_proximal_step4(float *s0, float *s1, float *s2, float *s3, const vwl_feature *f, __m128 u,
                                      __m128 inverse_alpha, __m128 beta, __m128 l1, __m128 l2) {
     const __m128 most = _mm_set1_ps(FLT_MAX), sign = _mm_castsi128_ps(_mm_set1_epi32((int)0x80000000));
@@ -68,7 +69,7 @@ static inline int vwl_proximal_step4(float *s0, float *s1, float *s2, float *s3,
 }
 #endif
 
-/* One update of all features for u, the derivative of the loss times the importance weight. */
+/* Update of all features by u, the derivative of the loss times the importance weight. */
 static inline int vwl_proximal_learn(const vwl_table *table, const void *features, size_t n, float u,
                                      const vwl_proximal *by) {
     int left_out = 0;
@@ -104,9 +105,9 @@ static inline int vwl_proximal_learn(const vwl_table *table, const void *feature
 
 typedef struct {
     float alpha, beta;
-} vwl_betting; /* of --coin, too */
+} vwl_betting; /* also used by --coin */
 
-/* The weight of a feature of the value x. */
+/* Weight of a feature with the value x. */
 static inline float vwl_pistol_weight(const float *slot, float x, const vwl_betting *by) {
     const float z = slot[1], sizes = slot[2], m = vwl_larger(slot[3], fabsf(x));
     const float k = 1 / (by->alpha * m * (sizes + m));
@@ -169,7 +170,7 @@ static inline int vwl_pistol_learn(const vwl_table *table, const void *features,
 
 /* --coin */
 
-/* The weight of a feature of the value x, not yet divided by the mean of the norms. */
+/* Weight of a feature with the value x, not yet divided by the mean norm. */
 static inline float vwl_coin_weight(const float *slot, float x, const vwl_betting *by) {
     const float bound = slot[5] * vwl_larger(slot[3], fabsf(x));
     float w;
@@ -232,7 +233,7 @@ static inline int vwl_coin_learn(const vwl_table *table, const void *features, s
     return left_out;
 }
 
-/* The mean of the norms, from their sum and their weight. */
+/* Mean norm, from the sum of norms and of weights. */
 static inline float vwl_mean_norm(double sum, double weight) {
     return weight > 0 ? (float)((sum + 1e-6) / weight) : 1;
 }

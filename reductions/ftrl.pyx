@@ -1,8 +1,8 @@
-"""ftrl: --ftrl, --pistol and --coin, with a rate for each feature.        SIMPLE -> SCALAR, bottom learner
+"""ftrl: FTRL-Proximal, PiSTOL and coin betting.        SIMPLE -> SCALAR, bottom learner
 
-Prediction:  p = initial + sum_i w_i x_i, clipped to the range of labels. An update is made of u = h dL/dp, the
-derivative of the loss at the prediction times the importance weight, and g_i = u x_i, the gradient of a weight. Each
-feature has its own sums, from which its weight follows. a is --ftrl_alpha, b is --ftrl_beta.
+Prediction:  p = initial + sum_i w_i x_i, clipped to the range of labels. An update uses u = h dL/dp, the derivative of
+the loss at the prediction times the importance weight, and g_i = u x_i, the gradient of a weight. Each feature has its
+own sums, and its weight is a function of them. a is --ftrl_alpha, b is --ftrl_beta.
 
 --ftrl: follow the regularized leader, proximal (McMahan and others 2013, "Ad Click Prediction", Algorithm 1; a = 0.5,
 b = 1). With --l1 most weights are exactly 0:
@@ -18,7 +18,7 @@ Parameter-free Stochastic Learning", Algorithm 1; a = 1, b = 0.5):
 
 --coin: coin betting, parameter-free and indifferent to the scale of features (Orabona and Pal 2016, "Coin Betting and
 Parameter-Free Online Learning"; Orabona and Tommasi 2017, "Training Deep Networks without Learning Rates Through Coin
-Betting", Algorithm 2; a = 4, the wealth at the start, b = 1). S and T are of the whole weight vector, c the mean norm:
+Betting", Algorithm 2; a = 4, the initial wealth, b = 1). S and T are of the whole weight vector, c is the mean norm:
 
     M = max(M, |x|),   S += h sum_i x_i^2 / M_i^2,   T += h,   c = (S + 1e-6) / T
     w = (a + R) / (L M (L M + G)) z,   p = initial + sum_i w_i x_i / c
@@ -27,14 +27,14 @@ Betting", Algorithm 2; a = 4, the wealth at the start, b = 1). S and T are of th
 
 None of them makes the importance-invariant update of gd: an example of weight 2 is not the same as two of weight 1.
 
-Weights, sums and losses are those of Vowpal Wabbit. These accidents of its are left to --vw_compat:
+Weights, sums and losses are those of Vowpal Wabbit. Only --vw_compat imitates these accidents of VW:
 - a model of --pistol or --coin predicts with weights that lack each feature's last update (of a feature seen once: 0)
-  and don't look at the value at hand. Here the weight always follows from the sums as they are, the prediction is the
-  one that learning starts from, and a prediction of --coin counts its own norm, with the example's weight, in S and T;
-- learning, --pistol and --coin ignore an example's initial prediction;
-- -p and the table show of --coin another prediction than the one judged, of --ftrl one before the range of labels
-  includes the label;
-- S and T of --coin are one for all weight vectors.
+  and don't depend on the current value. Here the weight is always computed from the current sums, the prediction is the
+  one that learning starts from, and a prediction of --coin adds its own norm, with the example's weight, to S and T;
+- while learning, --pistol and --coin ignore an example's initial prediction;
+- with --coin, -p and the table show another prediction than the one whose loss is counted; with --ftrl, the one before
+  the range of labels includes the label;
+- all weight vectors of --coin share S and T.
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport fabsf
@@ -51,16 +51,16 @@ from vwlite.bases.table_learner import Column
 from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import OptionError
 
-# these are bottom learners, too, or have one of their own
+# these options choose another bottom learner
 ALONE = ("!random_effect & !bayes_linear & !bayes_logistic & !square & !logistic",)
 MILD = ("learning",)
 
 OPTIONS = OptionGroup("ftrl: learners with a rate for each feature", (
     Option("ftrl", bool, "follow the regularized leader (FTRL-Proximal): with --l1 most weights are exactly 0",
            necessary=True, keep=True, fixed=True, needs=ALONE),
-    Option("pistol", bool, "PiSTOL: no learning rate, nothing to tune", necessary=True, keep=True, fixed=True,
+    Option("pistol", bool, "PiSTOL: parameter-free, no learning rate to tune", necessary=True, keep=True, fixed=True,
            needs=ALONE),
-    Option("coin", bool, "coin betting: no learning rate, nothing to tune, and features may have any scale",
+    Option("coin", bool, "coin betting: parameter-free, no learning rate to tune, and features may have any scale",
            necessary=True, keep=True, fixed=True, needs=ALONE),
     Option("ftrl_alpha", float, "--ftrl: the learning rate (default: 0.5); --pistol: larger is more cautious (default: "
            "1); --coin: the wealth to bet at the start (default: 4)", above=0, keep=True, vw_forgets=True,
@@ -111,13 +111,13 @@ def setup(builder):
 
 
 cdef class Ftrl(TableLearner):
-    """What the three have in common.
+    """Base class of FTRL-Proximal, PiSTOL and coin betting.
 
     Args:
         options: The options of the run.
-        kind: The flag.
-        defaults: --ftrl_alpha and --ftrl_beta where they are not given.
-        columns: Those beside the weight.
+        kind: The flag of the algorithm.
+        defaults: --ftrl_alpha and --ftrl_beta if they are not given.
+        columns: The columns of a slot after the weight.
         linear: See TableLearner.
     """
 
@@ -170,15 +170,15 @@ cdef class Ftrl(TableLearner):
         return at.p
 
     cdef int step_all(self, Example ex, float u) noexcept nogil:
-        """Update all features of an example; whether an update had to be left out."""
+        """Update all features of an example; returns whether an update was skipped (not finite)."""
         return 0
 
     cdef float moved(self, const float* at, float x, float u, uint32_t offset) noexcept nogil:
-        """How far an update would move the weight of a feature with the value x."""
+        """Change of the weight of a feature with the value x by an update u."""
         return 0
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
-        """By an update of weight 1; ex.score is that of a predict just made."""
+        """Sensitivity of the prediction to an update of weight 1; ex.score is that of a predict just made."""
         cdef Point at
         cdef size_t i
         cdef float moved = 0, u, x
@@ -197,12 +197,12 @@ cdef class Ftrl(TableLearner):
 
 
 cdef inline bint teaches(Example ex) noexcept nogil:
-    """Whether there is something to learn from an example."""
+    """Whether an example has a label and a weight to learn from."""
     return ex.labelled and 0 < ex.weight <= FLT_MAX
 
 
 cdef class Proximal(Ftrl):
-    """--ftrl."""
+    """FTRL-Proximal: --ftrl."""
 
     name = "ftrl-Proximal-FTRL"
     predicts_first = True
@@ -224,7 +224,7 @@ cdef class Proximal(Ftrl):
 
 
 cdef class Betting(Ftrl):
-    """--pistol and --coin: a weight depends on the value of its feature too."""
+    """Base class of --pistol and --coin, where a weight also depends on the value of its feature."""
 
     cdef vwl_betting by
 
@@ -240,7 +240,7 @@ cdef class Betting(Ftrl):
 
 
 cdef class Pistol(Betting):
-    """--pistol."""
+    """PiSTOL: --pistol."""
 
     name = "ftrl-PiSTOL"
 
@@ -282,12 +282,12 @@ cdef class Pistol(Betting):
 
 
 cdef struct Norms:
-    # of the examples that a weight vector has learned
+    # sums over the examples that a weight vector has learned
     double sum, weight                # S and T
 
 
 cdef class CoinBetting(Betting):
-    """--coin."""
+    """Coin betting: --coin."""
 
     name = "ftrl-Coin Betting"
     predicts_first = True
@@ -366,21 +366,21 @@ cdef class CoinBetting(Betting):
         return {"norm normalizer": self.norms[0].sum, "total_weight": self.norms[0].weight}
 
     def save_load_sums(self, io):
-        """S and T of each weight vector."""
+        """Save or load S and T of each weight vector."""
         cdef size_t i
         found = io.array("norms", "F64", <bytes>(<char*>self.norms)[:self.n_norms * sizeof(Norms)])
         if io.saving:
             return
         if len(found) % 2 or not all([0 <= number < float("inf") for number in found]):
-            io.refuse("its norms are no pairs of finite numbers")
-        shared = len(found) == 2      # by all weight vectors, under --vw_compat
+            io.refuse("its norms are not pairs of finite numbers")
+        shared = len(found) == 2      # shared by all weight vectors, under --vw_compat
         if len(found) != 2 * self.n_norms and not shared and not self.as_vw or len(found) == 0:
-            io.refuse("it has the norms of other weight vectors than the stack needs")
+            io.refuse("its norms don't fit the number of weight vectors in the stack")
         for i in range(self.n_norms):
             at = 0 if shared else 2 * i
             self.norms[i].sum, self.norms[i].weight = found[at], found[at + 1]
 
 
 cdef inline float mean_with(const Norms* norms, float h, float norm) noexcept nogil:
-    """The mean norm, with one more of the weight h."""
+    """Mean norm after one more norm of the weight h."""
     return vwl_mean_norm(norms.sum + <double>h * norm, norms.weight + h)

@@ -28,7 +28,7 @@ from vwlite.core.losses cimport Point
 from vwlite.bases.table_learner import Column
 from vwlite.core.options import Option, OptionGroup
 
-# what scripts for VW leave there under -t
+# under -t these options have no effect; scripts for VW give them, so they are no error there
 LEARNING, MILD = ("gd & learning",), ("learning",)
 REGULARIZED = (*LEARNING, "ftrl & learning")
 
@@ -36,13 +36,13 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
     Option("learning_rate", float, "learning rate", short="l", default=0.5, above=0, keep=True,
            needs=LEARNING, mild=MILD, task="learn"),
     Option("power_t", float, "exponent of the rate's decay", default=0.5, keep=True, needs=LEARNING, mild=MILD),
-    Option("initial_t", float, "where the clock of the decay starts", default=0.0, least=0, keep=True, vw_forgets=True,
+    Option("initial_t", float, "initial t, the clock of the decay", default=0.0, least=0, keep=True, vw_forgets=True,
            needs=LEARNING, mild=MILD),
     Option("decay_learning_rate", float, "factor on the learning rate after each pass", default=1.0, above=0,
            keep=True, needs=("gd & passes>1 & learning", "gd & library & learning"), mild=MILD),
-    Option("sgd", bool, "plain gradient descent: none of the next three unless named too", keep=True, fixed=True),
-    Option("adaptive", bool, "a rate for each feature by its gradients (on by default)", keep=True, fixed=True),
-    Option("normalized", bool, "a rate for each feature by its scale (on by default)", keep=True, fixed=True),
+    Option("sgd", bool, "plain gradient descent, without those of the next three not given", keep=True, fixed=True),
+    Option("adaptive", bool, "a learning rate of each feature by its gradients (on by default)", keep=True, fixed=True),
+    Option("normalized", bool, "a learning rate of each feature by its scale (on by default)", keep=True, fixed=True),
     Option("invariant", bool, "importance-invariant updates (on by default)", keep=True, fixed=True),
     Option("l1", float, "L1 regularization", default=0.0, least=0, keep=True, vw_forgets=True, needs=REGULARIZED,
            mild=MILD),
@@ -50,7 +50,7 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
            needs=(*REGULARIZED, "glm"), mild=MILD),
     Option("sparse_l2", float, "L2 regularization of the features of each example only", default=0.0, least=0,
            keep=True, vw_forgets=True, needs=LEARNING, mild=MILD),
-    Option("constant", float, "what the constant's weight starts at", short="C", default=0.0,
+    Option("constant", float, "initial weight of the constant", short="C", default=0.0,
            needs=("gd & !noconstant",)),
 ), needs=("gd",), examples=(
     "vwlite data.vw --learning_rate 0.3 --power_t 0.4 --initial_t 1 --constant 0.5",
@@ -65,17 +65,17 @@ cdef enum:
     W = 0
     G = 1                             # adaptive: sum of squared gradients
     N = 2                             # normalizer: largest |x|
-    R = 3                             # rate of the last update
+    R = 3                             # learning rate in the last update
 
 cdef struct Scale:
-    # of the examples that a weight vector has learned
-    double t                          # their weight, and initial_t: the clock of the rate's decay
+    # sums over the examples that a weight vector has learned
+    double t                          # of weights, plus initial_t: the clock of the decay of the learning rate
     double normalized_sum, total_weight                  # S and T
     double multiplier                 # sqrt(T / S) of the last update, in single precision
 
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 
-# the lazy scalars stay between these, with room to single precision's ends
+# bounds of the lazy scalars, with a margin to the limits of single precision
 cdef double SMALLEST = 1e-25, LARGEST = 1e25
 
 cdef extern from "vwlite/bases/slots.h" nogil:
@@ -92,12 +92,12 @@ KINDS_OF_LEARNERS = ("table",)
 
 
 def setup(builder):
-    """gd is there whenever no other bottom learner was asked for."""
+    """The default bottom learner."""
     return GD(builder.options)
 
 
 def in_force(number, weights):
-    """The weights that predict, of those in a model file: with the lazy regularization that stands beside them.
+    """Apply the lazy L1 and L2 regularization in a model file to its weights.
 
     Args:
         number: Returns a number of the learner in the file, by its name and type; None if the file has none.
@@ -118,7 +118,7 @@ cdef class GD(TableLearner):
 
     cdef bint adaptive, normalized, invariant, usual_power, usual
     cdef bint regularizes, truncates, contracts
-    cdef bint forgets                 # --vw_compat: VW goes on from a model as if it had no gravity
+    cdef bint forgets                 # --vw_compat: VW continues training of a model with gravity 0
     cdef object shown_decay
     cdef bint whole_initial           # L2 shrinks weights only; without an offset, when learning, initial ones too: VW
     cdef public float learning_rate
@@ -127,7 +127,7 @@ cdef class GD(TableLearner):
     # state
     cdef public double gravity, contraction
     cdef float decayed
-    cdef Scale* scales                # of each weight vector
+    cdef Scale* scales                # one for each weight vector
 
     def __init__(self, options):
         taken = {option.name: options[option.name] for option in OPTIONS.options
@@ -167,7 +167,7 @@ cdef class GD(TableLearner):
         free(self.scales)
 
     cdef int make_scales(self, size_t width) except -1:
-        """Where each weight vector begins."""
+        """Allocate and initialize the Scale of each weight vector."""
         cdef size_t i
         free(self.scales)
         self.scales = <Scale*>malloc(width * sizeof(Scale))
@@ -274,7 +274,7 @@ cdef class GD(TableLearner):
 
     cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
             except -1 nogil:
-        """The usual update, of four weight vectors that learn anything at a time: see slots.h."""
+        """Update of several weight vectors by the usual rule, four at a time (SIMD, slots.h)."""
         cdef uint32_t i, m = 0
         cdef uint32_t[4] four
         cdef Point[4] points
@@ -306,13 +306,13 @@ cdef class GD(TableLearner):
 
     cdef int update_four(self, Example ex, uint32_t step, const uint32_t* four, const Point* points, uint32_t m) \
             noexcept nogil:
-        """The usual update of m weight vectors, at most four."""
+        """Update of m <= 4 weight vectors by the usual rule."""
         cdef float h = ex.weight
         cdef float[4] g2, ppu, norm
         cdef size_t[4] places
         cdef uint32_t i, k
         for k in range(4):
-            i = min(k, m - 1)             # lanes that are none repeat the last one
+            i = min(k, m - 1)             # unused lanes repeat the last vector
             places[k], g2[k] = <size_t>four[i] * step << self.table.stride_shift, h * points[i].square
         vwl_usual_rates_of_four(self.at, ex.features, ex.n, places, m, g2, ppu, norm)
         for k in range(m):
@@ -322,7 +322,7 @@ cdef class GD(TableLearner):
         return 0
 
     cdef int move(self, Example ex, const Point* point, float ppu) noexcept nogil:
-        """The usual step of the weight vector that self.where points at, when its rates are there."""
+        """Weight step of the usual rule for the weight vector at self.where, whose rates are in its slots."""
         cdef float scale = self.learning_rate * ex.weight
         cdef float u = self.loss.update(point, scale, ppu) if self.invariant else self.loss.plain_update(point, scale)
         if not fabsf(u) <= FLT_MAX:
@@ -333,15 +333,15 @@ cdef class GD(TableLearner):
         return 0
 
     cdef inline float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
-        """rates() for adaptive, normalized and power_t 0.5, of the weight vector that self.where points at."""
+        """rates() for adaptive, normalized and power_t 0.5 (the usual rule), for the weight vector at self.where."""
         cdef float ppu = 0, norm = 0
         vwl_usual_rates(&self.where, ex.features, ex.n, g2, &ppu, &norm)
         return ppu * note_norm(&self.scales[self.where.offset], h, norm)
 
     cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
-        """Update G, N, S and T, leave each feature's rate in its slot, return the prediction's move per update.
+        """Update G, N, S and T, store each feature's rate in its slot, return ppu, the prediction's move per update.
 
-        That is infinite or NaN where a weight or a rate would be.
+        The result is infinite or NaN where a weight or a rate would be.
         """
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
@@ -382,7 +382,7 @@ cdef class GD(TableLearner):
         return ppu
 
     cdef inline float shrinkage(self, float ratio) noexcept nogil:
-        """How a weight or rate scales when the feature's scale grows by a ratio."""
+        """Factor on a weight or rate when the feature's scale N grows by a ratio."""
         if self.usual_power:
             return 1 / ratio if self.adaptive else 1 / (ratio * ratio)
         return powf(ratio * ratio, self.norm_power)
@@ -403,11 +403,11 @@ cdef class GD(TableLearner):
             return INFINITY
         self.contraction, self.gravity = contraction, gravity
         if fabs(contraction) < SMALLEST:
-            self.materialize()        # nothing is left of the weights, and the step can't be divided by it
+            self.materialize()        # the contraction is 0, and the step can't be divided by it
         return u / <float>self.contraction
 
     cdef void materialize(self) noexcept nogil:
-        """Write the lazy regularization into the weights, which stay finite."""
+        """Apply the lazy regularization to the stored weights, which stay finite, and reset the scalars."""
         cdef size_t i
         cdef float* at
         cdef float w
@@ -420,13 +420,13 @@ cdef class GD(TableLearner):
         self.contraction = 1
 
     cdef inline float in_force(self, float w) noexcept nogil:
-        """What a weight is worth in predictions, given what its slot holds."""
+        """Regularized weight, from the stored one: contraction and truncation (gravity)."""
         if self.truncates:
             w = truncated(w, <float>self.gravity)
         return w * <float>self.contraction if self.contracts else w
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
-        """Rate times what the prediction moves per unit of update; ex.score is that of a predict just made."""
+        """Learning rate times ppu; ex.score is that of a predict just made."""
         cdef const Feature* feature = ex.features
         cdef const Feature* end = feature + ex.n
         cdef float* at
@@ -490,12 +490,12 @@ cdef class GD(TableLearner):
         return io.has("t")
 
     def save_load_sums(self, io):
-        """The scales, and how far the learning rate has decayed."""
+        """Save or load the scales and the decayed learning rate."""
         self.save_load_scales(io)
         self.decayed = io.float32("decayed", self.decayed)
 
     def save_load_scales(self, io):
-        """The scales of all weight vectors; those of the first are numbers, as in models that have no other."""
+        """Save or load the scales of all weight vectors; those of the first are numbers, as in models with one."""
         cdef uint32_t i
         cdef Scale* first = self.scales
         first.t = io.float64("t", first.t)
@@ -507,7 +507,7 @@ cdef class GD(TableLearner):
         others = io.array("scales", "F64", <bytes>(<char*>(first + 1))[:(self.width - 1) * sizeof(Scale)])
         if not io.saving:
             if len(others) != 4 * (self.width - 1) or not all(isfinite(number) and number >= 0 for number in others):
-                io.refuse("it has the scales of other weight vectors than the stack needs")
+                io.refuse("its scales don't fit the number of weight vectors in the stack")
             for i in range(1, self.width):
                 at = 4 * i - 4
                 self.scales[i].t, self.scales[i].normalized_sum = others[at], others[at + 1]
@@ -530,7 +530,7 @@ cdef class GD(TableLearner):
 
 
 cdef inline float note_norm(Scale* scale, float h, float norm) noexcept nogil:
-    """Add sum x^2/N^2 of an example of weight h to S, h to T; sqrt(T / S)."""
+    """Add sum x^2/N^2 of an example of weight h to S, and h to T; returns sqrt(T / S)."""
     scale.normalized_sum += <double>h * norm
     scale.total_weight += h
     if scale.normalized_sum > 0:      # else no example has had a feature
@@ -539,7 +539,7 @@ cdef inline float note_norm(Scale* scale, float h, float norm) noexcept nogil:
 
 
 cdef inline float truncated(float w, float gravity) noexcept nogil:
-    """Moved towards 0 by the gravity, no further than there; a gravity below 0 moves away from it, as in VW."""
+    """Truncated gradient: moves w towards 0 by the gravity, at most to 0; a negative one moves it away, as in VW."""
     if not gravity < fabsf(w):
         return 0
     return w + gravity if w < 0 else w - gravity

@@ -1,22 +1,23 @@
-"""glm: linear and logistic models that know how sure they are.        SIMPLE -> SCALAR, bottom learner
+"""glm: Bayesian linear and logistic regression.        SIMPLE -> SCALAR, bottom learner
 
-Score s = o + sum_k t_k x_k, where o is the example's initial prediction. A batch of examples (one, N, or all) moves the
-coefficients from the mean m to the minimum over t of
+Score s = o + sum_k t_k x_k, where o is the example's initial prediction. The coefficients t have a Gaussian posterior
+with mean m and precision H. A batch of examples (one, N, or all) moves m to the minimum over t of
 
     sum_i w_i L(y_i, s_i) + d/2 (t - m)' H (t - m) + (1 - d) l/2 t't                L: log(1 + e^-ys) or (s - y)^2 / 2
 
-and then the precision H to  d H + X' diag(w L'') X + (1 - d) l I:  the posterior of the batches before is the prior of
-the next one, d of it (--forget), the rest being the first prior, N(0, 1/l). With d = 1 and a diagonal H this is
-Algorithm 3 of Chapelle and Li 2011; with forgetting, of Saha and others 2020, "Lambda Learner". A batch of one example
-needs no search in many dimensions: its optimum lies on the line m + H^-1 x g, so one equation in s is left.
+and then H to  d H + X' diag(w L'') X + (1 - d) l I:  the posterior of the batches before is the prior of the next one,
+with the weight d (--forget); the first prior, N(0, 1/l), has the weight 1 - d. With d = 1 and a diagonal H this is
+Algorithm 3 of Chapelle and Li 2011; with forgetting, of Saha and others 2020, "Lambda Learner". The optimum of a batch
+of one example lies on the line m + H^-1 x g, so it is the root of one equation in s.
 
-A single example moves a logistic model to mean and variance of s under the exact posterior of this one example (assumed
-density filtering: Opper 1998, Minka 2001). --posterior_mode takes the mode instead, and the curvature there, as the
-equations above: that is a poor picture while little is known, and the error stays in the posterior. Nominal 90%
-intervals then hold 81 to 88% instead of 88 to 91%. Larger batches take the mode.
+A single example updates a logistic model by moment matching: to the mean and variance of s under the exact posterior
+of this one example (assumed density filtering: Opper 1998, Minka 2001). --posterior_mode uses the mode instead, and the
+curvature there (Laplace approximation), as in the equations above. That is inaccurate while the data are few, and the
+error stays in the posterior: nominal 90% intervals then hold 81 to 88% instead of 88 to 91%. Larger batches use the
+mode.
 
-Squared loss is exact recursive least squares. Its noise v doesn't move the coefficients; the posterior is N(m, v H^-1),
-and v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-gamma conjugacy).
+Squared loss is exact recursive least squares. Its noise variance v doesn't change m; the posterior is N(m, v H^-1), and
+v, unless given, is the mean of (y - s)^2 / (1 + x' H^-1 x) (normal-inverse-gamma conjugacy).
 
 --square and --logistic fit each batch, which by default is all of a pass, by itself (d = 0).
 """
@@ -48,7 +49,7 @@ cdef extern from "vwlite/core/newton.h" nogil:
 
 cdef enum:
     FULL_AT_MOST = 512                # coefficients of a full posterior before auto makes it diagonal
-    BOUND = 2048                      # beyond which --posterior full refuses a line
+    BOUND = 2048                      # coefficients beyond which --posterior full refuses a line
 
 LEAST_LINEAR = 1e-10                  # see posterior.pxd
 LEAST_LOGISTIC = 0.1
@@ -56,16 +57,16 @@ LEAST_LOGISTIC = 0.1
 KINDS = ("bayes_logistic", "bayes_linear", "logistic", "square")
 
 OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
-    Option("bayes_logistic", bool, "logistic model, updated by each batch", necessary=True, keep=True, fixed=True,
-           loss="logistic", task="personal"),
-    Option("bayes_linear", bool, "linear model, updated by each batch", necessary=True, keep=True, fixed=True,
-           loss="squared", task="personal"),
-    Option("logistic", bool, "logistic model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
-           loss="logistic"),
-    Option("square", bool, "linear model, fitted to each batch by itself", necessary=True, keep=True, fixed=True,
-           loss="squared"),
-    Option("posterior", str, "what is stored of the precision of the coefficients: all of it (full), its diagonal, all "
-           "of it up to --posterior_full coefficients and then its diagonal (auto), or nothing (identity)",
+    Option("bayes_logistic", bool, "Bayesian logistic regression, updated by each batch", necessary=True, keep=True,
+           fixed=True, loss="logistic", task="personal"),
+    Option("bayes_linear", bool, "Bayesian linear regression, updated by each batch", necessary=True, keep=True,
+           fixed=True, loss="squared", task="personal"),
+    Option("logistic", bool, "logistic regression, fitted to each batch by itself", necessary=True, keep=True,
+           fixed=True, loss="logistic"),
+    Option("square", bool, "linear regression, fitted to each batch by itself", necessary=True, keep=True,
+           fixed=True, loss="squared"),
+    Option("posterior", str, "what is stored of the posterior precision: all of it (full), its diagonal, all of it up "
+           "to --posterior_full coefficients and then its diagonal (auto), or nothing (identity)",
            default="auto", keep=True, fixed=True, alike=("auto", "full"),
            choices=("auto", "full", "diagonal", "identity")),
     Option("posterior_full", int, "coefficients of one entity up to which its posterior is full; beyond, auto makes it "
@@ -74,17 +75,17 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
     Option("batch_size", str, "examples of an entity that are learned together: a number, or 'all' of a pass (default: "
            "1; all for --square and --logistic)", keep=True, metavar="N|all",
            needs=tuple(f"{kind} & learning" for kind in KINDS)),
-    Option("forget", float, "share of what is known that each batch leaves in force; the rest decays to the prior. "
+    Option("forget", float, "weight of the earlier posterior in each update by a batch; the rest decays to the prior. "
            "With --random_effect entities forget, and the fixed part does not",
            default=1.0, least=0, most=1, keep=True, needs=("bayes_logistic & learning", "bayes_linear & learning")),
-    Option("forget_time", str, "forget per unit of time instead, as told by the value of the feature in this namespace",
+    Option("forget_time", str, "forget per unit of time instead; a feature in this namespace has the time as its value",
            keep=True, fixed=True, metavar="NAMESPACE", needs=("forget",)),
-    Option("posterior_mode", bool, "--bayes_logistic takes the mode of each single example's posterior and the "
+    Option("posterior_mode", bool, "--bayes_logistic uses the mode of each single example's posterior and the "
            "curvature there, as Lambda Learner does, not its mean and variance: intervals are too narrow", keep=True,
            needs=("bayes_logistic & learning",)),
     Option("moments", bool, "the opposite of --posterior_mode, which is the default", keep=True,
            needs=("bayes_logistic & learning",)),
-    Option("intercept_l2", float, "ridge of the intercept (default: as the others); 1e-6 leaves it nearly free",
+    Option("intercept_l2", float, "ridge of the intercept (default: as of the others); 1e-6 hardly shrinks it",
            above=0, keep=True),
     Option("noise", str, "variance of the noise under squared loss: a number, or 'auto' to estimate it", default="auto",
            keep=True, metavar="V|auto", needs=("bayes_linear", "square")),
@@ -99,11 +100,11 @@ OPTIONS = OptionGroup("glm: linear and logistic models with a posterior", (
 ))
 
 IN_WORDS = "a Bayesian model of the whole score"
-POSTERIORS = KINDS                    # flags of learners that know how sure they are
+POSTERIORS = KINDS                    # flags of learners with a posterior
 
 
 def kind_of(options):
-    """The one of the four that is asked for, or None; raises OptionError for two of them."""
+    """The one of the four flags that is given, or None; raises OptionError for two of them."""
     given = [kind for kind in KINDS if options[kind]]
     if len(given) > 1:
         raise OptionError([f"--{given[0]} and --{given[1]} are two bottom learners: give one of them"])
@@ -111,13 +112,13 @@ def kind_of(options):
 
 
 def takes_moments(options):
-    """Whether single examples of --bayes_logistic are learned by moments, which models keep; what is typed wins."""
+    """Whether --bayes_logistic learns single examples by moment matching; the command line overrides the model."""
     typed = [name for name in ("moments", "posterior_mode")
              if options.given(name) and options.source(name) != "model"]
     if len(typed) > 1:
         raise OptionError(["--moments and --posterior_mode are opposites: give one of them"])
     if typed and options["batch_size"] not in (None, "1"):
-        raise OptionError([f"--{typed[0]} is about single examples: leave it or --batch_size out"])
+        raise OptionError([f"--{typed[0]} applies to single examples: leave it or --batch_size out"])
     moments = typed == ["moments"] if typed else not options["posterior_mode"]
     for name in ("moments", "posterior_mode"):
         if name not in typed:
@@ -126,27 +127,27 @@ def takes_moments(options):
 
 
 def upgrade(kept, typed):
-    """Version 0.1.0 took the mode unless told otherwise, and kept no word of that."""
+    """Options of a model of version 0.1.0: it used the mode unless --moments was given, and did not save that."""
     if kept.get("bayes_logistic") and not kept.get("moments"):
         return kept | {"posterior_mode": True}
     return kept
 
 
 def namespaces_named(options):
-    """The namespace of times: see unmatched.pyx."""
+    """Namespace of --forget_time: see unmatched.pyx."""
     if options["forget_time"]:
         yield "forget_time", options["forget_time"], None, "parsed", (options["forget_time"],)
 
 
 def tell_mode(builder):
-    """A remark on intervals that are too narrow."""
+    """Log a remark if the intervals are too narrow."""
     options = builder.options
     if options["interval"] and options["posterior_mode"] and options["batch_size"] in (None, "1"):
-        builder.note("models learned one example at a time by --posterior_mode are too sure of themselves")
+        builder.note("models learned one example at a time by --posterior_mode have intervals that are too narrow")
 
 
 def setup(builder):
-    """The learner of the whole stack, unless random effects leave that to gd."""
+    """The bottom learner of the stack, unless gd is the fixed part of random effects."""
     options = builder.options
     kind = kind_of(options)
     if kind is None or (options["random_effect"] and options["fixed"] != "same"):
@@ -154,31 +155,31 @@ def setup(builder):
     beside_effects = options["random_effect"] and options["posterior"] != "identity"
     l2 = options["l2"] if options.given("l2") else 0.0 if beside_effects else 1.0
     if options.given("l2") and not l2 > 0:
-        raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 leaves coefficients nearly free"])
+        raise OptionError([f"--l2 {l2:g}: the ridge of --{kind} is above 0; 1e-6 hardly shrinks coefficients"])
     tell_mode(builder)
     return GLM(options, kind, "glm", l2)
 
 
 def effect(builder, name, l2):
-    """The learner of a random effect, None if no kind is asked for; the ridge l2 is None where it is estimated."""
+    """The learner of a random effect, None if no kind is given; the ridge l2 is None if it is estimated."""
     options = builder.options
     kind = kind_of(options)
     if kind is None:
         return None
     tell_mode(builder)
-    to_mean = options["shrink"] == "mean" and options["fixed"] != "same"  # else the fixed part is the mean
+    to_mean = options["shrink"] == "mean" and options["fixed"] != "same"  # otherwise the fixed part is the mean
     return GLM(options, kind, f"random_effect.{name}", l2, to_mean)
 
 
 cdef class GLM(Batches):
-    """The learner: its options, state and doors. How it learns is in vwlite/bayes, posterior.pyx and batches.pyx."""
+    """Bayesian GLM: options, saved state, Python API. The updates are in vwlite/bayes/posterior.pyx and batches.pyx."""
 
     cdef readonly str name
     cdef str part                     # "glm", the learner of the whole stack, or "random_effect.user", of an effect
-    cdef readonly bint vets           # where --posterior full refuses what is too many
-    cdef readonly dict names          # of some features, by hash, if somebody tells
-    cdef bint l2_given                # for this run, not by the model
-    cdef public list covariance       # of the prior, as estimated: by rows, in units of the noise; it may be singular
+    cdef readonly bint vets           # --posterior full refuses lines with too many coefficients
+    cdef readonly dict names          # names of some features by hash, as far as set
+    cdef bint l2_given                # by this run, not by the model
+    cdef public list covariance       # estimated prior covariance: by rows, in units of the noise; it may be singular
 
     def __init__(self, options, kind, owner, l2, to_mean=False):
         taken = {kind: True, "l2": "auto" if l2 is None else l2}
@@ -192,10 +193,10 @@ cdef class GLM(Batches):
         self.logistic = kind in ("logistic", "bayes_logistic")
         bayesian = kind in ("bayes_logistic", "bayes_linear")
         if not bayesian and options.given("forget"):
-            raise OptionError([f"--{kind} fits each batch by itself, so there is nothing to --forget: "
+            raise OptionError([f"--{kind} fits each batch by itself, so --forget has no effect: "
                                f"give --bayes_{'logistic' if self.logistic else 'linear'}"])
         if options["forget_time"] is not None and not options.given("forget"):
-            raise OptionError(["--forget_time needs --forget D: how much is left after one unit of time"])
+            raise OptionError(["--forget_time needs --forget D, the weight of the posterior after one unit of time"])
         self.forget = options["forget"] if bayesian else 0
         self.moments = kind == "bayes_logistic" and takes_moments(options)
         self.full = options["posterior"] in ("auto", "full")
@@ -219,8 +220,9 @@ cdef class GLM(Batches):
         self.table = EntityTable(self.full, self.forget < 1)
         self.table.informed = self.full
         if owner == "glm" and options["random_effect"]:
-            # Of an example it takes what the prior of an entity leaves of it. That adds up over all of time: forgetting
-            # would leave nothing to hold it, and entities would lean on what runs off.
+            # The fixed part learns from an example only what the entity's prior leaves of its information. That adds
+            # up over all of time: if the fixed part forgot, nothing would hold it, and entities would depend on a
+            # mean that diverges.
             self.forget = min(bayesian, 1)
         self.table.strict = self.vets = options["posterior"] == "full"
         self.table.most_full = options["posterior_full"] or (BOUND if self.table.strict else FULL_AT_MOST)
@@ -233,12 +235,12 @@ cdef class GLM(Batches):
         return self.of_copy(self.part)
 
     def shrink_to_mean(self):
-        """Entities without data go to the mean of all from now on."""
+        """Shrink entities without data to the mean of all entities from now on."""
         self.table_of_means = EntityTable(False, False)
         self.center = self.table_of_means.make(0, NULL, 0, 2)
 
     def set_noise(self, options):
-        """--noise: a number, or auto."""
+        """Set the noise variance by --noise: a number, or auto."""
         text = options["noise"]
         self.noise = 1
         self.estimates_noise = text == "auto" and not self.logistic
@@ -250,28 +252,28 @@ cdef class GLM(Batches):
             if not (isfinite(self.noise) and self.noise > 0):
                 raise OptionError([f"--noise {text}: expected a variance above 0, or auto"])
             if self.logistic:
-                raise OptionError(["--noise is of squared loss; a logistic model has none"])
+                raise OptionError(["--noise needs squared loss; a logistic model has no noise"])
 
     @property
     def waits_for_pass(self):
-        """Where a batch is all of it."""
+        """True if a batch is all of a pass."""
         return self.batch_size == 0
 
     instead = "--bayes_logistic or --bayes_linear, or another --batch_size"
 
     @property
     def has_noise(self):
-        """A label of a logistic model is one of two classes."""
+        """False for logistic models, whose labels are one of two classes."""
         return not self.logistic
 
     @property
     def effect(self):
-        """The name of a random effect."""
+        """Name of the random effect, or None."""
         return self.part.partition(".")[2] or None
 
     @property
     def sets_aside(self):
-        """Namespaces whose features are no features."""
+        """Namespaces whose features are not used as features."""
         return [self.options["forget_time"]] if self.timed else []
 
     cdef int vet(self, Example ex) except -1 nogil:
@@ -291,7 +293,7 @@ cdef class GLM(Batches):
         return (record.n if record != NULL else 0) + self.new_to(record, ex.features, ex.n) > self.table.most_full
 
     def settings(self):
-        """What a header shows."""
+        """Lines of the header."""
         size = self.batch_size or "all of a pass"
         known = f"{self.l2:g}"
         if self.estimates_prior:
@@ -300,24 +302,24 @@ cdef class GLM(Batches):
                 f"forget = {self.forget:g}, batch = {size}"]
 
     def tell_diagonal(self, name):
-        """Say that a posterior has gone over to a diagonal one."""
+        """Log a remark that a posterior has become diagonal."""
         self.remark(f"{self.owner}: {f'{name!r} has' if name else 'there are'} more than {self.table.most_full:,} "
                     "coefficients, so the posterior is diagonal from here on, without their covariances "
                     "(--posterior_full N sets how many may have a full one)")
 
     def tell_size(self, coefficients):
-        """Say that posteriors are large."""
+        """Log a remark that the posteriors are large."""
         self.remark(f"{self.owner}: full posteriors are about to take more than 1 GB of memory; --posterior diagonal "
                     f"would take about {max(1, round(coefficients * 24e-6)):,} MB, and a smaller --posterior_full less "
                     "than now")
 
     def save_load(self, io):
         from vwlite.entities.limited import save_load_table
-        if self.part == "glm":        # else the stack's bottom learner keeps the range of predictions
+        if self.part == "glm":        # otherwise the bottom learner saves the range of predictions
             self.loss.save_load(io)
         l2 = io.float64("l2", self.l2)
         if not io.saving and not 0 <= l2 < INFINITY:
-            io.refuse("its ridge is no number of 0 or more")
+            io.refuse("its ridge is not a number of 0 or more")
         if not self.l2_given:
             self.l2 = l2
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
@@ -327,7 +329,7 @@ cdef class GLM(Batches):
         self.noise_count = io.float64("noise_count", self.noise_count)
         save_load_table(self.table, io)
         if not self.is_sound():
-            io.refuse("there are precisions below 0 in it")
+            io.refuse("it has precisions below 0")
         if not io.saving:
             self.refactor_all()
         if io.saving or io.has("scaled"):
@@ -337,7 +339,7 @@ cdef class GLM(Batches):
             save_load_table(self.table_of_scales, io)
             self.squares, self.scales = self.table_of_scales.find(0), self.table_of_scales.find(1)
             if not self.has_scales():
-                io.refuse("the scales of its features don't hold together")
+                io.refuse("the scales of its features are inconsistent")
         io.owner = f"{self.owner}.mean"
         if self.center == NULL and not io.saving and io.has("key"):
             self.shrink_to_mean()     # with a fixed part of the same kind, as version 0.1.0 did
@@ -345,13 +347,13 @@ cdef class GLM(Batches):
             save_load_table(self.table_of_means, io)
             self.center = self.table_of_means.find(0)
             if self.center == NULL:
-                io.refuse("the mean of its effects is not there")
+                io.refuse("the mean of its effects is missing")
         io.owner = self.owner
         if not io.saving:
             self.version += 1
 
     cdef bint has_scales(self) noexcept nogil:
-        """Whether scales are there, of the same features and above 0."""
+        """Whether every feature has a scale, and all are above 0."""
         cdef size_t k
         if self.squares == NULL or self.scales == NULL or self.squares.n != self.scales.n:
             return False
@@ -362,7 +364,7 @@ cdef class GLM(Batches):
         return True
 
     cdef bint is_sound(self) noexcept nogil:
-        """Whether priors and what data say about each coefficient could be precisions."""
+        """Whether the prior precisions and the precisions from the data are valid: not negative."""
         cdef Record* record = self.table.oldest
         cdef size_t k
         while record != NULL:
@@ -375,7 +377,7 @@ cdef class GLM(Batches):
         return True
 
     cdef void refactor_all(self) noexcept nogil:
-        """Make the factors that a model of the first version does not have; very large ones once they are needed."""
+        """Compute the Cholesky factors that models of the first version lack, except very large ones (when needed)."""
         cdef Record* record = self.table.oldest
         while record != NULL:
             if (record.factored and not self.is_factored(record) and record.prior == self.l2
@@ -384,7 +386,7 @@ cdef class GLM(Batches):
             record = record.newer
 
     def save_load_prior(self, io):
-        """The coefficients that have a prior of their own, and its precision by rows."""
+        """Save or load the coefficients that share an estimated prior, and its precision by rows."""
         cdef size_t i, j, d = self.n_prior
         rows = b"".join([struct.pack("<d", self.prior[i * MOST_CORRELATED + j]) for i in range(d) for j in range(d)])
         hashes = io.array("prior_hash", "U32", b"".join([struct.pack("<I", self.prior_hashes[i]) for i in range(d)]))
@@ -395,7 +397,7 @@ cdef class GLM(Batches):
             return
         d = len(hashes)
         if d > MOST_CORRELATED or len(precision) != d * d or not all(isfinite(one) for one in precision):
-            io.refuse("its prior doesn't hold together")
+            io.refuse("its prior is inconsistent")
         self.n_prior = d
         for i in range(d):
             self.prior_hashes[i] = hashes[i]
@@ -405,11 +407,11 @@ cdef class GLM(Batches):
             self.covariance = list(io.array("prior_covariance", "F64", None))
             if (len(self.covariance) != d * d or not all(isfinite(one) for one in self.covariance)
                     or min(self.covariance[::d + 1], default=0) < 0):
-                io.refuse("its prior doesn't hold together")
+                io.refuse("its prior is inconsistent")
 
     def prior_covariance(self):
-        """(hashes, rows of the covariance) of the coefficients whose prior was estimated together; None otherwise."""
-        if not self.n_prior:          # nothing to import for
+        """Estimated prior covariance: (hashes, its rows) of the coefficients estimated together; None otherwise."""
+        if not self.n_prior:          # no numpy needed
             return None
         import numpy as np
 
@@ -424,7 +426,7 @@ cdef class GLM(Batches):
         return [self.prior_hashes[i] for i in range(d)], (self.scale() * covariance).tolist()
 
     def prior_moments(self):
-        """hash -> (mean, standard deviation) of what is believed of an unknown entity; None stands for all others."""
+        """Prior of a new entity: hash -> (mean, standard deviation); the key None stands for all other hashes."""
         cdef size_t k, n = 0 if self.center == NULL else self.center.n
         own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
         found = {hash: (self.prior_mean(hash), self.prior_sd(ridge(self, hash))) for hash in own}
@@ -437,11 +439,11 @@ cdef class GLM(Batches):
 
     @property
     def noise_variance(self):
-        """Under squared loss; None where there is none."""
+        """Noise variance under squared loss; None for logistic models."""
         return None if self.logistic else self.scale()
 
     def metrics(self):
-        """What was estimated."""
+        """Estimated parameters: standard deviations, correlations and noise."""
         figures = {}
         if self.fit_weight > 0:
             figures["loss after the fit"] = self.fit_loss / self.fit_weight
@@ -464,7 +466,7 @@ cdef class GLM(Batches):
         return figures
 
     def coefficients(self, unsigned long long key=0):
-        """hash -> (mean, variance) of an entity's coefficients, as they follow from what was learned; None if unknown.
+        """Posterior of an entity's coefficients: hash -> (mean, variance); None if the entity is unknown.
 
         The variances are those of the posterior: the diagonal of the inverse of its precision.
         """
@@ -474,7 +476,7 @@ cdef class GLM(Batches):
         return None if record == NULL else self.coefficients_of(record)
 
     def entities(self):
-        """(name, examples learned from, coefficients() of it) of each entity, in the order of a model file."""
+        """(name, number of examples learned, coefficients()) of each entity, in the order of a model file."""
         if not self.table.limited:
             yield from self.entities_of(self.table)
             return
@@ -482,7 +484,7 @@ cdef class GLM(Batches):
             yield from self.entities_of(table)
 
     def entities_of(self, EntityTable table):
-        """The same, of all in the memory of a table."""
+        """The same as entities(), for the entities in memory of a table."""
         cdef Record* record = table.oldest
         while record != NULL:
             name = (<bytes>name_of(record)[:record.name_length]).decode("utf-8", "surrogateescape")
@@ -508,7 +510,7 @@ cdef class GLM(Batches):
         return found
 
     def joint(self, rows, unsigned long long key=0):
-        """(means, covariance) of the scores of several lists of (hash, value), of the entity with a key, for tests."""
+        """Joint posterior (means, covariance) of scores of lists of (hash, value), for the entity `key`; for tests."""
         cdef Example ex = Example()
         cdef JointScores scores = JointScores()
         cdef size_t longest = max(map(len, rows))
@@ -528,11 +530,11 @@ cdef class GLM(Batches):
         return scores.moments()
 
     def slot_of(self, unsigned int hash, unsigned int offset=0):
-        """What an audit shows as a feature's slot: coefficients have no collisions, and so their own hash."""
+        """Slot of a feature, for an audit: its hash, as coefficients have no collisions."""
         return hash
 
     def weight_at(self, unsigned int hash, unsigned int offset=0):
-        """(mean, precision that data gave, 0) of a coefficient of the whole stack, for audits."""
+        """(mean, precision from the data, 0) of a coefficient of the bottom learner, for audits."""
         cdef Record* record = self.table.find(0)
         cdef uint32_t place = ABSENT if record == NULL else lookup(record, hash, 0)
         if place == ABSENT:
@@ -541,7 +543,7 @@ cdef class GLM(Batches):
 
 
 def batch_size(options, usual):
-    """--batch_size as a number, 0 for 'all'."""
+    """Batch size: --batch_size as a number, 0 for 'all'."""
     text = options["batch_size"]
     if text is None:
         return usual

@@ -1,9 +1,9 @@
-"""multilabel_oaa: which of several classes hold.        MULTILABEL -> CLASSES over SIMPLE -> SCALAR
+"""multilabel_oaa: multilabel one against all.        MULTILABEL -> CLASSES over SIMPLE -> SCALAR
 
-A model for each of K classes, which learns 1 where its class is one of the label's, and else -1 (binary relevance;
-Tsoumakas and Katakis 2007, "Multi-label classification: an overview"). Classes are numbered from 0, as in VW, or have
-names. Those whose prediction is above 0 (with --link logistic: 1/2) are predicted. Loss: how many classes are predicted
-and not in the label, or in the label and not predicted.
+One model for each of K classes, with the label 1 if its class is in the example's label, and otherwise -1 (binary
+relevance; Tsoumakas and Katakis 2007, "Multi-label classification: an overview"). Classes are numbered from 0, as in
+VW, or have names. A class is predicted if its model's prediction is above 0 (with --link logistic: 1/2). Loss: the
+number of classes that are in the label or predicted, but not both (Hamming loss).
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -17,8 +17,8 @@ from vwlite.core.options import Option, OptionGroup
 from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
 
-OPTIONS = OptionGroup("multilabel_oaa: classes that hold together", (
-    Option("multilabel_oaa", int, "learn which of K classes hold, each by itself", least=2, most=1 << 20,
+OPTIONS = OptionGroup("multilabel_oaa: several classes at once", (
+    Option("multilabel_oaa", int, "predict which of K classes apply, each by a model of its own", least=2, most=1 << 20,
            necessary=True, keep=True, fixed=True, metavar="K"),
 ), needs=("multilabel_oaa",), examples=(
     "vwlite several.vw --multilabel_oaa 4 -p predictions",
@@ -28,12 +28,12 @@ KINDS_OF_LEARNERS = ("classes",)
 
 
 def setup(builder):
-    """There when --multilabel_oaa is given."""
+    """The learner, if --multilabel_oaa is given."""
     return MultilabelOAA(builder.vectors(builder.options["multilabel_oaa"], "--multilabel_oaa"), builder.options)
 
 
 cdef class MultilabelOAA(Learner):
-    """One weight vector a class."""
+    """Binary relevance: one weight vector for each class."""
 
     name = "multilabel_oaa"
     takes_label = LabelType.MULTILABEL
@@ -43,9 +43,9 @@ cdef class MultilabelOAA(Learner):
     cdef readonly ClassNames classes
     cdef uint32_t k
     cdef float threshold
-    cdef Scored* found                # of each class
+    cdef Scored* found                # results of each class
     cdef float* values
-    cdef float* labels                # what each model is taught
+    cdef float* labels                # label of each model
     cdef uint32_t* holding            # classes predicted
     cdef uint64_t* marks              # of each class, the last example whose label has it
     cdef uint64_t number              # of the example
@@ -54,7 +54,7 @@ cdef class MultilabelOAA(Learner):
         k = options["multilabel_oaa"]
         super().__init__(base, {"multilabel_oaa": k})
         if self.loss.name == "poisson":
-            raise OptionError(["--multilabel_oaa teaches its models the labels 1 and -1; --loss_function poisson takes "
+            raise OptionError(["--multilabel_oaa learns the labels 1 and -1; --loss_function poisson needs "
                                "counts"])
         if options.given("classweight"):
             raise OptionError(["--classweight weighs labels of one number, and those of --multilabel_oaa are lists of "
@@ -104,7 +104,7 @@ cdef class MultilabelOAA(Learner):
         return ex.prediction
 
     cdef void mark(self, Example ex) noexcept nogil:
-        """Mark the classes of the label that are known."""
+        """Mark the known classes of the label."""
         cdef size_t i
         self.number += 1
         for i in range(ex.n_choices if ex.labelled else 0):

@@ -9,13 +9,13 @@ from vwlite.core.losses import make_loss
 
 
 def setup(builder):
-    """There under --fixed none."""
+    """The learner, under --fixed none."""
     options = builder.options
     return Nothing(options) if options["random_effect"] and options["fixed"] == "none" else None
 
 
 cdef class Nothing(Bottom):
-    """Knows nothing and learns nothing."""
+    """Constant bottom learner without parameters: its score is the initial prediction."""
 
     name = "nothing"
     holds_vectors = True
@@ -40,9 +40,9 @@ cdef class Nothing(Bottom):
         return 0
 
     def slot_of(self, unsigned int hash, unsigned int offset=0):
-        """What an audit shows as a feature's slot."""
+        """Slot of a feature, for an audit."""
         return hash
 
     def weight_at(self, unsigned int hash, unsigned int offset=0):
-        """What an audit shows as a feature's weight."""
+        """Weight of a feature, for an audit."""
         return 0.0, 0.0, 0.0

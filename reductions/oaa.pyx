@@ -1,12 +1,12 @@
 """oaa: one against all.        MULTICLASS -> CLASS over SIMPLE -> SCALAR
 
-A model for each of k classes, which learns the label 1 from examples of its class and -1 from all others; the class
-predicted is the one with the largest score, of equal ones the first (Rifkin and Klautau 2004, "In defense of
-one-vs-all classification"). Loss: the importance of examples whose class is another one.
+One model for each of k classes, with the label 1 for examples of its class and -1 for all others. The class with the
+largest score is predicted, of equal ones the first (Rifkin and Klautau 2004, "In defense of one-vs-all
+classification"). Loss: 0/1 loss times the importance.
 
 With --probabilities, the score s of each class gives q = 1/(1 + e^-s), and the classes have the probabilities
-q / sum q. --oaa_subsample N teaches N of the other classes, each with k/N of the importance, as they come in a random
-order.
+q / sum q. With --oaa_subsample N, only N of the other classes learn from an example, each with k/N of its importance;
+they follow in a random order.
 """
 from libc.math cimport expf, log
 from libc.stdint cimport uint32_t, uint64_t
@@ -24,7 +24,7 @@ from vwlite.errors import OptionError
 OPTIONS = OptionGroup("oaa: one class against all", (
     Option("oaa", int, "learn K classes, one against all others", least=2, most=1 << 20, necessary=True, keep=True,
            fixed=True, metavar="K", task="choose"),
-    Option("oaa_subsample", int, "teach only N of the other classes with each example, drawn at random", least=1,
+    Option("oaa_subsample", int, "update only N of the other classes with each example, drawn at random", least=1,
            keep=True, metavar="N", needs=("oaa & learning",)),
     Option("scores", bool, "predict the score of each class", keep=True),
 ), needs=("oaa",), examples=(
@@ -40,12 +40,12 @@ KINDS_OF_LEARNERS = ("classes", "probable")
 
 
 def setup(builder):
-    """There when --oaa is given."""
+    """The learner, if --oaa is given."""
     return OAA(builder.vectors(builder.options["oaa"], "--oaa"), builder.options)
 
 
 cdef class OAA(Learner):
-    """One weight vector a class."""
+    """One against all: one weight vector for each class."""
 
     name = "oaa"
     takes_label = LabelType.MULTICLASS
@@ -54,14 +54,14 @@ cdef class OAA(Learner):
     cdef readonly object gives_prediction
     cdef readonly uint32_t feature_width
     cdef readonly ClassNames classes
-    cdef uint32_t k, taught           # classes, and how many of the others are taught
+    cdef uint32_t k, taught           # number of classes; how many other classes learn
     cdef bint probable
-    cdef Scored* found                # of each class
+    cdef Scored* found                # results of each class
     cdef float* values                # scores or probabilities
-    cdef float* labels                # what each model is taught: -1, but 1 for the class of the last example
+    cdef float* labels                # label of each model: -1, but 1 for the class of the last example
     cdef uint32_t right
     cdef uint32_t* others             # the order in which other classes are drawn
-    cdef uint32_t next                # of them
+    cdef uint32_t next                # index in others
     cdef double log_loss, log_loss_weight
 
     def __init__(self, base, options):
@@ -71,7 +71,7 @@ cdef class OAA(Learner):
         if options["probabilities"] and options["scores"]:
             raise OptionError(["--probabilities and --scores are two ways to predict: give one of them"])
         if self.loss.name == "poisson":
-            raise OptionError(["--oaa teaches its models the labels 1 and -1; --loss_function poisson takes counts"])
+            raise OptionError(["--oaa learns the labels 1 and -1; --loss_function poisson needs counts"])
         if options.given("classweight"):
             raise OptionError(["--classweight weighs labels of one number: with --oaa give a weight in each line's "
                                "label, such as `3 2 | a`"])
@@ -102,7 +102,7 @@ cdef class OAA(Learner):
         free(self.others)
 
     def shuffle(self, uint64_t seed):
-        """Order the classes at random, by VW's generator: each place gets one of those not yet placed."""
+        """Shuffle the classes by VW's generator: each place gets one of those not yet placed (Fisher-Yates)."""
         cdef uint32_t i, j
         for i in range(self.k):
             self.others[i] = i
@@ -119,7 +119,7 @@ cdef class OAA(Learner):
         try:
             self.base.multipredict(ex, self.k, self.step, self.found)
         finally:
-            ex.known.wants_variance = asked   # no example sets it anew
+            ex.known.wants_variance = asked   # bind() does not reset it
         self.choose(ex)
         if asked:
             self.measure(ex)
@@ -127,7 +127,7 @@ cdef class OAA(Learner):
         return self.judge(ex)
 
     cdef void choose(self, Example ex) noexcept nogil:
-        """The class with the largest score, of those that can be predicted."""
+        """Choose the class with the largest score, of those that can be predicted."""
         cdef uint32_t i, best = 0, n = self.classes.begin_prediction()
         cdef float total = 0, most = 0, value
         for i in range(n):
@@ -144,7 +144,7 @@ cdef class OAA(Learner):
         ex.values, ex.order, ex.n_values = self.values, NULL, n
 
     cdef int measure(self, Example ex) except -1 nogil:
-        """How sure the score of the class predicted is."""
+        """Compute the variance of the predicted class's score."""
         cdef uint32_t offset = ex.offset
         ex.offset = offset + self.classes.place(ex.class_predicted - self.classes.first) * self.step
         self.base.predict(ex)
@@ -152,7 +152,7 @@ cdef class OAA(Learner):
         return 0
 
     cdef float judge(self, Example ex) noexcept nogil:
-        """Loss and prediction."""
+        """Set the loss and the prediction."""
         ex.loss = 0
         if ex.labelled and (ex.class_predicted != ex.class_label or ex.class_label == NO_NUMBER):
             ex.loss = ex.weight
@@ -178,7 +178,7 @@ cdef class OAA(Learner):
         return ex.prediction
 
     cdef inline int teach(self, Example ex, uint32_t i, float label, uint32_t offset) except -1 nogil:
-        """Teach the model of a class, whose score is known."""
+        """Update the model of a class, whose score is known."""
         i = self.classes.place(i)
         ex.label = label
         ex.offset = offset + i * self.step
@@ -187,7 +187,7 @@ cdef class OAA(Learner):
         return 0
 
     cdef int teach_all(self, Example ex, uint32_t right) except -1 nogil:
-        """Teach all classes, by their numbers: of those with vectors in another order the first has the last one."""
+        """Update all classes in the order of their numbers; if vectors are in another order, the first has the last."""
         cdef uint32_t offset = ex.offset
         self.labels[self.right] = -1
         if right < self.k:
@@ -199,7 +199,7 @@ cdef class OAA(Learner):
         return self.base.multiupdate(ex, self.k - self.classes.turned, self.step, self.labels, self.found)
 
     cdef int teach_some(self, Example ex, uint32_t right) except -1 nogil:
-        """Teach the right class, and some of the others."""
+        """Update the right class and some of the others (subsampling)."""
         cdef uint32_t left = self.taught, offset = ex.offset, i
         cdef float weight = ex.weight
         self.teach(ex, right, 1, offset)
@@ -230,11 +230,11 @@ cdef class OAA(Learner):
         if self.taught and (io.saving or io.has("next")):
             at = io.int64("next", self.next)
             if not 0 <= at < self.k:
-                io.refuse("it is at a class that is not there")
+                io.refuse("its next class is out of range")
             self.next = at
 
 
 cdef float vw_random(uint64_t* state) noexcept nogil:
-    """A number from [0, 1): VW's linear congruential generator, of whose state 23 bits become a fraction."""
+    """VW's linear congruential generator: a number in [0, 1), from 23 bits of the state."""
     state[0] = <uint64_t>0xeece66d5deece66d * state[0] + 2147483647
     return <float>((state[0] >> 25) & 0x7FFFFF) / 8388608

@@ -1,11 +1,11 @@
-"""offset: a part of the score that is known beforehand.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+"""offset: a fixed term of the score.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
 Score: s = b o + f(x) on the link scale, o = initial + fixed(x): the example's initial prediction and the score of a
-saved model (--fixed_effect), which learns no more. The learner below sees b o as the example's initial prediction, so
-it learns f, what the offset leaves over. Without any of the options an initial prediction counts as is.
+saved model (--fixed_effect), which stays as it is. The learner below gets b o as the example's initial prediction, so
+it learns f, the residual of the offset. Without any of the options, an initial prediction counts as is (b = 1).
 
-The fixed model sees the line by its own options (-q, --ignore, --noconstant, -b ...), without the initial prediction,
-which counts once. Its arrays and options are saved with the model, so that the model needs no other file.
+The fixed model reads the line by its own options (-q, --ignore, --noconstant, -b ...), without the initial prediction,
+which counts once. Its arrays and options are saved in the new model, which so needs no other file.
 
 b is --offset_scale, 1 if it is not given. With --offset_scale fit, b ~ N(1, 1/P), P = --offset_l2 at first, is the one
 coefficient of a Bayesian model of the feature o with f(x) as its own offset, updated with each example of weight w:
@@ -14,7 +14,7 @@ coefficient of a Bayesian model of the feature o with f(x) as its own offset, up
     logistic           b <- argmin_b  w log(1 + e^-y(b o + f)) + P/2 (b - b')^2, b' the old b
                        P <- P + w q (1 - q) o^2, q = 1/(1 + e^-s) at the new b  Chapelle and Li 2011, Algorithm 3
 
-b and f learn from the same prediction, the one made before the update.
+b and f learn from the same prediction, that before the update.
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport exp, fabs, isfinite, isnan, sqrt
@@ -32,12 +32,12 @@ from vwlite.core.losses import loss_name
 from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import ModelError, OptionError
 
-OPTIONS = OptionGroup("offset: a known part of the score", (
-    Option("fixed_effect", str, "a saved model whose score is added to each example's initial prediction; it learns no "
-           "more, and is saved with the new model", necessary=True, keep=True, metavar="FILE", file="read"),
+OPTIONS = OptionGroup("offset: a fixed term of the score", (
+    Option("fixed_effect", str, "a saved model whose score is added to each example's initial prediction; it learns "
+           "nothing, and is saved in the new model", necessary=True, keep=True, metavar="FILE", file="read"),
     Option("offset_scale", float, "factor on the initial prediction and the fixed effect; 'fit' learns it (squared, "
            "classic and logistic loss)", necessary=True, keep=True, words=("fit",), metavar="S|fit"),
-    Option("offset_l2", float, "how firmly --offset_scale fit starts from 1: the precision of its prior", default=1.0,
+    Option("offset_l2", float, "precision of the prior of --offset_scale fit, whose mean is 1", default=1.0,
            above=0, necessary=True, keep=True, fixed=True, metavar="P", needs=("offset_scale=fit",)),
 ), examples=(
     "vwlite data.vw --loss_function logistic --fixed_effect start.model --offset_scale fit --offset_l2 10",
@@ -46,25 +46,25 @@ OPTIONS = OptionGroup("offset: a known part of the score", (
 FITTING_LOSSES = ("squared", "classic", "logistic")
 
 cdef enum:
-    MOST_STEPS = 1000                 # of Newton's method; bisection alone gets from end to end of the doubles in these
+    MOST_STEPS = 1000                 # of Newton's method; bisection alone crosses the range of doubles in so many
 
 
 def setup(builder):
-    """There when --fixed_effect or --offset_scale is given."""
+    """The learner, if --fixed_effect or --offset_scale is given."""
     return Offset(builder)
 
 
 cdef class Offset(Learner):
-    """Adds the known part of the score.
+    """Offset of the score: initial prediction and fixed model, times a scale.
 
     Raises OptionError for options that don't go together, ModelError for a fixed model that can't be read.
     """
 
     name = "offset"
-    cdef readonly bint holds_vectors  # there is one scale
-    cdef readonly bint vets, needs_names        # as the fixed model does, or its crossing of features
+    cdef readonly bint holds_vectors  # one scale serves all weight vectors
+    cdef readonly bint vets, needs_names        # if the fixed model does, or its crossed features
     cdef object run_options
-    cdef object fixed_models          # gives what opens them
+    cdef object fixed_models          # returns the function that opens one
     cdef readonly object fixed        # a FixedModel, or None
     cdef Learner fixed_top
     cdef Learners vetters             # of the fixed model
@@ -72,7 +72,7 @@ cdef class Offset(Learner):
     cdef bint constant                # whether the fixed model has one
     cdef Example view                 # the line as the fixed model sees it
     cdef bint has_fixed, fixed_vets, fits, logistic
-    cdef bint looked, come            # whether an example has come, and one with an initial prediction
+    cdef bint looked, come            # an example was seen; one with an initial prediction
     # state
     cdef readonly double scale, precision
 
@@ -94,12 +94,12 @@ cdef class Offset(Learner):
         self.logistic = loss == "logistic"
         for learner in walk(base):
             learner.spare_initial()
-        # of a loaded model the fixed effect comes with the rest of the state
+        # the fixed effect of a loaded model is loaded with its state
         if options["fixed_effect"] and options.source("fixed_effect") != "model":
             self.take(builder.fixed_models().open(options["fixed_effect"]))
 
     def take(self, fixed):
-        """Score with a fixed model from now on."""
+        """Set the fixed model."""
         self.fixed = fixed
         self.fixed_top = fixed.top
         self.interactions = fixed.interactions
@@ -111,12 +111,12 @@ cdef class Offset(Learner):
         self.needs_names = any(learner.needs_names for learner in walk(fixed.top))
 
     def init_driver(self, driver):
-        """The driver knows where an example stands, for messages of the fixed model's learners."""
+        """Give the fixed model's learners the driver, which locates an example for their messages."""
         for learner in walk(self.fixed_top) if self.has_fixed else ():
             learner.init_driver(driver)
 
     cdef double known(self, Example ex) except? -1e10 nogil:
-        """The offset, not yet scaled."""
+        """Offset before scaling."""
         cdef double score
         self.looked = True
         self.come |= ex.initial != 0
@@ -128,7 +128,7 @@ cdef class Offset(Learner):
         return ex.initial + (0 if isnan(score) else score)
 
     cdef int look(self, Example ex) except -1 nogil:
-        """Make the fixed model's view of the example; returns why there is none, FINE after vet()."""
+        """Build the fixed model's view of the example; returns the Reason why it can't, FINE after vet()."""
         self.view.look_again(ex, self.constant)
         return self.interactions.expand(self.view)
 
@@ -176,7 +176,7 @@ cdef class Offset(Learner):
         return reason
 
     cdef void fit(self, Example ex, double known, double given) noexcept nogil:
-        """Update the scale by an example; ex.score is that of the prediction made before."""
+        """Update the scale by an example; ex.score is that of the prediction before."""
         cdef double rest = <double>ex.score - given, scale, precision, share, s
         if self.logistic:
             share = (ex.label - self.loss.low) / (self.loss.high - self.loss.low)
@@ -191,7 +191,7 @@ cdef class Offset(Learner):
             self.precision = precision
 
     def unmatched(self):
-        """A scale of initial predictions where there were none."""
+        """Warning of a scale that had no effect, as no example had an initial prediction."""
         scale = self.run_options["offset_scale"]
         if scale is None or self.has_fixed or self.come or not self.looked:
             return []
@@ -201,25 +201,25 @@ cdef class Offset(Learner):
                 "prediction, the third number of a line"]
 
     def save_load(self, io):
-        # a model made with a number for a scale has none to go on from
+        # a model made with a fixed number for the scale saves none
         if self.fits and (io.saving or io.has("scale")):
             self.scale = io.float64("scale", self.scale)
             self.precision = io.float64("precision", self.precision)
             if not (isfinite(self.scale) and isfinite(self.precision) and self.precision > 0):
-                io.refuse("its scale or its precision is no finite number")
+                io.refuse("its scale or its precision is not a finite number")
         if not io.saving:
             self.load_fixed(io)
         elif self.fixed is not None:
             self.fixed.save(io)
 
     def load_fixed(self, io):
-        """Take the fixed effect that a model was saved with; raises ModelError if the options ask for another one."""
+        """Load the fixed effect that a model was saved with; raises ModelError if the options name another one."""
         path = self.run_options["fixed_effect"]
         if path is None:
             return
         models = self.fixed_models()
         if not io.has("fixed.metadata") and self.fixed is not None:
-            raise ModelError(f"{io.reader.path}: was made without a fixed effect, and what it knows starts from there: "
+            raise ModelError(f"{io.reader.path}: was trained without a fixed effect, and can't go on with one: "
                              "leave --fixed_effect out, or train a new model")
         metadata = models.saved_metadata(io)
         if self.fixed is None:
@@ -230,7 +230,7 @@ cdef class Offset(Learner):
         self.fixed.load(io)
 
     def joint(self, *initials):
-        """(means, covariance) of the scores of examples with no features but an initial prediction, for tests."""
+        """Joint posterior (means, covariance) of the scores of examples with an initial prediction only, for tests."""
         cdef Example ex = Example()
         cdef JointScores scores = JointScores()
         for initial in initials:
@@ -248,18 +248,18 @@ cdef class Offset(Learner):
 
 
 cdef inline float bounded(double x) noexcept nogil:
-    """The nearest finite number in single precision."""
+    """Clip to finite numbers of single precision."""
     return <float>max(-<double>FLT_MAX, min(<double>FLT_MAX, x))
 
 
 cdef inline double sigmoid(double s) noexcept nogil:
-    """1 / (1 + e^-s), without overflow."""
+    """Logistic function 1 / (1 + e^-s), without overflow."""
     cdef double e = exp(-fabs(s))
     return 1 / (1 + e) if s >= 0 else e / (1 + e)
 
 
 cdef double mode(double mean, double precision, double o, double rest, double share, double weight) noexcept nogil:
-    """The b that minimises  weight (log(1 + e^s) - share s) + precision/2 (b - mean)^2,  s = b o + rest.
+    """Posterior mode: argmin_b  weight (log(1 + e^s) - share s) + precision/2 (b - mean)^2,  s = b o + rest.
 
     Newton's method between bounds: where the slope vanishes, precision (b - mean) = weight o (share - q), 0 < q < 1.
     A step that leaves the bounds, or does not halve the slope, is replaced by bisection.
@@ -270,7 +270,7 @@ cdef double mode(double mean, double precision, double o, double rest, double sh
     cdef int i
     for i in range(MOST_STEPS):
         q = sigmoid(b * o + rest)
-        rest_of_q = sigmoid(-b * o - rest)        # not 1 - q, of which nothing is left when q is nearly 1
+        rest_of_q = sigmoid(-b * o - rest)        # 1 - q would cancel when q is nearly 1
         slope = weight * o * (q * (1 - share) - rest_of_q * share) + precision * (b - mean)
         if slope > 0:
             high = b

@@ -1,18 +1,18 @@
-"""random_effect: small models for each user, item, ...        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+"""random_effect: generalised linear mixed models.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
-Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below, effect_r the model of
-the entity that the example names in the effect's namespace (generalised linear mixed models; GAME of Zhang and others
-2016, "GLMix"). All parts learn from an example at once (vwlite/bayes/together.pxd); a fixed part of gd learns before
-the effects, and parts that learn in batches learn in turn, each with the scores of the others as its offset.
+Score: s = initial + fixed(x) + sum_r effect_r(x), on the link scale. fixed is the learner below; effect_r is a small
+model of the entity (user, item, ...) that the example names in the effect's namespace (GAME of Zhang and others 2016,
+"GLMix"). An example updates all parts jointly (vwlite/bayes/together.pxd). A fixed part of gd learns before the
+effects. Parts that learn in batches learn in turn, each with the scores of the others as its offset.
 
     --random_effect user           a number for each user: lme4's (1 | user)
     --random_effect user:ctx,ad    and a coefficient for each feature of namespaces ctx and ad: (1 + ctx + ad | user)
     --random_effect 'user:*'       and one for every feature of the example
 
-The entity is the feature in the namespace, and its name is what stands there: values other than 1 are refused. An
-example without one is scored by the rest of the stack and teaches that rest. Namespaces of entities are no features of
-any part. --sweeps, --square and --logistic fit all parts to all examples of a pass: one mixed model
-(vwlite/mixed/linear.py), or where that can't be done in turn, as often as told: coordinate descent.
+The feature in the namespace names the entity; values other than 1 are refused. If an example names no entity, the other
+parts predict it and learn from it. Namespaces of entities are no features of any part. --sweeps, --square and
+--logistic fit all parts to all examples of a pass: as one mixed model (vwlite/mixed/linear.py), or where that can't be
+done by coordinate descent, at most --sweeps times.
 """
 import math
 
@@ -35,26 +35,26 @@ from vwlite.errors import ModelError, OptionError
 LEARNING = ("random_effect & learning",)
 
 OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
-    Option("random_effect", str, "a model for each entity named in namespace NAME: of an intercept, and of the "
-           "features of other namespaces ('*' is all); may be repeated", many=True, necessary=True, keep=True,
+    Option("random_effect", str, "a model for each entity named in namespace NAME: an intercept, and coefficients of "
+           "the features of other namespaces ('*': all); may be repeated", many=True, necessary=True, keep=True,
            fixed=True, metavar="NAME[:NAMESPACE,..]", task="personal"),
     Option("fixed", str, "the global part: the same learner as the effects, with a flat prior unless --l2 is given, "
            "gd, or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
            "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
            default="auto", keep=True, metavar="L|NAME=L,..|auto|reml"),
-    Option("shrink", str, "what effects without data go to: zero, or the mean of their kind, which with --fixed same "
-           "is what the fixed part says (default: mean; with --fixed gd zero)", keep=True, fixed=True,
+    Option("shrink", str, "what effects without data shrink to: zero, or the mean of all entities, which with --fixed "
+           "same is the fixed part's prediction (default: mean; with --fixed gd zero)", keep=True, fixed=True,
            choices=("zero", "mean")),
-    Option("entity_min", int, "an entity has no model before so many examples", default=0, least=0, keep=True,
+    Option("entity_min", int, "examples of an entity before its model is used", default=0, least=0, keep=True,
            metavar="N"),
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
            "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,..", needs=LEARNING),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
-    Option("entity_limit", int, "keep at most so many entities of each effect in memory; those least recently used are "
+    Option("entity_limit", int, "hold at most so many entities of each effect in memory; the least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
-    Option("sweeps", int, "fit all parts to the examples of the pass when it ends: at once, or where that can't be "
-           "done in turn, at most so many times", least=1, metavar="N", needs=LEARNING),
+    Option("sweeps", int, "fit all parts to the examples of a pass when it ends: jointly, or where that can't be done "
+           "in turn, at most so many times", least=1, metavar="N", needs=LEARNING),
 ), needs=("random_effect",), examples=(
     "vwlite ratings.vw --bayes_linear --random_effect user --random_effect item -f model",
     "vwlite ratings.vw --bayes_linear --random_effect user:a --fixed same --effect_l2 auto --shrink mean",
@@ -63,12 +63,12 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     "vwlite ratings.vw --bayes_linear --random_effect user -i effects.model --freeze fixed",
 ))
 
-# the option that says which learner the global part is, and its values for those of these modules
+# the option that chooses the learner of the global part, and its values by module
 CHOOSES = ("fixed", {"gd": "gd", "table": "gd", "glm": "same"})
 
 
 def namespaces_named(options):
-    """Namespaces of entities, and of the features that effects are of: see unmatched.pyx."""
+    """Namespaces of entities, and of the features of effects: see unmatched.pyx."""
     for text in options["random_effect"]:
         name, _, rest = text.partition(":")
         yield "random_effect", text, name if rest else None, "parsed", (name,)
@@ -77,7 +77,7 @@ def namespaces_named(options):
 
 
 def setup(builder):
-    """There when --random_effect is given."""
+    """The learner, if --random_effect is given."""
     options = builder.options
     if not options["random_effect"]:
         return None
@@ -110,14 +110,14 @@ def setup(builder):
 
 
 def upgrade(kept, typed):
-    """What version 0.1.0 did with effects, unless told otherwise; later ones keep what they do."""
+    """Defaults of version 0.1.0, whose models don't name them; later models save these options."""
     if kept.get("random_effect"):
         return {"fixed": "gd", "shrink": "zero", "effect_l2": "1"} | kept
     return kept
 
 
 def parse_spec(text):
-    """('user', ['ctx', 'ad']) of user:ctx,ad; None instead of a list stands for all features."""
+    """Parse user:ctx,ad into ('user', ['ctx', 'ad']); None instead of a list stands for all features."""
     name, separator, rest = text.partition(":")
     named = rest.split(",") if separator else []
     if not name or (separator and not all(named)) or len(named) > MOST_NAMESPACES:
@@ -127,12 +127,12 @@ def parse_spec(text):
 
 
 def is_restricted(options):
-    """Whether variances are to be those of REML."""
+    """Whether variances are estimated by restricted maximum likelihood (REML)."""
     return any(part.rpartition("=")[2] == "reml" for part in options["effect_l2"].split(","))
 
 
 def by_name(option, text, names, otherwise):
-    """The numbers of name=number,.., None for auto and reml; one without a name holds for every name."""
+    """Parse name=number,..: a dict by name, with None for auto and reml; a number without a name is for every name."""
     values = dict.fromkeys(names, otherwise)
     for part in text.split(","):
         name, separator, number = part.rpartition("=")
@@ -149,30 +149,30 @@ def by_name(option, text, names, otherwise):
 
 
 cdef class RandomEffect(Effects):
-    """The sum of a base and of the models of an example's entities."""
+    """Mixed model: the sum of the fixed part (base) and of the models of an example's entities."""
 
     name = "random_effect"
     has_posterior = True
 
     cdef object run_options
-    cdef Together together            # with the base
-    cdef bint anchored                # effects lean on a fixed part that knows how sure it is
+    cdef Together together            # joint updates of the base and the effects
+    cdef bint anchored                # the fixed part has a posterior, and effects depend on it
     cdef list powers
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
-    cdef Batches one_effect           # the first, which knows the noise where there is no fixed part
+    cdef Batches one_effect           # the first, which estimates the noise if there is no fixed part
     cdef bint logistic
-    cdef bint restricted              # variances are those of REML
-    cdef bint flat                    # nothing is known of the fixed part beforehand
-    cdef Feature* combined            # what entities add to the fixed part's features
+    cdef bint restricted              # variances are estimated by REML
+    cdef bint flat                    # the fixed part has a flat prior
+    cdef Feature* combined            # features that entities add to the fixed part's
     cdef size_t combined_size
     # state
     cdef public double weight_sum, weight_count
-    cdef Leans leans                  # how entities depend on the fixed part
-    # of a pass, until its end
+    cdef Leans leans                  # dependence of entities on the fixed part
+    # during a pass, until its end
     cdef readonly size_t sweeps       # 0: every example is learned as it comes
     cdef Sweeps kept
-    cdef dict fitted                  # the figures of their fit
+    cdef dict fitted                  # metrics of the fit
 
     def __init__(self, options, base, specs, learners):
         taken = {option.name: options[option.name] for option in OPTIONS.options if options.given(option.name)}
@@ -214,7 +214,7 @@ cdef class RandomEffect(Effects):
 
     @property
     def waits_for_pass(self):
-        """With sweeps."""
+        """True with sweeps."""
         return self.sweeps > 0
 
     instead = "no --sweeps"
@@ -267,13 +267,14 @@ cdef class RandomEffect(Effects):
         return self.anchored or (self.leans.n > 0 and self.together.fixed is not None)
 
     cdef inline bint is_newcomer(self, size_t r, Example ex) except -1 nogil:
-        """Whether the entity was seen too seldom to be listened to."""
+        """Whether the entity has fewer examples than --entity_min, so that its model is not used."""
         return self.least > 0 and self.learners.experience(r, ex) < self.least
 
     cdef int lean(self, Example ex) except -1 nogil:
-        """The fixed part's features as far as the entities at hand leave them, and those that they add.
+        """Set the features by which the score depends on the fixed part, given the example's entities.
 
-        A fit of all parts has left how an entity does; once it has learned again, what it knows has to do.
+        After a joint fit of all parts, the fit's own factors hold for an entity; once the entity has learned again, its
+        posterior gives them.
         """
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, added = 0, r, more
@@ -293,7 +294,7 @@ cdef class RandomEffect(Effects):
         return 0
 
     cdef double variance_by_leaning(self, Example ex) except? -1e10 nogil:
-        """What the fixed part's variance becomes by the entities that lean on it, minus what it is by itself."""
+        """Change of the fixed part's variance of the score by the dependence of the entities on it."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n
         cdef double before
@@ -332,7 +333,7 @@ cdef class RandomEffect(Effects):
         cdef float prediction = ex.prediction, score = ex.score, weight = ex.weight
         cdef double variance = ex.known.variance
         ex.loss = self.loss.loss(prediction, ex.label)
-        if not isfinite(score):       # nor then are its features
+        if not isfinite(score):       # then its features are not finite either
             self.left_out += 1
             return prediction
         if self.sweeps:
@@ -348,7 +349,7 @@ cdef class RandomEffect(Effects):
         return prediction
 
     cdef int update_parts(self, Example ex) except -1 nogil:
-        """All parts at once, but for a fixed part of another kind, which learns first; in turn, if some wait."""
+        """Joint update of all parts. A fixed part of another kind learns first; parts with pending batches in turn."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
@@ -378,7 +379,7 @@ cdef class RandomEffect(Effects):
         return 0
 
     cdef double update_fixed(self, Example ex) except? -1e10 nogil:
-        """The fixed part learns, with what the effects say as its offset; what it says now."""
+        """Update the fixed part, with the scores of the effects as its offset; returns its new score."""
         cdef float initial = ex.initial
         ex.initial = <float>(initial + self.sum_of_effects())
         self.base.update(ex)
@@ -387,7 +388,7 @@ cdef class RandomEffect(Effects):
         return ex.score
 
     cdef int update_in_turn(self, Example ex) except -1 nogil:
-        """Fixed, then each effect, each with what the others say now as its offset."""
+        """Update the fixed part, then each effect, each with the current scores of the others as its offset."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
@@ -410,7 +411,7 @@ cdef class RandomEffect(Effects):
         return 0
 
     cdef float count_weight(self, Example ex) except? -1e10 nogil:
-        """The product of powers of the entities' counts with this example, over its mean so far."""
+        """Weight of an example by --count_weight: a product of powers of the entities' counts, over its mean so far."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
@@ -425,7 +426,7 @@ cdef class RandomEffect(Effects):
         return <float>(weight * self.weight_count / self.weight_sum)
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:
-        """What all parts together would move by."""
+        """Sensitivity of the score to an update of all parts."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial, total = 0
@@ -447,7 +448,7 @@ cdef class RandomEffect(Effects):
     # sweeps
 
     cdef int keep(self, Example ex) except -1 nogil:
-        """Keep an example for the sweeps at the end of the pass."""
+        """Store an example for the sweeps at the end of the pass."""
         cdef size_t r
         cdef Effect* effect
         self.kept.keep(ex)
@@ -467,13 +468,13 @@ cdef class RandomEffect(Effects):
 
     @property
     def asks_again(self):
-        """Whether a second pass is needed to see what the sweeps after the first have made."""
+        """Whether a second pass is needed, to measure the held-out loss after the fit."""
         options = self.run_options
         return (self.sweeps > 0 and options["holdout_after"] > 0 and options["passes"] == 1
                 and not options["testonly"])
 
     def end_pass(self):
-        """All parts are fitted to the examples of the first pass; later passes only predict."""
+        """Fit all parts to the examples of the first pass; later passes only predict."""
         self.later_pass = True
         if self.kept is None:
             return None
@@ -487,7 +488,7 @@ cdef class RandomEffect(Effects):
         return Verdict.AGAIN if self.asks_again else None
 
     def fit_at_once(self):
-        """The figures of one estimate of all parts; None where they are to be fitted in turn."""
+        """Fit all parts jointly; returns the metrics, or None if they must be fitted in turn."""
         from vwlite.bayes.fitted import can_take
         linear = isinstance(self.base, Batches) or self.base.name == "nothing" or self.fixed_frozen
         base, learners = self.to_fit()
@@ -503,12 +504,12 @@ cdef class RandomEffect(Effects):
         return found.figures
 
     def to_fit(self):
-        """The learner of the fixed part and those of the effects, None for those that are not fitted, or by gd."""
+        """The learners of the fixed part and of the effects; None for those that are frozen or gd."""
         effects = [None if self.effects[r].frozen else self.beside[r] for r in range(self.n_effects)]
         return self.base if isinstance(self.base, Batches) and not self.fixed_frozen else None, effects
 
     def fit_in_turn(self):
-        """Coordinate descent."""
+        """Fit the parts in turn (coordinate descent); returns the metrics."""
         for learner in self.beside:
             learner.covariance = None
         from vwlite.mixed.problem import begin_in_turn
@@ -519,16 +520,16 @@ cdef class RandomEffect(Effects):
         return {"random_effect fit": f"parts in turn, {how} {done} sweep{'s' if done != 1 else ''}"}
 
     def interrupt(self):
-        """Fit once what was read, or end with the part at hand."""
+        """Interrupt: fit the examples read so far once, or stop the fit after the current part."""
         if self.kept is not None:
             self.kept.interrupt()
 
     def end_examples(self):
-        """What an interrupted pass left is fitted, too."""
+        """Fit the examples of an interrupted pass."""
         if self.kept is not None and self.kept.n:
             self.end_pass()
 
-    # books
+    # state and metrics
 
     def save_load(self, io):
         if io.saving and self.kept is not None and self.kept.n:
@@ -541,5 +542,5 @@ cdef class RandomEffect(Effects):
             self.together.marginal.save_load(io)
 
     def metrics(self):
-        """How many examples were of which entities, and the loss of those that were fitted."""
+        """Metrics: examples and entities of each effect, and the loss after the fit."""
         return self.counts_of_entities() | self.fitted

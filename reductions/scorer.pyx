@@ -1,8 +1,8 @@
 """scorer: loss and link.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
-Widens the range of predictions to the label, learns from examples with a label and a positive weight, works out
-their loss on the unlinked prediction, and applies the link: identity, logistic 1/(1 + e^-p),
-glf1 2/(1 + e^-p) - 1, poisson e^p.
+Widens the range of predictions to the label, learns from examples with a label and a positive weight, computes their
+loss on the prediction before the link, and applies the link: identity, logistic 1/(1 + e^-p), glf1 2/(1 + e^-p) - 1,
+poisson e^p.
 """
 from libc.math cimport expf, sqrt
 from libc.stdint cimport uint32_t
@@ -14,7 +14,7 @@ from vwlite.core.learner import chain
 from vwlite.core.options import Option, OptionGroup
 
 OPTIONS = OptionGroup("scorer: what is reported", (
-    Option("link", str, "what turns scores into predictions", default="identity", keep=True,
+    Option("link", str, "link function, which maps scores to predictions", default="identity", keep=True,
            choices=("identity", "logistic", "glf1", "poisson"), needs=("!thompson & !explore",), task="predict"),
 ), examples=(
     "vwlite data.vw --loss_function logistic --link logistic -p predictions",
@@ -30,7 +30,7 @@ LINKS = {"identity": IDENTITY, "logistic": LOGISTIC, "glf1": GLF1, "poisson": PO
 
 
 def setup(builder):
-    """Every stack of simple labels has a scorer."""
+    """The learner, in every stack of simple labels."""
     options = builder.options
     first = options["classweight"] or any([learner.predicts_first for learner in chain(builder.base)])
     return Scorer(builder.base, options["link"], options["vw_compat"] and first)
@@ -43,7 +43,7 @@ cdef class Scorer(Learner):
     links = True
     cdef Link link
     cdef readonly str name
-    cdef bint before_label            # VW with --classweight and some learners: before it has seen the label
+    cdef bint before_label            # report the prediction by the range before the label, as VW with --classweight
 
     def __init__(self, base, link, before_label=False):
         super().__init__(base, {"link": link})
@@ -88,7 +88,7 @@ cdef class Scorer(Learner):
 
     cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
             except -1 nogil:
-        """One after the other where a label widens the range of predictions: those before are not to see it."""
+        """Update one vector after the other if a label widens the range: earlier ones must use the old range."""
         cdef uint32_t i
         cdef float low = self.loss.min_label, high = self.loss.max_label
         if not ex.labelled or ex.weight <= 0:

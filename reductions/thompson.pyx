@@ -1,20 +1,20 @@
-"""thompson: decisions that explore.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES over -> ACTION_SCORES
+"""thompson: Thompson sampling and UCB.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES over -> ACTION_SCORES
 
-The learners below score each action; what they learn is, unless --cb_type says otherwise, the cost of the action taken
-(with the logistic loss: whether it was rewarded), an ordinary example of weight 1 (the direct method). A decision of
-which no cost is known is only made.
+The learners below score each action. Unless --cb_type is given, they learn the cost of the action taken (with the
+logistic loss: whether it was rewarded) as an ordinary example of weight 1 (the direct method). A decision without a
+known cost is only predicted.
 
-    thompson   each action with the probability that it is the best one under coefficients from N(m, a^2 H^-1), a being
-               --ts_alpha (Thompson 1933; Chapelle and Li 2011); joint.pyx has how these probabilities are worked out.
-               --ts_optimistic: the better of draw and mean counts
-    ucb        the best score plus a standard deviations (Auer, Cesa-Bianchi and Fischer 2002; Li and others
-               2010, LinUCB)
-    epsilon    the best
-    greedy     the best
-    uniform    any
+    thompson   each action with the probability that it is the best one under coefficients drawn from N(m, a^2 H^-1),
+               where a is --ts_alpha (Thompson 1933; Chapelle and Li 2011). joint.pyx computes these probabilities.
+               --ts_optimistic: the better of draw and mean is used
+    ucb        the action with the best upper confidence bound: score plus --ucb_alpha standard deviations (Auer,
+               Cesa-Bianchi and Fischer 2002; Li and others 2010, LinUCB)
+    epsilon    the action with the best score
+    greedy     the action with the best score
+    uniform    any action
 
-Actions that are equally good share what falls to the best. --explore_rate E then spreads a share E of the probability
-evenly over all actions; with epsilon it is 0.05 unless given. The action taken is drawn from what results
+Equally good actions share the probability of the best. --explore_rate E then spreads a share E of the probability
+evenly over all actions; with epsilon it is 0.05 unless given. The action is drawn from the resulting probabilities
 (explorer.pyx).
 """
 from libc.math cimport sqrt
@@ -33,16 +33,17 @@ from vwlite.errors import OptionError
 DRAWS = ("thompson", "explore=thompson")
 
 OPTIONS = OptionGroup("thompson: contextual bandits", (
-    Option("thompson", bool, "choose actions by draws from the posterior", necessary=True, keep=True, task="choose"),
-    Option("explore", str, "choose actions so", necessary=True, keep=True,
+    Option("thompson", bool, "choose actions by Thompson sampling: draws from the posterior", necessary=True, keep=True,
+           task="choose"),
+    Option("explore", str, "policy that chooses actions", necessary=True, keep=True,
            choices=("thompson", "ucb", "epsilon", "greedy", "uniform")),
-    Option("ts_alpha", float, "standard deviations of the draws, as a share of the posterior's", default=0.5, least=0,
+    Option("ts_alpha", float, "factor on the posterior's standard deviations in the draws", default=0.5, least=0,
            keep=True, needs=DRAWS),
-    Option("ts_optimistic", bool, "take the better of draw and mean for the score of an action", keep=True,
+    Option("ts_optimistic", bool, "use the better of draw and mean as the score of an action", keep=True,
            needs=DRAWS),
-    Option("ts_samples", int, "probabilities of actions are as accurate as so many draws would make them", default=100,
+    Option("ts_samples", int, "accuracy of the probabilities of actions: that of so many draws", default=100,
            least=1, most=100000, keep=True, needs=DRAWS),
-    Option("ucb_alpha", float, "standard deviations that --explore ucb adds", default=1.0, least=0, keep=True,
+    Option("ucb_alpha", float, "standard deviations that --explore ucb adds to scores", default=1.0, least=0, keep=True,
            needs=("explore=ucb",)),
     Option("explore_rate", float, "share of each decision's probability that is spread evenly over all actions, "
            "whatever the policy (default: 0; 0.05 with --explore epsilon)", least=0, most=1, keep=True, metavar="E",
@@ -69,7 +70,7 @@ KINDS_OF_LEARNERS = ("decisions",)
 
 
 def setup(builder):
-    """There when --thompson or --explore is given."""
+    """The learner, if --thompson or --explore is given."""
     options, base = builder.options, builder.base
     policy = policy_of(options)
     if policy in ("thompson", "ucb") and not any(learner.has_posterior for learner in walk(base)):
@@ -83,7 +84,7 @@ def setup(builder):
 
 
 def upgrade(kept, typed):
-    """What a model keeps, as options of today that do the same; `typed` has the options given for this run.
+    """Convert the saved options of an older model to current ones; `typed` has the options given for this run.
 
     --explore_rate belongs to the policy it was given with.
     """
@@ -94,7 +95,7 @@ def upgrade(kept, typed):
     if rate is not None and policy is None:
         kept["epsilon"] = rate        # of --cb_explore_adf
     elif rate is not None and policy == "epsilon":
-        kept["explore_rate"] = rate   # beside other policies it did nothing
+        kept["explore_rate"] = rate   # it had no effect with other policies
     if now != policy:
         kept.pop("explore_rate", None)
     if policy == "thompson":
@@ -103,7 +104,7 @@ def upgrade(kept, typed):
 
 
 def policy_of(options):
-    """The policy asked for; one typed now takes the place of the model's, in what the model keeps too."""
+    """The policy; one given for this run replaces the model's, also in the saved options."""
     policy = options["explore"] or "thompson"
     if not options["thompson"] or policy == "thompson":
         return policy
@@ -127,7 +128,7 @@ cdef class Thompson(Explorer):
     cdef bint optimistic
     cdef float alpha, ucb_alpha, explore_rate
     cdef uint32_t samples
-    cdef float* bounds                # scores, the larger the better, as confidence has it
+    cdef float* bounds                # upper confidence bounds of scores; larger is better
     cdef size_t n_bounds
 
     def __init__(self, base, options, policy):
@@ -150,7 +151,7 @@ cdef class Thompson(Explorer):
         free(self.bounds)
 
     cdef int share_out(self, MultiExample lines) except -1 nogil:
-        """As in VW, actions that are equally good share."""
+        """Set the probabilities of the actions; as in VW, equally good actions share."""
         cdef size_t i, n = lines.n_lines, ties = 0
         cdef float* p = self.probabilities
         cdef float best

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Decisions that explore: policies compared where the truth is known, then a shop that logs, learns and decides again.
-# Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
+# Contextual bandits: policies compared in simulations, then a shop that logs, learns and decides again.
+# Every command is printed before it runs; its files go to the folder named on the command line, or a new one.
 source "$(dirname "$0")/../common.sh"
 
 plot() { printf ' --plot %s' "'$out/$1.png'"; }
@@ -9,7 +9,7 @@ if ! python3 -c 'import matplotlib' 2>/dev/null; then
   plot() { :; }
 fi
 
-say "Ten actions, one of them better: what five policies lose until they know which. The mean of ten plays."
+say "Ten actions, one of them better: the regret of five policies. The mean of ten simulations."
 run "vwlite simulate arms --quiet$(plot arms) | tee '$out/arms.table'"
 
 say "Ads for users, few of them clicked, and clicks known after 200 rounds only: less exploration pays here."
@@ -24,7 +24,7 @@ run "head -n 6 '$out/visits'"
 run "vwlite --explore uniform --quiet -d '$out/visits' -p '$out/choices'"
 run "head -n 1 '$out/choices'"
 
-say "What was shown is logged with its probability, and what it cost: -1 is a sale."
+say "The item shown is logged with its probability and its cost: -1 is a sale."
 run "python3 shop.py join '$out/visits' '$out/choices' > '$out/log'"
 run "head -n 6 '$out/log'"
 
@@ -32,23 +32,23 @@ say "Thompson sampling learns from the log, through a pipe. The summary says wha
   "inverse propensity scores, self-normalised, and doubly robust."
 run "cat '$out/log' | vwlite --thompson $shop -f '$out/shop.model' 2>&1 | tee '$out/learned.summary' | sed -n '/^finished/,\$p'"
 
-say "What the model decides for the visitors to come, and what that is worth by the truth, which the shop doesn't know."
+say "The model's decisions for new visitors, and their true expected cost, which the shop doesn't know."
 run "python3 shop.py visits 3000 3000 > '$out/later'"
 run "vwlite -t -i '$out/shop.model' --quiet -d '$out/later' -p '$out/decided'"
 run "head -n 1 '$out/decided'"
 run "python3 shop.py worth '$out/decided' | tee '$out/decided.worth'"
 run "python3 shop.py worth '$out/choices' | tee '$out/choices.worth'"
 
-say "The same from the log of other visitors shown items at random: what this model would have cost there."
+say "An estimate of the same from the log of other visitors, who were shown items at random."
 run "vwlite --explore uniform --random_seed 1 --quiet -d '$out/later' -p '$out/random'"
 run "python3 shop.py join '$out/later' '$out/random' > '$out/later.log'"
 run "vwlite -t -i '$out/shop.model' -d '$out/later.log' 2>&1 | tee '$out/tested.summary' | grep '^ips\|^snips\|^dr\|^effective'"
 
-say "A decision made again: the draw is a function of the seed and the tag, wherever the decision stands."
+say "A decision reproduced: the draw is a function of the seed and the tag, at any position of the decision."
 run "grep -A 5 \"'v4321|\" '$out/later' | vwlite -t -i '$out/shop.model' --quiet -p - | tee '$out/again'"
 run "grep 'v4321\$' '$out/decided'"
 
-say "Stopped half-way, saved, loaded, gone on: the decisions of one run, to the last digit."
+say "Stopped half-way, saved, loaded, resumed: the decisions of one run, to the last digit."
 run "head -n 9000 '$out/log' | vwlite --thompson $shop --quiet -f '$out/half.model'"
 run "tail -n +9001 '$out/log' | vwlite -i '$out/half.model' --quiet -f '$out/both.model'"
 run "vwlite -t -i '$out/both.model' --quiet -d '$out/later' -p '$out/decided_again'"
@@ -64,6 +64,6 @@ for hour in 0 1 2 3 4 5; do
   run "python3 shop.py worth '$out/hour.choices' | tee -a '$out/hours.worth'"
 done
 
-say "Which policy would have learned best? The log of random choices, replayed: a decision counts where the policy would" \
-  "have shown what was shown."
+say "Which policy would have learned best? The log of random choices, replayed: a decision counts if the policy would" \
+  "have shown the same item."
 run "vwlite simulate '$out/log' --policies thompson,ucb,epsilon,greedy,random --quiet -- -q ui | tee '$out/replay.table'"

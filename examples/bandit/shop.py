@@ -1,10 +1,10 @@
-"""A shop that shows each visitor one of four items: makes its visits, and says what came of them.
+"""Simulated shop that shows each visitor one of four items: writes its visits, and the costs of the choices.
 
     python3 shop.py visits FIRST COUNT      decisions, as text for vwlite: visits FIRST, FIRST + 1, ...
     python3 shop.py join VISITS CHOICES     the same with action:cost:probability of what was shown, ready to be learned
-    python3 shop.py worth CHOICES           the mean cost expected of these choices, and of the best ones
+    python3 shop.py worth CHOICES           the mean expected cost of these choices, and of the best ones
 
-Standard library only. A visit is a function of its number, and so is whether its visitor would buy what is shown.
+Standard library only. A visit, and whether its visitor buys the item shown, is a function of its number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 import sys
 
 ITEMS = ("book", "lamp", "sofa", "tent")
-# How probable it is that a visitor buys what is shown. Costs are -1 for a sale, and 0 otherwise.
+# Probability that a visitor buys the item shown. Costs are -1 for a sale, and 0 otherwise.
 SALES = {
     "student": (0.30, 0.20, 0.02, 0.15),
     "family": (0.15, 0.20, 0.30, 0.20),
@@ -22,12 +22,12 @@ SALES = {
 
 
 def visitor(visit: int) -> str:
-    """Who comes."""
+    """The kind of visitor of a visit."""
     return random.Random(f"who {visit}").choice(list(SALES))
 
 
 def cost(visit: int, item: int) -> int:
-    """What comes of showing an item."""
+    """The cost of showing an item in a visit."""
     return -1 if random.Random(f"luck {visit} {item}").random() < SALES[visitor(visit)][item] else 0
 
 
@@ -41,7 +41,7 @@ def visits(first: int, count: int) -> None:
 
 
 def choices(path: str) -> list[tuple[int, list[tuple[int, float]]]]:
-    """Of each decision in a file of predictions the visit and (action, probability), the action taken first."""
+    """For each decision in a file of predictions, the visit and (action, probability), the action taken first."""
     found = []
     with open(path) as file:
         for line in filter(str.strip, file):
@@ -52,7 +52,7 @@ def choices(path: str) -> list[tuple[int, list[tuple[int, float]]]]:
 
 
 def join(path: str, predictions: str) -> None:
-    """Print the decisions with the costs of what was shown."""
+    """Print the decisions with the costs of the items shown."""
     shown = {f"v{visit}": (visit, *actions[0]) for visit, actions in choices(predictions)}
     with open(path) as file:
         item = -1
@@ -68,7 +68,7 @@ def join(path: str, predictions: str) -> None:
 
 
 def worth(predictions: str) -> None:
-    """Print the mean cost that is expected of choices with these probabilities."""
+    """Print the mean expected cost of choices with these probabilities."""
     costs, best = [], []
     for visit, actions in choices(predictions):
         sales = SALES[visitor(visit)]

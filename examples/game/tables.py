@@ -1,4 +1,4 @@
-"""Tables of what the scripts here have measured (NumPy is all they need).
+"""Tables of the metrics that the scripts here have measured (needs NumPy only).
 
 python tables.py figures NAME.. SUMMARY..    `NAME = number` of each SUMMARY, a file FOLDER/ROW.summary
 python tables.py spread DATA PREDICTIONS     errors in ten groups of predictions, by their standard deviation
@@ -21,7 +21,7 @@ def figure(summary: Path, name: str) -> float:
 
 
 def figures(names: Sequence[str], summaries: Sequence[Path]) -> None:
-    """A row a summary, a column a name."""
+    """Print a table with a row for each summary and a column for each name."""
     width = max(len(path.stem) for path in summaries)
     print(" " * width, *names, sep="  ")
     for path in summaries:
@@ -29,7 +29,7 @@ def figures(names: Sequence[str], summaries: Sequence[Path]) -> None:
 
 
 def spread(data: Path, predictions: Path, groups: int = 10) -> None:
-    """Mean standard deviation and RMSE of equally many predictions each, the surest first.
+    """Print mean standard deviation and RMSE of groups of equal size, the lowest standard deviation first.
 
     Predictions are lines `prediction sd ...`, data lines begin with the label.
     """
@@ -42,7 +42,7 @@ def spread(data: Path, predictions: Path, groups: int = 10) -> None:
 
 
 def main(words: Sequence[str]) -> None:
-    """Prints the table that is asked for."""
+    """Prints the table named on the command line."""
     match words:
         case ["figures", *rest] if rest:
             summaries = [Path(word) for word in rest if word.endswith(".summary")]

@@ -1,4 +1,4 @@
-"""A reduction in Python: labels that are far from zero are cut before the learner sees them.
+"""A reduction in Python: clips labels that are far from zero before the base learns them.
 
 pip install ./examples/reduction
 vwlite --clip_at 3 -d train.txt -f clipped.model
@@ -13,7 +13,7 @@ from vwlite.model.model_io import Loader, Saver
 
 
 class Clip(vwlite.Reduction):
-    """clip: labels further than --clip_at from zero are cut."""
+    """clip: clips labels to -clip_at ... clip_at."""
 
     name = "clip"
     options = (vwlite.Option("clip_at", float, "largest label", least=0, necessary=True, keep=True, metavar="LABEL"),)
@@ -23,16 +23,16 @@ class Clip(vwlite.Reduction):
         self.cut = 0
 
     def learn(self, example: ExampleView) -> float:
-        """The label is put back by itself when this returns. predict() is that of the base."""
+        """vwlite restores the label when this returns. predict() is that of the base."""
         if abs(example.label) > self.at:
             self.cut += 1
             example.label = math.copysign(self.at, example.label)
         return self.base.learn(example)
 
     def save_load(self, io: Saver | Loader) -> None:
-        """So that two runs count on as one."""
+        """Saves the count, so that a run that loads the model goes on with it."""
         self.cut = io.int64("cut", self.cut)
 
     def metrics(self) -> dict[str, float | str]:
-        """For the summary."""
+        """Metrics of the summary."""
         return {"labels cut": self.cut}

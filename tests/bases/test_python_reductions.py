@@ -433,7 +433,7 @@ def test_labels_that_the_loss_cannot_take_are_not_handed_down(register):
         return self.base.learn(example)
 
     made(register, learn=learn)
-    with pytest.raises(ReductionError, match="ValueError: the label 3 is handed down: the labels of two classes are"):
+    with pytest.raises(ReductionError, match="ValueError: the label 3 is passed to the base: the labels of two"):
         Workspace("--made --loss_function logistic").learn("1 |a x")
 
 

@@ -131,7 +131,7 @@ def test_labels_between_are_shares_where_the_ends_are_named():
 
 def test_poisson_takes_no_negative_label():
     done = run("--loss_function", "poisson", "--link", "poisson", text="3 | a\n-3 | a\n2.5 | b\n0 | b\n")
-    assert "stdin:2:1: --loss_function poisson takes counts: labels of 0 or more" in done.stderr
+    assert "stdin:2:1: --loss_function poisson needs counts: labels of 0 or more" in done.stderr
     assert figure(done.stderr, "average loss") > 0
 
 
@@ -163,6 +163,6 @@ def test_weights_of_classes_go_by_the_labels_of_the_data(tmp_path: Path):
 def test_a_label_of_another_kind_is_said_to_be_one(label):
     done = run(text=f"1 | a\n{label} | b\n0 | a\n")
     assert re.search(
-        r"skipped \S+:2:1: the stack takes one number as the label, and this looks like costs", done.stderr
+        r"skipped \S+:2:1: the stack accepts one number as the label, and this looks like costs", done.stderr
     )
     assert "skipped malformed lines = 1 of 3" in done.stderr

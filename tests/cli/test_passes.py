@@ -145,7 +145,7 @@ def runs_or_refuses(capfd, damaged: bytes) -> None:
     if status:
         assert status == 1
         foreign = f"vwlite: error: {CACHE}: is no cache of vwlite, and would be replaced; name another --cache_file\n"
-        damage = f"vwlite: error: {CACHE}: the cache is damaged; make it anew with --kill_cache\n"
+        damage = f"vwlite: error: {CACHE}: the cache is damaged; rebuild it with --kill_cache\n"
         assert err == (damage if damaged.startswith(b"vwlite cache ") else foreign)
     else:
         assert err == ""

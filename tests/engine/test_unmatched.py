@@ -208,7 +208,7 @@ def test_a_daemon_logs_what_is_said_of_flags_and_labels(tmp_path):
         assert daemon.end() == 0
         log = "\n".join(daemon.log)
     assert log.count("the labels 0 and 1 are the two classes") == 1
-    assert log.count("1 interactions left out that are the same but for order") == 1
+    assert log.count("1 interactions dropped that differ only in the order of letters") == 1
 
 
 def test_a_run_that_is_stopped_says_nothing_of_data_that_it_has_not_seen(tmp_path):

@@ -39,13 +39,13 @@ def test_the_store_of_another_model_is_refused(flags, tmp_path):
     trained(tmp_path / "n", seed=2)
     shutil.copy(tmp_path / "n.entities", tmp_path / "m.entities")
     said = refused(tmp_path / "m", flags)
-    assert "those of another model" in said and f"{tmp_path}/m.entities" in said
+    assert "has the entities of another model" in said and f"{tmp_path}/m.entities" in said
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda text: text[:-4096], "its size is not what its head says"),
+        (lambda text: text[:-4096], "its size differs from that in its header"),
         (lambda text: b"", "is no store of entities"),
         (lambda text: b"x" * len(text), "is no store of entities"),
         (lambda text: text[:100] + b"\xff" * 3996 + text[4096:], "damaged"),

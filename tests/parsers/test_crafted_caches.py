@@ -48,7 +48,7 @@ def refused(capsys):
         assert main([*words, "-f", "out.model", "--quiet"]) == 1
         said = capsys.readouterr()
         assert said.out == ""
-        assert said.err == "vwlite: error: kept: the cache is damaged; make it anew with --kill_cache\n"
+        assert said.err == "vwlite: error: kept: the cache is damaged; rebuild it with --kill_cache\n"
         assert not Path("out.model").exists()
 
     return run_it

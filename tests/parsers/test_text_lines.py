@@ -67,7 +67,7 @@ def test_a_line_without_a_bar_that_is_no_cost_is_malformed(line):
     ],
 )
 def test_a_missing_value_is_malformed(line, column):
-    with pytest.raises(ParseError, match=r"no value behind ':'.*write name:1, or name without ':'") as caught:
+    with pytest.raises(ParseError, match=r"no value after ':'.*write name:1, or name without ':'") as caught:
         Workspace().learn(line)
     assert caught.value.column == column
 

@@ -275,5 +275,5 @@ def test_a_model_that_has_made_less_than_no_decisions_is_refused(tmp_path):
     }
     arrays["cb_adf.decisions"] = ("I64", [], (-1).to_bytes(8, "little", signed=True))
     model_file.write(tmp_path / "model", arrays, reader.metadata)
-    with pytest.raises(ModelError, match="cb_adf can't be restored: it has made less than no decisions"):
+    with pytest.raises(ModelError, match="cb_adf can't be restored: its number of decisions is negative"):
         Workspace.load(tmp_path / "model")

@@ -1,4 +1,4 @@
-"""A saved model that learns no more as a known part of the score: --fixed_effect."""
+"""A saved model as a fixed term of the score: --fixed_effect."""
 
 import json
 import re
@@ -223,7 +223,7 @@ def test_another_fixed_effect_than_the_models_is_refused():
 def test_a_fixed_effect_can_not_be_slipped_under_a_model_made_without():
     train("fixed.model", "")
     train("plain.model", "")
-    with pytest.raises(ModelError, match=r"plain.model: was made without a fixed effect"):
+    with pytest.raises(ModelError, match=r"plain.model: was trained without a fixed effect"):
         Workspace("-i plain.model --fixed_effect fixed.model")
 
 

@@ -250,7 +250,7 @@ def test_a_loaded_model_takes_another_ridge(tmp_path):
     ("words", "reason"),
     [
         ("--bayes_logistic --logistic", "two bottom learners"),
-        ("--square --forget 0.5", "nothing to --forget"),
+        ("--square --forget 0.5", "so --forget has no effect"),
         ("--bayes_linear --forget_time t", "--forget_time needs --forget"),
         ("--bayes_linear --batch_size 0", "expected a number of examples, or all"),
         ("--bayes_linear --batch_size ALL", "expected a number of examples, or all"),
@@ -258,7 +258,7 @@ def test_a_loaded_model_takes_another_ridge(tmp_path):
         ("--bayes_linear --noise 0", "expected a variance above 0"),
         ("--bayes_linear --noise nan", "expected a variance above 0"),
         ("--bayes_linear --noise much", "expected a variance above 0"),
-        ("--bayes_logistic --noise 2", "--noise is of squared loss"),
+        ("--bayes_logistic --noise 2", "--noise needs squared loss"),
         ("--bayes_linear --l2 0", "--l2"),
         ("--bayes_linear --moments", "no effect without --bayes_logistic"),
         ("--bayes_logistic --moments --posterior_mode", "opposites"),

@@ -1,4 +1,4 @@
-"""A known part of the score, and its scale, given or learned: --offset_scale."""
+"""A fixed term of the score, and its scale, given or learned: --offset_scale."""
 
 import math
 import random

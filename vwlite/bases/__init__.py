@@ -1,1 +1,1 @@
-"""What learners derive from."""
+"""Base classes of learners."""

@@ -1,7 +1,7 @@
-"""Effects of entities: which entity each is of in an example, and with which features.
+"""Random effects in an example: the entity of each effect, and its features.
 
-A learner with effects has a learner for each, which sees an example as point() shows it: the entity, and the features
-that the effect has coefficients of. unpoint() shows the whole example again.
+A learner with effects has a learner for each of them. point() sets the example to the entity and to the features that
+the effect has coefficients of; unpoint() restores the whole example.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -11,7 +11,7 @@ from vwlite.core.learner cimport Learner, Learners
 cdef enum:
     MOST_EFFECTS = 15                         # leaning.pxd has as many
     MOST_NAMESPACES = 32              # of one effect
-    MOST_NAMED = 16                   # features whose names are remembered
+    MOST_NAMED = 16                   # features whose names are stored
 
 cdef enum Kind:
     INTERCEPT
@@ -21,15 +21,15 @@ cdef enum Kind:
 cdef struct Effect:
     uint32_t namespace
     Kind kind
-    uint32_t[MOST_NAMESPACES] named   # namespaces whose features count
+    uint32_t[MOST_NAMESPACES] named   # namespaces whose features are used
     size_t n_named
     uint32_t[MOST_NAMED] known        # features whose names are known
     size_t n_known
     double power                      # of --count_weight
     bint frozen
-    uint64_t n_of_known, n_of_new, n_of_none      # examples of the first pass, by what is known of their entity
-    # of the example at hand
-    bint present, known_before        # the entity has a model
+    uint64_t n_of_known, n_of_new, n_of_none      # examples of the first pass with a known, a new, and no entity
+    # of the current example
+    bint present, known_before        # known_before: the entity has a record
     uint64_t entity
     const char* name
     uint32_t name_length
@@ -42,8 +42,8 @@ cdef class Effects(Learner):
     cdef readonly size_t n_effects
     cdef readonly list names
     cdef Learners learners            # of the effects
-    cdef bint later_pass              # entities are counted in the first
-    cdef bint bounded                 # full posteriors have a bound
+    cdef bint later_pass              # entities are counted in the first pass only
+    cdef bint bounded                 # full posteriors have a limit
     cdef Feature[PADDING + 1] intercept
     cdef int vet_entities(self, Example ex) except -1 nogil
     cdef int resolve(self, Example ex) except -1 nogil
@@ -55,7 +55,7 @@ cdef class Effects(Learner):
     cdef int name_entity(self, Effect* effect, Example ex, size_t r) except -1 nogil
 
     cdef inline void point(self, Example ex, const Effect* effect, const Feature* features, size_t n) noexcept nogil:
-        """Show an effect's learner what it learns from; the whole example has the n features."""
+        """Set the example to an effect's entity and features; the whole example has the n features."""
         ex.entity = effect.entity
         ex.entity_name = effect.name
         ex.entity_name_length = effect.name_length

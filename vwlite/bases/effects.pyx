@@ -1,4 +1,4 @@
-"""Base class of learners with a model for each entity. Design notes are in effects.pxd."""
+"""Base class of learners with random effects. Design notes are in effects.pxd."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
@@ -15,10 +15,10 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
 
 
 cdef class Effects(Learner):
-    """A base and learners of effects, beside it.
+    """Learner with a base and with learners of random effects beside it.
 
-    ``specs`` has the name of each effect's namespace and the names of those whose features it has coefficients of; None
-    stands for all.
+    ``specs`` has, for each effect, the name of its namespace and the names of the namespaces whose features it has
+    coefficients of; None stands for all.
     """
 
     vets = True
@@ -51,7 +51,7 @@ cdef class Effects(Learner):
 
     @property
     def part_names(self):
-        """What ex.known.parts are."""
+        """Names of ex.known.parts."""
         return ["fixed", *self.names]
 
     @property
@@ -76,7 +76,7 @@ cdef class Effects(Learner):
         return self.vet_entities(ex) if self.bounded else FINE
 
     cdef int vet_entities(self, Example ex) except -1 nogil:
-        """The same for each effect with its own features, where posteriors have a bound."""
+        """vet() for each effect with its own features, if posteriors have a limit."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
@@ -90,7 +90,7 @@ cdef class Effects(Learner):
         return reason
 
     cdef int resolve(self, Example ex) except -1 nogil:
-        """Which entity each effect is of, and with which features."""
+        """Find the entity and the features of each effect in an example."""
         cdef size_t i, r, begin
         cdef Effect* effect
         for r in range(self.n_effects):
@@ -114,7 +114,7 @@ cdef class Effects(Learner):
         return 0
 
     cdef int key_of(self, size_t r, Example ex) except -1 nogil:
-        """From the hash of the entity's name to its key."""
+        """Replace the hash of the entity's name by its key."""
         cdef Effect* effect = &self.effects[r]
         ex.entity = effect.entity
         ex.entity_name, ex.entity_name_length = effect.name, effect.name_length
@@ -125,7 +125,7 @@ cdef class Effects(Learner):
         return 0
 
     cdef void count_entities(self) noexcept nogil:
-        """Of the example at hand, for the summary."""
+        """Count the entities of the current example, for the summary."""
         cdef size_t r
         cdef Effect* effect
         for r in range(self.n_effects if not self.later_pass else 0):
@@ -135,7 +135,7 @@ cdef class Effects(Learner):
             effect.n_of_none += not effect.present
 
     cdef int gather(self, Effect* effect, Example ex) except -1 nogil:
-        """The features of the namespaces named, and the intercept."""
+        """Gather the features of an effect's namespaces, and the intercept."""
         cdef size_t i, j, begin, n = 0
         grow(&effect.features, &effect.capacity, ex.n_linear + 1, sizeof(Feature))
         for i in range(ex.n_extents):
@@ -150,7 +150,7 @@ cdef class Effects(Learner):
         return 0
 
     cdef double sum_of_effects(self) noexcept nogil:
-        """All effects' scores anew: subtracting and adding would drift."""
+        """Sum of all effects' scores; recomputed, as differences would accumulate rounding errors."""
         cdef size_t i
         cdef double total = 0
         for i in range(self.n_effects):
@@ -158,7 +158,7 @@ cdef class Effects(Learner):
         return total
 
     cdef int name_features(self, Effect* effect, Example ex, size_t r) except -1 nogil:
-        """The names of an effect's first few features, for what is printed about them."""
+        """Store the names of an effect's first few features, for reports."""
         cdef size_t i, j, k
         for i in range(effect.n - 1 if effect.n_known < MOST_NAMED else 0):
             for k in range(effect.n_known):
@@ -178,7 +178,7 @@ cdef class Effects(Learner):
         return 0
 
     cdef int name_entity(self, Effect* effect, Example ex, size_t r) except -1 nogil:
-        """Sweeps see no names, so the entity is known to its learner from now on."""
+        """Register the entity with its learner, as sweeps have no names."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n
         cdef float initial = ex.initial
@@ -188,7 +188,7 @@ cdef class Effects(Learner):
         return 0
 
     def counts_of_entities(self):
-        """How many examples of the first pass were of known entities, of new ones and of none, by effect."""
+        """Metrics: examples of the first pass with a known, a new, and no entity, by effect."""
         figures = {}
         for r in range(self.n_effects):
             owner = self.beside[r].owner

@@ -1,12 +1,12 @@
-"""Base class of policies that explore.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES over -> ACTION_SCORES
+"""Base class of exploration policies.        CONTEXTUAL_BANDIT -> ACTION_PROBABILITIES over -> ACTION_SCORES
 
-The learner below scores the actions of a decision, and learns. A policy has one method, share_out(lines), which makes
+The learner below scores the actions of a decision, and learns. A policy has one method, share_out(lines), which sets
 `probabilities` (they sum to 1) and, unless it `takes` an action, the order in which actions are reported.
 
-A policy that takes an action draws it by these probabilities, so the probability reported is the one with which it was
-taken. Probabilities are a function of the model, the decision and --random_seed; which action is taken, of
---random_seed and the decision's tag too, or of its number if it has none: any decision can be made again. The loss
-reported is the cost that the policy would have had: cost * probability here / probability logged, as in VW.
+A policy that takes an action draws it by these probabilities, so the reported probability is its propensity.
+Probabilities are a function of the model, the decision and --random_seed; the action taken also depends on the
+decision's tag, or on its number if it has none: any decision can be reproduced. The reported loss is an inverse
+propensity estimate of the policy's cost: cost * probability here / probability logged, as in VW.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
@@ -25,7 +25,7 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
 
 
 cdef class Explorer(Learner):
-    """Shares out the probability of a decision among its actions."""
+    """Exploration policy: distributes probability among the actions of a decision."""
 
     takes_label = base_label = LabelType.CONTEXTUAL_BANDIT
     gives_prediction = PredictionType.ACTION_PROBABILITIES
@@ -43,7 +43,7 @@ cdef class Explorer(Learner):
 
     @property
     def decisions(self):
-        """Made so far, in all runs."""
+        """Number of decisions made in all runs."""
         return self.base.decisions
 
     @decisions.setter
@@ -52,21 +52,21 @@ cdef class Explorer(Learner):
 
     @property
     def costs_allowed(self):
-        """(lowest, highest) cost there can be; NaN: not known."""
+        """(lowest, highest) possible cost; NaN: not known."""
         return self.base.costs_allowed
 
     def init_driver(self, driver):
-        """Whoever scores the lines of the driver's examples has to tell what the policy asks."""
+        """Set the policy's requests on the driver's example, for the learner that scores its lines."""
         cdef MultiExample lines = driver.ex
         lines.known.wants_variance, lines.joint, lines.draws = self.wants_variances, self.joint, self.draws
 
     cdef int share_out(self, MultiExample lines) except -1 nogil:
-        """Abstract, what a policy is: the probabilities of the actions, whose scores are known."""
+        """Abstract: compute the probabilities of the actions from their scores."""
         with gil:
             raise NotImplementedError
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Capacity for so many actions."""
+        """Allocate arrays for n actions."""
         cdef void** arrays = [&self.probabilities, &self.ranked]
         return grow_together(arrays, 2, &self.capacity, n, sizeof(float))
 
@@ -77,7 +77,7 @@ cdef class Explorer(Learner):
         return self.learn_lines(<MultiExample>ex)
 
     cdef float predict_lines(self, MultiExample lines) except? -1e10 nogil:
-        """Scores, probabilities and the action taken."""
+        """Score the actions, compute their probabilities and draw an action."""
         cdef size_t i, n = lines.n_lines, taken
         self.reserve(n)
         self.base.predict(lines)
@@ -96,7 +96,7 @@ cdef class Explorer(Learner):
         return lines.prediction
 
     cdef float learn_lines(self, MultiExample lines) except? -1e10 nogil:
-        """Predicts, and teaches the base what the action taken has cost."""
+        """Predict, and update the base by the cost of the action taken."""
         cdef float prediction = self.predict_lines(lines), loss = lines.loss
         if lines.chosen < lines.n_lines:
             self.base.update(lines)
@@ -104,7 +104,7 @@ cdef class Explorer(Learner):
         return prediction
 
     cdef uint64_t key_of(self, MultiExample lines) noexcept nogil:
-        """What the choice is a function of."""
+        """Random key of a decision: by seed and tag or number."""
         cdef uint32_t first
         if lines.tag_length == 0:
             return mix(mix(self.seed, 0), lines.number)
@@ -116,4 +116,4 @@ cdef class Explorer(Learner):
         if not io.saving and io.has("decisions"):        # of version 0.1.0
             self.decisions = io.int64("decisions", 0)
             if self.decisions < 0:
-                io.refuse("it has made less than no decisions")
+                io.refuse("its number of decisions is negative")

@@ -6,11 +6,11 @@ from vwlite.core.learner cimport Learner
 from vwlite.core.multiline cimport MultiExample
 
 cdef class LineLearner(Learner):
-    # of the lines at hand
+    # results for the current lines
     cdef float* scores                # of the base
-    cdef float* variances             # of the scores, where a learner above asks for them
-    cdef float* costs                 # expected of each line, as predicted; NaN where a score is none
-    cdef uint32_t* ranked             # the lines in the order that is reported
+    cdef float* variances             # of the scores, if a learner above requests them
+    cdef float* costs                 # predicted expected cost of each line; NaN if a score is NaN
+    cdef uint32_t* ranked             # lines in the order of the report
     cdef size_t capacity
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int score_lines(self, MultiExample lines, Example line) except -1 nogil

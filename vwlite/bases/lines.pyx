@@ -12,7 +12,7 @@ cdef float LARGEST = 1e18             # of labels: beyond, losses overflow
 
 
 cdef class LineLearner(Learner):
-    """Scores lines, and teaches the base their labels."""
+    """Reduction of multi-line examples to single lines: scores them, and updates the base by their labels."""
 
     multiline = True
 
@@ -23,7 +23,7 @@ cdef class LineLearner(Learner):
         free(self.ranked)
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
-        """Abstract: each reduction has its own. The base takes lines, so Learner's would hand it what it can't take."""
+        """Abstract: Learner.predict would pass a multi-line example to the base, which accepts single lines only."""
         with gil:
             raise NotImplementedError
 
@@ -33,12 +33,12 @@ cdef class LineLearner(Learner):
             raise NotImplementedError
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Capacity for so many lines."""
+        """Allocate arrays for n lines."""
         cdef void** arrays = [&self.scores, &self.variances, &self.costs, &self.ranked]
         return grow_together(arrays, 4, &self.capacity, n, sizeof(float))
 
     cdef int score_lines(self, MultiExample lines, Example line) except -1 nogil:
-        """The base's score of each line (`line` is lines.line), and what a learner above asks about it."""
+        """Compute the base's score of each line (`line` is lines.line), and what a learner above requests of it."""
         cdef size_t i, n = lines.n_lines
         cdef bint unsure = lines.known.wants_variance
         self.reserve(n)
@@ -61,9 +61,9 @@ cdef class LineLearner(Learner):
 
     cdef float teach(self, MultiExample lines, Example line, size_t i, float label, float weight, float age) \
             except? -1e10 nogil:
-        """Teach the base the label of a line; the prediction before that.
+        """Update the base by the label of a line; returns the prediction before the update.
 
-        As in VW, each vector of weights has the time of examples, not of lines: `age` is 1 with the last line taught of
+        As in VW, the clock of each weight vector counts examples, not lines: `age` is 1 with the last line learned of
         an example, 0 with the others.
         """
         if not (fabsf(label) <= LARGEST and weight <= FLT_MAX):
@@ -71,7 +71,7 @@ cdef class LineLearner(Learner):
             return 0
         lines.select(i)
         if not weight > 0:
-            self.loss.see(label)          # as in VW: it widens the range of predictions
+            self.loss.see(label)          # as in VW, the label widens the range of predictions
             return 0
         line.label, line.weight, line.age = label, weight, age
         line.labelled, line.test_only = True, False

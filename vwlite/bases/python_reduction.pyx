@@ -1,17 +1,17 @@
-"""A reduction in Python, as a learner of the stack.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
+"""Adapter of a reduction in Python: a learner of the stack.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
 Design:
-a) A PythonReduction hands examples to the methods of a vwlite.Reduction, with the GIL, and looks at what they return. A
-   method that the class doesn't have costs nothing: the base is called instead, without the GIL.
-b) An ExampleView is an Example as Python sees it. It is dead when the method that got it has returned, so that nobody
-   reads another line than is meant. One object serves all calls, unless a method has kept it.
-c) Label, weight and initial prediction are put back when a method has returned or raised; a factor that a learner below
-   has put on the weight stays, as without the method. What a method sets is checked at once, labels also when they are
-   handed down, so that no learner below gets what the driver would have refused.
-d) Examples that can teach nothing, without label or weight, are predicted: no method has to think of them. Nor do
-   labels without weight then widen the range of predictions, since nobody knows what would have been handed down.
-e) What a method raises becomes a ReductionError: one line that says where in the input, in which method and in which
-   line of its source. A VwliteError, such as an OptionError of __init__ or what the base raises, is handed on.
+a) A PythonReduction calls the methods of a vwlite.Reduction, with the GIL, and checks the results. A method that the
+   class doesn't define costs nothing: the base is called instead, without the GIL.
+b) An ExampleView is an Example for Python. It is invalid after the method that got it has returned, so that no method
+   reads another line by mistake. One object serves all calls, unless a method has stored it.
+c) Label, weight and initial prediction are restored when a method returns or raises; a factor on the weight by a
+   learner below stays, as without the method. Values that a method sets are validated at once, and labels again when
+   they are passed to the base, so that no learner below gets a value that the driver would refuse.
+d) Examples without label or weight are predicted, so that methods need not handle them. Labels without weight then
+   don't widen the range of predictions, as the label that the method would set is not known.
+e) An exception of a method becomes a ReductionError: one line with the place in the input, the method and the line of
+   its source. A VwliteError, such as an OptionError of __init__ or an error of the base, propagates.
 """
 cimport cython
 from cpython.ref cimport Py_DECREF, PyObject
@@ -38,7 +38,7 @@ cdef extern from *:
     """
     static PyObject* vwl_raised(void) { return NULL; }
     """
-    object raised "vwl_raised" ()     # what has been raised and not yet handled is raised here
+    object raised "vwl_raised" ()     # propagates an exception that is already set
 
 LONGEST_REASON = 300                  # characters of an exception's text
 
@@ -46,7 +46,7 @@ LONGEST_REASON = 300                  # characters of an exception's text
 @cython.final
 @cython.binding(False)
 cdef class ExampleView:
-    """An example as a method of a Reduction sees it, until the method returns; then using it raises RuntimeError.
+    """View of an example for a method of a Reduction; after the method returns, its use raises RuntimeError.
 
     Attributes:
         label: NaN if the example has none.
@@ -54,18 +54,18 @@ cdef class ExampleView:
         initial: The initial prediction.
         labelled: Whether there is a label.
         tag: The tag.
-        prediction: What the base has predicted last.
-        score: The unclipped sum that it made the prediction from. A method that predicts something else sets it, too,
-            where there is a link below; elsewhere it becomes the prediction by itself.
-        loss: Of that prediction, and label; what a learner leaves here is counted.
+        prediction: The last prediction of the base.
+        score: The unclipped sum of that prediction. A method that returns another prediction must also set the score if
+            there is a link below; otherwise the prediction becomes the score.
+        loss: The loss of that prediction and the label; the value after learning is reported.
 
     label, weight, initial, score and loss can be set. Raises ValueError for a number that is not finite, or a
     negative weight.
     """
 
-    cdef Example ex                   # None when the method has returned
-    cdef bint relabelled, reweighted  # by the method
-    cdef double factor                # on the weight, of learners below: it stays for those who count
+    cdef Example ex                   # None after the method has returned
+    cdef bint relabelled, reweighted  # set by the method
+    cdef double factor                # on the weight, by learners below: it stays for the driver's counts
 
     cdef inline Example here(self):
         if self.ex is None:
@@ -141,23 +141,23 @@ cdef class ExampleView:
         return self.here().n
 
     def features(self):
-        """(hash, value) of each feature in order of evaluation, with the constant and the crossed ones."""
+        """List of (hash, value) of each feature in order of evaluation, with the constant and the crossed ones."""
         cdef Example ex = self.here()
         cdef size_t i
         return [(ex.features[i].hash, ex.features[i].value) for i in range(ex.n)]
 
     def namespaces(self):
-        """The namespaces that count, each a Group of vwlite/engine/audit.py.
+        """The selected namespaces, each a Group of vwlite/core/view.py.
 
         A Group has the letter, name, names and features (hash, value) of a namespace.
 
-        The names of features are None unless the class says that it `needs_names`.
+        The names of features are None unless the class sets `needs_names`.
         """
         return groups_of(self.here())
 
 
 cdef float finite(value, str what) except? -1e10:
-    """A number that is finite in single precision. Raises TypeError or ValueError for anything else."""
+    """Convert to a number that is finite in single precision. Raises TypeError or ValueError for anything else."""
     cdef double number = value
     if not fabs(number) <= FLT_MAX:
         raise ValueError(f"the {what} {value} is no finite 32-bit number")
@@ -165,26 +165,26 @@ cdef float finite(value, str what) except? -1e10:
 
 
 @cython.final
-@cython.binding(False)                # quicker to call
+@cython.binding(False)                # faster calls
 cdef class Base:
-    """The learner below a Reduction."""
+    """The learner below a Reduction, for its methods."""
 
     cdef Learner learner
     cdef bint any_label
 
     def predict(self, ExampleView example not None):
-        """The base's prediction."""
+        """Return the base's prediction."""
         cdef Example ex = example.here()
         if ex.labelled and (example.relabelled or self.any_label):
             self.check_label(ex, False)
         return self.learner.predict(ex)
 
     def learn(self, ExampleView example not None):
-        """The base learns from the example; the prediction it made before. Of no weight, the example is predicted."""
+        """Let the base learn the example; returns its prediction before. One without weight is only predicted."""
         return self.teach(example, example.here(), False)
 
     def update(self, ExampleView example not None):
-        """The base learns from the example that it has just predicted."""
+        """Let the base learn the example that it has just predicted."""
         return self.teach(example, example.here(), True)
 
     cdef float teach(self, ExampleView example, Example ex, bint predicted) except? -1e10:
@@ -199,45 +199,45 @@ cdef class Base:
         return prediction
 
     def sensitivity(self, ExampleView example not None):
-        """How far the prediction that the base has just made would move per unit of importance weight and of dL/dp."""
+        """Change of the base's last prediction per unit of importance weight and of dL/dp."""
         return self.learner.sensitivity(example.here())
 
     @property
     def name(self):
-        """What the learner is called."""
+        """Name of the learner."""
         return self.learner.name
 
     cdef int check_label(self, Example ex, bint settles) except -1:
-        """Raises ValueError for a label that the learners below can't take; the driver has seen another one."""
+        """Raise ValueError for a label that the learners below refuse; the driver has checked another one."""
         cdef int reason = FINE if takes(self.learner.loss, ex.label) else self.learner.vet_label(ex, settles)
         if reason != FINE:
-            raise ValueError(f"the label {ex.label:g} is handed down: {REASONS_IN_WORDS[reason]}")
+            raise ValueError(f"the label {ex.label:g} is passed to the base: {REASONS_IN_WORDS[reason]}")
         return 0
 
 
 @cython.final
 cdef class PythonReduction(Learner):
-    """Calls the methods of a Reduction.
+    """Learner that calls the methods of a Reduction.
 
     Args:
         base: The learners below.
         cls: The class, of vwlite.Reduction.
         options: The options of the run.
-        taken: Those of the class that were given.
-        plugin: Where the class comes from, for the model.
+        taken: Options of the class that are given.
+        plugin: Origin of the class, for the model.
     """
 
     cdef readonly str name
     cdef readonly dict plugin
     cdef readonly bint holds_vectors, needs_names, finishes, changes_labels
     cdef readonly object reduction
-    cdef object driver                # knows where an example stands, None outside of a run
+    cdef object driver                # gives the position of an example; None outside of a run
     cdef ExampleView view
-    cdef object root                  # the class whose methods stand for what the reduction leaves out
+    cdef object root                  # the base class, whose methods count as undefined
     cdef bint any_label
-    cdef bint of_scores               # predictions are scores: there is no link below
-    cdef str learn_name               # of the method that learn() has been left to
-    # None where there is nothing but the base's
+    cdef bint of_scores               # predictions are scores, as there is no link below
+    cdef str learn_name               # the method that learn() calls
+    # methods of the class; None: that of the base is called
     cdef object predict_method, learn_method, update_method, sensitivity_method, finish_method
 
     def __init__(self, Learner base not None, cls, root, options, dict taken, dict plugin):
@@ -313,7 +313,7 @@ cdef class PythonReduction(Learner):
         return FINE if self.any_label else self.base.vet_label(ex, settles)
 
     cdef float predicted(self, str name, method, Example ex) except? -1e10:
-        """What a method predicts."""
+        """Call a method that predicts, and set the prediction."""
         found = self.call(name, method, ex)
         cdef float prediction = self.number(name, found, ex.prediction)
         if self.of_scores and prediction != ex.prediction:
@@ -322,18 +322,18 @@ cdef class PythonReduction(Learner):
         return prediction
 
     cdef object call(self, str name, method, Example ex):
-        """Call a method with an example; what it returns. Raises ReductionError if it raises."""
+        """Call a method with an example; returns its result. Raises ReductionError if it raises."""
         cdef ExampleView view = self.view
         cdef float label = ex.label, weight = ex.weight, initial = ex.initial
         cdef bint labelled = ex.labelled
         cdef PyObject* found
         cdef PyObject* arguments[2]
-        if view.ex is not None:             # one call inside of another
+        if view.ex is not None:             # nested call
             view = ExampleView.__new__(ExampleView)
-        elif Py_REFCNT(view) > 2:           # somebody has kept it
+        elif Py_REFCNT(view) > 2:           # the method has stored it
             self.view = view = ExampleView.__new__(ExampleView)
         view.ex, view.relabelled, view.reweighted, view.factor = ex, False, False, 1
-        arguments[1] = <PyObject*>view      # arguments[0] is where a bound method puts its object
+        arguments[1] = <PyObject*>view      # arguments[0] is reserved for the object of a bound method (vectorcall)
         found = PyObject_Vectorcall(<PyObject*>method, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         view.ex = None
         ex.label, ex.initial, ex.labelled = label, initial, labelled
@@ -346,7 +346,7 @@ cdef class PythonReduction(Learner):
         return result
 
     cdef int explain(self, str name) except -1:
-        """Raise the exception that a method has raised, as a ReductionError."""
+        """Raise the exception of a method as a ReductionError."""
         try:
             raised()
         except VwliteError:
@@ -355,7 +355,7 @@ cdef class PythonReduction(Learner):
             raise self.failure(name, error, self.place()) from error
 
     cdef float number(self, str name, found, float left) except? -1e10:
-        """What a method returned, as a number: finite, or what the base had `left` as its prediction."""
+        """Convert the result of a method to a number: finite, or the prediction `left` by the base."""
         cdef double number
         if type(found) is float:
             number = PyFloat_AS_DOUBLE(found)
@@ -373,7 +373,7 @@ cdef class PythonReduction(Learner):
         return ReductionError(f"{place}{self.called(name)} returned {shown(found)}, which is {why}")
 
     cdef object failure(self, str name, error, str place=""):
-        """The error of a method that raised."""
+        """The ReductionError for an exception of a method."""
         return ReductionError(f"{place}{self.called(name)} failed: {type(error).__name__}: {shown(error, str)}"
                               f"{raised_at(error, type(self.reduction).__module__)}")
 
@@ -384,7 +384,7 @@ cdef class PythonReduction(Learner):
         return "" if self.driver is None else f"{self.driver.place()}: "
 
     def hook(self, name, *arguments):
-        """Call a method that gets no example; what it returns. Raises ReductionError if it raises."""
+        """Call a method without an example; returns its result. Raises ReductionError if it raises."""
         try:
             return getattr(self.reduction, name)(*arguments)
         except VwliteError:
@@ -401,7 +401,7 @@ cdef class PythonReduction(Learner):
         self.hook("save_load", io)
 
     def end_pass(self):
-        """See Learner; a Reduction has no say in how many passes there are."""
+        """See Learner; a Reduction can't request further passes."""
         self.hook("end_pass")
 
     def end_examples(self):
@@ -413,7 +413,7 @@ cdef class PythonReduction(Learner):
         self.hook("finish")
 
     def metrics(self):
-        """See Learner; those of the second copy and so on have its number."""
+        """See Learner; from the second copy on, names have the number of the copy."""
         found = self.hook("metrics")
         if not isinstance(found, dict) or not all(
                 isinstance(name, str) and isinstance(value, (int, float, str)) for name, value in found.items()):
@@ -429,7 +429,7 @@ cdef class PythonReduction(Learner):
         return self.lines("unmatched")
 
     def lines(self, name):
-        """What a hook returns that returns lines of text."""
+        """Call a hook that returns lines of text."""
         found = self.hook(name)
         if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
             raise self.refusal(name, found, "no list of texts")
@@ -437,7 +437,7 @@ cdef class PythonReduction(Learner):
 
 
 def shown(thing, as_text=repr):
-    """A value or an exception in one line."""
+    """Format a value or an exception in one line."""
     try:
         text = " ".join(as_text(thing).split())
     except Exception:
@@ -446,7 +446,7 @@ def shown(thing, as_text=repr):
 
 
 def raised_at(error, module):
-    """The last line of a module's source that an exception went through, or of any in Python, in brackets."""
+    """Source line of an exception, in brackets: the last one in the module, or else the last in Python."""
     import sys
     source = getattr(sys.modules.get(module), "__file__", None)
     trace, place, own = error.__traceback__, "", ""
@@ -461,5 +461,5 @@ def raised_at(error, module):
 
 
 def overrides(cls, root, method):
-    """Whether a class has a method of its own in place of that of the class it derives from."""
+    """Whether a class overrides a method of `root`."""
     return getattr(cls, method) is not getattr(root, method)

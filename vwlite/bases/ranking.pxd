@@ -1,4 +1,4 @@
-"""Orders of actions, and draws from their probabilities."""
+"""Ranking of actions, and draws from their probabilities."""
 from libc.stdint cimport uint32_t
 
 cdef void rank(uint32_t* order, const float* scores, size_t n, bint largest_first) noexcept nogil

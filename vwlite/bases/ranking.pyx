@@ -1,12 +1,12 @@
-"""Orders of actions, and draws from their probabilities. Of equal numbers the first action comes first."""
+"""Ranking of actions, and draws from their probabilities. Ties are in the order of the actions."""
 from libc.stdint cimport uint32_t
 
 cdef enum:
-    FEW = 24                          # that are sorted by insertion
+    FEW = 24                          # up to which insertion sort is used
 
 
 cdef void rank(uint32_t* order, const float* scores, size_t n, bint largest_first) noexcept nogil:
-    """The actions 0 ... n - 1 by their scores, none of which is NaN."""
+    """Rank the actions 0 ... n - 1 by their scores, none of which is NaN."""
     cdef uint32_t i
     for i in range(<uint32_t>n):
         order[i] = i
@@ -14,9 +14,9 @@ cdef void rank(uint32_t* order, const float* scores, size_t n, bint largest_firs
 
 
 cdef void rank_taken(uint32_t* order, const float* probabilities, size_t n, size_t taken) noexcept nogil:
-    """The action taken, then the others, most probable first.
+    """Rank the action taken first, then the others, most probable first.
 
-    Only those more probable than the least probable are sorted: mostly few, however many actions there are.
+    Only actions more probable than the least probable are sorted, which are usually few.
     """
     cdef float least = 2
     cdef size_t i, end = 1
@@ -36,7 +36,7 @@ cdef void rank_taken(uint32_t* order, const float* probabilities, size_t n, size
 
 
 cdef size_t pick(const float* probabilities, size_t n, double u) noexcept nogil:
-    """The action at share u of all; never one of probability 0, whatever rounding leaves over."""
+    """Draw an action by inverse transform of u in (0, 1); never one of probability 0, in spite of rounding."""
     cdef size_t i, last = 0
     for i in range(n):
         if probabilities[i] > 0:
@@ -54,7 +54,7 @@ cdef inline bint comes_before(uint32_t a, uint32_t b, const float* keys, bint la
 
 
 cdef void sort(uint32_t* actions, size_t n, const float* keys, bint largest_first) noexcept nogil:
-    """Insertion for a few; else heapsort (Williams 1964): in place, and n log n whatever the numbers."""
+    """Insertion sort of a few; otherwise heapsort (Williams 1964): in place, n log n in the worst case."""
     cdef size_t i, j
     cdef uint32_t one
     if n <= FEW:
@@ -74,7 +74,7 @@ cdef void sort(uint32_t* actions, size_t n, const float* keys, bint largest_firs
 
 
 cdef inline void sink(uint32_t* actions, size_t i, size_t n, const float* keys, bint largest_first) noexcept nogil:
-    """Put actions[i] where no action below it in the heap comes after it."""
+    """Sift down actions[i] in the heap."""
     cdef size_t below
     while 2 * i + 1 < n:
         below = 2 * i + 1

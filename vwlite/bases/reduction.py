@@ -1,7 +1,6 @@
-"""The base class of reductions that are written in Python.
+"""Base class of reductions in Python.
 
-What calls them, and what they are given, is compiled: vwlite/bases/python_reduction.pyx. How vwlite comes to know a
-class is in vwlite/engine/plugins.py.
+The adapter that calls them is compiled: vwlite/bases/python_reduction.pyx. vwlite/engine/plugins.py finds the classes.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ __all__ = ["Base", "ExampleView", "Reduction"]
 
 
 class Reduction:
-    """A reduction in Python: it stands on a learner of numbers (SIMPLE -> SCALAR), its `base`, and is one itself.
+    """Reduction in Python: a learner SIMPLE -> SCALAR over its `base`, a learner SIMPLE -> SCALAR.
 
-    Every method may be left out. An example's label, weight and initial prediction may be set for the base; when the
-    method has returned they are what they were. Examples without a label or of no weight are predicted, never learned,
-    and an `ExampleView` is of no use after the method that got it.
+    All methods are optional. A method may set an example's label, weight and initial prediction for the base; they are
+    restored when it returns. Examples without a label or a weight are predicted, never learned. An `ExampleView` is
+    invalid after the method that got it has returned.
 
     Class attributes:
-        name: What the reduction is called in --dry_run, in models and as an entry point: an identifier.
-        options: Its options. They are called `name` or begin with `name_`; the necessary ones, at least one, switch
+        name: Name of the reduction in --dry_run, in models and as an entry point: an identifier.
+        options: Its options. Their names are `name` or begin with `name_`; the necessary ones, at least one, switch
             the reduction on and are stored in the model (keep=True).
-        above, below: Learners that it stands above, and below: modules of vwlite/reductions, or other plugins. Without
-            either, it stands above the scorer: it sees linked predictions and weighted losses. Above gd, or below the
-            scorer, it sees scores and losses without weight.
+        above, below: Learners that it is above, and below: modules of vwlite/reductions, or other plugins. Without
+            either, it is above the scorer: it gets linked predictions and weighted losses. Above gd, or below the
+            scorer, it gets scores and losses without weight.
         holds_vectors: It has no state, so one object may serve several weight vectors (those of --oaa); otherwise each
             weight vector has an object of its own, with a base of its own.
         needs_names: `ExampleView.namespaces` has the names of features.
-        any_label: The data may have labels that the loss can't take, because the reduction hands down others.
+        any_label: The data may have labels that the loss refuses, because the reduction passes others to the base.
 
     >>> class Half(Reduction):
     ...     name = "half"
@@ -55,18 +54,18 @@ class Reduction:
     needs_names: ClassVar[bool] = False
     any_label: ClassVar[bool] = False
 
-    base: Base  # there before __init__ is called
+    base: Base  # set before __init__ is called
 
     def __init__(self, options: Options) -> None:
-        """Raises OptionError for options that don't go together; `options` are all those of the run."""
+        """Raises OptionError for options that conflict; `options` are all those of the run."""
 
     def predict(self, example: ExampleView) -> float:
-        """The prediction for an example; changes nothing that a later prediction or a save could see."""
+        """Returns the prediction; changes no state that a later prediction or a save depends on."""
         return self.base.predict(example)
 
     def learn(self, example: ExampleView) -> float:
-        """Learns from a labelled example; the prediction made before. By default the base learns, as it is called by
-        predict().
+        """Learns from a labelled example; returns the prediction before. By default the base learns, with the example
+        as predict() passes it.
         """
         prediction = self.predict(example)
         self.base.update(example)
@@ -77,32 +76,32 @@ class Reduction:
         return self.learn(example)
 
     def sensitivity(self, example: ExampleView) -> float:
-        """How far the prediction just made would move per unit of importance weight and of the loss's derivative."""
+        """Returns the change of the last prediction per unit of importance weight and of the loss's derivative."""
         return self.base.sensitivity(example)
 
     def finish_example(self, example: ExampleView) -> None:
-        """An example of the run that counts was learned or predicted."""
+        """Hook: an example of the run that counts was learned or predicted."""
 
     def end_pass(self) -> None:
-        """A pass over the data has ended."""
+        """Hook: a pass over the data has ended."""
 
     def end_examples(self) -> None:
-        """There was the last example."""
+        """Hook: the last example is done."""
 
     def finish(self) -> None:
-        """The run ends."""
+        """Hook: the run ends."""
 
     def save_load(self, io: Saver | Loader) -> None:
-        """One line a field, which writes it or reads it: ``self.cut = io.int64("cut", self.cut)``."""
+        """Saves or loads the state, one line for each field: ``self.cut = io.int64("cut", self.cut)``."""
 
     def metrics(self) -> dict[str, float | str]:
-        """Statistics of the run, by name, for its summary."""
+        """Returns metrics of the run, by name, for its summary."""
         return {}
 
     def settings(self) -> list[str]:
-        """Lines for the header of a run."""
+        """Returns lines for the header of a run."""
         return []
 
     def unmatched(self) -> list[str]:
-        """A line for each thing that the options name in the data and that no example had."""
+        """Returns warnings: a line for each name in the options that no example had."""
         return []

@@ -1,8 +1,8 @@
 """replicas: copies of a stack, one for each weight vector.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
-A learner above that needs several weight vectors (feature_width) says by ex.offset which one it means. gd keeps them in
-one table; a learner with a posterior, with entities and estimates of its own, is copied instead: each copy is what the
-learner would be by itself, so every option works as it does there, and nothing one class teaches leaks into another.
+A learner above that needs several weight vectors (feature_width) selects one by ex.offset. gd stores them in one table.
+A learner with a posterior, with its own entities and estimates, is copied instead: each copy is independent, so every
+option works as in a single learner, and no class affects another.
 """
 from libc.stdint cimport uint32_t
 
@@ -19,25 +19,25 @@ cdef enum:
 
 
 cdef class Replicas(Learner):
-    """Copies of a stack; the first is the base, the others stand beside it."""
+    """Copies of a stack; the first is the base, the others are beside it."""
 
     name = "replicas"
     holds_vectors = True
     copied = True
 
     cdef Learners tops
-    cdef list others                  # those of each other copy that may refuse examples
+    cdef list others                  # learners of each other copy that may refuse examples
     cdef str wanted
     cdef readonly bint vets
 
     def __init__(self, list tops, wanted):
-        """`wanted` names who needs the weight vectors."""
+        """`wanted` names the learner that needs the weight vectors."""
         super().__init__(tops[0])
         self.beside = tops[1:]
         self.tops = Learners(tops)
         if len(tops) > MOST_COPIES:
-            raise OptionError([f"{wanted} needs {len(tops):,} weight vectors, and {tops[0].name} keeps at most "
-                               f"{MOST_COPIES:,}: gd keeps more"])
+            raise OptionError([f"{wanted} needs {len(tops):,} weight vectors, and {tops[0].name} has at most "
+                               f"{MOST_COPIES:,}: gd can have more"])
         self.wanted = wanted
         self.others = [vetters(top, False) for top in self.beside]
         self.vets = any([(<Learners>other).n for other in self.others])
@@ -48,7 +48,7 @@ cdef class Replicas(Learner):
 
     def settings(self):
         return [f"replicas: {self.tops.n} copies of the learners below, one for each weight vector of {self.wanted}; "
-                "settings and figures are those of the first"]
+                "settings and metrics are those of the first"]
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef uint32_t i = ex.offset
@@ -89,7 +89,7 @@ cdef class Replicas(Learner):
         return 0
 
     cdef int vet(self, Example ex) except -1 nogil:
-        """The first copy's learners are asked as those of any stack; here are the others'."""
+        """Call vet() of the other copies; the engine calls that of the first, as in any stack."""
         cdef int reason = FINE
         with gil:
             for other in self.others:
@@ -100,6 +100,6 @@ cdef class Replicas(Learner):
 
 
 cdef int share_loss(Learner learner, loss) except -1:
-    """One loss for all copies: the labels that one has seen bound the predictions of all."""
+    """Share one loss among all copies: labels seen by one set the range of predictions of all."""
     learner.loss = loss
     return 0

@@ -1,11 +1,11 @@
-/* gd's loops over the features of an example: prediction, rates of the usual update (adaptive, normalized,
- * power_t 0.5), and the step.
+/* SIMD loops of gd over the features of an example: prediction, learning rates of the usual update (adaptive,
+ * normalized, power_t 0.5), and the step.
  *
- * A slot of the rates is four neighbouring floats: weight, adaptive (G), normalizer (N), rate (R). Four slots are loaded whole,
- * transposed so that each vector holds one of the four numbers, worked on, transposed back and stored. Divisions and
- * square roots, which bound the scalar loop, then cost a quarter. Two of four features in one slot (an accident of
- * hashing, or a name twice in a line) must see each other's update, so such a group goes through the scalar loop.
- * Sums run in four lanes; machines without SSE2 keep the same four lanes, so results are the same everywhere. */
+ * A slot is four adjacent floats: weight, adaptive (G), normalizer (N), rate (R). Four slots are loaded, transposed so
+ * that each vector has one of the four columns, processed, transposed back and stored. Divisions and square roots,
+ * which limit the scalar loop, then cost a quarter. If two of four features share a slot (a hash collision, or a name
+ * twice in a line), the second must see the update of the first, so such a group goes through the scalar loop. Sums run
+ * in four lanes, also on machines without SSE2, so results are identical. */
 #ifndef VWLITE_SLOTS_H
 #define VWLITE_SLOTS_H
 #include <float.h>
@@ -18,7 +18,7 @@
 
 typedef struct { uint32_t hash; float value; } vwl_feature;
 
-#define VWL_TINY 1.084202e-19f /* |x| below this counts as this: its square is the smallest normal float */
+#define VWL_TINY 1.084202e-19f /* lower bound of |x|: its square is the smallest normal float */
 
 static inline void vwl_rate(float *slot, float x, float g2, float *ppu, float *norm) {
     float x2, inverse, rate, share;
@@ -39,8 +39,8 @@ static inline void vwl_rate(float *slot, float x, float g2, float *ppu, float *n
     *norm += share * share;
 }
 
-/* How features find their slots: slot (hash << width) + offset of a table of mask + 1 slots of 2^stride floats. Nearly
- * always width and offset are 0; VWL_EITHER compiles a loop once for that case and once for any. */
+/* Address of a slot: (hash << width) + offset in a table of mask + 1 slots of 2^stride floats. Width and offset are
+ * nearly always 0; VWL_EITHER compiles a loop once for that case and once for any. */
 typedef struct {
     float *values;
     size_t mask;
@@ -63,7 +63,7 @@ typedef struct {
 
 #define VWL_AHEAD 32 /* features between prefetch and use */
 
-/* sum w x over n features, in four lanes. Features must be readable VWL_AHEAD + 4 past the end. */
+/* Dot product sum w x over n features, in four lanes. Features must be readable VWL_AHEAD + 4 past the end. */
 static inline float vwl_dot(const vwl_table *table, const void *features, size_t n) {
     float a = 0, b = 0, c = 0, d = 0;
     size_t j = 0;
@@ -90,13 +90,13 @@ static inline float vwl_dot(const vwl_table *table, const void *features, size_t
     return (a + b) + (c + d);
 }
 
-/* Several weight vectors, `step` slots apart: their slots of a feature are neighbours, so four vectors are worked on at a
- * time, each in a lane of its own, and `at` holds where each feature's slot of the first one is. */
+/* Several weight vectors, `step` slots apart: their slots of a feature are adjacent, so four vectors are processed at a
+ * time, one in each lane; `at` has pointers to each feature's slot of the first one. */
 typedef float vwl_four __attribute__((vector_size(16)));
 
-#define VWL_LINES 4 /* of the cache that are prefetched for a feature; later ones when vectors before them are at hand */
+#define VWL_LINES 4 /* cache lines prefetched for a feature; later ones follow with earlier vectors */
 
-/* Whether each weight vector has slots that no other has: not where the table has fewer than a feature has vectors. */
+/* Whether no two weight vectors share a slot: false if the table has fewer slots than a feature has vectors. */
 static inline int vwl_are_apart(const vwl_table *table, uint32_t count, uint32_t step) {
     const uint64_t last = table->offset + (uint64_t)(count - 1) * step;
     return count > 0 && last >> table->width == 0 && ((uint64_t)table->mask + 1) >> table->width != 0;
@@ -113,8 +113,7 @@ static inline void vwl_find(const vwl_table *table, const void *features, size_t
     }
 }
 
-/* vwl_dot for `count` weight vectors; bit for bit what it makes of each. `at` has room for n pointers, `sums` for
- * `count` floats and 3 more. */
+/* vwl_dot for `count` weight vectors, with identical bits. `at` has n pointers, `sums` `count` + 3 floats. */
 static inline void vwl_dot_many(const vwl_table *table, const void *features, size_t n, uint32_t count, uint32_t step,
                                 float **at, float *sums) {
     const vwl_feature *f = (const vwl_feature *)features;
@@ -128,7 +127,7 @@ static inline void vwl_dot_many(const vwl_table *table, const void *features, si
     }
     vwl_find(table, features, n, count * apart * sizeof(float), at);
     for (k = 0; k < count; k += 4) {
-        /* the last four may be fewer: a lane that is none repeats the last one */
+        /* unused lanes of the last four repeat the last vector */
         const uint32_t left = count - k - 1;
         const size_t i0 = k * apart, i1 = i0 + (left < 1 ? left : 1) * apart, i2 = i0 + (left < 2 ? left : 2) * apart,
                      i3 = i0 + (left < 3 ? left : 3) * apart;
@@ -156,7 +155,7 @@ static inline void vwl_dot_many(const vwl_table *table, const void *features, si
     }
 }
 
-/* w += u x, times the rate where slots have one; a weight that would not be finite stays. Returns whether one did. */
+/* Step w += u x, times the rate if slots have one; skips a weight that would not be finite. Returns whether any was. */
 static inline int vwl_add(const vwl_table *table, const void *features, size_t n, float u) {
     size_t j;
     float *slot, w;
@@ -185,7 +184,7 @@ static inline int vwl_add(const vwl_table *table, const void *features, size_t n
     return left_out;
 }
 
-/* Four different slots at once. */
+/* Step of four different slots (SIMD). */
 #if defined(__SSE2__)
 static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, __m128 x, __m128 g2, __m128 *sum,
                              __m128 *norm) {
@@ -199,7 +198,7 @@ static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, __m128 
     g = _mm_min_ps(_mm_add_ps(g, _mm_mul_ps(g2, x2)), most);
     grown = _mm_cmpgt_ps(x, m);
     if (_mm_movemask_ps(grown)) {
-        /* where 0 < N < |x| the weight shrinks by N/|x| */
+        /* if 0 < N < |x|, the weight shrinks by N/|x| */
         shrink = _mm_and_ps(grown, _mm_cmpgt_ps(m, _mm_setzero_ps()));
         w = _mm_or_ps(_mm_andnot_ps(shrink, w), _mm_and_ps(shrink, _mm_mul_ps(w, _mm_div_ps(m, x))));
         m = _mm_max_ps(m, x);
@@ -207,7 +206,7 @@ static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, __m128 
     inverse = _mm_div_ps(one, m);
     r = _mm_div_ps(inverse, _mm_sqrt_ps(g));
     *sum = _mm_add_ps(*sum, _mm_mul_ps(x2, r));
-    x = _mm_mul_ps(x, inverse); /* at most 1, so no value of a feature makes the sum infinite */
+    x = _mm_mul_ps(x, inverse); /* at most 1, so the sum stays finite */
     *norm = _mm_add_ps(*norm, _mm_mul_ps(x, x));
     _MM_TRANSPOSE4_PS(w, g, m, r);
     _mm_store_ps(s0, w);
@@ -216,13 +215,13 @@ static inline void vwl_rate4(float *s0, float *s1, float *s2, float *s3, __m128 
     _mm_store_ps(s3, r);
 }
 
-/* The values of four features: every second of eight words. */
+/* Values of four features: every second of eight words. */
 static inline __m128 vwl_values(const vwl_feature *f) {
     return _mm_shuffle_ps(_mm_loadu_ps((const float *)f), _mm_loadu_ps((const float *)(f + 2)), _MM_SHUFFLE(3, 1, 3, 1));
 }
 #endif
 
-/* Update G and N (and W where N grows), leave the rates in R; add sum x^2 r to *ppu and sum x^2/N^2 to *norm. */
+/* Rates: update G and N (and W if N grows), store rates in R; add sum x^2 r to *ppu and sum x^2/N^2 to *norm. */
 static inline void vwl_usual_rates(const vwl_table *table, const void *features, size_t n, float g2, float *ppu,
                                    float *norm) {
     float sums[4] = {0, 0, 0, 0}, norms[4] = {0, 0, 0, 0};
@@ -266,14 +265,14 @@ static inline void vwl_usual_rates(const vwl_table *table, const void *features,
     *norm += (norms[0] + norms[1]) + (norms[2] + norms[3]);
 }
 
-/* vwl_usual_rates of m weight vectors, at most four, bit for bit what it makes of each: `at` is from vwl_find, `places`
- * says how many floats behind each vector is. The others of four places repeat one: all are loaded before any is stored,
- * so that this changes nothing. `ppu` and `norm` are the sums. */
+/* vwl_usual_rates of m <= 4 weight vectors, with identical bits: `at` is from vwl_find, `places` has the offset of each
+ * vector in floats. Unused places repeat one: all are loaded before any is stored, so this has no effect. `ppu` and
+ * `norm` are the sums. */
 static inline void vwl_usual_rates_of_four(float *const *at, const void *features, size_t n, const size_t *places,
                                            uint32_t m, const float *g2, float *ppu, float *norm) {
     const vwl_feature *f = (const vwl_feature *)features;
     const size_t whole = n & ~(size_t)3;
-    vwl_four sums[5] = {{0}}, norms[5] = {{0}}; /* the last ones of features after the last four */
+    vwl_four sums[5] = {{0}}, norms[5] = {{0}}; /* the last: features after the last four */
     size_t j;
     (void)m;
     for (j = 0; j < n; j++) {

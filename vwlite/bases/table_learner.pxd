@@ -1,11 +1,11 @@
-"""The base of bottom learners that keep a weight for each feature in a dense table of hashed slots.
+"""Base class of bottom learners with a dense table of hashed weights.
 
 Design:
-a) A slot is a few neighbouring floats, its columns: the weight first, then what the learner remembers beside it. A
-   learner names them once (`Column`); saving, loading, audits, readable models and `vwlite inspect` go by that.
+a) A slot is a few adjacent floats, its columns: the weight first, then the learner's state of it. A learner declares
+   them once (`Column`), for saving, loading, audits, readable models and `vwlite inspect`.
 b) Several weight vectors share the table: slot (hash << width_shift) + ex.offset, as in VW.
-c) What a slot's weight is worth in a prediction may depend on more than the slot holds (lazy regularization), so
-   weight_in() says it. It is asked when weights are exported; hot loops know what they need and make no such call.
+c) The effective weight in a prediction may depend on more than the slot (lazy regularization): weight_in() returns it,
+   for exports. Hot loops compute it themselves.
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport fabsf, isnan
@@ -28,39 +28,39 @@ cdef extern from "vwlite/bases/slots.h" nogil:
 
 cdef class TableLearner(Bottom):
     cdef readonly DenseTable table
-    cdef readonly tuple layout        # of Column, as they lie in a slot
-    cdef readonly bint weights_only   # a table of nothing but weights: predictions only
-    cdef bint linear                  # scores are sums of weights times values: predicting needs nothing else
-    cdef bint derived                 # the weight follows from the other columns and is saved as it is in force
+    cdef readonly tuple layout        # the Columns, in the order of a slot
+    cdef readonly bint weights_only   # the table has weights only, for predictions
+    cdef bint linear                  # scores are sums of weights times values, so predictions need weights only
+    cdef bint derived                 # the weight is a function of the other columns; the effective one is saved
     cdef float initial_weight
-    cdef float[MOST_COLUMNS] start    # what the columns start at
+    cdef float[MOST_COLUMNS] start    # initial values of the columns
     cdef int width_shift
-    cdef vwl_table where              # the table as slots.h sees it
-    # of several weight vectors: their sums, and where each feature's slot of the first one is
+    cdef vwl_table where              # the table for slots.h
+    # for several weight vectors: their sums, and pointers to each feature's slot of the first one
     cdef float* sums
     cdef float** at
     cdef size_t n_sums, n_at
-    # sum w x of the weights in the table
+    # sum w x of the stored weights
     cdef float dot(self, Example ex) noexcept nogil
-    # the same of several weight vectors, in `sums`
+    # the same for several weight vectors, in `sums`
     cdef int dot_many(self, Example ex, uint32_t count, uint32_t step) except -1 nogil
-    # what the weight of a slot, of the weight vector at an offset, is worth in a prediction
+    # effective weight of a slot, of the weight vector at an offset
     cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil
 
 cdef inline float* slot_at(TableLearner learner, uint32_t hash, uint32_t offset) noexcept nogil:
-    """The columns of a feature, of the weight vector at an offset."""
+    """Slot of a feature, of the weight vector at an offset."""
     return slot(learner.table, (hash << learner.width_shift) + offset)
 
 
 cdef inline float finish(TableLearner learner, Example ex, float score) noexcept nogil:
-    """Leave a score and the prediction that it makes, within the range of labels."""
+    """Set the score and the prediction, which is clipped to the range of labels."""
     ex.score = score
     ex.prediction = 0 if isnan(score) else learner.loss.clip(score)
     return ex.prediction
 
 
 cdef inline bint judge(TableLearner learner, Example ex, Point* at) noexcept nogil:
-    """Fill in the loss at the prediction just made; False if it comes of features that are no finite numbers."""
+    """Evaluate the loss at the current prediction; returns False if the score is not finite."""
     at.p = ex.prediction
     at.y = ex.label
     learner.loss.evaluate(at)

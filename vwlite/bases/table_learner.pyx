@@ -1,4 +1,4 @@
-"""Base class of bottom learners over a dense table of hashed weights. The design is in table_learner.pxd."""
+"""Base class of bottom learners with a dense table of hashed weights. Design notes are in table_learner.pxd."""
 from typing import NamedTuple
 
 from libc.float cimport FLT_MAX
@@ -16,12 +16,12 @@ from vwlite.core.options import Option, OptionGroup
 OPTIONS = OptionGroup("Table of weights", (
     Option("bit_precision", int, "bits of the weight table: 2^b slots", short="b", default=18, least=1, most=32,
            keep=True, fixed=True, needs=("table", "feature_limit")),
-    Option("initial_weight", float, "what all weights start at", default=0.0, keep=True, fixed=True),
+    Option("initial_weight", float, "initial value of all weights", default=0.0, keep=True, fixed=True),
 ), needs=("table",), examples=(
     "vwlite data.vw -b 22 --initial_weight 0.01",
 ))
 
-# with -t alone a model is read for its weights; what of these is given needs the rest of it
+# with -t, only the weights of a model are loaded, unless one of these options needs all columns
 NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
 
 cdef extern from "vwlite/bases/slots.h" nogil:
@@ -31,12 +31,12 @@ cdef extern from "vwlite/bases/slots.h" nogil:
 
 
 class Column(NamedTuple):
-    """What each slot holds one of.
+    """Column of the weight table: one float of each slot.
 
     Attributes:
-        name: That of its array in model files.
-        start: What it is before anything is learned.
-        signed: Whether it may be below 0.
+        name: Name of its array in model files.
+        start: Initial value.
+        signed: Whether it may be negative.
         shown: Whether a readable model has it, in Vowpal Wabbit's order.
     """
 
@@ -47,18 +47,18 @@ class Column(NamedTuple):
 
 
 cdef class TableLearner(Bottom):
-    """A bottom learner with a table of weights, named columns in each slot, and one weight vector or several.
+    """Bottom learner with a table of weights, named columns in each slot, and one or several weight vectors.
 
     Args:
         options: The options of the run.
-        taken: Those that the learner read itself, for the card.
+        taken: The options that the learner uses, for the card.
         others: The Columns after the weight.
         linear: Whether scores are sums of weights times values: then -t needs the weights only.
     """
 
     has_slots = True
     holds_vectors = True
-    lists_sums = False                # readable models have slots whose weight is 0, if another column is not: VW
+    lists_sums = False                # VW: readable models also list slots of weight 0 with another column
 
     def __init__(self, options, taken, others=(), bint linear=True):
         cdef int i
@@ -85,7 +85,7 @@ cdef class TableLearner(Bottom):
         free(self.at)
 
     def fill(self):
-        """Start all slots, where that is not with zeros."""
+        """Set all slots to their initial values, unless these are 0."""
         cdef size_t i
         cdef int j, n = len(self.layout) if self.table.stride_shift else 1
         if not any([self.start[j] for j in range(n)]):
@@ -96,15 +96,15 @@ cdef class TableLearner(Bottom):
                     self.table.values[(i << self.table.stride_shift) + j] = self.start[j]
 
     def set_width(self, width):
-        """The weight vectors of a feature are neighbours: slot hash * width + offset, width a power of two as in VW."""
+        """Set the slots of weight vectors: hash * width + offset, adjacent for a feature; width is a power of 2: VW."""
         self.width_shift = self.where.width = (width - 1).bit_length()
 
     def slot_of(self, unsigned int hash, unsigned int offset=0):
-        """The slot of a hash, of the weight vector at an offset."""
+        """Slot of a hash, of the weight vector at an offset."""
         return ((hash << self.width_shift) + offset) & self.table.mask
 
     def weight_at(self, unsigned int hash, unsigned int offset=0):
-        """(weight in force,) of a slot, for audits and tests; a second number is what an audit shows beside it."""
+        """(effective weight,) of a slot, for audits and tests; audits also show a second number, if any."""
         return (self.weight_in(slot_at(self, hash, offset), offset),)
 
     cdef float dot(self, Example ex) noexcept nogil:
@@ -122,7 +122,7 @@ cdef class TableLearner(Bottom):
         return finish(self, ex, ex.initial + self.dot(ex))
 
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
-        """The scores of linear learners, in one pass over the features."""
+        """Scores of several weight vectors of a linear learner, in one pass over the features."""
         cdef uint32_t i
         self.dot_many(ex, count, step)
         for i in range(count):
@@ -137,7 +137,7 @@ cdef class TableLearner(Bottom):
         self.table.use_huge_pages()
 
     def vw_state(self, in_force):
-        """What the learner knows of the numbers in the head of VW's readable models, by VW's names for them."""
+        """Numbers in the header of VW's readable models, by VW's names."""
         return {}
 
     def save_load(self, io):
@@ -154,17 +154,17 @@ cdef class TableLearner(Bottom):
             self.place(io, index, columns)
 
     def is_whole(self, io):
-        """Whether a model to be loaded has more than weights."""
+        """Whether the model to load has more than weights."""
         return io.has(self.layout[1].name)
 
     def save_load_sums(self, io):
-        """What is remembered beside the table, of models that have more than weights."""
+        """Save or load the state beside the table, of models that have more than weights."""
 
     def columns(self, bint in_force=True, bint alone=False):
-        """[index, weight, other columns ...] of the slots that differ from how they started, as bytearrays.
+        """[index, weight, other columns ...] of the slots that differ from their initial values, as bytearrays.
 
-        Weights are those in force, or as they lie in the table; `alone`: slots and columns that differ in nothing but
-        the others are not needed.
+        Weights are effective (`in_force`) or as stored; `alone`: weights only, without slots that differ only in other
+        columns.
         """
         cdef size_t i, n = 0, k = 0
         cdef int j, m = 1 if alone or self.table.stride_shift == 0 else len(self.layout)
@@ -197,11 +197,11 @@ cdef class TableLearner(Bottom):
         return [index, *columns]
 
     def shown_columns(self, weights_only):
-        """Of columns() those that a readable model has after the slot."""
+        """The columns() that a readable model has after the slot."""
         return [i for i, column in enumerate(self.layout) if column.shown and not (weights_only and i)]
 
     def place(self, io, const uint32_t[::1] index, columns):
-        """The opposite of columns(): [weight, ...], or all of them.
+        """Load columns(): [weight, ...], or all columns.
 
         Raises ModelError for slots outside the table, columns of different lengths, or numbers that are not finite.
         """
@@ -227,13 +227,13 @@ cdef class TableLearner(Bottom):
 
 
 cdef inline float in_force_at(TableLearner learner, size_t i) noexcept nogil:
-    """The weight in force of a slot."""
+    """Effective weight of a slot."""
     return learner.weight_in(learner.table.values + (i << learner.table.stride_shift),
                              <uint32_t>(i & ((<size_t>1 << learner.width_shift) - 1)))
 
 
 cdef inline bint differs(const float* start, const float* at, float w, int m) noexcept nogil:
-    """Whether a slot with the weight w in force has other first m columns than at the start."""
+    """Whether the first m columns of a slot with the effective weight w differ from the initial values."""
     cdef int j
     if w != start[0]:
         return True

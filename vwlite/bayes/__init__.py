@@ -1,1 +1,1 @@
-"""Posteriors of coefficients: learned from one example, a batch, or all of a pass."""
+"""Gaussian posteriors of coefficients: updates by one example, a batch, or a whole pass."""

@@ -1,7 +1,7 @@
-"""Examples that are learned together: all of an entity that wait, at once.
+"""Batch updates: all pending examples of an entity are learned together.
 
-Small problems go to newton.h, larger ones to SciPy (solve.py). Sweeps fit the same examples again and again: they mark
-what is known, and return to the mark before each fit.
+Small problems are solved in newton.h, larger ones by SciPy (solve.py). Sweeps fit the same examples repeatedly: they
+save the state by mark(), and restore it before each fit.
 """
 from vwlite.bayes.prior cimport EstimatedPrior
 from vwlite.core.example cimport Example
@@ -10,8 +10,8 @@ from vwlite.entities.table cimport EntityTable
 
 cdef class Batches(EstimatedPrior):
     cdef readonly size_t batch_size   # 0: all of a pass
-    cdef double fit_loss, fit_weight  # of the batches that are all of a pass, after it
-    cdef EntityTable marked           # what sweeps return to
+    cdef double fit_loss, fit_weight  # of batches of a whole pass, after the fit
+    cdef EntityTable marked           # saved state of mark()
     cdef object marked_noise
     cdef bint holds_prior             # the prior was estimated one example at a time: sweeps leave it as it is
     cdef bint learns_single(self, Example ex) except -1 nogil

@@ -1,4 +1,4 @@
-"""Learning in batches. Design notes are in batches.pxd."""
+"""Batch updates of a Gaussian posterior. Design notes are in batches.pxd."""
 from libc.float cimport FLT_MAX
 from libc.math cimport fabs, isfinite
 from libc.stdint cimport uint32_t, uint64_t
@@ -28,7 +28,7 @@ cdef extern from "vwlite/core/newton.h" nogil:
 
 
 cdef class Batches(EstimatedPrior):
-    """A posterior that learns one example at a time, several, or all of a pass."""
+    """Posterior with updates by single examples, batches, or a whole pass."""
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float prediction = self.predict(ex)
@@ -42,7 +42,7 @@ cdef class Batches(EstimatedPrior):
         if not (ex.labelled and 0 < ex.weight <= FLT_MAX and isfinite(ex.initial)):
             return ex.prediction
         ex.loss = self.loss.loss(ex.prediction, ex.label)
-        if not isfinite(ex.score):    # nor then are its features
+        if not isfinite(ex.score):    # then its features are not finite either
             self.left_out += 1
             return ex.prediction
         self.meet(ex)
@@ -52,7 +52,7 @@ cdef class Batches(EstimatedPrior):
             self.learn_single(ex)
         else:
             self.table.wait(record, ex)
-            # more than a batch may wait where the model was made with larger ones
+            # more than a batch may be pending if the model was made with larger batches
             if 0 < self.batch_size <= record.n_waiting and not self.at_once:
                 self.solve(record)
         return ex.prediction
@@ -68,7 +68,7 @@ cdef class Batches(EstimatedPrior):
         return label if not self.logistic else 1 if label > 0 else -1
 
     cdef int solve(self, Record* record) except -1 nogil:
-        """The batch that waits."""
+        """Learn the pending batch of a record."""
         cdef Waiting* waiting
         cdef const Feature* features
         cdef vwl_batch batch
@@ -88,7 +88,7 @@ cdef class Batches(EstimatedPrior):
         while waiting != NULL and self.batch_size > 0 and not self.at_once:
             self.hold_down(record, self.gather(<const Feature*>(waiting + 1), waiting.n, record))
             waiting = waiting.before
-        # the unknowns: all coefficients if they are correlated, else those that the batch has
+        # the unknowns: all coefficients of a full posterior; of a diagonal one, those in the batch
         self.reserve_places(record.n, record.n)
         if record.full:
             d = record.n
@@ -136,7 +136,7 @@ cdef class Batches(EstimatedPrior):
         return 0
 
     cdef void measure(self, Record* record) noexcept nogil:
-        """The loss of a batch that was just learned: the predictions made before tell nothing of the fit."""
+        """Compute the loss of a batch after its fit; the predictions before don't measure the fit."""
         cdef Waiting* waiting = record.waiting
         cdef const Feature* features
         cdef uint32_t place = ABSENT
@@ -153,7 +153,7 @@ cdef class Batches(EstimatedPrior):
             waiting = waiting.before
 
     cdef void lay_out(self, Record* record, size_t d, double* x) noexcept nogil:
-        """The batch as a dense matrix by rows, then labels, weights and offsets; oldest first."""
+        """Write the batch as a dense matrix by rows, then labels, weights and offsets; oldest first."""
         cdef Waiting* waiting = record.waiting
         cdef const Feature* features
         cdef size_t n = record.n_waiting, i = n, k
@@ -174,7 +174,7 @@ cdef class Batches(EstimatedPrior):
             waiting = waiting.before
 
     cdef void lay_out_prior(self, Record* record, size_t d, double* prior, double* t) noexcept nogil:
-        """Precision (packed) and mean of the unknowns, the mean twice: as where to start and as the prior's."""
+        """Write the prior of the unknowns: precision (packed) and mean, the mean twice (also as the start)."""
         cdef size_t k
         if record.full:
             self.precision(record, prior)
@@ -193,7 +193,7 @@ cdef class Batches(EstimatedPrior):
 
     cdef int take(self, Record* record, size_t d, const double* t, const double* curvature,
                   bint matrix) except -1 nogil:
-        """The solution of a batch becomes the record's; the curvature is a packed matrix, or its diagonal."""
+        """Store the solution of a batch in the record; the curvature is a packed matrix, or its diagonal."""
         cdef size_t k, place
         cdef double* data = precisions_of(record)
         for k in range(d):
@@ -213,7 +213,7 @@ cdef class Batches(EstimatedPrior):
         return 0
 
     cdef int solve_large(self, Record* record, size_t d) except -1:
-        """A batch with many unknowns, by SciPy."""
+        """Learn a batch with many unknowns, by SciPy."""
         from vwlite.bayes.solve import minimise
         import numpy as np
         cdef Waiting* waiting = record.waiting
@@ -252,7 +252,7 @@ cdef class Batches(EstimatedPrior):
         return 0
 
     cdef object lay_out_sparse(self, Record* record, size_t d, size_t count):
-        """The batch as a sparse matrix, and (labels, weights, offsets)."""
+        """Return the batch as a sparse matrix, and (labels, weights, offsets)."""
         import numpy as np
         from scipy import sparse
         cdef Waiting* waiting = record.waiting
@@ -282,13 +282,13 @@ cdef class Batches(EstimatedPrior):
         x.sum_duplicates()
         return x, targets
 
-    # fitting the same examples again
+    # repeated fits of the same examples
 
     def mark(self):
-        """Copy what is known; who the entities are need not be forgotten.
+        """Save a copy of the posteriors; return_to_mark() keeps entities that are new since, without data.
 
-        A prior that was estimated one example at a time stays: what those examples left unexplained was counted under
-        the priors of their time, and a fit that took it for today's would find a noise near 0.
+        A prior that was estimated one example at a time stays: the residuals of those examples were counted under the
+        priors of their time, and a fit that used them under the current prior would estimate a noise near 0.
         """
         self.close_batches()
         self.marked = self.table.copy()
@@ -296,7 +296,7 @@ cdef class Batches(EstimatedPrior):
         self.holds_prior = self.estimates_prior and not self.n_prior and self.has_learned()
 
     def return_to_mark(self):
-        """Back to the copy. The mean that entities are shrunk to stays until all are fitted anew."""
+        """Restore the copy. The mean that entities are shrunk to stays until all are fitted again."""
         self.table.restore(self.marked, self.l2)
         self.noise_sum, self.noise_count = self.marked_noise
         self.center_fixed = True
@@ -304,12 +304,12 @@ cdef class Batches(EstimatedPrior):
         self.version += 1
 
     def unmark(self):
-        """Let go of the copy."""
+        """Free the copy."""
         self.marked = None
         self.at_once = self.holds_prior = False
 
     def has_learned(self):
-        """Whether any entity has learned an example that was not forgotten at once."""
+        """Whether any entity has learned an example; False with forget = 0, which drops each batch."""
         cdef Record* record = self.table.oldest
         while record != NULL and self.forget > 0:
             if record.count or record.n_waiting:
@@ -318,7 +318,7 @@ cdef class Batches(EstimatedPrior):
         return False
 
     def limit_entities(self, limit, store):
-        """Have no more than `limit` entities in memory."""
+        """Hold at most `limit` entities in memory (LRU)."""
         from vwlite.entities.limited import LimitedTable
         table = LimitedTable(self.table.full, self.table.clocked)
         table.most_full, table.strict = self.table.most_full, self.table.strict
@@ -327,7 +327,7 @@ cdef class Batches(EstimatedPrior):
         self.table = table
 
     def end_pass(self):
-        """With --batch_size all the pass is the batch."""
+        """With --batch_size all, learn the batch of the pass."""
         if self.batch_size == 0:
             self.fit_loss = self.fit_weight = 0
             self.close_batches()
@@ -335,7 +335,7 @@ cdef class Batches(EstimatedPrior):
     # after a fit of all entities
 
     def close_batches(self):
-        """Learn what waits for a full batch, entity by entity."""
+        """Learn the pending batches, entity by entity."""
         cdef Record* record = self.table.oldest
         cdef uint64_t key
         if self.table.limited:
@@ -361,7 +361,7 @@ cdef class Batches(EstimatedPrior):
 
 
 cdef bint are_sane(double value, const double* t, size_t d, const double* curvature, size_t n) noexcept nogil:
-    """Whether the solution of a batch is one that double precision can tell; numbers of 1e38 may be beyond it."""
+    """Whether the solution of a batch is finite and within bounds; input of 1e38 may exceed double precision."""
     cdef size_t i
     cdef bint sane = isfinite(value)
     for i in range(d):
@@ -372,7 +372,7 @@ cdef bint are_sane(double value, const double* t, size_t d, const double* curvat
 
 
 def minimise(x, y, w, o, a, m, start, logistic):
-    """The batch solver on plain numbers, for tests: (t, objective, curvature, objective at start, gradient at start).
+    """The batch solver (newton.h) for tests: (t, objective, curvature, objective at start, gradient at start).
 
     x: rows of features; y, w, o: labels (-1 or 1 if logistic), weights, offsets; a, m: precision (rows) and mean of the
     prior. The curvature is that of the losses at t, without the prior's.

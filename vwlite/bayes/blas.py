@@ -1,8 +1,8 @@
-"""BLAS in one thread while vwlite calls it.
+"""Limit BLAS to one thread during vwlite's calls.
 
-The problems are small and come one after the other: several threads take far longer for them than one, most of all on a
-machine with other work, and they change the order of sums. The command sets environment variables before numpy is
-loaded; a program that uses vwlite keeps its own number of threads for its own calls.
+The problems are small and sequential: several threads are much slower for them than one, most of all on a loaded
+machine, and they change the order of sums. The command sets environment variables before numpy is loaded; a program
+that uses vwlite keeps its own number of threads for its own calls.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The functions of OpenBLAS have a prefix and a suffix in the wheels of numpy and scipy.
+# In the wheels of numpy and scipy, the functions of OpenBLAS have a prefix and a suffix.
 NAMES = [
     *(
         (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
@@ -32,7 +32,7 @@ NAMES = [
 
 
 class Library(NamedTuple):
-    """A BLAS that this process has loaded."""
+    """A BLAS library loaded by this process."""
 
     get_threads: Callable[[], int]
     set_threads: Callable[[int], Any]
@@ -57,7 +57,7 @@ def paths() -> list[str]:
 
 @functools.cache
 def libraries() -> list[Library]:
-    """The libraries whose threads can be set; asked for after numpy and scipy are loaded."""
+    """The libraries whose number of threads can be set; call it after numpy and scipy are loaded."""
     found = []
     for path in paths():
         try:
@@ -72,13 +72,13 @@ def libraries() -> list[Library]:
 
 
 _lock = threading.Lock()
-_inside = 0  # calls that want one thread
+_inside = 0  # active calls of one_thread()
 _before: list[int] = []  # threads of each library before the first of them
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, BLAS has one thread; afterwards as many as before. Any number of threads may be inside."""
+    """Context manager: BLAS has one thread inside, and the previous number afterwards. Reentrant and thread-safe."""
     global _inside, _before
     with _lock:
         if _inside == 0:
@@ -101,7 +101,7 @@ def _set(threads: list[int]) -> None:
 
 
 def in_one_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """A function inside of which BLAS has one thread."""
+    """Decorator: BLAS has one thread inside the function."""
 
     @functools.wraps(function)
     def limited(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""What a fit of all parts at once found, on its way into the tables of the learners. The fit is in mixed/problem.py."""
+"""Import of a joint fit of all parts (mixed/problem.py) into the entity tables of the learners."""
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -9,21 +9,22 @@ from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of,
 
 
 def can_take(Batches learner not None):
-    """Whether what a fit finds is all that the learner then knows: it has learned nothing before, or forgets it."""
+    """Whether a fit can replace the learner's state: it has learned nothing before, or forgets it (forget = 0)."""
     return not (learner.identity or learner.table.limited or learner.has_learned())
 
 
 def settings(Batches learner not None):
-    """(full posterior, noise or None for an estimate, ridge, is it estimated, the intercept's or 0, mean, logistic)."""
+    """Settings for a fit: (full posterior, noise or None if estimated, ridge, whether that is estimated, ridge of the
+    intercept or 0, shrinks to mean, logistic)."""
     noise = None if learner.estimates_noise else learner.noise
     return (bool(learner.full), noise, learner.l2, bool(learner.estimates_prior), learner.intercept_l2,
             learner.center != NULL, bool(learner.logistic))
 
 
 def take_prior(Batches learner not None, uint32_t[::1] hashes, double[:, ::1] precision, double l2):
-    """A prior that was estimated, in units of the noise: the precision of a few coefficients, or a ridge for all.
+    """Import an estimated prior, in units of the noise: the precision of a few coefficients, or one ridge.
 
-    One beyond double precision is not taken.
+    A prior beyond double precision is ignored.
     """
     cdef size_t i, j
     for i in range(<size_t>hashes.shape[0]):
@@ -42,14 +43,14 @@ def take_prior(Batches learner not None, uint32_t[::1] hashes, double[:, ::1] pr
 
 
 def take_noise(Batches learner not None, double noise, double count):
-    """The variance of the noise, and how many examples it is worth."""
+    """Import the noise variance, and the number of examples that it counts as."""
     if learner.estimates_noise:
         learner.noise_sum, learner.noise_count = noise * count, count
 
 
 def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, uint32_t[::1] sizes,
          double[:, ::1] means, double[:, :, ::1] data, int64_t[::1] counts):
-    """The coefficients of entities: of each `sizes` of them, their means, and what data say about their precision."""
+    """Import the posteriors of entities: for each, `sizes` coefficients, their means, and the data's precision."""
     cdef Record* record
     cdef size_t e, i, j, n
     cdef uint32_t a, b
@@ -93,7 +94,7 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
 
 
 def end(Batches learner not None):
-    """All entities are fitted: the mean that they are shrunk to follows, and estimates start from here."""
+    """End of an import: update the mean that entities are shrunk to, and restart the estimates."""
     cdef Record* record = learner.table.oldest
     if learner.center != NULL:
         learner.find_center()

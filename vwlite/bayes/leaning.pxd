@@ -1,8 +1,8 @@
-"""How the coefficients of entities depend on the fixed part's, after a fit of all parts at once.
+"""Regression of entities' coefficients on the fixed part's, after a joint fit of all parts.
 
-With b the fixed coefficients and u those of an entity,  u | b ~ N(m - K (b - its mean), ...):  a score x'b + z'u counts
-b by x - K'z, and the rest of it is independent of b. So what an entity adds is features of the fixed part, -K'z.
-An entity that has learned since the fit depends no more, as far as this knows.
+With b the fixed coefficients and u those of an entity,  u | b ~ N(m - K (b - its mean), ...):  in a score x'b + z'u,
+b has the features x - K'z, and the remaining part is independent of b. So an entity adds the features -K'z to the fixed
+part. For an entity that has learned since the fit, this dependence is dropped.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -13,17 +13,17 @@ cdef enum:
     MOST_LEANING = 16                 # coefficients of an entity
 
 cdef struct Lean:
-    # of one effect; the arrays are those of `arrays`
-    size_t n, size, width             # entities; coefficients of each; numbers of K of each
-    const uint64_t* keys              # in order
-    const int64_t* counts             # examples that the entity had learned from
+    # K of one effect; points into the buffers of `arrays`
+    size_t n, size, width             # entities; coefficients of each; elements of K of each
+    const uint64_t* keys              # sorted
+    const int64_t* counts             # examples that the entity had learned
     const double* values              # K of each entity by rows
     uint32_t[MOST_LEANING] hashes
 
 cdef class Leans:
     cdef Lean[MOST_EFFECTS] each
-    cdef list arrays                  # of each effect, or None: (keys, counts, hashes, values)
+    cdef list arrays                  # for each effect (keys, counts, hashes, values), or None
     cdef object fixed_hashes
     cdef const uint32_t* fixed
-    cdef readonly size_t n            # of the fixed part's coefficients; 0 if nothing is known
+    cdef readonly size_t n            # number of fixed coefficients; 0 without a fit
     cdef size_t add(self, size_t effect, uint64_t entity, double experience, Example ex, Feature* into) noexcept nogil

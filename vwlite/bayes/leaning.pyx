@@ -1,18 +1,18 @@
-"""How the coefficients of entities depend on the fixed part's. Design notes are in leaning.pxd."""
+"""Regression of entities' coefficients on the fixed part's. Design notes are in leaning.pxd."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from vwlite.core.example cimport Example, Feature
 
 
 cdef class Leans:
-    """The dependence of all effects on one fixed part."""
+    """Dependence of all effects on one fixed part."""
 
     def take(self, fixed_hashes, arrays):
-        """What a fit found.
+        """Store the result of a fit.
 
         Args:
             fixed_hashes: The fixed part's features.
-            arrays: Of each effect (keys, counts, hashes, K), or None.
+            arrays: For each effect (keys, counts, hashes, K), or None.
         """
         cdef const uint64_t[::1] keys
         cdef const int64_t[::1] counts
@@ -33,14 +33,14 @@ cdef class Leans:
             self.fixed, self.n = &fixed[0], len(fixed_hashes)
 
     cdef size_t add(self, size_t effect, uint64_t entity, double experience, Example ex, Feature* into) noexcept nogil:
-        """The features that an entity adds to the fixed part's: how many, at most n.
+        """Add the features -K'z of an entity to the fixed part's; returns their count, at most n.
 
         Args:
-            effect: Which.
-            entity: Its key.
-            experience: Examples that it has learned from.
-            ex: With the features of the entity.
-            into: Where they go.
+            effect: Index of the effect.
+            entity: Key of the entity.
+            experience: Number of examples that the entity has learned.
+            ex: The example, with the features of the entity.
+            into: Output buffer.
         """
         cdef Lean* lean = &self.each[effect]
         cdef size_t low = 0, high = lean.n, middle, i, j, added = 0
@@ -71,11 +71,11 @@ cdef class Leans:
         return added
 
     def save_load(self, io, names):
-        """The fields of a model, if there are any.
+        """Save or load the dependence, if there is one.
 
         Args:
-            io: Where to.
-            names: Of the effects.
+            io: The model file.
+            names: Names of the effects.
         """
         if not self.n if io.saving else not io.has("leaning_on"):
             return
@@ -96,7 +96,7 @@ cdef class Leans:
                 continue
             if (len(counts) != len(keys) or len(hashes) > MOST_LEANING or not np.isfinite(values).all()
                     or len(values) != len(keys) * len(hashes) * len(fixed_hashes)):
-                io.refuse("how its entities depend on the fixed part doesn't hold together")
+                io.refuse("the dependence of its entities on the fixed part is inconsistent")
             found[r] = keys, counts, hashes, values
         if not io.saving:
             self.take(fixed_hashes, found)

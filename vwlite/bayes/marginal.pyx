@@ -1,4 +1,4 @@
-"""The precision of a fixed part, worked out anew. Design notes are in marginal.pxd."""
+"""Marginal precision of the fixed part (Schur complement). Design notes are in marginal.pxd."""
 import struct
 
 from libc.math cimport fabs
@@ -26,18 +26,18 @@ cdef extern from "vwlite/core/newton.h" nogil:
     void vwl_forward(const double* factor, size_t n, double* b)
     void vwl_backward(const double* factor, size_t n, double* b)
 
-cdef double CHANGED = 0.02            # of a ridge, before all entities are gone through again
-cdef int64_t LEAST_SUMMED = 8         # examples before that is done at all
-cdef int64_t MOST_SUMMED = 1 << 15    # examples: what the first ones counted too much is little by then
-cdef double SMALL = 1e-7              # what is added to a precision that may have no inverse, times its diagonal
+cdef double CHANGED = 0.02            # relative change of a ridge that causes a recomputation
+cdef int64_t LEAST_SUMMED = 8         # examples before the first recomputation
+cdef int64_t MOST_SUMMED = 1 << 15    # examples of the last one: the error of the first estimates is small
+cdef double SMALL = 1e-7              # regularization of a precision that may be singular, relative to its diagonal
 
 
 cdef class Marginal:
-    """What examples say of the fixed part, if the entities were known.
+    """Precision of the fixed part given the entities (F), and its marginal.
 
     Args:
         fixed: The learner of the fixed part.
-        effects: Those of the entities.
+        effects: The learners of the effects.
     """
 
     def __cinit__(self, Updates fixed not None, list effects not None):
@@ -53,7 +53,7 @@ cdef class Marginal:
         free(self.pulls)
 
     def can_begin(self):
-        """Whether all parts are of the kind that this is for, and one has a prior that is estimated."""
+        """Whether all parts have full posteriors without forgetting, and one effect an estimated prior."""
         cdef Updates part
         for part in (self.fixed, *self.effects):
             if not part.full or part.identity or part.forget < 1:
@@ -61,12 +61,12 @@ cdef class Marginal:
         return any([(<Updates>effect).estimates_prior for effect in self.effects])
 
     def let_go(self):
-        """What was summed is not needed any more, or some examples were learned otherwise, so that it is not of all."""
+        """Free the sums: no longer needed, or incomplete, as some examples were learned otherwise."""
         self.whole = False
         self.table.clear()
 
     cdef int see(self, uint64_t number, Example ex, double c) except -1 nogil:
-        """F += c x x', or F_r if the number is r + 1; its features are in the order of those of F."""
+        """Add c x x' to F, or to F_r if the number is r + 1; F_r has its features in the order of F."""
         cdef Record* record = self.table.find(number)
         cdef Record* first
         cdef uint32_t place = ABSENT
@@ -98,24 +98,24 @@ cdef class Marginal:
                 j = places[other]
                 if j <= i:
                     data[triangle(i) + j] += c * ex.features[k].value * ex.features[other].value
-        for k in range(n):            # what a feature adds that comes several times may be rounded to below 0
+        for k in range(n):            # rounding may make the sum negative if a feature occurs several times
             data[triangle(places[k]) + places[k]] = max(data[triangle(places[k]) + places[k]], 0)
         record.count += 1
         return 0
 
     cdef bint is_time(self) except -1 nogil:
-        """After 8, 16, 32, ... examples."""
+        """Whether a recomputation is due: after 8, 16, 32, ... examples."""
         cdef Record* record = self.table.find(0)
         return record != NULL and record.count >= LEAST_SUMMED and record.count & (record.count - 1) == 0
 
     cdef inline double prior(self, size_t i) noexcept nogil:
-        """The precision of a coefficient of the fixed part before the first data, what it is held down by included."""
+        """Prior precision of a coefficient of the fixed part, including the lower bound of a flat prior."""
         cdef Record* all_of = self.table.find(0)
         cdef double l2 = ridge(self.fixed, hashes_of(all_of)[i])
         return l2 if l2 > 0 else self.fixed.least * means_of(all_of)[i]
 
     cdef int renew(self) except -1:
-        """The fixed part's precision follows the ridges, and with several effects its mean theirs."""
+        """Recompute the fixed part's precision under the current ridges; with several effects, also its mean."""
         cdef Record* all_of = self.table.find(0)
         cdef bint last = all_of.count >= MOST_SUMMED
         cdef bint several = len(self.effects) > 1
@@ -124,7 +124,7 @@ cdef class Marginal:
         if several or changed:
             try:
                 keys = self.work_out(several)
-            except ModelError:        # entities on a disk that is full: who writes them says so
+            except ModelError:        # the disk is full, and entities can't be evicted: the writer reports it
                 keys = None
             if keys is not None:
                 if several:
@@ -136,7 +136,7 @@ cdef class Marginal:
         return 0
 
     def work_out(self, bint several):
-        """The precision, to the second part of `work`; the keys of effects' entities, None if it makes no sense."""
+        """Compute the precision, in the second part of `work`; returns the keys of the entities, None on failure."""
         cdef Record* all_of = self.table.find(0)
         cdef Record* known
         cdef size_t d = all_of.n, size = triangle(d), r, i
@@ -169,7 +169,7 @@ cdef class Marginal:
         return all_keys
 
     cdef void take(self) noexcept:
-        """What was worked out is the fixed part's precision."""
+        """Store the computed precision in the fixed part."""
         cdef Record* all_of = self.table.find(0)
         cdef Record* fixed = self.fixed.table.find(0)
         cdef double* data = precisions_of(fixed)
@@ -187,7 +187,7 @@ cdef class Marginal:
         self.fixed.version += 1
 
     cdef void solve(self, size_t r, double* pull) noexcept:
-        """H_r^-1 g_r in place, of the features that entities of the effect have; 0 for the others."""
+        """Newton step H_r^-1 g_r in place, for the features that entities of the effect have; 0 for the others."""
         cdef Record* known = self.table.find(r + 1)
         cdef size_t d = known.n, size = triangle(d), i, j, n = 0
         cdef double* h = self.work + size
@@ -223,7 +223,7 @@ cdef class Marginal:
                 n += 1
 
     cdef int take_over(self, list keys) except -1:
-        """What entities of an effect have in common goes to the fixed part."""
+        """Move the common part of the entities' coefficients to the fixed part."""
         cdef Record* all_of = self.table.find(0)
         cdef Record* fixed = self.fixed.table.find(0)
         cdef Record* record
@@ -253,7 +253,7 @@ cdef class Marginal:
         return 0
 
     cdef int give(self, Updates effect, Record* record, const double* by, const double* in_all) except -1:
-        """An entity's mean moves by - A^-1 E times what its effect gives, and follows nothing of that."""
+        """Move an entity's mean by - A^-1 E times the step of its effect, and its origin by the whole step."""
         cdef CrossPrecision* between = record.between
         cdef Record* all_of = self.table.find(0)
         cdef size_t n = record.n, k
@@ -284,14 +284,14 @@ cdef class Marginal:
         if effect.information(record) != NULL:
             effect.inform(record)
         record.changed = True
-        if record.spread != 0:        # it counts in the estimate of the prior
+        if record.spread != 0:        # it is included in the estimate of the prior
             effect.count_spread(record)
         return 0
 
     cdef bint subtract(self, Updates effect, list keys, Record* known, double* into, double* pull) except -1:
-        """What entities could explain by themselves, of all entities; False if one's posterior is not full.
+        """Subtract the Schur complement terms of all entities; returns False if a posterior is not full.
 
-        With several effects also their pull.
+        With several effects, also compute their pull.
         """
         cdef Record* record
         cdef uint64_t key
@@ -307,7 +307,7 @@ cdef class Marginal:
         return True
 
     cdef int add_pull(self, Updates effect, Record* record, double* pull) except -1:
-        """P t, t being the mean as far as it has followed the fixed part; the factor of A is in `room`."""
+        """Add P t to the pull; t is the mean given the current fixed part. The factor of A is in `room`."""
         cdef Record* all_of = self.table.find(0)
         cdef size_t n = record.n, k
         cdef double* lost
@@ -322,7 +322,7 @@ cdef class Marginal:
         return 0
 
     cdef int subtract_one(self, Updates effect, Record* record, Record* known, double* into) except -1:
-        """D' A^-1 D = Y' Y, Y = L^-1 D, with A = L L'."""
+        """Subtract the term of one entity, D' A^-1 D = Y' Y, Y = L^-1 D, with the Cholesky factor A = L L'."""
         cdef CrossPrecision* between = record.between
         cdef size_t n = record.n, m = between.n if between != NULL else 0, i, j, k, kept = 0
         cdef double* factor
@@ -356,7 +356,7 @@ cdef class Marginal:
         return 0
 
     cdef void add_covariance(self, size_t r) noexcept:
-        """H_r^-1 - F_r^-1 to the sum, F^-1 before the first; a little is added, as none need have an inverse."""
+        """Add H_r^-1 - F_r^-1 to the sum, F^-1 before the first; regularized, as all may be singular."""
         cdef size_t d = self.table.find(0).n, size = triangle(d), i
         cdef double* total = self.work
         cdef double* one = total + size
@@ -373,7 +373,7 @@ cdef class Marginal:
             total[i] += one[i] - other[i]
 
     cdef void invert_sum(self, uint64_t number, double* into, double* scratch) noexcept:
-        """The inverse of F, or of F_r."""
+        """Inverse of F, or of F_r, regularized."""
         cdef Record* record = self.table.find(number)
         cdef size_t i
         memcpy(into, precisions_of(record), triangle(record.n) * sizeof(double))
@@ -382,7 +382,7 @@ cdef class Marginal:
         invert(into, into, scratch, record.n)
 
     def save_load(self, io):
-        """The sum and the ridges of a model; one that has none goes on without."""
+        """Save or load the sums and the ridges; a model without them continues without."""
         from vwlite.entities.limited import save_load_table
         if io.saving and not self.whole:
             return
@@ -395,10 +395,10 @@ cdef class Marginal:
         if not io.saving:
             self.ridges = list(ridges)
             if len(ridges) != len(self.effects) or not self.is_sound():
-                io.refuse("what is known of its fixed part doesn't hold together")
+                io.refuse("the sums of its fixed part are inconsistent")
 
     cdef bint is_sound(self) except -1:
-        """Whether what was read is full records of the same features, in the same order."""
+        """Whether the loaded records are full, with the same features in the same order."""
         cdef Record* first = self.table.find(0)
         cdef Record* record = self.table.oldest
         cdef size_t i, most = len(self.effects) + 1 if len(self.effects) > 1 else 1
@@ -415,7 +415,7 @@ cdef class Marginal:
 
 
 cdef void invert(const double* a, double* into, double* scratch, size_t d) noexcept nogil:
-    """The inverse of a symmetric matrix, both packed by rows; room for another one, and a column, behind `scratch`."""
+    """Inverse of a positive definite matrix, both packed by rows; scratch has a matrix and a column."""
     cdef size_t i, j
     cdef double* b = scratch + triangle(d)
     memcpy(scratch, a, triangle(d) * sizeof(double))

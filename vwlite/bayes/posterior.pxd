@@ -1,19 +1,20 @@
-"""A learner that knows how sure it is: coefficients with a Gaussian posterior, of the whole stack or of each entity.
+"""Gaussian posterior of coefficients (posterior mean and precision), of the whole stack or of each entity.
 
 Design:
-a) Everything is worked out in one record of the entity table, the one of `ex.entity`. Its precisions are what data say;
-   the prior's is added where they are used, so it may be estimated and changed on the way.
-b) One example moves a posterior along one line, H^-1 x: one equation is solved, not a problem in many dimensions.
-   updates.pxd and batches.pxd have learning, prior.pxd what all entities have in common.
-c) Diagonal coefficients forget when they are looked at: each has a clock. Full posteriors forget at once.
-   Of a large full posterior the record has the factor, too, which one example changes in O(d^2) (Givens rotations);
-   what changes all of the precision (forgetting, another prior, a batch) has it made anew.
-d) uncertainty() says what is random of a score by coefficients, so that those of a decision's actions are correlated.
-e) A coefficient whose ridge is 0 has a flat prior: before the first data, and wherever they say less than `least` times
-   x^2, its part of a score has the variance 1 / least. So a unit of the feature changes nothing.
-f) An estimated prior is about coefficients times the root of their feature's mean square, which `scales` has for every
-   feature that is not always 1, as it was when it had come 1, 2, 4, 8, ... times. So its unit changes nothing either.
-g) What features there are goes through `places`, `hashes` and `work`: a feature named twice counts once, summed.
+a) All computation is in one record of the entity table, that of `ex.entity`. The record stores the data's precision;
+   the prior precision is added at each use, so that it may be estimated and change later.
+b) One example moves the mean along one line, H^-1 x (the Kalman gain), so one equation is solved, not a problem in many
+   dimensions. updates.pxd and batches.pxd have the updates, prior.pxd and spread.pxd the estimated prior.
+c) Diagonal coefficients forget lazily: each has a clock. Full posteriors forget at once. A large full posterior also
+   stores its Cholesky factor, which one example updates in O(d^2) (Givens rotations); changes of all of the precision
+   (forgetting, another prior, a batch) recompute it.
+d) uncertainty() gives a score's random terms by coefficient, so that scores of a decision's actions are correlated.
+e) A coefficient with the ridge 0 has a flat prior: if the data's precision is less than `least` times x^2, its part of
+   a score has the variance 1 / least. So the unit of the feature has no effect.
+f) An estimated prior is that of coefficients times the root mean square of their feature. `scales` has the mean square
+   of each feature that is not always 1, updated at its 1st, 2nd, 4th, 8th, ... occurrence. So the unit has no effect
+   here either.
+g) `places`, `hashes` and `work` have the gathered features of an example: a feature that occurs twice is summed.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -29,50 +30,50 @@ cdef enum:
 cdef class Posterior(Bottom):
     cdef readonly EntityTable table
     cdef bint logistic, full, identity, timed, moments
-    cdef bint told_diagonal, told_size            # remarks that were made
+    cdef bint told_diagonal, told_size            # remarks already logged
     cdef double forget
     cdef uint32_t time_namespace
-    # the prior: one precision, one for the intercept, or one for each of a few coefficients and between them
+    # prior precision: one number and one for the intercept, or a matrix for a few coefficients
     cdef public double l2             # 0: flat
-    cdef double least                 # what is known at least of a coefficient with a flat prior, times x^2
+    cdef double least                 # lower bound of the data's precision under a flat prior, times x^2
     cdef double intercept_l2
     cdef size_t n_prior
     cdef uint32_t[MOST_CORRELATED] prior_hashes
     cdef double[MOST_CORRELATED * MOST_CORRELATED] prior
-    cdef EntityTable table_of_means   # where entities are shrunk to their mean: sum and number, in one record
+    cdef EntityTable table_of_means   # if entities are shrunk to their mean: sum and number, in one record
     cdef Record* center
-    cdef bint center_fixed            # while all entities are fitted anew
-    cdef EntityTable table_of_scales  # two records: sum of squares and number; the mean square in force
+    cdef bint center_fixed            # True while all entities are fitted again
+    cdef EntityTable table_of_scales  # two records: sum of squares and number; mean square in use
     cdef Record* squares
-    cdef Record* scales               # NULL: each is 1
-    cdef bint scaled                  # from the first coefficient on
+    cdef Record* scales               # NULL: all are 1
+    cdef bint scaled                  # scales are used since the first coefficient
     cdef uint32_t[2] scale_guesses    # see track() of entities/table.pxd
     cdef uint32_t[2] center_guesses
-    # what is estimated: the prior's variance, the noise
+    # estimates: the prior variance, the noise
     cdef readonly bint estimates_prior
     cdef double first_l2, spread_sum, spread_count
     cdef bint estimates_noise
     cdef double noise
     cdef public double noise_sum, noise_count
-    # of the batch at hand
-    cdef bint at_once                 # all examples that come are one
-    cdef double left                  # of an identity, in its prior
-    # what its entities lean on (together.pxd), or None
+    # current batch
+    cdef bint at_once                 # all pending examples are one batch
+    cdef double left                  # remaining share of an identity precision, in its prior
+    # the fixed part on which its entities depend (together.pxd), or None
     cdef Posterior leans_on
-    # room for an update
-    cdef uint32_t stale_hash          # while coefficients follow the scale of a feature: which one,
-    cdef double stale_ratio           # and what its scale was, times that of now; else 1
+    # buffers of an update
+    cdef uint32_t stale_hash          # feature whose scale is being changed,
+    cdef double stale_ratio           # and its old scale divided by the new one; otherwise 1
     cdef double* work
     cdef size_t work_size
-    cdef uint32_t* places             # of the features gathered
+    cdef uint32_t* places             # of the gathered features: index of the coefficient
     cdef uint32_t* hashes             # and their hashes
-    cdef uint32_t* touched            # of each coefficient: which of those gathered it is, + 1
+    cdef uint32_t* touched            # for each coefficient, its index among the gathered + 1
     cdef size_t gathered_size, touched_size
-    cdef double* factored             # the factor that was asked for last
+    cdef double* factored             # cache: the last factor computed
     cdef size_t factored_size
     cdef Record* factored_record
-    cdef uint64_t factored_version, factored_key    # the memory of a record may be another entity's by now
-    cdef uint64_t version             # of what is known: each update makes another
+    cdef uint64_t factored_version, factored_key    # a record's memory may be reused by another entity
+    cdef uint64_t version             # of the posterior; each update changes it
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil
     cdef bint moved_between(self, Record* record, bint settles, double* lost) noexcept nogil
     cdef int follow(self, Record* record, double* by, double* factor) except -1 nogil
@@ -101,11 +102,11 @@ cdef class Posterior(Bottom):
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil
 
 cdef inline double data_of(Posterior known, Record* record, size_t k) noexcept nogil:
-    """What data say about the precision of a coefficient, by itself."""
+    """The data's precision of a coefficient (diagonal element)."""
     return precisions_of(record)[triangle(k) + k if record.full else k]
 
 cdef inline double ridge(Posterior known, uint32_t hash) noexcept nogil:
-    """The prior's precision of a coefficient."""
+    """Ridge: the prior precision of a coefficient."""
     cdef size_t i
     for i in range(known.n_prior):
         if known.prior_hashes[i] == hash:

@@ -1,4 +1,4 @@
-"""Coefficients with a Gaussian posterior. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
+"""Gaussian posterior of coefficients. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
@@ -23,11 +23,11 @@ cdef extern from "vwlite/core/newton.h" nogil:
     void vwl_multiply(const double* a, size_t n, const double* x, double* r)
 
 cdef enum:
-    MERGED = 0xFFFFFFFE               # instead of a place; no record has so many
+    MERGED = 0xFFFFFFFE               # instead of an index; records are smaller
 
 
 cdef class Posterior(Bottom):
-    """The base of learners with a posterior: what is known, and what it says about an example."""
+    """Base class of learners with a Gaussian posterior: state, predictive mean and variance."""
 
     has_posterior = True
 
@@ -38,7 +38,7 @@ cdef class Posterior(Bottom):
         free(self.touched)
         free(self.factored)
 
-    # what is known
+    # state and predictions
 
     cdef double experience(self, Example ex) except? -1 nogil:
         cdef Record* record
@@ -77,7 +77,7 @@ cdef class Posterior(Bottom):
         return ex.prediction
 
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil:
-        """How far the coefficient that it leans on is from the origin of an entity's, which it is if that settles."""
+        """Change b - o of the fixed part's coefficient since the entity's origin; if it settles, o becomes b."""
         cdef double* origin = origins_of(self.table, record) + place
         cdef double now = self.leaned_on(hashes_of(record)[place], <uint32_t>place), before = origin[0]
         if settles:
@@ -85,7 +85,8 @@ cdef class Posterior(Bottom):
         return now - before if before != UNTOLD else 0
 
     cdef bint moved_between(self, Record* record, bint settles, double* lost) noexcept nogil:
-        """The same of the features that only the fixed part has: G (b_o - o), if `lost` is not NULL; is any not 0?"""
+        """The same for features that only the fixed part has. Writes G (b_o - o) to `lost` unless NULL; returns whether
+        any change is not 0."""
         cdef CrossPrecision* between = record.between
         cdef double now, by
         cdef bint any = False
@@ -103,7 +104,7 @@ cdef class Posterior(Bottom):
         return any
 
     cdef int follow(self, Record* record, double* by, double* factor) except -1 nogil:
-        """How far the means follow what they lean on, A^-1 E (b - o); the factor is that of a full posterior."""
+        """Change of the means with the fixed part, A^-1 E (b - o); `factor` is that of a full posterior."""
         cdef size_t k, d = record.n
         cdef double data
         cdef double* gone = by + d
@@ -126,13 +127,13 @@ cdef class Posterior(Bottom):
         return 0
 
     cdef double leaned_on(self, uint32_t hash, uint32_t guess) noexcept nogil:
-        """The coefficient of the fixed part."""
+        """Coefficient of the fixed part."""
         cdef Record* fixed = self.leans_on.table.find(0)
         cdef uint32_t there = lookup(fixed, hash, guess) if fixed != NULL else ABSENT
         return means_of(fixed)[there] if there != ABSENT else 0
 
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil:
-        """A diagonal coefficient's mean as it is by now, and what data still say about its precision."""
+        """Mean of a diagonal coefficient after forgetting up to now; sets `precision` to the data's remaining one."""
         cdef double before = precisions_of(record)[place], mean = means_of(record)[place]
         cdef double l2 = ridge(self, hashes_of(record)[place])
         cdef double elapsed = record.clock - clocks_of(record)[place] if self.table.clocked else 0
@@ -153,24 +154,24 @@ cdef class Posterior(Bottom):
         return mean / (share * before + l2) if share * before + l2 > 0 else means_of(record)[place]
 
     cdef double scale_of(self, uint32_t hash) noexcept nogil:
-        """The mean square of a feature that is in force."""
+        """Mean square of a feature that is in use."""
         cdef uint32_t place = track(self.scales, hash, self.scale_guesses) if hash != CONSTANT_HASH else ABSENT
         if place == ABSENT:
             return 1
         return means_of(self.scales)[place]
 
     cdef inline double unknown_sd(self, uint32_t hash, double x) noexcept nogil:
-        """What a coefficient without data adds to a score: its standard deviation times x."""
+        """Prior standard deviation of a score's part by a coefficient without data: its standard deviation times x."""
         cdef double l2 = ridge(self, hash)
         if x == 0:
             return 0
         if (self.estimates_prior and l2 > 0 and (self.scaled or self.spread_count == 0)
                 and (self.scales == NULL or lookup(self.scales, hash, self.scale_guesses[0] - 1) == ABSENT)):
-            return 1 / sqrt(l2)       # as if all of the feature were like this one
+            return 1 / sqrt(l2)       # as if the mean square were that of this value
         return x / sqrt(l2) if l2 > 0 else 1 / sqrt(self.least)
 
     cdef double variance(self, Example ex, Record* record) except? -1 nogil:
-        """x' H^-1 x."""
+        """Variance of the score in units of the noise, x' H^-1 x."""
         cdef size_t k, n = self.gather(ex.features, ex.n, record)
         cdef double* x = self.work
         cdef double total = 0, precision
@@ -190,7 +191,7 @@ cdef class Posterior(Bottom):
         return total
 
     cdef double full_variance(self, Record* record, size_t n) except? -1 nogil:
-        """Of the features that the record knows."""
+        """variance() of the features that have coefficients in the record."""
         cdef size_t d = record.n, k
         cdef double* v
         cdef double* factor
@@ -209,16 +210,16 @@ cdef class Posterior(Bottom):
         return vwl_dot_product(v, v, d)
 
     cdef inline bint is_factored(self, Record* record) noexcept nogil:
-        """Whether the record has its factor, under the prior of now."""
+        """Whether the record has its Cholesky factor, under the current prior."""
         return record.factored and factor_of(record)[0] == self.intercept_l2 and record.prior == self.l2
 
     cdef void refactor(self, Record* record) noexcept nogil:
-        """Make the factor of a record that has room for it; the record's prior becomes that of now."""
+        """Recompute the Cholesky factor of a record under the current prior; the record has memory for it."""
         cdef double* factor = factor_of(record) + 1
         cdef double* row
         cdef size_t i, j, d = record.n
         self.precision(record, factor)
-        while d:                      # new features that are correlated with none
+        while d:                      # trailing new features, which are uncorrelated
             row = factor + triangle(d - 1)
             for j in range(d - 1):
                 if row[j] != 0:
@@ -234,7 +235,7 @@ cdef class Posterior(Bottom):
         record.prior = self.l2
 
     cdef int factor(self, Record* record, double* into) noexcept nogil:
-        """The Cholesky factor of the precision of a full posterior."""
+        """Copy or compute the Cholesky factor of the precision of a full posterior."""
         if self.is_factored(record):
             memcpy(into, factor_of(record) + 1, triangle(record.n) * sizeof(double))
             return 0
@@ -243,7 +244,7 @@ cdef class Posterior(Bottom):
         return 0
 
     cdef double unit_variance(self, size_t k, size_t d, double* v) noexcept nogil:
-        """Of coefficient k of d, the variance in units of the noise; v is room, and behind it is the factor."""
+        """Variance of coefficient k of d in units of the noise; v is a work buffer, followed by the factor."""
         cdef size_t i
         for i in range(d):
             v[i] = i == k
@@ -251,7 +252,7 @@ cdef class Posterior(Bottom):
         return vwl_dot_product(v, v, d)
 
     cdef void precision(self, Record* record, double* into) noexcept nogil:
-        """What data say, plus the prior: packed by rows."""
+        """Posterior precision: the data's plus the prior's, packed by rows."""
         cdef size_t d = record.n, k
         memcpy(into, precisions_of(record), d * (d + 1) // 2 * sizeof(double))
         for k in range(d):
@@ -260,7 +261,7 @@ cdef class Posterior(Bottom):
             self.add_prior_covariance(record, into)
 
     cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil:
-        """What the prior's precision has off its diagonal."""
+        """Add the off-diagonal elements of the prior precision."""
         cdef size_t i, j
         cdef uint32_t a, b
         for i in range(self.n_prior):
@@ -300,7 +301,7 @@ cdef class Posterior(Bottom):
         return 0
 
     cdef int factor_again(self, Record* record, double* into) except -1 nogil:
-        """A copy of the factor, which is that of the last time if nothing was learned since."""
+        """Copy the Cholesky factor; it is cached until something is learned."""
         cdef size_t size = <size_t>record.n * (record.n + 1) // 2
         if self.is_factored(record):
             return self.factor(record, into)
@@ -328,13 +329,13 @@ cdef class Posterior(Bottom):
         return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
 
     cdef inline double scale(self) noexcept nogil:
-        """The variance of the noise, by which precisions are to be divided."""
+        """Noise variance, by which precisions must be divided."""
         if self.estimates_noise and self.noise_count >= 2 and self.noise_sum > 0:
             return self.noise_sum / self.noise_count
         return self.noise
 
     cdef inline double ridge_before(self, Record* record, size_t k) noexcept nogil:
-        """The ridge that the means were worked out with."""
+        """The ridge with which the means were computed."""
         if self.n_prior:
             return ridge(self, hashes_of(record)[k])
         if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
@@ -383,10 +384,10 @@ cdef class Posterior(Bottom):
                 to[a] += precision * (means_of(record)[b] - at_b if deviations else at_b)
                 to[b] += precision * (means_of(record)[a] - at_a if deviations else at_a)
 
-    # room
+    # buffers
 
     cdef size_t gather(self, const Feature* features, size_t count, Record* record) except? 0xFFFFFFFF nogil:
-        """Features with those of one coefficient summed: values in self.work, places in self.places; how many."""
+        """Sum the features of each coefficient: values in self.work, indices in self.places; returns their count."""
         cdef size_t k, n = 0, d = record.n if record != NULL else 0, unknown = 0
         cdef uint32_t place = ABSENT
         self.reserve(count)
@@ -410,7 +411,7 @@ cdef class Posterior(Bottom):
         return self.sum_unknown(n) if unknown > 1 else n
 
     cdef size_t sum_unknown(self, size_t n) except? 0xFFFFFFFF nogil:
-        """The same for features without a coefficient, once n were gathered; how many are left."""
+        """The same for features without a coefficient, after n were gathered; returns the remaining count."""
         cdef size_t k, first, left = 0, unknown = 0
         cdef uint64_t* order
         self.reserve(2 * n)
@@ -434,14 +435,14 @@ cdef class Posterior(Bottom):
         return left
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Make self.work hold n doubles; its content stays."""
+        """Allocate n doubles in self.work; its content is preserved."""
         if n > self.work_size:
-            resize(&self.work, n, sizeof(double), b"to learn from a batch: take a smaller --batch_size")
+            resize(&self.work, n, sizeof(double), b"to learn from a batch: use a smaller --batch_size")
             self.work_size = n
         return 0
 
     cdef int reserve_places(self, size_t n, size_t d) except -1 nogil:
-        """Make the arrays hold n features gathered, and d coefficients touched."""
+        """Allocate arrays for n gathered features and d coefficients."""
         if n > self.gathered_size:
             resize(&self.places, n, sizeof(uint32_t))
             resize(&self.hashes, n, sizeof(uint32_t))
@@ -454,6 +455,6 @@ cdef class Posterior(Bottom):
 
 
 cdef int in_order(const void* a, const void* b) noexcept nogil:
-    """The order of numbers."""
+    """Comparison of numbers, for qsort."""
     cdef uint64_t first = (<const uint64_t*>a)[0], second = (<const uint64_t*>b)[0]
     return (first > second) - (first < second)

@@ -1,4 +1,4 @@
-"""The prior of all entities, estimated from them."""
+"""Empirical prior of all entities, estimated from their posteriors."""
 from vwlite.bayes.updates cimport Updates
 
 cdef class EstimatedPrior(Updates):

@@ -1,4 +1,4 @@
-"""Estimating the prior from all entities, when all have been fitted; the mathematics is in variance.py."""
+"""Empirical prior: estimated from all entities after a fit; the mathematics is in variance.py."""
 from libc.stdint cimport uint32_t
 
 from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, ridge
@@ -9,10 +9,10 @@ cdef extern from "vwlite/core/newton.h" nogil:
 
 
 cdef class EstimatedPrior(Updates):
-    """A posterior of entities whose prior is what they have in common: its mean, and how far they lie apart."""
+    """Posterior of entities with an estimated prior: its mean and covariance."""
 
     cdef int find_center(self) except -1:
-        """The means of all entities' coefficients."""
+        """Compute the mean of each coefficient over all entities."""
         cdef Record* record = self.table.oldest
         cdef size_t k
         self.center_fixed = False
@@ -24,9 +24,9 @@ cdef class EstimatedPrior(Updates):
         return 0
 
     cdef int estimate_prior(self) except -1:
-        """After a fit of all entities: the prior of the coefficients, and the means that go with it.
+        """After a fit of all entities, estimate the prior, and the means under it.
 
-        With a full posterior of few coefficients each has its own variance, with covariances; else one is for all.
+        Full posteriors of few coefficients get a covariance matrix; all others one ridge.
         """
         from vwlite.bayes import variance
         cdef Record* record = self.table.oldest
@@ -51,7 +51,7 @@ cdef class EstimatedPrior(Updates):
         return variance.Noise(self.estimates_noise, self.noise_sum, self.noise_count, explained, self.noise)
 
     cdef int estimate_covariance(self, variance, list hashes, size_t n) except -1:
-        """The covariance of all coefficients."""
+        """Estimate the covariance matrix of the coefficients."""
         import numpy as np
         cdef size_t d = len(hashes), i, j, k, at = 0
         cdef Record* record = self.table.oldest
@@ -110,7 +110,7 @@ cdef class EstimatedPrior(Updates):
         return 0
 
     cdef int estimate_one(self, variance, size_t total) except -1:
-        """One ridge for all coefficients, as if they were uncorrelated."""
+        """Estimate one ridge for all coefficients, as if they were uncorrelated."""
         import numpy as np
         cdef Record* record = self.table.oldest
         cdef size_t k, at = 0
@@ -149,6 +149,6 @@ cdef class EstimatedPrior(Updates):
 
 
 cdef bint is_sane(prior, means) except -1:
-    """Whether an estimate is one that double precision can tell; else the prior and the means stay as they are."""
+    """Whether an estimate is finite and within bounds; otherwise the prior and the means don't change."""
     import numpy as np
     return bool(np.isfinite(prior).all() and (abs(means) < VWL_BEYOND).all())

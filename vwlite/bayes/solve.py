@@ -1,4 +1,4 @@
-"""Large problems: many coefficients that are learned together. Small ones are solved in newton.h."""
+"""Solvers for large batches (Newton's method, L-BFGS), by SciPy. Small ones are solved in newton.h."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vwlite.bayes.blas import in_one_thread
 
 Vector = NDArray[np.float64]
 
-ROWS_AT_ONCE = 128  # of a batch, so that what is worked out stays in the cache
-MATRIX_LIMIT = 3000  # unknowns up to which a diagonal prior is solved with a matrix of all of them
+ROWS_AT_ONCE = 128  # rows of a batch per block, so that intermediate results fit the CPU cache
+MATRIX_LIMIT = 3000  # unknowns up to which a problem with a diagonal prior uses a dense matrix
 
 
-@functools.lru_cache(maxsize=2)  # each takes as much memory as the matrix
+@functools.lru_cache(maxsize=2)  # each entry needs as much memory as the matrix
 def triangle(d: int) -> NDArray[np.intp]:
-    """Where the rows of the lower triangle lie in a matrix (d, d)."""
+    """Indices of the lower triangle by rows in a flattened matrix (d, d)."""
     return np.ravel_multi_index(np.tril_indices(d), (d, d))
 
 
 def unpack(packed: Vector, d: int) -> Vector:
-    """A symmetric matrix (d, d) from the rows of its lower triangle."""
+    """Unpack a symmetric matrix (d, d) from the rows of its lower triangle."""
     full = np.zeros(d * d)
     full[triangle(d)] = packed
     lower = full.reshape(d, d)
@@ -34,12 +34,12 @@ def unpack(packed: Vector, d: int) -> Vector:
 
 
 def pack(matrix: Vector) -> Vector:
-    """The opposite of unpack()."""
+    """Pack a symmetric matrix into the rows of its lower triangle; inverse of unpack()."""
     return matrix.ravel()[triangle(len(matrix))]
 
 
 def factor(a: Vector) -> Vector:
-    """The Cholesky factor of a matrix that may be singular but for rounding; only the lower triangles are looked at."""
+    """Cholesky factor of a positive semidefinite matrix, regularized by rounding errors; reads the lower triangle."""
     if not np.isfinite(a).all():
         raise FloatingPointError("a curvature is not finite")
     lift = 1e-13
@@ -52,7 +52,7 @@ def factor(a: Vector) -> Vector:
 
 
 def substitute(factored: Vector, b: Vector) -> Vector:
-    """x of A x = b for a factor of A."""
+    """Solve A x = b, given the Cholesky factor of A."""
     return np.asarray(linalg.lapack.dpotrs(factored, b, lower=1)[0])
 
 
@@ -60,7 +60,7 @@ def substitute(factored: Vector, b: Vector) -> Vector:
 def minimise(
     x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, prior: Vector, m: Vector
 ) -> tuple[Vector, Vector, float]:
-    """The minimum of sum w L(y, x t + o) + (t - m)' A (t - m) / 2, started at m.
+    """Minimise sum w L(y, x t + o) + (t - m)' A (t - m) / 2 over t, from m: posterior mode of a batch.
 
     Args:
         x: Features, (n, d), dense or CSR.
@@ -68,11 +68,11 @@ def minimise(
         w: Weights.
         o: Offsets.
         logistic: log(1 + exp(-ys)), or (s - y)^2 / 2.
-        prior: A: packed by rows if correlated, (d,) if diagonal.
+        prior: The precision A: packed by rows if full, (d,) if diagonal.
         m: The prior's mean.
 
     Returns:
-        t, the curvature of the losses there in the form of the prior, and the objective.
+        t, the curvature of the losses at t in the form of the prior, and the objective.
     """
     d = len(m)
     if len(prior) == d and d > MATRIX_LIMIT:
@@ -101,13 +101,13 @@ def _curvature(s: Vector, w: Vector, logistic: bool) -> Vector:
 
 
 def _sigmoid(s: Vector) -> Vector:
-    """1 / (1 + e^-s), which does not overflow."""
+    """Logistic function 1 / (1 + e^-s), without overflow."""
     e = np.exp(-np.abs(s))
     return np.where(s >= 0, 1.0, e) / (1 + e)
 
 
 def _gram(x: Any, c: Vector) -> Vector:
-    """x' diag(c) x, dense; at least its lower triangle."""
+    """Weighted Gram matrix x' diag(c) x, dense; at least its lower triangle is valid."""
     if not isinstance(x, np.ndarray):
         return (x.T @ (x * c[:, None])).toarray()
     d = x.shape[1]
@@ -117,7 +117,7 @@ def _gram(x: Any, c: Vector) -> Vector:
     for i in range(0, len(x), ROWS_AT_ONCE):
         rows = x[i : i + ROWS_AT_ONCE]
         np.multiply(rows, root[i : i + ROWS_AT_ONCE], out=part[: len(rows)])
-        # BLAS sees transposes: what it takes for the upper triangle is our lower one
+        # BLAS is column-major: its upper triangle is our lower one
         linalg.blas.dsyrk(1.0, part[: len(rows)].T, beta=1.0, c=total.T, overwrite_c=1)
     return total
 
@@ -125,10 +125,10 @@ def _gram(x: Any, c: Vector) -> Vector:
 def _by_newton(
     x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, a: Vector, m: Vector
 ) -> tuple[Vector, Vector, float]:
-    """Newton's method, each step of the best length; returns the lower triangle of the curvature.
+    """Newton's method with a line search; returns the lower triangle of the curvature.
 
-    A matrix is kept as long as that pays. The first one is the prior's, which after many batches like this one has all
-    of a step but its length.
+    A factor is reused as long as that pays. The first one is the prior's: after many batches like this one, its steps
+    differ in length only.
     """
     t = m.copy()
     s = x @ t + o
@@ -147,7 +147,7 @@ def _by_newton(
             factored = factor(a + _gram(x, _curvature(s, w, logistic)))
             step = -substitute(factored, gradient)
             slope = -float(gradient @ step)
-        enough = 1e-16 * (1 + abs(objective()))  # of the squared distance in standard deviations of the posterior
+        enough = 1e-16 * (1 + abs(objective()))  # tolerance of the squared distance, in posterior standard deviations
         if not slope > enough:
             break
         along, pull_along = x @ step, a @ step
@@ -155,16 +155,15 @@ def _by_newton(
         t += length * step
         s += length * along
         pull += length * pull_along
-        if slope * slope / before < enough and before < np.inf:  # as the next one would be
+        if slope * slope / before < enough and before < np.inf:  # the next one would be below it
             break
     return t, _gram(x, _curvature(s, w, logistic)), objective()
 
 
 def _length(s: Vector, along: Vector, y: Vector, w: Vector, logistic: bool, pull: float, stiffness: float) -> float:
-    """How far to go from scores s along a step, to a tenth: where the objective rises no further.
+    """Line search: length of a step from scores s that minimises the objective, to a tenth.
 
-    The prior's part of it has the slope `pull` at the start and the curvature `stiffness`. By Newton's method inside a
-    bracket.
+    The prior's part has the slope `pull` at the start and the curvature `stiffness`. Safeguarded Newton steps.
     """
     low, high, length = 0.0, np.inf, 1.0
     for _ in range(200):
@@ -183,7 +182,7 @@ def _length(s: Vector, along: Vector, y: Vector, w: Vector, logistic: bool, pull
 
 
 def _by_gradient(x: Any, y: Vector, w: Vector, o: Vector, logistic: bool, a: Vector, m: Vector) -> Vector:
-    """L-BFGS for many uncorrelated unknowns, in units of their prior's standard deviation."""
+    """L-BFGS for many unknowns with a diagonal prior, in units of their prior standard deviation."""
     from scipy import optimize
 
     unit = 1 / np.sqrt(a)

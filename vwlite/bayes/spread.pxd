@@ -1,4 +1,4 @@
-"""What entities have in common, as examples come."""
+"""Online estimate of the prior of entities."""
 from libc.stdint cimport uint32_t
 
 from vwlite.bayes.posterior cimport Posterior

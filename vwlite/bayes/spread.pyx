@@ -1,6 +1,6 @@
-"""What entities have in common, as examples come: their mean, how far they lie apart, and the scales of their features.
+"""Online estimate of the prior: mean and variance of entities' coefficients, and the scales of their features.
 
-Design notes are in posterior.pxd. Fits of all entities at once estimate it in prior.pyx.
+Design notes are in posterior.pxd. After a fit of all entities, prior.pyx estimates the prior.
 """
 from libc.math cimport fabs, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -9,17 +9,17 @@ from vwlite.bayes.posterior cimport SMALL, data_of, ridge
 from vwlite.core.example cimport CONSTANT_HASH, Feature
 from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of, track
 
-cdef double STEADY = 0.005            # of an estimated ridge
-cdef double FAR = 16                  # times the mean square in force, from where a new one is taken at once
+cdef double STEADY = 0.005            # relative change of the estimated ridge that is ignored
+cdef double FAR = 16                  # factor on the mean square in use: a larger square updates it at once
 
-cdef double OTHER = 1.5               # times a scale: another one, that coefficients have to follow
+cdef double OTHER = 1.5               # factor on a scale beyond which coefficients follow it
 
 
 cdef class Spread(Posterior):
-    """A posterior whose prior follows from what is known of all entities."""
+    """Posterior with an online estimate of its prior from all entities."""
 
     cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil:
-        """The mean squares of features, but of those that were always 1; nothing in a model that began without."""
+        """Update the mean squares of features other than those always 1; no effect in a model that began without."""
         cdef size_t k
         cdef uint32_t place = ABSENT
         cdef double square, count, before
@@ -54,11 +54,11 @@ cdef class Spread(Posterior):
         return 0
 
     cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil:
-        """Entities' coefficients of a feature follow its scale, which was `ratio` times that of now."""
+        """Adapt the entities' coefficients of a feature to its new scale; the old one was `ratio` times that."""
         return 0
 
     cdef double enter_center(self, uint32_t hash) except? -1e300 nogil:
-        """A coefficient of another entity begins at the mean, which does not change thereby."""
+        """Start a coefficient of a new entity at the mean, which this does not change."""
         cdef uint32_t place = track(self.center, hash, self.center_guesses)
         cdef double mean = 0
         if self.center_fixed:
@@ -72,7 +72,7 @@ cdef class Spread(Posterior):
         return mean
 
     cdef int move_center(self, uint32_t hash, double by, int more) except -1 nogil:
-        """A coefficient of one entity has moved, or is new."""
+        """Update the mean: a coefficient of one entity has moved, or is new."""
         cdef uint32_t place
         if self.center_fixed:
             return 0
@@ -84,10 +84,11 @@ cdef class Spread(Posterior):
         precisions_of(self.center)[place] += more
         return 0
 
-    # the prior's variance, as examples come: the mean over entities of m^2 + Var (Laird and Ware 1982)
+    # online estimate of the prior variance: the mean over entities of m^2 + Var (Laird and Ware 1982)
 
     cdef bint is_time_for_spread(self, Record* record) noexcept nogil:
-        """Once there is a noise to compare with; of a matrix not after each example, but after 1, 2, 3, 4, 6, 8, ..."""
+        """Whether an update of the estimate is due: once the noise is known; for a full matrix after 1, 2, 3, 4, 6, 8,
+        ... examples."""
         cdef int64_t count = record.count
         if self.estimates_noise and self.noise_count < 2:
             return False
@@ -98,7 +99,7 @@ cdef class Spread(Posterior):
         return count <= 3
 
     cdef double spread(self, Record* record) except? -1 nogil:
-        """Sum of m^2 + Var of the coefficients that the ridge is of, times their scales."""
+        """Sum of m^2 + Var of the coefficients under the ridge, times their scales."""
         cdef size_t d = record.n, k
         cdef double total = 0, variance, scale = self.scale(), delta, l2, unit = 1 / self.l2
         cdef double* v
@@ -117,17 +118,17 @@ cdef class Spread(Posterior):
         return total
 
     cdef int count_spread(self, Record* record) except -1 nogil:
-        """What an entity is in the estimate of the prior, as it is now."""
+        """Update the contribution of an entity to the estimate of the prior."""
         self.spread_sum -= record.spread
         record.spread = self.spread(record)
         self.spread_sum += record.spread
         return 0
 
     cdef void estimate_ridge(self) noexcept nogil:
-        """One coefficient's worth of belief in the first ridge keeps the first few entities from running away.
+        """Estimate the ridge. The first ridge counts as one coefficient, so that the first few entities don't diverge.
 
-        The ridge is a ratio of variances, of the noise and of what a coefficient adds to scores, so bounds and start
-        have no unit. One that differs by less than STEADY stays, because every record has to follow a new one.
+        The ridge is the ratio of the noise variance and the variance of a score by a coefficient, so bounds and start
+        have no unit. A change of less than STEADY is ignored, because every record must follow a new ridge.
         """
         cdef double scale = self.scale()
         cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)

@@ -1,9 +1,9 @@
-"""The examples of a pass, to which the parts of a score are fitted: all at once by those who ask for targets() and
-piece_of(), or by coordinate descent, in turn, again and again.
+"""Stored examples of a pass, to which all parts of a score are fitted: jointly, by callers of targets() and piece_of(),
+or in turn, by coordinate descent.
 
-Part 0 is the learner below, the others are models of entities. A part is taught with the scores of all others as its
-offset, from what it knew before the pass. All examples are kept in memory for that, with the features that each part
-learns from; features that are the whole example's are kept once.
+Part 0 is the learner below, the others are effects. In coordinate descent, a part starts from its state before the
+pass, with the scores of all others as its offset. All examples are in memory, with the features of each part; features
+of the whole example are stored once.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -14,24 +14,24 @@ cdef struct Kept:
     float label, weight, initial
 
 cdef struct Piece:
-    # what a part learns from: features, and whose they are
+    # features that a part learns from, and their entity
     uint64_t entity
     size_t begin
-    uint32_t n                        # 0: the example has nothing of this part
+    uint32_t n                        # 0: the part is absent in the example
 
 cdef class Sweeps:
     cdef Learner base
     cdef Learners effects
-    cdef list frozen                  # of each part
-    cdef double least                 # experience that an entity needs to be listened to
+    cdef list frozen                  # for each part, whether it is frozen
+    cdef double least                 # examples of an entity before its model is used
     cdef int most
     cdef bint fitting, stopping
-    cdef readonly int done            # sweeps
-    cdef readonly bint converged      # nothing moved in the last one
-    cdef readonly double loss         # of the examples, after the last fit
+    cdef readonly int done            # number of sweeps
+    cdef readonly bint converged      # scores were stable in the last one
+    cdef readonly double loss         # mean loss of the examples after the last fit
     cdef Kept* kept
-    cdef Piece* pieces                # of each example: each part's
-    cdef double* scores               # the same; that of part 0 counts the example's initial one in
+    cdef Piece* pieces                # of each example and part
+    cdef double* scores               # of each example and part; part 0 includes the initial prediction
     cdef Feature* features
     cdef readonly size_t n
     cdef size_t capacity, n_parts, n_features, feature_capacity

@@ -1,4 +1,4 @@
-"""Fitting all parts of a score to the examples of a pass. Design notes are in sweeps.pxd."""
+"""Fits of all parts to the examples of a pass; coordinate descent. Design notes are in sweeps.pxd."""
 from cpython.exc cimport PyErr_CheckSignals
 from libc.limits cimport INT_MAX
 from libc.math cimport NAN, pow
@@ -13,7 +13,7 @@ from vwlite.core.learner import walk
 
 
 cdef double entity_score(Learners effects, size_t effect, Example ex, double least) except? -1e10 nogil:
-    """The score of the entity that an example points at: of an unknown one until it has so much experience."""
+    """Score of the example's entity; that of a new entity until it has `least` examples."""
     ex.initial = 0
     ex.known.newcomer = least > 0 and effects.experience(effect, ex) < least
     effects.predict(effect, ex)
@@ -22,13 +22,13 @@ cdef double entity_score(Learners effects, size_t effect, Example ex, double lea
 
 
 cdef class Sweeps:
-    """The examples of a pass, for a base and effects.
+    """Stored examples of a pass, for a base and effects.
 
     Args:
         base: The learner below.
-        effects: The models of entities.
-        frozen: Of each part, whether it is left as it is; part 0 is the base.
-        least: The experience of an entity below which it counts as unknown.
+        effects: The learners of the effects.
+        frozen: For each part, whether it learns nothing; part 0 is the base.
+        least: Number of examples of an entity below which it counts as new.
     """
 
     def __cinit__(self, Learner base not None, Learners effects not None, list frozen, double least):
@@ -43,16 +43,16 @@ cdef class Sweeps:
     def __dealloc__(self):
         self.forget()
 
-    # what comes
+    # storing examples
 
     cdef int keep(self, Example ex) except -1 nogil:
-        """Keep an example; its pieces for effects are kept next."""
+        """Store an example; its pieces for effects follow."""
         cdef size_t wanted
         cdef Kept* kept
         if self.n == self.capacity:
             wanted = 2 * self.capacity + 1024
-            resize(&self.kept, wanted, sizeof(Kept), b"to keep examples for --sweeps")
-            resize(&self.pieces, wanted * self.n_parts, sizeof(Piece), b"to keep examples for --sweeps")
+            resize(&self.kept, wanted, sizeof(Kept), b"to store examples for --sweeps")
+            resize(&self.pieces, wanted * self.n_parts, sizeof(Piece), b"to store examples for --sweeps")
             self.capacity = wanted
         kept = &self.kept[self.n]
         kept.label, kept.weight, kept.initial = ex.label, ex.weight, ex.initial
@@ -62,13 +62,13 @@ cdef class Sweeps:
         return self.copy(self.piece(self.n - 1, 0), ex.features, ex.n)
 
     cdef int keep_piece(self, size_t part, uint64_t entity, const Feature* features, size_t n) except -1 nogil:
-        """What a part learns from the example just kept."""
+        """Store the features that a part learns from the last example."""
         cdef Piece* piece = self.piece(self.n - 1, part)
         piece.entity = entity
         return self.copy(piece, features, n)
 
     cdef void keep_whole(self, size_t part, uint64_t entity) noexcept nogil:
-        """A part learns from all features of the example just kept."""
+        """Store that a part learns from all features of the last example."""
         cdef Piece* piece = self.piece(self.n - 1, part)
         piece[0] = self.piece(self.n - 1, 0)[0]
         piece.entity = entity
@@ -77,7 +77,7 @@ cdef class Sweeps:
         cdef size_t wanted
         if self.n_features + n + PADDING > self.feature_capacity:
             wanted = 2 * (self.n_features + n) + PADDING
-            resize(&self.features, wanted, sizeof(Feature), b"to keep examples for --sweeps")
+            resize(&self.features, wanted, sizeof(Feature), b"to store examples for --sweeps")
             memset(<void*>(self.features + wanted - PADDING), 0, PADDING * sizeof(Feature))
             self.feature_capacity = wanted
         memcpy(self.features + self.n_features, features, n * sizeof(Feature))
@@ -88,13 +88,13 @@ cdef class Sweeps:
     cdef inline Piece* piece(self, size_t i, size_t part) noexcept nogil:
         return &self.pieces[i * self.n_parts + part]
 
-    # what is done with it
+    # fitting
 
     def begin(self, list powers):
-        """All examples are here: what parts say about them before they are fitted.
+        """Begin the fit, after the last example: compute weights and the scores of frozen parts.
 
         Args:
-            powers: Of each effect, the power of an entity's number of examples that weighs its examples.
+            powers: For each effect, the power of an entity's number of examples in the weight of its examples.
         """
         cdef Example ex = Example()
         self.fitting = True
@@ -107,7 +107,7 @@ cdef class Sweeps:
                 self.score_part(ex, part)
 
     def end(self):
-        """All parts are fitted: the loss of the examples, which are then forgotten."""
+        """End the fit: compute the loss, and free the examples."""
         cdef Example ex = Example()
         for part in range(self.n_parts):
             self.score_part(ex, part)
@@ -115,7 +115,7 @@ cdef class Sweeps:
         self.forget()
 
     def descend(self, int times):
-        """Coordinate descent: each part is fitted, so many times or until none moves any more."""
+        """Coordinate descent: fit each part in turn, at most `times` times, until convergence."""
         cdef Example ex = Example()
         below = list(walk(self.base))
         effects = self.effects.each
@@ -126,7 +126,7 @@ cdef class Sweeps:
         totals, told = self.totals(), [learner.metrics() for learner in effects]
         for _ in range(min(times, self.most)):
             for part in range(self.n_parts):
-                PyErr_CheckSignals()  # nothing else lets Python hear of them until all is done
+                PyErr_CheckSignals()  # otherwise Python handles no signals until the end
                 if self.stopping:
                     break
                 if self.frozen[part]:
@@ -148,7 +148,7 @@ cdef class Sweeps:
             learner.unmark()
 
     def totals(self):
-        """The scores of all examples."""
+        """Scores of all examples."""
         import numpy as np
         cdef size_t i, r
         found = np.zeros(self.n)
@@ -159,7 +159,7 @@ cdef class Sweeps:
         return found
 
     def targets(self):
-        """(labels, weights, offsets) of the examples; an offset counts what frozen parts say."""
+        """(labels, weights, offsets) of the examples; offsets include the scores of frozen parts."""
         import numpy as np
         cdef size_t i, r
         y, w, o = np.empty(self.n), np.empty(self.n), np.empty(self.n)
@@ -174,7 +174,7 @@ cdef class Sweeps:
         return y, w, o
 
     def piece_of(self, size_t part):
-        """(entities, where features begin, hashes, values) of a part in each example; without features it is absent."""
+        """(entities, index of the first feature, hashes, values) of a part in each example; no features: absent."""
         import numpy as np
         cdef size_t i, k, at = 0
         cdef Piece* piece
@@ -199,16 +199,16 @@ cdef class Sweeps:
         return entities, begins, hashes, values
 
     def is_stopping(self):
-        """Whether a signal wants the fit to end."""
+        """Whether a signal requests the end of the fit."""
         return self.stopping
 
     def interrupt(self):
-        """Fit no more than once, or if that is going on, end with the part at hand."""
+        """Limit the fit to one sweep, or stop a running one after the current part."""
         self.most = 1
         self.stopping = self.fitting
 
     cdef int weigh(self, list powers) except -1:
-        """Weights by the counts of the whole pass, at mean 1."""
+        """Weights by the entities' counts in the whole pass, with mean 1."""
         cdef size_t i, r
         cdef double total = 0
         if not any(powers):
@@ -230,7 +230,7 @@ cdef class Sweeps:
         return 0
 
     cdef void load(self, Example ex, size_t i, size_t part) noexcept nogil:
-        """Example i as a part sees it, with the scores of the others as its offset."""
+        """Load example i for a part, with the scores of the others as its offset."""
         cdef Kept* kept = &self.kept[i]
         cdef Piece* piece = self.piece(i, part)
         cdef double* scores = self.scores + i * self.n_parts
@@ -245,7 +245,7 @@ cdef class Sweeps:
         ex.labelled = True
 
     cdef int fit_part(self, Example ex, size_t part) except -1 nogil:
-        """Teach a part every example."""
+        """Fit a part to all examples."""
         cdef size_t i
         for i in range(self.n):
             if (part and not self.piece(i, part).n) or self.kept[i].weight <= 0:
@@ -260,7 +260,7 @@ cdef class Sweeps:
         return 0
 
     cdef int score_part(self, Example ex, size_t part) except -1 nogil:
-        """What a part says about every example."""
+        """Compute the scores of a part for all examples."""
         cdef size_t i
         cdef double* score
         for i in range(self.n):
@@ -297,14 +297,14 @@ cdef class Sweeps:
 
 
 def are_near(totals, before):
-    """Whether scores moved by less than 1e-5 of how far they lie apart."""
+    """Convergence of scores: whether they moved by less than 1e-5 of their spread."""
     import numpy as np
     with np.errstate(all="ignore"):
         return len(totals) == 0 or bool(abs(totals - before).max() <= 1e-5 * totals.std())
 
 
 def are_alike(told, before):
-    """Whether figures moved by less than 1e-5."""
+    """Convergence of metrics: whether they moved by less than 1e-5."""
     return all(
         abs(now[name] - then.get(name, 0)) <= 1e-5 * abs(now[name])
         for now, then in zip(told, before, strict=True) for name in now

@@ -1,32 +1,30 @@
-"""All parts of a score learn from an example at once: a fixed part, and the models of the entities that it names.
+"""Joint update of the fixed part and all random effects from one example.
 
-What is known of the parts together is  p(b) prod_e p(t_e | b):  b, the coefficients of the fixed part, t_e those of an
-entity. An entity's posterior is the one for b as it is now, and says nothing of b; the fixed part's counts in that the
-entities are not known. Where both have a coefficient of the same feature,  E(t_e | b) = m_e - A^-1 E (b - o): E is what
-data say of the entity, A its precision, P its prior's, A = E + P, and o, its origin, is b as it was when m_e was worked
-out. So
+The joint posterior is  p(b) prod_e p(t_e | b):  b has the coefficients of the fixed part, t_e those of an entity. An
+entity's posterior is conditional on the current b; the fixed part's is marginal over the entities. If both have a
+coefficient of the same feature,  E(t_e | b) = m_e - A^-1 E (b - o): E is the data's precision of the entity, P its
+prior precision, A = E + P, and o, its origin, is b at the time when m_e was computed. So
 
     s = initial + b'x + sum_e m_e'x_e - x_e' A^-1 E (b - o)         the score
-    l = P A^-1 x_e / x_e, 1 of features that e does not have        the load: what is left of a move of b
+    l = P A^-1 x_e / x_e, 1 of features that e does not have        the load: the share of a move of b that remains
     l = (x_o - G' A^-1 x_e) / x_o, of others in its CrossPrecision  the same, and - x_e' A^-1 G (b_o - o) in the score
     Z = (l x)' H^-1 (l x) + sum_e x_e' A_e^-1 x_e                   its variance; H is the precision of b
 
-An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx says how much): b moves
-by H^-1 (l x) g, and m_e by A_e^-1 x_e g while it follows b, as far as it was known to lean on it before this example.
-So the score moves by Z g whatever is approximate in the loads: the sum of what the parts follow by is 1 - l. Of the
-curvature each part takes what is left of it when the others are not known: c / (1 + c sum of the z_e of other effects),
-with z_e = x_e' A_e^-1 x_e.
+An example moves a score of variance Z by Z g and adds c to its precision (reductions/glm.pyx has g and c). b moves by
+H^-1 (l x) g. m_e moves by A_e^-1 x_e g, and follows b with the dependence before this example. So the score moves by
+exactly Z g even if the loads are approximate: the shares by which the parts follow b sum to 1 - l. Each part gets the
+curvature that is marginal over the others: c / (1 + c sum of the z_e of other effects), with z_e = x_e' A_e^-1 x_e.
 
-With one effect and squared loss that is exact, in any order of the data (Kalman 1960), as long as all posteriors are
-full and no entity meets more than MOST_OTHERS features that only the fixed part has. With several, 1 / l - 1 of a
-feature that effects have is the sum of those of each effect: exact for balanced designs; so an effect explains 1 - l of
-a feature times its share, which is what the others leave of its intercept's load. What is left out: that two effects
-are correlated. marginal.pxd says how the fixed part follows variances that are estimated.
+With one effect and squared loss this is exact, in any order of the data (Kalman filter; Kalman 1960), as long as all
+posteriors are full and no entity has more than MOST_OTHERS features that only the fixed part has. With several effects,
+1 / l - 1 of a feature is the sum over the effects that have it: exact for balanced designs. So an effect explains 1 - l
+of a feature times its share, the part of its intercept's load that the others leave. Correlations between two effects
+are ignored. marginal.pxd has the fixed part's precision under estimated variances.
 
-Of several effects with coefficients of features that is too much to leave out: sums of shares go beyond 1, and scores
-ran away from the labels in the first hundreds of examples. So these do not lean, and the posterior is a product of one
-for each part (assumed density filtering: Minka 2001; with users and items: Stern and others 2009, "Matchbox"). A score
-moves as above, by Z g with the variances of all parts.
+Effects with coefficients of features do not lean if there are several: the shares would sum to more than 1, and scores
+diverge in the first hundreds of examples. The posterior is then a product of one for each part (assumed density
+filtering: Minka 2001; for users and items: Stern and others 2009, "Matchbox"). A score moves by Z g as above, Z being
+the sum of the variances of all parts.
 """
 from libc.stdint cimport uint32_t
 
@@ -41,11 +39,11 @@ cdef class Together:
     cdef Updates fixed                # the base, if it has a posterior
     cdef list effects
     cdef (void*)[MOST_PARTS] pointers  # to the effects
-    cdef bint[MOST_PARTS] taken       # of the example at hand, which effects take part
-    cdef double[MOST_PARTS] of_intercept  # and what the others leave of their intercepts' loads
+    cdef bint[MOST_PARTS] taken       # which effects take part in the current example
+    cdef double[MOST_PARTS] of_intercept  # shares of the effects: what the others leave of their intercepts' loads
     cdef size_t n
     cdef bint anchored                # effects lean on the fixed part, and have origins
-    cdef readonly Marginal marginal   # of the fixed part; None if it knows nothing of how sure it is
+    cdef readonly Marginal marginal   # of the fixed part; None if it has no posterior
     cdef Feature* damped
     cdef size_t capacity
     cdef void begin(self) noexcept nogil

@@ -1,4 +1,4 @@
-"""The parts of a score at once. Design notes and equations are in together.pxd."""
+"""Joint update of the fixed part and random effects. Design notes and equations are in together.pxd."""
 from libc.math cimport fabs
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
@@ -15,11 +15,11 @@ cdef extern from "vwlite/core/newton.h" nogil:
     void vwl_multiply(const double* a, size_t n, const double* x, double* r)
 
 cdef enum:
-    KNOWN = 1000000                   # the variance of a score, in units of the noise, that says nothing of the noise
+    KNOWN = 1000000                   # variance, in units of the noise, beyond which a residual is ignored
 
 
-# An effect by itself, of the entity that the example points at. Together calls these by address, as arrays of C know no
-# objects and counting references needs the GIL.
+# Functions of one effect, for the example's entity. Together calls these through pointers, as C arrays can't hold
+# objects and reference counting needs the GIL.
 
 ctypedef bint (*Asked)(void*, Example) except -1 nogil
 ctypedef double (*Loaded)(void*, uint32_t) noexcept nogil
@@ -35,7 +35,7 @@ ctypedef int (*Weighed)(void*, Example) except -1 nogil
 ctypedef int (*Seen)(void*, Example, Record*, double) except -1 nogil
 
 cdef bint can_step(Updates effect, Example ex) except -1 nogil:
-    """Whether it learns single examples, and none waits for others; the entity exists from now on."""
+    """Register the entity; returns whether the effect learns the example at once, without a pending batch."""
     effect.meet(ex)
     return effect.learns_single(ex)
 
@@ -47,7 +47,7 @@ cdef bint look(Updates effect, Example ex) except -1 nogil:
     return True
 
 cdef bint glance(Updates effect, Example ex) except -1 nogil:
-    """For a prediction; whether anything is known."""
+    """Prepare a prediction; returns whether the entity has a record."""
     effect.glance(ex)
     if effect.subject == NULL:
         return False
@@ -71,7 +71,7 @@ cdef double part(Updates effect) noexcept nogil:
     return effect.part
 
 cdef double load(Updates effect, uint32_t hash) noexcept nogil:
-    """The share of a move of the fixed part that the entity leaves: 1 of a feature that is not its own."""
+    """Load: the share of a move of the fixed part's coefficient that remains; 1 of a feature that the entity lacks."""
     cdef Record* record = effect.subject
     cdef uint32_t place = lookup(record, hash, 0)
     if place == ABSENT:
@@ -79,7 +79,7 @@ cdef double load(Updates effect, uint32_t hash) noexcept nogil:
     return effect.loads[place] if is_matrix(effect) else load_by_itself(effect, record, place)
 
 cdef double load_of_other(Updates effect, uint32_t hash) noexcept nogil:
-    """The load of a feature that it has no coefficient of."""
+    """Load of a feature that the entity has no coefficient of (CrossPrecision)."""
     cdef CrossPrecision* between = effect.subject.between
     cdef uint32_t place
     if between == NULL:
@@ -97,21 +97,21 @@ cdef int see_others(Updates effect, Example ex, Record* fixed, double c) except 
     return effect.see_others(ex, fixed, c)
 
 cdef bint is_matrix(Updates effect) noexcept nogil:
-    """Whether the coefficients are correlated."""
+    """Whether the posterior is a full matrix."""
     return effect.subject.full and effect.subject.n > 1
 
 cdef int write_down(Updates effect) except -1 nogil:
     return effect.learned(effect.subject, 1)
 
 cdef double load_by_itself(Updates effect, Record* record, size_t place) noexcept nogil:
-    """Of a coefficient that is correlated with no other."""
+    """Load of a coefficient of a diagonal posterior."""
     cdef double data = data_of(effect, record, place), prior = ridge(effect, hashes_of(record)[place])
     return min(max(prior / (data + prior), 1e-12), 1)
 
 cdef size_t lean_more(Updates effect, Record* fixed, double share, Feature* to) noexcept nogil:
-    """The features that are not the example's, but correlated with it; how many.
+    """Add the features that are correlated with the example's; returns their count.
 
-    `share` is what other effects leave of what it says of features that it has no coefficient of.
+    `share` is the effect's share for features that it has no coefficient of.
     """
     cdef Record* record = effect.subject
     cdef CrossPrecision* between = record.between if fixed != NULL else NULL
@@ -128,14 +128,14 @@ cdef size_t lean_more(Updates effect, Record* fixed, double share, Feature* to) 
     return n
 
 cdef size_t most_more(Updates effect) noexcept nogil:
-    """How many they can be."""
+    """Upper bound of the count of lean_more()."""
     cdef CrossPrecision* between = effect.subject.between
     return (effect.subject.n if is_matrix(effect) else 0) + (between.n if between != NULL else 0)
 
 cdef double shift(Updates effect, size_t number, Together all_parts, bint settles) except? -1e300 nogil:
-    """How far its score has moved with the fixed part since its mean was worked out.
+    """Change of the effect's score with the fixed part since its mean was computed.
 
-    If it settles that, the mean moves, `part` with it, and its origin is where the fixed part is now.
+    If it settles, the mean and `part` follow, and the origin becomes the current fixed part.
     """
     cdef Record* record = effect.subject
     cdef size_t n = effect.n_gathered, d = record.n, k, i
@@ -187,7 +187,7 @@ cdef double shift(Updates effect, size_t number, Together all_parts, bint settle
         effect.version += 1
     return total
 
-# Variables, because C may not call a function as one of another type.
+# Function pointers with exact types: C may not call a function through a pointer of another type.
 cdef Asked call_can_step = <Asked>can_step
 cdef Asked call_look = <Asked>look
 cdef Asked call_glance = <Asked>glance
@@ -207,7 +207,7 @@ cdef Added call_lean_more = <Added>lean_more
 
 
 cdef double share_of(const double* loads, size_t n, size_t r) noexcept nogil:
-    """What other effects leave of an effect's load of a feature."""
+    """Share of an effect: what other effects leave of its load of a feature."""
     cdef size_t other
     cdef double odds = 0
     for other in range(n):
@@ -217,11 +217,11 @@ cdef double share_of(const double* loads, size_t n, size_t r) noexcept nogil:
 
 
 cdef class Together:
-    """The parts of a score.
+    """Joint update of all parts of a score.
 
     Args:
         base: The learner below.
-        effects: Those of entities, each an Updates.
+        effects: The learners of the effects, each an Updates.
         intercepts: Whether no effect has coefficients of features.
     """
 
@@ -241,11 +241,11 @@ cdef class Together:
         free(self.damped)
 
     cdef void begin(self) noexcept nogil:
-        """Another example."""
+        """Begin an example."""
         memset(self.taken, 0, sizeof(self.taken))
 
     cdef int glance(self, size_t r, Example ex) except -1 nogil:
-        """An effect, of the entity that the example points at, for a prediction."""
+        """Include an effect in a prediction, with the example's entity."""
         self.taken[r] = call_glance(self.pointers[r], ex)
         return 0
 
@@ -253,19 +253,19 @@ cdef class Together:
         return call_can_step(self.pointers[r], ex)
 
     cdef int look(self, size_t r, Example ex) except -1 nogil:
-        """An effect that is to learn, of the entity that the example points at."""
+        """Include an effect in an update, with the example's entity."""
         self.taken[r] = call_look(self.pointers[r], ex)
         return 0
 
     cdef int sum_ends(self) except -1 nogil:
-        """What is learned now is not in what the fixed part's precision could be worked out from."""
+        """Stop the sums of Marginal: the next update is not included in them."""
         if self.marginal is not None and self.marginal.whole:
             with gil:
                 self.marginal.let_go()
         return 0
 
     cdef int follow(self, size_t r, Example ex) except -1 nogil:
-        """Before an effect learns by itself: its mean follows the fixed part."""
+        """Move an effect's mean with the fixed part, before the effect learns by itself."""
         if self.anchored:
             self.begin()
             self.glance(r, ex)
@@ -274,7 +274,7 @@ cdef class Together:
         return 0
 
     cdef int step(self, Example ex, bint fixed_learns, double certain) except -1 nogil:
-        """All that were looked at learn, and the fixed part if it does; `certain` is the score of all else."""
+        """Joint update of the effects of look(), and of the fixed part if it learns; `certain` is the others' score."""
         cdef const Feature* features = ex.features
         cdef size_t n = ex.n, i, r, first = self.n
         cdef uint32_t place = ABSENT
@@ -325,7 +325,7 @@ cdef class Together:
                         self.marginal.lacking |= 1 << r
                     self.marginal.see(r + 1, ex, c / (1 + c * left))
         for r in range(self.n if self.anchored and fixed_learns else 0):
-            if self.taken[r]:         # as far as it was known to lean on it before, as the loads are
+            if self.taken[r]:         # by the dependence before this example, as the loads
                 self.shift(r, True)
         fixed_record = self.full_fixed()
         for r in range(self.n):
@@ -341,7 +341,7 @@ cdef class Together:
         return 0
 
     cdef void add_noise(self, double amount) noexcept nogil:
-        """There is one noise: every part is told of it."""
+        """Add a residual to the noise estimate, which all parts share."""
         cdef size_t r
         if self.fixed is not None:
             self.fixed.add_noise(amount)
@@ -349,14 +349,14 @@ cdef class Together:
             call_add_noise(self.pointers[r], amount)
 
     cdef Record* full_fixed(self) noexcept nogil:
-        """What the fixed part knows, if its posterior is full, or NULL."""
+        """Record of the fixed part, if its posterior is full, or NULL."""
         cdef Record* record = self.fixed.table.find(0) if self.anchored else NULL
         return record if record != NULL and record.full else NULL
 
-    # how the effects lean on the fixed part
+    # dependence of the effects on the fixed part
 
     cdef int damp(self, Example ex, const Feature* others, size_t n_others) except -1 nogil:
-        """The example's features as the fixed part sees them: each times its load, and others."""
+        """Set the features of the fixed part: those of the example times their loads, and others."""
         cdef size_t i, r, n = ex.n, most = ex.n + n_others + PADDING
         cdef Record* fixed = self.fixed.table.find(0)
         for r in range(self.n):
@@ -379,7 +379,7 @@ cdef class Together:
         return 0
 
     cdef double load(self, uint32_t hash) noexcept nogil:
-        """Of a feature, with all effects: what they leave of it, each as far as it follows (shift says how far)."""
+        """Load of a feature with all effects, each by its share of the move (see shift)."""
         cdef size_t r
         cdef double left = 1, load
         cdef double[MOST_PARTS] loads
@@ -394,13 +394,13 @@ cdef class Together:
         return left
 
     cdef double share(self, size_t r, uint32_t hash) noexcept nogil:
-        """What the other effects leave of an effect's load."""
+        """Share of an effect: what the other effects leave of its load."""
         cdef double[MOST_PARTS] loads
         self.loads_of(hash, loads)
         return share_of(loads, self.n, r)
 
     cdef void loads_of(self, uint32_t hash, double* loads) noexcept nogil:
-        """Of a feature, with each effect by itself: 1 of those that take no part."""
+        """Loads of a feature by each effect alone: 1 for those that take no part."""
         cdef size_t r
         for r in range(self.n):
             loads[r] = call_load(self.pointers[r], hash) if self.taken[r] else 1
@@ -409,7 +409,7 @@ cdef class Together:
         return call_shift(self.pointers[r], r, <void*>self, settles)
 
     def anchor(self):
-        """All means were worked out with the fixed part as it is now."""
+        """Set all origins to the current fixed part, after a fit of all means."""
         cdef Updates effect
         cdef Record* record
         cdef size_t i

@@ -1,4 +1,4 @@
-"""Learning from one example: a posterior moves along one line, and what was known before is forgotten as told."""
+"""Single-example updates of a posterior (recursive least squares, assumed density filtering), and forgetting."""
 from libc.stdint cimport uint32_t
 
 from vwlite.bayes.spread cimport Spread
@@ -6,15 +6,15 @@ from vwlite.core.example cimport Example, Feature
 from vwlite.entities.record cimport Record
 
 cdef class Updates(Spread):
-    # of the example at hand: whose coefficients, its features gathered, their score, and x' H^-1 x
+    # of the current example: the entity's record, number of gathered features, their score, and x' H^-1 x
     cdef Record* subject
     cdef size_t n_gathered
     cdef double part, reach
-    cdef double* loads                # of each coefficient of a full posterior, see together.pxd
+    cdef double* loads                # loads of the coefficients of a full posterior, see together.pxd
     cdef size_t loads_size
-    cdef double* others               # -G' H^-1 x, of each feature of its CrossPrecision, then those features' loads
+    cdef double* others               # -G' H^-1 x of the features of its CrossPrecision, then their loads
     cdef size_t others_size
-    cdef uint32_t other_guess         # which of them was looked at last
+    cdef uint32_t other_guess         # index of the last one used
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
     cdef int learn_single(self, Example ex) except -1 nogil

@@ -1,4 +1,4 @@
-"""Learning from one example at a time. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
+"""Single-example updates of a posterior. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
 from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
@@ -29,11 +29,11 @@ cdef extern from "vwlite/core/newton.h" nogil:
 
 cdef enum:
     FEW_ENTITIES = 256
-    MUCH = 1 << 30                    # bytes of full posteriors that call for a remark
+    MUCH = 1 << 30                    # bytes of full posteriors that cause a remark
 
 
 cdef class Updates(Spread):
-    """A posterior that moves with each example, and forgets."""
+    """Posterior with updates by single examples, and with forgetting."""
 
     def __dealloc__(self):
         free(self.loads)
@@ -53,14 +53,14 @@ cdef class Updates(Spread):
             self.see_time(ex, record)
             record.clock = record.latest
         elif self.timed:
-            record.changed = True     # others may come into memory before it is learned
+            record.changed = True     # it may be evicted before it is learned
             self.see_time(ex, record)
-        if self.table.strict:         # what waits for a batch counts when later lines are vetted
+        if self.table.strict:         # pending examples count when later lines are vetted
             self.admit(record, ex.features, ex.n)
         return 0
 
     cdef void see_time(self, Example ex, Record* record) noexcept nogil:
-        """Time is the value of the example's timestamp; it doesn't go back."""
+        """Set the entity's time to the example's timestamp; it never decreases."""
         cdef size_t i
         for i in range(ex.n_extents if self.timed else 0):
             if ex.extents[i].hash == self.time_namespace and ex.extents[i].begin < extent_end(ex, i):
@@ -68,13 +68,13 @@ cdef class Updates(Spread):
                 return
 
     cdef inline double now(self, Record* record) noexcept nogil:
-        """When the batch at hand is learned: batches are counted unless examples have a time."""
+        """Time of the current batch: the timestamp, or without one the number of batches."""
         return record.latest if self.timed else record.clock + 1
 
-    # one example: look at it, see where it leads, settle what it changes
+    # one example: look() gathers, lean() computes the gain, pull() the step, settle() updates
 
     cdef int learn_single(self, Example ex) except -1 nogil:
-        """A batch of one example, whose entity was met."""
+        """Learn a batch of one example, whose entity is registered."""
         cdef double score, g, c
         self.look(ex)
         self.lean()
@@ -88,7 +88,8 @@ cdef class Updates(Spread):
         return 0
 
     cdef int look(self, Example ex) except -1 nogil:
-        """Its record, `subject`, has room and is brought up to date; features are gathered, `part` is their score."""
+        """Prepare an update: `subject`, the entity's record with memory for its features and after forgetting; gathers
+        the features; `part` is their score."""
         cdef Record* record
         cdef double now
         cdef size_t n, k
@@ -111,7 +112,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int glance(self, Example ex) except -1 nogil:
-        """The same for a prediction, which changes nothing; the subject may be NULL."""
+        """Prepare a prediction, without changing the record; the subject may be NULL."""
         if self.table.limited:
             self.table.bring(ex.entity)
         self.subject = self.table.find(ex.entity) if not ex.known.newcomer else NULL
@@ -120,7 +121,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int hold_down(self, Record* record, size_t n) except -1 nogil:
-        """Coefficients with a flat prior: at least `least` x^2 is known of each."""
+        """Raise the data's precision of coefficients with a flat prior to at least `least` x^2."""
         cdef size_t k, i
         cdef double x, short
         cdef double* data = precisions_of(record)
@@ -144,7 +145,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int pull_to_zero(self, Record* record, size_t n, size_t i, double known) except -1 nogil:
-        """What is known more of a coefficient is that it is near 0: m -= H^-1 e known m_i; n doubles stay in `work`."""
+        """Shrink the mean by precision `known` added around 0: m -= H^-1 e known m_i; n doubles stay in `work`."""
         cdef size_t d = record.n, k
         cdef double* mean = means_of(record)
         cdef double* u
@@ -161,7 +162,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int lean(self) except -1 nogil:
-        """H^-1 x, by coefficient of a full posterior or else by feature, and `reach`, x' H^-1 x."""
+        """Compute the Kalman gain H^-1 x (by coefficient if full, else by feature), and `reach`, x' H^-1 x."""
         cdef Record* record = self.subject
         cdef size_t n = self.n_gathered, d = record.n if record != NULL else 0, k
         cdef bint full = record != NULL and record.full
@@ -197,7 +198,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int weigh_loads(self) except -1 nogil:
-        """Of a full posterior: the loads of the features gathered, and behind them what others lean by."""
+        """Compute loads of a full posterior: those of the gathered features, then factors of its other coefficients."""
         cdef Record* record = self.subject
         cdef size_t n = self.n_gathered, d = record.n, i, k
         cdef double* x = self.work
@@ -224,7 +225,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int weigh_others(self, Example ex) except -1 nogil:
-        """The loads of the features of its CrossPrecision, with all of the example's features at hand."""
+        """Compute the loads of the features of its CrossPrecision, from all features of the example."""
         cdef CrossPrecision* between = self.subject.between
         cdef double* left
         cdef double x
@@ -246,7 +247,8 @@ cdef class Updates(Spread):
         return 0
 
     cdef int see_others(self, Example ex, Record* fixed, double c) except -1 nogil:
-        """G += c x_e x_o': the example's features that only the fixed part has, where it was before this example."""
+        """Update the CrossPrecision, G += c x_e x_o', for features that only the fixed part has; new origins are the
+        fixed part's coefficients before this example."""
         cdef Record* record = self.subject
         cdef CrossPrecision* between = record.between
         cdef uint32_t hash, place = 0, j = 0, there = 0
@@ -275,14 +277,14 @@ cdef class Updates(Spread):
         return 0
 
     cdef bint learns_single(self, Example ex) except -1 nogil:
-        """Whether the example is a batch of its own."""
+        """Whether the example is a batch of one."""
         return True
 
     cdef bint pull(self, double s, double z, double label, double w, double* g, double* c) noexcept nogil:
-        """Where a score of mean s and variance z goes: by z g, and its precision rises by c; False if nowhere."""
+        """Update of a score of mean s and variance z: it moves by z g, and gains the precision c; False if it can't."""
         cdef double y, q, t, v
         if not (0 < z * w and isfinite(z * w) and fabs(s) < VWL_BEYOND):
-            return False              # nothing to learn from, or beyond double precision
+            return False              # no weight, or beyond double precision
         if not self.logistic:
             c[0] = w
             g[0] = w * (label - s) / (1 + z * w)
@@ -300,12 +302,12 @@ cdef class Updates(Spread):
         return isfinite(c[0]) and fabs(g[0]) < VWL_BEYOND
 
     cdef void add_noise(self, double amount) noexcept nogil:
-        """The squared error of one example, in units of its variance."""
+        """Add the squared residual of one example, in units of its variance, to the noise estimate."""
         self.noise_sum += amount
         self.noise_count += 1
 
     cdef int settle(self, double g, double c) except -1 nogil:
-        """Along H^-1 x by g, with the curvature c."""
+        """Update mean and precision: the mean by g H^-1 x, the precision by c x x'."""
         cdef Record* record = self.subject
         cdef size_t n = self.n_gathered, d = record.n, k
         cdef double* u = self.work + n
@@ -332,11 +334,11 @@ cdef class Updates(Spread):
         return 0
 
     cdef inline double precision_before(self, Record* record, uint32_t place) noexcept nogil:
-        """Of a coefficient that is correlated with no other, when a batch comes."""
+        """Prior precision of a diagonal coefficient for the current batch."""
         return self.left * precisions_of(record)[place] + ridge(self, hashes_of(record)[place])
 
     cdef void add_curvature(self, Record* record, size_t n, double c) noexcept nogil:
-        """H += c x x', of the features gathered."""
+        """Add c x x' of the gathered features to the precision H."""
         cdef size_t i, j, k, other
         cdef double* x = self.work
         cdef double* data = precisions_of(record)
@@ -353,7 +355,7 @@ cdef class Updates(Spread):
                         data[triangle(i) + j] += c * x[k] * x[other]
 
     cdef void add_to_factor(self, Record* record, size_t n, double c, double* x, double* work) noexcept nogil:
-        """The same for the factor; x has room for all coefficients, work for twice as many."""
+        """Rank-one update of the Cholesky factor by c x x'; x has d doubles, work twice as many."""
         cdef size_t k, first = record.n
         cdef double root = sqrt(c)
         memset(x, 0, record.n * sizeof(double))
@@ -363,20 +365,20 @@ cdef class Updates(Spread):
         vwl_add_outer(factor_of(record) + 1, record.n, first, x, work)
 
     cdef void extend_factor(self, Record* record, size_t before) noexcept nogil:
-        """The factor's rows of features that are new: correlated with none, but for what the prior says."""
+        """Append rows of new features to the Cholesky factor: uncorrelated, unless by the prior."""
         cdef size_t i
         cdef double* factor = factor_of(record) + 1
         if not self.is_factored(record) or self.n_prior > 1:
-            factor_of(record)[0] = -1     # pass_time() makes it anew
+            factor_of(record)[0] = -1     # pass_time() recomputes it
             return
         for i in range(before, record.n):
             memset(factor + triangle(i), 0, i * sizeof(double))
             factor[triangle(i) + i] = sqrt(max(ridge(self, hashes_of(record)[i]), 1e-300))
 
     cdef size_t new_to(self, Record* record, const Feature* features, size_t n) except? 0xFFFFFFFF nogil:
-        """How many coefficients a record (NULL if there is none yet) needs for features.
+        """Number of new coefficients that a record (NULL if there is none yet) needs for features.
 
-        One that is there twice may be counted twice, but not where that would be too many for a full posterior.
+        A feature that occurs twice may be counted twice, unless that exceeds the limit of a full posterior.
         """
         cdef uint32_t place = ABSENT
         cdef size_t k, known = record.n if record != NULL else 0, missing = 0, repeated = 0
@@ -418,7 +420,7 @@ cdef class Updates(Spread):
         return record
 
     cdef int watch_size(self, Record* record, size_t n) except -1 nogil:
-        """Say once that a posterior goes over to a diagonal one, and once that full ones take very much memory."""
+        """Log remarks, once each: a posterior becomes diagonal; full posteriors need much memory."""
         cdef Record* each = self.table.oldest
         cdef size_t coefficients = n
         if n > self.table.most_full:
@@ -437,9 +439,9 @@ cdef class Updates(Spread):
         return 0
 
     cdef int pass_time(self, Record* record, double now, size_t n) except -1 nogil:
-        """Forget what the time since the last batch, or the batch itself, makes forget; take a new prior in.
+        """Forgetting: decay the posterior to the prior by the time since the last batch; apply a new prior.
 
-        With lazy clocks and an unchanged prior only the n features gathered are brought up to date, or all if n is 0.
+        With lazy clocks and an unchanged prior, only the n gathered features are updated, or all if n is 0.
         """
         cdef double share = 1
         cdef size_t i, k, d = record.n
@@ -492,7 +494,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil:
-        """Of few entities: of many, the first few, which met the feature before, count little in what is estimated."""
+        """Rescale if there are few entities; with many, those that had the feature before hardly affect estimates."""
         cdef Record* record = self.table.oldest
         if self.center != NULL and lookup(self.center, hash, ABSENT) == ABSENT:
             return 0                  # no entity has it yet
@@ -507,7 +509,7 @@ cdef class Updates(Spread):
         return 0
 
     def follow_on_disk(self, hash, ratio):
-        """The same where most of them are."""
+        """follow_scale() for entities on disk."""
         cdef uint64_t key
         if self.table.total <= FEW_ENTITIES:
             for key in self.table.keys_as_met():
@@ -515,7 +517,7 @@ cdef class Updates(Spread):
                 self.rescale(self.table.find(key), hash, ratio)
 
     cdef int rescale(self, Record* record, uint32_t hash, double ratio) except -1 nogil:
-        """The mean of an entity follows the scale of a feature."""
+        """Adapt the mean of an entity to the new scale of a feature."""
         if record.count == 0 or record.n > FACTORED or self.identity or lookup(record, hash, ABSENT) == ABSENT:
             return 0
         self.stale_hash, self.stale_ratio = hash, ratio
@@ -527,7 +529,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int solve_for(self, Record* record, double* b, double* room) except -1 nogil:
-        """H^-1 b in place, for a full posterior; room has d (d + 1) / 2 unless the record has its factor of now."""
+        """Solve H x = b in place, for a full posterior; room has d (d + 1) / 2 unless the record has its factor."""
         cdef size_t d = record.n, first = 0
         if self.is_factored(record):
             while first < d and b[first] == 0:
@@ -542,7 +544,7 @@ cdef class Updates(Spread):
         return 0
 
     cdef int learned(self, Record* record, size_t n) except -1 nogil:
-        """Books of an update."""
+        """Bookkeeping after an update: counts, version, estimate of the prior."""
         record.count += n
         self.version += 1
         if self.estimates_prior and not self.at_once and not self.n_prior and self.is_time_for_spread(record):
@@ -552,6 +554,6 @@ cdef class Updates(Spread):
 
 
 cdef int by_number(const void* a, const void* b) noexcept nogil:
-    """The order of hashes."""
+    """Comparison of hashes, for qsort."""
     cdef uint32_t first = (<const uint32_t*>a)[0], second = (<const uint32_t*>b)[0]
     return (first > second) - (first < second)

@@ -1,11 +1,11 @@
-"""How different entities are: the covariance of their coefficients, estimated by expectation and maximisation.
+"""Variance components: the prior covariance of entities' coefficients, by expectation-maximisation (EM).
 
 Laird and Ware 1982, "Random-effects models for longitudinal data": with the posterior N(m_e, v A_e^-1) of each of N
 entities, A_e = E_e + P, the covariance of the prior becomes  G = sum_e ((m_e - c)(m_e - c)' + v A_e^-1) / N,  and
-P = v G^-1; its mean c is 0, or where entities are shrunk to their mean, the mean of the m_e. What data say, E_e and
-b_e = A_e m_e - P c, does not depend on the prior under squared loss (and is held under logistic loss until the next
-sweep), so the step is repeated until it stands. The noise v is the one that goes with P and c: the minimum of the
-objective over the number of examples.
+P = v G^-1; its mean c is 0, or the mean of the m_e if entities are shrunk to their mean. The data's precision E_e and
+b_e = A_e m_e - P c don't depend on the prior under squared loss (and are held constant under logistic loss until the
+next sweep), so the step is repeated until it converges. The noise v belongs to P and c: the minimum of the objective
+divided by the number of examples.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from vwlite.bayes.blas import in_one_thread
 
 Array = NDArray[np.float64]
 
-LARGEST_RIDGE = 1e9  # over what data say about a coefficient of an entity, at mean
-WORK = 5e8  # operations, about, that an estimate may take beyond its first step
+LARGEST_RIDGE = 1e9  # relative to the data's mean precision of a coefficient of an entity
+WORK = 5e8  # approximate limit on operations of an estimate after its first step
 
 
 class Noise:
-    """The noise as a function of what the coefficients explain: (total - sum b'm + (m - c)'P c) / n, or always 1."""
+    """Noise variance, a function of the explained sum: (total - sum b'm + (m - c)'P c) / n, or constant 1."""
 
     def __init__(self, estimated: bool, total: float, count: float, explained: float, given: float) -> None:
         self.estimated = estimated and count > 0
@@ -31,30 +31,30 @@ class Noise:
         self.given = given
 
     def __call__(self, explained: float) -> float:
-        """The variance where so much is explained."""
+        """Noise variance for an explained sum."""
         return max((self.total - explained) / self.count, 1e-300) if self.estimated else self.given
 
 
 @np.errstate(over="ignore", invalid="ignore")
 @in_one_thread
 def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: bool) -> tuple[Array, Array, float]:
-    """The precision of the prior, in units of the noise, and the coefficients under it.
+    """Estimate the prior precision, in units of the noise, and the coefficients under it (EM).
 
     Args:
-        data: What data say about precision, E_e, shape (N, d, d).
-        b: E_e times what data say about the mean, shape (N, d).
-        precision: P to start from, shape (d, d).
-        noise: The variance of the noise.
-        centered: Whether the prior's mean is estimated, too; else it is 0.
+        data: The data's precisions E_e, shape (N, d, d).
+        b: E_e times the least squares estimates of the means, shape (N, d).
+        precision: Initial P, shape (d, d).
+        noise: The noise variance.
+        centered: Whether the prior mean is estimated, too; otherwise it is 0.
 
     Returns:
-        P, shape (d, d), the means m_e, shape (N, d), and how much they explain.
+        P, shape (d, d), the means m_e, shape (N, d), and the explained sum.
     """
     n, d = b.shape
     steps = int(min(2000, max(1, WORK / (n * d**3))))
     center = np.zeros(d)
     told = np.einsum("nii->i", data) / n
-    unit = np.sqrt(np.where(told > 0, told, 1))  # columns in units in which data say 1 about them: bounds are relative
+    unit = np.sqrt(np.where(told > 0, told, 1))  # scale columns to a data precision of 1, so that bounds are relative
     data, b, precision = data / (unit * unit[:, None]), b / unit, precision / (unit * unit[:, None])
 
     def means() -> tuple[Array, Array, float]:
@@ -73,7 +73,7 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: 
         g += np.diag(np.maximum(1e-12 * np.diag(g), v / LARGEST_RIDGE))
         after = v * inverses(g)
         if not (np.isfinite(after).all() and (np.diag(after) > 0).all()):
-            break  # beyond double precision: the last one that was not
+            break  # beyond double precision: keep the previous one
         moved = np.abs(after - precision).max() / np.abs(precision).max()
         precision = after
         if moved < 1e-9:
@@ -83,8 +83,8 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: 
 
 
 def inverses(a: Array) -> Array:
-    """Of positive definite matrices, shape (..., d, d), that rounding may have made singular: as in newton.h, a
-    direction that it has eaten is pinned down by a rounding error of the diagonal.
+    """Inverses of positive semidefinite matrices, shape (..., d, d); as in newton.h, a direction that is singular by
+    rounding is regularized by a rounding error of the diagonal.
     """
     scale = 1 / np.sqrt(np.maximum(np.diagonal(a, axis1=-2, axis2=-1), 1e-300))
     scales = scale[..., :, None] * scale[..., None, :]
@@ -94,10 +94,10 @@ def inverses(a: Array) -> Array:
 def ridge(
     data: Array, b: Array, start: float, noise: Noise, columns: NDArray[np.intp] | None
 ) -> tuple[float, Array, float]:
-    """One ridge for all coefficients of uncorrelated entities; data and b have shape (K,).
+    """Estimate one ridge for all coefficients, as if uncorrelated; data and b have shape (K,).
 
-    `columns` numbers the coefficients that have a mean in common, which is estimated too; without, it is 0. Returns the
-    ridge, the coefficients under it, and how much they explain.
+    `columns` has the same number for coefficients with a common mean, which is estimated too; without it, the mean is
+    0. Returns the ridge, the coefficients under it, and the explained sum.
     """
     l2 = start
     largest = LARGEST_RIDGE * max(float(data.mean()), 1e-300)
@@ -116,7 +116,7 @@ def ridge(
 
 
 def shrunk(data: Array, b: Array, l2: float, center: Array) -> tuple[Array, float]:
-    """Coefficients under a ridge around a center, and how much they explain."""
+    """Ridge regression towards a center: the coefficients, and the explained sum."""
     right = b + l2 * center
     means = right / (data + l2)
     return means, float(right @ means - l2 * (center @ center))

@@ -3,12 +3,12 @@ from libc.stdlib cimport realloc
 
 
 cdef inline int resize(void* array, size_t items, size_t item_size, const char* purpose=b"") except -1 nogil:
-    """Change how many items an array holds; its content stays, as far as there is space for it.
+    """Reallocate an array for `items` items; its content is preserved, as far as it fits.
 
     Args:
-        array: The address of the pointer to it, which may be NULL; unchanged where MemoryError is raised.
+        array: Address of the pointer to it, which may be NULL; unchanged if MemoryError is raised.
         item_size: Bytes of an item.
-        purpose: What a MemoryError says after the number of bytes, such as "for labels".
+        purpose: Text of a MemoryError after the number of bytes, such as "for labels".
     """
     cdef void* moved = realloc((<void**>array)[0], items * item_size)
     if moved == NULL:
@@ -19,11 +19,11 @@ cdef inline int resize(void* array, size_t items, size_t item_size, const char* 
 
 
 cdef inline int grow(void* array, size_t* capacity, size_t needed, size_t item_size) except -1 nogil:
-    """Enlarge an array so that it holds at least `needed` items, half as many more than that; its content stays.
+    """Enlarge an array to 1.5 times `needed` items if it is smaller than `needed`; its content is preserved.
 
     Args:
-        array: The address of the pointer to it, which may be NULL.
-        capacity: How many items it holds; updated.
+        array: Address of the pointer to it, which may be NULL.
+        capacity: Number of items it can hold; updated.
         item_size: Bytes of an item.
     """
     if needed > capacity[0]:

@@ -1,8 +1,8 @@
-/* The few places where the parser looks at bytes in bulk: stop-byte search, decimal digits, murmur3.
+/* Byte scanning in bulk for the parser (SIMD, SWAR): stop-byte search, decimal digits, murmur3, checksum.
  *
  * Design: a) loads may reach up to 64 bytes past a word, so the text must be padded; b) short tokens
  * are handled without branches on their length, because a mispredicted branch costs more than the work;
- * c) plain x86-64 (SSE2) or any other machine: nothing here needs special compiler flags. */
+ * c) plain x86-64 (SSE2) or any other machine: no special compiler flags. */
 #ifndef VWLITE_BYTESCAN_H
 #define VWLITE_BYTESCAN_H
 #include <stddef.h>
@@ -33,8 +33,8 @@ static inline uint32_t vwl_finish(uint32_t h, size_t n) {
     return h ^ (h >> 16);
 }
 
-/* h after one more word where `take` holds, else h; spelt with a mask, because compilers make jumps of choices, and
- * lengths of names are nothing that a jump could predict. */
+/* One murmur3 round: h after one more word if `take`, else h. Written with a mask, because compilers turn conditions
+ * into branches, and lengths of names are unpredictable. */
 static inline uint32_t vwl_step_if(int take, uint32_t h, const uint8_t *p) {
     return h ^ ((h ^ vwl_step(h, vwl_load32(p))) & (0u - (uint32_t)take));
 }
@@ -51,7 +51,7 @@ static inline uint32_t vwl_murmur3_32_padded(const uint8_t *p, size_t n, uint32_
     return vwl_finish(h ^ vwl_mix(tail), n);
 }
 
-/* Stop bytes, which end words: all that are <= ' ', ':' and '|'. A bit for each of 64 bytes, the first lowest. */
+/* Bit mask of the stop bytes, which end words: all <= ' ', ':' and '|'. A bit for each of 64 bytes. */
 static inline uint64_t vwl_stops(const uint8_t *p) {
     uint64_t mask = 0;
 #if defined(__SSE2__)
@@ -70,13 +70,13 @@ static inline uint64_t vwl_stops(const uint8_t *p) {
     return mask;
 }
 
-/* Walks from stop to stop. The text must hold one more stop whenever vwl_next_stop is called. */
+/* Cursor over stop bytes. The text must have one more stop whenever vwl_next_stop is called. */
 typedef struct {
     const uint8_t *base;
     uint64_t mask;
 } vwl_cursor;
 
-/* Start behind p, which must itself be a stop. */
+/* Start after p, which must be a stop byte. */
 static inline void vwl_seek(vwl_cursor *cursor, const uint8_t *p) {
     cursor->base = p;
     cursor->mask = vwl_stops(p) & ~(uint64_t)1;
@@ -93,7 +93,7 @@ static inline const uint8_t *vwl_next_stop(vwl_cursor *cursor) {
     return stop;
 }
 
-/* A checksum that notices damage (not tampering): four lanes of multiply and rotate, 32 bytes a turn. */
+/* Checksum against damage (not tampering): four lanes of multiply and rotate, 32 bytes an iteration. */
 static inline uint64_t vwl_checksum(const void *data, size_t n, uint64_t sum) {
     const uint8_t *p = (const uint8_t *)data;
     uint64_t lane[4] = {sum, sum ^ 0x9E3779B97F4A7C15ull, ~sum, sum + n};
@@ -112,7 +112,7 @@ static inline uint64_t vwl_checksum(const void *data, size_t n, uint64_t sum) {
     return sum ^ (sum >> 29);
 }
 
-/* Eight ASCII digits at once (the well-known SWAR forms, see e.g. Lemire 2022, "parsing eight digits"). */
+/* Parse eight ASCII digits at once (SWAR, see e.g. Lemire 2022, "parsing eight digits"). */
 static inline int vwl_are_digits(uint64_t v) {
     return !(((v + 0x4646464646464646ull) | (v - 0x3030303030303030ull)) & 0x8080808080808080ull);
 }
@@ -124,7 +124,7 @@ static inline uint32_t vwl_eight_digits(uint64_t v) {
                        (((v >> 16) & 0x000000FF000000FFull) * 0x0000271000000001ull)) >> 32);
 }
 
-/* The first n <= 8 bytes as digits, padded with zeros on the left; *ok tells whether they all were. n = 0 is 0. */
+/* Parse the first n <= 8 bytes as digits; *ok is set to whether all are digits. n = 0 gives 0. */
 static inline uint32_t vwl_few_digits(const uint8_t *p, size_t n, int *ok) {
     uint64_t v;
     if (!n) { *ok = 1; return 0; }

@@ -1,12 +1,12 @@
-"""The classes of a learner: numbered, or named in order of appearance.
+"""Class labels of a learner: a map between class numbers or names and weight vectors.
 
 Design:
 a) The first labelled line decides whether classes are numbers or names; `--named_labels` gives the names beforehand.
-   Once they are numbers, a name is malformed; once they are names, a number is one more name. A label teaches classes
-   only after the prediction, which is the same with and without the label.
-b) Names are compared, not only their hashes. They are kept with the model, in order, with how often each was learned.
-c) Numbers run from `first` to `first + k - 1`. The first is 1 until a label 0 comes before a label k. What was learned
-   of a class stays where it is: if others came before it, class 0 has the last weight vector (`turned`).
+   Once they are numbers, a name is malformed; once they are names, a number is one more name. A label adds a class
+   only after the prediction, so that the prediction is the same with and without the label.
+b) Lookup compares names, not only their hashes. The model file has them in order, with the number of examples of each.
+c) Numbers run from `first` to `first + k - 1`. `first` is 1 until a label 0 comes before a label k. A class keeps its
+   weight vector: if other classes were learned before class 0, it has the last vector (`turned`).
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -20,24 +20,24 @@ cdef struct Name:
 
 cdef class ClassNames:
     cdef readonly uint32_t k, first
-    cdef readonly bint settled, named  # it is known whether they are names; they are
-    cdef readonly bint given          # by --named_labels
-    cdef bint settled_first           # the number of the first class is known
-    cdef readonly bint turned         # class 0 came after others that have the first vectors
+    cdef readonly bint settled, named  # whether they are names is decided; they are names
+    cdef readonly bint given          # names are set by --named_labels
+    cdef bint settled_first           # the number of the first class is decided
+    cdef readonly bint turned         # class 0 came after others, which have the first vectors
     cdef bint as_vw
-    cdef object wanted_first          # by --indexing or the learner, or None
-    cdef readonly uint32_t n          # names so far
-    cdef uint32_t n_shown             # those known at the last prediction: the label's came after it
+    cdef object wanted_first          # number of the first class by --indexing or the learner, or None
+    cdef readonly uint32_t n          # number of names so far
+    cdef uint32_t n_shown             # names known at the last prediction, before the label added any
     cdef char* text
     cdef size_t text_size, text_capacity
     cdef Name* names
     cdef size_t name_capacity
-    cdef uint32_t* slots              # number of a name + 1, open addressing
+    cdef uint32_t* slots              # hash table (open addressing): index of a name + 1
     cdef size_t n_slots
-    cdef int64_t* counts              # of each class, examples learned
-    cdef uint32_t* numbers            # of the classes of a label that has several
+    cdef int64_t* counts              # examples learned of each class
+    cdef uint32_t* numbers            # numbers of the classes of a label with several
     cdef size_t n_numbers
-    cdef uint64_t* marks              # of each class, the last of the labels checked that named it
+    cdef uint64_t* marks              # for each class, the last checked label that named it
     cdef uint64_t n_checked
     cdef int check(self, Example ex, const Choice* choice, bint settles, uint32_t* number) noexcept nogil
     cdef int check_as(self, Example ex, const Choice* choice, bint settles, bint named, uint32_t* number) noexcept nogil
@@ -49,15 +49,15 @@ cdef class ClassNames:
     cdef int add(self, const char* name, uint32_t length) except -1 nogil
     cdef int write(self, uint32_t number, TextBuffer to) except -1 nogil
     cdef inline void note(self, uint32_t number) noexcept nogil:
-        """The class of an example that is learned."""
+        """Count an example of this class."""
         if number - self.first < self.k:
             self.counts[self.place(number - self.first)] += 1
     cdef inline uint32_t begin_prediction(self) noexcept nogil:
-        """How many classes there are to choose from: all, or those that have a name. The answer names no later one."""
+        """Number of candidate classes: all k, or those with a name so far. The prediction names no later one."""
         self.n_shown = self.n
         return self.n if self.named else self.k
     cdef inline uint32_t place(self, uint32_t i) noexcept nogil:
-        """The weight vector of the class that comes i-th by its number."""
+        """Index of the weight vector of the i-th class by number."""
         if not self.turned:
             return i
         return i - 1 if i else self.k - 1

@@ -1,4 +1,4 @@
-"""The classes of a learner. Design notes are in class_names.pxd."""
+"""Class labels of a learner. Design notes are in class_names.pxd."""
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
@@ -16,11 +16,11 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
 
 cdef enum:
     MOST_CLASSES = 1 << 20
-    MOST_COMPARED = 64                # new names of one label
+    MOST_COMPARED = 64                # new names of one label that are compared pairwise
 
 OPTIONS = OptionGroup("Classes", (
-    Option("named_labels", str, "the names of the classes, in the order of their numbers; without, labels that are no "
-           "numbers are numbered as they come", keep=True, fixed=True, metavar="NAME,.."),
+    Option("named_labels", str, "the names of the classes, in the order of their numbers; by default, names are "
+           "numbered in order of appearance", keep=True, fixed=True, metavar="NAME,.."),
     Option("probabilities", bool, "predict the probability of each class", keep=True, needs=("probable",)),
     Option("indexing", int, "the number of the first class (default: 1, or 0 where that comes before the last one)",
            least=0, most=1, keep=True, metavar="0|1"),
@@ -32,9 +32,9 @@ OPTIONS = OptionGroup("Classes", (
 
 
 def class_names(options, flag, k, first=None):
-    """The ClassNames of a learner that `--flag k` asks for; raises OptionError for names that aren't k.
+    """Make the ClassNames of the learner of `--flag k`; raises OptionError if the names are not k different ones.
 
-    `first` is the number of the first class, if the learner says so.
+    `first` is the number of the first class, if the learner fixes it.
     """
     names = options["named_labels"]
     if names is None:
@@ -51,7 +51,7 @@ def class_names(options, flag, k, first=None):
 
 
 cdef class ClassNames:
-    """k classes; `first` is the number of the first one, None if the labels tell.
+    """Map of k classes; `first` is the number of the first one, None if the labels decide.
 
     `as_vw`: if class 0 comes after others, it has the vector of class 1, which then has that of class 2, and so on.
     """
@@ -85,9 +85,9 @@ cdef class ClassNames:
         self.n_shown = self.n
 
     cdef int check(self, Example ex, const Choice* choice, bint settles, uint32_t* number) noexcept nogil:
-        """Why a label's class is none, FINE if it is one, and then its number: NO_NUMBER of a name that is not known.
+        """Check the class of a label: the Reason why it is invalid, or FINE and its number (NO_NUMBER for a new name).
 
-        `settles`: the label is going to be learned, and there has to be a class left for it.
+        `settles`: the label will be learned, so a new name needs a free class.
         """
         cdef bint named = self.named or (choice.number == NO_NUMBER and not self.settled)
         return self.check_as(ex, choice, settles, named, number)
@@ -95,7 +95,7 @@ cdef class ClassNames:
     cdef int check_as(
         self, Example ex, const Choice* choice, bint settles, bint named, uint32_t* number
     ) noexcept nogil:
-        """The same, as a name or as a number."""
+        """check(), for a class given as a name or as a number."""
         cdef uint32_t found
         ex.problem_at = ex.text + choice.name
         number[0] = NO_NUMBER
@@ -116,7 +116,7 @@ cdef class ClassNames:
         return FINE
 
     cdef int take(self, Example ex, const Choice* choice, uint32_t* number) except -1 nogil:
-        """Take in what a label that was checked says of the classes; its number is known after that."""
+        """Register the class of a checked label; sets its number."""
         cdef bint others = self.settled
         if not self.settled:
             self.settled, self.named = True, choice.number == NO_NUMBER
@@ -130,7 +130,7 @@ cdef class ClassNames:
         return 0
 
     cdef int check_all(self, Example ex, bint settles) except -1 nogil:
-        """check() of all classes of a label; `numbers` are theirs. Returns why one is none, or is there twice."""
+        """Check all classes of a label and set `numbers`; returns the Reason if one is invalid or named twice."""
         cdef bint named = self.named or (not self.settled and ex.choices[0].number == NO_NUMBER)
         cdef uint32_t new = 0
         cdef size_t i, j
@@ -164,14 +164,14 @@ cdef class ClassNames:
         return FINE
 
     cdef int take_all(self, Example ex) except -1 nogil:
-        """take() of all classes of a label."""
+        """Register all classes of a label: take()."""
         cdef size_t i
         for i in range(ex.n_choices):
             self.take(ex, &ex.choices[i], &self.numbers[i])
         return 0
 
     cdef uint32_t find(self, const char* name, uint32_t length) noexcept nogil:
-        """How many names came before this one; `n` if it is not known."""
+        """Index of a name; `n` if it is not known."""
         cdef uint32_t hash = vwl_murmur3_32_padded(<const uint8_t*>name, length, 0), i
         cdef size_t place = hash & (self.n_slots - 1)
         while self.slots[place]:
@@ -183,7 +183,7 @@ cdef class ClassNames:
         return self.n
 
     cdef int add(self, const char* name, uint32_t length) except -1 nogil:
-        """The next class has this name."""
+        """Append a name, that of the next class."""
         cdef Name* added
         if 2 * (self.n + 1) > self.n_slots:
             with gil:
@@ -206,7 +206,7 @@ cdef class ClassNames:
         self.slots[place] = i + 1
 
     def resize(self, size_t wanted):
-        """So many slots."""
+        """Rehash into `wanted` slots."""
         cdef uint32_t i
         free(self.slots)
         self.slots = <uint32_t*>calloc(wanted, sizeof(uint32_t))
@@ -218,11 +218,11 @@ cdef class ClassNames:
 
     @property
     def n_told(self):
-        """How many classes the last prediction knew of."""
+        """Number of classes known at the last prediction."""
         return self.n_shown if self.named else self.k
 
     cdef int write(self, uint32_t number, TextBuffer to) except -1 nogil:
-        """A class as a label has it."""
+        """Write a class as a label has it."""
         cdef uint32_t i = number - self.first
         if number == NO_NUMBER:
             return to.text(b"unknown", 7)
@@ -231,7 +231,7 @@ cdef class ClassNames:
         return to.whole(number)
 
     def value(self, uint32_t number):
-        """A class for Python: its number, or its name; None if it is none."""
+        """A class as a Python value: its number or name; None for NO_NUMBER."""
         cdef uint32_t i = number - self.first
         if number == NO_NUMBER:
             return None
@@ -241,13 +241,13 @@ cdef class ClassNames:
         return number
 
     def limits(self):
-        """How the classes are numbered, for messages."""
+        """Range of class numbers, for messages."""
         if self.named:
             return f"{self.n}"
         return f"{self.first} to {self.first + self.k - 1}" if self.settled_first else f"1 to {self.k}, or from 0"
 
     def save_load(self, io):
-        """What is known of the classes; raises ModelError for what no labels can have made."""
+        """Save or load names, counts and numbering; raises ModelError for a state that no labels can produce."""
         cdef uint32_t i
         cdef const int64_t[::1] counts
         names = [self.text[self.names[i].begin:self.names[i].begin + self.names[i].length] for i in range(self.n)]
@@ -262,15 +262,15 @@ cdef class ClassNames:
         counts = kept
         if len(state) != 5 or counts.shape[0] != self.k or len(lengths) > self.k or sum(lengths) != len(text) \
                 or any(number not in (0, 1) for number in state) or any(length == 0 for length in lengths):
-            io.refuse("its classes don't hold together")
+            io.refuse("its classes are inconsistent")
         if (state[1] and not state[0]) or (lengths and not state[1]):
-            io.refuse("its classes have names, and have none")
+            io.refuse("its classes are marked both as named and as unnamed")
         for i in range(self.k):
             if not 0 <= counts[i] < 1 << 62:
-                io.refuse("a class was learned less than never, or more often than can be counted")
+                io.refuse("the number of examples of a class is negative or too large")
             self.counts[i] = counts[i]
         if state[4] and (state[1] or state[3]):
-            io.refuse("its classes don't hold together")
+            io.refuse("its classes are inconsistent")
         if self.wanted_first is not None and state[0] and not state[1] and state[3] != self.wanted_first:
             io.refuse(f"its classes are numbered from {state[3]}, not {self.wanted_first}")
         self.settled, self.named, self.settled_first, self.first, self.turned = state

@@ -1,7 +1,7 @@
-/* Numbers that do not depend on the locale of the program that vwlite lives in.
+/* Locale-independent strtod and snprintf, whatever the locale of the host process.
  *
- * strtod and snprintf read and write a decimal comma where LC_NUMERIC of the process says so, and a library may not change
- * that. A thread may take another locale for itself for a moment (POSIX.1-2008), which costs a few nanoseconds. */
+ * strtod and snprintf use the decimal point of the process's LC_NUMERIC, which may be a comma, and a library must not
+ * change that. uselocale() switches the locale of one thread (POSIX.1-2008), which costs a few nanoseconds. */
 #ifndef VWLITE_CLOCALE_H
 #define VWLITE_CLOCALE_H
 #include <locale.h>
@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static locale_t vwl_plain; /* glibc's and musl's "C" is always there, so this cannot fail */
+static locale_t vwl_plain; /* glibc and musl always have "C", so this cannot fail */
 
 __attribute__((constructor)) static void vwl_make_plain(void) { vwl_plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
-/* Out of line: numbers that need it are few, and what reads the others stays small. */
+/* Not inlined: few numbers need it, and the code that reads the others stays small. */
 __attribute__((noinline, cold, unused)) static double vwl_strtod(const char *text, char **end) {
     const locale_t before = uselocale(vwl_plain);
     const double value = strtod(text, end);

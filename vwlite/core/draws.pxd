@@ -1,7 +1,7 @@
-"""Random numbers that are a function of a key and a counter, and of nothing else.
+"""Counter-based random numbers: a pure function of a key and a counter.
 
-Design: a draw is worked out from what it is for (seed, decision, coefficient), not taken from a stream. So it doesn't
-depend on the order of work or the number of threads, any draw can be made again by itself, and no state is saved.
+Design: a draw is computed from its purpose (seed, decision, coefficient), not from a stream. So it doesn't depend on
+the order of computation or the number of threads, any draw can be repeated by itself, and there is no state to save.
 """
 from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport uint64_t

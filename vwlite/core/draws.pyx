@@ -1,4 +1,4 @@
-"""The quantile of the normal distribution, and Python doors. Design notes are in draws.pxd."""
+"""Quantile of the normal distribution, and Python wrappers of draws.pxd, which has the design notes."""
 
 
 cdef double normal_quantile(double p) noexcept nogil:
@@ -52,5 +52,5 @@ def at(unsigned long long key, unsigned long long i):
 def quantile(double p):
     """The p-quantile of the standard normal distribution; raises ValueError unless 0 < p < 1."""
     if not 0 < p < 1:
-        raise ValueError(f"a quantile of {p} is asked for; it lies between 0 and 1")
+        raise ValueError(f"the quantile {p} is not between 0 and 1")
     return normal_quantile(p)

@@ -1,22 +1,23 @@
-"""What a parser hands to the learners.
+"""Data structures between parsers and learners: Block, Row, Feature, Choice and Example.
 
 Design:
-a) A Block is some hundred kilobytes of whole lines and what they parse into, in flat arrays; the parser fills it
-   in one thread while learners read earlier blocks in another. Nothing is allocated per example. A block belongs to
-   no stack: what a stack makes of it, such as crossed features, stays with the stack (interactions.pxd).
+a) A Block is some hundred kilobytes of whole lines and their parsed arrays; the parser fills it in one thread while
+   learners read earlier blocks in another. Nothing is allocated per example. A block belongs to no stack: what a
+   stack derives from it, such as crossed features, is stored in the stack (interactions.pxd).
 b) A Feature is 8 bytes. Hashes have 32 bits because murmur3_32 has; tables have at most 2^32 slots, and the
    interaction hash of any length depends on no higher bit.
 c) A Row is one cache line. A simple label (a number) lies in the row, where the hot path reads it; all other kinds are
    Choices in an array of the block: classes or actions with costs and probabilities. One layout serves every kind of
-   label (types.py), and which kind a line has is said by the type that the stack's top learner takes.
+   label (types.py); the label type of the stack's top learner is the kind of the lines.
 d) An Example is one reused view of a row. `features` are in VW's order of evaluation: namespaces as first seen,
    the constant, then interactions. They stay readable for PADDING features past the end, so learners prefetch
-   ahead without asking where the example ends. multiline.pxd has the examples of several lines.
-e) Where crossing features needs no more than the line itself, the parsing thread does it (`Crossing`): it has time to
-   spare, and examples then lie one behind the other, so that prefetching reaches into the next one.
-f) What a learner leaves as its prediction is said by its type: SCALAR in `prediction`, CLASS in `class_predicted`, the
-   others in arrays that the learner owns (`values`, `order`).
-g) What a learner with a posterior is asked and says of a score, beyond its mean, is its Knowledge.
+   ahead without checking for the end of the example. multiline.pxd has the examples of several lines.
+e) If crossing features needs only the line itself, the parsing thread does it (`Crossing`): it has idle time, and
+   examples are then adjacent in memory, so that prefetching reaches into the next one.
+f) The prediction type of a learner sets where its prediction is: SCALAR in `prediction`, CLASS in `class_predicted`,
+   the others in arrays that the learner owns (`values`, `order`).
+g) Knowledge has the variance, the intervals and the parts of a score: requests to and results of learners with a
+   posterior.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -25,12 +26,12 @@ cdef enum:
     CONSTANT_HASH = 11650396
     MOST_PARTS = 16
     MAX_ACTIONS = 1 << 16         # of one multi-line example
-    NO_NUMBER = 0xFFFFFFFF        # of a Choice: its name is no number
+    NO_NUMBER = 0xFFFFFFFF        # of a Choice: its name is not a number
 
 cdef enum RowKind:
     ROW_EXAMPLE
     ROW_EMPTY                     # an empty line: ends a multi-line example
-    ROW_PROBLEM                   # malformed and left out; says where and why
+    ROW_PROBLEM                   # malformed and skipped, with the position and the Reason
 
 cdef struct Feature:
     uint32_t hash                 # not yet masked to the size of a table
@@ -38,16 +39,16 @@ cdef struct Feature:
 
 cdef struct Extent:
     uint32_t hash                 # of the namespace's whole name
-    uint32_t begin                # its first feature, counted from the example's first; ends where the next begins
-    uint32_t name                 # where the name stands in the text
+    uint32_t begin                # index of its first feature in the example; it ends where the next extent begins
+    uint32_t name                 # position of the name in the text
     uint32_t name_length_index    # length << 8 | first byte (the namespace's index)
 
 cdef struct Choice:
-    # a class or an action that a label speaks of
+    # a class or an action named by a label
     uint32_t number               # as written, or NO_NUMBER
     float cost                    # NaN: not known
-    float probability             # with which the logging policy took the action; NaN: not logged
-    uint32_t name, name_length    # as written, a place in the text
+    float probability             # propensity: with which the logging policy took the action; NaN: not logged
+    uint32_t name, name_length    # as written: its position in the text
 
 cdef struct Row:
     uint32_t feature, n_features  # n_features does not count the constant, which always follows them
@@ -60,8 +61,8 @@ cdef struct Row:
     uint32_t choice, n_choices    # in the block's choices
     uint8_t kind
     uint8_t flags
-    uint8_t reason                # why a problem is one, see reasons.pxd
-    uint8_t warned                # VW would have warned about this one
+    uint8_t reason                # Reason of a problem, see reasons.pxd
+    uint8_t warned                # Reason of which VW would have warned
 
 cdef enum RowFlag:
     ROW_SHARED = 1                # features of every line of a multi-line example
@@ -76,17 +77,17 @@ cdef class Block:
     cdef Extent* extents
     cdef Row* rows
     cdef Choice* choices
-    cdef NameSpan* names          # NULL unless names are wanted; one for each feature
+    cdef NameSpan* names          # NULL unless wants_names; one for each feature
     cdef bint wants_names
-    cdef list crossings           # of the stacks that run the block and have their features crossed ahead
+    cdef list crossings           # of the stacks whose features the parsing thread crosses
     cdef size_t n_features, n_extents, n_rows, n_lines, n_choices
     cdef size_t feature_capacity, extent_capacity, row_capacity, choice_capacity
     cdef size_t first_line        # 1-based number of the block's first line in its source
-    cdef uint32_t source          # which of the run's sources
-    cdef size_t lines_left_out    # before the block's first, by whoever filled the block
-    cdef bint numbered            # first_line is set by whoever filled the block
-    cdef uint64_t checksum        # what a cache says about its block
-    cdef bint truncated           # its one line is over the limit and cut short
+    cdef uint32_t source          # index of the source in the run
+    cdef size_t lines_left_out    # skipped by the block's producer before its first line
+    cdef bint numbered            # first_line is set by the block's producer
+    cdef uint64_t checksum        # of the block's record in a cache
+    cdef bint truncated           # its only line is over the limit and truncated
     cdef int reserve_text(self, size_t n) except -1 nogil
     cdef int reserve_parsed(self) except -1 nogil
     cdef int reserve_choices(self, size_t n) except -1 nogil
@@ -95,24 +96,24 @@ cdef class Block:
 cdef class Example
 
 cdef class Expander:
-    # points an example at the features that count, see interactions.pxd; returns a Reason of reasons.pxd, and then the
-    # example is to be left out
+    # sets an example's features to the selected and crossed ones, see interactions.pxd; returns a Reason of reasons.pxd
+    # if the example must be skipped, else FINE
     cdef int expand(self, Example ex) except -1 nogil
 
 cdef class Knowledge:
-    # asked
+    # requested
     cdef bint wants_variance      # of the score
     cdef bint newcomer            # predict by the prior alone, as if the entity were new
-    cdef double interval          # low and high are wanted, so many standard deviations from the score; 0: not
-    # said
-    cdef double variance          # of the score, by what learners with a posterior know
-    cdef double noise             # of a label around its expectation, by the same; 0 if it has none of its own
-    cdef float low, high          # what would be predicted at the ends of the interval
-    cdef float label_low, label_high  # the same of an observation to come, with its noise
-    cdef float[MOST_PARTS] parts  # of the score: fixed, then each effect, where there are effects
+    cdef double interval          # compute low and high, this many standard deviations from the score; 0: don't
+    # results
+    cdef double variance          # posterior variance of the score
+    cdef double noise             # noise variance of a label around its expectation; 0 if the model has none
+    cdef float low, high          # predictions at the ends of the interval
+    cdef float label_low, label_high  # the same for a new observation, with its noise
+    cdef float[MOST_PARTS] parts  # of the score: fixed, then each effect, if there are effects
 
 cdef class Example:
-    # features, in the order of evaluation; the namespaces' own are `linear`
+    # features, in the order of evaluation; those that are not crossed are `linear`
     cdef const Feature* features
     cdef size_t n
     cdef size_t n_counted         # as reported: --ignore_linear hides features but VW counts them
@@ -122,7 +123,7 @@ cdef class Example:
     cdef size_t n_extents
     cdef const NameSpan* names
     cdef const char* text         # of the block: names and tag are positions in it
-    # the namespaces as they were parsed, before any was left out; the constant follows here too
+    # the namespaces as parsed, before --ignore and the like; the constant follows here too
     cdef const Feature* parsed
     cdef size_t n_parsed
     cdef const Extent* parsed_extents
@@ -130,24 +131,24 @@ cdef class Example:
     cdef const NameSpan* parsed_names
     cdef const char* tag
     cdef size_t tag_length
-    # the label: a number, or choices; a reduction that makes its own writes it here, and puts the old one back
+    # the label: a number, or choices; a reduction that sets its own writes it here, and restores the old one
     cdef float label, weight, initial
     cdef const Choice* choices
     cdef size_t n_choices
-    cdef uint32_t class_label     # one class, by the number that the stack's ClassNames give it; NO_NUMBER: not known
+    cdef uint32_t class_label     # number of the class by the stack's ClassNames; NO_NUMBER: not known
     cdef bint labelled            # has a label
     cdef bint test_only           # predict only: unlabelled, held out, or -t
-    cdef bint first_visit         # no learner has been shown it yet
-    # of a larger example, in whose time `age` is how much passes with this one; else that is the weight
+    cdef bint first_visit         # no learner has processed it yet
+    # a part of a larger example: `age` is its share of the larger one's time; otherwise the time is the weight
     cdef bint is_part
     cdef float age
-    # which of several weight vectors, in slots: a reduction that needs some adds i * self.step, see learner.pxd
+    # selects one of several weight vectors, in slots: a reduction adds i * self.step, see learner.pxd
     cdef uint32_t offset
-    # which entity's parameters, for a learner that keeps some for each; its name is readable text
+    # entity, for a learner with parameters for each one; its name is readable text
     cdef uint64_t entity
     cdef const char* entity_name
     cdef uint32_t entity_name_length
-    # where a learner that can't use the example found the reason
+    # position of the problem, set by a learner that refuses the example
     cdef const char* problem_at
     # results
     cdef float prediction         # SCALAR
@@ -162,7 +163,7 @@ cdef class Example:
     cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil
     cdef void look_again(self, Example other, bint constant) noexcept nogil
 
-# the namespaces that count as groups of audit.py, with names where there are some
+# the selected namespaces as Groups of view.py, with names if there are any
 cdef list groups_of(Example ex)
 
 cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \

@@ -1,4 +1,4 @@
-"""Blocks of parsed lines and the one Example that walks over them. Design notes are in example.pxd."""
+"""Block of parsed lines, and Example, a view of one line. Design notes are in example.pxd."""
 from libc.math cimport NAN, isnan
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -10,7 +10,7 @@ cdef enum:
 
 
 cdef int replace(void** buffer, size_t* capacity, size_t wanted, size_t size) except -1 nogil:
-    """Enlarge a buffer whose content need not survive. Untouched pages cost nothing."""
+    """Enlarge a buffer without preserving its content. Untouched pages cost nothing."""
     if wanted <= capacity[0]:
         return 0
     free(buffer[0])
@@ -24,10 +24,10 @@ cdef int replace(void** buffer, size_t* capacity, size_t wanted, size_t size) ex
 
 
 cdef class Block:
-    """A run of whole lines and what they parse into."""
+    """Buffer of whole lines and of the arrays that they parse into."""
 
     def examples(self):
-        """The rows as plain Python values, for tests and for looking at what a parser made of a line.
+        """The rows as Python values, for tests and for inspecting the result of a parser.
 
         A list of dicts: kind ("example", "empty", "problem"), line (from 0), reason and column of a problem, label,
         weight, initial (label NaN when there is none), choices as (number, cost, probability, name), shared, tag, and
@@ -74,16 +74,16 @@ cdef class Block:
         free(self.names)
 
     cdef int reserve_text(self, size_t n) except -1 nogil:
-        """Make the text hold n bytes and the padding; its content stays."""
+        """Allocate n bytes of text and the padding; the content is preserved."""
         if n + PADDING > self.text_capacity:
             resize(&self.text, n + PADDING, 1, b"for a line")
             self.text_capacity = n + PADDING
         return 0
 
     cdef int reserve_parsed(self) except -1 nogil:
-        """Room for the worst that the text can hold: a feature takes 2 bytes, a line or a namespace 1.
+        """Allocate arrays for the worst case of the text: a feature has 2 bytes at least, a line or a namespace 1.
 
-        Goes by the capacity of the text, not its length, so that blocks of one size never allocate again.
+        The worst case is that of the text's capacity, not its length, so that blocks of one size allocate once.
         """
         cdef size_t n = self.text_capacity
         return self.reserve_exactly(n + 1, n + 1, n // 2 + n)
@@ -98,7 +98,7 @@ cdef class Block:
         return 0
 
     cdef int reserve_choices(self, size_t n) except -1 nogil:
-        """Make the arena hold n choices; its content stays."""
+        """Allocate n choices; the content is preserved."""
         if n > self.choice_capacity:
             resize(&self.choices, 2 * n, sizeof(Choice), b"for labels")
             self.choice_capacity = 2 * n
@@ -106,24 +106,24 @@ cdef class Block:
 
 
 cdef class Knowledge:
-    """What is asked and said of a score by learners with a posterior."""
+    """Variance, intervals and parts of a score: requests to and results of learners with a posterior."""
 
 
 cdef class Expander:
-    """What chooses and crosses an example's features."""
+    """Base class of feature selection and crossing."""
 
     cdef int expand(self, Example ex) except -1 nogil:
         return 0
 
 
 cdef class Example:
-    """One line as learners see it; reused for every line."""
+    """View of one line for learners, reused for every line."""
 
     def __cinit__(self):
         self.known = Knowledge()
 
     cdef void bind(self, Block block, const Row* row, bint constant) noexcept nogil:
-        """Look at a row of a block; `constant` says whether the constant feature counts."""
+        """Point the example at a row of a block; `constant`: whether it has the constant feature."""
         self.linear = self.features = block.features + row.feature
         self.n_linear = row.n_features
         self.n = self.n_counted = row.n_features + constant
@@ -153,9 +153,9 @@ cdef class Example:
         self.loss = 0
 
     cdef void look_again(self, Example other, bint constant) noexcept nogil:
-        """Look at the line of another example as it was parsed, to predict only: without label and initial prediction.
+        """Point the example at the parsed line of another one, to predict only: without label and initial prediction.
 
-        Neither example notices which features are chosen or crossed for the other.
+        Features selected or crossed for one of the two don't affect the other.
         """
         self.features = self.linear = self.parsed = other.parsed
         self.n_linear = self.n_parsed = other.n_parsed
@@ -199,9 +199,9 @@ cdef list groups_of(Example ex):
 
 cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \
         noexcept nogil:
-    """Bring a line's extents of the same index together, with their features and names (NULL: there are none).
+    """Group a line's extents by namespace index, with their features and names (NULL: none).
 
-    They stay in the order in which indices appear. As much room behind each array serves for the copy.
+    Indices stay in order of appearance. Each array must have spare capacity of its own size behind it, for the copy.
     """
     cdef size_t i, j, begin, length, to = 0, k = 0
     cdef Extent* sorted_extents = extents + n

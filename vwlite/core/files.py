@@ -1,10 +1,9 @@
-"""Writes every file of the program.
+"""Atomic writing of files, for every file of the program.
 
-a) A regular file is written under a temporary name in its folder and renamed when it is whole: whatever happens, the
-   old file is there, or all of the new one, with the permissions of the old one.
-b) Pipes, terminals and character devices are written through, and never replaced. Other special files are refused.
-c) A temporary file is locked while its writer lives, so that a later writer can remove those of writers that were
-   killed.
+a) A regular file is written under a temporary name in its folder and renamed when it is complete: after a crash there
+   is either the old file or the complete new one, with the permissions of the old one.
+b) Pipes, terminals and character devices are written directly, and never replaced. Other special files are refused.
+c) A temporary file is locked while its writer lives, so that a later writer can delete the files of killed writers.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from vwlite.core.paths import inherited
 
 PREFIX, SUFFIX = ".vwlite-new-", ".tmp"
 
-_swept: set[str] = set()  # folders, by this process
+_swept: set[str] = set()  # folders that this process has swept
 
 
 class Temporary:
-    """A new empty file in a folder, under a name of its own, locked until it gets its place or is removed.
+    """Temporary file in a folder, under a unique name, locked until it is renamed or removed.
 
     Args:
-        folder: It is made if it is not there.
-        old: The state of the file that will be replaced, whose permissions the new one has from the start.
-        mode: The permissions where there is none, less those that the umask takes away.
+        folder: The folder, which is created if it does not exist.
+        old: The state of the file that will be replaced; the new one has its permissions from the start.
+        mode: The permissions if there is no old file, minus those of the umask.
 
     Raises OSError.
     """
@@ -60,12 +59,12 @@ class Temporary:
                 raise
 
     def place(self, target: str) -> None:
-        """Renames the file, in place of any file of that name; `fd` stays open."""
+        """Renames the file to `target`, which is replaced; `fd` stays open."""
         os.replace(self.path, target)
         self.path = ""
 
     def remove(self) -> None:
-        """Closes the file, and deletes it unless it has its place."""
+        """Closes the file, and deletes it unless it was renamed."""
         if self.path:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
@@ -74,15 +73,15 @@ class Temporary:
 
 
 class NewFile:
-    """A file that is being written; a regular one appears under its name on commit().
+    """Output file; a regular one appears under its name on commit().
 
     Args:
-        path: The file. Missing folders are made; a symbolic link stays, and its target is replaced.
-        through: Whether what is no regular file may be written to; refused otherwise.
-        wait: Whether to wait for a reader of a named pipe; refused otherwise while it has none.
+        path: The file. Missing folders are created; a symbolic link stays, and its target is replaced.
+        through: Whether a file that is not regular may be written to; refused otherwise.
+        wait: Whether to wait for a reader of a named pipe; otherwise a pipe without one is refused.
 
     Attributes:
-        fd: The descriptor; can be read, too, if the file is regular.
+        fd: The file descriptor, which is also readable if the file is regular.
 
     Raises OSError.
     """
@@ -109,7 +108,7 @@ class NewFile:
                     ) from error
                 raise
             return
-        # Renaming over it would succeed; who made it read-only wouldn't expect that.
+        # Renaming over it would succeed, but the file is read-only on purpose.
         if old is not None and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         self.target = os.path.realpath(path)
@@ -117,13 +116,13 @@ class NewFile:
         self.fd = self.temporary.fd
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Writes all of it."""
+        """Writes all of the data."""
         view = memoryview(data).cast("B")
         while view:
             view = view[os.write(self.fd, view) :]
 
     def commit(self, sync: bool = False) -> None:
-        """Everything is written: the file appears, with `sync` after it is on the disk itself."""
+        """Renames the finished file to its path, with `sync` after an fsync."""
         if self.temporary is not None:
             try:
                 if sync:
@@ -138,7 +137,7 @@ class NewFile:
         self._close()
 
     def discard(self) -> None:
-        """Leaves any older file as it is, and no trace of the new one; does nothing after commit()."""
+        """Deletes the new file, and leaves an old one as it is; does nothing after commit()."""
         if self.temporary is not None:
             self.temporary.remove()
             self.temporary = None
@@ -153,7 +152,7 @@ class NewFile:
 
 @contextlib.contextmanager
 def writing(path: str, sync: bool = False, wait: bool = True) -> Iterator[NewFile]:
-    """A file that the body writes: all of it, or nothing if the body raises. Raises OSError."""
+    """Context manager: commits the file if the body succeeds, discards it if the body raises. Raises OSError."""
     file = NewFile(path, wait=wait)
     try:
         yield file
@@ -164,7 +163,7 @@ def writing(path: str, sync: bool = False, wait: bool = True) -> Iterator[NewFil
 
 
 def state(path: str) -> os.stat_result | None:
-    """What is under a name; None if nothing is. Raises OSError for a name that can't be looked at."""
+    """Returns the stat result of a path, None if nothing is there. Raises OSError if it can't be read."""
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -172,7 +171,7 @@ def state(path: str) -> os.stat_result | None:
 
 
 def require_stream(found: os.stat_result | None) -> None:
-    """Raises OSError if something that is no regular file is not to be written to."""
+    """Raises OSError for a special file that must not be written to."""
     mode = 0 if found is None else found.st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -203,10 +202,10 @@ def _remove_deserted(path: str) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Has a folder on the disk itself.
+    """Flushes a folder to the disk (fsync).
 
-    The file in it is whole and in place by then. A file system that can't flush a folder, or a folder that may be
-    written but not listed, only means that after a power cut the old file may be back.
+    The file in it is already complete and renamed. If the file system can't flush a folder, or the folder may be
+    written but not listed, the only effect is that the old file may be back after a power failure.
     """
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

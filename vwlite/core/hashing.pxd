@@ -1,8 +1,8 @@
 """Feature hashing: murmur3_x86_32 and Vowpal Wabbit's rule for numeric names.
 
 Everything is inline so that parsers compile it into their own loops.
-The text handed in must stay readable for 16 bytes past its end (blocks are padded), which is what lets
-short names be hashed without a branch on their length.
+The text must be readable for 16 bytes past its end (blocks are padded), so that short names are hashed without a
+branch on their length.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

@@ -1,10 +1,10 @@
-"""Python doors to the compiled hash functions."""
+"""Python wrappers of the compiled hash functions."""
 from libc.string cimport memcpy
 from libc.stdlib cimport malloc, free
 
 
 cdef uint32_t padded_hash(bytes name, uint32_t seed, bint strings) except? 0:
-    """Hash a copy that is safe to over-read."""
+    """Hash a padded copy, which is safe to over-read."""
     cdef size_t n = len(name)
     cdef uint8_t* copy = <uint8_t*>malloc(n + 16)
     if copy == NULL:

@@ -1,13 +1,14 @@
-"""The joint normal distribution of several scores, such as those of a decision's actions, and which of them is best.
+"""Joint normal distribution of scores (such as those of a decision's actions), and the probability that each is best.
 
 Design:
-a) A score is its mean and a combination of independent standard normals, added term by term (`add`) by the learners
-   that it is a sum of. Terms with the same key are the same normal, so scores that share features are correlated.
-b) Coefficients that are correlated themselves come as a block: the Cholesky factor L of their precision and, of each
-   score, a vector x of features; the score's part is x' L'^-1 z.
-c) Scores of the same terms and mean are equal whatever is drawn: they are one group, and share its probability.
-d) Probabilities are a function of the scores and of a key. The last ones are kept: to learn what came of a decision
-   that was just made asks for them again.
+a) A score is its mean plus a linear combination of independent standard normals. Each learner that contributes to the
+   score adds its terms (`add`). Terms with the same key are the same normal, so scores that share features are
+   correlated.
+b) Correlated coefficients form a block: the Cholesky factor L of their precision and, for each score, a vector x of
+   features; the score's part is x' L'^-1 z.
+c) Scores of the same terms and mean are equal in every draw: they are one group, and share its probability.
+d) Probabilities are a function of the scores and of a key. The last ones are cached, because learning from a decision
+   that was just made needs them again.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -24,26 +25,26 @@ cdef struct Correlated:
 cdef struct Slot:
     uint64_t key
     uint32_t coordinate
-    uint32_t round                    # the slot is empty unless this is the round at hand
+    uint32_t round                    # the slot is empty unless this is the current round
 
 cdef class JointScores:
     cdef size_t n                     # scores
     cdef size_t n_terms, n_blocks, n_coordinates, n_groups
     cdef size_t capacity, term_capacity, factor_size, factor_capacity, block_capacity, slot_capacity, work_capacity
     cdef uint32_t round
-    cdef size_t* first                # of each score, its first term
+    cdef size_t* first                # index of the first term of each score
     cdef double* means
-    cdef double* sums                 # of each group, the probability so far
+    cdef double* sums                 # probability of each group so far
     cdef double* squares
     cdef uint32_t* group              # of each score
-    cdef uint32_t* leader             # of each group, its first score
+    cdef uint32_t* leader             # first score of each group
     cdef uint32_t* sizes              # of each group
     cdef Term* terms
     cdef Correlated* blocks
     cdef double* factors
-    cdef Slot* slots                  # keys of coordinates, open addressing
+    cdef Slot* slots                  # hash table (open addressing): keys of coordinates
     cdef double* work
-    cdef float* known                 # what best() found last
+    cdef float* known                 # last result of best()
     cdef size_t n_known, known_capacity
     cdef uint64_t known_key
     cdef void clear(self) noexcept nogil

@@ -1,11 +1,11 @@
-"""Which of several jointly normal scores is best. Design notes are in joint.pxd.
+"""Probability that each of several jointly normal scores is the best. Design notes are in joint.pxd.
 
-Few scores are integrated: of two, P(a > b) is a normal probability; of more, draws are made of all scores, and for each
-draw and score k the share of the line s + t C_k / sd_k, t ~ N(0, 1), on which k is best. This is the expectation of
-"k is best" given the draw's part that is independent of score k (Rao-Blackwell), so that a few draws, made in
-antithetic pairs, are as accurate as many that are counted, and no action that can be best has probability 0. Draws end
-when the probabilities are as accurate as `samples` counted draws would make them. Of many scores, each is looked at
-along the normals that no other one has.
+Few scores: for two, P(a > b) is a normal probability. For more, the scores are drawn jointly, and for each draw and
+score k the probability is integrated along the line s + t C_k / sd_k, t ~ N(0, 1): the share of it on which k is best.
+This is the expectation of "k is best" given the part of the draw that is independent of score k (Rao-Blackwell), so a
+few antithetic pairs of draws are as accurate as many counted draws, and no action that can be best has probability 0.
+Drawing ends when the probabilities are as accurate as `samples` counted draws. Many scores: each is integrated only
+along the normals that no other score has.
 """
 from libc.math cimport INFINITY, erfc, fabs, sqrt
 from libc.stdlib cimport free, malloc
@@ -21,18 +21,18 @@ cdef extern from "vwlite/core/newton.h" nogil:
     void vwl_backward(const double* factor, size_t n, double* b)
 
 cdef enum:
-    MOST_INTEGRATED = 128             # groups of scores
-    FEWEST_PAIRS = 6                  # of draws
+    MOST_INTEGRATED = 128             # most groups of scores that integrate() handles
+    FEWEST_PAIRS = 6                  # antithetic pairs of draws
 
 cdef size_t MOST_PRODUCTS = 1 << 24   # multiplications for the covariance of the groups
-cdef double ROUNDING = 1e-6           # relative: scores are summed in single precision
-cdef double PARALLEL = 1e-7           # scores that a line moves alike but for this
-cdef double SURE = 0.7                # of the variance allowed: what few draws say of it is not sure itself
-cdef double FAR = 8                   # standard deviations beyond which nothing is left in single precision
+cdef double ROUNDING = 1e-6           # relative rounding error: scores are summed in single precision
+cdef double PARALLEL = 1e-7           # relative difference of slopes below which a line moves two scores alike
+cdef double SURE = 0.7                # share of the allowed variance: its estimate from few draws is uncertain
+cdef double FAR = 8                   # standard deviations beyond which a probability is 0 in single precision
 
 
 cdef class JointScores:
-    """Scores that are begun one after the other, each followed by its terms."""
+    """Joint normal scores: begin() starts one, and its terms follow."""
 
     def __cinit__(self):
         self.round = 1                # slots of round 0 are empty
@@ -52,15 +52,15 @@ cdef class JointScores:
         free(self.slots)
         free(self.work)
 
-    # what the scores are
+    # building the scores
 
     cdef void clear(self) noexcept nogil:
-        """Forget all scores."""
+        """Remove all scores."""
         self.n = self.n_terms = self.n_blocks = self.n_coordinates = self.factor_size = 0
         self.round += 1
 
     cdef int begin(self, double mean) except -1 nogil:
-        """A new score: terms that follow are its own."""
+        """Start a new score: the terms that follow belong to it."""
         cdef size_t wanted
         if self.n == self.capacity:
             wanted = 2 * self.capacity + 16
@@ -78,7 +78,7 @@ cdef class JointScores:
         return 0
 
     cdef int add(self, uint64_t key, double factor) except -1 nogil:
-        """A standard normal, the one that has this key, times a factor."""
+        """Add a term: the standard normal with this key, times a factor."""
         cdef uint32_t coordinate = 0
         if factor == 0:
             return 0
@@ -86,9 +86,9 @@ cdef class JointScores:
         return self.term(coordinate, factor)
 
     cdef double* block(self, uint64_t key, size_t d, uint32_t* begin) except? NULL nogil:
-        """A block of d correlated coefficients, whose first coordinate goes into `begin`.
+        """Begin a block of d correlated coefficients; sets `begin` to its first coordinate.
 
-        Returns where its packed factor is to be written, NULL if that was done for an earlier score.
+        Returns where to write its packed Cholesky factor, NULL if an earlier score already has.
         """
         cdef size_t wanted, size = d * (d + 1) // 2
         if not self.coordinate_of(key, <uint32_t>d, begin):
@@ -110,7 +110,7 @@ cdef class JointScores:
         return self.factors + self.factor_size - size
 
     cdef int add_correlated(self, uint32_t coordinate, double factor) except -1 nogil:
-        """A coefficient of a block, less its mean, times a factor."""
+        """Add a term: a coefficient of a block, minus its mean, times a factor."""
         return self.term(coordinate, factor) if factor != 0 else 0
 
     cdef int term(self, uint32_t coordinate, double factor) except -1 nogil:
@@ -125,7 +125,7 @@ cdef class JointScores:
         return 0
 
     cdef int coordinate_of(self, uint64_t key, uint32_t count, uint32_t* found) except -1 nogil:
-        """The first of `count` coordinates with this key; returns whether they are new."""
+        """Look up or create the coordinates of a key; sets `found` to the first, returns whether they are new."""
         cdef size_t i
         if 2 * (self.n_terms + self.n_blocks + 1) > self.slot_capacity:
             self.grow_slots()
@@ -141,7 +141,7 @@ cdef class JointScores:
         return 1
 
     cdef int grow_slots(self) except -1 nogil:
-        """Twice as many slots, or more; those of this round move there."""
+        """Double the hash table, or more, and rehash the slots of this round."""
         cdef size_t before = self.slot_capacity, i, j
         cdef Slot* old = self.slots
         cdef Slot* new
@@ -162,13 +162,13 @@ cdef class JointScores:
         self.slots, self.slot_capacity = new, wanted
         return 0
 
-    # which is best
+    # probabilities
 
     cdef int best(self, double width, bint optimistic, size_t samples, uint64_t key, float* shares) except -1 nogil:
-        """The probability of each score to be the largest, its random part being taken `width` times.
+        """Compute the probability that each score is the largest, with its random part times `width`.
 
-        optimistic: a score drawn below its mean counts as its mean. `samples` counted draws are accurate enough.
-        All is a function of `key` and the scores, so what was just asked of the same ones is known.
+        optimistic: a score drawn below its mean counts as its mean. The accuracy is that of `samples` counted draws.
+        The result is a function of `key` and the scores; that of the last call is cached.
         """
         cdef size_t i, g
         key = self.fingerprint(width, optimistic, samples, key)
@@ -198,7 +198,7 @@ cdef class JointScores:
         return 0
 
     cdef uint64_t fingerprint(self, double width, bint optimistic, size_t samples, uint64_t key) noexcept nogil:
-        """A function of all that decides the probabilities; a factor's diagonal stands for the factor."""
+        """Hash of all inputs of the probabilities; of a factor, only the diagonal is hashed."""
         cdef size_t i, b
         key = mix(mix(mix(key, samples), optimistic), bits_of(width))
         for i in range(self.n):
@@ -211,7 +211,7 @@ cdef class JointScores:
         return key
 
     cdef int gather_groups(self) except -1 nogil:
-        """Scores with the same terms, in any order, and the same mean are one group."""
+        """Group the scores with the same terms, in any order, and the same mean."""
         cdef size_t i, j, end, capacity = 16
         cdef uint64_t* signatures
         cdef uint32_t* table
@@ -244,7 +244,7 @@ cdef class JointScores:
         return signatures[i] == signatures[j] and fabs(self.means[i] - self.means[j]) <= tolerance
 
     cdef int lay_out(self) except -1 nogil:
-        """The groups' random parts by rows, in coordinates."""
+        """Write the groups' random parts as rows of a matrix, one column for each coordinate."""
         cdef size_t g, i, k, end, n = self.n_groups, d = self.n_coordinates
         self.reserve(n * d + 2 * n * n + n * (n + 1) // 2 + 6 * n)
         memset(self.work, 0, n * d * sizeof(double))
@@ -256,7 +256,7 @@ cdef class JointScores:
         return 0
 
     cdef void whiten(self, double* row) noexcept nogil:
-        """Turn the row's coordinates in blocks into those of independent normals: L^-1 x."""
+        """Whiten the blocks of a row: L^-1 x, factors of independent normals."""
         cdef size_t b, i, first, d
         cdef const double* factor
         cdef double* x
@@ -271,7 +271,7 @@ cdef class JointScores:
                 x[i] = (x[i] - vwl_dot_product(factor + first, x + first, i - first)) / factor[i]
 
     cdef int integrate(self, double width, size_t samples, uint64_t key) except -1 nogil:
-        """Probabilities of a few groups, from the rows that lay_out() has made."""
+        """Probabilities of a few groups by integration (Rao-Blackwell), from the rows of lay_out()."""
         cdef size_t n = self.n_groups, d = self.n_coordinates, i, j, pairs = 0
         cdef size_t most = max(<size_t>FEWEST_PAIRS, (samples + 1) // 2)
         cdef double* rows = self.work
@@ -291,7 +291,7 @@ cdef class JointScores:
                 return self.count(0, False, 1, key)
             self.sums[0], self.sums[1] = below(gap / sd), below(-gap / sd)
             return 0
-        # only differences of rows count: what all have in common leaves them
+        # only differences of rows count, so subtract the common part
         for j in range(d):
             mean = 0
             for i in range(n):
@@ -328,7 +328,7 @@ cdef class JointScores:
                 self.squares[i] += pair[i] * pair[i]
             if pairs < FEWEST_PAIRS or pairs % 2:
                 continue
-            # the sum of the variances of the shares, beside that of counted draws, sum p (1 - p) / samples
+            # sum of the variances of the shares; compared with that of counted draws, sum p (1 - p) / samples
             spread, squares = 0, 0
             for i in range(n):
                 mean = self.sums[i] / pairs
@@ -346,8 +346,8 @@ cdef class JointScores:
 
     cdef void integrate_pair(self, const double* covariance, const double* reciprocals, const double* apart, double* at,
                              double* pair) noexcept nogil:
-        """How much of each score's line it is best on, with scores `apart` from their means, and as far on
-        the other side: the mean of both into `pair`; `at` is room."""
+        """Integrate one antithetic pair: the share of each score's line on which it is best, for scores at `apart` from
+        their means and at -`apart`. Writes the mean of both into `pair`; `at` is a work buffer."""
         cdef size_t n = self.n_groups, i, j
         cdef double low, high, gap, sd, here, score, sign = 1, scale = 0
         cdef const double* reciprocal
@@ -381,8 +381,8 @@ cdef class JointScores:
     cdef int count(self, double width, bint optimistic, size_t samples, uint64_t key) except -1 nogil:
         """Probabilities of any number of groups, from antithetic draws.
 
-        A group with normals of its own is best with the probability that these lift it above all others, given the
-        rest of the draw; one without, where it is best in the draw. Groups that are equally good share.
+        A group with normals of its own is best with the probability that these raise it above all others, given the
+        other normals of the draw; a group without is best if it is in the draw. Equally good groups share.
         """
         cdef size_t s, g, b, i, k, end, best, ties, n = self.n_groups
         cdef double* normals
@@ -393,7 +393,7 @@ cdef class JointScores:
         self.reserve(2 * self.n_coordinates + 3 * n)
         normals = self.work
         scores = normals + self.n_coordinates
-        own = scores + n              # of each group the standard deviation of its own part, then that part
+        own = scores + n              # of each group, the standard deviation of its own normals, then their value
         users = <uint32_t*>(own + 2 * n)
         self.find_owners(users, own, width if not optimistic else 0)
         for s in range(samples):
@@ -438,8 +438,8 @@ cdef class JointScores:
         return 0
 
     cdef void find_owners(self, uint32_t* users, double* own, double width) noexcept nogil:
-        """Of each coordinate the number of the one group with terms there, from 1, more than n for several or a block;
-        of each group the standard deviation of what is its own.
+        """Find the normals of a single group. `users`: for each coordinate, the group with terms there (from 1), more
+        than n for several groups or a block; `own`: for each group, the standard deviation of its own normals.
         """
         cdef size_t g, i, k, end, n = self.n_groups
         cdef double factor
@@ -463,7 +463,7 @@ cdef class JointScores:
             own[g] = sqrt(own[g])
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Room for n doubles in self.work; what was there is lost."""
+        """Allocate n doubles in self.work, without preserving its content."""
         if n > self.work_capacity:
             free(self.work)
             self.work = NULL
@@ -472,7 +472,7 @@ cdef class JointScores:
             self.work_capacity = n
         return 0
 
-    # doors for tests
+    # Python API for tests
 
     def begin_score(self, double mean, terms=(), correlated=()):
         """Add a score: its mean, (key, factor) of independent terms, and (key, factor of a precision, x) of blocks."""
@@ -489,7 +489,7 @@ cdef class JointScores:
                 self.add_correlated(begin + <uint32_t>i, value)
 
     def probabilities(self, double width=1, bint optimistic=False, size_t samples=100, unsigned long long key=1):
-        """Of each score, to be the largest."""
+        """The probability that each score is the largest."""
         cdef float* shares = <float*>malloc((self.n + 1) * sizeof(float))
         if shares == NULL:
             raise MemoryError

@@ -1,44 +1,47 @@
-"""The contract of a learner. A *reduction* has a base below it, a *bottom learner* has none.
+"""Contract of a learner. A *reduction* has a base below it, a *bottom learner* has none.
 
 Not recursive (a reduction calls its base itself):
-    predict(ex)  the prediction; changes nothing that a later prediction or a save could see
+    predict(ex)  returns the prediction; changes no state that a later prediction or a save depends on
     learn(ex)    learns from the example and returns the prediction made before the update; a bottom learner leaves that
                  prediction's loss, unweighted, in ex.loss
     update(ex)   learns when ex.score and ex.prediction are those of a predict just made; by default learn
-    multipredict(ex, count, step, to)  what predict leaves, of several weight vectors: ex.offset, + step, + 2 step ...
-    multiupdate(ex, count, step, labels, at)  what update does, of several weight vectors one after the other: the i-th
-                 learns labels[i], and at[i] is what its predict left. ex.weight and ex.labelled are as for update;
-                 ex.label, score, prediction and loss, and what is in `at`, are undefined afterwards
-    sensitivity(ex)  after predict: how far the prediction would move per unit of importance weight and of the loss's
-                     derivative; changes nothing
-    uncertainty(ex, to)  after predict: adds what is random of the score to the score begun last; changes nothing
-    vet_label(ex, settles)  why a label is none that the stack can learn, a Reason of reasons.pxd, FINE if it is one.
-                 Asked of the top, of labelled examples; a learner that hands labels down unchanged asks its base.
+    multipredict(ex, count, step, to)  predict for several weight vectors: ex.offset, + step, + 2 step ...
+    multiupdate(ex, count, step, labels, at)  update of several weight vectors, one after the other: the i-th learns
+                 labels[i], and at[i] is the result of its predict. ex.weight and ex.labelled are as for update;
+                 ex.label, score, prediction and loss, and the content of `at`, are undefined afterwards
+    sensitivity(ex)  after predict: the change of the prediction per unit of importance weight and of the loss's
+                     derivative; changes no state
+    uncertainty(ex, to)  after predict: adds the score's random terms to the score begun last; changes no state
+    vet_label(ex, settles)  returns the Reason (reasons.pxd) why the stack can't learn the label, FINE if it can.
+                 Called on the top, for labelled examples; a learner that passes labels down unchanged calls its base.
                  `settles`: the label counts as seen
-    experience(ex)   how many examples of ex.entity a bottom learner has learned from
-    identify(ex)     ex.entity, a hash of ex.entity_name, becomes the key of the entity that has this name; whether the
-                     learner knows it
-    meet(ex)         ex.entity exists from now on, with its name, even if nothing is learned about it yet
-Asked by the engine of each learner whose `vets` is set (no learner asks its base):
-    vet(ex)      why the features can't be used, a Reason; asked before predict and learn, and an example with a reason
-                 goes no further. A learner of multi-line examples gets the whole one, those below each line
-Told by the engine, each learner whose `finishes` is set:
-    finish_example(ex)   an example of the run that counts was learned or predicted
-Set by stack.py when the stack is complete: `width`, how many weight vectors all learners above need of this one, and
-`step`, how far the weight vectors lie apart that it needs itself: the product of `feature_width` of all below it
+    experience(ex)   returns the number of examples of ex.entity that a bottom learner has learned
+    identify(ex)     replaces ex.entity, a hash of ex.entity_name, by the key of the entity of this name; returns
+                     whether the learner knows it
+    meet(ex)         registers ex.entity with its name, even if nothing is learned about it yet
+Called by the engine on each learner whose `vets` is set (no learner calls its base):
+    vet(ex)      returns the Reason why the features can't be used; called before predict and learn, and the engine
+                 skips an example with a Reason. A learner of multi-line examples gets the whole one, those below each
+                 line
+Called by the engine on each learner whose `finishes` is set:
+    finish_example(ex)   after an example of the run that counts was learned or predicted
+Set by stack.py when the stack is complete: `width`, the number of weight vectors that all learners above need of this
+one, and `step`, the distance between the weight vectors that it needs itself: the product of `feature_width` of all
+below it
     set_width(width)
 Auto-recursive (the engine walks the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics(), init_driver(driver), settings(), unmatched(),
     interrupt(), long_run()
-Asked by a learner that fits those below and beside it again and again to the same examples (what can't be taught anew
-may leave them out): mark() and return_to_mark() what has been learned, close_batches() that wait, unmark()
+Called by a learner that fits those below and beside it repeatedly to the same examples (learners that can't be refitted
+may leave them out): mark() saves the state, return_to_mark() restores it, close_batches() learns pending batches,
+unmark() discards the saved state
 
-The hot methods run without the GIL; an error raised below propagates. -1e10 marks "maybe an exception": hardly a
-prediction takes it, so looking for one costs nothing, and a float has it exactly. Cython 3.3 compares it as a double,
-and would never see a mark that a float rounds.
+The hot methods run without the GIL; an error raised below propagates. The return value -1e10 means "maybe an
+exception": predictions hardly ever have this value, so the check costs nothing. A float represents it exactly: Cython
+3.3 compares it as a double, and would miss a value that a float rounds.
 
 Multi-line examples (multiline.pxd) go through predict and learn, too: a learner whose `multiline` is set gets a
-MultiExample. check_seam() in stack.py sees to it that nobody else does.
+MultiExample. check_seam() in stack.py ensures that no other learner does.
 """
 from libc.stdint cimport uint32_t
 
@@ -51,13 +54,13 @@ cdef struct Scored:
 
 cdef class Learner:
     cdef readonly Learner base
-    cdef readonly Loss loss           # of the bottom learner; every learner above sees the same one
-    cdef readonly list beside         # learners that stand beside the base, each below this one too
-    cdef readonly dict options        # what the learner took, for the card and --dry-run
+    cdef readonly Loss loss           # of the bottom learner; all learners above share it
+    cdef readonly list beside         # effects and other learners beside the base, each below this one too
+    cdef readonly dict options        # the options that the learner uses, for the card and --dry-run
     cdef readonly uint32_t width, step
     cdef public uint32_t copy         # see replicas.pyx
-    cdef public object tell           # what a run does with a remark, a function of its text
-    cdef readonly size_t left_out     # updates that would have made a weight infinite or NaN, in this run
+    cdef public object tell           # callback of remarks: a function of the text
+    cdef readonly size_t left_out     # updates skipped in this run: a weight would have been infinite or NaN
     cdef float predict(self, Example ex) except? -1e10 nogil
     cdef float learn(self, Example ex) except? -1e10 nogil
     cdef float update(self, Example ex) except? -1e10 nogil
@@ -80,7 +83,7 @@ cdef class Bottom(Learner):
 
 
 cdef class Learners:
-    # several learners, to be called by number without the GIL; the arrays of C know no objects
+    # several learners, to be called by number without the GIL; C arrays can't hold objects
     cdef list each
     cdef void** pointers
     cdef readonly size_t n

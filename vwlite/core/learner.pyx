@@ -1,4 +1,4 @@
-"""The base of all learners. The contract is in learner.pxd."""
+"""Base classes of learners. The contract is in learner.pxd."""
 from enum import Enum
 
 from libc.stdlib cimport free, malloc
@@ -9,25 +9,25 @@ from vwlite.core.types import LabelType, PredictionType
 
 
 cdef class Learner:
-    """Base class.
+    """Base class of learners.
 
-    Class attributes say what a learner is: ``name``; ``takes_label`` and ``gives_prediction`` upwards; ``base_label``
-    and ``base_prediction`` downwards (None for a bottom learner); ``multiline`` whether an example is a block of lines;
-    ``feature_width`` how many weight vectors it needs of its base; ``holds_vectors`` whether it does as ``ex.offset``
-    says, or has to be copied for each weight vector (replicas.pyx); ``vets`` whether it may refuse examples;
-    ``finishes`` whether it is told when an example is done; ``needs_names`` whether it reads the features' names;
-    ``has_posterior`` whether it knows variances and draws, ``has_noise`` whether of labels, too;
-    ``gives_probabilities`` whether --probabilities concern it; ``effect`` the name of the entities that it has
-    parameters for, None if it is of the whole score; ``sets_aside`` the namespaces that are no features, though the
-    learner looks at them; ``part_names`` what the numbers in ``ex.known.parts`` are; ``waits_for_pass`` whether it
-    learns nothing before a pass ends, and ``instead`` what then learns without passes; ``asks_again`` whether it may
-    want a further one then; ``classes`` the ClassNames of a learner of classes; ``has_slots`` whether it is a
-    TableLearner; ``copied`` whether those beside it are copies of its base, and ``copy`` which copy the learner belongs
-    to; ``predicts_first`` whether VW reports of it what it predicts before the range of labels includes the example's
-    own. A learner that takes decisions has ``decisions``, those made in all runs: it saves them, and the driver counts
-    them; and ``costs_allowed``, their range or (NaN, NaN). ``links`` says that predictions may be on another scale than
-    scores, ``changes_labels`` that the labels handed down may be others than those of the data; ``plugin`` is where a
-    learner comes from that is no part of vwlite.
+    Class attributes describe a learner: ``name``; ``takes_label`` and ``gives_prediction``, its types upwards;
+    ``base_label`` and ``base_prediction``, its types downwards (None for a bottom learner); ``multiline``: it learns
+    multi-line examples; ``feature_width``: the number of weight vectors it needs of its base; ``holds_vectors``: it
+    supports ``ex.offset``, otherwise it is copied for each weight vector (replicas.pyx); ``vets``: it may refuse
+    examples; ``finishes``: finish_example() is called; ``needs_names``: it reads the features' names;
+    ``has_posterior``: it gives variances and draws of scores, ``has_noise``: also the noise of labels;
+    ``gives_probabilities``: it uses --probabilities; ``effect``: the name of the random effect whose entities it has
+    parameters for, None for the whole score; ``sets_aside``: namespaces that it reads, but not as features;
+    ``part_names``: the names of ``ex.known.parts``; ``waits_for_pass``: it learns nothing before a pass ends, and
+    ``instead``: options with which it learns without passes; ``asks_again``: it may then want a further pass;
+    ``classes``: the ClassNames of a learner of classes; ``has_slots``: it is a TableLearner; ``copied``: the learners
+    beside it are copies of its base, and ``copy``: the number of the copy that the learner belongs to;
+    ``predicts_first``: VW reports its prediction before the range of labels includes the example's own label. A learner
+    of decisions has ``decisions``, the number made in all runs, which it saves and the driver counts; and
+    ``costs_allowed``, their range or (NaN, NaN). ``links``: predictions may be on another scale than scores;
+    ``changes_labels``: the base may get other labels than those of the data; ``plugin``: the origin of a learner that
+    is no part of vwlite.
     """
 
     name = "learner"
@@ -120,7 +120,7 @@ cdef class Learner:
         return 0
 
     def remark(self, text):
-        """Say something about the run while it goes on: a warning of Python's unless ``tell`` is set."""
+        """Log a remark during the run: by ``tell`` if it is set, otherwise as a Python warning."""
         if self.tell is not None:
             self.tell(text)
             return
@@ -129,78 +129,78 @@ cdef class Learner:
 
     @property
     def owner(self):
-        """What the learner's fields are called after in a model file."""
+        """Prefix of the learner's fields in a model file."""
         return self.of_copy(self.name.partition("-")[0])
 
     def of_copy(self, owner):
-        """A name for fields, with the number of the copy that the learner belongs to."""
+        """Prefix of fields, with the number of the copy that the learner belongs to."""
         return f"{self.copy}:{owner}" if self.copy else owner
 
     def set_place(self, width, step):
-        """Called once, when the stack is complete: see `width` and `step`."""
+        """Set `width` and `step`; called once, when the stack is complete."""
         self.width, self.step = width, step
         self.set_width(width)
 
     def set_width(self, width):
-        """The learners above need so many weight vectors of this one."""
+        """Set the number of weight vectors that the learners above need of this one."""
 
     def init_driver(self, driver):
-        """Called once, when the driver of the stack has been made."""
+        """Hook: the driver of the stack has been made; called once."""
 
     def save_load(self, io):
-        """One line a field: ``self.x = io.float32("x", self.x)`` reads and writes."""
+        """Save or load the state, one line for each field: ``self.x = io.float32("x", self.x)``."""
 
     def spare_initial(self):
-        """Asked once, by what stands above: take an example's initial prediction as it is, regularize weights only."""
+        """Regularize weights only, not an example's initial prediction; called once, by a learner above."""
 
     def entities(self):
-        """(name, examples learned from, {hash: (mean, variance)}) of each entity; None if it keeps none."""
+        """(name, number of examples learned, {hash: (mean, variance)}) of each entity; None if it has no entities."""
 
     def limit_entities(self, limit, store):
-        """Have no more than `limit` entities in memory, the others in an EntityStore."""
+        """Hold at most `limit` entities in memory (LRU), the others in an EntityStore."""
 
     def mark(self):
-        """Remember what is known now."""
+        """Save the current state for return_to_mark()."""
 
     def return_to_mark(self):
-        """Forget what was learned since."""
+        """Restore the state at mark()."""
 
     def unmark(self):
-        """Let go of what mark() remembered."""
+        """Discard the state saved by mark()."""
 
     def close_batches(self):
-        """Learn from examples that wait for others."""
+        """Learn from pending batches."""
 
     def settings(self):
         """Lines for the header of a run."""
         return []
 
     def long_run(self):
-        """Once, when a run has proved long: time for what pays only then."""
+        """Hook: the run is long; called once, for optimizations that pay only then."""
 
     def end_pass(self):
-        """After each pass over the data; what the learner wants next: a Verdict, None if it doesn't care."""
+        """Hook: a pass over the data ended; returns the Verdict on further passes, None without a preference."""
 
     def interrupt(self):
-        """A signal: what takes long should end soon, in a state that can be saved."""
+        """Hook: a signal came; long computations must end soon, in a state that can be saved."""
 
     def end_examples(self):
-        """After the last example."""
+        """Hook: the last example is done."""
 
     def finish(self):
-        """Before the learner goes away."""
+        """Hook: the learner is no longer used; frees resources."""
 
     def metrics(self):
-        """Figures about the run, name -> number."""
+        """Metrics of the run: name -> number."""
         return {}
 
     def unmatched(self):
-        """A line for each thing that the learner's options name and no example so far had; see also unmatched.pxd."""
+        """Warnings: a line for each name in the learner's options that no example had; see also unmatched.pxd."""
         return []
 
 
 cdef class Bottom(Learner):
-    """Base class of bottom learners: has a loss, and saves the range of labels."""
+    """Base class of bottom learners: owns the loss, and saves the range of labels."""
 
     base_label = None
     base_prediction = None
@@ -213,11 +213,11 @@ cdef class Bottom(Learner):
 
 
 class Verdict(Enum):
-    """What a learner wants after a pass."""
+    """Request of a learner after a pass."""
 
-    GO_ON = "go on"       # passes as the options have it
-    AGAIN = "again"       # one more pass, whatever they say
-    DONE = "done"         # nothing would change any more
+    GO_ON = "go on"       # passes by the options
+    AGAIN = "again"       # one more pass, whatever the options
+    DONE = "done"         # converged: further passes would change nothing
 
 
 ctypedef float (*Hot)(void*, Example) except? -1e10 nogil
@@ -256,7 +256,7 @@ cdef double experience_of(Learner learner, Example ex) except? -1 nogil:
     return learner.experience(ex)
 
 
-# Variables, because C may not call a function as one of another type.
+# Function pointers with exact types: C may not call a function through a pointer of another type.
 cdef Hot call_predict = <Hot>predict_of
 cdef Hot call_update = <Hot>update_of
 cdef Hot call_learn = <Hot>learn_of
@@ -270,7 +270,7 @@ cdef Known call_experience = <Known>experience_of
 
 
 cdef class Learners:
-    """Several learners."""
+    """Array of learners, called by index without the GIL."""
 
     def __cinit__(self, list each):
         self.each = each
@@ -315,7 +315,7 @@ cdef class Learners:
         return call_experience(self.pointers[i], ex)
 
     cdef int vet_all(self, Example ex) except -1 nogil:
-        """The first reason that one of them has."""
+        """Call vet() of each; returns the first Reason that is not FINE."""
         cdef size_t i
         cdef int reason = FINE
         for i in range(self.n):
@@ -326,8 +326,8 @@ cdef class Learners:
 
 
 def end_pass(Learner top):
-    """Tell a stack that a pass has ended; the Verdict of its learners: AGAIN if one wants another pass, DONE if those
-    that have an opinion want none.
+    """Call end_pass() of a stack; returns the joint Verdict: AGAIN if one learner wants another pass, DONE if all with
+    a preference want none.
     """
     verdicts = {learner.end_pass() for learner in walk(top)} - {None}
     if Verdict.AGAIN in verdicts:
@@ -336,7 +336,7 @@ def end_pass(Learner top):
 
 
 def chain(Learner top):
-    """The learners that stand on each other, top to bottom."""
+    """The learners from the top down to the bottom learner, without those beside them."""
     cdef Learner learner = top
     while learner is not None:
         yield learner
@@ -344,8 +344,8 @@ def chain(Learner top):
 
 
 def walk(Learner top, copies=True):
-    """The learners of a stack, top to bottom; those beside a base come before it. Without `copies` the first of them
-    stands for all.
+    """All learners of a stack, top to bottom; those beside a base come before it. Without `copies`, only the first
+    copy is included.
     """
     for learner in chain(top):
         yield learner
@@ -354,10 +354,10 @@ def walk(Learner top, copies=True):
 
 
 def finishers(Learner top):
-    """The learners that are told when an example is done."""
+    """The learners with finish_example()."""
     return Learners([learner for learner in walk(top) if learner.finishes])
 
 
 def vetters(Learner top, multiline):
-    """The learners that may refuse examples: those of multi-line ones, or those of single lines."""
+    """The learners that may refuse examples (vet): those of multi-line examples, or those of single lines."""
     return Learners([learner for learner in chain(top) if learner.vets and bool(learner.multiline) == multiline])

@@ -1,11 +1,11 @@
 """Loss functions.
 
-For each: loss L(p, y); derivative dL/dp; the squared gradient that drives adaptive rates; and two updates, the
-plain gradient step and the importance-invariant one: following the gradient continuously for the total step
-n = scale * ppu instead of jumping (Karampatziakis and Langford 2011, "Online importance weight aware updates").
-An update is the factor u in  w_i += u * rate_i * x_i.
+Each has: loss L(p, y); derivative dL/dp; the squared gradient for adaptive rates; and two updates, the plain gradient
+step and the importance-invariant one, which follows the gradient flow continuously for the total step n = scale * ppu
+(Karampatziakis and Langford 2011, "Online importance weight aware updates"). An update is the factor u in
+w_i += u * rate_i * x_i.
 
-Losses of two classes (logistic, hinge, and any under --binary) take the labels 1 and -1, or 1 and 0. A label of 1 is
+Losses of two classes (logistic, hinge, and any under --binary) accept the labels 1 and -1, or 1 and 0. A label of 1 is
 the positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the data's order.
 """
 from libc.float cimport FLT_MAX
@@ -18,19 +18,19 @@ from vwlite.core.reasons cimport (
 from vwlite.core.options import Option, OptionGroup
 from vwlite.errors import OptionError
 
-# learners with a logistic loss of their own tell classes by sign
+# learners with a logistic loss of their own classify labels by sign
 CLASSES = ("loss_function=logistic & !bayes_logistic & !logistic",)
 
 OPTIONS = OptionGroup("Loss", (
-    Option("loss_function", str, "what is minimised", default="squared", keep=True, vw_forgets=True,
+    Option("loss_function", str, "the loss that is minimised", default="squared", keep=True, vw_forgets=True,
            choices=("squared", "classic", "logistic", "hinge", "quantile", "expectile", "poisson"), task="learn"),
-    Option("quantile_tau", float, "the quantile that --loss_function quantile aims at", default=0.5, least=0, most=1,
+    Option("quantile_tau", float, "the quantile that --loss_function quantile estimates", default=0.5, least=0, most=1,
            keep=True, vw_forgets=True, needs=("loss_function=quantile",)),
-    Option("expectile_q", float, "the expectile that --loss_function expectile aims at (needed with it)",
+    Option("expectile_q", float, "the expectile that --loss_function expectile estimates (needed with it)",
            above=0, most=0.5, keep=True, vw_forgets=True, needs=("loss_function=expectile",)),
-    Option("logistic_min", float, "the label that --loss_function logistic takes for the negative class",
+    Option("logistic_min", float, "the label of the negative class with --loss_function logistic",
            default=-1.0, keep=True, vw_forgets=True, needs=CLASSES),
-    Option("logistic_max", float, "the label that --loss_function logistic takes for the positive class",
+    Option("logistic_max", float, "the label of the positive class with --loss_function logistic",
            default=1.0, keep=True, vw_forgets=True, needs=CLASSES),
     Option("min_prediction", float, "smallest prediction (default: the smallest label seen)",
            keep=True, vw_forgets=True),
@@ -48,7 +48,7 @@ cdef float LARGEST_LABEL = 1e18       # its square is finite in single precision
 
 
 cdef class Loss:
-    """Base class: which labels there are, and their range."""
+    """Base class of losses: valid labels, and their range."""
 
     def __cinit__(self, *_):
         self.negative = NAN
@@ -71,11 +71,11 @@ cdef class Loss:
         return FINE
 
     cdef void settle_on(self, float negative) noexcept nogil:
-        """From now on this is the label of the negative class."""
+        """Fix the label of the negative class."""
         self.negative = negative
 
     def prepare(self, options, bint may_be_as_vw):
-        """Which labels are taken under these options."""
+        """Set which labels are accepted under the options."""
         self.as_vw = may_be_as_vw and options["vw_compat"]
         self.two_classes = not self.as_vw and (self.two_classes or options["binary"] and self.name != "poisson"
                                                and self.name != "logistic")
@@ -85,7 +85,7 @@ cdef class Loss:
             self.least = self.most = 1
 
     def save_load(self, io):
-        """The range of labels seen, and the coding of two classes; called by the learner that owns the loss."""
+        """Save or load the range of labels and the coding of two classes; called by the learner that owns the loss."""
         low, high = io.float32("min_label", self.min_label), io.float32("max_label", self.max_label)
         if not io.saving and not (isfinite(low) and isfinite(high)):
             io.refuse("the range of its labels is infinite")
@@ -100,7 +100,7 @@ cdef class Loss:
             self.settle_on(negative)
 
     def set_range(self, low, high):
-        """The ends of the range of predictions, where they are not given; the range is never empty."""
+        """Set the ends of the range of predictions that are not given; the range is never empty."""
         if not self.given_low:
             self.min_label = min(low, self.max_label) if self.given_high else low
         if not self.given_high:
@@ -122,7 +122,7 @@ cdef class Loss:
         return 0
 
     cdef void evaluate(self, Point* at) noexcept nogil:
-        """Fill in loss, derivative and squared gradient at (p, y)."""
+        """Compute loss, derivative and squared gradient at (p, y)."""
         at.loss = self.loss(at.p, at.y)
         at.derivative = self.derivative(at.p, at.y)
         at.square = at.derivative * at.derivative
@@ -143,7 +143,7 @@ cdef class Loss:
 
 
 cdef class Squared(Loss):
-    """(p - y)^2 on real labels; linear outside the range of labels seen, where predictions are clipped anyway.
+    """Squared loss (p - y)^2 of real labels; linear outside the range of labels, where predictions are clipped anyway.
 
     Flow: dp/dn = 2(y - p), so p moves by (y - p)(1 - exp(-2n)).
     """
@@ -167,7 +167,7 @@ cdef class Squared(Loss):
 
 
 cdef inline float squared_loss(float p, float y, float low, float high) noexcept nogil:
-    """The squared loss, for predictions that are clipped to low ... high."""
+    """Squared loss for predictions that are clipped to low ... high."""
     if p < low:
         return 0 if y == low else (y - low) * (y - low) + 2 * (y - low) * (low - p)
     if p > high:
@@ -182,7 +182,7 @@ cdef inline float squared_flow(float p, float y, float scale, float ppu) noexcep
 
 
 cdef class Classic(Squared):
-    """Squared loss without clipping inside the loss and without the invariant update."""
+    """Classic: squared loss without clipping inside the loss and without the invariant update."""
 
     cdef float loss(self, float p, float y) noexcept nogil:
         return (p - y) * (p - y)
@@ -200,7 +200,7 @@ cdef class Classic(Squared):
 
 
 cdef class Logistic(Loss):
-    """log(1 + exp(-yp)) for labels -1 and +1; a label in between mixes the two.
+    """Logistic loss log(1 + exp(-yp)) for labels -1 and +1; a label in between is a mixture of the two.
 
     With s = (y - min)/(max - min) the share of the positive class, every quantity is s f(+1) + (1 - s) f(-1).
     Flow: for y = +1, dp/dn = 1/(1 + exp(p)), so with z = p + exp(p) the end point solves z' = z + n; the solution
@@ -209,7 +209,7 @@ cdef class Logistic(Loss):
     cdef float width
 
     def __cinit__(self, float low, float high, bint shares):
-        """`shares`: labels in between low and high are taken, too."""
+        """`shares`: labels between low and high are accepted, too."""
         self.low, self.high = self.least, self.most = low, high
         self.width = high - low
         self.two_classes = not shares
@@ -241,7 +241,7 @@ cdef class Logistic(Loss):
         return -s / (1 + expf(p)) + (1 - s) / (1 + expf(-p))
 
     cdef void evaluate(self, Point* at) noexcept nogil:
-        # sign is exactly 1 or -1 for nearly every example, in no order that a branch could learn
+        # sign is exactly 1 or -1 for nearly every example, in an order that no branch predictor can learn
         cdef float sign = 2 * (at.y - self.low) / self.width - 1
         cdef float margin = sign * at.p
         if sign * sign == 1:
@@ -262,7 +262,7 @@ cdef class Logistic(Loss):
 
 
 cdef class Signs(Logistic):
-    """The logistic loss where a label above 0 is the positive class and any other the negative one."""
+    """Logistic loss by the sign of the label: above 0 is the positive class, any other the negative one."""
 
     cdef float loss(self, float p, float y) noexcept nogil:
         return softplus(-p if y > 0 else p)
@@ -276,23 +276,23 @@ cdef class Signs(Logistic):
 
 
 cdef inline float softplus(float x) noexcept nogil:
-    """log(1 + exp(x)), which is exactly 0 once exp(x) is lost beside 1: there learning stops, as in VW."""
+    """Softplus log(1 + exp(x)); exactly 0 if 1 + exp(x) rounds to 1: then learning stops, as in VW."""
     return x if x > 80 else logf(1 + expf(x))
 
 
 cdef inline float logistic_flow(float p, float y, float e, float scale, float ppu) noexcept nogil:
-    """The update for a label y of -1 or 1, with e = exp(yp)."""
+    """Importance-invariant logistic update for a label y of -1 or 1, with e = exp(yp)."""
     cdef float n = scale * ppu
     if n < FEW:
         return y * scale / (1 + e)
-    # the reciprocal, because it is worked out while the other factor still is: examples follow each other no faster
-    # than this chain of operations allows
+    # multiplied by the reciprocal, which is computed in parallel with the other factor: this chain of dependent
+    # operations limits the examples per second
     return -(y * lambert_minus(n + y * p + e) + p) * (1 / ppu)
 
 
 cdef inline float lambert_minus(float x) noexcept nogil:
-    """W(e^x) - x to a relative error of 1e-5 or so: one step of Fritsch, Shafer and Crowley (1973), Algorithm 443,
-    from a linear or exponential start."""
+    """Lambert's W(e^x) - x to a relative error of about 1e-5: one step of Fritsch, Shafer and Crowley (1973), Algorithm
+    443, from a linear or exponential start."""
     cdef double w, r, t, q
     if x >= 1:
         w = 0.86 * x + 0.01
@@ -306,7 +306,7 @@ cdef inline float lambert_minus(float x) noexcept nogil:
 
 
 cdef class Hinge(Loss):
-    """max(0, 1 - yp) for labels -1 and +1. Flow: straight until yp = 1, where it stops."""
+    """Hinge loss max(0, 1 - yp) for labels -1 and +1. Flow: constant slope until yp = 1, where it stops."""
 
     def __cinit__(self):
         self.two_classes = True
@@ -337,7 +337,7 @@ cdef class Hinge(Loss):
 
 
 cdef class Quantile(Loss):
-    """tau (y - p) above, (1 - tau)(p - y) below (Koenker and Bassett 1978). Flow: straight, stops at p = y."""
+    """Quantile loss: tau (y - p) if y > p, else (1 - tau)(p - y) (Koenker and Bassett 1978). Flow: stops at p = y."""
     cdef float tau
 
     def __cinit__(self, float tau):
@@ -363,7 +363,7 @@ cdef class Quantile(Loss):
 
 
 cdef class Expectile(Loss):
-    """Squared loss times q where the prediction is above the label, 1 - q below (Newey and Powell 1987)."""
+    """Expectile loss: squared loss times q if the prediction is above the label, else 1 - q (Newey and Powell 1987)."""
     cdef float q
 
     def __cinit__(self, float q):
@@ -383,7 +383,7 @@ cdef class Expectile(Loss):
 
 
 cdef class Poisson(Loss):
-    """The deviance 2(y log(y/e^p) - (y - e^p)) of counts y >= 0; p is the logarithm of the mean.
+    """Poisson deviance 2(y log(y/e^p) - (y - e^p)) of counts y >= 0; p is the logarithm of the mean.
 
     Flow: dp/dn = y - e^p, solved in closed form with q = e^-p.
     """
@@ -414,7 +414,7 @@ cdef class Poisson(Loss):
 
 
 def loss_name(options):
-    """The loss that is minimised: the one that a learner asked for implies, or else that of --loss_function.
+    """Name of the loss that is minimised: the one implied by the learner's option, or else that of --loss_function.
 
     Raises OptionError when they differ.
     """
@@ -429,7 +429,7 @@ def loss_name(options):
 
 
 def implied_loss(options):
-    """(learner, loss) of the first learner asked for that has a loss of its own, or None."""
+    """(option, loss) of the first given option that implies a loss, or None."""
     for name, option in options.declared.items():
         if option.loss and options[name]:
             return name, option.loss
@@ -437,9 +437,9 @@ def implied_loss(options):
 
 
 def make_loss(options, predict_only=False):
-    """The loss that the options ask for.
+    """Make the loss that the options choose.
 
-    Raises OptionError for values that don't go together.
+    Raises OptionError for values that conflict.
     """
     cdef Loss loss
     name = loss_name(options)
@@ -472,13 +472,13 @@ def make_loss(options, predict_only=False):
 
 
 cdef int set_first_range(Loss loss, low, high) except -1:
-    """The range of predictions before any label; an end that is not given follows the labels."""
+    """Set the range of predictions before any label; an end that is not given follows the labels."""
     given = low is not None or high is not None
     loss.given_low, loss.given_high = low is not None, high is not None
     reach = 50 if loss.name in ("logistic", "poisson") else 0
     if loss.as_vw:
         loss.given_low = loss.given_high = given
-        reach = 0 if given or loss.still else reach  # VW starts from here where the loss should have set another range
+        reach = 0 if given or loss.still else reach  # as in VW, although the loss should set another range
     loss.min_label = -reach if low is None else low
     loss.max_label = reach if high is None else high
     if loss.as_vw:

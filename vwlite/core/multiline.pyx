@@ -1,4 +1,4 @@
-"""The lines of a multi-line example, laid out once. Design notes are in multiline.pxd."""
+"""Multi-line example: layout of its lines. Design notes are in multiline.pxd."""
 from libc.math cimport NAN, isnan
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free
@@ -10,7 +10,7 @@ from vwlite.core.reasons cimport CROSSED_MANY, FINE
 
 
 cdef class MultiExample(Example):
-    """A run of lines."""
+    """Multi-line example: a sequence of lines."""
 
     def __cinit__(self):
         self.line = Example()
@@ -23,10 +23,10 @@ cdef class MultiExample(Example):
         free(self.extents_kept)
 
     cdef int bind_lines(self, const Row* rows, size_t n, size_t limit) except -1 nogil:
-        """Look at n rows of self.block, at least one of which is no shared one; lay out their features.
+        """Bind n rows of self.block, at least one of them not shared, and lay out their features.
 
-        Returns FINE; or why features can't be crossed, with problem_at: those of one line, or all of them, which may be
-        no more than `limit`.
+        Returns FINE, or sets problem_at and returns the Reason why features can't be crossed: those of one line, or all
+        of them together if they are more than `limit`.
         """
         cdef size_t i, total = 0
         cdef int reason = FINE
@@ -46,7 +46,7 @@ cdef class MultiExample(Example):
                 self.chosen = i
                 self.cost, self.probability = choice.cost, choice.probability
             self.n_known += 1
-        # there is no label that one could sum up over examples: as in VW it counts as 0
+        # a multi-line label is not a number to sum up over examples: as in VW it counts as 0
         self.labelled = self.n_known > 0
         self.label = 0 if self.labelled else NAN
         self.weight = 1
@@ -73,14 +73,14 @@ cdef class MultiExample(Example):
         return reason
 
     cdef int foresee(self, const Row* last) except -1 nogil:
-        """Put the features that follow in the block behind those of all lines, where learners see what to prefetch."""
+        """Copy the features that follow in the block behind those of all lines, for prefetching."""
         grow(&self.features_kept, &self.feature_capacity, self.end + PADDING, sizeof(Feature))
         memcpy(self.features_kept + self.end, self.block.features + last.feature + last.n_features + 1,
                PADDING * sizeof(Feature))
         return 0
 
     cdef int lay(self, size_t i) except -1 nogil:
-        """Lay out the features of a line; returns why they can't be crossed, FINE if they can."""
+        """Lay out the features of a line; returns the Reason why they can't be crossed, or FINE."""
         cdef Line* line = &self.lines[i]
         cdef const Row* own = self.rows + i
         cdef size_t first = self.end, first_extent = self.extents_end
@@ -101,7 +101,7 @@ cdef class MultiExample(Example):
         reason = self.expander.expand(self.line)
         if reason != FINE:
             return reason
-        if self.line.linear != parsed:           # some were left out, and the rest lies elsewhere until the next line
+        if self.line.linear != parsed:           # some were dropped, the others are in a reused buffer
             line.linear = self.keep(self.line.linear, self.line.names, self.line.n_linear + 1)
             line.n_linear = self.line.n_linear
             line.extents = self.keep_extents(self.line.extents, self.line.n_extents)
@@ -116,7 +116,7 @@ cdef class MultiExample(Example):
         return FINE
 
     cdef bint meets_shared(self, const Row* own) noexcept nogil:
-        """Whether a line has a namespace that the shared one has too."""
+        """Whether a line and the shared line have a namespace in common."""
         cdef size_t i
         for i in range(own.n_extents):
             if self.shares[extent_index(self.block.extents + own.extent + i)]:
@@ -124,7 +124,7 @@ cdef class MultiExample(Example):
         return False
 
     cdef int put_after(self, const Row* own, Line* line) except -1 nogil:
-        """The features of a line, then those of the shared one, if there is one, then the constant."""
+        """Append the features of a line, then those of the shared one, if there is one, then the constant."""
         cdef const Row* shared = self.shared
         cdef size_t i, n = own.n_features, n_shared = shared.n_features if shared != NULL else 0
         cdef size_t n_extents = own.n_extents + (shared.n_extents if n_shared else 0)
@@ -154,7 +154,7 @@ cdef class MultiExample(Example):
         return 0
 
     cdef size_t keep(self, const Feature* features, const NameSpan* names, size_t n) except? 0xFFFFFFFF nogil:
-        """Append features, and their names; where they begin."""
+        """Append features and their names; returns the index of the first."""
         cdef size_t begin = self.end
         grow(&self.features_kept, &self.feature_capacity, begin + n + PADDING, sizeof(Feature))
         memcpy(self.features_kept + begin, features, n * sizeof(Feature))
@@ -166,7 +166,7 @@ cdef class MultiExample(Example):
         return begin
 
     cdef size_t keep_extents(self, const Extent* extents, size_t n) except? 0xFFFFFFFF nogil:
-        """Append namespaces; where they begin."""
+        """Append namespaces; returns the index of the first."""
         cdef size_t begin = self.extents_end
         grow(&self.extents_kept, &self.extent_capacity, begin + n + 1, sizeof(Extent))
         memcpy(self.extents_kept + begin, extents, n * sizeof(Extent))
@@ -174,7 +174,7 @@ cdef class MultiExample(Example):
         return begin
 
     cdef int merge_shared(self, const Row* own, Line* line) except -1 nogil:
-        """The features of a line and of the shared one as one list."""
+        """Merge the features of a line and of the shared one, by namespace."""
         cdef const Row* shared = self.shared
         cdef const Extent* own_extents = self.block.extents + own.extent
         cdef const Extent* shared_extents = self.block.extents + shared.extent
@@ -187,7 +187,7 @@ cdef class MultiExample(Example):
         for i in range(own.n_extents):
             self.append(own, i, i + 1)
             taken[extent_index(&own_extents[i])] = True
-            # the extents of a namespace are neighbours: behind its last one come the shared ones
+            # the extents of a namespace are adjacent: the shared ones follow its last one
             if i + 1 == own.n_extents or extent_index(&own_extents[i + 1]) != extent_index(&own_extents[i]):
                 for j in range(shared.n_extents):
                     if extent_index(&shared_extents[j]) == extent_index(&own_extents[i]):
@@ -210,7 +210,7 @@ cdef class MultiExample(Example):
         return 0
 
     cdef int append(self, const Row* row, size_t begin, size_t end) except -1 nogil:
-        """Namespaces begin..end of a row, with their features; extents count from the first feature of all for now."""
+        """Append namespaces begin..end of a row and their features; extents are absolute indices at first."""
         cdef const Extent* extents = self.block.extents + row.extent
         cdef size_t first = extents[begin].begin, i
         cdef size_t n = (extents[end].begin if end < row.n_extents else row.n_features) - first
@@ -224,9 +224,9 @@ cdef class MultiExample(Example):
         return 0
 
     cdef int select(self, size_t i) except -1 nogil:
-        """Let self.line be line i: unlabelled, of weight 1, with the whole's tag.
+        """Point self.line at line i: unlabelled, of weight 1, with the tag of the whole.
 
-        Returns why its features can't be crossed, which is FINE in an example that the driver has let through.
+        Returns the Reason why its features can't be crossed; FINE in an example that the driver has vetted.
         """
         cdef int reason = FINE
         self.selected = i
@@ -244,7 +244,7 @@ cdef class MultiExample(Example):
         return reason
 
     cdef void point(self, size_t i) noexcept nogil:
-        """Point self.line at what is laid out."""
+        """Point self.line at the stored features of line i."""
         cdef const Line* line = &self.lines[i]
         self.line.parsed = self.features_kept + line.parsed
         self.line.n_parsed = line.n_parsed

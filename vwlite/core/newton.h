@@ -1,7 +1,7 @@
-/* Small dense problems: Cholesky factors, and the minimum of a Gaussian prior plus weighted losses by Newton's method.
+/* Small dense linear algebra: Cholesky factors, and Newton's method for a Gaussian prior plus weighted losses.
  *
  * Symmetric matrices and factors are packed by rows: row i of the lower triangle starts at i (i + 1) / 2, so a matrix
- * grows by a row without moving what is there. Sums run in four lanes whose order is written down here: the same bits on
+ * grows by a row without moving the others. Sums run in four lanes of fixed order, so results have the same bits on
  * every machine. */
 #ifndef VWLITE_NEWTON_H
 #define VWLITE_NEWTON_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define VWL_BEYOND 1e100 /* scores and coefficients that numbers of float32 only lead to by rounding */
+#define VWL_BEYOND 1e100 /* bound on scores and coefficients: from float32 input, only rounding leads beyond */
 #define VWL_COLUMNS 64
 #define VWL_ROW(a, i) ((a) + (size_t)(i) * ((size_t)(i) + 1) / 2)
 
@@ -37,13 +37,13 @@ static inline void vwl_add_scaled(double *a, const double *b, double c, size_t n
     for (; i < n; i++) a[i] += c * b[i];
 }
 
-/* What is left of a pivot is lifted to a rounding error of its diagonal where rounding has eaten it, as with features
- * that repeat each other and (nearly) no ridge: that pins such a direction down. */
+/* Pivot of the Cholesky factor, at least a rounding error of its diagonal. Rounding cancels a pivot if features are
+ * collinear and the ridge is (nearly) 0; the lower bound fixes that direction. */
 static inline double vwl_pivot(double left, double least) {
     return sqrt(left > least ? left : least > 0 ? least : 1e-300);
 }
 
-/* Rows i to i + 3 of a factor as far as column i - 1, i being divisible by 4; the rows before them are done. */
+/* Cholesky: rows i to i + 3 of the factor up to column i - 1, i divisible by 4; earlier rows are done. */
 static inline void vwl_four_rows(double *a, size_t i) {
     double *const rows[4] = {VWL_ROW(a, i), VWL_ROW(a, i + 1), VWL_ROW(a, i + 2), VWL_ROW(a, i + 3)};
     size_t j, k;
@@ -67,7 +67,7 @@ static inline void vwl_four_rows(double *a, size_t i) {
     }
 }
 
-/* Row i of a factor from column `first` on; the rows before it are done. */
+/* Cholesky: row i of the factor from column `first` on; earlier rows are done. */
 static inline void vwl_end_row(double *a, size_t i, size_t first) {
     double *row = VWL_ROW(a, i);
     size_t j;
@@ -78,8 +78,8 @@ static inline void vwl_end_row(double *a, size_t i, size_t first) {
     row[i] = vwl_pivot(row[i] - vwl_dot_product(row, row, i), row[i] * 1e-13);
 }
 
-/* The lower factor L of a = L L', in place. A small matrix is worked on column by column, which has no sum that waits
- * for another, a large one row by row, which goes through memory less often. */
+/* Cholesky factor L of a = L L', in place. A small matrix is processed by columns, whose sums are independent of each
+ * other, a large one by rows, which reads memory less often. */
 static inline void vwl_cholesky(double *a, size_t n) {
     size_t i, j;
     if (n <= VWL_COLUMNS) {
@@ -102,7 +102,7 @@ static inline void vwl_cholesky(double *a, size_t n) {
     }
 }
 
-/* L y = b, in place, for a b that is zero before `first`. */
+/* Forward substitution: solves L y = b in place, for a b that is zero before `first`. */
 static inline void vwl_forward_from(const double *factor, size_t n, size_t first, double *b) {
     size_t i;
     for (i = first; i < n; i++) {
@@ -111,13 +111,14 @@ static inline void vwl_forward_from(const double *factor, size_t n, size_t first
     }
 }
 
-/* L y = b, in place. */
+/* Forward substitution: solves L y = b in place. */
 static inline void vwl_forward(const double *factor, size_t n, double *b) {
     vwl_forward_from(factor, n, 0, b);
 }
 
-/* The factor of L L' + x x', in place, by Givens rotations (LINPACK's dchud), which never lose digits: O(n^2). x, which is
- * zero before `first`, is used up; work has room for 2 n. Four rows at a time, because each waits for its own sums. */
+/* Rank-one update of a Cholesky factor: that of L L' + x x', in place, by Givens rotations (LINPACK's dchud), which are
+ * numerically stable: O(n^2). x is zero before `first`, and is overwritten; work has 2 n doubles. Four rows at a time,
+ * because the sums of one row depend on each other. */
 static inline void vwl_add_outer(double *factor, size_t n, size_t first, double *x, double *work) {
     double *cosines = work, *sines = work + n;
     size_t i, j, k;
@@ -156,7 +157,7 @@ static inline void vwl_add_outer(double *factor, size_t n, size_t first, double 
     }
 }
 
-/* L' y = b, in place. */
+/* Backward substitution: solves L' y = b in place. */
 static inline void vwl_backward(const double *factor, size_t n, double *b) {
     size_t i;
     for (i = n; i-- > 0;) {
@@ -167,7 +168,7 @@ static inline void vwl_backward(const double *factor, size_t n, double *b) {
     }
 }
 
-/* r = a x. */
+/* r = a x for a symmetric packed a. */
 static inline void vwl_multiply(const double *a, size_t n, const double *x, double *r) {
     size_t i;
     for (i = 0; i < n; i++) {
@@ -177,15 +178,15 @@ static inline void vwl_multiply(const double *a, size_t n, const double *x, doub
     }
 }
 
-/* 1 / (1 + e^-t), which does not overflow. */
+/* Logistic function 1 / (1 + e^-t), without overflow. */
 static inline double vwl_sigmoid(double t) {
     const double e = exp(-fabs(t));
     return (t >= 0 ? 1 : e) / (1 + e);
 }
 
-/* The score that one record of label y (-1 or 1) and weight w moves a score s to, when the score's variance is z: the
- * minimum of (t - s)^2 / 2z + w log(1 + e^-yt), a rising function's root, to so many digits. Newton's method inside a
- * bracket, which is halved wherever a step is outside of it or more than half of the step before. */
+/* Posterior mode of a score with the prior N(s, z) after one record of label y (-1 or 1) and weight w: the minimum of
+ * (t - s)^2 / 2z + w log(1 + e^-yt), by safeguarded Newton steps on the increasing derivative, to a given accuracy. A
+ * step outside of the bracket, or longer than half of the one before, is replaced by bisection. */
 static inline double vwl_logistic_root(double s, double z, double y, double w, double digits) {
     const double start = y * s, most = z * w;
     double low = start, high = fmin(start + most, fmax(start, 0) + log1p(most)); /* log(1 + x) >= x / (1 + x) */
@@ -208,10 +209,11 @@ static inline double vwl_logistic_step(double s, double z, double y, double w) {
     return vwl_logistic_root(s, z, y, w, 1e-15);
 }
 
-/* Mean and variance of a score that was N(s, z) before one record of label y (-1 or 1) and weight w: moments of
- * N(t | s, z) (1 + e^-yt)^-w, summed over equal steps from about its mode to both sides until nothing is left. For a smooth
- * density that falls off the sum is good to some 5 digits when steps are 3/4 of its width, and no wider than the sigmoid
- * (Trefethen and Weideman 2014). Along equal steps exponentials are products, which is exact enough for a few of them. */
+/* Moment matching: posterior mean and variance of a score with the prior N(s, z) after one record of label y (-1 or 1)
+ * and weight w, the moments of N(t | s, z) (1 + e^-yt)^-w. Trapezoidal rule with equal steps from about the mode to
+ * both sides, until terms vanish. For a smooth decaying density the sum is accurate to about 5 digits if steps are 3/4
+ * of its width, and no wider than the sigmoid (Trefethen and Weideman 2014). Exponentials at equal steps are computed
+ * as products, which is accurate enough for a few of them. */
 static inline void vwl_logistic_moments(double s, double z, double y, double w, double *mean, double *variance) {
     const double mode = vwl_logistic_root(s, z, y, w, 1e-3), q = vwl_sigmoid(mode), u = y * mode;
     const double step = fmin(0.75 * sqrt(z / (1 + z * w * q * (1 - q))), 1);
@@ -251,7 +253,7 @@ static inline void vwl_logistic_moments(double s, double z, double y, double w, 
     *variance = second / total - first * first;
 }
 
-/* A batch of one problem: n records of d features (x by rows), a Gaussian prior of precision a (packed) around m. */
+/* Batch: n records of d features (x by rows), and a Gaussian prior of mean m and precision a (packed). */
 typedef struct {
     size_t n, d;
     const double *x, *y, *w, *o;
@@ -259,7 +261,7 @@ typedef struct {
     const double *a, *m;
 } vwl_batch;
 
-/* Slope and curvature of each record's loss, times its weight, at scores s. */
+/* First and second derivative of each record's loss, times its weight, at scores s. */
 static inline void vwl_slopes(const vwl_batch *p, const double *s, double *slopes, double *curvatures) {
     size_t i;
     for (i = 0; i < p->n; i++) {
@@ -275,7 +277,7 @@ static inline void vwl_slopes(const vwl_batch *p, const double *s, double *slope
     }
 }
 
-/* x' diag(c) x, packed. */
+/* Weighted Gram matrix x' diag(c) x, packed. */
 static inline void vwl_gram(const vwl_batch *p, const double *c, double *total) {
     const size_t n = p->n, d = p->d;
     size_t i, j, k;
@@ -295,20 +297,20 @@ static inline void vwl_gram(const vwl_batch *p, const double *c, double *total) 
     }
 }
 
-/* Scores at t. */
+/* Scores of the records at coefficients t. */
 static inline void vwl_scores(const vwl_batch *p, const double *t, double *s) {
     size_t i;
     for (i = 0; i < p->n; i++) s[i] = p->o[i] + vwl_dot_product(p->x + i * p->d, t, p->d);
 }
 
-/* The gradient: the prior's part plus that of the losses. */
+/* Gradient: the prior's part plus that of the losses. */
 static inline void vwl_gradient(const vwl_batch *p, const double *pull, const double *slopes, double *gradient) {
     size_t i;
     memcpy(gradient, pull, p->d * sizeof(double));
     for (i = 0; i < p->n; i++) vwl_add_scaled(gradient, p->x + i * p->d, slopes[i], p->d);
 }
 
-/* Objective sum w loss + (t - m)' a (t - m) / 2 at t, where scores are s and pull is a (t - m). */
+/* Objective sum w loss + (t - m)' a (t - m) / 2 at t, for scores s and pull = a (t - m). */
 static inline double vwl_objective(const vwl_batch *p, const double *t, const double *pull, const double *s) {
     double total = 0;
     size_t i;
@@ -321,9 +323,9 @@ static inline double vwl_objective(const vwl_batch *p, const double *t, const do
     return total;
 }
 
-/* Goes from scores s along a step as far as is best, to a tenth: where the objective, whose prior's part has the slope
- * pull at the start and the curvature stiffness, rises no further. Newton's method inside a bracket. On return there,
- * slopes and curvatures are those at the end. */
+/* Line search: length of the step from scores s that minimises the objective, to a tenth, by safeguarded Newton steps.
+ * The prior's part has the slope pull at the start and the curvature stiffness. On return there, slopes and curvatures
+ * are those at the end. */
 static inline double vwl_length(const vwl_batch *p, const double *s, const double *along, double pull,
                                 double stiffness, double *there, double *slopes, double *curvatures) {
     double low = 0, high = INFINITY, length = 1;
@@ -343,18 +345,18 @@ static inline double vwl_length(const vwl_batch *p, const double *s, const doubl
     }
 }
 
-/* Minimises in place, from t; returns the objective there. On return curvature is that of the losses at the minimum.
- * work has room for d (d + 1) / 2 + 4 d + 5 n.
+/* Newton's method: minimises the objective from t in place; returns its minimum. On return curvature is that of the
+ * losses there. work has d (d + 1) / 2 + 4 d + 5 n doubles.
  *
- * Newton's method, each step of the best length. A matrix is kept as long as that pays. Where a batch adds little to a
- * strong prior, the first is the prior's: after many batches like this one it has all of a step but its length. */
+ * A line search sets the length of each step. A factor is reused as long as that pays. If a batch adds little to a
+ * strong prior, the first factor is the prior's: after many batches like this one, its steps differ in length only. */
 static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvature, double *work) {
     const size_t n = p->n, d = p->d, packed = d * (d + 1) / 2;
     double *factor = work, *pull = factor + packed, *gradient = pull + d, *step = gradient + d, *pull_along = step + d;
     double *s = pull_along + d, *along = s + n, *slopes = along + n, *curvatures = slopes + n, *there = curvatures + n;
     double before = INFINITY, added = 0, known = 0;
-    int stale, here = 0, i; /* stale: the factor is that of another point; here: the curvature is that of this one */
-    int exact = 0;          /* the last step was one of Newton's, with the factor of its point */
+    int stale, here = 0, i; /* stale: the factor is of another point; here: the curvature is of this point */
+    int exact = 0;          /* the last step used the factor of its own point */
     size_t j;
     for (j = 0; j < d; j++) step[j] = t[j] - p->m[j];
     vwl_multiply(p->a, d, step, pull);
@@ -383,8 +385,8 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
             if (!stale || slope < 0.05 * before) break;
             stale = 0;
         }
-        /* Newton's steps square a small decrement: one that stays is made of rounding, which a direction that next to
-         * nothing holds, such as that of features which repeat each other, may lift above any bound. */
+        /* Newton's steps square a small decrement: one that stays is due to rounding, which is unbounded in directions
+         * with almost no curvature, such as those of collinear features. */
         if (!(slope > 1e-22) || (exact && before < 1e-6 && slope > 0.01 * before)) break;
         exact = !stale;
         vwl_backward(factor, d, step);
@@ -398,8 +400,8 @@ static inline double vwl_minimise(const vwl_batch *p, double *t, double *curvatu
         }
         memcpy(s, there, n * sizeof(double));
         here = 0;
-        /* What the next slope would be: convergence is linear with an old matrix, quadratic with one of this point.
-         * The second step of squares only takes up what rounding left of the first. */
+        /* Predicted next slope: convergence is linear with an old factor, quadratic with one of this point. The second
+         * step of squared loss only corrects the rounding of the first. */
         if (!p->logistic ? i == 1 : slope * (!stale ? (length == 1 ? slope : 1) : i ? slope / before : 1) <= 1e-22) break;
         before = slope;
         stale = 1;

@@ -1,8 +1,8 @@
-/* Numbers in VW's text: VW's own decimal grammar, and whatever else C's strtod reads, in any locale.
+/* Number parser for VW's text format: VW's own decimal grammar, and what else C's strtod reads, in any locale.
  *
  * A number is [-] digits [. digits] [(e|E) [-] digits]. Without any digit it is 0 if a blank or the line's end follows
- * (`x:-`, `x:.`, `x:e5`), as in VW. Values are rounded correctly, but for the short decimals of vwl_number, which may be
- * off by one unit once in 2^28 times; VW's own decimals are off by one in the last place often. */
+ * (`x:-`, `x:.`, `x:e5`), as in VW. Values are correctly rounded, except the short decimals of vwl_number, which may be
+ * off by one unit once in 2^28 times; VW's own decimals are often off by one in the last place. */
 #ifndef VWLITE_NUMBER_H
 #define VWLITE_NUMBER_H
 #include "bytescan.h"
@@ -34,7 +34,7 @@ static inline const uint8_t *vwl_digits(const uint8_t *p, vwl_decimal *number, i
     return p;
 }
 
-/* Read any number; returns the place behind it, `start` itself when there is none. */
+/* Parse any number; returns the position after it, `start` itself if there is none. */
 static const uint8_t *vwl_any_number(const uint8_t *start, float *value) {
     vwl_decimal number = {0, 0, 0, 1};
     int written = 0, sign = 1;
@@ -64,13 +64,13 @@ static const uint8_t *vwl_any_number(const uint8_t *start, float *value) {
         }
         return p;
     }
-    if (*start <= ' ') return start; /* strtod would look for a number behind the blank */
+    if (*start <= ' ') return start; /* strtod would skip the blank */
     *value = (float)vwl_strtod((const char *)start, &end);
     return (const uint8_t *)end;
 }
 
-/* The same for a word of n bytes, which a stop byte follows: up to 8 digits, or a digit, a point and up to 8 digits, in a
- * few operations. */
+/* The same for a word of n bytes before a stop byte; fast path for up to 8 digits, or a digit, a point and up to 8
+ * digits. */
 static inline const uint8_t *vwl_number(const uint8_t *p, size_t n, float *value) {
     int ok;
     uint32_t digits;

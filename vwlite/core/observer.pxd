@@ -1,15 +1,15 @@
-"""Who looks at examples beside the stack."""
+"""Interfaces of observers and gates: callbacks of the driver for each example, outside the stack."""
 from vwlite.core.example cimport Block, Example, Row
 
 cdef class Observer:
-    """Told of every example when the stack is done with it; a driver without one pays a comparison per example."""
+    """Callback after each example that the stack has processed; a driver without one pays a comparison per example."""
 
     # row: the example as parsed, with the namespaces that --ignore hides from the stack
     # tested: the prediction was not followed by learning (held out, -t, Workspace.predict)
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil
 
 cdef class Gate:
-    """Asked before an example is learned; a driver without one pays a comparison per example."""
+    """Check before an example is learned; a driver without one pays a comparison per example."""
 
-    # whether nothing can be learned just now; why() says why
+    # whether learning is blocked at present; why() returns the reason
     cdef bint is_shut(self) except -1 nogil

@@ -1,20 +1,20 @@
-"""Base classes of those that look at examples beside the stack."""
+"""Base classes of observers and gates."""
 from vwlite.core.example cimport Block, Example, Row
 
 
 cdef class Observer:
-    """Does nothing."""
+    """Observer that does nothing."""
 
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
         return 0
 
 
 cdef class Gate:
-    """Never shut."""
+    """Gate that is never shut."""
 
     cdef bint is_shut(self) except -1 nogil:
         return False
 
     def why(self):
-        """What to say to those that are not let through."""
+        """The reason for a client whose examples are refused."""
         return ""

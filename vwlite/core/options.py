@@ -1,10 +1,9 @@
-"""Declaring options, and holding the values that one run gave them.
+"""Options: their declarations, and their values in one run.
 
 A learner declares its options as an `OptionGroup`; the command line, a configuration file and a loaded model fill in
-an `Options`. A value that was typed beats one from a configuration file, which beats the model's, which beats the
-default.
+an `Options`. Precedence: the command line, then a configuration file, then the model, then the default.
 
-`NamedTuple` rather than `dataclass`: the latter imports `inspect` and compiles its methods, 10 ms of every start.
+`NamedTuple` instead of `dataclass`: the latter imports `inspect` and compiles its methods, 10 ms of every start.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from vwlite.errors import ModelError, OptionError
 ValueType = type[bool] | type[int] | type[float] | type[str]
 Source = Literal["command line", "config file", "model", "default"]
 
-# Names that options had before; they are answered with the new name, and models that kept one still load.
+# Former names of options; an error message gives the new name, and models that stored one still load.
 RENAMED = {"confidence": "interval", "metrics": "report"}
 
-# One family: giving any of them replaces all that the model holds, as Vowpal Wabbit does.
+# Giving any of these replaces all of them in the model, as in Vowpal Wabbit.
 INTERACTIONS = ("quadratic", "cubic", "interactions")
 
 WANTED: dict[ValueType, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
-# Numbers end up in 64-bit integers and 32-bit floats of the compiled code, which must not wrap or become infinite.
+# The compiled code stores numbers as 64-bit integers and 32-bit floats, which must not wrap or become infinite.
 SMALLEST_INT, LARGEST_INT, LARGEST_FLOAT = -(2**63), 2**64 - 1, 3.4028234663852886e38
 
 
 class Option(NamedTuple):
-    """One option as its learner declares it.
+    """Declaration of an option.
 
     name        long flag without dashes, in VW's spelling; "-" and "_" are interchangeable when typed
     type        bool (a flag), int, float or str
@@ -39,22 +38,22 @@ class Option(NamedTuple):
     choices     the only values allowed
     least, most inclusive bounds
     above       exclusive lower bound
-    words       words that may stand in place of a number
+    words       words accepted instead of a number
     keep        stored in the model file, and in force again when the model is loaded
     fixed       kept, and a loaded model's value cannot be changed, because the model's state depends on it
-    vw_forgets  kept, but Vowpal Wabbit would not: not taken from the model under --vw_compat
+    vw_forgets  kept, but Vowpal Wabbit does not store it: not loaded from the model under --vw_compat
     necessary   giving it switches its learner on
-    metavar     what the help calls the value
+    metavar     name of the value in the help
     implied     the value if none is written, for options that allow that
-    needs       what makes the option take effect, any of these (see vwlite/engine/needs.py); a run that gives the
-                option where none of them holds is refused. By default those of the group; an option without acts by
-                itself
-    mild        terms of `needs` without which the run is not refused: a remark says that the option does nothing,
-                because scripts for Vowpal Wabbit leave it there
+    needs       conditions under which the option has an effect, any of these (see vwlite/engine/needs.py); a run that
+                gives the option where none of them holds is refused. By default those of the group; an option without
+                conditions always has an effect
+    mild        terms of `needs` whose absence is no error: a remark says that the option has no effect, because
+                scripts for Vowpal Wabbit give it there
     file        the value names a file that is read, a file that is written, or a folder that is
-    alike       values of a fixed option of which one may take the place of another
-    loss        the loss that giving it implies
-    task        what `vwlite --help` shows it for: a task of vwlite/cli/topics.py
+    alike       values of a fixed option that may replace each other
+    loss        the loss that the option implies
+    task        the task of vwlite/cli/topics.py for which `vwlite --help` lists it
     """
 
     name: str
@@ -85,8 +84,8 @@ class Option(NamedTuple):
 class OptionGroup(NamedTuple):
     """Options that belong together, such as those of one learner, under one title in the help.
 
-    What the group `needs`, each of its options needs that doesn't say so itself. Each option is in one of the
-    `examples`, command lines that a test runs.
+    `needs` of the group are the default of its options. Each option is in one of the `examples`, command lines that a
+    test runs.
     """
 
     title: str
@@ -102,7 +101,7 @@ def check(option: Option, value: Any) -> Any:
     wanted: Any = option.type
     if value in option.words:
         return value
-    # `type(...) is` throughout, because to isinstance a bool is an int.
+    # `type(...) is` throughout, because isinstance(True, int) holds.
     if wanted is float and type(value) is int and abs(value) <= LARGEST_FLOAT:
         value = float(value)
     if type(value) is not wanted:
@@ -125,9 +124,9 @@ def check(option: Option, value: Any) -> Any:
 
 
 def read(option: Option, text: str) -> Any:
-    """Returns the value that `text` spells for `option`; raises OptionError if it spells none.
+    """Parses `text` as a value of `option`; raises OptionError if it is not valid.
 
-    Numbers are plain ASCII: `int` and `float` would also take underscores, blanks and the digits of every script.
+    Numbers are plain ASCII: `int` and `float` would also accept underscores, blanks and the digits of every script.
     """
     value: object = text
     try:
@@ -136,14 +135,14 @@ def read(option: Option, text: str) -> Any:
         elif option.type is float and text.isascii() and "_" not in text and text == text.strip():
             value = float(text)
     except ValueError:
-        pass  # still text, which the check refuses, naming what was wanted
+        pass  # check() refuses the text, with the expected type
     return check(option, value)
 
 
 def gather(groups: Iterable[OptionGroup]) -> dict[str, Option]:
     """Returns all options by name, in order of declaration.
 
-    Raises ValueError if a declaration is at fault or two options claim the same name or letter.
+    Raises ValueError if a declaration is invalid or two options have the same name or letter.
     """
     declared: dict[str, Option] = {}
     letters: dict[str, str] = {}
@@ -168,7 +167,7 @@ def gather(groups: Iterable[OptionGroup]) -> dict[str, Option]:
 
 
 def renamed(values: Mapping[str, Any], declared: Mapping[str, Option]) -> dict[str, Any]:
-    """Returns values by the names that options have now, of a model or journal that may have old ones."""
+    """Returns the option values of a model or journal by the current names of options."""
     return {
         RENAMED[name] if name not in declared and RENAMED.get(name) in declared else name: value
         for name, value in values.items()
@@ -176,7 +175,7 @@ def renamed(values: Mapping[str, Any], declared: Mapping[str, Option]) -> dict[s
 
 
 def default(option: Option) -> Any:
-    """Returns the value of an option nobody gave; a fresh list for one that may be repeated."""
+    """Returns the default of an option; a new list for one that may be repeated."""
     if option.many:
         return list(option.default or ())
     if option.type is bool:
@@ -185,11 +184,11 @@ def default(option: Option) -> Any:
 
 
 class Options:
-    """The values of one run's options, and where each came from.
+    """The values of the options of one run, and their sources.
 
     `options["passes"]` is the value given or the default, a KeyError if no such option is declared. `declared` holds
-    the declarations by name, `arguments` the words as typed and `data` the data file named without a flag. `accepted`
-    options are not asked what they need: an earlier version took them.
+    the declarations by name, `arguments` the words as typed and `data` the data file named without a flag. `needs` of
+    `accepted` options are not checked: an earlier version accepted them.
     """
 
     __slots__ = ("_sources", "_values", "accepted", "arguments", "data", "declared")
@@ -216,7 +215,7 @@ class Options:
             self._values[option.name] = default(option)
 
     def source(self, name: str) -> Source:
-        """Returns where the value came from."""
+        """Returns the source of the value."""
         return self._sources.get(self.declared[name].name, "default")
 
     def given(self, name: str) -> bool:
@@ -227,7 +226,7 @@ class Options:
         return self.source(name) != "default" and self._values[name] is not False
 
     def set(self, name: str, value: object, source: Source = "command line") -> None:
-        """Gives an option a value (a list, if it may be repeated); raises OptionError if it is not allowed."""
+        """Sets the value of an option (a list, if it may be repeated); raises OptionError if it is not allowed."""
         option = self.declared[name]
         if not option.many:
             self._values[name] = check(option, value)
@@ -238,7 +237,7 @@ class Options:
         self._sources[name] = source
 
     def kept(self) -> dict[str, Any]:
-        """Returns the values that belong in the model file: those given, of options that are kept or fixed."""
+        """Returns the values to store in the model file: those given, of options that are kept or fixed."""
         return {
             name: list(self._values[name]) if option.many else self._values[name]
             for name, option in self.declared.items()
@@ -246,12 +245,11 @@ class Options:
         }
 
     def merge_model(self, kept: Mapping[str, Any], vw_compat: bool, path: str) -> list[str]:
-        """Loads the options stored in the model file `path`, where nothing else was given; returns notes for the user.
+        """Loads the options stored in the model file `path` that are not given otherwise; returns notes for the user.
 
-        A fixed option that the model did not keep had its default when the model was made. Raises ModelError if the
-        model names an option that models don't keep, or a value that is not allowed: a file from a stranger must set
-        nothing but how its learners work. Raises OptionError if a fixed option was given a value other than the
-        model's.
+        A fixed option that the model does not store had its default when the model was made. Raises ModelError if the
+        model has an option that models don't store, or a value that is not allowed: an untrusted file must only set
+        options of its learners. Raises OptionError if a fixed option was given a value other than the model's.
         """
         models = self._read_kept(kept, path)
         errors: list[str] = []
@@ -280,7 +278,7 @@ class Options:
         return notes
 
     def _read_kept(self, kept: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """Returns the values that a model stores, each as its option's type."""
+        """Returns the option values of a model, converted to the types of the options."""
         values = Options([OptionGroup("", tuple(self.declared.values()))])
         errors = []
         kept = renamed(kept, self.declared)
@@ -306,7 +304,7 @@ def is_kept(option: Option) -> bool:
 
 
 def spell(name: str, value: Any) -> str:
-    """Returns an option with its value as one would type it."""
+    """Formats an option and its value as on the command line."""
     if isinstance(value, bool):
         return f"--{name}" if value else f"{name} = false"
     return " ".join(f"--{name} {one}" for one in value) if isinstance(value, list) else f"--{name} {value}"

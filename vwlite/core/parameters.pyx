@@ -1,4 +1,4 @@
-"""Parameter tables. Design notes are in parameters.pxd."""
+"""Dense weight table. Design notes are in parameters.pxd."""
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
 from vwlite.errors import OptionError
@@ -21,21 +21,21 @@ cdef enum:
 
 
 cdef class DenseTable:
-    """2^bits slots of 2^stride_shift float32, all zero.
+    """Dense weight table: 2^bits slots of 2^stride_shift float32, all zero.
 
-    Raises OptionError when the memory can't be had.
+    Raises OptionError if the memory can't be allocated.
     """
 
     def __cinit__(self, int bits, int stride_shift):
         self.bits = bits
         self.stride_shift = stride_shift
         self.mask = <uint32_t>((<uint64_t>1 << bits) - 1)
-        # room to move the start to a multiple of the huge page, which munmap gives back as part of the whole
+        # spare bytes to align the start to a huge page; munmap frees them with the whole
         self.bytes = ((<size_t>1 << bits) << stride_shift) * sizeof(float) + HUGE_PAGE
         self.mapping = mmap(NULL, self.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         if self.mapping == MAP_FAILED:
             self.mapping = NULL
-            raise OptionError([f"-b {bits} needs {self.bytes / 2.0**30:.1f} GiB of memory: take fewer bits"])
+            raise OptionError([f"-b {bits} needs {self.bytes / 2.0**30:.1f} GiB of memory: use fewer bits"])
         self.values = <float*>((<size_t>self.mapping + HUGE_PAGE - 1) & ~<size_t>(HUGE_PAGE - 1))
 
     def __dealloc__(self):
@@ -43,18 +43,18 @@ cdef class DenseTable:
             munmap(self.mapping, self.bytes)
 
     def use_huge_pages(self):
-        """Let the kernel move the table to 2 MB pages at its leisure."""
+        """Request huge pages (madvise); the kernel moves the table to 2 MB pages later."""
         vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
 
     cdef size_t count(self) noexcept nogil:
-        """How many slots there are."""
+        """Number of slots."""
         return <size_t>self.mask + 1
 
 
 def all_finite(const unsigned char[::1] numbers, size_t width):
-    """Whether none of the floats in a buffer, of `width` 4 or 8 bytes each, is infinite or NaN.
+    """Whether all floats in a buffer are finite; each has `width` bytes, 4 or 8.
 
-    That is where all bits of the exponent are set; the loops have no branch, so that they run at the speed of memory.
+    Infinite and NaN have all bits of the exponent set; the loops have no branch, so memory bandwidth limits them.
     """
     cdef size_t i, n = numbers.shape[0] // width
     cdef const uint32_t* single

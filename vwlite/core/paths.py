@@ -1,16 +1,16 @@
-"""What went wrong with a file, in words for the person who named it."""
+"""Error messages for files, for the user who named the path."""
 
 import errno
 import os
 import re
 
-LINKS = 40  # symbolic links that may follow each other, as in the kernel
+LINKS = 40  # longest chain of symbolic links, as in the kernel
 STREAMS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 DESCRIPTOR = re.compile(r"/(dev|proc/(?:self|thread-self|\d+))/fd/(\d{1,9})", re.ASCII)
 
 
 def explain(error: OSError | ValueError, path: str) -> str:
-    """Say in one line why ``path`` could not be opened and, where it can be guessed, what was meant.
+    """Explain in one line why ``path`` could not be opened; suggest a similar name if there is one.
 
     >>> explain(FileNotFoundError(errno.ENOENT, "No such file or directory"), "/nowhere/at/all")
     'no such file: the folder /nowhere/at does not exist'
@@ -25,14 +25,14 @@ def explain(error: OSError | ValueError, path: str) -> str:
     if code in (errno.EACCES, errno.EPERM):
         return "permission denied; change its rights or choose another file"
     if code == errno.ENOSPC:
-        return "no space left on the disk; make room or choose another folder"
+        return "no space left on the disk; delete files or choose another folder"
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def inherited(path: str) -> int | None:
-    """Return the file descriptor that a path such as /dev/stdout or /dev/fd/3 stands for, None for ordinary paths.
+    """Return the inherited file descriptor of a path such as /dev/stdout or /dev/fd/3, None for ordinary paths.
 
-    Such a file belongs to the process that opened it: it is written to as it stands, neither truncated nor replaced.
+    Such a file belongs to the process that opened it: vwlite writes to it as it is, without truncating or replacing it.
     """
     for _ in range(LINKS):
         if path in STREAMS:
@@ -48,7 +48,7 @@ def inherited(path: str) -> int | None:
 
 
 def _missing(path: str) -> str:
-    from pathlib import Path  # here, because start-up pays for it otherwise
+    from pathlib import Path  # imported here to keep start-up fast
 
     folder, name = Path(path).parent, Path(path).name
     try:
@@ -58,10 +58,10 @@ def _missing(path: str) -> str:
     except OSError:
         return "no such file"
 
-    # Imported here: only a mistyped name pays for it.
+    # Imported here, as only a mistyped name needs it.
     from difflib import get_close_matches
 
-    # "data" for "data.gz" is a likelier slip than a typing error, and too short a match for difflib.
+    # "data" for "data.gz" is more likely than a typing error, and too short a match for difflib.
     longer = [other for other in present if name and other.startswith(f"{name}.")]
     similar = longer[:1] or get_close_matches(name, present, n=1)
     return f"no such file; did you mean {folder / similar[0]}?" if similar else "no such file"

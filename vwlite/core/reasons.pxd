@@ -1,4 +1,4 @@
-"""Why a line is malformed, or can't be learned: a number, which rows and caches hold. Its words are in reasons.pyx."""
+"""Reason: error code of a line that is malformed or can't be learned, stored in rows and caches; see reasons.pyx."""
 
 cdef enum Reason:
     FINE

@@ -1,11 +1,11 @@
-"""Reasons in words, for people."""
+"""Error messages of Reasons."""
 from vwlite.core.example cimport MAX_ACTIONS
 
 REASONS_IN_WORDS = {
     LABEL_WORDS: "more than label, importance and initial prediction before the first '|' (a tag touches the '|')",
     LABEL_NUMBER: "the label, importance or initial prediction is not a number",
-    LABEL_KIND: "the stack takes one number as the label, and this looks like costs, an action or several classes "
-    "(':' or ',' behind a number)",
+    LABEL_KIND: "the stack accepts one number as the label, and this looks like costs, an action or several classes "
+    "(':' or ',' after a number)",
     LABEL_FINITE: "the label, importance or initial prediction is not finite",
     WEIGHT_NEGATIVE: "the importance weight is negative",
     NAMESPACE_NAME: "a namespace needs a name before ':'",
@@ -15,11 +15,11 @@ REASONS_IN_WORDS = {
     FEATURE_SYNTAX: "expected a blank, '|' or the end of the line after the feature's value (names can't hold ':')",
     LINE_LENGTH: "the line is longer than --max_line_bytes",
     LABEL_BINARY: "the labels of two classes are -1 and 1, or 0 and 1 (with --loss_function logistic, --logistic_min "
-    "and --logistic_max take others)",
+    "and --logistic_max set others)",
     LABEL_NOT_SIGN: "the labels of the two classes are -1 and 1 here, by lines before or the model: a third value",
     LABEL_NOT_ZERO_ONE: "the labels of the two classes are 0 and 1 here, by lines before or the model: a third value",
     LABEL_RANGE: "the label is outside --logistic_min and --logistic_max",
-    LABEL_COUNT: "--loss_function poisson takes counts: labels of 0 or more",
+    LABEL_COUNT: "--loss_function poisson needs counts: labels of 0 or more",
     LABEL_LARGE: "the label is larger than 1e18, beyond which losses overflow",
     ENTITY_TWICE: "two features in the namespace of a random effect: an example belongs to one entity",
     ENTITY_NAMELESS: "the feature in the namespace of a random effect has no name, so it names no entity",
@@ -43,14 +43,14 @@ REASONS_IN_WORDS = {
     DECISION_LENGTH: "the decision is longer than --max_line_bytes",
     CROSSED_MANY: "more than {limit:,} features with the crossed ones: cross fewer namespaces, or cut them "
     "with --feature_limit, or allow more with --crossing_limit",
-    BAR_MISSING: "no label, and no '|' in the line: features stand behind a '|', as in 1 |shop price:9.5 new",
+    BAR_MISSING: "no label, and no '|' in the line: features follow a '|', as in 1 |shop price:9.5 new",
     CLASS_NUMBER: "a class is a whole number of 0 or more, or a name",
     CLASS_SYNTAX: "before the first '|' expected class:cost of each class whose cost is known, such as 1:0.5 2:0",
     CLASS_SIGNS: "a class is a whole number, or a name without ':' and ',', which labels of other kinds have (costs, "
     "several classes)",
     CLASS_WORDS: "more than class and importance before the first '|' (a tag touches the '|')",
-    CLASSES_EMPTY: "no class between two commas: expected the classes that hold, such as 1,3",
-    CLASSES_WORDS: "more than one word before the first '|': the classes that hold are joined by commas, such as 1,3, "
+    CLASSES_EMPTY: "no class between two commas: expected the classes of the label, such as 1,3",
+    CLASSES_WORDS: "more than one word before the first '|': the classes of a label are joined by commas, such as 1,3, "
     "and have no importance (a tag touches the '|')",
     CLASS_RANGE: "there is no class of this number: they are numbered {classes}",
     CLASS_UNKNOWN: "this class is none of --named_labels",
@@ -59,5 +59,5 @@ REASONS_IN_WORDS = {
     CLASS_TWICE: "the label names a class twice",
     COST_SECOND: "a second class:cost: each line of a multi-line example has its own",
     COSTS_ABSENT: "some choices of the example have costs, and others have none",
-    VALUE_MISSING: "no value behind ':', where a blank ends the word: write name:1, or name without ':'",
+    VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

@@ -1,4 +1,4 @@
-"""Text on its way to a file: written into memory without the GIL, and taken from there once a block."""
+"""Output buffer: text is written into memory without the GIL, and drained to a file once a block."""
 from libc.stdint cimport uint32_t
 
 from vwlite.core.example cimport Example
@@ -6,7 +6,7 @@ from vwlite.core.example cimport Example
 cdef class TextBuffer:
     cdef char* buffer
     cdef size_t used, capacity
-    cdef public bint as_vw            # --vw_compat: six decimals, whatever they leave of a small number
+    cdef public bint as_vw            # --vw_compat: six decimals, even for small numbers
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int text(self, const char* what, size_t n) except -1 nogil
     cdef int tag(self, Example ex) except -1 nogil

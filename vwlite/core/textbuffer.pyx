@@ -1,4 +1,4 @@
-"""Text on its way to a file. What there is is in textbuffer.pxd."""
+"""Output buffer of text. Design notes are in textbuffer.pxd."""
 from libc.math cimport floorf, rint
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
@@ -12,18 +12,18 @@ from vwlite.core.example cimport Example
 cdef extern from "vwlite/core/clocale.h" nogil:
     int vwl_print(char* to, size_t size, const char* format, double value)
 
-cdef double SMALL = 1e-4              # below this six decimals leave two digits or less
+cdef double SMALL = 1e-4              # below this, six decimals show two significant digits at most
 
 
 cdef class TextBuffer:
-    """Bytes gathered without the GIL; the caller drains them once a block."""
+    """Output buffer that is filled without the GIL; the caller drains it once a block."""
 
     def __dealloc__(self):
         free(self.buffer)
 
     @property
     def size(self):
-        """Bytes waiting."""
+        """Number of bytes in the buffer."""
         return self.used
 
     def add(self, const unsigned char[::1] text):
@@ -32,7 +32,7 @@ cdef class TextBuffer:
             self.text(<const char*>&text[0], text.shape[0])
 
     def drain(self):
-        """The bytes gathered so far, which are then forgotten."""
+        """Return the bytes in the buffer, and empty it."""
         text = PyBytes_FromStringAndSize(self.buffer, self.used)
         self.used = 0
         return text
@@ -50,7 +50,7 @@ cdef class TextBuffer:
         return 0
 
     cdef int tag(self, Example ex) except -1 nogil:
-        """A blank and the tag, if there is one, and the line's end."""
+        """Append a blank and the tag, if there is one, and the line's end."""
         self.reserve(ex.tag_length + 2)
         if ex.tag_length:
             self.buffer[self.used] = b" "
@@ -61,7 +61,7 @@ cdef class TextBuffer:
         return 0
 
     cdef int number(self, float value) except -1 nogil:
-        """VW's form: whole numbers bare, others as printf's %.6f; small ones in six significant digits, 9.87654e-05."""
+        """Append a number in VW's format: whole numbers bare, others as %.6f; small ones in six digits, 9.87654e-05."""
         cdef double size = -value if value < 0 else value
         cdef unsigned long long millionths
         cdef unsigned int whole, part
@@ -100,20 +100,20 @@ cdef class TextBuffer:
         return 0
 
     cdef int action(self, uint32_t action, float value) except -1 nogil:
-        """An action of a decision and its number, in six significant digits: 2:0.0166667."""
+        """Append an action of a decision and its value, in six significant digits: 2:0.0166667."""
         self.reserve(64)
         self.used += vwl_print(self.buffer + self.used, 32, b"%.0f:", action)
         self.used += vwl_print(self.buffer + self.used, 32, b"%g", value)
         return 0
 
     cdef int whole(self, uint32_t number) except -1 nogil:
-        """A whole number."""
+        """Append a whole number."""
         self.reserve(32)
         self.used += vwl_print(self.buffer + self.used, 32, b"%.0f", number)
         return 0
 
     cdef int short_number(self, float value) except -1 nogil:
-        """A number in six significant digits: 0.0166667."""
+        """Append a number in six significant digits: 0.0166667."""
         self.reserve(32)
         self.used += vwl_print(self.buffer + self.used, 32, b"%g", value)
         return 0

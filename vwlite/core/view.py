@@ -1,4 +1,4 @@
-"""An example as people look at it: with names."""
+"""View of an example with names of namespaces and features, for audits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class View(NamedTuple):
     """One example with its names."""
 
     groups: list[Group]
-    features: list[tuple[int, float]]  # all that count, in order of evaluation
+    features: list[tuple[int, float]]  # all that are used, in order of evaluation
     constant: bool
     tag: bytes
     prediction: float | str | None

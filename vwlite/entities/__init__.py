@@ -1,1 +1,1 @@
-"""Coefficients of each entity, in memory and on disk."""
+"""Entity tables: coefficients of each entity, in memory and on disk."""

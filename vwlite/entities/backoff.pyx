@@ -1,4 +1,4 @@
-"""Patience with a disk that is full: when to try again, and when nothing more can be learned."""
+"""Exponential backoff on a full disk, and the gate that stops learning."""
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 cdef enum:
@@ -8,16 +8,16 @@ cdef double FIRST_PAUSE = 0.1, LONGEST_PAUSE = 10     # seconds
 
 
 cdef double now() noexcept nogil:
-    """Seconds on a clock that nobody sets."""
+    """Seconds on a monotonic clock."""
     cdef timespec time
     clock_gettime(CLOCK_MONOTONIC, &time)
     return time.tv_sec + 1e-9 * time.tv_nsec
 
 
 cdef class Backoff:
-    """Of a store and its tables: whether entities can be written, and when that is worth the next try.
+    """Exponential backoff of a store's writes, shared by its tables.
 
-    Each try that fails doubles the pause to the next, up to ten seconds.
+    Each failed write doubles the pause before the next, up to ten seconds.
     """
 
     def __init__(self):
@@ -28,18 +28,18 @@ cdef class Backoff:
         return self.pause == 0 or now() >= self.next_try
 
     def failed(self, trouble):
-        """Entities could not be written."""
+        """Record a failed write."""
         self.trouble = trouble
         self.pause = min(LONGEST_PAUSE, max(self.first_pause, 2 * self.pause))
         self.next_try = now() + self.pause
 
     def wrote(self):
-        """They could."""
+        """Record a successful write."""
         self.pause = 0
 
 
 cdef class EntityGate(Gate):
-    """Shut while one of the tables has as many entities in memory as it may ever have, and can write none of them."""
+    """Gate that stops learning while a table has reached its hard limit of memory and can't write to disk."""
 
     def __init__(self, backoff, tables):
         self.backoff = backoff

@@ -1,14 +1,14 @@
-"""What data say of an entity's coefficients together with those of features that only the fixed part has.
+"""Cross-precision block between an entity's coefficients and those of features that only the fixed part has.
 
 Design:
 a) With x_e the features that the entity has coefficients of, and x_o the other ones of the fixed part, the examples of
-   the entity give  G = sum c x_e x_o',  a block of the precision of all coefficients, as E = sum c x_e x_e' is one
-   (together.pxd says how both are used). Without it a feature that is constant within an entity, such as a user's age,
-   would seem to be known as well as if each example were of another user.
-b) Only full posteriors have one, of a fixed part that is full, too, and of at most MOST_OTHERS features, the first that
-   came: an entity that meets more of them is seldom constant in all.
-c) It is a piece of memory of its own, which the record points at, with a column of G for each feature, and an origin:
-   where the fixed part's coefficient was when the entity's mean was last worked out.
+   the entity give  G = sum c x_e x_o',  a block of the precision of all coefficients, like E = sum c x_e x_e'
+   (together.pxd uses both). Without it, the variance of a feature that is constant within an entity, such as a user's
+   age, would be as small as if each example were of another user.
+b) Only full posteriors with a full fixed part have one, for at most MOST_OTHERS features, the first that occur: if an
+   entity has more of them, they are seldom all constant.
+c) It is allocated separately; the record points to it. For each feature it has a column of G and an origin: the fixed
+   part's coefficient at the time when the entity's mean was computed.
 """
 from libc.stdint cimport uint32_t
 
@@ -25,19 +25,19 @@ cdef bint take_between(size_t* bytes, Record* record, uint32_t n, const void* ha
                        const void* columns) except -1 nogil
 
 cdef inline double* other_origins(CrossPrecision* between) noexcept nogil:
-    """Of each feature."""
+    """Origin of each feature."""
     return <double*>(between + 1)
 
 cdef inline double* other_column(CrossPrecision* between, size_t j) noexcept nogil:
-    """Of a feature: `rows` numbers, one for each coefficient of the entity; a later one has none yet, which is 0."""
+    """Column of a feature: `rows` numbers, one for each coefficient of the entity; missing ones are 0."""
     return <double*>(between + 1) + between.capacity + j * between.rows
 
 cdef inline uint32_t* other_hashes(CrossPrecision* between) noexcept nogil:
-    """Of each feature."""
+    """Hash of each feature."""
     return <uint32_t*>other_column(between, between.capacity)
 
 cdef inline uint32_t other_place(CrossPrecision* between, uint32_t hash, uint32_t guess) noexcept nogil:
-    """Which of the features has this hash, `between.n` if none; `guess` is looked at first."""
+    """Index of the feature with this hash, `between.n` if none; tries `guess` first."""
     cdef uint32_t j
     if guess < between.n and other_hashes(between)[guess] == hash:
         return guess

@@ -1,4 +1,4 @@
-"""Blocks of a precision between an entity and the fixed part. Design notes are in cross_precision.pxd."""
+"""Cross-precision block between an entity and the fixed part. Design notes are in cross_precision.pxd."""
 from libc.math cimport isfinite
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
@@ -8,7 +8,7 @@ from vwlite.entities.record cimport ABSENT, CrossPrecision, Record, bytes_betwee
 
 
 cdef int make_between(size_t* bytes, Record* record, uint32_t capacity) except -1 nogil:
-    """Room for so many features and for all coefficients of the record; what was there is kept."""
+    """Allocate a block for `capacity` features and all coefficients of the record; its content is preserved."""
     cdef CrossPrecision* before = record.between
     cdef CrossPrecision* between
     cdef uint32_t rows = record.n
@@ -18,7 +18,7 @@ cdef int make_between(size_t* bytes, Record* record, uint32_t capacity) except -
     between = <CrossPrecision*>malloc(size)
     if between == NULL:
         with gil:
-            raise MemoryError(f"{size:,} bytes for what an entity has in common with the fixed part")
+            raise MemoryError(f"{size:,} bytes for the cross-precision of an entity and the fixed part")
     memset(between, 0, size)
     between.capacity, between.rows = capacity, rows
     if before != NULL:
@@ -30,7 +30,7 @@ cdef int make_between(size_t* bytes, Record* record, uint32_t capacity) except -
 
 
 cdef int add_other(size_t* bytes, Record* record, uint32_t hash, double origin, size_t more) except -1 nogil:
-    """A feature of which nothing is known yet, one of so many, perhaps."""
+    """Append a feature without data; `more` is the expected number of new ones."""
     cdef CrossPrecision* between = record.between
     cdef uint32_t n = between.n if between != NULL else 0
     if between == NULL or n == between.capacity:
@@ -43,7 +43,7 @@ cdef int add_other(size_t* bytes, Record* record, uint32_t hash, double origin, 
 
 
 cdef int copy_between(size_t* bytes, Record* to, Record* record) except -1 nogil:
-    """The block of one record, for another, of the same coefficients, that has none."""
+    """Copy the block of a record to another one of the same coefficients, which has none."""
     cdef CrossPrecision* between = record.between
     if between == NULL:
         return 0
@@ -53,7 +53,7 @@ cdef int copy_between(size_t* bytes, Record* to, Record* record) except -1 nogil
 
 
 cdef void fill(CrossPrecision* to, CrossPrecision* between) noexcept nogil:
-    """The features of a block, for one with room for them."""
+    """Copy the features of a block to one with capacity for them."""
     cdef uint32_t j
     to.n = between.n
     memcpy(other_origins(to), other_origins(between), between.n * sizeof(double))
@@ -63,7 +63,7 @@ cdef void fill(CrossPrecision* to, CrossPrecision* between) noexcept nogil:
 
 
 cdef char* put_columns(char* to, Record* record) noexcept nogil:
-    """Write its columns, with a number for each coefficient; where the next thing goes."""
+    """Serialize the columns, with a number for each coefficient; returns the end."""
     cdef size_t j, size = record.n * sizeof(double)
     for j in range(record.between.n):
         memset(to, 0, size)
@@ -74,7 +74,7 @@ cdef char* put_columns(char* to, Record* record) noexcept nogil:
 
 cdef bint take_between(size_t* bytes, Record* record, uint32_t n, const void* hashes, const void* origins,
                        const void* columns) except -1 nogil:
-    """A block that was read, for a record that has all its coefficients; False if it makes no sense."""
+    """Load a block, for a record that has all its coefficients; returns False if it is invalid."""
     make_between(bytes, record, n)
     record.between.n = n
     memcpy(other_hashes(record.between), hashes, n * sizeof(uint32_t))
@@ -84,7 +84,7 @@ cdef bint take_between(size_t* bytes, Record* record, uint32_t n, const void* ha
 
 
 cdef bint is_sound(Record* record) noexcept nogil:
-    """Whether numbers that were read can be a block: finite, of distinct features that are none of the entity's."""
+    """Whether a loaded block is valid: finite, of distinct features, none of them the entity's."""
     cdef CrossPrecision* between = record.between
     cdef uint32_t i, j
     for j in range(between.n):

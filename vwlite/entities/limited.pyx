@@ -1,23 +1,21 @@
-"""A table of entities of which at most so many are in memory; the least recently used are on disk.
+"""Entity table with LRU eviction: at most `limit` entities in memory, the least recently used on disk.
 
 The store (store.py) has every entity that is not in memory, and an older state of some that are: memory is a
-cache that is written back. So which entities are in memory changes neither a prediction nor what is saved. An entity
-on disk comes into memory when an example names it, for a prediction too; what was only predicted for leaves again
-without being written.
+write-back cache. So eviction changes neither predictions nor saved models. An entity on disk is loaded when an example
+names it, for a prediction too; an unchanged entity is evicted without a write.
 
-Where the store can't be written (its disk is full), what has changed stays in memory, which then grows beyond the
-limit; what has not changed still leaves, so that predictions need no room. Writing is tried again after a growing
-pause (backoff.pyx), and at each save. When a table has twice its limit in memory, and no less than `Backoff.spare`
-bytes (64 MB), it is out of room: then the driver's gate is shut, and nothing is learned until something could be
-written. So no example is learned by halves, and nothing that was learned is lost. A store that is `strict`, as in runs
-over files, raises the first ModelError instead.
+If the store can't be written (its disk is full), changed entities stay in memory, which then grows beyond the limit;
+unchanged ones are still evicted, so that predictions need no memory. Writes are retried with exponential backoff
+(backoff.pyx), and at each save. If a table has twice its limit in memory, and at least `Backoff.spare` bytes (64 MB),
+it is out of memory: the driver's gate is shut, and nothing is learned until a write succeeds. So no example is learned
+in part, and nothing learned is lost. A `strict` store, as in runs over files, raises the first ModelError instead.
 
-A record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the factor
-(if the header says `factored`; then the layout is 2), origins (of anchored tables; then the layout is 3), the data's
+Format of a record on disk: Header, name, hashes, means, precisions, clocks (of diagonal records in clocked tables), the
+factor (if `factored` in the header; then the layout is 2), origins (of anchored tables; then the layout is 3), the
 information vector (of full records in informed tables; then the layout has the bit INFORMED), its CrossPrecision (if it
-has one; then the layout is 4): number of features, hashes, origins, columns; then each waiting
-example, the oldest first: label, weight, initial prediction, number of features, features. Little-endian,
-nothing in between. The sum in the header is the CRC-32 of all that follows it.
+has one; then the layout is 4): number of features, hashes, origins, columns; then each pending example, oldest first:
+label, weight, initial prediction, number of features, features. Little-endian, without padding. The sum in the header
+is the CRC-32 of all that follows it.
 """
 from zlib import crc32
 
@@ -41,10 +39,10 @@ from vwlite.entities.table_io import load, save
 from vwlite.errors import ModelError
 
 cdef enum:
-    LAYOUT = 4                        # of what is above; 1 has no factors, 2 no origins, 3 no CrossPrecision
-    INFORMED = 16                     # added to it where there is an information vector
-    SHARE = 16                        # one in so many leaves at once
-    MOST_AT_ONCE = 8192               # records on their way to disk, in memory twice, as are the pages they change
+    LAYOUT = 4                        # version of the format; 1 has no factors, 2 no origins, 3 no CrossPrecision
+    INFORMED = 16                     # a bit of the format's version: there is an information vector
+    SHARE = 16                        # an eviction removes 1/16 of the limit
+    MOST_AT_ONCE = 8192               # records per write: they are in memory twice, as are the pages they change
 
 cdef packed struct Header:
     uint32_t sum
@@ -59,21 +57,21 @@ cdef packed struct WaitingHeader:
 
 
 cdef class LimitedTable(EntityTable):
-    """At most `limit` records in memory, the others in table `number` of the store, once keep() has named them."""
+    """Entity table with at most `limit` records in memory, the others in table `number` of the store; see keep()."""
 
     cdef readonly size_t limit
-    cdef readonly size_t total        # entities, wherever they are
+    cdef readonly size_t total        # entities in memory and on disk
     cdef readonly size_t number
     cdef object store
     cdef Backoff backoff
-    cdef bint beyond                  # more than the limit are in memory, because they can't be written
-    cdef size_t allowed               # so many may be there until something has to happen
+    cdef bint beyond                  # more than `limit` are in memory, as they can't be written
+    cdef size_t allowed               # records in memory that cause the next eviction
     cdef uint64_t next_serial
-    cdef bint has_missing             # the key last asked for is nowhere
+    cdef bint has_missing             # the last key looked up does not exist
     cdef uint64_t missing
 
     def keep(self, size_t limit, store, size_t number):
-        """Before anything is in the table."""
+        """Set limit and store; the table must be empty."""
         self.limited = True
         self.limit = self.allowed = limit
         self.store = store
@@ -105,7 +103,7 @@ cdef class LimitedTable(EntityTable):
         return record
 
     cdef int read(self, uint64_t key) except -1:
-        """A record from disk, if it is there."""
+        """Load a record from disk, if it exists."""
         cdef Record* record
         found = self.store.read(self.number, <int64_t>key)
         if found is None:
@@ -125,7 +123,7 @@ cdef class LimitedTable(EntityTable):
         return 0
 
     cdef int evict(self) except -1:
-        """The least recently used leave memory; while they can't be written, those that need not be."""
+        """Evict the least recently used records (LRU); if writing fails, all unchanged ones."""
         cdef size_t share = min(max(1, self.limit // SHARE), <size_t>MOST_AT_ONCE)
         cdef size_t n = self.count - self.limit + share if self.count > self.limit else share
         if self.can_write(min(n, self.count)):
@@ -142,7 +140,7 @@ cdef class LimitedTable(EntityTable):
         return 0
 
     cdef bint can_write(self, size_t n) except -1:
-        """Write what has changed among the n oldest records, if it is time for a try."""
+        """Write the changed ones of the n oldest records, unless in a backoff pause; returns whether that succeeded."""
         if not self.backoff.is_time():
             return False
         try:
@@ -154,7 +152,7 @@ cdef class LimitedTable(EntityTable):
         return True
 
     cdef void drop_unchanged(self) noexcept nogil:
-        """Forget the records that are on disk as they are."""
+        """Drop unchanged records, which are on disk."""
         cdef Record* record = self.oldest
         cdef Record* newer
         while record != NULL:
@@ -164,7 +162,7 @@ cdef class LimitedTable(EntityTable):
             record = newer
 
     def is_out(self):
-        """Whether there is no room for one more entity, on disk nor in memory; tries to make some."""
+        """Whether the hard limit of memory is reached and eviction fails; tries to evict."""
         if self.has_room():
             return False
         self.evict()
@@ -174,7 +172,7 @@ cdef class LimitedTable(EntityTable):
         return not self.beyond or self.count < 2 * self.limit or self.bytes < self.backoff.spare
 
     cdef int write_back(self, size_t n) except -1:
-        """Write what has changed among the n oldest records, by key as they lie in the file."""
+        """Write the changed ones of the n oldest records, in the order of keys in the file."""
         cdef Record** changed = <Record**>malloc(n * sizeof(Record*) + 1)
         cdef Record* record = self.oldest
         cdef size_t i, begin, end, count = 0
@@ -204,9 +202,9 @@ cdef class LimitedTable(EntityTable):
         return 0
 
     cdef void drop(self, Record* record) noexcept nogil:
-        """Forget a record that is on disk."""
+        """Drop a record that is on disk from memory."""
         cdef size_t gap = self.place_of(record.key), i = gap
-        while True:                   # the records behind move up, unless that would be before their home
+        while True:                   # backward-shift deletion: records behind move up, not before their home
             i = (i + 1) & self.mask
             if self.slots[i] == NULL:
                 break
@@ -218,7 +216,7 @@ cdef class LimitedTable(EntityTable):
         self.release(record)
 
     cdef void unlink(self, Record* record) noexcept nogil:
-        """Take a record out of the list."""
+        """Unlink a record from the LRU list."""
         if record.older != NULL:
             record.older.newer = record.newer
         else:
@@ -229,7 +227,7 @@ cdef class LimitedTable(EntityTable):
             self.newest = record.older
 
     cdef void append(self, Record* record) noexcept nogil:
-        """Put a record at the end of the list."""
+        """Append a record to the LRU list."""
         record.older = self.newest
         record.newer = NULL
         if self.newest != NULL:
@@ -239,22 +237,22 @@ cdef class LimitedTable(EntityTable):
         self.newest = record
 
     def save(self, io):
-        """How many entities there are; they themselves are in the store, which the caller saves after this."""
+        """Save the number of entities; the entities are in the store, which the caller saves after this."""
         self.write_back(self.count)
         self.store.count(self.number, self.total)
         io.int64("stored", self.total)
         io.int64("next_serial", self.next_serial)
 
     def restore(self, io):
-        """What save() wrote, without bringing what is on disk into memory."""
+        """Load what save() wrote; entities stay on disk."""
         total, next_serial = io.int64("stored", 0), io.int64("next_serial", 0)
         if not 0 <= total <= next_serial:
-            io.refuse("its number of entities makes no sense")
+            io.refuse("its number of entities is negative or too large")
         io.store.require(io.owner, total)
         self.total, self.next_serial = total, next_serial
 
     def keys_as_met(self):
-        """Of all entities, wherever they are, in the order in which they were met; nothing is written for that."""
+        """Keys of all entities in memory and on disk, in the order of their first examples; writes nothing."""
         cdef Record* record = self.oldest
         serials = {<uint64_t><int64_t>key: serial for key, serial, *_ in self.store.rows(self.number)}
         while record != NULL:
@@ -263,7 +261,7 @@ cdef class LimitedTable(EntityTable):
         return sorted(serials, key=serials.__getitem__)
 
     def one_by_one(self):
-        """Tables of one entity each, in the order in which they were met; a table is good until the next."""
+        """Iterate tables of one entity each, in the order of their first examples; a table is valid until the next."""
         cdef EntityTable scratch = EntityTable(self.full, self.clocked)
         scratch.anchored, scratch.informed = self.anchored, self.informed
         self.write_back(self.count)
@@ -273,9 +271,9 @@ cdef class LimitedTable(EntityTable):
             yield scratch
 
     def waiting(self):
-        """Keys of the entities that have examples waiting for their batch, in the order in which they were met.
+        """Keys of the entities with pending examples of a batch, in the order of their first examples.
 
-        They may be brought, learned and evicted meanwhile; one that waits no more may be among them.
+        They may be loaded, learned and evicted during the iteration; some may no longer have pending examples.
         """
         self.write_back(self.count)
         for key in self.store.waiting(self.number):
@@ -283,7 +281,7 @@ cdef class LimitedTable(EntityTable):
 
 
 def save_load_table(EntityTable table, io):
-    """All records of a table, in order; raises ModelError for numbers that make no sense."""
+    """Save or load all records of a table, in order; raises ModelError for invalid numbers."""
     stored = not io.saving and io.has("stored")
     if isinstance(table, LimitedTable) and (io.saving or stored):
         table.save(io) if io.saving else table.restore(io)
@@ -296,7 +294,7 @@ def save_load_table(EntityTable table, io):
 
 
 def load_stored(EntityTable table, io):
-    """All entities of a model that was saved with a limit into a table without one."""
+    """Load all entities of a model that was saved with a limit into a table without one."""
     cdef int64_t total = io.int64("stored", 0)
     table.clear()
     io.store.require(io.owner, total)
@@ -326,13 +324,13 @@ def summary(bytes text, store):
 
 
 cdef int by_key(const void* a, const void* b) noexcept nogil:
-    """The order of signed keys."""
+    """Comparison of signed keys, for qsort."""
     cdef int64_t first = <int64_t>(<Record**>a)[0].key, second = <int64_t>(<Record**>b)[0].key
     return (first > second) - (first < second)
 
 
 cdef bytes pack(EntityTable table, Record* record):
-    """The record as bytes."""
+    """Serialize a record."""
     cdef size_t n = record.n, size = sizeof(Header) + record.name_length + 12 * n
     cdef bint clocked = table.clocked and not record.full, informed = table.informed and record.full
     cdef Waiting* waiting = record.waiting
@@ -371,7 +369,7 @@ cdef bytes pack(EntityTable table, Record* record):
     if record.between != NULL:
         put_between(at, record)
     at = PyBytes_AS_STRING(text) + size
-    waiting = record.waiting          # the newest first, so from the end
+    waiting = record.waiting          # the list is newest first, so write from the end
     while waiting != NULL:
         at -= sizeof(WaitingHeader) + waiting.n * sizeof(Feature)
         example.label, example.weight, example.initial = waiting.label, waiting.weight, waiting.initial
@@ -396,9 +394,9 @@ cdef void put_between(char* at, Record* record) noexcept nogil:
 
 
 cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store) except NULL:
-    """A record in memory of bytes from disk. Numbers are checked unless this process wrote them.
+    """Deserialize a record. Numbers are validated unless this process wrote them.
 
-    Raises ModelError for bytes that make no sense.
+    Raises ModelError for invalid bytes.
     """
     cdef size_t size = len(text), n, precisions, factor, needed, i
     cdef const char* at = PyBytes_AS_STRING(text)
@@ -412,7 +410,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
         store.refuse("a record differs from its checksum")
     n = header.n
     if 12 * n > size:
-        store.refuse("a record doesn't hold together")
+        store.refuse("a record is inconsistent")
     full, clocked, factored = header.full != 0, header.clocked != 0, header.factored != 0
     precisions = triangle(n) if full else n
     factor = 1 + triangle(n) if factored else 0
@@ -423,7 +421,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
             or (factored and not (full and n > FACTORED)) or (told and not table.anchored)
             or (informed and not (full and table.informed))
             or (layout == 2 and not factored) or (layout == 1 and factored) or header.count < 0):
-        store.refuse("a record doesn't hold together")
+        store.refuse("a record is inconsistent")
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
     at += sizeof(Header)
@@ -435,7 +433,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     sound = own or (isfinite(record.clock) and isfinite(record.latest) and isfinite(record.spread)
                     and 0 <= record.prior < INFINITY)
     for _ in range(n):
-        memcpy(&hash, at, 4)          # the name before may end anywhere
+        memcpy(&hash, at, 4)          # unaligned: after the name
         sound = sound and (own or lookup(record, hash, ABSENT) == ABSENT)
         table.place(record, hash)
         at += 4
@@ -475,12 +473,12 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     if not sound:
         if table.limited:
             (<LimitedTable>table).drop(record)
-        store.refuse("a record doesn't hold together")
+        store.refuse("a record is inconsistent")
     return record
 
 
 cdef const char* unpack_between(EntityTable table, Record* record, const char* at, const char* end) except? NULL:
-    """What an entity has in common with the fixed part; where the rest begins, NULL if it makes no sense."""
+    """Deserialize a CrossPrecision; returns its end, NULL if it is invalid."""
     cdef uint32_t n
     cdef size_t size
     if end - at < 4:
@@ -494,7 +492,7 @@ cdef const char* unpack_between(EntityTable table, Record* record, const char* a
 
 
 cdef bint unpack_waiting(Record* record, const char* at, const char* end, uint32_t count, bint own) except? False:
-    """The examples that wait for their batch; False unless they are exactly what is left, with finite numbers."""
+    """Deserialize the pending examples; False unless they are exactly the remaining bytes, with finite numbers."""
     cdef WaitingHeader example
     cdef Waiting* waiting
     cdef bint sound = True

@@ -1,4 +1,4 @@
-"""Records of coefficients. What they are is in record.pxd."""
+"""Lookup in records of coefficients. Design notes are in record.pxd."""
 from libc.stdint cimport uint16_t, uint32_t
 
 cdef extern from "vwlite/entities/table.h" nogil:
@@ -8,7 +8,7 @@ UNTOLD = -1e300
 
 
 cdef uint32_t search(Record* record, uint32_t hash) noexcept nogil:
-    """The place of a feature's coefficient, ABSENT if it has none."""
+    """Index of a feature's coefficient, ABSENT if it has none."""
     cdef uint32_t* hashes = hashes_of(record)
     cdef uint32_t i, place
     if record.index == NULL:

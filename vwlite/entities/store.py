@@ -1,11 +1,12 @@
-"""Entities on disk, for --entity_limit: those of the model that was loaded, and a private file of what has changed.
+"""Entity store on disk (SQLite), for --entity_limit: the loaded model's store, and a private file of changed entities.
 
-a) The file beside a model (store_file.py) is never changed, only replaced, as the model itself. A run reads it, and
-   writes entities that leave its memory to a private file without a name, which is gone with the process.
+a) The file beside a model (store_file.py) is never changed, only replaced, like the model itself. A run reads it, and
+   writes evicted entities to a private file without a name, which is deleted with the process.
 b) A model and its store are saved together: the new store is built under another name and renamed to
    ``MODEL.entities.new``; the model, which names its store's id and sha256, is renamed into place; then the store is.
-   Whenever this is cut short, the model in place finds the store it names as ``MODEL.entities`` or ``.entities.new``.
-c) Savers wait for each other (a lock on the folder, gone with its holder), readers never: what they have open stays.
+   If this is interrupted at any point, the model in place finds its store as ``MODEL.entities`` or ``.entities.new``.
+c) Savers wait for each other (a lock on the folder, released with its process). Readers never wait: their open files
+   stay valid.
 """
 
 from __future__ import annotations
@@ -51,18 +52,18 @@ UNSAVED = "not saved, and any older model there is unchanged"
 
 
 class EntityStore:
-    """The entities of one run that are not in memory: `base`, those of the model loaded, and what has changed since.
+    """Store of the entities of one run that are not in memory: those of the loaded model, and evicted changed ones.
 
     Args:
-        folder: Where the private file is made; None for the system's place for temporary files.
-        base: The store of the model that was loaded, if it has one.
+        folder: Folder of the private file; None for the system's temporary folder.
+        base: Store of the loaded model, if it has one.
 
     Attributes:
-        backoff: Whether entities can be written, for those who would wait.
-        strict: Nobody would: the first error is raised.
+        backoff: Exponential backoff of failed writes.
+        strict: Raise the first error instead of backoff.
 
-    Methods raise ModelError when the disk is full or a file is damaged. What could not be written has changed nothing,
-    and can be written as soon as there is room.
+    Methods raise ModelError if the disk is full or a file is damaged. A failed write changes nothing, and succeeds
+    later if there is space.
     """
 
     def __init__(self, folder: str | None, base: StoreFile | None) -> None:
@@ -80,28 +81,28 @@ class EntityStore:
             self.own.close()
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise a ModelError about what was read."""
+        """Raise a ModelError about invalid data in the store."""
         if self.base is None:
-            raise ModelError(f"{self.folder}: the entities kept there for --entity_limit are damaged: {what}")
+            raise ModelError(f"{self.folder}: the entities stored there for --entity_limit are damaged: {what}")
         self.base.refuse(what)
 
     def add(self, owner: str) -> int:
-        """The number of an effect's table."""
+        """Register an effect; returns the number of its table."""
         if owner not in self.owners:
             self.owners.append(owner)
         return self.owners.index(owner)
 
     def gate(self, top: Any) -> EntityGate:
-        """What keeps a stack from learning while its tables can't have one entity more."""
+        """Gate that stops a stack from learning while its tables can accept no further entity."""
         effects: list[Any] = [effect for learner in walk(top) if not learner.copied for effect in learner.beside]
         return EntityGate(self.backoff, [effect.table for effect in effects])
 
     def count(self, number: int, total: int) -> None:
-        """Note how many entities an effect has, before a save."""
+        """Set the number of entities of an effect, before a save."""
         self.totals[self.owners[number]] = total
 
     def read(self, number: int, key: int) -> tuple[int, bytes, bool] | None:
-        """One entity: its serial, its record, and whether this process wrote it; None if it is not here."""
+        """Read one entity: its serial, its record, and whether this process wrote it; None if it does not exist."""
         if self.failed is not None:
             raise self.failed
         if self.own is not None:
@@ -117,7 +118,7 @@ class EntityStore:
         return None if known is None else (*known, False)
 
     def write(self, number: int, rows: list[Row]) -> None:
-        """Keep entities, which replace older states of the same."""
+        """Write entities, which replace older states of the same."""
         if self.failed is not None:
             raise self.failed
         try:
@@ -133,17 +134,17 @@ class EntityStore:
                 if self.own is not None and self.own.in_transaction:
                     self.own.execute("ROLLBACK")
             except sqlite3.Error:
-                self.failed = error  # and nobody knows what the file has now
+                self.failed = error  # the content of the file is undefined now
             raise
 
     def rows(self, number: int) -> Iterator[tuple[int, int, int, bytes, bool]]:
-        """All entities of an effect, in the order in which they were met, and whether this process wrote them."""
+        """All entities of an effect, in the order of their first examples, and whether this process wrote them."""
         streams: list[Iterator[tuple[int, int, int, bytes, bool]]] = []
         if self.own is not None:
             streams.append((*row, True) for row in self._own_rows(self.own, number))
         if self.base is not None:
             streams.append((*row, False) for row in self.base.rows(self.owners[number]))
-        # An entity has the same serial in both; the first stream's comes first.
+        # An entity has the same serial in both; that of the first stream is yielded first.
         for _, same in groupby(merge(*streams, key=itemgetter(1)), key=itemgetter(1)):
             yield next(same)
 
@@ -152,9 +153,9 @@ class EntityStore:
             yield from own.execute(f"SELECT {COLUMNS} FROM entities_{number} ORDER BY serial")
 
     def waiting(self, number: int) -> Iterator[int]:
-        """Keys of the entities that have, or in an older state had, examples waiting, in the order of rows().
+        """Keys of the entities that have, or in an older state had, pending examples, in the order of rows().
 
-        Entities may be written meanwhile.
+        Entities may be written during the iteration.
         """
         query = (
             f"SELECT key, serial FROM entities_{number} WHERE waiting > 0 AND serial > ? "
@@ -174,7 +175,7 @@ class EntityStore:
                 found.update((serial, key) for key, serial in rows)
             if not found:
                 return
-            # What lies behind the first so many may be only a part of what is there.
+            # Beyond these, LIMIT may have cut off one of the two lists.
             for serial, key in sorted(found)[:KEYS_AT_ONCE]:
                 yield key
                 last = serial
@@ -194,9 +195,9 @@ class EntityStore:
 
     @contextlib.contextmanager
     def saved(self, model: str | os.PathLike[str]) -> Iterator[dict[str, str]]:
-        """Save the store beside a model: the body writes the model, whose metadata have what is given as "entities".
+        """Save the store beside a model: the body writes the model, with the yielded "entities" in its metadata.
 
-        Afterwards the model has this store, or, if the body raises or anything is killed, what it had before.
+        Atomic: afterwards the model has this store, or, if the body raises or the process is killed, its old one.
         """
         model = os.fspath(model)
         require_place(model)
@@ -249,7 +250,7 @@ class EntityStore:
 
     def _copy_own(self, path: str) -> None:
         assert self.own is not None
-        name = f"store_{os.urandom(4).hex()}"  # after a full disk one may not be let go
+        name = f"store_{os.urandom(4).hex()}"  # unique, as DETACH may fail after a full disk
         self.own.execute(f"ATTACH ? AS {name}", (path,))
         try:
             self.own.execute(f"PRAGMA {name}.journal_mode = OFF")
@@ -267,7 +268,7 @@ class EntityStore:
 
 
 def _connect(path: str, journal: str = "OFF") -> sqlite3.Connection:
-    """A file of this process alone, which is synced once if at all; without a journal an error makes it useless."""
+    """Open a private database, synced at most once; without a journal, an error leaves it undefined."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in ("locking_mode = EXCLUSIVE", f"journal_mode = {journal}", "synchronous = OFF", "cache_size = -4000"):
         connection.execute(f"PRAGMA {pragma}")
@@ -290,7 +291,7 @@ def require_place(model: str | os.PathLike[str]) -> None:
 
 
 def discard(model: str | os.PathLike[str]) -> None:
-    """Remove the store that a model which was replaced by one without leaves behind."""
+    """Delete the old store of a model that was replaced by one without a store."""
     model = os.fspath(model)
     with contextlib.suppress(OSError, ModelError), locked(os.path.dirname(place(model)), model):
         if "entities" not in model_file.open(model).metadata:
@@ -301,9 +302,9 @@ def discard(model: str | os.PathLike[str]) -> None:
 
 
 def _settle(model: str) -> None:
-    """The end of a save, or of one that was killed: the new store goes to its place if the model in place names it."""
+    """Complete a save, also one that was killed: rename the new store into place if the model in place names it."""
     new = place(model) + ".new"
-    with contextlib.suppress(OSError, ModelError):  # and then it stays where it is, and is found there
+    with contextlib.suppress(OSError, ModelError):  # on failure the store is found under its new name
         store = StoreFile(new)
         named = model_file.open(model).metadata.get("entities") if os.path.exists(model) else None
         if named is not None and named["id"] == store.id:
@@ -315,10 +316,10 @@ def _settle(model: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str, model: str) -> Iterator[None]:
-    """Keep other savers out of a folder; raise ModelError if one of them takes too long."""
+    """Lock a folder against other savers; raise ModelError if one of them takes too long."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except PermissionError:  # may be written to but not read, and so not locked
+    except PermissionError:  # writable but not readable, so it can't be locked
         yield
         return
     try:

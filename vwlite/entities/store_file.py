@@ -1,8 +1,8 @@
-"""The file with the entities of a model that was saved with --entity_limit: ``MODEL.entities``, a SQLite database.
+"""Entity store file of a model saved with --entity_limit: ``MODEL.entities``, a SQLite database.
 
-It has the tables store (its id), effects (number, owner, how many entities), and for each effect entities_NUMBER
-(key, serial, waiting, record): the 64-bit key as a signed number, the order in which entities were met, how many
-examples wait for their batch, and limited.pyx's bytes, which have a checksum. The model names the file's id and sha256.
+It has the tables store (its id), effects (number, owner, number of entities), and for each effect entities_NUMBER
+(key, serial, waiting, record): the 64-bit key as a signed number, the order of first examples, the number of pending
+examples, and the record in the format of limited.pyx, with a checksum. The model names the file's id and sha256.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from vwlite.core.paths import explain
 from vwlite.errors import ModelError
 from vwlite.model import model_file
 
-APPLICATION = 0x76776C65  # "vwle": marks our files among SQLite's
+APPLICATION = 0x76776C65  # "vwle": SQLite's application_id of vwlite
 VERSION = 1
 COLUMNS = "key, serial, waiting, record"
-ATTEMPTS = 5  # to find the store of a model that nobody saves meanwhile
-PATIENCE = 60.0  # seconds to go on while others save it again and again
+ATTEMPTS = 5  # to open a model and its store while other processes save
+PATIENCE = 60.0  # seconds of retries while other processes save it repeatedly
 
-Row = tuple[int, int, int, bytes]  # as COLUMNS
+Row = tuple[int, int, int, bytes]  # the values of COLUMNS
 
 
 def place(model: str) -> str:
-    """Where the store of a model is."""
+    """Path of the store of a model."""
     return os.path.realpath(model) + ".entities"
 
 
 class StoreFile:
-    """The store of a model, open for reading.
+    """Store of a model, open for reading.
 
-    Raises FileNotFoundError if there is none, ModelError if it is no such file or damaged.
+    Raises FileNotFoundError if there is none, ModelError if it is not a store or damaged.
     """
 
     def __init__(self, path: str) -> None:
@@ -56,8 +56,8 @@ class StoreFile:
             raise ModelError(f"{path}: was written by a newer vwlite; update this one (pip install -U vwlite)")
         page = int.from_bytes(head[16:18], "big")
         if size != (page if page > 1 else 65536) * int.from_bytes(head[28:32], "big"):
-            self.refuse("its size is not what its head says")
-        # The file is never changed, so there is nothing to lock, and its folder may be read-only.
+            self.refuse("its size differs from that in its header")
+        # The file is never changed, so no lock is needed, and its folder may be read-only.
         uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro&immutable=1"
         try:
             self.connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -72,7 +72,7 @@ class StoreFile:
             ((others,),) = self.connection.execute(
                 "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
             ).fetchall()
-            if others:  # they would run when the store is copied or read
+            if others:  # they would be executed when the store is copied or read
                 self.refuse("it has views, triggers or virtual tables")
             effects = self.connection.execute("SELECT number, owner, entities FROM effects").fetchall()
             for number, owner, entities in effects:
@@ -88,13 +88,13 @@ class StoreFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if hasattr(self, "connection"):
             self.connection.close()
 
     @contextlib.contextmanager
     def trouble(self) -> Iterator[None]:
-        """Turn what SQLite reports into a ModelError."""
+        """Convert SQLite errors to a ModelError."""
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
@@ -105,12 +105,12 @@ class StoreFile:
         raise ModelError(f"{self.path}: the file is damaged: {what}; restore it from a copy or train again")
 
     def require(self, owner: str, total: int) -> None:
-        """Raise ModelError unless the store has so many entities of an effect."""
+        """Raise ModelError unless the store has `total` entities of an effect."""
         if self.totals.get(owner, 0) != total:
             self.refuse(f"it has {self.totals.get(owner, 0)} entities of {owner}, the model {total}")
 
     def read(self, number: int, key: int) -> tuple[int, bytes] | None:
-        """One entity: its serial and its record."""
+        """Read one entity: its serial and its record."""
         with self.trouble():
             row = self.connection.execute(f"SELECT {COLUMNS} FROM entities_{number} WHERE key = ?", (key,)).fetchone()
         if row is None:
@@ -119,14 +119,14 @@ class StoreFile:
         return serial, record
 
     def rows(self, owner: str) -> Iterator[Row]:
-        """All entities of an effect, in the order in which they were met."""
+        """All entities of an effect, in the order of their first examples."""
         if owner in self.numbers:
             with self.trouble():
                 rows = self.connection.execute(f"SELECT {COLUMNS} FROM entities_{self.numbers[owner]} ORDER BY serial")
                 yield from map(self.sound, rows)
 
     def sound(self, row: tuple[Any, ...]) -> Row:
-        """A row of a table of entities; raises ModelError for values of types that SQLite allows and we never write."""
+        """Validate a row of a table of entities; raises ModelError for values of other types, which SQLite allows."""
         key, serial, waiting, record = row
         if not (type(key) is type(serial) is type(waiting) is int and type(record) is bytes):
             self.refuse("a row of its entities has values of wrong types")
@@ -147,18 +147,18 @@ class StoreFile:
 
 
 def is_store(head: bytes) -> bool:
-    """Whether a file that starts so is one of ours; needs 72 bytes."""
+    """Whether a file with this head is a store of vwlite; needs 72 bytes."""
     return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == APPLICATION
 
 
 def head(path: str) -> bytes:
-    """The first bytes of a file, for is_store."""
+    """Read the first bytes of a file, for is_store."""
     with opened(path) as file:
         return file.read(100)
 
 
 def opened(path: str) -> io.BufferedReader:
-    """A store's bytes; raises FileNotFoundError or ModelError if it can't be read."""
+    """Open a store file for reading bytes; raises FileNotFoundError or ModelError if it can't be read."""
     try:  # without waiting for the writer of a named pipe
         file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     except FileNotFoundError:
@@ -172,7 +172,7 @@ def opened(path: str) -> io.BufferedReader:
 
 
 def digest(path: str, file: io.BufferedReader) -> str:
-    """The sha256 of an open file; raises ModelError if it can't be read."""
+    """Compute the sha256 of an open file; raises ModelError if it can't be read."""
     try:
         return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -180,10 +180,10 @@ def digest(path: str, file: io.BufferedReader) -> str:
 
 
 def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreFile | None]:
-    """Open the store of a model, if it has one, having compared all of it with its digest.
+    """Open the store of a model, if it has one, and verify its sha256.
 
-    The model is opened again if somebody has saved it since. Raises ModelError if the store is not there, is another
-    model's, or is damaged.
+    The model is opened again if another process has saved it since. Raises ModelError if the store is missing, belongs
+    to another model, or is damaged.
     """
     path = place(reader.path)
     end = time.monotonic() + PATIENCE
@@ -200,7 +200,7 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
                     elif digest(name, file) == wanted.get("sha256"):
                         return reader, store
                     elif os.path.samestat(os.stat(name), os.fstat(file.fileno())):
-                        # which is open, so no other file had its number meanwhile
+                        # the file is open, so its inode was not reused
                         store.refuse("it differs from its sha256")
                     store.close()
             except FileNotFoundError:
@@ -216,7 +216,7 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
         return reader, None
     if foreign:
         raise ModelError(
-            f"{path}: has not the entities of {reader.path} but those of another model; "
+            f"{path}: has the entities of another model, not those of {reader.path}; "
             "put back the file that was saved with it, or train again"
         )
     raise ModelError(
@@ -226,7 +226,7 @@ def find(reader: model_file.ModelReader) -> tuple[model_file.ModelReader, StoreF
 
 
 def tables(number: int) -> str:
-    """The statements that make the table of an effect where it isn't there yet."""
+    """SQL that creates the table of an effect if it does not exist."""
     return (
         f"CREATE TABLE IF NOT EXISTS entities_{number} (key INTEGER PRIMARY KEY, serial INTEGER NOT NULL, "
         "waiting INTEGER NOT NULL, record BLOB NOT NULL);"
@@ -236,7 +236,7 @@ def tables(number: int) -> str:
 
 @contextlib.contextmanager
 def trouble(path: str, what: str) -> Iterator[None]:
-    """Turn what SQLite and the system report into a ModelError."""
+    """Convert SQLite and system errors to a ModelError."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -1,4 +1,4 @@
-"""Tables of entities' coefficients. Design notes are in table.pxd."""
+"""Entity tables. Design notes are in table.pxd."""
 import os
 
 from libc.stdlib cimport calloc, free, malloc
@@ -12,10 +12,10 @@ from vwlite.entities.record cimport (
 )
 
 cdef enum:
-    FEW = 128                         # coefficients that are searched without an index
-    SPARE = 16                        # one in so many is room to spare in records with more
+    FEW = 128                         # coefficients up to which lookup is a linear search
+    SPARE = 16                        # larger records have 1/16 of spare capacity
 
-cdef double NOT_MADE = -1             # of a factor
+cdef double NOT_MADE = -1             # a factor that is not computed
 
 
 cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capacity, bint full,
@@ -30,14 +30,14 @@ cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capac
 
 
 cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0:
-    """The key of an entity whose hash is taken: a hash for which nobody can make names that collide."""
+    """Key of an entity whose hash collides: a cryptographic hash (BLAKE2b), for which no client can find collisions."""
     from hashlib import blake2b
     digest = blake2b(name, digest_size=8, key=hash.to_bytes(8, "little"), salt=tries.to_bytes(8, "little")).digest()
     return int.from_bytes(digest, "little")
 
 
 cdef class EntityTable:
-    """Records by key; `full` keeps the whole precision matrix, `clocked` a clock for each coefficient."""
+    """Entity table: records by key; `full` has full precision matrices, `clocked` a clock for each coefficient."""
 
     def __cinit__(self, bint full, bint clocked):
         self.full = full
@@ -55,7 +55,7 @@ cdef class EntityTable:
         free(self.slots)
 
     cdef void clear(self) noexcept nogil:
-        """Forget every entity."""
+        """Remove and free all records."""
         cdef Record* record = self.oldest
         cdef Record* newer
         while record != NULL:
@@ -66,7 +66,7 @@ cdef class EntityTable:
         memset(self.slots, 0, (self.mask + 1) * sizeof(Record*))
 
     cdef void release(self, Record* record) noexcept nogil:
-        """Give a record's memory back; that nothing leads to it is the caller's business."""
+        """Free a record; the caller removes all pointers to it."""
         self.count -= 1
         self.bytes -= self.size(record)
         self.forget_waiting(record)
@@ -80,26 +80,26 @@ cdef class EntityTable:
                 + <size_t>record.index_size * (4 if record.wide else 2))
 
     cdef void let_between_go(self, Record* record) noexcept nogil:
-        """Forget what the record has in common with the fixed part."""
+        """Free the record's CrossPrecision."""
         self.bytes -= bytes_between(record)
         free(record.between)
         record.between = NULL
 
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
-        """Where the key's record is, or would be, in the slots."""
+        """Slot of a key's record, or the free slot for it."""
         cdef size_t i = home_of(self, key)
         while self.slots[i] != NULL and self.slots[i].key != key:
             i = (i + 1) & self.mask
         return i
 
     cdef int bring(self, uint64_t key) except -1 nogil:
-        """Have an entity's record in memory, if there is one anywhere: where there is no limit it always is."""
+        """Load an entity's record into memory, if it exists; without a limit it always is there."""
         return 0
 
     cdef int identify(self, Example ex) except -1 nogil:
-        """ex.entity, a hash of the entity's name, becomes its key: the hash unless another entity has that.
+        """Replace ex.entity, a hash of the entity's name, by its key: the hash, unless another entity has that.
 
-        1 if there is a record of it, 0 if not.
+        Returns 1 if it has a record, 0 if not.
         """
         cdef uint64_t hash = ex.entity
         cdef uint32_t tries = 0
@@ -118,11 +118,11 @@ cdef class EntityTable:
                 ex.entity = other_key(hash, ex.entity_name[:ex.entity_name_length], tries)
 
     cdef Record* find(self, uint64_t key) noexcept nogil:
-        """The record of an entity, NULL if there is none."""
+        """Record of an entity, NULL if there is none."""
         return self.slots[self.place_of(key)]
 
     cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil:
-        """A new record with nothing in it; the key must be new."""
+        """Create an empty record; the key must be new."""
         return self.create(key, name, name_length, min(capacity, <uint32_t>FACTORED) if self.full else capacity,
                            self.full, False)
 
@@ -160,7 +160,7 @@ cdef class EntityTable:
         cdef Record* record = self.oldest
         if slots == NULL:
             with gil:
-                raise MemoryError(f"no room for more than {self.count:,} entities")
+                raise MemoryError(f"no memory for more than {self.count:,} entities")
         free(self.slots)
         self.slots = slots
         self.mask = mask
@@ -170,7 +170,7 @@ cdef class EntityTable:
         return 0
 
     cdef Record* room(self, Record* record, uint32_t n) except NULL nogil:
-        """Make room for n coefficients; the record may move, and go over to a diagonal posterior."""
+        """Ensure capacity for n coefficients; the record may be reallocated, and may become diagonal."""
         cdef bint full = record.full and n <= self.most_full
         if record.full and not full:
             if self.strict:
@@ -181,7 +181,7 @@ cdef class EntityTable:
         return self.shaped(record, n, full, full and (record.factored or n > FACTORED))
 
     cdef Record* shaped(self, Record* record, uint32_t capacity, bint full, bint factored) except NULL nogil:
-        """A record with room for so many coefficients, of this kind; it may move."""
+        """Reallocate a record for a capacity and kind of posterior; it may move."""
         cdef Record* other
         cdef size_t size, n = record.n, k
         if capacity <= record.capacity and full == record.full and factored == record.factored:
@@ -225,7 +225,7 @@ cdef class EntityTable:
         return other
 
     cdef uint32_t place(self, Record* record, uint32_t hash) except? 0xFFFFFFFE nogil:
-        """Add a feature that the record, which has room for it, does not know; its coefficient is 0, without data."""
+        """Append a new feature to a record with capacity for it; its coefficient is 0, without data."""
         cdef uint32_t i = record.n
         hashes_of(record)[i] = hash
         means_of(record)[i] = 0
@@ -248,14 +248,14 @@ cdef class EntityTable:
         return i
 
     cdef int grow_index(self, Record* record) except -1 nogil:
-        """An index with room for what the record has room for: two in three places are taken then, or one in two."""
+        """Rebuild the index for the capacity of the record, with a load factor of 2/3 or 1/2."""
         cdef bint wide = record.capacity >= 0xFFFF
         cdef uint32_t size = 2 * record.capacity if wide else 3 * record.capacity // 2 + 1
         cdef uint32_t i
         cdef void* index = calloc(size, 4 if wide else 2)
         if index == NULL:
             with gil:
-                raise MemoryError(f"no index for {record.n:,} coefficients")
+                raise MemoryError(f"no memory for the index of {record.n:,} coefficients")
         self.bytes -= self.size(record)
         free(record.index)
         record.index = index
@@ -266,11 +266,11 @@ cdef class EntityTable:
         return 0
 
     cdef int wait(self, Record* record, Example ex) except -1 nogil:
-        """Keep an example for its batch."""
+        """Store a pending example of a batch."""
         cdef Waiting* waiting = <Waiting*>malloc(sizeof(Waiting) + ex.n * sizeof(Feature))
         if waiting == NULL:
             with gil:
-                raise MemoryError("no room for more examples that wait for their batch: take a smaller --batch_size")
+                raise MemoryError("no memory for more pending examples of batches: use a smaller --batch_size")
         waiting.before = record.waiting
         waiting.label, waiting.weight, waiting.initial = ex.label, ex.weight, ex.initial
         waiting.n = <uint32_t>ex.n
@@ -288,7 +288,7 @@ cdef class EntityTable:
         record.n_waiting = 0
 
     cdef Record* empty(self, Record* record) except NULL nogil:
-        """Back to no coefficients; the record may move."""
+        """Remove all coefficients of a record; it may move."""
         self.forget_waiting(record)
         self.let_between_go(record)
         self.bytes -= <size_t>record.index_size * (4 if record.wide else 2)
@@ -303,7 +303,7 @@ cdef class EntityTable:
                            False)
 
     def keys_as_met(self):
-        """Of all entities, in the order in which they were met."""
+        """Keys of all entities, in the order of their first examples."""
         cdef Record* record = self.oldest
         keys = []
         while record != NULL:
@@ -312,7 +312,7 @@ cdef class EntityTable:
         return keys
 
     def copy(self):
-        """A table with copies of all records that have coefficients or wait."""
+        """Copy the table: all records with coefficients."""
         cdef EntityTable other = EntityTable(self.full, self.clocked)
         cdef Record* record = self.oldest
         other.anchored, other.informed = self.anchored, self.informed
@@ -323,7 +323,7 @@ cdef class EntityTable:
         return other
 
     def restore(self, EntityTable copy not None, double prior):
-        """Every record as it is in the copy; those not there are emptied, with this prior. None is forgotten."""
+        """Restore every record from the copy; those not in it are emptied, with this prior. No entity is removed."""
         cdef Record* record = self.oldest
         cdef Record* before
         cdef uint64_t key
@@ -339,7 +339,7 @@ cdef class EntityTable:
 
 
 cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 nogil:
-    """All but name and neighbours, into an empty record with room."""
+    """Copy all but name and list links, into an empty record with the capacity."""
     cdef size_t k, n = record.n
     for k in range(n):
         table.place(to, hashes_of(record)[k])
@@ -359,11 +359,11 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
 
 
 cdef Record* allocate(EntityTable table, size_t size, uint32_t capacity, bint full) except NULL nogil:
-    """Memory for a record."""
+    """Allocate memory for a record."""
     cdef Record* record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if full else MOST) else NULL
     if record == NULL:
         with gil:
             raise MemoryError(f"{size:,} bytes for the {capacity:,} coefficients of one entity"
                               + ("; --posterior diagonal needs far less" if full else "")
-                              + (f"; {table.count:,} entities take {table.bytes:,} bytes" if table.count else ""))
+                              + (f"; {table.count:,} entities use {table.bytes:,} bytes" if table.count else ""))
     return record

@@ -1,6 +1,6 @@
-"""Tables of entities on their way to and from a model file: one array a field, entity after entity.
+"""Saving and loading of entity tables in a model file: one array for each field, entity after entity.
 
-A model is written piece by piece from what is in memory, so that a save needs no room for a second copy of the table.
+Arrays are written in pieces from the records, so that a save needs no memory for a second copy of the table.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -21,7 +21,7 @@ cdef extern from "vwlite/entities/table.h" nogil:
     void vwl_prefetch(const void* place)
 
 cdef enum:
-    PIECE = 1 << 20                   # bytes, or more where one entity has more
+    PIECE = 1 << 20                   # bytes, or more if one entity has more
     AHEAD = 16                        # records between prefetch and use
 
 cdef enum Field:
@@ -41,12 +41,12 @@ FIELDS = (
     ("others", "U32"), ("other_hash", "U32"), ("other_origin", "F64"), ("between", "F64"),
     ("information", "F64"),
 )
-NEWER = ("posterior", "factor")       # only there where not every record is FULL, as all were in the first version
-OF_BETWEEN = ("others", "other_hash", "other_origin", "between")         # only there where a record has one
+NEWER = ("posterior", "factor")       # only saved if not every record is FULL, as all were in the first version
+OF_BETWEEN = ("others", "other_hash", "other_origin", "between")         # only saved if a record has one
 
 
 def save(EntityTable table, io):
-    """Hand every field to the saver."""
+    """Save every field of a table."""
     cdef Column column
     cdef size_t i
     order = Order(table)
@@ -69,7 +69,7 @@ cdef inline Posterior kind_of(Record* record) noexcept nogil:
 
 
 cdef class Order:
-    """The records of a table in order. They lie about in memory; who knows where can have several fetched at once."""
+    """Array of the records of a table, in order, for prefetching: the records are scattered in memory."""
 
     cdef Record** records
     cdef size_t n
@@ -92,7 +92,7 @@ cdef class Order:
 
 @cython.final
 cdef class Column:
-    """A field of all records, as bytes in pieces; valid as long as the table doesn't change."""
+    """A field of all records as pieces of bytes; valid as long as the table doesn't change."""
 
     cdef EntityTable table
     cdef Order order
@@ -134,7 +134,7 @@ cdef class Column:
         return piece
 
     cdef inline size_t size(self, Record* record) noexcept nogil:
-        """Of one record."""
+        """Bytes of the field of one record."""
         cdef size_t n = record.n, total = 0
         cdef size_t n_others = record.between.n if record.between != NULL else 0
         cdef const Waiting* waiting = record.waiting
@@ -176,7 +176,7 @@ cdef class Column:
         return 8
 
     cdef inline const void* data(self, Record* record) noexcept nogil:
-        """Where the field of a record is; NULL if it lies in pieces."""
+        """Address of the field of a record; NULL if it is not contiguous."""
         if self.field == KEY:
             return &record.key
         if self.field == COEFFICIENTS:
@@ -218,7 +218,7 @@ cdef class Column:
         return NULL
 
     cdef inline char* put(self, char* to, Record* record) noexcept nogil:
-        """Copy the field of one record; where the next one's goes."""
+        """Copy the field of one record; returns the end."""
         cdef size_t size = self.size(record), n
         cdef const void* data = self.data(record)
         cdef const Waiting* waiting = record.waiting
@@ -232,7 +232,7 @@ cdef class Column:
         if self.field in (OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN):
             self.put_between(to, record)
             return end
-        while waiting != NULL:            # the newest comes first, so from the end
+        while waiting != NULL:            # the list is newest first, so write from the end
             if self.field == WAITING_EXAMPLE:
                 data, n = &waiting.label, 24
             elif self.field == WAITING_N:
@@ -245,7 +245,7 @@ cdef class Column:
         return to + size
 
     cdef void put_between(self, char* to, Record* record) noexcept nogil:
-        """How many features a CrossPrecision has, or its columns, with a number for each coefficient."""
+        """Copy the number of features of a CrossPrecision, or its columns, with a number for each coefficient."""
         cdef CrossPrecision* between = record.between
         cdef uint32_t n_others = between.n if between != NULL else 0
         if self.field == OTHERS:
@@ -255,15 +255,15 @@ cdef class Column:
 
 
 def load(EntityTable table, io):
-    """The opposite of save(); raises ModelError for numbers that make no sense."""
+    """Load a table that save() wrote; raises ModelError for invalid numbers."""
     cdef Loading loading = Loading(table, io)
     if not loading.run():
         table.clear()
-        io.refuse("its tables of entities don't hold together")
+        io.refuse("its tables of entities are inconsistent")
 
 
 cdef class Loading:
-    """The arrays of a model file that hold a table of entities, and how far each has been read."""
+    """Loader: the arrays of an entity table in a model file, and the read position in each."""
 
     cdef EntityTable table
     cdef const uint64_t[::1] keys
@@ -276,18 +276,18 @@ cdef class Loading:
     cdef const double[::1] means, precisions, coefficient_clocks
     cdef const double[::1] waiting_examples
     cdef const uint32_t[::1] waiting_ns, waiting_features
-    # those that not every model has
+    # optional arrays
     cdef bint mixed, told, together, informed
     cdef const unsigned char[::1] kinds
     cdef const double[::1] factors, origins, information
     cdef const uint32_t[::1] others, other_hash
     cdef const double[::1] other_origin, between
-    # of the entity at hand
+    # of the current entity
     cdef uint32_t n, n_others
     cdef size_t n_precisions, n_factor, n_information
     cdef Posterior kind
     cdef bint clocked
-    # where its part of each array begins
+    # position of its part in each array
     cdef size_t at, at_name, at_precision, at_factor, at_clock, at_waiting, at_feature, at_other, at_between
     cdef size_t at_information
 
@@ -313,7 +313,7 @@ cdef class Loading:
         self.mixed = io.has("posterior")
         self.kinds = io.array("posterior", "U8", None) if self.mixed else self.names[:0]
         self.factors = io.array("factor", "F64", None) if self.mixed else self.means[:0]
-        self.told = self.table.anchored and io.has("origin")      # a model of the first version has none
+        self.told = self.table.anchored and io.has("origin")      # missing in models of the first version
         self.origins = io.array("origin", "F64", None) if self.told else self.means[:0]
         self.together = io.has("others")
         self.others = io.array("others", "U32", None) if self.together else self.ns[:0]
@@ -324,7 +324,7 @@ cdef class Loading:
         self.information = io.array("information", "F64", None) if self.informed else self.means[:0]
 
     cdef bint run(self) except -1:
-        """Make the entities; whether the arrays hold together."""
+        """Create the entities; returns whether the arrays are consistent."""
         cdef size_t i
         cdef Record* record
         self.table.clear()
@@ -345,7 +345,7 @@ cdef class Loading:
         return self.is_at_end()
 
     cdef bint are_as_many(self) noexcept:
-        """Whether the arrays with a number for each entity have as many."""
+        """Whether the arrays with one number for each entity have the same length."""
         cdef Py_ssize_t count = self.keys.shape[0]
         return (self.ns.shape[0] == count and self.name_lengths.shape[0] == count and self.n_waiting.shape[0] == count
                 and self.counts.shape[0] == count and self.spreads.shape[0] == count and self.clocks.shape[0] == count
@@ -355,7 +355,7 @@ cdef class Loading:
                 and self.other_origin.shape[0] == self.other_hash.shape[0] and (self.told or not self.together))
 
     cdef bint begin(self, size_t i) noexcept:
-        """Look at the numbers of an entity; whether all arrays have its part, and the numbers could be some."""
+        """Read the sizes of an entity; returns whether they are valid and all arrays have its part."""
         cdef bint diagonal
         cdef size_t n = self.ns[i]
         self.kind = <Posterior>self.kinds[i] if self.mixed else FULL if self.table.full else DIAGONAL
@@ -384,7 +384,7 @@ cdef class Loading:
                 and self.priors[i] >= 0 and isfinite(self.spreads[i]) and self.counts[i] >= 0)
 
     cdef Record* make(self, size_t i) except NULL:
-        """The entity in the table, without coefficients."""
+        """Create the entity in the table, without coefficients."""
         cdef const char* name = <const char*>&self.names[self.at_name] if self.name_lengths[i] else NULL
         cdef bint full = self.kind != DIAGONAL
         cdef Record* record = self.table.make(self.keys[i], name, self.name_lengths[i], self.n)
@@ -394,7 +394,7 @@ cdef class Loading:
         return record
 
     cdef bint fill(self, Record* record) except -1:
-        """Read the coefficients; whether each is there once, and all numbers are finite."""
+        """Read the coefficients; returns whether their hashes are distinct, and all numbers finite."""
         cdef size_t j
         cdef bint sound = True
         for j in range(self.n):
@@ -422,7 +422,7 @@ cdef class Loading:
         return sound and has_factor(record, self.kind == WITH_FACTOR)
 
     cdef bint fill_between(self, Record* record) except -1:
-        """Read how it depends on features that only the fixed part has; whether that could be so."""
+        """Read the CrossPrecision; returns whether it is valid."""
         cdef bint sound = True
         if self.n_others:
             sound = take_between(&self.table.bytes, record, self.n_others, &self.other_hash[self.at_other],
@@ -433,7 +433,7 @@ cdef class Loading:
         return sound
 
     cdef bint fill_waiting(self, Record* record, uint32_t count) except -1:
-        """Read the examples that wait for their batch; whether they are there, and all numbers are finite."""
+        """Read the pending examples of a batch; returns whether they are complete, and all numbers finite."""
         cdef size_t k, n
         cdef Waiting* waiting
         cdef bint sound = True
@@ -464,7 +464,7 @@ cdef class Loading:
         return sound
 
     cdef bint is_at_end(self) noexcept:
-        """Whether all of each array was read."""
+        """Whether each array was read to its end."""
         return (self.at == <size_t>self.hashes.shape[0] and self.at == <size_t>self.means.shape[0]
                 and self.at_precision == <size_t>self.precisions.shape[0]
                 and self.at_name == <size_t>self.names.shape[0]
@@ -480,7 +480,7 @@ cdef class Loading:
 
 
 cdef bint has_factor(Record* record, bint wanted) noexcept nogil:
-    """Whether what was read for a record's factor could be one; True if none is wanted."""
+    """Whether a loaded Cholesky factor is valid; True if none is wanted."""
     cdef size_t k
     if not wanted:
         return True

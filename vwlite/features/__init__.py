@@ -1,1 +1,1 @@
-"""Which features a learner sees: chosen, crossed."""
+"""Feature selection and feature crossing (interactions)."""

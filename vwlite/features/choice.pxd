@@ -1,4 +1,4 @@
-"""Which features of an example count: --ignore, --keep, --feature_limit, and the namespaces that are no features."""
+"""Feature selection: --ignore, --keep, --feature_limit, and the namespaces that are no features."""
 from libc.stdint cimport uint8_t, uint32_t
 
 from vwlite.core.example cimport Example, Extent, Feature, NameSpan
@@ -7,7 +7,7 @@ cdef enum:
     MOST_ASIDE = 32
 
 cdef class Choice:
-    cdef bint removes                 # call remove(ex)
+    cdef bint removes                 # remove(ex) has an effect
     cdef uint8_t[256] ignored
     cdef uint32_t[256] limit          # --feature_limit, 0 for none
     cdef uint32_t[MOST_ASIDE] aside   # hashes of namespaces
@@ -17,7 +17,7 @@ cdef class Choice:
     cdef Extent* kept_extents
     cdef NameSpan* kept_names
     cdef size_t kept_capacity, n_kept, n_kept_extents
-    cdef size_t* chosen               # places in Example.linear
+    cdef size_t* chosen               # indices into Example.linear
     cdef bint is_aside(self, uint32_t hash) noexcept nogil
     cdef int remove(self, Example ex) except -1 nogil
     cdef int reserve_kept(self, size_t n) except -1 nogil

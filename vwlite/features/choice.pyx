@@ -1,4 +1,4 @@
-"""Choice of features, before they are crossed."""
+"""Feature selection, before crossing."""
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -9,9 +9,9 @@ from vwlite.features.terms import decode_names, read_limit
 
 
 cdef class Choice:
-    """What is left out of each example; `aside` are the hashes of the namespaces of entities, which are left alone.
+    """Feature selection of each example; `aside` are the hashes of entities' namespaces, which are not changed.
 
-    Raises OptionError for a rule that says nothing.
+    Raises OptionError for an invalid rule.
     """
 
     def __init__(self, options, bits, aside):
@@ -37,7 +37,7 @@ cdef class Choice:
         free(self.chosen)
 
     def set_limit(self, rule):
-        """--feature_limit N, XN or X:N."""
+        """Set the limit by --feature_limit N, XN or X:N."""
         letter, limit = read_limit(rule)
         for i in letter or range(256):
             self.limit[i] = limit
@@ -50,9 +50,9 @@ cdef class Choice:
         return False
 
     cdef int remove(self, Example ex) except -1 nogil:
-        """Drop ignored namespaces and what is over a limit: ex.linear becomes a shorter copy.
+        """Drop ignored namespaces and features over a limit: ex.linear becomes a shorter copy.
 
-        Limits are of all namespaces with the same index together, as in VW; those of entities are left alone.
+        A limit is for all namespaces with the same index together, as in VW; those of entities are not changed.
         """
         cdef size_t i = 0, next, j, n_chosen
         cdef uint8_t index
@@ -80,7 +80,7 @@ cdef class Choice:
         return 0
 
     cdef int reserve_kept(self, size_t n) except -1 nogil:
-        """Room for n features and extents; what was there is lost."""
+        """Allocate buffers for n features and extents, without preserving their content."""
         if n <= self.kept_capacity:
             return 0
         free(self.kept)
@@ -136,14 +136,14 @@ cdef class Choice:
         return n > limit
 
     cdef size_t choose(self, Example ex, size_t first, size_t end, size_t limit) noexcept nogil:
-        """Choose the first features of extents first..end by their slots, of repeats the smallest value.
+        """Choose the first features of extents first..end by slot; of repeated ones, the smallest value.
 
-        Returns how many there are; `chosen` has their places, in that order.
+        Returns their number; `chosen` has their indices, in that order.
         """
         cdef size_t i, j, best, n = 0
         cdef bint found = True
         while found and n < limit:
-            # selection, because the limit is small
+            # selection sort, because the limit is small
             found = False
             best = 0
             for i in range(first, end):

@@ -1,7 +1,7 @@
-"""Which features of an example count, and the crossed ones: --ignore, --keep, -q, --cubic, --interactions ...
+"""Feature selection and crossing (interactions): --ignore, --keep, -q, --cubic, --interactions ...
 
-The learning thread calls expand() on each example before it enters the stack, so every learner sees the same flat
-list. Without such options the example keeps pointing at what was parsed and nothing is done.
+The learning thread calls expand() on each example before it enters the stack, so all learners get the same flat list.
+Without such options the example still points to the parsed features.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -10,37 +10,37 @@ from vwlite.features.choice cimport Choice
 
 cdef enum:
     MAX_FEATURES = 1 << 24            # of one example, with the crossed ones
-    MAX_BLOCK_FEATURES = 1 << 19      # of a block that is expanded ahead
-    MOST_DOUBLINGS = 16               # from one action to MAX_ACTIONS
+    MAX_BLOCK_FEATURES = 1 << 19      # of a block that the parsing thread expands
+    MOST_DOUBLINGS = 16               # log2 of MAX_ACTIONS
 
 cdef struct Span:
     uint32_t begin, end
 
 cdef struct Expansion:
-    # of a row, in the features of all rows with the crossed ones
+    # the expanded features of a row, in those of all rows
     uint32_t begin, n, n_counted
 
 cdef class Interactions(Expander):
-    cdef readonly list patterns       # as given, b"ab", b"::", ...
+    cdef readonly list patterns       # as given: b"ab", b"::", ...
     cdef readonly list terms          # patterns without wildcards, in order of evaluation
     cdef readonly list notes
-    cdef tuple made_from              # for twins
+    cdef tuple made_from              # arguments, to make twins
     cdef Choice choice
     cdef bint active, wildcards, permutations, keep_duplicates
     cdef uint8_t[256] ignored_linear, seen
     cdef readonly tuple aside_names   # namespaces that are no features
-    cdef uint8_t* flat_terms          # length, then its namespaces, for each term
-    cdef uint32_t* products           # of the example at hand, for each term
+    cdef uint8_t* flat_terms          # for each term, its length and its namespaces
+    cdef uint32_t* products           # number of products of each term in the current example
     cdef size_t n_terms
-    cdef bint stale                   # namespaces were seen that the terms lack
-    cdef bint own                     # the terms would be too many: they are those of the example's namespaces alone
+    cdef bint stale                   # new namespaces were seen that the terms lack
+    cdef bint own                     # too many terms: only those of the example's namespaces are used
     cdef size_t many_terms
-    cdef uint8_t[128] letters         # of the terms, if they are an example's own
-    cdef dict remembered              # letters -> terms, of examples
-    cdef readonly size_t limit        # features of one example, with the crossed ones; what has more is left out
-    cdef readonly size_t decision_limit                  # of all actions of a decision together
-    cdef size_t[MOST_DOUBLINGS + 1] safe_shares          # of each of 2^k actions, so that all never make too many
-    cdef readonly size_t safe         # so many features of an example never make too many when they are crossed
+    cdef uint8_t[128] letters         # namespaces of the terms, if `own`
+    cdef dict remembered              # cache: letters of an example -> terms
+    cdef readonly size_t limit        # most features of one example, with the crossed ones; beyond, it is skipped
+    cdef readonly size_t decision_limit                  # the same for all actions of a decision together
+    cdef size_t[MOST_DOUBLINGS + 1] safe_shares          # for each of 2^k actions: safe for decision_limit
+    cdef readonly size_t safe         # features of an example that never exceed the limit when crossed
     cdef Feature* features
     cdef size_t capacity, n
     cdef Span[256] spans
@@ -57,20 +57,20 @@ cdef class Interactions(Expander):
 
 
 cdef class Crossing:
-    """The features of a block's rows with the crossed ones, for one stack: the parsing thread makes it."""
+    """Expanded features of a block's rows for one stack, made by the parsing thread."""
 
-    cdef Interactions interactions    # a twin of the stack's, which the parsing thread may use
+    cdef Interactions interactions    # a twin of the stack's, for the parsing thread
     cdef readonly Interactions owner  # the stack's
     cdef Example ex
     cdef Feature* features
-    cdef Expansion* expansions        # of each row
+    cdef Expansion* expansions        # one for each row
     cdef size_t capacity, row_capacity
-    cdef bint whole                   # all rows are crossed; else the stack has to do it
+    cdef bint whole                   # all rows are crossed; otherwise the stack crosses them
     cdef int expand(self, Block block) except -1
     cdef int expand_rows(self, Block block, Example ex) except -1 nogil
 
 cdef inline void use_crossing(const Feature* features, const Expansion* expansion, Example ex) noexcept nogil:
-    """Point a bound example at its crossed features."""
+    """Point a bound example to its expanded features."""
     ex.features = features + expansion.begin
     ex.n = expansion.n
     ex.n_counted = expansion.n_counted

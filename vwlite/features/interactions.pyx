@@ -1,4 +1,4 @@
-"""Choice and crossing of features. The hash of a crossed feature is FNV-1 over the hashes of its parts:
+"""Feature selection and crossing. The hash of a crossed feature is FNV-1 over the hashes of its parts:
 h = (P h) xor i for each further part i, P = 16777619 (Fowler, Noll and Vo); its value is the product.
 """
 import os
@@ -24,19 +24,19 @@ OPTIONS = OptionGroup("Features", (
            short="q", many=True, keep=True, metavar="AB", task="learn"),
     Option("cubic", str, "cross three namespaces", many=True, keep=True, metavar="ABC"),
     Option("interactions", str, "cross as many namespaces as letters are given", many=True, keep=True, metavar="ABC.."),
-    Option("permutations", bool, "cross a namespace with itself in every order, not just in one", keep=True,
+    Option("permutations", bool, "cross a namespace with itself in every order, not only in one", keep=True,
            vw_forgets=True, needs=CROSSING),
-    Option("leave_duplicate_interactions", bool, "keep interactions that are the same but for order", keep=True,
+    Option("leave_duplicate_interactions", bool, "use interactions that differ only in the order of letters", keep=True,
            vw_forgets=True, needs=CROSSING),
-    Option("ignore", str, "leave out the namespaces that begin with one of these letters", many=True, keep=True,
+    Option("ignore", str, "drop the namespaces that begin with one of these letters", many=True, keep=True,
            metavar="LETTERS", needs=("!keep",)),
     Option("ignore_linear", str, "use these namespaces only in interactions", many=True, keep=True, metavar="LETTERS"),
-    Option("keep", str, "leave out all other namespaces", many=True, keep=True, metavar="LETTERS"),
+    Option("keep", str, "drop all other namespaces", many=True, keep=True, metavar="LETTERS"),
     Option("feature_limit", str, "use at most N different features of each namespace, or of namespace X (XN or X:N)",
            many=True, keep=True, vw_forgets=True, metavar="N"),
-    Option("crossing_limit", int, "leave out examples of more features than N, with the crossed ones, as malformed; "
-           f"{MAX_FEATURES} unless given; a daemon's is {DAEMON_LIMIT}. If given, and in a daemon, also decisions of "
-           "more in all their actions", least=1, most=MAX_FEATURES, metavar="N",
+    Option("crossing_limit", int, "skip examples of more features than N, with the crossed ones, as malformed; "
+           f"{MAX_FEATURES} by default, {DAEMON_LIMIT} in a daemon. If given, and in a daemon, also decisions of more "
+           "in all their actions", least=1, most=MAX_FEATURES, metavar="N",
            needs=(*CROSSING, "fixed_effect", "serving")),
     Option("noconstant", bool, "no constant feature", keep=True),
 ), examples=(
@@ -51,24 +51,24 @@ cdef enum:
     FNV_PRIME = 16777619
     DAEMON_LIMIT = 1 << 15
 
-# Every example looks at all terms of the namespaces seen so far; where those would be more than this, only at its own.
+# Each example iterates over the terms of all namespaces seen so far; if these are more than this, only over its own.
 MANY_TERMS = 1 << 15
-REMEMBERED = 1 << 10                  # sets of namespaces whose terms are kept, and the most terms of each
+REMEMBERED = 1 << 10                  # size of the cache of terms by namespaces, and the most terms of an entry
 
-LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner takes 30 to 90 ms for new ones; all wait
+LIMIT_OF_A_DAEMON = DAEMON_LIMIT      # a Bayesian learner needs 30 to 90 ms for new ones, and all clients wait
 
 
 def namespace_hash(options, name):
-    """The hash of a namespace's name under the options of the text format."""
+    """Hash of a namespace's name under the options of the text format."""
     raw = os.fsencode(name)
     return (murmur3_32 if options["hash"] == "all" else feature_hash)(raw, options["hash_seed"])
 
 
 cdef class Interactions:
-    """What the feature options do to each example; raises OptionError for interactions of the wrong length.
+    """Feature selection and crossing by the options; raises OptionError for interactions of the wrong length.
 
-    The features of the namespaces `aside` (full names) count in interactions only, and all of them do; learners look at
-    them in the linear part.
+    The features of the namespaces `aside` (full names) are used in interactions only, and all of them are; learners
+    read them in the linear part.
     """
 
     def __init__(self, options, bits, aside=()):
@@ -81,8 +81,8 @@ cdef class Interactions:
         self.remembered = {}
         self.patterns, left_out = given_patterns(options)
         if left_out:
-            self.notes.append(f"{left_out} interactions left out that are the same but for order "
-                              "(--leave_duplicate_interactions keeps them)")
+            self.notes.append(f"{left_out} interactions dropped that differ only in the order of letters "
+                              "(--leave_duplicate_interactions uses them)")
         self.wildcards = any(WILDCARD in pattern for pattern in self.patterns)
         for byte in b"".join(map(decode_names, options["ignore_linear"])):
             self.ignored_linear[byte] = True
@@ -98,12 +98,12 @@ cdef class Interactions:
         free(self.features)
 
     def bound(self, limit):
-        """Leave out examples, and decisions, of more features than this; None: as the hard limits are."""
+        """Set the limit on features of examples and decisions; None: the hard limits."""
         self.limit = limit or MAX_FEATURES
         self.decision_limit = limit or <size_t>MAX_ACTIONS * MAX_FEATURES
 
         def safe(most):
-            # n features make at most n^length products of each pattern, whatever wildcards stand for
+            # n features make at most n^length products of each pattern, for any wildcards
             return max(0, bisect_right(range(min(most, MAX_FEATURES)), most,
                                        key=lambda n: n + 1 + sum(n ** len(pattern) for pattern in self.patterns)) - 1)
 
@@ -113,24 +113,24 @@ cdef class Interactions:
 
     @property
     def in_every_order(self):
-        """--permutations."""
+        """Whether --permutations is given."""
         return self.permutations
 
     @property
     def has_wildcards(self):
-        """Whether terms grow with the namespaces seen."""
+        """Whether terms depend on the namespaces seen."""
         return self.wildcards
 
     def is_linear_ignored(self, index, name):
-        """Whether the features of a namespace count in interactions only."""
+        """Whether the features of a namespace are used in interactions only."""
         return self.ignored_linear[index] or name in [os.fsencode(other) for other in self.aside_names]
 
     def fixed_terms(self):
-        """The terms; wildcards stand for the namespaces seen so far."""
+        """The terms, with wildcards expanded to the namespaces seen so far."""
         return terms_of(self.patterns, [i for i in range(32, 127) if self.seen[i]], self.keep_duplicates)
 
     cdef int compile(self, list terms) except -1:
-        """Lay the terms out for the loops."""
+        """Compile the terms into flat arrays."""
         flat = b"".join(bytes([len(term)]) + term for term in terms)
         resize(&self.flat_terms, len(flat) + 1, 1)
         resize(&self.products, len(terms) + 1, sizeof(uint32_t))
@@ -140,9 +140,9 @@ cdef class Interactions:
         return 0
 
     cdef int expand(self, Example ex) except -1 nogil:
-        """Point ex.features at the chosen and crossed features.
+        """Point ex.features to the selected and crossed features.
 
-        Returns FINE; or CROSSED_MANY, with ex.problem_at, and the features stay as they are.
+        Returns FINE; or sets ex.problem_at and returns CROSSED_MANY, without changing the features.
         """
         cdef size_t i
         cdef uint8_t index
@@ -155,7 +155,7 @@ cdef class Interactions:
             return CROSSED_MANY
         for i in range(ex.n_extents):
             index = extent_index(&ex.extents[i])
-            if self.choice.ignored[index]:   # one that a learner looks at nevertheless
+            if self.choice.ignored[index]:   # ignored, but read by a learner
                 continue
             if self.spans[index].end == 0:
                 self.spans[index].begin = ex.extents[i].begin
@@ -169,7 +169,7 @@ cdef class Interactions:
                 self.spans[index].end = 0
 
     cdef int expand_marked(self, Example ex, bint constant) except -1 nogil:
-        """As expand(), where `spans` are those of the example."""
+        """expand() after `spans` are set for the example."""
         cdef size_t i, begin, end, n
         cdef uint8_t index
         cdef const uint8_t* term = self.flat_terms
@@ -203,9 +203,9 @@ cdef class Interactions:
         return FINE
 
     cdef size_t count_products(self, Example ex, size_t n) noexcept nogil:
-        """n and the number of crossed features, or a number that is too large; then ex.problem_at is where.
+        """n plus the number of crossed features, or a number above the limit and ex.problem_at.
 
-        k neighbouring letters of one namespace with m features stand for m (m+1) ... (m+k-1) / k! products, or m^k
+        k adjacent letters of one namespace with m features stand for m (m+1) ... (m+k-1) / k! products, or m^k
         with --permutations.
         """
         cdef const uint8_t* term = self.flat_terms
@@ -222,7 +222,7 @@ cdef class Interactions:
                 else:
                     k = 0
                     count *= m
-                # many times nothing is nothing
+                # capped against overflow; a later factor of 0 still makes it 0
                 count = min(count, <uint64_t>MAX_FEATURES + 1)
             self.products[i] = <uint32_t>count
             n += count
@@ -236,14 +236,14 @@ cdef class Interactions:
         return n
 
     def ahead(self):
-        """What makes a Crossing for each block; None where crossing depends on lines before or features are removed."""
+        """Factory of a Crossing for each block; None if crossing depends on earlier lines or features are removed."""
         if not self.active or self.wildcards or self.choice.removes:
             return None
         return lambda: Crossing(self, Interactions(*self.made_from))
 
     cdef void cross(self, const Feature* linear, const uint8_t* term, size_t left, uint32_t hash, float value,
                     uint32_t from_feature, int previous) noexcept nogil:
-        """All products of the namespaces term[:left], times what hash and value already hold."""
+        """Append all products of the namespaces term[:left], combined with hash and value so far."""
         cdef Span span = self.spans[term[0]]
         cdef uint32_t i = span.begin
         cdef Feature* out
@@ -266,17 +266,17 @@ cdef class Interactions:
                        value * linear[i].value, i, term[0])
 
     cdef int reserve(self, size_t n) except -1 nogil:
-        """Make the buffer hold n features and the padding."""
+        """Allocate the buffer for n features and the padding."""
         if n + PADDING > self.capacity:
             resize(&self.features, 2 * (n + PADDING), sizeof(Feature))
             self.capacity = 2 * (n + PADDING)
         return 0
 
     cdef int see(self, Example ex) except -1 nogil:
-        """Wildcards stand for all namespaces seen so far: recompile when there is a new one.
+        """Recompile the terms after a new namespace: wildcards stand for all namespaces seen so far.
 
-        Where those would make too many terms, they stand for the namespaces of the example: other terms make nothing,
-        and its own have the same order. Returns FINE or CROSSED_MANY, as expand().
+        If that makes too many terms, wildcards stand for the namespaces of the example: other terms have no products,
+        and the order stays the same. Returns FINE or CROSSED_MANY, as expand().
         """
         cdef size_t i
         for i in range(ex.n_extents):
@@ -293,7 +293,7 @@ cdef class Interactions:
         return self.see_own(ex) if self.own else FINE
 
     cdef int see_own(self, Example ex) except -1 nogil:
-        """The terms of the example's namespaces."""
+        """Compile the terms of the example's namespaces."""
         cdef uint8_t[128] letters
         cdef size_t i
         cdef uint8_t index
@@ -308,7 +308,7 @@ cdef class Interactions:
             return self.compile_own(ex, letters)
 
     cdef int compile_own(self, Example ex, const uint8_t* letters) except -1:
-        """The terms of these letters, unless they make more features than there may be; CROSSED_MANY then."""
+        """Compile the terms of these letters; CROSSED_MANY if they make more features than the limit."""
         key = letters[:128]
         terms = self.remembered.get(key)
         if terms is None:
@@ -328,7 +328,7 @@ cdef class Interactions:
 
 
 cdef class Crossing:
-    """Crosses whole blocks, with a twin of the interactions that it belongs to."""
+    """Expands whole blocks in the parsing thread, with a twin of the stack's Interactions."""
 
     def __cinit__(self, Interactions owner not None, Interactions twin not None):
         self.owner = owner
@@ -340,7 +340,7 @@ cdef class Crossing:
         free(self.expansions)
 
     cdef int expand(self, Block block) except -1:
-        """Expand all rows of a block; one too large is left to the learning thread."""
+        """Expand all rows of a block; one that is too large is left to the learning thread."""
         cdef Example ex = self.ex
         with nogil:
             self.expand_rows(block, ex)
@@ -370,7 +370,7 @@ cdef class Crossing:
 
 
 cdef Crossing crossing_of(Block block, Interactions owner):
-    """What was crossed ahead for a stack, or None."""
+    """The Crossing of a block for a stack, or None."""
     for crossing in block.crossings or ():
         if (<Crossing>crossing).owner is owner:
             return crossing if (<Crossing>crossing).whole else None

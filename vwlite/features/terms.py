@@ -1,4 +1,4 @@
-"""Interactions as they are given, and the terms they stand for: each a namespace letter for each of its features."""
+"""Interactions: patterns of options, and their terms, each with a namespace letter for each of its features."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def decode_names(text: str) -> bytes:
 def given_patterns(options: Options) -> tuple[list[bytes], int]:
     """The patterns of -q, --cubic and --interactions, shorter ones first, then by letters.
 
-    Of those that are the same but for order the first is there, unless --leave_duplicate_interactions keeps all, and
-    the number of those left out. Raises OptionError for one of the wrong length.
+    Of patterns that differ only in order, only the first is included, unless --leave_duplicate_interactions is given;
+    the second result is the number of those dropped. Raises OptionError for one of the wrong length.
     """
     given = [decode_names(text) for name in ("quadratic", "cubic", "interactions") for text in checked(options, name)]
     given.sort(key=lambda pattern: (len(pattern), pattern))
@@ -33,7 +33,7 @@ def given_patterns(options: Options) -> tuple[list[bytes], int]:
 
 
 def read_limit(rule: str) -> tuple[bytes, int]:
-    """The namespace letter and the number of --feature_limit XN or X:N; no letter for N. Raises OptionError."""
+    """Parse --feature_limit XN or X:N into namespace letter and number; no letter for N. Raises OptionError."""
     match = re.fullmatch(rb"(.??):?(\d{1,9})", decode_names(rule), re.DOTALL)
     if not match or not int(match[2]):
         raise OptionError(f"--feature_limit {rule}: expected N or a namespace's letter and N, for instance a10")
@@ -71,13 +71,13 @@ def terms_of(patterns: Iterable[bytes], present: Sequence[int], keep_duplicates:
 
 
 def most_terms(patterns: Iterable[bytes], present: int, keep_duplicates: bool) -> list[int]:
-    """How many terms each pattern makes, where wildcards stand for so many namespaces."""
+    """Number of terms of each pattern, if wildcards stand for `present` namespaces."""
     holes = [pattern.count(WILDCARD) for pattern in patterns]
     return [present**n if keep_duplicates else comb(present + n - 1, n) if n else 1 for n in holes]
 
 
 def unordered_unique(terms: Iterable[bytes]) -> list[bytes]:
-    """The first of all terms that have the same letters."""
+    """The first term of each set of letters."""
     unique: dict[bytes, bytes] = {}
     for term in terms:
         unique.setdefault(bytes(sorted(term)), term)
@@ -85,12 +85,12 @@ def unordered_unique(terms: Iterable[bytes]) -> list[bytes]:
 
 
 def repeats_together(term: bytes) -> bytes:
-    """A term that names a namespace twice has its letters sorted, as in VW."""
+    """Sort the letters of a term that names a namespace twice, as in VW."""
     return bytes(sorted(term)) if len(set(term)) < len(term) else term
 
 
 def checked(options: Options, name: str) -> list[str]:
-    """The interactions of one option, their length checked."""
+    """The interactions of one option, after a check of their length."""
     length = {"quadratic": 2, "cubic": 3}.get(name)
     given: list[str] = options[name]
     for text in given:
