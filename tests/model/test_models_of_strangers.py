@@ -27,7 +27,7 @@ from vwlite.core.options import Option, Options, is_kept
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.journal import Journal
 from vwlite.daemon.log import Log
-from vwlite.daemon.recovery import recover, is_foreign
+from vwlite.daemon.recovery import is_foreign, recover
 from vwlite.daemon.saving import CHECKPOINT, stream
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.flags import GENERAL

@@ -198,18 +198,21 @@ def coefficients(learner: Any, key: int, names: dict[int, str]) -> list[dict[str
 # one entity
 
 
-def describe(path: str, entity: str, effect: str | None, data: str | None) -> dict[str, Any]:
-    """What a model knows of one entity, as what JSON can hold.
+def describe(path: str, entity: str, effect: str | None, data: str | None) -> dict[str, Any]:  # noqa: DOC503
+    """Describes one entity of a model: its coefficients with posterior mean and standard deviation.
 
     Args:
         path: The model file.
         entity: The name of the entity.
-        effect: The namespace of the random effect; None will do where just one effect has an entity of this name.
-        data: A file of examples whose features' names are used, None for those that the model remembers.
+        effect: The namespace of the random effect; None if only one effect has an entity of this name.
+        data: A file of examples from which to read the names of features; None for those stored in the model.
+
+    Returns:
+        The card of the entity, in values that JSON can represent.
 
     Raises:
-        ModelError: The model can't be read.
-        OptionError: There is no such entity, no such effect, or several effects have one of this name.
+        ModelError: If the model can't be read.
+        OptionError: If there is no such entity or effect, or several effects have an entity of this name.
     """
     from vwlite.entities import store_file
     from vwlite.model import model_file

@@ -22,21 +22,21 @@ CLASS_NAMES = (("class_name_lengths", "U32"), ("class_names", "U8"))
 FIXED = ".fixed.metadata"  # the end of the name of what a model keeps of another one inside it
 
 
-def describe(path: str, top: int = 10) -> dict[str, Any]:
-    """Return the facts of a model file as what JSON can hold, having checked the digest of every array.
+def describe(path: str, top: int = 10) -> dict[str, Any]:  # noqa: DOC502
+    """Reads a model file, verifies the digest of every array, and describes the model.
 
     Args:
         path: The model file.
-        top: How many weights, the largest first, are listed of each table of weights.
+        top: The number of weights listed of each table, the largest first.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "classes" (those of a learner, with how
-        many examples were learned of them), "fixed" (metadata of models inside it that learn no more), "weights" and
-        "entities" (one entry a table; "file" says where entities are that are beside the model) and "arrays". None
-        stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "classes" (with the number of examples
+        learned of each), "fixed" (metadata of fixed models in it), "weights" and "entities" (one entry a table; "file"
+        is the path of evicted entities) and "arrays", in values that JSON can represent. None stands for a number that
+        is not finite.
 
     Raises:
-        ModelError: The file, or the one with its entities, can't be read or is damaged.
+        ModelError: If the file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
     store: StoreFile | None = None

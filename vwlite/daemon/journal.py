@@ -69,7 +69,7 @@ class Journal:
     committed: int
     failure: JournalError | None
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str) -> None:  # noqa: DOC503
         self.folder = folder
         self.failure = None
         self.written = 0

@@ -68,7 +68,7 @@ class Session:
 
     # pipelined: many lines at once
 
-    def stream(self, lines: Input, window: int | None = None) -> None:
+    def stream(self, lines: Input, window: int | None = None) -> None:  # noqa: DOC502
         """Sends all lines without waiting for each answer, and receives the answers.
 
         Args:
@@ -108,7 +108,14 @@ class Session:
         self.finish(lines.ended)
 
     def next_piece(self, lines: Input) -> bytes:
-        """Reads and counts the next bytes to send; b"" if none are available yet."""
+        """Reads and counts the next bytes to send.
+
+        Args:
+            lines: The input.
+
+        Returns:
+            The bytes; b"" if none are available yet.
+        """
         piece = lines.read()
         if piece:
             self.sent.take(piece)
@@ -117,7 +124,11 @@ class Session:
         return piece
 
     def end(self) -> bytes:
-        """Ends the input; returns the last bytes to send."""
+        """Ends the input.
+
+        Returns:
+            The last bytes to send.
+        """
         self.sent.finish()
         self.ending = True
         if not self.quits:
@@ -138,7 +149,14 @@ class Session:
             self.half_close()
 
     def send(self, data: memoryview) -> int:
-        """Sends as much as the socket's buffer accepts; returns the bytes sent, all if the connection is closed."""
+        """Sends as much as the socket's buffer accepts.
+
+        Args:
+            data: The bytes to send.
+
+        Returns:
+            The number of bytes sent; all if the connection is closed.
+        """
         try:
             count = self.connection.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -150,8 +168,15 @@ class Session:
         self.sent_bytes += count
         return count
 
-    def receive(self) -> bytes | None:
-        """Receives answers; b"" at the end, None if there are none yet."""
+    def receive(self) -> bytes | None:  # noqa: DOC501, DOC503
+        """Receives answers.
+
+        Returns:
+            The bytes; b"" at the end, None if there are none yet.
+
+        Raises:
+            VwliteError: If a blocking connection has timed out.
+        """
         try:
             return self.connection.recv(PIECE)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -162,8 +187,16 @@ class Session:
             self.broken = True
             return b""
 
-    def wait(self, sending: bool, source: int | None) -> None:
-        """Waits for input, answers or buffer space. Without pending input, raises VwliteError after the timeout."""
+    def wait(self, sending: bool, source: int | None) -> None:  # noqa: DOC501, DOC503
+        """Waits for input, answers or buffer space.
+
+        Args:
+            sending: Whether there are bytes to send.
+            source: The descriptor of an input without available bytes; None for none.
+
+        Raises:
+            VwliteError: After the timeout, unless an input is waited for.
+        """
         poll = select.poll()
         poll.register(self.connection, select.POLLIN | (select.POLLOUT if sending else 0))
         if source is not None:
@@ -172,7 +205,11 @@ class Session:
             raise self.too_late()
 
     def too_late(self) -> VwliteError:
-        """The error for answers that were not received in time."""
+        """The error for answers that were not received in time.
+
+        Returns:
+            The exception to raise.
+        """
         hint = "" if self.decisions else "; multi-line examples are answered after their empty line: see --decisions"
         return VwliteError(
             f"{self.where}: no answer for {self.timeout:g} s, after {self.answers} answers; {self.missing()} are "
@@ -181,7 +218,7 @@ class Session:
 
     # one example at a time
 
-    def one_by_one(self, lines: Input) -> None:
+    def one_by_one(self, lines: Input) -> None:  # noqa: DOC502
         """Sends each example after the answer to the previous one.
 
         Args:
@@ -208,7 +245,14 @@ class Session:
         return self.finish(True)
 
     def examples(self, lines: Input) -> Iterator[bytes]:
-        """Yields each example, a line or the lines of a multi-line example, including empty lines before it."""
+        """Splits the input into examples, and counts them.
+
+        Args:
+            lines: The input.
+
+        Yields:
+            A line, or the lines of a multi-line example, including empty lines before it.
+        """
         text = b""
         while not lines.ended:
             for line in lines.read().split(b"\n")[:-1]:
@@ -224,8 +268,18 @@ class Session:
         elif text:
             yield text
 
-    def send_all(self, data: bytes) -> bool:
-        """Sends all bytes, blocking; returns whether the connection accepted them."""
+    def send_all(self, data: bytes) -> bool:  # noqa: DOC501, DOC503
+        """Sends all bytes, blocking.
+
+        Args:
+            data: The bytes to send.
+
+        Returns:
+            Whether the connection accepted them.
+
+        Raises:
+            VwliteError: If the connection has timed out.
+        """
         try:
             self.connection.sendall(data)
         except TimeoutError:
@@ -236,7 +290,14 @@ class Session:
         return not self.broken
 
     def receive_until(self, due: int) -> bool:
-        """Receives answers until there are so many; returns False if the connection ended before."""
+        """Receives answers until there are so many.
+
+        Args:
+            due: The number of answers, counted from the start.
+
+        Returns:
+            False if the connection ended before.
+        """
         while self.answers < due:
             data = self.receive()
             if not data:
@@ -247,15 +308,27 @@ class Session:
     # answers
 
     def due(self) -> int:
-        """The number of answers that the lines sent so far require."""
+        """The number of answers that are due.
+
+        Returns:
+            The number of examples, in lines or multi-line examples, sent so far.
+        """
         return self.sent.decisions if self.decisions else self.sent.lines
 
     def missing(self) -> int:
-        """The number of answers that are due and were not received."""
+        """The number of missing answers.
+
+        Returns:
+            The number of answers that are due and were not received.
+        """
         return max(self.due() - self.answers, 0)
 
     def take(self, data: bytes) -> None:
-        """Counts received bytes and writes complete answers to the sink."""
+        """Counts received bytes and writes complete answers to the sink.
+
+        Args:
+            data: The received bytes.
+        """
         self.received_bytes += len(data)
         data = self.partial + data if self.partial else data
         end = data.rfind(b"\n") + 1
@@ -278,7 +351,11 @@ class Session:
         self.sink.write(whole)
 
     def note_errors(self, whole: bytes) -> None:
-        """Counts answers that are errors, and prints the first few."""
+        """Counts answers that are errors, and prints the first few.
+
+        Args:
+            whole: Complete answers, with their line ends.
+        """
         number = self.answers
         for line in whole.split(b"\n"):
             if not line:
@@ -294,7 +371,14 @@ class Session:
                     print(f"answer {number}: {line.decode('utf-8', 'replace')}", file=sys.stderr)
 
     def finish(self, all_sent: bool) -> None:
-        """Ends the session; raises VwliteError if answers are missing."""
+        """Ends the session.
+
+        Args:
+            all_sent: Whether the whole input was sent.
+
+        Raises:
+            VwliteError: If answers are missing.
+        """
         self.seconds = time.monotonic() - self.began
         # Without !bye, an error may be the reason for closing the connection rather than the answer to a line.
         if self.bye or (all_sent and not self.broken and not self.missing() and not (self.quits and self.last_error)):
@@ -308,7 +392,11 @@ class Session:
         )
 
     def report(self) -> list[str]:
-        """The lines of the summary: counts, rates and quantiles of latency."""
+        """The summary: counts, rates and quantiles of latency.
+
+        Returns:
+            The lines, each of the form "name = value".
+        """
         seconds = max(self.seconds or time.monotonic() - self.began, 1e-9)
         found = [
             f"lines = {self.sent.lines}",

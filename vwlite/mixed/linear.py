@@ -106,14 +106,17 @@ def fit_linear(
     noise: float | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Fit:
-    """The maximum of the likelihood (or the restricted one) of a system that has its weights.
+    """Maximizes the likelihood, or the restricted likelihood (REML), of a system with weights.
 
     Args:
-        system: X and Z.
-        y: Labels, without what is known beforehand.
-        restricted: REML.
-        noise: v, where it is given.
-        stopping: Asked between steps whether to end with what there is.
+        system: The design matrices X (n, p) and Z, and the weights of the n examples.
+        y: Labels minus initial predictions, (n,).
+        restricted: Whether to maximize the restricted likelihood; ignored if n <= p.
+        noise: The variance v of the noise, in squared units of the label; None to estimate it.
+        stopping: Called between steps; True ends the fit with the current estimates.
+
+    Returns:
+        The estimates: coefficients (p,) and random effects, variances, and the criterion at them.
     """
     parts = system.parts
     n, p = len(y), system.p

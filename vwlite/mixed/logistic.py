@@ -163,14 +163,17 @@ class Laplace:
 
 @in_one_thread
 def fit_logistic(system: System, data: Data, stopping: Callable[[], bool] = lambda: False) -> tuple[Fit, Array]:
-    """The maximum of the likelihood, and the weights of the examples there.
+    """Maximizes the likelihood by the Laplace approximation.
 
-    Where all L are given, the fixed coefficients are those of the greatest penalised likelihood, with the others.
+    If all factors L are given, fixed and random coefficients together maximize the penalized likelihood.
 
     Args:
-        system: X and Z.
-        data: The examples.
-        stopping: Asked between steps whether to end with what there is.
+        system: The design matrices X (n, p) and Z.
+        data: The n examples: labels, importance weights and initial predictions.
+        stopping: Called between steps; True ends the fit with the current estimates.
+
+    Returns:
+        The estimates, and the weights of the examples at them (the second derivatives of the loss), (n,).
     """
     parts = system.parts
     theta, curvature = start(parts)

@@ -105,19 +105,19 @@ class ModelReader:
         return self._entries[name]
 
 
-def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
-    """Write a model so that ``path`` holds either the old model or all of the new one, whatever happens.
+def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:  # noqa: DOC503
+    """Writes a model file atomically: ``path`` holds either the old model or all of the new one.
 
     Args:
-        path: The file; missing folders are made, a symbolic link stays and its target is replaced, and what is no
-            regular file (``/dev/stdout``, a named pipe) is simply written to.
+        path: The file; missing folders are created. The target of a symbolic link is replaced. Other files than regular
+            ones (``/dev/stdout``, a named pipe) are written to directly.
         arrays: For each name its type ("F32", "F64", "I64", "U64", "U32" or "U8"), shape and C-contiguous buffer or
             Pieces of one.
-        metadata: What JSON can hold; "format_version" and "digests" are added here.
+        metadata: Values that JSON can represent; "format_version" and "digests" are added.
 
     Raises:
-        ModelError: The file could not be written; the old one is as it was.
-        ValueError: An array's type, shape and buffer disagree.
+        ModelError: If the file can't be written; the old one is unchanged.
+        ValueError: If an array's type, shape and buffer disagree.
     """
     path = os.fspath(path)
     contents = {name: _as_pieces(name, *array) for name, array in arrays.items()}
