@@ -203,7 +203,7 @@ LONG = ["--rounds", "1000000000"]
     [
         (["arms", "--policies", "thompson,best"], "no policy 'best', only thompson, optimistic, ucb"),
         (["arms", "--policies", ","], "no policy ''"),
-        (["arms", "--policies", "greedy,greedy"], "greedy is in it twice"),
+        (["arms", "--policies", "greedy,greedy"], "greedy is given twice"),
         (["arms", "--policies", "greedy:1"], "greedy takes no number"),
         (["arms", "--policies", "ucb:wide"], "ucb:wide: expected a number"),
         (["arms", "--policies", "epsilon:2"], "--explore_rate must be at most 1"),
@@ -232,7 +232,7 @@ LONG = ["--rounds", "1000000000"]
         (["arms", "--", "--cost_range", "1"], "LOW,HIGH"),
         (["lag.vw"], "lag.vw: no such file; did you mean log.vw"),
         (["."], "is a folder"),
-        (["empty"], "empty: there are no decisions in it"),
+        (["empty"], "empty: contains no decisions"),
         (["plain"], "plain:1:1: "),
         (["unlabelled"], "unlabelled:3: a decision without action:cost:probability"),
         (["costs", "--", "--bayes_logistic"], "costs:3:1: the cost is neither of the two"),

@@ -1,7 +1,7 @@
-"""Where examples come from: files, pipes and compressed files, each as a file descriptor that the parser reads.
+"""Sources of examples: files, pipes and compressed files, each as a file descriptor that the parser reads.
 
-A compressed file is unpacked by a thread into a pipe, so that the parser, in C and without the GIL, sees plain bytes
-and unpacking runs beside parsing and learning. A reader must therefore let go of the GIL while it waits for bytes.
+A thread decompresses a file into a pipe, so that the parser, in C and without the GIL, reads plain bytes, and
+decompression runs in parallel to parsing and learning. A reader must therefore release the GIL while it waits.
 """
 
 import contextlib
@@ -217,9 +217,9 @@ def _chunks(stream: Any) -> Iterator[bytes]:
 
 
 def _zstandard_chunks(decompressor: Any, file: io.BufferedReader) -> Iterator[bytes]:
-    # Frame by frame, because the package's own streams take a file that is cut short for one that ends.
+    # Frame by frame, because the package's streams don't detect a truncated file.
     frame = None
-    # Little at a time, because all that comes of it is in memory at once.
+    # Small chunks, because all of their decompressed data is in memory at once.
     while packed := file.read(1 << 13):
         while packed:
             frame = frame or decompressor.decompressobj()
