@@ -173,7 +173,7 @@ def test_names_are_read_from_single_examples(tmp_path, capsys):
     (tmp_path / "data.txt").write_text("1 |user ann\n")
     assert "1 example" in inspect(capsys, str(tmp_path / "m.model"), "--entity", "ann")
     said = refusal(capsys, str(tmp_path / "m.model"), "--entity", "ann", "--names", str(tmp_path / "data.txt"))
-    assert "takes decisions" in said
+    assert "reads multi-line ones" in said
 
 
 def test_a_card_is_shown_of_a_model_that_can_not_be_loaded(model, capsys):
