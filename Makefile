@@ -6,7 +6,7 @@
 #   make test            the tests in the normal build, in the checked build, and against an installed wheel
 #   make test-sanitized  the tests in a build with the address and the undefined behaviour sanitizer
 #   make fuzz            ten minutes of random and damaged input for all that reads, in that build
-#   make check           linters, formatters and types
+#   make check           linters, formatters, docstrings and types
 #   make docs            the documentation site, in build/site
 #   make docs-figures    the site's pictures, made anew from runs
 #   make faults          at least 200 kills of a daemon under load (make test has at least 10)
@@ -140,6 +140,8 @@ check: build
 	$(BIN)/ruff format --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint $(filter %.pyx %.pxd,$(CYTHON_SOURCES))
 	$(BIN)/codespell --dictionary - --dictionary docs/develop/words.txt
+	$(BIN)/interrogate vwlite reductions parsers
+	$(BIN)/pydoclint vwlite reductions parsers
 	$(BIN)/mypy
 
 docs: build

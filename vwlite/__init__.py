@@ -1,7 +1,7 @@
 """vwlite: an online learner that speaks Vowpal Wabbit's command line.
 
-``vwlite.Workspace("--loss_function logistic")`` learns, predicts, saves and loads; errors are in ``vwlite.errors``. A
-reduction in Python derives from ``vwlite.Reduction``, declares its ``vwlite.Option``, and is made known by
+``vwlite.Workspace("--loss_function logistic")`` learns, predicts, saves and loads; exceptions are in ``vwlite.errors``.
+A reduction in Python derives from ``vwlite.Reduction``, declares its ``vwlite.Option``, and is registered with
 ``vwlite.register``.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Option", "Reduction", "Workspace", "__version__", "errors", "register"]
 
-# Where the names are that are imported when they are first asked for, so that `vwlite --version` doesn't pay for it.
+# The modules of names that are imported at first use, so that `vwlite --version` starts fast.
 HOMES = {
     "Option": "vwlite.core.options",
     "Reduction": "vwlite.bases.reduction",
@@ -34,7 +34,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Imports what is first asked for."""
+    """Imports an exported name at first use."""
     if name not in HOMES:
         raise AttributeError(f"module 'vwlite' has no attribute {name!r}")
     from importlib import import_module

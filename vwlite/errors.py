@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions. All are `VwliteError`, so a caller can catch the whole family."""
+"""The exceptions of vwlite. All derive from `VwliteError`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ SHOWN_TEXT = 80  # characters of a bad line that a message quotes
 
 
 class VwliteError(Exception):
-    """Anything vwlite refuses to do, with a message for the person who asked for it."""
+    """The base class of vwlite's exceptions; the message is for the user."""
 
 
 class OptionError(VwliteError):
-    """One or more options that cannot be used. `errors` lists them all, so that they can be mended in one go."""
+    """One or more options that cannot be used.
+
+    Args:
+        errors: The messages, one for each error; or a single message.
+
+    Attributes:
+        errors: The list of messages.
+    """
 
     def __init__(self, errors: Iterable[str] | str) -> None:
         self.errors = [errors] if isinstance(errors, str) else list(errors)
@@ -23,11 +30,19 @@ class OptionError(VwliteError):
 
 
 class StackError(VwliteError):
-    """Two neighbouring learners whose label or prediction types do not fit."""
+    """Two neighbouring learners whose types of labels or predictions differ."""
 
 
 class ParseError(VwliteError):
-    """A line of input that could not be read; `line` and `column` count from 1."""
+    """A malformed line of input.
+
+    Args:
+        source: The name of the input.
+        line: The number of the line, from 1.
+        column: The column of the error in bytes, from 1.
+        reason: What is wrong.
+        text: The line.
+    """
 
     def __init__(self, source: str, line: int, column: int, reason: str, text: str) -> None:
         super().__init__(source, line, column, reason, text)
@@ -45,7 +60,7 @@ class ParseError(VwliteError):
 
 
 class ReductionError(VwliteError):
-    """A reduction in Python that can't be used, or that failed: its class, its method and the place in the input."""
+    """A reduction in Python that can't be used or failed; the message names class, method and place in the input."""
 
 
 class ModelError(VwliteError):

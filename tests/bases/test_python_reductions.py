@@ -256,7 +256,7 @@ def test_a_model_without_its_class_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ModelError) as caught:
         Workspace.load(tmp_path / "m")
     assert str(caught.value) == (
-        f"{tmp_path / 'm'}: its learner cut is a class of a program, tests.support.reductions:Cut: hand it to "
+        f"{tmp_path / 'm'}: its learner cut is a class of a program, tests.support.reductions:Cut: pass it to "
         "vwlite.register() before the model is loaded"
     )
 
@@ -560,25 +560,25 @@ ONE = Option("bad", bool, "bad", necessary=True, keep=True)
     ("cls", "why"),
     [
         (COMPILED, "methods of a Learner in Python would never be called, .* derive from vwlite.Reduction"),
-        (dict, "it is no class that derives from vwlite.Reduction"),
-        (vwlite.Reduction, "it is no class that derives from vwlite.Reduction"),
-        (3, "3: it is no class that derives from vwlite.Reduction"),
-        ({}, "its name is '', where an identifier such as 'clip' is wanted"),
+        (dict, "it is not a class that derives from vwlite.Reduction"),
+        (vwlite.Reduction, "it is not a class that derives from vwlite.Reduction"),
+        (3, "3: it is not a class that derives from vwlite.Reduction"),
+        ({}, "its name is '', but an identifier such as 'clip' is expected"),
         ({"name": "a-b"}, "its name is 'a-b'"),
         ({"name": "gd"}, "its name gd is that of a learner of vwlite"),
         ({"name": "quiet"}, "its name quiet is that of an option of vwlite, --quiet"),
         ({"name": "power", "options": (Option("power_t", float, "", necessary=True, keep=True),)},
-         "its option --power_t is one of vwlite already"),
+         "its option --power_t is already an option of vwlite"),
         ({"name": "bad", "options": (ONE, Option("other", bool, ""))},
          "its option --other has to be called --bad or --bad_..., so that vwlite finds it"),
-        ({"name": "bad", "options": (ONE, Option("bad_x", bool, "", short="x"))}, "can't have a letter, -x"),
+        ({"name": "bad", "options": (ONE, Option("bad_x", bool, "", short="x"))}, "can't have a short form, -x"),
         ({"name": "bad", "options": (ONE, ONE)}, "--bad is declared twice"),
-        ({"name": "bad", "options": [ONE]}, "its options are no tuple of vwlite.Option"),
-        ({"name": "bad", "options": ("bad",)}, "its options are no tuple of vwlite.Option"),
+        ({"name": "bad", "options": [ONE]}, "its options are not a tuple of vwlite.Option"),
+        ({"name": "bad", "options": ("bad",)}, "its options are not a tuple of vwlite.Option"),
         ({"name": "bad"}, "none of its options is necessary"),
-        ({"name": "bad", "options": (Option("bad", bool, "", necessary=True),)}, "models have to keep it: add keep"),
+        ({"name": "bad", "options": (Option("bad", bool, "", necessary=True),)}, "models have to store it: add keep"),
         ({"name": "bad", "options": (ONE, Option("bad_file", str, "", keep=True, file="read"))},
-         "names a file, and models keep no names of files"),
+         "names a file, and models store no file names"),
         ({"name": "bad", "options": (ONE,), "takes": LabelType.MULTICLASS}, "works with numbers"),
         ({"name": "bad", "options": (ONE,), "gives": PredictionType.CLASS}, r"works with numbers \(SIMPLE -> SCALAR"),
     ],
@@ -590,7 +590,7 @@ def test_what_cannot_be_a_reduction_is_refused(register, cls, why):
 
 
 def test_two_classes_cannot_have_one_name(register):
-    with pytest.raises(ReductionError, match=r"the name cut is that of tests\.support\.reductions:Cut already"):
+    with pytest.raises(ReductionError, match=r"the name cut is already used by tests\.support\.reductions:Cut"):
         register(variant(Cut, __module__="elsewhere"))
 
 
@@ -651,11 +651,11 @@ def test_it_stands_where_it_says(register, places, expected):
 @pytest.mark.parametrize(
     ("places", "why"),
     [
-        ({"one": ("nowhere", "")}, "one can't stand above or below nowhere: no learner has this name"),
-        ({"one": ("two", ""), "two": ("one", "")}, "one and two can't be put in order: each waits for the place of"),
-        ({"one": ("one", "")}, "one can't be put in order"),
-        ({"one": ("scorer", "offset")}, "one can't stand above scorer and below offset: scorer stands above offset"),
-        ({"one": ("", "gd")}, "one can't stand below gd: gd is a bottom learner"),
+        ({"one": ("nowhere", "")}, "one can't be above or below nowhere: no learner has this name"),
+        ({"one": ("two", ""), "two": ("one", "")}, "one and two can't be ordered: their above and below form a cycle"),
+        ({"one": ("one", "")}, "one can't be ordered"),
+        ({"one": ("scorer", "offset")}, "one can't be above scorer and below offset: scorer is above offset"),
+        ({"one": ("", "gd")}, "one can't be below gd: gd is a bottom learner"),
         ({"one": ("oaa", "")}, None),
     ],
 )
@@ -717,7 +717,7 @@ def test_a_package_brings_a_reduction(half, tmp_path):
         "trust it\n"
     )
     off = vwlite_command("-i", model, "-t", **half, VWLITE_PLUGINS="0")
-    assert "made-up 1.2, which is missing: VWLITE_PLUGINS=0 switches plugins off\n" in off.stderr
+    assert "made-up 1.2, which is missing: VWLITE_PLUGINS=0 disables plugins\n" in off.stderr
 
 
 def test_switched_off_its_flags_are_unknown(half):
@@ -792,7 +792,7 @@ print(*(name for name in {WATCHED!r} if name in sys.modules), file=sys.stderr)
         ("import sys; sys.exit(3)\n", "made_up:Half", "can't be imported: SystemExit: 3"),
         (SOURCE, "made_up:Other", "can't be imported: AttributeError: module 'made_up' has no attribute 'Other'"),
         (SOURCE, "made_down:Half", "can't be imported: ModuleNotFoundError: No module named 'made_down'"),
-        ("Half = 3\n", "made_up:Half", "it is no class that derives from vwlite.Reduction"),
+        ("Half = 3\n", "made_up:Half", "it is not a class that derives from vwlite.Reduction"),
         (
             SOURCE.replace("vwlite.Reduction", "__import__('vwlite.core.learner').core.learner.Learner"),
             "made_up:Half",
@@ -827,7 +827,7 @@ def test_two_packages_cannot_have_one_name(tmp_path):
     package(tmp_path / "site", SOURCE, {"half": "made_up:Half"})
     variables = package(tmp_path / "site", SOURCE, {"half": "other:Half"}, "other-one", "other")
     done = vwlite_command("--half_of", "1", **variables)
-    assert "the reduction half is in several packages, made-up and other-one: uninstall all but one" in done.stderr
+    assert "several packages have a reduction half, made-up and other-one: uninstall all but one" in done.stderr
 
 
 def test_the_longest_name_has_the_option(tmp_path):

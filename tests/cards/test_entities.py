@@ -142,7 +142,7 @@ def test_who_is_not_there_is_told_who_is(flags, model, capsys):
 @pytest.mark.parametrize("flags", ["", "--bayes_linear"])
 def test_a_model_without_effects_has_no_entities(flags, model, capsys):
     path = model(flags)
-    assert "has no entities: it was made without models of entities" in refusal(capsys, path, "--entity", "ann")
+    assert "has no entities: it was trained without random effects" in refusal(capsys, path, "--entity", "ann")
 
 
 def test_a_posterior_of_the_whole_stack_shows_its_largest_coefficients(model, tmp_path, capsys):
@@ -173,7 +173,7 @@ def test_names_are_read_from_single_examples(tmp_path, capsys):
     (tmp_path / "data.txt").write_text("1 |user ann\n")
     assert "1 example" in inspect(capsys, str(tmp_path / "m.model"), "--entity", "ann")
     said = refusal(capsys, str(tmp_path / "m.model"), "--entity", "ann", "--names", str(tmp_path / "data.txt"))
-    assert "takes decisions" in said
+    assert "reads multi-line ones" in said
 
 
 def test_a_card_is_shown_of_a_model_that_can_not_be_loaded(model, capsys):
@@ -182,6 +182,6 @@ def test_a_card_is_shown_of_a_model_that_can_not_be_loaded(model, capsys):
     metadata["options"]["no_such_option"] = 1
     model_file.write(path, content, {name: metadata[name] for name in metadata if name != "digests"})
     card = inspect(capsys, path)
-    assert "its prior can't be told: " in card
+    assert "its prior can't be computed: " in card
     assert "--no_such_option" in card
     assert "which is unknown here" in refusal(capsys, path, "--entity", "ann", "--effect", "user")

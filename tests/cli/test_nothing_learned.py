@@ -61,7 +61,7 @@ def test_a_run_without_an_example_with_a_feature_fails(content, looks, more, cap
     said = fails(capsys, "-d", "data", *more)
     assert said.startswith("vwlite: error: data: no example with a feature")
     assert looks in said
-    assert ("prod.model stays as it was" in said) == ("-f" in more)
+    assert ("prod.model is unchanged" in said) == ("-f" in more)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_too_many_malformed_lines_fail_a_run(limit, status, capsys):
     assert main(["-d", "data", "-f", "prod.model", "-p", "p.txt", "--quiet", "--max_malformed", limit]) == status
     said = capsys.readouterr().err
     if status:
-        assert f"data: 3 of 100 lines are malformed, more than --max_malformed {limit}; prod.model stays" in said
+        assert f"data: 3 of 100 lines are malformed, more than --max_malformed {limit}; prod.model is unchanged" in said
         assert Path("p.txt").read_text() == "before\n"
     assert (Path("prod.model").read_bytes() == before) == bool(status)
 

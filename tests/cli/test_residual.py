@@ -92,7 +92,7 @@ def test_empty_and_malformed_lines_pass_through(capsys):
     data = b"\n1 |a\n\r\nx y |a\n1 |a:1:2\n1 |b\n\n"
     assert residual(data, b"0.5\n0.75\n") == b"\n1 1 0.5 |a\n\r\nx y |a\n1 |a:1:2\n1 1 0.75 |b\n\n"
     assert re.fullmatch(
-        r"data.txt: malformed lines passed through unchanged = 2, the first at line 4: .* is not a number\n",
+        r"data.txt: malformed lines copied unchanged = 2, the first at line 4: .* is not a number\n",
         capsys.readouterr().err,
     )
 
@@ -284,7 +284,7 @@ def test_a_line_without_a_label_is_refused_unless_it_is_given_one(line, capsys):
 
 @pytest.mark.parametrize("label", ["x", "nan", "inf", "1e999"])
 def test_a_dummy_label_is_a_finite_number(label, capsys):
-    assert f"--dummy_label wants a finite number, not {label!r}" in refusal(
+    assert f"--dummy_label expects a finite number, not {label!r}" in refusal(
         capsys, b"1 |a\n", b"1\n", f"--dummy_label={label}"
     )
 

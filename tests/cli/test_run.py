@@ -212,7 +212,7 @@ def test_each_line_is_answered_before_the_next_is_written(words):
     )
     assert process.stdin is not None and process.stdout is not None
     for i in range(20):
-        # in two pieces: whoever has the first must not keep others from answering
+        # in two pieces: the thread that has read the first must not block the others
         process.stdin.write(f"1 'n{i} |")
         process.stdin.flush()
         process.stdin.write(" a b\n")

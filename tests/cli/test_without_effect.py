@@ -65,7 +65,7 @@ def test_a_pipe_is_not_said_to_have_a_cache(words):
         assert "cache_file =" not in text
         assert "using no cache" in text
         flag = "--cache_file" if "kept" in words else "--cache"
-        assert f"[info] {flag}: what comes through a pipe is not kept: name a file" in text
+        assert f"[info] {flag}: input from a pipe is not cached: name a file" in text
     assert "[info] --cache" not in run(*words.split(), "data").stderr
 
 

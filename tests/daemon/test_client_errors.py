@@ -119,7 +119,9 @@ def test_a_daemon_that_leaves_while_the_input_waits(serve):
 def test_decisions_that_have_no_answer(serve, capsys):
     server = serve(answer=count_lines, decisions=True, most=2)
     Path("in.txt").write_bytes(b"|a\n|b\n\n" * 5)
-    assert refusal(capsys, "in.txt", "--port", server.port).endswith("2 answers to 5 decisions, 3 are missing")
+    assert refusal(capsys, "in.txt", "--port", server.port).endswith(
+        "2 answers to 5 multi-line examples, 3 are missing"
+    )
 
 
 def test_a_wrong_token(serve, capsys):
@@ -127,7 +129,7 @@ def test_a_wrong_token(serve, capsys):
     Path("in.txt").write_bytes(b"1 |a\n")
     Path("token").write_bytes(b"wrong\n")
     said = refusal(capsys, "in.txt", "--port", server.port, "--token_file", "token")
-    assert said.endswith("; its last words: !error the first line has to be the token")
+    assert said.endswith("; the last answer: !error the first line has to be the token")
 
 
 @pytest.mark.parametrize("mode", [[], ["--one_by_one"]])
@@ -143,8 +145,8 @@ def test_an_answer_that_does_not_come(serve, capsys, mode):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["--send", "!ping", "in.txt"], "--send sends nothing but its own lines: leave out files and --one_by_one"),
-        (["--server_name", "x"], "--server_name is about certificates: give --tls or --ca too"),
+        (["--send", "!ping", "in.txt"], "--send sends only its own lines: leave out files and --one_by_one"),
+        (["--server_name", "x"], "--server_name is for checking a certificate: give --tls or --ca too"),
         (["--tls", "--half_close"], "--half_close and TLS: TLS can't close one side only"),
         (["--one_by_one", "--window", "5"], "--one_by_one and --window: give one of them"),
         (["--token_file", "none"], "none: can't read the token: no such file"),

@@ -13,7 +13,7 @@ from vwlite.errors import OptionError
     ["--square", "--logistic --random_effect user", "--bayes_linear --batch_size all", "--random_effect u --square"],
 )
 def test_learners_that_wait_for_the_end_of_a_pass_would_wait_for_ever(flags):
-    with pytest.raises(OptionError, match="which never happens to a daemon"):
+    with pytest.raises(OptionError, match="a daemon has no passes"):
         Engine(parse(["--daemon", *flags.split()], option_groups()))
     learner = flags.replace("--batch_size all", "")  # which under -t means nothing
     Engine(parse(["--daemon", "-t", *learner.split()], option_groups()))
@@ -25,14 +25,14 @@ def test_learners_that_wait_for_the_end_of_a_pass_would_wait_for_ever(flags):
         ("-d data.txt", "--data and a daemon: examples come through the socket"),
         ("data.txt", "data.txt: examples come through the socket"),
         ("--passes 3", "--passes and a daemon: each line is seen once"),
-        ("-p out.txt", "--predictions and a daemon: answers go to those who ask"),
-        ("--report auc", "!stats has the figures of a daemon"),
-        ("--socket s --port 1", "--socket is instead of --port"),
+        ("-p out.txt", "--predictions and a daemon: answers are sent to the client that asks"),
+        ("--report auc", "!stats has the metrics of a daemon"),
+        ("--socket s --port 1", "--socket replaces --port"),
         ("--cert c", "--cert and --key go together"),
         ("--journal j -t", "with -t nothing is"),
-        ("--autosave 5s", "--autosave needs a place"),
+        ("--autosave 5s", "--autosave needs a file"),
         ("--autosave 5x -f m", "--autosave 5x: expected"),
-        ("--bind 0.0.0.0", "--bind 0.0.0.0: anybody who gets there could use the model"),
+        ("--bind 0.0.0.0", "--bind 0.0.0.0 accepts connections from other machines"),
         ("--bind example.org", "give --token_file"),
     ],
 )

@@ -217,7 +217,7 @@ def test_two_daemons_cannot_have_one_journal(tmp_path):
         running.add([text(1)])
         with pytest.raises(JournalError) as error:
             Journal(str(tmp_path / "j"))
-        message = f"{tmp_path / 'j'}: another process keeps its journal there; stop it, or name another folder"
+        message = f"{tmp_path / 'j'}: another process has its journal there; stop it, or name another folder"
         assert str(error.value) == message
         code = "import sys; from vwlite.daemon.journal import Journal; Journal(sys.argv[1])"
         other = subprocess.run(
@@ -230,7 +230,7 @@ def test_two_daemons_cannot_have_one_journal(tmp_path):
 def test_a_place_that_is_no_folder_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     for name in ("file", "file/folder"):
-        with pytest.raises(JournalError, match=f"{name}: cannot keep a journal there: .*file"):
+        with pytest.raises(JournalError, match=f"{name}: cannot store a journal there: .*file"):
             Journal(str(tmp_path / name))
 
 
@@ -245,7 +245,7 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path):
     try:
         for name in (tmp_path, tmp_path / "new"):
             done = subprocess.run([*words, str(name)], capture_output=True, text=True, check=False)
-            assert f"JournalError: {name}: cannot keep a journal there: permission denied" in done.stderr
+            assert f"JournalError: {name}: cannot store a journal there: permission denied" in done.stderr
     finally:
         tmp_path.chmod(0o755)
 
@@ -262,7 +262,7 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path):
     written(tmp_path, 3, 3)
     path = tmp_path / "journal-0000000007.sqlite"
     path.write_bytes(b"SQLite format 3\0" + bytes(200))
-    assert refusal(tmp_path) == f"{path}: is no part of a journal; move it out of the folder"
+    assert refusal(tmp_path) == f"{path}: is not part of a journal; move it out of the folder"
 
 
 def test_a_newer_version_is_refused(tmp_path):
@@ -288,7 +288,7 @@ def test_a_renamed_segment_is_refused(tmp_path):
     (tmp_path / "journal-0000000007.sqlite").unlink()
     (tmp_path / "journal-0000000004.sqlite-wal").rename(tmp_path / "journal-0000000005.sqlite-wal")
     path = (tmp_path / "journal-0000000004.sqlite").rename(tmp_path / "journal-0000000005.sqlite")
-    assert refusal(tmp_path) == f"{path}: begins with entry 4; give it back the name journal-0000000004.sqlite"
+    assert refusal(tmp_path) == f"{path}: begins with entry 4; rename it to journal-0000000004.sqlite"
 
 
 def test_a_wal_without_its_database_is_not_overwritten(tmp_path):
@@ -296,7 +296,7 @@ def test_a_wal_without_its_database_is_not_overwritten(tmp_path):
     for name in ("journal-0000000001.sqlite", "journal-0000000004.sqlite"):
         (tmp_path / name).unlink()
     path = tmp_path / "journal-0000000001.sqlite-wal"
-    assert refusal(tmp_path) == f"{path}: has no journal-0000000001.sqlite beside it; put that back, or move this away"
+    assert refusal(tmp_path) == f"{path}: has no journal-0000000001.sqlite beside it; restore that, or move this away"
     assert path.stat().st_size
 
 
@@ -318,8 +318,8 @@ def test_a_missing_segment_is_an_error_unless_the_model_has_its_entries(tmp_path
     where = f" after journal-{first - 3:010d}.sqlite" if first > 1 else ""
     assert message == (
         f"{tmp_path}: entries {first} to {last} are missing{where}; restore the files that had them from a copy, or to "
-        f"go on from entry {first - 1}, move journal-{last + 1:010d}.sqlite and those with higher numbers, with their "
-        "-wal, out of the folder"
+        f"continue from entry {first - 1}, move journal-{last + 1:010d}.sqlite and those with higher numbers, with "
+        "their -wal, out of the folder"
     )
     for after in range(13):
         if after < last:
@@ -333,7 +333,7 @@ def test_the_advice_about_damage_works(tmp_path):
     (tmp_path / "journal-0000000004.sqlite").write_bytes(bytes(100))
     message = refusal(tmp_path, 3)
     assert message.startswith(f"{tmp_path / 'journal-0000000004.sqlite'}: the file is damaged after entry 3: ")
-    assert "to go on from entry 3, move it and those with higher numbers, with their -wal, out of the folder" in message
+    assert "to continue from entry 3, move it and those with higher numbers, with their -wal, out of the" in message
     for first in (4, 7, 10):
         for path in tmp_path.glob(f"journal-{first:010d}.sqlite*"):
             path.unlink()

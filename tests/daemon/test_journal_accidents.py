@@ -159,7 +159,7 @@ def test_a_full_disk_does_not_keep_a_journal_from_being_read(small):
     written(small / "journal", 5)
     fill(small / "filler")
     assert read(small / "journal") == expected(5)
-    with pytest.raises(JournalError, match=r"new: cannot keep a journal there: no space left"):
+    with pytest.raises(JournalError, match=r"new: cannot store a journal there: no space left"):
         Journal(str(small / "new"))
 
 
@@ -248,7 +248,7 @@ def test_damage_before_the_last_commit_is_said(tmp_path, part):
     path = str(wal).removesuffix("-wal")
     assert str(error.value) == (
         f"{path}: the file is damaged after entry 7: there are commits that SQLite can't reach; restore it from a "
-        "copy, or to go on from entry 4, move it and those with higher numbers, with their -wal, out of the folder"
+        "copy, or to continue from entry 4, move it and those with higher numbers, with their -wal, out of the folder"
     )
     shutil.move(wal, tmp_path / "away-wal")
     shutil.move(path, tmp_path / "away")

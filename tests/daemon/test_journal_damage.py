@@ -118,7 +118,7 @@ def test_damage_in_the_middle_of_the_newest_segment_is_said_with_what_to_do(jour
     said = start_is_refused()
     assert said == (
         f"journal/{FILES[-1]}: the file is damaged after entry {2 * COUNT + 5}: there are commits that SQLite can't "
-        f"reach; restore it from a copy, or to go on from entry {2 * COUNT}, move it and those with higher numbers, "
+        f"reach; restore it from a copy, or to continue from entry {2 * COUNT}, move it and those with higher numbers, "
         "with their -wal, out of the folder"
     )
     assert start_is_refused() == said  # and nothing was changed
@@ -143,7 +143,7 @@ def test_damage_in_an_older_segment_is_said_with_what_to_do(journal):
     said = start_is_refused()
     last = 2 * COUNT
     assert f"entries {last} to {last} are missing after {FILES[1]}; " in said
-    assert f"to go on from entry {last - 1}, move {FILES[2]} and those" in said
+    assert f"to continue from entry {last - 1}, move {FILES[2]} and those" in said
     do_as_told(said)
     goes_on_from(last - 1)
 
@@ -157,8 +157,8 @@ def test_a_segment_that_is_missing_is_said_with_what_to_do(journal, lost):
     after = f" after {FILES[lost - 1]}" if lost else ""
     assert said == (
         f"journal: entries {first} to {first + COUNT - 1} are missing{after}; restore the files that had them from a "
-        f"copy, or to go on from entry {first - 1}, move {FILES[lost + 1]} and those with higher numbers, with their "
-        "-wal, out of the folder"
+        f"copy, or to continue from entry {first - 1}, move {FILES[lost + 1]} and those with higher numbers, with "
+        "their -wal, out of the folder"
     )
     do_as_told(said)
     goes_on_from(lost * COUNT)
@@ -182,9 +182,9 @@ def test_a_newest_segment_that_has_lost_its_wal_is_said_with_what_to_do(journal,
         os.truncate(wal, size)
     said = start_is_refused()
     assert said == (
-        f"journal/{FILES[-1]}-wal: is gone or has lost all entries from {2 * COUNT + 1} on, which were acknowledged; "
-        f"put it back from a copy (README says how to make one), or to go on from entry {2 * COUNT}, move {FILES[-1]} "
-        "and those with higher numbers, with their -wal, out of the folder"
+        f"journal/{FILES[-1]}-wal: is missing or has lost all entries from {2 * COUNT + 1} on, which were "
+        f"acknowledged; restore it from a copy (see docs/how-to/backup.md), or to continue from entry {2 * COUNT}, "
+        f"move {FILES[-1]} and those with higher numbers, with their -wal, out of the folder"
     )
     assert start_is_refused() == said
     if size:

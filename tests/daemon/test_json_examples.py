@@ -41,7 +41,7 @@ def test_arrays_within_arrays_have_counts_of_their_own():
 def test_names_that_text_has_no_way_to_write_are_refused_by_name(char, value):
     escaped = json.dumps(char)[1:-1]
     said = refusal(f'{{"a{escaped}b":{value}}}')
-    assert said.startswith(f'the name "a{escaped}b" holds ')
+    assert said.startswith(f'the name "a{escaped}b" contains ')
     assert refusal(f'{{"a{escaped}b":{value}}}') == said  # it is not taken for a good one the second time
 
 
@@ -75,13 +75,13 @@ def test_labels_that_vw_reads_but_does_not_learn_mean_what_they_say():
     [
         ('{"x":1', "not JSON: Expecting ',' delimiter at character 7"),
         ("{x:1}", "not JSON: Expecting property name enclosed in double quotes at character 2"),
-        ('{"x":1} {"x":2}', "not JSON: something follows the object at character 8"),
+        ('{"x":1} {"x":2}', "not JSON: text follows the object at character 8"),
         ('{"x":"a\tb"}', "not JSON: Invalid control character at"),
         ("[1]", "a JSON example is an object, such as {...}"),
         ("", "not JSON: Expecting value at character 1"),
         (b'{"x":"\xff"}', "not UTF-8: byte 7 of the line"),
-        ('{"x":NaN}', "NaN is no number in JSON"),
-        ('{"x":-Infinity}', "-Infinity is no number in JSON"),
+        ('{"x":NaN}', "NaN is not a number in JSON"),
+        ('{"x":-Infinity}', "-Infinity is not a number in JSON"),
         ('{"x":1e400}', 'the value of "x" is too large'),
         ('{"x":3.5e38}', 'the value of "x" is too large'),
         ('{"x":-1' + "0" * 39 + "}", 'the value of "x" is too large'),
@@ -89,30 +89,30 @@ def test_labels_that_vw_reads_but_does_not_learn_mean_what_they_say():
         ('{"a":[1e39]}', "a number in an array is too large"),
         ('{"a":[1' + "0" * 400 + "]}", "a number in an array is too large"),
         ('{"":1e39}', 'the value of "" is too large'),
-        ('{"x":1,"y":2,"x":3}', 'the key "x" is there twice in one object'),
-        ('{"a":{"x":1,"x":1}}', 'the key "x" is there twice in one object'),
+        ('{"x":1,"y":2,"x":3}', 'the key "x" occurs twice in one object'),
+        ('{"a":{"x":1,"x":1}}', 'the key "x" occurs twice in one object'),
         ('{"x":"\\ud800"}', "half of a surrogate pair (such as \\ud800) without the other half"),
         ('{"\\udc00":1}', "half of a surrogate pair"),
-        ('{"a":["u"]}', "an array of features holds numbers and objects, not a text"),
+        ('{"a":["u"]}', "an array of features holds numbers and objects, not a string"),
         ('{"a":[[1]]}', "an array of features holds numbers and objects, not an array"),
         ('{"a":[true]}', "an array of features holds numbers and objects, not true or false"),
-        ('{"_text":5}', '"_text" wants a text'),
-        ('{"_tag":5}', '"_tag" wants a text'),
-        ('{"_label":true}', '"_label" wants a number'),
-        ('{"_label":[1]}', '"_label" wants a number'),
+        ('{"_text":5}', '"_text" expects a string'),
+        ('{"_tag":5}', '"_tag" expects a string'),
+        ('{"_label":true}', '"_label" expects a number'),
+        ('{"_label":[1]}', '"_label" expects a number'),
         ('{"_label":1e39}', 'the value of "_label" is too large'),
-        ('{"_label":"a"}', '"_label" is "a", but a text there has the form "label importance initial"'),
+        ('{"_label":"a"}', '"_label" is "a", but a string there has the form "label importance initial"'),
         ('{"_label":"1 2 3 4"}', '"_label" is "1 2 3 4"'),
         ('{"_label":"nan"}', '"_label" is "nan"'),
         ('{"_label":"1_0"}', '"_label" is "1_0"'),
-        ('{"_label":{"Label":"1"}}', '"Label" wants a number'),
-        ('{"_label":{"Foo":1}}', '"Foo" is no part of a label of single examples, only label, weight, initial'),
-        ('{"_label_cost":1}', '"_label_cost" is no part of a label of single examples'),
-        ('{"_label":{"Initial":0.5}}', "an initial prediction needs a label beside it"),
+        ('{"_label":{"Label":"1"}}', '"Label" expects a number'),
+        ('{"_label":{"Foo":1}}', '"Foo" is not a part of the label of a single example, only label, weight, initial'),
+        ('{"_label_cost":1}', '"_label_cost" is not a part of the label of a single example'),
+        ('{"_label":{"Initial":0.5}}', "an initial prediction without a label"),
         ('{"_labels":1}', 'there is no key "_labels", only _label, _labelIndex'),
-        ('{"_labelIndex":1}', '"_labelIndex" belongs to decisions'),
-        ('{"_multi":[{}]}', '"_multi" belongs to decisions'),
-        ('{"_slots":[]}', '"_slots" is for decisions of several slots'),
+        ('{"_labelIndex":1}', '"_labelIndex" is for multi-line examples'),
+        ('{"_multi":[{}]}', '"_multi" is for multi-line examples'),
+        ('{"_slots":[]}', '"_slots" is for examples of several slots'),
     ],
 )
 def test_what_is_no_example_is_refused_with_the_reason(line, words):
@@ -125,10 +125,10 @@ def nested(depth: int, opening: str, closing: str) -> str:
 
 def test_nesting_has_a_limit():
     assert text(nested(MOST_DEEP, '{"x":', "}")) == "|x x:1\n"
-    assert refusal(nested(MOST_DEEP + 1, '{"x":', "}")) == f"more than {MOST_DEEP} objects and arrays in each other"
+    assert refusal(nested(MOST_DEEP + 1, '{"x":', "}")) == f"more than {MOST_DEEP} nested objects and arrays"
     refusal(nested(MOST_DEEP, '{"x":[', "]}"))
     for opening, closing in (('{"x":', "}"), ('{"x":[', "]}"), ('{"_x":[', "]}")):
-        assert refusal(nested(100_000, opening, closing)) == f"more than {MOST_DEEP} objects and arrays in each other"
+        assert refusal(nested(100_000, opening, closing)) == f"more than {MOST_DEEP} nested objects and arrays"
 
 
 # what is no decision
@@ -137,30 +137,33 @@ def test_nesting_has_a_limit():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"x":1}', 'this model takes decisions, which need "_multi"'),
-        ('{"_multi":[]}', '"_multi" wants an array with an object for each action'),
-        ('{"_multi":{"x":1}}', '"_multi" wants an array with an object for each action'),
-        ('{"_multi":[{},null]}', '"_multi" wants an array with an object for each action'),
+        ('{"x":1}', 'this model reads multi-line examples, which need "_multi"'),
+        ('{"_multi":[]}', '"_multi" expects an array with an object for each action'),
+        ('{"_multi":{"x":1}}', '"_multi" expects an array with an object for each action'),
+        ('{"_multi":[{},null]}', '"_multi" expects an array with an object for each action'),
         ('{"_multi":[{"_multi":[{}]}]}', '"_multi" inside "_multi", or twice'),
         ('{"a":{"_multi":[{}]},"_multi":[{}]}', '"_multi" inside "_multi", or twice'),
         ('{"_labelIndex":1,"_multi":[{}]}', '"_labelIndex" is 1, but there are 1 actions, counted from 0'),
         ('{"_labelIndex":1,"_label":"0:1:1","_multi":[{}]}', '"_labelIndex" is 1, but there are 1 actions'),
-        ('{"_labelIndex":-1,"_multi":[{}]}', '"_labelIndex" wants the number of an action, from 0'),
-        ('{"_labelIndex":"0","_multi":[{}]}', '"_labelIndex" wants the number of an action, from 0'),
-        ('{"_labelIndex":true,"_multi":[{}]}', '"_labelIndex" wants the number of an action, from 0'),
-        ('{"_multi":[{"_labelIndex":0}]}', '"_labelIndex" stands beside "_multi"'),
-        ('{"_label_cost":1,"_label_probability":1,"_label_Action":1,"_multi":[{}]}', "which action has the label?"),
-        ('{"_labelIndex":0,"_label_cost":1,"_multi":[{}]}', "the label of action 0 wants both Cost and Probability"),
-        ('{"_multi":[{},{"_label_probability":1}]}', "the label of action 1 wants both Cost and Probability"),
-        ('{"_labelIndex":0,"_label":"0:1:1","_multi":[{"_label":"0:1:1"}]}', "action 0 has a label of its own"),
+        ('{"_labelIndex":-1,"_multi":[{}]}', '"_labelIndex" expects the number of an action, from 0'),
+        ('{"_labelIndex":"0","_multi":[{}]}', '"_labelIndex" expects the number of an action, from 0'),
+        ('{"_labelIndex":true,"_multi":[{}]}', '"_labelIndex" expects the number of an action, from 0'),
+        ('{"_multi":[{"_labelIndex":0}]}', '"_labelIndex" has to be beside "_multi"'),
+        ('{"_label_cost":1,"_label_probability":1,"_label_Action":1,"_multi":[{}]}', "the label has no action"),
+        ('{"_labelIndex":0,"_label_cost":1,"_multi":[{}]}', "the label of action 0 needs both Cost and Probability"),
+        ('{"_multi":[{},{"_label_probability":1}]}', "the label of action 1 needs both Cost and Probability"),
+        ('{"_labelIndex":0,"_label":"0:1:1","_multi":[{"_label":"0:1:1"}]}', "action 0 has two labels"),
         (
             '{"_label":1,"_multi":[{}]}',
-            '"_label" of a decision wants {"Cost": , "Probability": } or "action:cost:probability"',
+            '"_label" of actions expects {"Cost": , "Probability": } or "action:cost:probability"',
         ),
-        ('{"_multi":[{"_label":"1:2"}]}', '"_label" is "1:2", but a text there has the form "action:cost:probability"'),
-        ('{"_multi":[{"_label":{"Weight":2}}]}', '"Weight" is 2, but decisions have no weights'),
-        ('{"_multi":[{"_label":{"Label":2}}]}', '"Label" is no part of a label of decisions'),
-        ('{"_multi":[{"a b":1}]}', 'the name "a b" holds a blank'),
+        (
+            '{"_multi":[{"_label":"1:2"}]}',
+            '"_label" is "1:2", but a string there has the form "action:cost:probability"',
+        ),
+        ('{"_multi":[{"_label":{"Weight":2}}]}', '"Weight" is 2, but the labels of actions have no weights'),
+        ('{"_multi":[{"_label":{"Label":2}}]}', '"Label" is not a part of the label of an action'),
+        ('{"_multi":[{"a b":1}]}', 'the name "a b" contains a blank'),
     ],
 )
 def test_what_is_no_decision_is_refused_with_the_reason(line, words):
@@ -220,11 +223,11 @@ def test_texts_and_numbers_name_entities_where_a_random_effect_looks_for_them(li
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"user":true}', '"user" wants the name of an entity, a text or a number'),
-        ('{"user":""}', '"user" wants the name of an entity, not an empty text'),
-        ('{"user":{"id":""}}', '"user" wants the name of an entity, not an empty text'),
-        ('{"user":"10.0.0.1:80"}', """the name "10.0.0.1:80" of an entity of "user" holds ':', which VW's text"""),
-        ('{"user":{"id":"a b"}}', 'the name "a b" of an entity of "user" holds a blank, which VW\'s text'),
+        ('{"user":true}', '"user" expects the name of an entity, a string or a number'),
+        ('{"user":""}', '"user" expects the name of an entity, not an empty string'),
+        ('{"user":{"id":""}}', '"user" expects the name of an entity, not an empty string'),
+        ('{"user":"10.0.0.1:80"}', """the name "10.0.0.1:80" of an entity of "user" contains ':', which VW's text"""),
+        ('{"user":{"id":"a b"}}', 'the name "a b" of an entity of "user" contains a blank, which VW\'s text'),
     ],
 )
 def test_what_names_no_entity_or_could_be_mistaken_for_another_is_refused(line, reason):

@@ -90,7 +90,7 @@ def too_long(end: bytes = b"\n") -> bytes:
 def test_a_decision_that_is_too_long_has_an_error_and_the_connection_goes_on_in_step(tight_decider):
     with tight_decider.connect() as client:
         client.sendall(too_long())
-        assert read_lines(client, 1)[0].endswith(b"a decision of more than 4096 bytes\n")
+        assert read_lines(client, 1)[0].endswith(b"a multi-line example of more than 4096 bytes\n")
         client.sendall(b"|a more\n\n|a x\n\n!ping\n")
         assert read_lines(client, 3) == [b"0:1\n", b"\n", b"!pong\n"]
 
@@ -166,7 +166,7 @@ def test_unfinished_lines_together_are_limited_and_then_given_back(tmp_path):
             with contextlib.suppress(OSError):
                 client.sendall(b"| " + b"x" * 900_000)
         client = select.select(clients, [], [], PATIENCE)[0][0]
-        assert b"!error too much is waiting at this server, try again later\n" in read_all(client)
+        assert b"!error the server's buffers are full (--max_buffers), try again later\n" in read_all(client)
         assert ask(other, b"| x") == b"0\n"
         stack.pop_all().close()
         wait_until(lambda: buffered(daemon) == before)
@@ -267,9 +267,9 @@ def test_the_silent_and_the_deaf_are_let_go_in_time(tmp_path):
     ):
         unfinished.sendall(b"!ping\n| half a line")
         fill([deaf], b"| x\n" * 1000, 100 * MB)
-        assert read_all(unfinished) == b"!pong\n!error nothing came for 0.5 seconds\n"
-        assert read_all(silent) == b"!error nothing came for 0.5 seconds\n"
-        daemon.wait_for("a client takes no answers")
+        assert read_all(unfinished) == b"!pong\n!error nothing was received for 0.5 seconds (--read_timeout)\n"
+        assert read_all(silent) == b"!error nothing was received for 0.5 seconds (--read_timeout)\n"
+        daemon.wait_for("a client reads no answers")
         for client in (silent, unfinished, talker):
             client.close()
         with daemon.connect() as other:

@@ -162,7 +162,7 @@ def test_random_bytes_end_no_server(tester):
 @pytest.mark.parametrize("text", [b"\0\n", b"| x\n\0\0\1\2\n| x\n"])
 def test_a_cache_of_vw_is_refused(tester, text):
     *_, last = tester.talk(text).splitlines()
-    assert last == b"!error binary input (a cache of VW) is not understood here; send text"
+    assert last == b"!error binary input (a cache of VW) is not supported; send text"
 
 
 # decisions

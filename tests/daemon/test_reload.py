@@ -51,7 +51,7 @@ def test_sighup_with_a_broken_file_changes_nothing(folder, content):
         if content is not None:
             (folder / "file.model").write_bytes(content)
         daemon.send(signal.SIGHUP)
-        assert "file.model" in daemon.wait_for("going on with the model as it is")
+        assert "file.model" in daemon.wait_for("the model is unchanged")
         assert ask(client, b"|a x:0.5") == before
 
 
@@ -63,7 +63,7 @@ def test_sighup_with_a_model_of_decisions_changes_nothing(folder):
         before = ask(client, b"|a x:0.5")
         os.replace("decisions.model", "file.model")
         daemon.send(signal.SIGHUP)
-        daemon.wait_for("going on with the model as it is")
+        daemon.wait_for("the model is unchanged")
         assert ask(client, b"|a x:0.5") == before
 
 
@@ -91,7 +91,7 @@ def test_sighup_does_not_forget_what_was_learned_since_the_file_was_loaded_or_sa
 
 def is_noted(daemon: Daemon, start: int) -> bool:
     """Whether the log, from this line on, says that the file is known."""
-    return any("loaded or saved here" in line for line in daemon.log[start:])
+    return any("that this daemon loaded or saved" in line for line in daemon.log[start:])
 
 
 def test_sighup_without_a_model_file_is_only_noted(folder):

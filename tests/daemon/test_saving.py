@@ -276,7 +276,7 @@ def test_a_model_whose_checkpoint_fails_does_not_take_the_place(tmp_path):
         (tmp_path / "journal" / "checkpoint.model").unlink()
         (tmp_path / "journal" / "checkpoint.model").mkdir()
         daemon.send(signal.SIGHUP)
-        daemon.wait_for("going on with the model as it is")
+        daemon.wait_for("the model is unchanged")
         assert ask(one, b"|a x:0.5") == before
 
 

@@ -51,7 +51,7 @@ def test_lines_that_arrived_while_the_daemon_slept_are_answered(tmp_path, start)
             assert read_lines(client, 101) == [b"0\n"] * 100 + [b"!pong\n"]
         assert read_lines(late, 1) == [b"!pong\n"]
         for client in clients:
-            assert read_all(client) == b"!error nothing came for 1.5 seconds\n"
+            assert read_all(client) == b"!error nothing was received for 1.5 seconds (--read_timeout)\n"
 
 
 def test_answers_that_waited_while_the_daemon_slept_are_sent(tmp_path, start):

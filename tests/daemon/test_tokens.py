@@ -102,7 +102,7 @@ def test_who_brings_no_token_in_time_is_let_go(token, tmp_path):
     ):
         trusted.sendall(TOKEN + b"\n")
         slow.sendall(TOKEN)
-        assert read_all(silent) == read_all(slow) == b"!error no token came in time\n"
+        assert read_all(silent) == read_all(slow) == b"!error no token was received in time\n"
         assert ask(trusted, b"!ping") == b"!pong\n"
 
 
@@ -120,7 +120,7 @@ def test_who_stays_after_a_wrong_token_is_no_concern_of_others(token, tmp_path):
         trusted.sendall(TOKEN + b"\n")
         stranger.sendall(b"x\n")
         assert read_all(stranger) == b"!error the first line has to be the token\n"
-        assert read_all(trusted) == b"!error nothing came for 4 seconds\n"
+        assert read_all(trusted) == b"!error nothing was received for 4 seconds (--read_timeout)\n"
         assert daemon.end() == 0
     assert not any("error: " in line for line in daemon.log)
 

@@ -73,7 +73,7 @@ def test_clients_come_by_ipv6_without_a_token_from_this_machine(folder):
 
 @ipv6
 def test_all_addresses_of_ipv6_need_a_token(folder):
-    assert "--bind ::: anybody who gets there" in refusal("--port", "0", "--bind", "::")
+    assert "--bind :: accepts connections from other machines" in refusal("--port", "0", "--bind", "::")
     make_token(TOKEN + b"\n")
     with serving(folder, "--bind", "::", "--token_file", "token") as daemon, ipv6_client(daemon) as one:
         assert talk(one, TOKEN + b"\n!ping\n") == b"!pong\n"
@@ -174,7 +174,7 @@ def test_all_that_is_wrong_with_flags_is_said_at_once(folder):
     assert list(folder.iterdir()) == []
     words = "--socket s --port 0 --cert c --journal j -t --autosave 5 --bind 0.0.0.0"
     said = refusal(*words.split())
-    for part in ("--socket is instead", "--cert and --key", "--journal keeps"):
+    for part in ("--socket replaces", "--cert and --key", "--journal stores"):
         assert part in said
     assert "--pid_file is empty" in refusal("--pid_file=", "--token_file", "")
     assert list(folder.iterdir()) == []
@@ -211,7 +211,7 @@ def test_each_line_of_the_log_is_json_whatever_happens(folder, keys):
                 assert read_all(other).startswith(b"!error ")
         Path("file.model").rename("moved.model")
         daemon.send(signal.SIGHUP)
-        daemon.wait_for("going on with the model")
+        daemon.wait_for("the model is unchanged")
         shutil.copy("moved.model", "file.model")
         daemon.send(signal.SIGHUP)
         daemon.wait_for("model loaded")

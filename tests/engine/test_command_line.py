@@ -295,7 +295,7 @@ def test_all_mistakes_of_a_config_file_name_the_file(config):
             "--predictions wants text, not datetime.date(2020, 1, 1)",
             "version can only be given on the command line",
             "--data wants text, not 3",
-            "[gd] is a table, but options stand at the top level",
+            "[gd] is a table, but options have to be at the top level",
         )
     ]
 

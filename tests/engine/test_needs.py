@@ -180,8 +180,8 @@ REFUSED = [
         "-l 3 --bayes_linear",
         "--learning_rate has no effect without gradient descent (gd) (here: scorer, glm): leave it out",
     ),
-    ("--random_effect u --bayes_linear --fixed none --l2 3", "--l2 beside --random_effect needs --fixed gd or same"),
-    ("--random_effect u --bayes_linear -l 3", "--learning_rate beside --random_effect needs --fixed gd"),
+    ("--random_effect u --bayes_linear --fixed none --l2 3", "--l2 with --random_effect needs --fixed gd or same"),
+    ("--random_effect u --bayes_linear -l 3", "--learning_rate with --random_effect needs --fixed gd"),
     ("--keep a --ignore b", "--ignore has no effect with --keep: leave one of them out"),
     ("--noconstant --constant 2", "--constant has no effect with --noconstant: leave one of them out"),
     ("--bayes_logistic --logistic_min 0", "--logistic_min has no effect without --loss_function logistic"),
@@ -346,7 +346,7 @@ def test_passes_under_t_predict_again_and_hold_nothing_out(tmp_path, capsys):
     assert main([*words, "--passes", "3"]) == 0
     again = capsys.readouterr().err
     assert (tmp_path / "p.txt").read_text() == once * 3
-    assert "[info] --passes with -t: nothing is learned, so each pass predicts what the first did" in again
+    assert "[info] --passes with -t: nothing is learned, so all passes make the same predictions" in again
     loss = re.compile(r"average loss = .*")
     assert loss.findall(again) == loss.findall(said) != []
 

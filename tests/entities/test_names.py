@@ -231,6 +231,6 @@ def test_a_summary_of_decisions_counts_their_actions(tmp_path, capsys):
 
 
 def test_partners_are_as_said():
-    """Whoever reads this: collisions come in twos, and each one's partner is the other."""
+    """Collisions come in pairs: each name's partner is the other one."""
     assert partner(TWIN) == USER
     assert len(set(itertools.chain(family(USER, USER)))) == 4

@@ -27,7 +27,7 @@ from vwlite.core.options import Option, Options, is_kept
 from vwlite.daemon.engine import Engine
 from vwlite.daemon.journal import Journal
 from vwlite.daemon.log import Log
-from vwlite.daemon.recovery import come_back, is_foreign
+from vwlite.daemon.recovery import is_foreign, recover
 from vwlite.daemon.saving import CHECKPOINT, stream
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.flags import GENERAL
@@ -196,7 +196,7 @@ def test_a_checkpoint_sets_no_option_that_no_checkpoint_has(option, served, fold
     journal = Journal(str(folder / "j"))
     try:
         with pytest.raises(VwliteError, match=rf"{checkpoint}: .*--{option.name}"):
-            come_back(Options(option_groups()), journal, Log(as_json=False, quiet=True))
+            recover(Options(option_groups()), journal, Log(as_json=False, quiet=True))
     finally:
         journal.close()
     assert contents(folder) == before
@@ -218,7 +218,7 @@ def test_flags_of_a_checkpoint_of_wrong_types_are_model_errors(flags, served, fo
     journal = Journal(str(folder / "j"))
     try:
         with pytest.raises(ModelError, match=checkpoint):
-            come_back(Options(option_groups()), journal, Log(as_json=False, quiet=True))
+            recover(Options(option_groups()), journal, Log(as_json=False, quiet=True))
     finally:
         journal.close()
 

@@ -133,7 +133,7 @@ def test_a_text_with_one_decision_gives_one_decision(text):
 def test_a_text_with_several_decisions_is_refused_before_anything_is_learned(between, kind, tmp_path):
     workspace = Workspace("--explore greedy")
     for use in (workspace.learn, workspace.predict):
-        with pytest.raises(ValueError, match="give several decisions as a list of their lines"):
+        with pytest.raises(ValueError, match="give several examples as a list of their lines"):
             use(kind(f"{ONE}{between}{ONE}"))
     workspace.save(tmp_path / "model")
     assert model_file.open(tmp_path / "model").array("cb_adf.decisions", "I64")[0] == 0
@@ -149,14 +149,14 @@ def test_lines_of_a_decision_end_where_lines_of_a_file_do():
 
 
 def test_the_sensitivity_of_a_decision_is_refused():
-    with pytest.raises(ValueError, match="this stack takes decisions"):
+    with pytest.raises(ValueError, match="this stack reads multi-line examples"):
         Workspace("--explore epsilon").sensitivity("|item a")
 
 
 @pytest.mark.parametrize("words", [["--columns", "prediction,sd"], ["--interval", "0.9"]])
 def test_columns_of_decisions_are_refused(words, tmp_path, capsys):
     assert main(["--thompson", *POSTERIOR.split(), "-p", str(tmp_path / "p"), "--no_stdin", "--quiet", *words]) == 1
-    assert "single lines, not decisions" in capsys.readouterr().err
+    assert "single lines, not of decisions" in capsys.readouterr().err
 
 
 def test_a_decision_that_is_refused_after_a_pass_is_told_of_too():

@@ -279,7 +279,7 @@ def test_a_fixed_effect_that_can_not_be_read_stops_the_run_before_it_starts(dama
 )
 def test_lines_must_be_parsed_alike_for_both_models(fixed, own, made):
     train("fixed.model", fixed)
-    with pytest.raises(OptionError, match=f"--fixed_effect fixed.model: it was made {made}, this run"):
+    with pytest.raises(OptionError, match=f"--fixed_effect fixed.model: it was made {made}, unlike this run"):
         Workspace(f"{own} --fixed_effect fixed.model")
     Workspace(f"{fixed} --fixed_effect fixed.model")
 

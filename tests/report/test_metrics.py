@@ -318,7 +318,7 @@ def test_when_passes_end_early_the_figures_are_of_the_pass_whose_model_is_kept(s
             {"logloss": "labels are 1 and 2, not 1 and -1 or 1 and 0"},
         ),
         (["0 | a", "-1 | b"], "accuracy", {"accuracy": "labels are 0 and -1, not 1 and -1 or 1 and 0"}),
-        (["1 | a", "0 | b"], "brier", {"brier": "no log-odds without --loss_function logistic"}),
+        (["1 | a", "0 | b"], "brier", {"brier": "not log-odds without --loss_function logistic"}),
         (["| a"], "mae,auc:u", {"mae": "no example with a label", "auc by u": "no example with a label"}),
         (["1 | a", "0 | a"], "mae:u,auc:u", {"mae by u": "no example has a namespace u", "auc by u": "namespace u"}),
         (["1 |u a", "0 |u b"], "auc:u", {"auc by u": "one class only in each of 2 entities"}),

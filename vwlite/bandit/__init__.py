@@ -1,1 +1,1 @@
-"""Policies at play in bandit problems whose truth is known, and in logs."""
+"""Simulation of policies in bandit problems with known rewards, and replay of logs."""

@@ -1,4 +1,4 @@
-"""What a simulation found: figures, table, JSON, curves and a plot."""
+"""The results of a simulation: regret and its standard errors, as table, JSON, curves and plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class Row(NamedTuple):
-    """The figures of a policy. `*_error` are standard errors, NaN where there is one play only.
+    """The results of a policy. `*_error` are standard errors over seeds, NaN for a single seed.
 
     regret      mean over seeds of the regret at the end; of a log, of the mean cost
     of_random   its share of the regret of random, NaN if that isn't known
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def rows(game: Game, plays: Sequence[Sequence[Play]]) -> list[Row]:
-    """A row for each policy, from the plays of each seed."""
+    """Computes a row for each policy from the plays of all seeds."""
     ends = np.array([[play.curve[-1] for play in seed] for seed in plays])
     names = [policy.name for policy in game.policies]
     random = float(ends[:, names.index("random")].mean()) if "random" in names else math.nan
@@ -67,19 +67,19 @@ def mean_and_error(values: Array) -> tuple[float, float]:
 def error_of_a_replay(plays: Sequence[Play]) -> float:
     """The standard error of a mean cost.
 
-    All seeds replay one log, so that their number says nothing about its luck: this is the error of a single replay,
-    which that of the mean over seeds doesn't exceed.
+    All seeds replay the same log, so averaging over them doesn't reduce its sampling error: this is the error of a
+    single replay, an upper bound for that of the mean over seeds.
     """
     return float(np.mean([play.errors[-1] for play in plays]))
 
 
 def number(value: float, form: str) -> str:
-    """A figure, or n/a."""
+    """Formats a number, or n/a for NaN."""
     return format(value, form) if math.isfinite(value) else "n/a"
 
 
 def table(game: Game, found: Sequence[Row]) -> str:
-    """The figures as a person reads them."""
+    """The results as a text table."""
     if isinstance(game.world, Log):
         lines = [["policy", "counted", "of log", "mean cost", "+-"]]
         for row in found:
@@ -105,7 +105,7 @@ def table(game: Game, found: Sequence[Row]) -> str:
 
 
 def facts(game: Game, found: Sequence[Row], words: Sequence[str]) -> dict[str, Any]:
-    """The figures as a JSON object; what isn't known is null."""
+    """The results as a JSON object; undefined values are null."""
     names = {"regret": "mean_cost", "regret_error": "mean_cost_error"} if isinstance(game.world, Log) else {}
     left_out = {"of_random", "more", "more_error", "reward"} if isinstance(game.world, Log) else {"counted"}
     return {
@@ -124,14 +124,14 @@ def facts(game: Game, found: Sequence[Row], words: Sequence[str]) -> dict[str, A
 
 
 def text(game: Game, found: Sequence[Row], words: Sequence[str], as_json: bool) -> str:
-    """What goes to standard output."""
+    """The text for standard output: the table, or JSON."""
     if as_json:
         return json.dumps(facts(game, found, words), allow_nan=False)
     return f"{game.world.title}\nagain: {shlex.join(words)}\n\n{table(game, found)}"
 
 
 def bands(game: Game, plays: Sequence[Sequence[Play]]) -> list[tuple[str, Array, Array]]:
-    """For each policy its name, the mean curve, and its standard error at each mark (NaN where there is none)."""
+    """For each policy its name, the mean curve, and its standard error at each mark (NaN for a single seed)."""
     found = []
     for i, policy in enumerate(game.policies):
         curves = np.array([seed[i].curve for seed in plays])
@@ -143,7 +143,7 @@ def bands(game: Game, plays: Sequence[Sequence[Play]]) -> list[tuple[str, Array,
 
 
 def curves(game: Game, plays: Sequence[Sequence[Play]]) -> bytes:
-    """The curves as lines of policy, round, mean and standard error, with tabs between."""
+    """The curves as tab-separated values: policy, round, mean and standard error."""
     lines = [f"policy\tround\t{quantity(game).replace(' ', '_')}\tstandard_error"]
     for name, mean, error in bands(game, plays):
         lines += [
@@ -154,24 +154,24 @@ def curves(game: Game, plays: Sequence[Sequence[Play]]) -> bytes:
 
 
 def quantity(game: Game) -> str:
-    """What the curves show."""
+    """The quantity of the curves."""
     return "mean cost" if isinstance(game.world, Log) else "regret"
 
 
 def require_matplotlib() -> None:
-    """Raises VwliteError where there is nothing to plot with."""
+    """Raises VwliteError if matplotlib is not installed."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise VwliteError("--plot needs matplotlib: pip install 'vwlite[plot]'") from error
 
 
-# Okabe and Ito's colours, which people tell apart whatever colours they see.
+# Okabe and Ito's palette, which is safe for colour-blind readers.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#999999")
 
 
 def plot(game: Game, plays: Sequence[Sequence[Play]]) -> bytes:
-    """The curves as a picture (PNG), with a band of a standard error on either side."""
+    """The curves as a PNG image, with a band of one standard error on either side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")

@@ -1,11 +1,11 @@
-"""Logged decisions as a bandit problem: a policy that learns is tried out on what another one did.
+"""Replay: evaluates a learning policy on decisions logged under another one (rejection sampling).
 
-A logged decision counts when the policy chooses what was logged, and the policy learns from these alone (Li, Chu,
-Langford and Schapire 2010; 2011). Of a log made with probabilities q that differ, a match is kept with probability
-c / q, where c is the smallest probability in the log. Then each decision counts with probability c whatever the policy
-chooses, so that the policy meets contexts and costs as it would have met them; the mean cost of n counted ones is an
-unbiased estimate of what it would have paid in its first n rounds. A larger c keeps more and may bias the estimate:
-what was logged with a smaller probability then counts too rarely.
+A logged decision counts if the policy chooses the logged action, and the policy learns from these alone (Li, Chu,
+Langford and Schapire 2010; 2011). If the log has different probabilities q, a match is accepted with probability c / q,
+where c is the smallest probability in the log. Then each decision counts with probability c whatever the policy
+chooses, so that contexts and costs are distributed as if the policy had been deployed; the mean cost of n counted ones
+is an unbiased estimate of its cost in its first n rounds. A larger c accepts more and may bias the estimate: decisions
+logged with a smaller probability then count too rarely.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vwlite.errors import OptionError, ParseError
 from vwlite.input.sniff import HEAD, require_text
 from vwlite.input.sources import CHUNK_SIZE, open_source
 
-# What stands before a tab is dropped, as the parser does; a word that touches the "|" is a tag.
+# Text before a tab is dropped, as the parser does; a word next to the "|" is a tag.
 LABEL = re.compile(rb"([^|]*\t)?\s*\d*:([^\s:|]+):([^\s:|]+)(?=\s)")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -30,11 +30,11 @@ class Event(NamedTuple):
     """A logged decision.
 
     decision     its lines, without the label
-    shared       how many of them are shared features: 0 or 1
+    shared       the number of lines of shared features: 0 or 1
     feedback     the lines with its label
-    logged       the action taken
-    cost         what it cost
-    probability  with which it was taken
+    logged       the chosen action
+    cost         its cost
+    probability  the logging policy's probability of the action
     """
 
     decision: list[bytes]
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Decisions of a file, with `accept` (c above)."""
+    """The logged decisions of a file, with `accept` (c above)."""
 
     path: str
     events: list[Event]
@@ -54,15 +54,15 @@ class Log(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What it is, in a line."""
+        """A description in one line."""
         return (
-            f"{self.path}: {len(self.events)} logged decisions; where the policy takes the logged action, a decision "
+            f"{self.path}: {len(self.events)} logged decisions; if the policy chooses the logged action, a decision "
             f"counts with probability min(1, {self.accept:g} / its logged probability)"
         )
 
     @property
     def flags(self) -> dict[str, object]:
-        """A learner of rewards where there are two costs, and of costs where there are more."""
+        """The flags of a learner: logistic if the log has two different costs, linear otherwise."""
         costs = sorted({event.cost for event in self.events})
         if set(costs) <= {-1.0, 0.0}:
             return LEARNER
@@ -71,7 +71,7 @@ class Log(NamedTuple):
         return {"bayes_linear": True, "posterior": "diagonal", "ts_samples": 1}
 
     def rounds(self, seed: int, total: int) -> Iterator[tuple[list[Event], list[bool]]]:
-        """The first `total` decisions in blocks, and which of them count if the policy chooses what was logged."""
+        """The first `total` decisions in blocks, and which of them count if the policy chooses the logged action."""
         begin = 0
         for n, random in blocks(seed, total):
             events = self.events[begin : begin + n]
@@ -81,7 +81,7 @@ class Log(NamedTuple):
 
 
 def read_lines(path: str) -> list[bytes]:
-    """The lines of a file, packed or not; "-" is standard input. Raises VwliteError when it can't be read."""
+    """Reads the lines of a file, compressed or not; "-" is standard input. Raises VwliteError if it can't be read."""
     source = open_source(path)
     try:
         pieces = list(iter(lambda: os.read(source.fd, CHUNK_SIZE), b""))
@@ -92,9 +92,9 @@ def read_lines(path: str) -> list[bytes]:
 
 
 def check(path: str, lines: list[bytes], flags: list[str]) -> list[str]:
-    """Let the parser and the learner that `flags` name vet all lines; what the flags name that none of them has.
+    """Checks all lines with the parser and the learner of `flags`; returns messages about names that no line has.
 
-    Raises ParseError at the first bad line.
+    Raises ParseError at the first malformed line.
     """
     workspace = Workspace([*flags, "--explore", "uniform"])
     try:
@@ -105,9 +105,9 @@ def check(path: str, lines: list[bytes], flags: list[str]) -> list[str]:
 
 
 def read_log(path: str, lines: list[bytes], accept: float | None, limit: int | None = None) -> Log:
-    """The decisions of checked lines, or the first of them; without `accept` the smallest probability.
+    """Reads the decisions of checked lines, or the first `limit`; `accept` is by default the smallest probability.
 
-    Raises OptionError where a decision has no label, or where there are none.
+    Raises OptionError if a decision has no label, or there are none.
     """
     events, begin = [], 0
     for i, line in enumerate([*lines, b""]):
@@ -119,25 +119,25 @@ def read_log(path: str, lines: list[bytes], accept: float | None, limit: int | N
                 break
         begin = i + 1
     if not events:
-        raise OptionError(f"{path}: there are no decisions in it")
+        raise OptionError(f"{path}: contains no decisions")
     return Log(path, events, accept or min(event.probability for event in events))
 
 
 def event(path: str, begin: int, lines: list[bytes]) -> Event:
-    """A logged decision; `begin` lines come before it."""
+    """Parses a logged decision; `begin` is the number of lines before it."""
     shared = int(re.match(rb"\s*(\*\*\*)?shared\b", lines[0]) is not None)
     for i, line in enumerate(lines):
         if found := LABEL.match(line):
             decision = [*lines[:i], line[found.end() :], *lines[i + 1 :]]
             return Event(decision, shared, [*lines, b""], i - shared, number(found[2]), number(found[3]))
     raise OptionError(
-        f"{path}:{begin + 1}: a decision without action:cost:probability can't be replayed: log what was taken, or "
+        f"{path}:{begin + 1}: a decision without action:cost:probability can't be replayed: log the action, or "
         "leave it out"
     )
 
 
 def number(word: bytes) -> float:
-    """A number as the text format has it: of base 10, or of base 16 as in C."""
+    """Parses a number of the text format: of base 10, or of base 16 as in C."""
     try:
         return float(word)
     except ValueError:

@@ -1,11 +1,11 @@
-"""Policies at play in a bandit problem: the same rounds for all, each with a Workspace of its own.
+"""Simulates policies in a bandit problem: all see the same rounds, and each has its own Workspace.
 
-A decision is learned unlabelled, which draws and counts it, and then its cost with the action that was taken: as in
-production, through the text of decisions and the whole stack. The other actions' lines are left out of the second,
-for nothing is learned from them.
+Each decision is first passed to learn() unlabelled, which draws an action and counts it, and then with the cost of that
+action: as in production, through text and the whole stack. The second time, the lines of other actions are omitted,
+since nothing is learned from them.
 
-Regret is expected regret: the sum over rounds of the probability of a reward of the best action, less that of the one
-taken. What luck did to the rewards of a single play is not in it.
+Regret is expected regret: the sum over rounds of the probability of a reward of the best action, less that of the
+chosen one. It excludes the noise of the rewards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vwlite.errors import OptionError
 from vwlite.reductions.cb_adf import cost_range
 from vwlite.reductions.thompson import OPTIONS as POLICY_OPTIONS
 
-# How each policy is asked for, and the flag that the number behind its name stands for.
+# The flags of each policy, and the flag that the number after its name sets.
 POLICIES: dict[str, tuple[list[str], str | None]] = {
     "thompson": (["--thompson"], "ts_alpha"),
     "optimistic": (["--thompson", "--ts_optimistic"], "ts_alpha"),
@@ -40,28 +40,28 @@ POLICIES: dict[str, tuple[list[str], str | None]] = {
     "random": (["--explore", "uniform"], None),
 }
 
-# Who names one of these says what the learner is; none of the world's own flags is added then.
+# Flags that choose the learner; with one of them, the world's own flags are not added.
 LEARNERS = ("bayes_logistic", "bayes_linear", "logistic", "square", "loss_function", "random_effect", "config")
 INTERACTIONS = ("quadratic", "cubic", "interactions")
 OURS = {
-    "random_seed": "--seed says where all that is random starts",
-    "testonly": "policies are to learn here",
-    "thompson": "--policies says which policies play",
-    "explore": "--policies says which policies play",
-    "ts_optimistic": "--policies optimistic plays it",
+    "random_seed": "use --seed",
+    "testonly": "policies have to learn",
+    "thompson": "use --policies",
+    "explore": "use --policies",
+    "ts_optimistic": "use --policies optimistic",
     "quiet": "give --quiet before the --",
 }
 
 
 class Policy(NamedTuple):
-    """A policy by the name it was given, and all flags of its workspace but the seed."""
+    """A policy: its name as given, and all flags of its workspace except the seed."""
 
     name: str
     flags: list[str]
 
 
 class Game(NamedTuple):
-    """Who plays what. `marks` are the rounds after which the regret so far is noted, in order; the last is the end."""
+    """A simulation. `marks` are the rounds at which the regret so far is recorded, in order; the last is the end."""
 
     world: World | Log
     policies: list[Policy]
@@ -72,13 +72,13 @@ class Game(NamedTuple):
 
 
 class Play(NamedTuple):
-    """What one policy did with one seed.
+    """The result of one policy with one seed.
 
     curve    at each mark the regret so far, or of a log the mean cost so far (NaN while nothing counts)
     errors   of a log the standard error of each of these means, from the costs that make it; NaN otherwise
-    counted  rounds that count: all, or those of a log that match
-    cost     what they cost in sum
-    seconds  of processor time it took
+    counted  number of rounds that count: all, or the accepted matches of a log
+    cost     their total cost
+    seconds  processor time
     """
 
     curve: NDArray[np.float64]
@@ -89,9 +89,9 @@ class Play(NamedTuple):
 
 
 def learner_flags(world: World | Log, words: Sequence[str]) -> dict[str, Any]:
-    """The flags of the learner, by name: those typed, and the world's own.
+    """The flags of the learner, by name: those given, and the world's own.
 
-    Raises OptionError for flags that make no sense here.
+    Raises OptionError for flags that can't be used here.
     """
     options = parse(words, option_groups())
     refuse(options)
@@ -111,11 +111,11 @@ def learner_flags(world: World | Log, words: Sequence[str]) -> dict[str, Any]:
 
 
 def refuse(options: Options) -> None:
-    """Raises OptionError for flags that have no place behind the "--"."""
+    """Raises OptionError for flags that can't follow "--"."""
     if options.data is not None:
-        raise OptionError(f"{options.data!r} is no flag; only those of the learner go behind --")
+        raise OptionError(f"{options.data!r} is not a flag; only flags of the learner follow --")
     refuse_run_options(options)
-    errors = [f"--{name} has no place behind --: {OURS[name]}" for name in OURS if options.given(name)]
+    errors = [f"--{name} can't follow --: {OURS[name]}" for name in OURS if options.given(name)]
     if errors:
         raise OptionError(errors)
 
@@ -130,7 +130,7 @@ def spell(flags: dict[str, Any]) -> list[str]:
 
 
 def fitting(flags: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """Those of the flags that take effect under the policy that `words` ask for."""
+    """The flags that have an effect with the policy of `words`."""
     options = parse([*words, *spell(flags)], option_groups())
     inert = {
         option.name
@@ -141,7 +141,7 @@ def fitting(flags: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
 
 
 def used(flags: dict[str, Any], policies: Sequence[Policy], words: Sequence[str]) -> dict[str, Any]:
-    """Those of the flags that take effect under some policy. Raises OptionError for another one in `words`."""
+    """The flags that have an effect with some policy. Raises OptionError for others in `words`."""
     options = parse(words, option_groups())
     words_used = {word for policy in policies for word in policy.flags}
     unused = [name for name in flags if f"--{name}" not in words_used]
@@ -152,7 +152,7 @@ def used(flags: dict[str, Any], policies: Sequence[Policy], words: Sequence[str]
 
 
 def read_policies(text: str, flags: dict[str, Any]) -> list[Policy]:
-    """The policies of a list such as thompson:0.5,greedy. Raises OptionError for what is none."""
+    """Parses a list of policies such as thompson:0.5,greedy. Raises OptionError for unknown ones."""
     policies: list[Policy] = []
     for name in text.split(","):
         kind, colon, number = name.partition(":")
@@ -163,13 +163,13 @@ def read_policies(text: str, flags: dict[str, Any]) -> list[Policy]:
         if colon:
             words = [*words, *number_of(text, kind, flag, number)]
         if any(name == other.name for other in policies):
-            raise OptionError(f"--policies {text}: {name} is in it twice")
+            raise OptionError(f"--policies {text}: {name} is given twice")
         policies.append(Policy(name, [*words, *spell(own)]))
     return policies
 
 
 def number_of(text: str, kind: str, flag: str | None, number: str) -> list[str]:
-    """The flag that the number behind a policy's name stands for."""
+    """The flag that the number after a policy's name sets."""
     if flag is None:
         raise OptionError(f"--policies {text}: {kind} takes no number")
     declared = {option.name: option for group in option_groups() for option in group.options}
@@ -182,12 +182,12 @@ def number_of(text: str, kind: str, flag: str | None, number: str) -> list[str]:
 
 
 def costs_of(policy: Policy) -> tuple[float, float]:
-    """What a reward costs to a policy's workspace, and what none does; raises what such a workspace raises."""
+    """The costs, in a policy's workspace, of a reward and of no reward; raises errors of the workspace."""
     return cost_range(Workspace(policy.flags).options["cost_range"])
 
 
 class Player:
-    """A policy at play.
+    """A policy in a simulation.
 
     Costs become known every `delay` rounds: all of these rounds at once, before the next decision.
     """
@@ -195,7 +195,7 @@ class Player:
     def __init__(self, game: Game, policy: Policy, seed: int) -> None:
         self.workspace = Workspace([*policy.flags, "--random_seed", str(seed)])
         self.game = game
-        self.learns = not policy.name.startswith("random")  # whose choices nothing could change
+        self.learns = not policy.name.startswith("random")  # learning wouldn't change its choices
         self.feedback: list[bytes] = []
         self.learning = 0  # decisions in the feedback
         self.since = 0  # rounds since the last feedback
@@ -207,9 +207,9 @@ class Player:
         self.cost = self.squares = self.seconds = 0.0
 
     def decide(self, decisions: list[list[bytes]]) -> list[tuple[int, float]]:
-        """Learn what has become known, if this is the time, and make as many decisions as can be made before the next.
+        """Learns the feedback if it is due, and makes the decisions until the next feedback.
 
-        Of each the action and its probability.
+        Returns the action and its probability for each decision.
         """
         lines, before = [], 0
         if self.since == 0:
@@ -223,7 +223,7 @@ class Player:
         return [result[0] for result in self.workspace.learn(lines)[before:]]
 
     def play(self, rounds: Rounds) -> None:
-        """Play some rounds of a world."""
+        """Plays rounds of a simulated problem."""
         started = time.process_time()
         reward, other = self.game.costs
         decisions, shared, i = rounds.decisions, rounds.shared, 0
@@ -250,7 +250,7 @@ class Player:
         self.seconds += time.process_time() - started
 
     def replay(self, events: list[Event], counts: list[bool]) -> None:
-        """Play some logged decisions; `counts` says which of them count if the choice is the logged one."""
+        """Replays logged decisions; `counts` is whether each counts if the choice is the logged one."""
         started = time.process_time()
         marks, i = set(self.game.marks.tolist()), 0
         decisions = [event.decision for event in events]
@@ -279,7 +279,7 @@ class Player:
         return math.sqrt(max(self.squares - self.cost**2 / n, 0.0) / (n * (n - 1)))
 
     def result(self) -> Play:
-        """What came of it."""
+        """The result."""
         curve = np.array(self.noted)
         if isinstance(self.game.world, Log):
             return Play(curve, np.array(self.errors), self.counted, self.cost, self.seconds)
@@ -287,7 +287,7 @@ class Player:
 
 
 def play_seed(game: Game, seed: int, progress: Callable[[int], None] = lambda rounds: None) -> list[Play]:
-    """All policies through the same rounds; `progress` is told how many each of them has played."""
+    """Runs all policies through the same rounds; `progress` is called with the rounds each has played."""
     players = [Player(game, policy, seed) for policy in game.policies]
     if isinstance(game.world, Log):
         for events, counts in game.world.rounds(seed, game.rounds):
@@ -303,14 +303,14 @@ def play_seed(game: Game, seed: int, progress: Callable[[int], None] = lambda ro
 
 
 def marks_of(rounds: int) -> NDArray[np.int64]:
-    """About a hundred rounds to note the regret after: even steps, and even factors for what happens early."""
+    """About a hundred rounds at which the regret is recorded: linear and logarithmic steps."""
     factors = np.geomspace(1, rounds, 50)
     steps = np.linspace(rounds / 50, rounds, 50)
     return np.unique(np.rint(np.concatenate([factors, steps])).clip(1, rounds).astype(np.int64))
 
 
 def play(game: Game, seeds: Iterable[int], jobs: int, progress: Callable[[int], None]) -> list[list[Play]]:
-    """The plays of each seed, in order; `jobs` processes share the seeds, and their number changes nothing."""
+    """The plays of each seed, in order; the number of processes, `jobs`, doesn't affect the results."""
     seeds = list(seeds)
     if min(jobs, len(seeds)) == 1:
         return [play_seed(game, seed, progress) for seed in seeds]

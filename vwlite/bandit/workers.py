@@ -1,4 +1,4 @@
-"""Seeds of a simulation shared among processes."""
+"""Runs the seeds of a simulation in parallel processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vwlite.errors import VwliteError
 
 Count = Callable[[int], None]
 
-# Of a worker: what it does for each seed, and a counter of rounds that all workers share.
+# In a worker: the function for each seed, and a counter of rounds that all workers share.
 _play: Callable[[int, Count], Any]
 _played: Any
 
@@ -22,15 +22,22 @@ LOOK_EVERY = 0.1  # seconds
 
 
 def share(play: Callable[[int, Count], Any], seeds: list[int], jobs: int, progress: Count) -> list[Any]:
-    """What `play(seed, count)` gives for each seed, in order; raises whatever a worker raises.
+    """Calls `play(seed, count)` for each seed, in parallel processes.
 
     Args:
-        play: Calls `count` with the rounds that it has played since it last did. It is handed to processes.
-        seeds: One for each call.
-        jobs: So many processes share them.
-        progress: Called with the rounds played by all.
+        play: Calls `count` with the number of rounds played since its last call. It is passed to other processes.
+        seeds: The argument of each call.
+        jobs: The number of processes.
+        progress: Called with the number of rounds played by all processes since its last call.
+
+    Returns:
+        The results, in the order of the seeds.
+
+    Raises:
+        VwliteError: If a process was killed.
+        BaseException: The exception of a call in a process.
     """
-    # A forked process has the log of the problem already, and starts at once.
+    # A forked process shares the log of the problem, and starts fast.
     forks = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
     context = multiprocessing.get_context("fork" if forks else None)
     played = context.Value("Q", 0)
@@ -48,7 +55,7 @@ def share(play: Callable[[int, Count], Any], seeds: list[int], jobs: int, progre
                         future.result()
             return [future.result() for future in futures]
         except BrokenProcessPool as error:
-            raise VwliteError("a process of the simulation was killed; is there memory for --jobs so many?") from error
+            raise VwliteError("a process of the simulation was killed; is there memory for so many --jobs?") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -57,7 +64,7 @@ def share(play: Callable[[int, Count], Any], seeds: list[int], jobs: int, progre
 
 
 def _begin(play: Callable[[int, Count], Any], played: Any) -> None:
-    """In a new worker. Ctrl-C reaches all processes of a terminal; the first one ends the others."""
+    """Initializes a worker. Ctrl-C reaches all processes of a terminal; the parent ends the workers."""
     global _play, _played
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,7 +1,7 @@
-"""Bandit problems whose truth is known: what each action is worth, and what it would have brought in each round.
+"""Simulated bandit problems: the expected reward of each action, and its reward in each round, are known.
 
-A world is a function of its seed alone. Every block of rounds has random numbers of its own (Philox, keyed by the seed
-and the block), so no policy can change what another one meets, and a longer play begins like a shorter one.
+A world depends on its seed alone. Every block of rounds has its own random generator (Philox, keyed by the seed and the
+block), so all policies see the same rounds, and a longer run begins like a shorter one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ UNIFORM_PRECISION, BETA_4_4_PRECISION = 0.304, 1.762
 
 
 class Rounds(NamedTuple):
-    """Some rounds in a row, an entry of each list a round.
+    """Consecutive rounds; each list has an entry per round.
 
     decisions  the lines of a decision: shared features, if it has any, then a line for each action
-    shared     how many of these lines are shared ones: 0 or 1
+    shared     the number of lines of shared features: 0 or 1
     expected   the probability of a reward for each action
-    rewarded   whether each action is rewarded, if it is taken
+    rewarded   whether each action is rewarded, if it is chosen
     best       the largest of `expected`
     """
 
@@ -45,7 +45,7 @@ class World(Protocol):
 
     @property
     def flags(self) -> dict[str, object]:
-        """The flags of a learner that suits it, by name."""
+        """The flags of a suitable learner, by name."""
 
     def rounds(self, seed: int, total: int) -> Iterator[Rounds]:
         """The first `total` rounds, in blocks."""
@@ -78,9 +78,9 @@ class Arms(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Actions that come and go: each round, one of them is replaced with probability `retire`.
+    """A changing set of actions: each round, one of them is replaced with probability `retire`.
 
-    A new one is rewarded with a probability drawn from Beta(4, 4) (Chapelle and Li 2011, the simulation about delays).
+    The reward probability of a new one is drawn from Beta(4, 4) (Chapelle and Li 2011, the simulation of delays).
     """
 
     arms: int
@@ -122,7 +122,7 @@ class Pool(NamedTuple):
 
 
 class Ads(NamedTuple):
-    """Ads for users, few of them clicked: a logistic model over the features of users, ads and both together.
+    """Rare clicks of users on ads: a logistic model of the features of users, of ads, and of their interactions.
 
     In the manner of Chapelle and Li 2011, section 4, where contexts were those of a real system and clicks were
     simulated. A user has a value of each of three attributes; an ad has a name and a campaign. The logit is a
@@ -179,13 +179,12 @@ POPULARITY: NDArray[np.float64] = 1 / np.arange(1, ATTRIBUTE_VALUES + 1)
 POPULARITY /= POPULARITY.sum()
 ADS_OF_A_CAMPAIGN = 20
 
-# What every learner here is, unless the user names another. A draw decides; more of them would only say how probable
-# the decision was.
+# The default learner. One draw decides; more draws would only estimate the probability of the decision.
 LEARNER: dict[str, object] = {"bayes_logistic": True, "posterior": "diagonal", "ts_samples": 1}
 
 
 class Clicks:
-    """The weights of the world of ads; an ad that goes leaves its place to a new one."""
+    """The weights of the simulated ads; a new ad replaces the weights of a retired one."""
 
     def __init__(self, seed: int, ads: int) -> None:
         random = source(seed, MAKING)
@@ -208,7 +207,7 @@ class Clicks:
         return np.asarray(1 / (1 + np.exp(-logit)))
 
     def replace(self, place: int, random: np.random.Generator) -> None:
-        """Let a new ad take the place of another."""
+        """Replaces an ad by a new one."""
         self.of_ads[place] = random.normal(0, SPREAD)
         self.campaigns[place] = random.integers(len(self.of_campaigns))
         self.lines[place] = b"|a ad%d |c campaign%d" % (self.born, self.campaigns[place])
@@ -216,17 +215,17 @@ class Clicks:
 
 
 def source(seed: int, key: int) -> np.random.Generator:
-    """Random numbers that are a function of the seed and a key."""
+    """A random generator that depends on the seed and a key."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(key,))))
 
 
 def blocks(seed: int, total: int) -> Iterator[tuple[int, np.random.Generator]]:
-    """How many rounds each block has, BLOCK but for the last one, and its random numbers."""
+    """The number of rounds of each block, BLOCK except for the last one, and its random generator."""
     for block in range(-(-total // BLOCK)):
         yield min(BLOCK, total - block * BLOCK), source(seed, block + 1)
 
 
 def replacements(random: np.random.Generator, retire: float, arms: int) -> list[tuple[int, int]]:
-    """In which rounds of a block an action is replaced, and which one."""
+    """The rounds of a block in which an action is replaced, and which one."""
     happens, places = random.random(BLOCK) < retire, random.integers(arms, size=BLOCK)
     return [(int(at), int(places[at])) for at in np.flatnonzero(happens)]

@@ -18,11 +18,11 @@ __all__ = ["Base", "ExampleView", "Reduction"]
 
 
 class Reduction:
-    """Reduction in Python: a learner SIMPLE -> SCALAR over its `base`, a learner SIMPLE -> SCALAR.
+    """A reduction in Python, above a learner of numeric labels and predictions (SIMPLE -> SCALAR), its `base`.
 
-    All methods are optional. A method may set an example's label, weight and initial prediction for the base; they are
-    restored when it returns. Examples without a label or a weight are predicted, never learned. An `ExampleView` is
-    invalid after the method that got it has returned.
+    Every method may be left out. A method may set an example's label, weight and initial prediction for the base; they
+    are restored when it returns. Examples without a label or with weight 0 are predicted, never learned. An
+    `ExampleView` is invalid after the method that got it.
 
     Class attributes:
         name: Name of the reduction in --dry_run, in models and as an entry point: an identifier.
@@ -57,51 +57,101 @@ class Reduction:
     base: Base  # set before __init__ is called
 
     def __init__(self, options: Options) -> None:
-        """Raises OptionError for options that conflict; `options` are all those of the run."""
+        """Reads the options that the reduction needs; may raise OptionError for options that conflict.
+
+        Args:
+            options: All options of the run.
+        """
 
     def predict(self, example: ExampleView) -> float:
-        """Returns the prediction; changes no state that a later prediction or a save depends on."""
+        """Predicts for an example. Must not change anything that a later prediction or a save depends on.
+
+        Args:
+            example: The example.
+
+        Returns:
+            The prediction, in the units of the base's (a score above gd, else linked); by default the base's.
+        """
         return self.base.predict(example)
 
     def learn(self, example: ExampleView) -> float:
-        """Learns from a labelled example; returns the prediction before. By default the base learns, with the example
-        as predict() passes it.
+        """Learns from a labelled example. By default calls predict(), and the base's update().
+
+        Args:
+            example: The example, with its label and importance weight.
+
+        Returns:
+            The prediction made before learning.
         """
         prediction = self.predict(example)
         self.base.update(example)
         return prediction
 
     def update(self, example: ExampleView) -> float:
-        """Learns from an example that was just predicted; by default learn()."""
+        """Learns from an example that was just predicted. By default calls learn().
+
+        Args:
+            example: The example, with its label and importance weight.
+
+        Returns:
+            The prediction made before learning.
+        """
         return self.learn(example)
 
     def sensitivity(self, example: ExampleView) -> float:
-        """Returns the change of the last prediction per unit of importance weight and of the loss's derivative."""
+        """How far learning would change the prediction just made (Karampatziakis and Langford 2011).
+
+        Args:
+            example: The example that was just predicted.
+
+        Returns:
+            The change of the prediction p per unit of importance weight and of the derivative dL/dp of the loss.
+        """
         return self.base.sensitivity(example)
 
     def finish_example(self, example: ExampleView) -> None:
-        """Hook: an example of the run that counts was learned or predicted."""
+        """Called after an example of the run was learned or predicted, if it counts in the run's metrics.
+
+        Args:
+            example: The example.
+        """
 
     def end_pass(self) -> None:
-        """Hook: a pass over the data has ended."""
+        """Called at the end of each pass over the data."""
 
     def end_examples(self) -> None:
-        """Hook: the last example is done."""
+        """Called after the last example, before the model is saved."""
 
     def finish(self) -> None:
-        """Hook: the run ends."""
+        """Called at the end of the run."""
 
     def save_load(self, io: Saver | Loader) -> None:
-        """Saves or loads the state, one line for each field: ``self.cut = io.int64("cut", self.cut)``."""
+        """Saves or loads the state: one line a field, such as ``self.cut = io.int64("cut", self.cut)``.
+
+        Args:
+            io: Writes each field and returns it, or reads it from the model.
+        """
 
     def metrics(self) -> dict[str, float | str]:
-        """Returns metrics of the run, by name, for its summary."""
+        """Metrics for the summary of a run.
+
+        Returns:
+            The values by name.
+        """
         return {}
 
     def settings(self) -> list[str]:
-        """Returns lines for the header of a run."""
+        """Lines for the header of a run.
+
+        Returns:
+            The lines.
+        """
         return []
 
     def unmatched(self) -> list[str]:
-        """Returns warnings: a line for each name in the options that no example had."""
+        """Reports what the options name in the data and no example had.
+
+        Returns:
+            A message for each.
+        """
         return []

@@ -1,1 +1,1 @@
-"""What a model says of itself: `vwlite inspect`."""
+"""Cards: descriptions of models and entities, for `vwlite inspect`."""

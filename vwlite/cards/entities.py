@@ -1,4 +1,4 @@
-"""What a model knows of entities, as a person asks: how far they lie apart, how many there are, what one of them is."""
+"""Cards of random effects and entities: prior, noise, number of entities, coefficients of one of them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from vwlite.model.model_file import ModelReader
 
 CONSTANT = 11650396  # the hash of the constant feature
-AT_ONCE = 1000  # entities in memory, of a model that has them beside it
-SUMS = "_sums"  # how owners of sums over examples end, which are of no entity
+AT_ONCE = 1000  # entities in memory, of a model with evicted entities
+SUMS = "_sums"  # suffix of owners of sums over examples, which are not entities
 
-# Learners, numpy and difflib are imported where they are used: `vwlite --help` loads this module too.
+# Learners, numpy and difflib are imported where they are used, as `vwlite --help` imports this module.
 
 
 def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[str, Any]]:
-    """The facts of each effect of a model, and of a posterior of the whole stack.
+    """Describes each random effect of a model, and the posterior of the whole stack.
 
-    Raises ModelError for tables that contradict themselves.
+    Raises ModelError for inconsistent tables.
     """
     names = list(reader.names())
     owners = [name.removesuffix(".key") for name in names if name.endswith(".key")]
@@ -45,7 +45,7 @@ def tables(reader: ModelReader, store: StoreFile | None, top: int) -> list[dict[
 
 
 def in_model(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
-    """The entities of a random effect (or the one record of a whole stack), those with most examples first."""
+    """Describes a random effect (or the one record of a whole stack) stored in the model file."""
     import numpy as np
 
     counts, sizes, lengths = (
@@ -55,7 +55,7 @@ def in_model(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
     hashes, means = np.asarray(reader.array(f"{owner}.hash", "U32")), np.asarray(reader.array(f"{owner}.mean", "F64"))
     names, keys = bytes(reader.array(f"{owner}.name", "U8")), reader.array(f"{owner}.key", "U64")
     if not (len(keys) == len(counts) == len(sizes) == len(lengths) and sizes.sum() == len(hashes) == len(means)):
-        raise ModelError(f"{reader.path}: the entities of {owner} don't hold together; train again")
+        raise ModelError(f"{reader.path}: the arrays of the entities of {owner} are inconsistent; train again")
     name_ends, ends = np.cumsum(lengths.astype(np.int64)), np.cumsum(sizes.astype(np.int64))
     largest = []
     for place in np.argsort(-counts, kind="stable")[:top].tolist():
@@ -81,7 +81,7 @@ def in_model(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
 
 
 def in_store(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
-    """The same, of entities that are beside the model."""
+    """Describes a random effect with evicted entities, in the file beside the model."""
     examples = {"least": 0, "most": 0, "all": 0}
     total = 0
 
@@ -101,7 +101,7 @@ def in_store(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
                 "intercept": intercept,
             }
 
-    # One at a time, because they may be more than memory holds.
+    # One at a time, because they may exceed the memory.
     largest = heapq.nlargest(top, rows(), key=lambda row: row["examples"])
     return {
         "learner": owner,
@@ -114,11 +114,11 @@ def in_store(store: StoreFile, owner: str, top: int) -> dict[str, Any]:
 
 
 def add_learners(path: str, found: list[dict[str, Any]], top: int) -> None:
-    """Add what only the learners themselves can say: prior, noise, intercepts, largest coefficients of a whole stack.
+    """Adds what only loaded learners can compute: prior, noise, intercepts, largest coefficients of a whole stack.
 
-    An intercept follows the fixed part as it is now, and the file has it as it was when the entity last learned.
+    An intercept depends on the current fixed part; the file has its value from when the entity last learned.
 
-    A model that can't be loaded as it is has "trouble" instead: the rest of its card is shown nevertheless.
+    If the model can't be loaded, "trouble" holds the error instead, and the rest of the card is shown nevertheless.
     """
     if not found:
         return
@@ -146,22 +146,22 @@ def add_learners(path: str, found: list[dict[str, Any]], top: int) -> None:
 
 
 def loaded(path: str, beside: bool, *words: str) -> Workspace:
-    """The model of a file, to look at; of one that has its entities beside it, few at a time."""
+    """Loads a model to describe it; with evicted entities, AT_ONCE of them are in memory at a time."""
     from vwlite.engine.workspace import Workspace
 
     return Workspace(["-t", "-i", path, *(["--entity_limit", str(AT_ONCE)] if beside else []), *words])
 
 
 def names_of(workspace: Workspace) -> dict[int, str]:
-    """What a model remembers of the names of features, by hash."""
+    """The names of features stored in a model, by hash."""
     slots = {} if workspace.bottom.has_slots else workspace.names
     return {**slots, **workspace.hash_names, CONSTANT: "intercept"}
 
 
 def priors(learner: Any, names: dict[int, str], alone: bool) -> list[dict[str, Any]]:
-    """What is believed of an entity before it has examples: mean and standard deviation of each coefficient."""
+    """The prior of an entity: mean and standard deviation of each coefficient."""
     own: dict[int | None, tuple[float, float]] = learner.prior_moments()
-    if alone or len(own) > 2:  # the others are not known by name
+    if alone or len(own) > 2:  # the entry of all other features
         del own[None]
     return [
         {"feature": "all others" if number is None else names.get(number, f"feature {number}"), "mean": mean, "sd": sd}
@@ -170,7 +170,7 @@ def priors(learner: Any, names: dict[int, str], alone: bool) -> list[dict[str, A
 
 
 def correlations(learner: Any, names: dict[int, str]) -> list[dict[str, Any]]:
-    """Of coefficients whose prior was estimated together."""
+    """The prior correlations of coefficients whose prior was estimated jointly."""
     joint = learner.prior_covariance()
     if joint is None:
         return []
@@ -187,7 +187,7 @@ def correlations(learner: Any, names: dict[int, str]) -> list[dict[str, Any]]:
 
 
 def coefficients(learner: Any, key: int, names: dict[int, str]) -> list[dict[str, Any]]:
-    """Those of an entity, the intercept first, then the largest."""
+    """The coefficients of an entity, the intercept first, then by size."""
     found = [
         {"hash": number, "name": names.get(number), "mean": mean, "sd": math.sqrt(max(variance, 0))}
         for number, (mean, variance) in (learner.coefficients(key) or {}).items()
@@ -198,18 +198,21 @@ def coefficients(learner: Any, key: int, names: dict[int, str]) -> list[dict[str
 # one entity
 
 
-def describe(path: str, entity: str, effect: str | None, data: str | None) -> dict[str, Any]:
-    """What a model knows of one entity, as what JSON can hold.
+def describe(path: str, entity: str, effect: str | None, data: str | None) -> dict[str, Any]:  # noqa: DOC503
+    """Describes one entity of a model: its coefficients with posterior mean and standard deviation.
 
     Args:
         path: The model file.
         entity: The name of the entity.
-        effect: The namespace of the random effect; None will do where just one effect has an entity of this name.
-        data: A file of examples whose features' names are used, None for those that the model remembers.
+        effect: The namespace of the random effect; None if only one effect has an entity of this name.
+        data: A file of examples from which to read the names of features; None for those stored in the model.
+
+    Returns:
+        The card of the entity, in values that JSON can represent.
 
     Raises:
-        ModelError: The model can't be read.
-        OptionError: There is no such entity, no such effect, or several effects have one of this name.
+        ModelError: If the model can't be read.
+        OptionError: If there is no such entity or effect, or several effects have an entity of this name.
     """
     from vwlite.entities import store_file
     from vwlite.model import model_file
@@ -217,7 +220,7 @@ def describe(path: str, entity: str, effect: str | None, data: str | None) -> di
     reader, store = model_file.open(path), None
     if "entities" in reader.metadata:
         reader, store = store_file.find(reader)
-    for name in reader.names():  # which compares all with their digests
+    for name in reader.names():  # verifies the digest of each
         reader.array(name, reader.dtype(name))
     workspace = loaded(path, store is not None)
     learners: dict[str, Any] = {
@@ -226,7 +229,7 @@ def describe(path: str, entity: str, effect: str | None, data: str | None) -> di
         if learner.effect is not None and learner.entities() is not None
     }
     if not learners:
-        raise OptionError(f"{path}: has no entities: it was made without models of entities")
+        raise OptionError(f"{path}: has no entities: it was trained without random effects")
     if effect is not None and effect not in learners:
         raise OptionError(f"--effect {effect}: {path} has no such effect, only {', '.join(learners)}")
     asked = [effect] if effect is not None else list(learners)
@@ -254,7 +257,7 @@ def describe(path: str, entity: str, effect: str | None, data: str | None) -> di
 
 
 def names_in(reader: ModelReader, store: StoreFile | None, owner: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, key and examples of every entity of an effect."""
+    """Yields name, key and number of examples of every entity of an effect."""
     if store is not None and owner in store.numbers:
         yield from ((name, key, count) for key, name, count, *_ in store.summaries(owner))
         return
@@ -266,14 +269,14 @@ def names_in(reader: ModelReader, store: StoreFile | None, owner: str) -> Iterat
 
 
 def find(reader: ModelReader, store: StoreFile | None, owner: str, wanted: bytes) -> tuple[int, int] | None:
-    """Key and examples of the entity of a name."""
+    """Key and number of examples of the entity with this name; None if there is none."""
     return next(((key, count) for name, key, count in names_in(reader, store, owner) if name == wanted), None)
 
 
 def unknown(
     reader: ModelReader, store: StoreFile | None, asked: list[str], learners: dict[str, Any], entity: str
 ) -> str:
-    """Why there is no such entity, and which ones have names like it."""
+    """The error message for an unknown entity, with similar names."""
     from difflib import get_close_matches
 
     def all_names() -> Iterator[str]:
@@ -285,7 +288,7 @@ def unknown(
     folded = entity.casefold()
     near = [name for name in all_names() if name.casefold() == folded]
     if not near:
-        # those that begin alike, so that a million names need not be compared letter by letter
+        # only names with the same first letters, as comparing a million names takes long
         alike = [name for name in all_names() if name[:2].casefold() == folded[:2]]
         near = get_close_matches(entity, alike[:100_000], n=3, cutoff=0.7)
     hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
@@ -293,7 +296,7 @@ def unknown(
 
 
 def read_names(path: str, data: str, wanted: set[int], beside: bool) -> dict[int, str]:
-    """The names of features, by hash, as the examples of a file have them; it is read until all are known."""
+    """Reads the names of features, by hash, from the examples of a file, until all are known."""
     from vwlite.engine import audit
     from vwlite.engine.command_line import option_groups, parse
     from vwlite.engine.feed import Feed
@@ -302,29 +305,29 @@ def read_names(path: str, data: str, wanted: set[int], beside: bool) -> dict[int
     limit = ["--entity_limit", str(AT_ONCE)] if beside else []
     workspace = Workspace(parse(["-t", "-i", path, "-d", data, "--allow_empty", *limit], option_groups()), "command")
     if workspace.top.multiline:
-        raise OptionError(f"--names {data}: {path} takes decisions, and names are read from single examples only")
+        raise OptionError(f"--names {data}: names are read from single examples, and {path} reads multi-line ones")
     driver = workspace.driver
     found: dict[int, str] = {}
 
     class Listener:
-        """Hears of every example."""
+        """The driver's listener."""
 
         def audit(self, driver: Any, view: View) -> None:
-            """Take over its names."""
+            """Stores the names of an example's features."""
             for name, (number, _) in zip(audit.names(view, workspace.interactions), view.features, strict=True):
                 if number in wanted:
                     found.setdefault(number, name)
             driver.done = len(found) == len(wanted)
 
         def problem(self, *_: object) -> None:
-            """A malformed line has no names."""
+            """Ignores a malformed line."""
 
         def place(self, source: int, line: int) -> str:
-            """What messages call a line."""
+            """The name of a line in messages."""
             return f"{data}:{line}"
 
         def remark(self, text: str) -> None:
-            """Labels don't matter here."""
+            """Ignores messages about labels."""
 
     if not wanted:
         return found

@@ -1,4 +1,4 @@
-"""The card of a model: what it is, what it was made from, and what it weighs most."""
+"""The card of a model: version, runs, stack, options, and largest weights."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 SHOWN_DIGITS = 12  # of a sha256 or an id
 CLASS_NAMES = (("class_name_lengths", "U32"), ("class_names", "U8"))
-FIXED = ".fixed.metadata"  # the end of the name of what a model keeps of another one inside it
+FIXED = ".fixed.metadata"  # suffix of the arrays with metadata of fixed models
 
 
-def describe(path: str, top: int = 10) -> dict[str, Any]:
-    """Return the facts of a model file as what JSON can hold, having checked the digest of every array.
+def describe(path: str, top: int = 10) -> dict[str, Any]:  # noqa: DOC502
+    """Reads a model file, verifies the digest of every array, and describes the model.
 
     Args:
         path: The model file.
-        top: How many weights, the largest first, are listed of each table of weights.
+        top: The number of weights listed of each table, the largest first.
 
     Returns:
-        The metadata of the file, and "labels" (the range a learner has seen), "classes" (those of a learner, with how
-        many examples were learned of them), "fixed" (metadata of models inside it that learn no more), "weights" and
-        "entities" (one entry a table; "file" says where entities are that are beside the model) and "arrays". None
-        stands for a number that is not finite, which JSON lacks.
+        The metadata of the file, and "labels" (the range a learner has seen), "classes" (with the number of examples
+        learned of each), "fixed" (metadata of fixed models in it), "weights" and "entities" (one entry a table; "file"
+        is the path of evicted entities) and "arrays", in values that JSON can represent. None stands for a number that
+        is not finite.
 
     Raises:
-        ModelError: The file, or the one with its entities, can't be read or is damaged.
+        ModelError: If the file, or the one with its entities, can't be read or is damaged.
     """
     reader = model_file.open(path)
     store: StoreFile | None = None
@@ -70,12 +70,12 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:
 
 
 def render(facts: dict[str, Any], arrays: bool = False) -> str:
-    """Return the facts of `describe` as text for a person, with the list of `arrays` if that is wanted."""
+    """Renders the card of `describe` as text, optionally with the list of `arrays`."""
     return _printable(_lines(facts, arrays))
 
 
 def render_entity(facts: dict[str, Any], top: int | None = None) -> str:
-    """Return the facts of `entity_card.describe` as text for a person, at most `top` coefficients."""
+    """Renders the card of `entity_card.describe` as text, with at most `top` coefficients."""
     rows = facts["coefficients"]
     lines = [
         f"{facts['entity']} of {facts['effect']}: {_count(facts['examples'], 'example')}, "
@@ -90,7 +90,7 @@ def render_entity(facts: dict[str, Any], top: int | None = None) -> str:
 
 
 def _printable(lines: Iterable[str]) -> str:
-    # Names come from data and may hold anything, but not steer a terminal or fail to be encoded.
+    # Names come from data and may contain control characters, which must not reach a terminal.
     return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
 
 
@@ -129,12 +129,12 @@ def _describe_fixed(path: str, name: str, value: memoryview) -> dict[str, Any]:
 
 
 def _describe_classes(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
-    """How many classes are known, and how many examples were learned of those that have most."""
+    """Describes the classes of a learner: their number, and the examples learned of the most frequent ones."""
     counts = list(_of_kind(reader, f"{owner}.class_counts", "I64"))
     state = list(_of_kind(reader, f"{owner}.classes", "I64"))
     lengths, text = (_of_kind(reader, f"{owner}.{name}", kind) for name, kind in CLASS_NAMES)
     if len(state) != 5 or sum(lengths) != len(text) or len(lengths) > len(counts):
-        raise ModelError(f"{reader.path}: the classes of {owner} don't hold together; train the model again")
+        raise ModelError(f"{reader.path}: the arrays of the classes of {owner} are inconsistent; train the model again")
     turned = state[4]  # by one, see class_names.pxd
     names: list[Any] = [state[3] + (i + turned) % max(len(counts), 1) for i in range(len(counts))]
     if state[1]:
@@ -161,7 +161,7 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
     sizes = np.nan_to_num(np.abs(weights), nan=np.inf, posinf=np.inf)
     nonzero = int(np.count_nonzero(sizes))
     count = min(top, nonzero)
-    # Only what is as large as the last one shown is sorted. Ties go by slot, so that a card can be reproduced.
+    # Only weights as large as the last one shown are sorted. Ties are ordered by slot, so cards are reproducible.
     least = np.partition(sizes, -count)[-count] if count else np.inf
     places = np.flatnonzero(sizes >= least)
     places = places[np.argsort(-sizes[places], kind="stable")][:count]
@@ -177,7 +177,7 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
 
 
 def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
-    """The weights that predict, where the learner's module says that they differ from those in the file."""
+    """The weights used for predictions, if the learner's module computes them from those in the file."""
     from vwlite.engine import registry  # here, because `vwlite --help` loads this module too
 
     def number(field: str, dtype: str) -> float | None:
@@ -191,7 +191,7 @@ def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
 
 
 def _names_of(reader: ModelReader, slots: list[int]) -> dict[int, list[str]]:
-    """Return the names of the features in some slots; features that collide share one."""
+    """The names of the features in some slots; colliding features share a slot."""
     if not slots or not {"names.slot", "names.text"} <= set(reader.names()):
         return {}
     import numpy as np
@@ -308,7 +308,7 @@ def _count(number: int, of: str) -> str:
 
 
 def _effect_lines(table: dict[str, Any]) -> Iterator[str]:
-    """What is known of all entities together."""
+    """The lines about a random effect: entities, examples, prior, noise."""
     examples = table["examples"]
     if any(row["name"] for row in table["top"]) or table["entities"] != 1:
         least = f"{examples['least']} to " if examples["least"] < examples["most"] else ""
@@ -317,7 +317,7 @@ def _effect_lines(table: dict[str, Any]) -> Iterator[str]:
     else:
         yield _count(examples["all"], "example")
     if "trouble" in table:
-        yield f"its prior can't be told: {table['trouble']}"
+        yield f"its prior can't be computed: {table['trouble']}"
     for row in table.get("prior", []):
         sd = "without bound" if row["sd"] is None else f"{row['sd']:.6g}"
         yield f"prior of {row['feature']}: mean {row['mean']:.6g}, sd {sd}"

@@ -1,4 +1,4 @@
-"""The command `vwlite`. Every start pays for what is imported here, so all else waits until it is needed."""
+"""The command `vwlite`. Imports of this module slow down every start, so other modules are imported when needed."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ SUBCOMMANDS = {
     "simulate": "vwlite.cli.simulate",
 }
 
-MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands: a line to send, flags of a learner
+MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string
 
-# As a shell reports a program that SIGINT or SIGPIPE ended.
+# The exit statuses that a shell reports for SIGINT and SIGPIPE.
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `vwlite` with the words of a command line and returns its exit status."""
-    # The threads of a BLAS would take turns with the parsing thread, and change the order of sums.
+    """Runs `vwlite` with the arguments of a command line and returns its exit status."""
+    # The threads of a BLAS would compete with the parsing thread, and change the order of sums.
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         status = dispatch(words)
         if sys.stdout is not None:
-            sys.stdout.flush()  # a closed pipe has to show while it can still be handled
+            sys.stdout.flush()  # raises BrokenPipeError here, where it is handled
         return status
     except VwliteError as error:
         message = str(error)
     except BrokenPipeError:
-        # Python flushes standard output once more as it ends; what is left there must have somewhere to go.
+        # Python flushes standard output again at exit, which must not fail.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dispatch(words: list[str]) -> int:
-    """Runs the subcommand that the first word names, or else a workspace; whatever fails is an exception."""
+    """Runs the subcommand named by the first word, or else a run or daemon; returns the status, raises errors."""
     if "_VWLITE_COMPLETE" in os.environ or (words[:1] == ["help"] and not os.path.exists("help")):
         return explain(words[1:])
     if words and words[0] in SUBCOMMANDS:
@@ -71,7 +71,7 @@ def dispatch(words: list[str]) -> int:
 
         command: click.Command = import_module(SUBCOMMANDS[words[0]]).command
         try:
-            # Not command.main(), which has its own ideas of exit statuses and messages.
+            # Not command.main(), which would set other exit statuses and messages.
             named: dict[str, Any] = {"help_option_names": HELP_NAMES}
             with command.make_context(f"vwlite {words[0]}", words[1:], **named) as context:
                 refuse_twice(command.make_parser(context).parse_args(words[1:])[2])
@@ -107,13 +107,13 @@ def dispatch(words: list[str]) -> int:
 
 
 def explain(words: Sequence[str]) -> int:
-    """Prints the help: the overview, or what follows `vwlite help`; or answers a shell that asks for completions."""
+    """Prints the help, overview or page, or answers a shell's request for completions."""
     from vwlite.cli.help import GroupedCommand
     from vwlite.cli.topics import Pages, show
     from vwlite.engine import command_line, plugins
     from vwlite.engine.flags import GENERAL
 
-    # those that a word names are imported, so that their options are among the groups
+    # plugins named by a word are imported, so that their options are among the groups
     others = plugins.offered(words) if words else {}
     subcommands = {name: import_module(module).command for name, module in SUBCOMMANDS.items()}
     groups = [*command_line.option_groups(), GENERAL]
@@ -140,14 +140,14 @@ def explain(words: Sequence[str]) -> int:
 
 
 def refuse_twice(given: list[Any]) -> None:
-    """Raises OptionError for an option with one value that was given twice, of which click takes the last."""
+    """Raises OptionError for an option with one value that was given twice; click would use the last."""
     valued = [one for one in given if getattr(one, "opts", [""])[0][:1] == "-" and not (one.multiple or one.is_flag)]
     if twice := [one for at, one in enumerate(valued) if one in valued[:at]]:
         raise OptionError([f"{max(one.opts, key=len)} was given twice" for one in dict.fromkeys(twice)])
 
 
 def refuse_empty(context: Any) -> None:
-    """Raises OptionError for the empty text of a variable that is not set, where a subcommand wants a value."""
+    """Raises OptionError for an empty string, as from an unset variable, where a subcommand expects a value."""
     for parameter in context.command.params:
         value = context.params.get(parameter.name)
         if value == "" or (isinstance(value, tuple) and "" in value and parameter.name not in MAY_BE_EMPTY):

@@ -1,4 +1,4 @@
-"""``vwlite client``: lines through a running daemon, and its answers out."""
+"""``vwlite client``: sends lines to a running daemon and writes its answers."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ CONNECT_SECONDS = 10.0
 @click.command("client")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Write answers here instead of to standard output.")
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where the daemon is.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The daemon's address.")
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Its TCP port.")
 @click.option("--socket", "path", metavar="PATH", help="Its Unix socket, instead of address and port.")
-@click.option("--token_file", "--token-file", metavar="FILE", help="Send what is in this file as the first line.")
-@click.option("--tls", is_flag=True, help="Speak TLS, and trust those that the system trusts.")
-@click.option("--ca", metavar="FILE", help="Speak TLS, and trust the certificates in this file (PEM).")
+@click.option("--token_file", "--token-file", metavar="FILE", help="Send the token in this file as the first line.")
+@click.option("--tls", is_flag=True, help="Use TLS, and trust the system's certificates.")
+@click.option("--ca", metavar="FILE", help="Use TLS, and trust the certificates in this file (PEM).")
 @click.option(
     "--server_name", "--server-name", metavar="NAME", help="The name in the daemon's certificate. [default: --host]"
 )
-@click.option("--decisions", is_flag=True, help="Empty lines end decisions; without this it shows from the answers.")
+@click.option("--decisions", is_flag=True, help="Empty lines end multi-line examples. [default: seen from the answers]")
 @click.option(
     "--one_by_one", "--one-by-one", is_flag=True, help="Wait for the answer to each example before sending the next."
 )
 @click.option(
-    "--window", type=click.IntRange(1, 1 << 40), metavar="BYTES", help="Send no more than this ahead of the answers."
+    "--window", type=click.IntRange(1, 1 << 40), metavar="BYTES", help="Send at most this much ahead of the answers."
 )
 @click.option(
     "--timeout",
@@ -48,16 +48,16 @@ CONNECT_SECONDS = 10.0
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give up when an answer is due and nothing comes for this long.",
+    help="Fail if an answer is due and nothing is received for this long.",
 )
 @click.option("--send", multiple=True, metavar="LINE", help="Send this line instead of files, such as '!stats'.")
 @click.option(
     "--half_close",
     "--half-close",
     is_flag=True,
-    help="End by closing the sending side, without !quit: for Vowpal Wabbit's own daemon.",
+    help="End by closing the sending side, without !quit, as Vowpal Wabbit's daemon requires.",
 )
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     files: tuple[str, ...],
     output: str,
@@ -78,11 +78,11 @@ def command(
 ) -> int | None:
     """Send the lines of FILEs, or of standard input, to a daemon (vwlite --daemon), and write its answers.
 
-    Reading, sending and answers go side by side; compressed files are unpacked. At the end, standard error says how
-    many lines and answers there were, and how fast and how soon they came.
+    Reading, sending and receiving run concurrently; compressed files are decompressed. At the end, a summary on
+    standard error shows the number of lines and answers, the throughput and the latency.
 
-    An answer can be an error, for a line that is malformed: it is written in its place like all others, counted, and
-    the first few are shown. That alone does not fail: the exit status is 1 when not all was answered.
+    The answer to a malformed line is an error: it is written in its place like all others, counted, and the first few
+    are printed. The exit status is 1 only if answers are missing.
 
     \b
       vwlite client test.txt -o answers.txt
@@ -101,9 +101,9 @@ def command(
             if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise OptionError(f"--{name} {value} has no effect with --socket: leave one of them out")
     if send and (files or one_by_one):
-        raise OptionError("--send sends nothing but its own lines: leave out files and --one_by_one")
+        raise OptionError("--send sends only its own lines: leave out files and --one_by_one")
     if server_name is not None and not (tls or ca):
-        raise OptionError("--server_name is about certificates: give --tls or --ca too")
+        raise OptionError("--server_name is for checking a certificate: give --tls or --ca too")
     if half_close and (tls or ca):
         raise OptionError("--half_close and TLS: TLS can't close one side only")
     if one_by_one and window is not None:
@@ -132,15 +132,15 @@ def command(
             else:
                 talk.stream(lines, window)
             sink.commit()
-            say(talk, quiet or bool(send))
+            print_report(talk, quiet or bool(send))
         except KeyboardInterrupt:
-            say(talk, quiet or bool(send))
+            print_report(talk, quiet or bool(send))
             raise
     return 1 if send and talk.errors else 0
 
 
-def say(talk: Session, quiet: bool) -> None:
-    """Sums up on standard error."""
+def print_report(talk: Session, quiet: bool) -> None:
+    """Prints the summary on standard error."""
     if talk.progress is not None:
         talk.progress.clear()
     if not quiet:
@@ -148,7 +148,7 @@ def say(talk: Session, quiet: bool) -> None:
 
 
 def bar(sources: list[Source]) -> Progress:
-    """Shows how much of files has been sent, on a terminal that gets no answers itself."""
+    """A progress bar of the bytes sent, shown if standard error is a terminal that answers aren't written to."""
     from vwlite.report.outputs import Progress
 
     sizes = [source.size for source in sources if source.size is not None]
@@ -156,7 +156,7 @@ def bar(sources: list[Source]) -> Progress:
 
 
 def read_token(path: str) -> bytes:
-    """What a token file holds; raises VwliteError if it can't be one."""
+    """Reads a token file; raises VwliteError if it holds no valid token."""
     from vwlite.core.paths import explain
 
     try:
@@ -170,7 +170,7 @@ def read_token(path: str) -> bytes:
 
 
 def trust(ca: str | None) -> ssl.SSLContext:
-    """What TLS needs: the certificates of a file, or those that the system trusts. Raises VwliteError."""
+    """Creates a TLS context that trusts the certificates of a file, or the system's. Raises VwliteError."""
     import ssl
 
     from vwlite.core.paths import explain
@@ -178,7 +178,7 @@ def trust(ca: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except ssl.SSLError as error:
-        raise VwliteError(f"{ca}: no certificates in PEM form: {error.reason}") from error
+        raise VwliteError(f"{ca}: no certificates in PEM format: {error.reason}") from error
     except OSError as error:
         raise VwliteError(f"{ca}: can't read the certificates: {explain(error, ca or '')}") from error
 
@@ -186,7 +186,7 @@ def trust(ca: str | None) -> ssl.SSLContext:
 def connect(
     where: str, address: str | tuple[str, int], context: ssl.SSLContext | None, server_name: str
 ) -> socket.socket:
-    """A connection to the daemon. Raises VwliteError that says why there is none, and what to do."""
+    """Connects to the daemon. Raises VwliteError with the reason of a failure, and what to do."""
     import socket
     import ssl
 

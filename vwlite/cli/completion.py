@@ -1,4 +1,4 @@
-"""Completion in a shell (bash, zsh, fish): flags, values, files, subcommands, and the words of `vwlite help`."""
+"""Shell completion (bash, zsh, fish) of flags, values, files, subcommands, and the words of `vwlite help`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
-    """What a shell has to read to complete. Raises OptionError for a shell that is not known."""
+    """The script that sets up completion in a shell. Raises OptionError for an unknown shell."""
     found = get_completion_class(shell) if shell in SHELLS else None
     if found is None:
         raise OptionError(f"vwlite help --completion {shell}: the shells are {', '.join(SHELLS)}")
@@ -23,12 +23,15 @@ def script(shell: str) -> str:
 
 
 def complete(command: click.Command, subcommands: Mapping[str, click.Command], pages: Sequence[str]) -> str:
-    """The answer to a shell that asks, as the variable _VWLITE_COMPLETE says ("bash_complete").
+    """Answers a shell's request for completions, which the variable _VWLITE_COMPLETE names ("bash_complete").
 
     Args:
         command: The command without subcommands.
-        subcommands: By name.
+        subcommands: The subcommands by name.
         pages: The words after `vwlite help`.
+
+    Returns:
+        The completions, one a line, in the format of the shell.
     """
     shell, _, instruction = os.environ[VARIABLE].partition("_")
     if instruction == "source":

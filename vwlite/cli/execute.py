@@ -1,4 +1,4 @@
-"""What a command line without a subcommand does: a run over data, or a daemon."""
+"""Executes a command line without a subcommand: a run over data, or a daemon."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from vwlite.engine import daemon_flags
 
 
 def execute(options: Options) -> int:
-    """Do what a command line asks for; the exit status."""
+    """Executes a run over data or a daemon, as the options say; returns the exit status."""
     if daemon_flags.wanted(options):
         from vwlite.daemon.start import run as serve
 

@@ -1,4 +1,4 @@
-"""The help of the command line and its completion in a shell, as a click command made from the declared options."""
+"""The help of the command line and its shell completion, as a click command made from the declared options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from vwlite.core.options import Option, OptionGroup, ValueType
 
-# Of every click command: -h asks for help, too.
+# Help options of every click command.
 HELP_NAMES = ["-h", "--help"]
 
 METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}
@@ -20,7 +20,7 @@ DATA is a file of examples, one a line; without it, and without --data, they com
 may be joined by "_" or "-". A value follows its flag or is attached to it: -b 18, -b18, --passes 3, --passes=3.
 """
 
-# "\b" keeps click from filling the lines of a paragraph.
+# "\b" keeps click from rewrapping a paragraph.
 EPILOG = """\b
 Examples:
 
@@ -33,13 +33,13 @@ Examples:
     vwlite -d new.txt -i spam.model -t -p scores.txt
 
 \b
-  Go on learning from a stream, with all pairs of features from namespaces u and a:
+  Learn from a stream, with all pairs of features from namespaces u and a:
     zcat clicks.gz | vwlite -q ua -f clicks.model --quiet
 """
 
 
 class GroupedCommand(click.Command):
-    """A command that lists its options under the titles of their groups, then plugins, and then its subcommands."""
+    """A click command whose help lists options by group, then plugins, then subcommands."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class GroupedCommand(click.Command):
         )
 
     def text(self) -> str:
-        """The help of every flag."""
+        """The help text with every option."""
         with click.Context(self, info_name="vwlite", **self.context_settings) as context:
             return self.get_help(context)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes one section a group."""
+        """Writes one section for each group."""
         for group, options in self.groups:
             with formatter.section(group.title):
                 if group.help:
@@ -82,7 +82,7 @@ class GroupedCommand(click.Command):
 
 
 def has_default(option: Option) -> bool:
-    """Whether an option has a default that says anything."""
+    """Whether an option has a default that is worth printing."""
     return option.default not in (None, "", False, [], ())
 
 
@@ -93,7 +93,7 @@ def bounds(option: Option) -> list[str]:
 
 
 def parameter(option: Option) -> click.Option:
-    """Returns click's own description of an option, with what it accepts spelled out in the help."""
+    """Converts an option to click's, with default and bounds in the help text."""
     value_type: click.ParamType[Any] | None = None
     if option.choices:
         value_type = click.Choice(option.choices)

@@ -1,4 +1,4 @@
-"""``vwlite inspect``: print the card of a model, or of one of its entities."""
+"""``vwlite inspect``: prints the card of a model, or of one of its entities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOP = 10
 
 @click.command("inspect")
 @click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print the facts as one JSON object, with all arrays.")
+@click.option("--json", "as_json", is_flag=True, help="Print the card as one JSON object, with all arrays.")
 @click.option(
     "--top",
     type=click.IntRange(min=0),
@@ -21,10 +21,10 @@ TOP = 10
     help=f"How many of the largest weights to list, and of the entities with most examples ({TOP} unless given); with "
     "--entity, how many coefficients (all unless given).",
 )
-@click.option("--arrays", is_flag=True, help="List the arrays, too, and the single numbers among them.")
-@click.option("--entity", metavar="NAME", help="Print what the model knows of one entity instead: its coefficients.")
-@click.option("--effect", metavar="NAMESPACE", help="Which random effect the entity is of, where several have it.")
-@click.option("--names", metavar="FILE", help="Call the entity's features as the examples in this file do.")
+@click.option("--arrays", is_flag=True, help="List the arrays, too, with the values of those that hold one number.")
+@click.option("--entity", metavar="NAME", help="Print the card of one entity instead, with its coefficients.")
+@click.option("--effect", metavar="NAMESPACE", help="The entity's random effect, if several have such an entity.")
+@click.option("--names", metavar="FILE", help="Read the names of the entity's features from the examples in this file.")
 def command(
     model: str,
     as_json: bool,
@@ -34,12 +34,12 @@ def command(
     effect: str | None,
     names: str | None,
 ) -> None:
-    """Say what MODEL is: who wrote it, from which data, with which learners and options, and its largest weights.
+    """Print a card of MODEL: its version, data, learners, options, and largest weights.
 
-    Of random effects it says how far entities lie apart (the standard deviation of their prior), the noise, how many
-    there are, and which have most examples. Every array is checked against its digest on the way.
+    For random effects it lists the standard deviation of the entities' prior, the noise, the number of entities, and
+    those with most examples. The digest of every array is verified.
 
-    A model knows features by their hash. It has their names if it was made with --invert_hash; --names FILE reads
+    A model stores hashes of features. It has their names if it was written with --invert_hash; --names FILE reads
     them from examples.
 
     \b

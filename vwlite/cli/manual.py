@@ -1,4 +1,4 @@
-"""The manual page vwlite(1), in troff, from what the options declare: `vwlite help --man | man -l -`."""
+"""The manual page vwlite(1), in troff, made from the declared options: `vwlite help --man | man -l -`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vwlite.core.options import OptionGroup
 
 
 def escaped(text: str) -> str:
-    """Text that troff prints as it is."""
+    """Escapes text for troff."""
     return text.replace("\\", "\\e").replace("-", "\\-").replace("\n.", "\n\\&.").replace("\n'", "\n\\&'")
 
 
@@ -44,7 +44,7 @@ def manual(groups: Iterable[OptionGroup], subcommands: Mapping[str, click.Comman
         lines += [".TP", f".B vwlite {escaped(name)}", f"\\&{escaped(command.get_short_help_str(200))}"]
     lines += [
         ".SH EXIT STATUS",
-        "0 when all went well, 1 with a message on standard error when not; 128 plus the number of a signal that ended",
-        "the run, so 130 after an interrupt; 141 when the reader of the output has gone.",
+        "0 after success; 1 after an error, with a message on standard error; 128 plus the number of a signal that",
+        "ended the run, so 130 after an interrupt; 141 when the reader of the output has closed the pipe.",
     ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""``vwlite residual``: predictions of one model as the initial predictions of the next."""
+"""``vwlite residual``: writes predictions of one model as the initial predictions of the next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vwlite.errors import OptionError
     "--dummy_label",
     "--dummy-label",
     metavar="LABEL",
-    help="Give lines without a label this one, with the weight 0: they are predicted and teach nothing.",
+    help="Give lines without a label this one, with importance 0: they are predicted, but not learned.",
 )
 @click.option("--vw_compat", "--vw-compat", is_flag=True, help="The predictions were made with --vw_compat.")
 @click.option(
@@ -32,13 +32,13 @@ from vwlite.errors import OptionError
 def command(
     data: str, predictions: str, output: str, dummy_label: str | None, vw_compat: bool, max_line_bytes: int
 ) -> None:
-    """Put PREDICTIONS into the lines of DATA as their initial predictions, so that the next model learns what is left.
+    """Write PREDICTIONS into the lines of DATA as initial predictions, so that the next model learns the residual.
 
-    The first number of each line of PREDICTIONS becomes the third of an example's line, instead of one that is there
-    already, which the prediction counts in. Importance 1 is written where there is none; nothing else changes. Empty
-    and malformed lines have no prediction and pass through. "-" is standard input.
+    The first number of each line of PREDICTIONS becomes the initial prediction of an example, and replaces an existing
+    one, which the prediction includes. A missing importance is written as 1; nothing else changes. Empty and malformed
+    lines have no prediction and are copied. "-" is standard input.
 
-    Give scores that are neither clipped nor linked, as -r writes them:
+    The predictions must be scores without clipping and link, as -r writes them:
 
     \b
       vwlite -t -i first.model -d train.txt -r scores.txt
@@ -53,7 +53,7 @@ def command(
 
     if data == predictions == "-":
         raise OptionError("DATA and PREDICTIONS can't both be standard input: give one of them as a file")
-    check_subcommand([predictions], output=output)  # DATA may be replaced by what they become
+    check_subcommand([predictions], output=output)  # the output may replace DATA
     options = Options([OPTIONS])
     options.set("vw_compat", vw_compat)
     options.set("max_line_bytes", max_line_bytes)
@@ -71,14 +71,14 @@ def command(
         parser.close()
     if residual.problems:
         click.echo(
-            f"{names[0]}: malformed lines passed through unchanged = {residual.problems}, "
+            f"{names[0]}: malformed lines copied unchanged = {residual.problems}, "
             f"the first at line {residual.first_problem}: {residual.problem()}",
             file=sys.stderr,
         )
 
 
 def label(text: str | None) -> bytes | None:
-    """A label as bytes; raises OptionError if it is no finite number."""
+    """Formats a label as bytes; raises OptionError if it is not a finite number."""
     if text is None:
         return None
     try:
@@ -86,5 +86,5 @@ def label(text: str | None) -> bytes | None:
     except ValueError:
         value = math.nan
     if not (text.isascii() and math.isfinite(value)):
-        raise OptionError(f"--dummy_label wants a finite number, not {text!r}")
+        raise OptionError(f"--dummy_label expects a finite number, not {text!r}")
     return f"{value:.9g}".encode()

@@ -1,4 +1,4 @@
-"""``vwlite simulate``: policies at play in a bandit problem."""
+"""``vwlite simulate``: compares policies in a bandit problem, by their regret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vwlite.bandit.replay import Log
     from vwlite.bandit.worlds import World
 
-# Of each problem: the rounds played if --rounds isn't given, and its own options with their defaults.
+# For each problem the default of --rounds, and the problem's own options with their defaults.
 PROBLEMS: dict[str, tuple[int, dict[str, Any]]] = {
     "arms": (10_000, {"arms": 10, "gap": 0.1}),
     "pool": (10_000, {"arms": 10, "retire": 0.001}),
@@ -29,7 +29,7 @@ DEFAULT_POLICIES = "thompson,ucb,epsilon,greedy,random"
 
 
 class Command(click.Command):
-    """Says where flags of the learner go."""
+    """A click command with a hint about flags of the learner."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Adds a hint to click's message about an unknown option."""
@@ -37,7 +37,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             raise OptionError(
-                f"unknown flag {error.option_name!r}; flags of the learner go behind --: "
+                f"unknown flag {error.option_name!r}; flags of the learner follow --: "
                 f"vwlite simulate arms -- {error.option_name}"
             ) from error
 
@@ -50,17 +50,17 @@ class Command(click.Command):
     default=DEFAULT_POLICIES,
     metavar="NAME,..",
     show_default=True,
-    help="Who plays: these, and optimistic (Thompson sampling with --ts_optimistic). A number behind a name is the "
+    help="The policies: these, and optimistic (Thompson sampling with --ts_optimistic). A number after a name is the "
     "width of its exploration: thompson:0.5 has --ts_alpha 0.5, ucb:2 --ucb_alpha 2, epsilon:0.01 --explore_rate 0.01. "
-    "The first is the one that others are compared with.",
+    "The others are compared with the first.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(1, 10**12),
     metavar="N",
-    help="Decisions of a play. [default: 10000, ads 20000, FILE all]",
+    help="Decisions of a run. [default: 10000, ads 20000, FILE all]",
 )
-@click.option("--seeds", type=click.IntRange(1, 10**6), default=10, show_default=True, help="Plays of each policy.")
+@click.option("--seeds", type=click.IntRange(1, 10**6), default=10, show_default=True, help="Runs of each policy.")
 @click.option("--seed", type=click.IntRange(0, 2**32), default=1, show_default=True, help="The first seed.")
 @click.option(
     "--delay",
@@ -68,16 +68,16 @@ class Command(click.Command):
     default=1,
     show_default=True,
     metavar="N",
-    help="Costs become known every N rounds, those of N rounds at once.",
+    help="Reveal costs every N rounds, those of N rounds at once.",
 )
 @click.option("--arms", type=click.IntRange(2, 10**6), metavar="K", help="Actions. [default: 10, ads 100]")
 @click.option(
     "--gap",
     type=click.FloatRange(0, 0.5, min_open=True),
-    help="arms: by how much the best action is better than the others. [default: 0.1]",
+    help="arms: how much more often the best action is rewarded. [default: 0.1]",
 )
 @click.option(
-    "--eligible", type=click.IntRange(1, 10**6), metavar="N", help="ads: choices in a round, on average. [default: 20]"
+    "--eligible", type=click.IntRange(1, 10**6), metavar="N", help="ads: mean number of actions a round. [default: 20]"
 )
 @click.option(
     "--retire",
@@ -96,12 +96,12 @@ class Command(click.Command):
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Processes that share the seeds; the figures don't depend on it. [default: one a core]",
+    help="Processes that share the seeds; the results don't depend on it. [default: one per core]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
-@click.option("--curves", metavar="FILE", help="Write the regret after about 100 of the rounds, as a table with tabs.")
-@click.option("--plot", metavar="FILE.png", help="Draw these curves; needs matplotlib, pip install 'vwlite[plot]'.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors and the figures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object.")
+@click.option("--curves", metavar="FILE", help="Write the regret at about 100 of the rounds, as tab-separated values.")
+@click.option("--plot", metavar="FILE.png", help="Plot these curves; needs matplotlib, pip install 'vwlite[plot]'.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors and results.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -120,7 +120,7 @@ def command(
     quiet: bool,
     **own: Any,
 ) -> None:
-    """Let policies play a bandit problem, and print what each of them loses by not knowing it.
+    """Run policies in a bandit problem, and print the regret of each.
 
     \b
     PROBLEM is one of
@@ -129,17 +129,17 @@ def command(
       ads   rare clicks of users on ads, by a logistic model; few ads are eligible
       FILE  decisions logged in Vowpal Wabbit's cb_adf text, replayed
 
-    The first two are simulations of Chapelle and Li 2011, the third is theirs in miniature. Regret is the expected
-    reward of the best action less that of the one taken, in sum: what luck does to rewards is not in it. "+-" is the
-    standard error of the figure before it. All policies meet the same rounds, so that the difference between two is
-    better known than either.
+    The first two are simulations of Chapelle and Li 2011, the third is a smaller version of theirs. Regret is the sum
+    of the expected reward of the best action less that of the chosen one, so it excludes the noise of rewards. "+-" is
+    the standard error of the value before it. All policies see the same rounds, so the difference between two has a
+    smaller error than either.
 
-    Every policy has a learner of its own. Flags behind a lone "--" are added to those that the problem brings; to name
-    a learner there replaces them.
+    Every policy has its own learner. Flags after "--" are added to those of the problem; a learner named there
+    replaces the problem's.
 
-    Of a FILE a decision counts, and is learned, when the policy takes the logged action. Where logged probabilities
-    differ, matches of the more probable count less often; so the mean cost is an unbiased estimate of what the policy
-    would have paid in so many rounds. --delay counts logged decisions. The file is held in memory.
+    With a FILE, a decision counts, and is learned, if the policy chooses the logged action. If logged probabilities
+    differ, matches of more probable actions count less often (rejection sampling), so that the mean cost is an unbiased
+    estimate of the policy's cost in so many rounds. --delay counts logged decisions. The file is held in memory.
 
     \b
       vwlite simulate arms --plot regret.png
@@ -158,7 +158,7 @@ def command(
     )
     chosen = simulate.learner_flags(world, flags)
     players = simulate.read_policies(policies, chosen)
-    costs, *_ = [simulate.costs_of(policy) for policy in players]  # a mistake in any is told before anything is played
+    costs, *_ = [simulate.costs_of(policy) for policy in players]  # reports errors in any policy before the first run
     chosen = simulate.used(chosen, players, flags)
     for remark in check(simulate.spell(simulate.fitting(chosen, ["--explore", "uniform"]))):
         if not quiet:
@@ -204,7 +204,7 @@ def command(
 def problem_of(
     name: str, rounds: int | None, own: dict[str, Any]
 ) -> tuple[World | Log, int, Callable[[list[str]], list[str]]]:
-    """The problem, its rounds, and what lets the learner of some flags vet its decisions: their costs, for instance.
+    """Builds the problem; returns it, its rounds, and a function that checks its decisions with a learner's flags.
 
     Raises OptionError for options of other problems.
     """
@@ -213,7 +213,7 @@ def problem_of(
     for option in own:
         if option not in known:
             fitting = ", ".join(other for other, (_, options) in PROBLEMS.items() if option in options)
-            here = f"{name!r} is taken for a file" if kind == "FILE" else f"not for {name}"
+            here = f"{name!r} is read as a file" if kind == "FILE" else f"not for {name}"
             raise OptionError(f"--{option} is for {fitting}; {here}")
     values = {**known, **own}
     from vwlite.bandit import replay
@@ -233,12 +233,12 @@ def problem_of(
         )
     make = {"arms": worlds.Arms, "pool": worlds.Pool, "ads": worlds.Ads}[kind]
     world: World = make(**values)
-    decision = [*next(world.rounds(1, 1)).decisions[0], b""]  # all have the same namespaces
+    decision = [*next(world.rounds(1, 1)).decisions[0], b""]  # all decisions have the same namespaces
     return world, rounds or usual, lambda flags: replay.check(name, decision, flags)
 
 
 def settings(context: click.Context, rounds: int) -> list[str]:
-    """The options that decide the figures, as one would type them; those of the problem and all that aren't usual."""
+    """The options that determine the results, as arguments of a command line, including defaults of the problem."""
     words = []
     values = {**context.params, "rounds": rounds}
     problem = values["problem"]
@@ -251,20 +251,20 @@ def settings(context: click.Context, rounds: int) -> list[str]:
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def terminated() -> Iterator[None]:
-    """SIGTERM ends the run as Ctrl-C does: no half-written file and no process is left."""
+    """Has SIGTERM raise SystemExit, so that no incomplete file and no process is left."""
 
     def stop(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread, where nobody can handle signals
+    except ValueError:  # signal handlers can be set in the main thread only
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""``vwlite help``: the overview by task, and pages about a topic, a learner or a flag, made from what they declare."""
+"""``vwlite help``: the overview by task, and pages about a topic, learner or flag, made from their declarations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vwlite.errors import OptionError
 
 WIDEST = 100  # columns
 
-# What people come for, in the order of the overview: the value of Option.task, a heading, and an example.
+# The tasks in the order of the overview: the value of Option.task, a heading, and an example.
 TASKS = (
     ("learn", "Learn from data, and save a model", "vwlite data.vw --loss_function logistic -f model"),
     ("predict", "Predict with a saved model", "vwlite new.vw -i model -t -p predictions"),
@@ -31,7 +31,7 @@ TASKS = (
 
 
 def slug(group: OptionGroup) -> str:
-    """The word that asks for the page of a group: `gd`, `text_input`."""
+    """The word after `vwlite help` for the page of a group: `gd`, `text_input`."""
     return group.title.partition(":")[0].lower().replace(" ", "_")
 
 
@@ -39,9 +39,9 @@ class Pages:
     """The pages of the help.
 
     Args:
-        groups: All options.
-        subcommands: By name.
-        width: Columns; that of the terminal unless given.
+        groups: All groups of options.
+        subcommands: The subcommands by name.
+        width: The width in columns; None for the terminal's.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Pages:
         return click.HelpFormatter(width=self.width, max_width=WIDEST)
 
     def words(self) -> list[str]:
-        """All that there is a page of, but for flags."""
+        """The words that have a page, except flags."""
         return sorted({*self.groups, *registry.names(), *self.subcommands})
 
     def overview(self) -> str:
-        """What most people need, by task, on one screen."""
+        """The overview: the most used options by task, on one screen."""
         page = self.formatter()
         page.write_usage("vwlite", "[FLAGS] [DATA]")
         page.write_text("")
@@ -80,14 +80,14 @@ class Pages:
                 page,
                 [
                     ("vwlite help WORD", "about a topic, a learner or a flag, as in: vwlite help gd"),
-                    ("vwlite help topics", "the words that there are pages of"),
+                    ("vwlite help topics", "the words that have a page"),
                     ("vwlite --help-all", "every flag"),
                 ],
             )
         return page.getvalue()
 
     def topics(self) -> str:
-        """The words that there are pages of, each with its title."""
+        """The list of words that have a page, each with its title."""
         page = self.formatter()
         learners = set(registry.names())
         with page.section("Topics"):
@@ -97,11 +97,11 @@ class Pages:
         with page.section("Commands"):
             write_list(page, [(name, command.get_short_help_str(80)) for name, command in self.subcommands.items()])
         page.write_paragraph()
-        page.write_text("There is a page of each flag, too: vwlite help --passes")
+        page.write_text("Each flag has a page, too: vwlite help --passes")
         return page.getvalue()
 
     def about(self, word: str) -> str:
-        """The page of a word. Raises OptionError, which suggests others, if there is none."""
+        """The page of a word. Raises OptionError with suggestions if there is none."""
         name = word.lstrip("-").replace("-", "_")
         if word.startswith("-") and len(word) == 2:
             name = next((o.name for o in self.options.declared.values() if o.short == word[1]), name)
@@ -120,7 +120,7 @@ class Pages:
         raise OptionError(self.unknown(word, name))
 
     def unknown(self, word: str, name: str) -> str:
-        """What to say of a word that there is no page of."""
+        """The error message for a word that has no page."""
         if words := answer(name):
             return f"vwlite help {word}: there is no --{name}{words}"
         known = {**{name: f"--{name}" for name in self.options.declared}, **{name: name for name in self.words()}}
@@ -129,7 +129,7 @@ class Pages:
         return f"vwlite help {word}: there is no such topic, learner or flag; {hint}"
 
     def of_group(self, name: str) -> str:
-        """A topic or a learner: what it is, its options, examples."""
+        """The page of a topic or learner: description, options, examples."""
         page = self.formatter()
         text = registry.module(name).__doc__ if name in registry.names() else None
         if text:
@@ -148,7 +148,7 @@ class Pages:
         return page.getvalue()
 
     def of_flag(self, option: Option) -> str:
-        """What a flag does, accepts, needs and leaves in the model."""
+        """The page of a flag: description, values, needs, and whether a model stores it."""
         page = self.formatter()
         name, group = next(
             (name, group)
@@ -173,12 +173,12 @@ class Pages:
         return page.getvalue()
 
     def ways(self, option: Option, group: OptionGroup) -> str:
-        """What an option of a group needs to have an effect, in words; "" if nothing."""
+        """The conditions under which an option of a group has an effect, in words; "" if there are none."""
         needs = option.needs or group.needs
         return "; or ".join(" and ".join(self.in_words(term) for term in one.split(" & ")) for one in needs)
 
     def in_words(self, term: str) -> str:
-        """A term of `Option.needs` as a person says it."""
+        """A term of `Option.needs` in words."""
         words = {"learning": "a run that learns, or writes a model", "command": "a run of the command line"}
         if term.startswith("!"):
             return f"no {self.in_words(term[1:])}"
@@ -186,17 +186,17 @@ class Pages:
 
 
 def first_line(text: str | None) -> str:
-    """What a module's docstring begins with, without its types of labels."""
+    """The first line of a module's docstring, without its types of labels."""
     return re.split(r"\s{3,}|\n", (text or "").strip())[0].partition(": ")[2]
 
 
 def brief(text: str) -> str:
-    """The beginning of a help text: one clause."""
+    """The first clause of a help text."""
     return re.split(r"; |: | \(", text)[0]
 
 
 def flag_of(option: Option, long: bool = False) -> str:
-    """A flag with its letter and value, as one types it."""
+    """A flag with its short form and value, as on a command line."""
     name = f"-{option.short}, --{option.name}" if option.short else f"--{option.name}"
     value = option.metavar or ("|".join(option.choices) if long else "") or METAVARS[option.type] or ""
     return f"{name} {value}".rstrip()
@@ -215,11 +215,11 @@ def accepted(option: Option) -> str:
 
 
 def stored(option: Option) -> str:
-    """What a model stores of a flag."""
+    """Whether a model stores a flag, and what happens when the model is loaded."""
     if option.fixed:
         return "stored; a loaded model keeps its value"
     if option.keep or option.vw_forgets or option.necessary:
-        return "stored; in force again when the model is loaded, unless given anew"
+        return "stored; used when the model is loaded, unless given again"
     return "not stored"
 
 
@@ -230,13 +230,13 @@ def mentions(line: str, option: Option) -> bool:
 
 
 def write_list(page: click.HelpFormatter, rows: Sequence[tuple[str, str]]) -> None:
-    """Two columns, of which the first is narrow where the terminal is."""
+    """Writes two columns, with a narrower first one on a narrow terminal."""
     if rows:
         page.write_dl(rows, col_max=min(30, page.width // 3))
 
 
 def write_examples(page: click.HelpFormatter, examples: Sequence[str]) -> None:
-    """A section with command lines, each in a line of its own however wide the terminal is."""
+    """Writes a section with command lines, each on one line whatever the terminal's width."""
     if examples:
         with page.section("Examples"):
             for line in examples:
@@ -244,7 +244,7 @@ def write_examples(page: click.HelpFormatter, examples: Sequence[str]) -> None:
 
 
 def show(text: str) -> None:
-    """Print a page, with bold headings where the terminal has them and NO_COLOR is not set."""
+    """Prints a page, with bold headings if standard output is a terminal and NO_COLOR is not set."""
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         text = re.sub(r"(?m)^(?=\S)(.*):$", lambda line: click.style(line[0], bold=True), text)
     click.echo(text.rstrip("\n"))

@@ -31,10 +31,11 @@ class Temporary:
         old: The state of the file that will be replaced; the new one has its permissions from the start.
         mode: The permissions if there is no old file, minus those of the umask.
 
-    Raises OSError.
+    Raises:
+        OSError: If the file can't be made.
     """
 
-    def __init__(self, folder: str, old: os.stat_result | None = None, mode: int = 0o666) -> None:
+    def __init__(self, folder: str, old: os.stat_result | None = None, mode: int = 0o666) -> None:  # noqa: DOC503
         os.makedirs(folder, exist_ok=True)
         if folder not in _swept:
             _swept.add(folder)
@@ -83,7 +84,9 @@ class NewFile:
     Attributes:
         fd: The file descriptor, which is also readable if the file is regular.
 
-    Raises OSError.
+    Raises:
+        OSError: If the file can't be opened.
+        PermissionError: If it is there and may not be written.
     """
 
     def __init__(self, path: str, through: bool = True, wait: bool = True) -> None:

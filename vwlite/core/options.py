@@ -29,31 +29,35 @@ SMALLEST_INT, LARGEST_INT, LARGEST_FLOAT = -(2**63), 2**64 - 1, 3.40282346638528
 
 
 class Option(NamedTuple):
-    """Declaration of an option.
+    """An option, as its learner declares it.
 
-    name        long flag without dashes, in VW's spelling; "-" and "_" are interchangeable when typed
-    type        bool (a flag), int, float or str
-    short       one letter
-    many        may be repeated; the value is a list, by default empty
-    choices     the only values allowed
-    least, most inclusive bounds
-    above       exclusive lower bound
-    words       words accepted instead of a number
-    keep        stored in the model file, and in force again when the model is loaded
-    fixed       kept, and a loaded model's value cannot be changed, because the model's state depends on it
-    vw_forgets  kept, but Vowpal Wabbit does not store it: not loaded from the model under --vw_compat
-    necessary   giving it switches its learner on
-    metavar     name of the value in the help
-    implied     the value if none is written, for options that allow that
-    needs       conditions under which the option has an effect, any of these (see vwlite/engine/needs.py); a run that
-                gives the option where none of them holds is refused. By default those of the group; an option without
-                conditions always has an effect
-    mild        terms of `needs` whose absence is no error: a remark says that the option has no effect, because
-                scripts for Vowpal Wabbit give it there
-    file        the value names a file that is read, a file that is written, or a folder that is
-    alike       values of a fixed option that may replace each other
-    loss        the loss that the option implies
-    task        the task of vwlite/cli/topics.py for which `vwlite --help` lists it
+    Args:
+        name: Long flag without dashes, in VW's spelling; "-" and "_" are interchangeable on the command line.
+        type: bool (a flag without value), int, float or str.
+        help: The help text.
+        short: The letter of the short flag.
+        default: The value if the option is not given.
+        many: Whether it may be repeated; the value is a list, by default empty.
+        choices: The only values accepted; empty for any.
+        least: Inclusive lower bound.
+        most: Inclusive upper bound.
+        above: Exclusive lower bound.
+        keep: Whether it is stored in the model file, and used again when the model is loaded.
+        fixed: As keep, and a loaded model's value cannot be changed, because the model's state depends on it.
+        vw_forgets: As keep, but Vowpal Wabbit doesn't store it: ignored in a model with --vw_compat.
+        necessary: Whether giving it adds its learner to the stack.
+        metavar: The name of the value in the help.
+        implied: The value if the flag is given without one; None if it needs one.
+        words: Words accepted in place of a number.
+        needs: Conditions under which the option has an effect, of which one has to hold (see vwlite/engine/needs.py);
+            otherwise a run that gives the option is refused. By default those of the group; without any, the option
+            always has an effect.
+        mild: Terms of `needs` without which the run is not refused, but a message says that the option has no effect,
+            because scripts for Vowpal Wabbit give it.
+        file: Whether the value names a file that is read or written, or a folder.
+        alike: Values of a fixed option that are interchangeable.
+        loss: The loss function that giving it implies.
+        task: The task under which `vwlite --help` lists it, see vwlite/cli/topics.py.
     """
 
     name: str

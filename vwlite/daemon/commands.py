@@ -1,4 +1,4 @@
-"""What lines are: examples, examples in JSON, commands."""
+"""Commands: dispatches a client's lines to the model, the JSON reader or a command such as !stats."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Commands:
-    """Takes the lines of clients apart, and answers them in order."""
+    """Processes the lines of clients by their kind, and answers them in order."""
 
     def __init__(self, server: Host) -> None:
         self.server = server
 
     def run(self, connection: Client, lines: memoryview | bytes, until: float) -> int:
-        """Whole lines of one client, as they came; how many bytes were worked on.
+        """Processes complete lines of one client in order; returns the number of bytes processed.
 
-        Not all are if the client has to wait for something, or when it is `until`, and it is the turn of others.
+        Stops at a save that the client has to wait for, and at the time `until`, when other clients get a time slice.
         """
         began = self.server.now()
         text = bytes(lines)
@@ -34,25 +34,25 @@ class Commands:
         done = 0
         for kind, part in parts(text, self.server.blocks):
             if kind == TEXT:
-                worked = self.examples(connection, part, until)
+                processed = self.examples(connection, part, until)
             else:
                 self.one(connection, kind, part)
-                worked = len(part)
-            done += worked
-            if worked < len(part) or connection.over or connection.waiting or self.server.now() > until:
+                processed = len(part)
+            done += processed
+            if processed < len(part) or connection.over or connection.waiting or self.server.now() > until:
                 break
         self.server.lines.add(connection.lines - before)
         connection.replies.note_time(began, connection.lines - before)
         return done
 
     def examples(self, connection: Client, text: bytes, until: float) -> int:
-        """Lines in VW's text; how many of the bytes were worked on before it was `until`."""
+        """Processes lines in VW's text until the time `until`; returns the number of bytes processed."""
         answers, entry = self.server.learn(connection, text, until)
         connection.answer(answers, entry)
         return self.server.engine.bytes
 
     def one(self, connection: Client, kind: bytes, text: bytes) -> None:
-        """A line that is no example in text."""
+        """Processes a line that is not an example in VW's text."""
         if kind == JSON:
             self.example_in_json(connection, text)
         elif kind == COMMAND:
@@ -63,13 +63,13 @@ class Commands:
             stem, _, name = (save_tag(text) or b"").partition(b"_")
             self.save(connection, os.fsdecode(name) if stem == SAVE and name else None, silent=True)
         else:  # BINARY
-            connection.fail("binary input (a cache of VW) is not understood here; send text")
+            connection.fail("binary input (a cache of VW) is not supported; send text")
 
     def example_in_json(self, connection: Client, text: bytes) -> None:
-        """One example, and its answer in JSON."""
+        """Processes one example in JSON, and answers in JSON."""
         blocks, most = self.server.blocks, self.server.options["max_json"]
         try:
-            if len(text) > most + 1:  # its end doesn't count
+            if len(text) > most + 1:  # its line end doesn't count
                 raise json_examples.JSONLineError(f"an example in JSON of more than {most} bytes (--max_json)")
             engine = self.server.engine
             lines = json_examples.to_text(text, blocks, engine.entities, engine.labels_in_words)
@@ -84,7 +84,7 @@ class Commands:
         connection.lines += 1
 
     def command(self, connection: Client, text: str) -> None:
-        """A line that starts with an exclamation mark has an answer of one line."""
+        """Executes a command, a line that starts with "!", and answers it with one line."""
         name, _, rest = text.partition(" ")
         if name == "ping":
             connection.answer(b"!pong\n")
@@ -103,7 +103,7 @@ class Commands:
             connection.answer(b"!error there is no command !%b, %b\n" % (shown, names))
 
     def save(self, connection: Client, name: str | None, silent: bool = False) -> None:
-        """Have the model saved as it is; the client's other lines wait until it is, so that they are not in it."""
+        """Saves the model as it is now; later lines of this client wait for the save, so that they are not in it."""
 
         def told(trouble: str) -> None:
             answer = f"!error {trouble}\n" if trouble else f"!saved {path}\n"
@@ -120,7 +120,7 @@ class Commands:
             self.server.saving.ask(path, told)
 
     def stats(self) -> dict[str, object]:
-        """How things are."""
+        """The server's metrics, for !stats."""
         server, counters = self.server, self.server.engine.driver.counters
         now = server.now()
         loss = counters.sum_loss / counters.weighted_labeled if counters.weighted_labeled > 0 else math.nan

@@ -1,4 +1,4 @@
-"""The model behind all connections: whole lines in, the bytes of their answers out."""
+"""The model of a daemon: reads complete lines, returns the bytes of their answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vwlite.errors import OptionError
 from vwlite.features.interactions import LIMIT_OF_A_DAEMON
 from vwlite.parsers.text import entity_namespaces
 
-# What a run over files does, and a daemon can't.
+# Options of a run over files that a daemon refuses, and the reason.
 NOT_HERE = {
     "data": "examples come through the socket",
     "cache": "examples come through the socket",
@@ -26,24 +26,24 @@ NOT_HERE = {
     "kill_cache": "examples come through the socket",
     "progress": "a daemon shows no table",
     "passes": "each line is seen once",
-    "predictions": "answers go to those who ask",
-    "raw_predictions": "answers go to those who ask",
+    "predictions": "answers are sent to the client that asks",
+    "raw_predictions": "answers are sent to the client that asks",
     "audit": "run a saved model over a file for that",
     "invert_hash": "run a saved model over a file for that",
     "readable_model": "run a saved model over a file for that",
-    "report": "!stats has the figures of a daemon",
-    "examples": "a daemon ends when it is told to",
-    "holdout_after": "nothing is held out of what clients send",
-    "strict_parse": "malformed lines are answered with what is wrong",
+    "report": "!stats has the metrics of a daemon",
+    "examples": "a daemon ends on SIGTERM or SIGINT",
+    "holdout_after": "a daemon holds out no examples",
+    "strict_parse": "malformed lines are answered with an error",
     "save_per_pass": "each line is seen once; --autosave saves",
-    "holdout_period": "nothing is held out of what clients send",
-    "early_terminate": "a daemon ends when it is told to",
+    "holdout_period": "a daemon holds out no examples",
+    "early_terminate": "a daemon ends on SIGTERM or SIGINT",
     "dry_run": "leave out the daemon's flags",
 }
 
 
 def meaningless(options: Options) -> list[str]:
-    """What is wrong with flags that mean nothing to a daemon."""
+    """Errors for options that were given and have no meaning for a daemon."""
     errors = [f"--{name} and a daemon: {NOT_HERE[name]}" for name in NOT_HERE if options.given(name)]
     if options.data is not None:
         errors.append(f"{options.data}: {NOT_HERE['data']}")
@@ -51,24 +51,30 @@ def meaningless(options: Options) -> list[str]:
 
 
 class Engine:
-    """A workspace that answers.
+    """A workspace that answers the lines of clients.
+
+    Args:
+        options: The options of the command line; loading a model adds those stored in it.
 
     Attributes:
-        blocks: Whether an example is a block of lines that an empty one ends.
+        blocks: Whether examples are multi-line: each ends with an empty line.
         entities: The namespaces whose features name entities.
-        remarks: What has been said of flags and data since the server took it.
+        remarks: Messages about options and data that the server has not logged yet.
         learns: Whether labelled lines are learned.
-        flags: What the command line says of how the model learns.
+        flags: The options of the command line that affect how the model learns.
+
+    Raises:
+        OptionError: If a learner of the stack learns only at the end of a pass.
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.flags = of_the_model(options)  # before the model adds those that it has kept
+        self.flags = of_the_model(options)  # before loading a model adds the options stored in it
         self.workspace = Workspace(options, "serving")
         waiting = [learner for learner in walk(self.workspace.top) if learner.waits_for_pass]
         if waiting and not options["testonly"]:
             raise OptionError(
-                f"{waiting[0].name} learns when a pass over the data ends, which never happens to a daemon: give "
+                f"{waiting[0].name} learns when a pass over the data ends, and a daemon has no passes: give "
                 f"{waiting[0].instead}"
             )
         self.driver = self.workspace.driver
@@ -83,29 +89,29 @@ class Engine:
             learner.tell = self.remarks.append
         self.entities = frozenset(entity_namespaces(options))
         self.learns = bool(self.driver.training)
-        self.columns = ["prediction"]  # of an answer, by name
+        self.columns = ["prediction"]  # names of the numbers in an answer
         if options.given("columns"):
             self.columns = options["columns"].split(",")
         elif options.given("interval"):
             self.columns += ["low", "high"]
         self.block = Block()
         self.lines = self.bytes = 0  # of the last run
-        self.long = False  # whether the learners know that this takes long
+        self.long = False  # whether long_run() of the learners was called
         self.answers, self.learned = TextBuffer(), TextBuffer()
         self.driver.listener = self
         self.driver.quiet = True
         self.driver.predictions = self.answers
 
     def limit_crossing(self, limit: int | None) -> None:
-        """Refuse lines and decisions of more features than this, with the crossed ones."""
+        """Refuses examples of more features than this, including those of interactions."""
         for interactions in self.crossings:
             interactions.bound(limit)
 
     def run(self, lines: memoryview | bytes, first_line: int = 1, seconds: float = math.inf) -> bytes:
-        """Predict for whole lines, or learn from them, and return their answers.
+        """Predicts for complete lines or learns from them, and returns their answers.
 
-        `first_line` is the number of the first one, for messages. After so many `seconds` the rest is left; `lines` and
-        `bytes` are how much was worked on.
+        `first_line` is the number of the first one, for messages. Stops after so many `seconds`; the attributes `lines`
+        and `bytes` count what was processed.
         """
         self.lines = self.bytes = 0
         self.lines, self.bytes = self.driver.run_some(self.workspace.parser, self.block, lines, first_line, seconds)
@@ -122,17 +128,17 @@ class Engine:
         return json_answers.answer(answers, top.gives_prediction, self.columns, named, classes)
 
     def note_learned(self) -> None:
-        """From now on, keep what is learned for `take_learned`."""
+        """From now on, stores learned lines for `take_learned`."""
         self.driver.learned = self.learned
 
     def take_learned(self) -> bytes:
-        """The lines that taught the model something since this was last asked."""
+        """Removes and returns the lines that were learned since the last call."""
         return self.learned.drain() if self.learned.size else b""
 
     def learn_again(self, lines: bytes) -> None:
-        """Learn lines from a journal; raises ModelError where neither disk nor memory has room for their entities.
+        """Learns lines from a journal; raises ModelError if neither disk nor memory has space for their entities.
 
-        What was acknowledged under another --crossing_limit, or before there was one, is learned in any case.
+        Lines that were acknowledged under another --crossing_limit, or none, are learned in any case.
         """
         self.limit_crossing(None)
         self.driver.run_text(self.workspace.parser, self.block, lines, 1, answering=False)
@@ -141,7 +147,7 @@ class Engine:
         self.learned.drain()
 
     def stop_learning(self, why: str | None) -> None:
-        """Answer labelled lines with why they are not learned; None: go on learning."""
+        """Answers labelled lines with this error and doesn't learn them; None resumes learning."""
         if why is None:
             self.driver.refusal = None
         else:
@@ -149,23 +155,23 @@ class Engine:
             self.driver.refusal.add(f"!error not learned: {why}\n".encode())
 
     def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
-        """Save the model; `stream` says which entry of a journal is the last in it. Raises ModelError."""
+        """Saves the model; `stream` is its metadata about the journal. Raises ModelError."""
         self.workspace.save(path, stream)
 
-    # what the driver calls
+    # the driver's listener
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
-        """A malformed line; one that is used nevertheless (--vw_compat) has a prediction for its answer."""
+        """Answers a malformed line with an error; one that is used nevertheless (--vw_compat) gets a prediction."""
         if not used:
             self.answers.add(f"!error line {line}, column {column}: {reason}\n".encode())
 
     def place(self, source: int, line: int) -> str:
-        """What messages call a line."""
+        """The name of a line in messages."""
         return f"line {line}"
 
     def remark(self, text: str) -> None:
-        """Something found out about the data."""
+        """Stores a message about the data for the log."""
         self.remarks.append(text)
 
     def row(self, *_: Any) -> None:
-        """No table of progress is shown."""
+        """Ignores a row of the progress table, which a daemon doesn't print."""

@@ -1,4 +1,4 @@
-"""What the parts of a daemon know of the server that they are parts of, and of its clients."""
+"""Protocols: the interfaces of the server and its connections that the daemon's other modules use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Client(Protocol):
-    """One connection, as who works on its lines sees it."""
+    """A client's connection, as the modules that process its lines use it."""
 
     lines: int
     waiting: bool
@@ -27,23 +27,23 @@ class Client(Protocol):
     replies: Any
 
     def answer(self, text: bytes, entry: int = 0) -> None:
-        """Send an answer, once this entry of the journal is committed."""
+        """Sends an answer, once this entry of the journal is committed."""
 
     def proceed(self, answer: bytes) -> None:
-        """Go on after wait(), with this answer."""
+        """Sends this answer and continues after wait()."""
 
     def wait(self) -> None:
-        """Work on no line before proceed()."""
+        """Processes no line until proceed()."""
 
     def finish(self) -> None:
-        """Send what waits, and close."""
+        """Sends pending answers, and closes."""
 
     def fail(self, why: str) -> None:
-        """Answer with an error, and close."""
+        """Answers with an error, and closes."""
 
 
 class Host(Protocol):
-    """The server."""
+    """The server, as its connections, commands and saves use it."""
 
     options: Options
     engine: Engine
@@ -70,34 +70,34 @@ class Host(Protocol):
     stopped_by: signal.Signals | None
 
     def complain(self, what: str, why: str) -> None:
-        """Log that something goes wrong, but not a thousand times a second."""
+        """Logs an error, unless the same one was logged in the last minute."""
 
     def is_news(self, what: str) -> bool:
-        """Whether something was not logged lately; then it is to be logged now."""
+        """Whether a message was not logged in the last minute; if so, notes that it is logged now."""
         ...
 
     def part(self, connection: Any) -> None:
-        """A client has gone."""
+        """Removes the connection of a client that has closed it."""
 
     def reserve(self, count: int) -> bool:
-        """Whether so many more bytes may be kept for clients; then they are counted."""
+        """Counts `count` more buffered bytes if --max_buffers permits them; returns whether it does."""
         ...
 
     def release(self, count: int) -> None:
-        """So many are kept no longer."""
+        """Subtracts `count` bytes that are no longer buffered."""
 
     def allowance(self) -> int:
-        """Bytes that a client may send at a time."""
+        """Bytes to read from a client at a time."""
         ...
 
     def is_crowded(self) -> bool:
-        """Whether buffers are over their limit (backpressure): who takes no answers is not read from."""
+        """Whether buffers are over --max_buffers: clients with unread answers are not read from (backpressure)."""
         ...
 
     def process(self, connection: Any, lines: memoryview | bytes, until: float) -> int:
-        """Whole lines of a client; how many bytes were worked on."""
+        """Processes complete lines of a client; returns the number of bytes processed."""
         ...
 
     def learn(self, connection: Any, lines: memoryview | bytes, until: float = ...) -> tuple[bytes, int]:
-        """Give lines to the model; their answers, and the entry of the journal that they have to wait for."""
+        """Passes lines to the model; returns answers, and the journal entry to be committed before they are sent."""
         ...

@@ -1,17 +1,17 @@
-"""The journal: what the daemon has learned is on disk before anybody is told.
+"""The journal, a write-ahead log: what the daemon has learned is on disk before it is acknowledged.
 
-a) The thread of the loop appends entries; the journal's own thread takes all that were appended since, as one group,
-   commits it and takes the next: groups grow while the disk is busy, and one sync is for all that wait.
-b) A commit is synced (``synchronous = FULL``), and so is the folder when a file was made. Entries up to `committed`
-   outlive kill -9 and a power cut, as far as the disk does what it is told; later ones are there up to some number.
-c) Segments (segment.py) go on from each other. A new one begins with the first commit after a start, after `rotate`,
-   at an orderly end, and after an error, because nobody knows what a file has then. Nothing is written to an old one.
-d) After an orderly end, and in all segments but the newest, whatever is damaged or gone is reported when it is needed.
-   In the newest after a kill, damage to its last commit looks like a power cut, which cuts a commit short, and so does
-   a -wal whose end was cut off; damage before the last commit is reported there too, and so is a -wal that is gone.
+a) The event loop's thread appends entries. The journal's thread commits all entries appended since as one group (group
+   commit): groups grow while the disk is busy, and one sync serves all pending entries.
+b) A commit is synced (``synchronous = FULL``), and so is the folder after a file was created. Entries up to `committed`
+   survive kill -9 and a power failure if the disk honours syncs; later ones survive up to some number.
+c) Each segment (segment.py) continues the one before. A new one begins with the first commit after a start, after
+   `rotate`, at an orderly end, and after an error, when the content of the file is unknown. Old ones never change.
+d) After an orderly end, and in all segments but the newest, damaged or missing entries are reported when they are read.
+   In the newest after a kill, damage to the last commit, or a -wal whose end is missing, looks like a power failure
+   during the commit. Damage before the last commit is reported there too, and so is a -wal that is missing.
 
-Measured on two cores and a virtual disk that takes 350 MB/s with a sync every 4 MB: entries of 100 kB are committed at
-450 MB/s, 200 beside a thread that keeps the GIL busy, 1 kB at 330 and 175. A lone entry of 100 bytes takes 0.25 ms, of
+Measured on two cores and a virtual disk that writes 350 MB/s with a sync every 4 MB: entries of 100 kB are committed at
+450 MB/s, 200 while another thread holds the GIL; of 1 kB at 330 and 175. A single entry of 100 bytes takes 0.25 ms, of
 100 kB 0.45 ms. A restart reads 1100 MB/s.
 """
 
@@ -34,10 +34,10 @@ from vwlite.daemon.segment import NAME, JournalError, Segment, Writer, name, pla
 
 LOCK = "lock"
 KNOWN = re.compile(rb"[0-9a-f]{16}\n")
-GROUP = 1 << 23  # bytes, about, of a group, of which there are three copies meanwhile
-LONGEST = 500_000_000  # bytes of an entry; SQLite takes 1e9 in a row
-RETRY = 1.0  # seconds after a failure
-PATIENCE = 10.0  # seconds for what waits at the end
+GROUP = 1 << 23  # approximate limit of a group in bytes; three copies of it exist during a commit
+LONGEST = 500_000_000  # bytes of an entry; SQLite's limit of a row is 1e9
+RETRY = 1.0  # seconds between a failed commit and the next attempt
+PATIENCE = 10.0  # seconds for the last commits when closing
 
 Text = bytes  # in the class, `bytes` is a method
 
@@ -45,18 +45,23 @@ __all__ = ["Journal", "JournalError"]
 
 
 class Journal:
-    """Learned lines on disk before anybody is told: numbered entries in SQLite files (WAL), one file a segment.
+    """A journal of learned lines: numbered entries in SQLite files (WAL), one file a segment.
 
-    Makes the folder (mode 0700) and its first segment if need be, and keeps others out until `close`. First come
-    `entries`, then `start`, then the rest, from any thread. Raises JournalError if the folder can't be used, another
-    process uses it, or the newest segment is damaged.
+    Creates the folder (mode 0700) and the first segment if they don't exist, and locks the folder until `close`. Call
+    `entries` first, then `start`, then the other methods, from any thread.
+
+    Args:
+        folder: The path of the folder.
 
     Attributes:
-        id: Made with the first segment; in every segment, and in the lock's file, where it outlives them all.
+        id: The journal's identifier, created with the first segment; stored in every segment and in the lock file.
         last: The number of the last entry appended, 0 before any.
-        committed: Entries up to this are on disk.
-        failure: Why the last commit failed, None if it didn't.
-        written: Bytes that commits have taken on disk since the start.
+        committed: Entries up to this number are on disk.
+        failure: The error of the last commit, None if it succeeded.
+        written: Bytes that commits have written since the start.
+
+    Raises:
+        JournalError: If the folder can't be used, another process uses it, or the newest segment is damaged.
     """
 
     id: str
@@ -64,7 +69,7 @@ class Journal:
     committed: int
     failure: JournalError | None
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str) -> None:  # noqa: DOC503
         self.folder = folder
         self.failure = None
         self.written = 0
@@ -85,26 +90,26 @@ class Journal:
             os.close(self._lock)
             raise
         self._changed = threading.Condition(threading.Lock())
-        self._waiting: list[Text] = []  # entries that the thread hasn't taken yet
+        self._waiting: list[Text] = []  # appended entries that the thread hasn't fetched yet
         self._cuts: deque[int] = deque()  # entries after which a new segment begins
-        self._closing: float | None = None  # when the time of the last commits ends
-        self._writer: Writer | None = None  # where commits go to
+        self._closing: float | None = None  # the deadline of the last commits, once closing
+        self._writer: Writer | None = None  # of the segment that commits are written to
         self._thread: threading.Thread | None = None
         self._told: Callable[[], object] = bool
 
     def entries(self, after: int) -> Iterator[tuple[int, Text]]:
-        """Number and text of all entries after one, in order; before `start`.
+        """Yields number and text of all entries after the one numbered `after`, in order; to be called before `start`.
 
-        If the journal has less than `after`, as when a model was saved before its entries were committed, it goes on
-        from there. Raises JournalError if the newest segment has lost what comes after; iterating does where an entry
-        is missing or damaged, and those before it are good.
+        If the journal has no entry `after`, as when a model was saved before its entries were committed, numbering
+        continues from there. Raises JournalError if the newest segment has lost later entries. Iterating raises it at
+        the first missing or damaged entry; those before it are good.
         """
         newest = self._firsts[-1]
         if after < newest and Segment(self.folder, newest, self.id).is_lost():
             path = place(self.folder, newest)
             raise JournalError(
-                f"{path}-wal: is gone or has lost all entries from {newest} on, which were acknowledged; put it back "
-                f"from a copy (README says how to make one), or to go on from entry {newest - 1}, move {name(newest)} "
+                f"{path}-wal: is missing or has lost all entries from {newest} on, which were acknowledged; restore it "
+                f"from a copy (see docs/how-to/backup.md), or to continue from entry {newest - 1}, move {name(newest)} "
                 "and those with higher numbers, with their -wal, out of the folder"
             )
         if after > self.last:
@@ -131,30 +136,30 @@ class Journal:
                         yield each, text
                         number = each + 1
             if number < stop:
-                segment.last()  # raises if it knows why
+                segment.last()  # raises a more precise error for a damaged file
                 self._miss(number, stop)
 
     def _miss(self, number: int, found: int) -> None:
-        """Raise a JournalError about entries that are not there."""
+        """Raises a JournalError about missing entries."""
         before = [f" after {name(first)}" for first in self._firsts if first < number]
         rest = [name(first) for first in self._firsts if first >= number]
         what = "restore the files that had them from a copy"
         if rest:
             what += (
-                f", or to go on from entry {number - 1}, move {rest[0]} and those with higher numbers, with their "
+                f", or to continue from entry {number - 1}, move {rest[0]} and those with higher numbers, with their "
                 "-wal, out of the folder"
             )
         missing = f"entries {number} to {found - 1} are missing{before[-1] if before else ''}"
         raise JournalError(f"{self.folder}: {missing}; {what}")
 
     def start(self, told: Callable[[], object]) -> None:
-        """Begin to commit; `told` is called in the journal's thread after each commit and each failure."""
+        """Starts the journal's thread, which calls `told` after each commit and each failure."""
         self._told = told
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def append(self, text: Text) -> int:
-        """Put an entry into the next group, without I/O; its number. What waits is for the caller to bound."""
+        """Adds an entry to the next group, without I/O; returns its number. The caller limits pending entries."""
         if len(text) > LONGEST:
             raise JournalError(f"journal: an entry of {len(text)} bytes is longer than {LONGEST}; send shorter lines")
         with self._changed:
@@ -166,7 +171,7 @@ class Journal:
             return self.last
 
     def rotate(self) -> int:
-        """Let the next entry go to a new segment; the number of the last entry before it."""
+        """Begins a new segment with the next entry; returns the number of the last entry before it."""
         with self._changed:
             if self._cuts and self._cuts[-1] == self.last:
                 return self.last
@@ -175,9 +180,9 @@ class Journal:
             return self.last
 
     def discard(self, upto: int) -> None:
-        """Delete segments whose entries are all <= upto, but never the newest; JournalError if that is impossible.
+        """Deletes segments whose entries are all <= upto, but never the newest; raises JournalError if that fails.
 
-        Takes 0.1 s or more for 400 MB, so call it in a thread of its own where somebody waits.
+        This takes 0.1 s or more for 400 MB: call it in a separate thread while clients wait.
         """
         with self._changed:
             firsts = list(self._firsts)
@@ -188,12 +193,12 @@ class Journal:
             try:
                 unlink(path, path + "-wal")  # in this order, as a -wal alone is no segment
             except OSError as error:
-                raise JournalError(f"{path}: cannot delete what the model has: {explain(error, path)}") from error
+                raise JournalError(f"{path}: cannot delete the segment: {explain(error, path)}") from error
             with self._changed:
                 self._firsts = [each for each in self._firsts if each != first]
 
     def bytes(self) -> int:
-        """Bytes on disk since the oldest segment kept."""
+        """Bytes on disk of all segments."""
         with self._changed:
             paths = [place(self.folder, first) for first in self._firsts]
         total = 0
@@ -204,22 +209,22 @@ class Journal:
         return total
 
     def close(self, patience: float = PATIENCE) -> None:
-        """Commit what waits, trying again for so many seconds, end the thread, and let others in.
+        """Commits pending entries, retrying for `patience` seconds, ends the thread, and releases the lock.
 
-        Raises JournalError if something is not committed then.
+        Raises JournalError if entries are not committed then.
         """
         if self._closing is not None:
             return
         with self._changed:
             self._closing = time.monotonic() + patience
             if not self._cuts or self._cuts[-1] != self.last:
-                self._cuts.append(self.last)  # the next segment says how far this one goes
+                self._cuts.append(self.last)  # the next segment proves where this one ends
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(patience + RETRY)
         if self._thread is None or not self._thread.is_alive():
             os.close(self._lock)
-        # else it still writes, and the lock goes with the process
+        # otherwise the thread still writes, and the lock is released when the process exits
         if self.committed < self.last:
             why = "it was not started" if self._thread is None else self.failure or "journal: the disk does not answer"
             raise JournalError(
@@ -228,7 +233,7 @@ class Journal:
             )
 
     def _run(self) -> None:
-        """The thread: commits."""
+        """The journal's thread: commits groups until the journal is closed."""
         taken: deque[Text] = deque()
         while True:
             with self._changed:
@@ -240,7 +245,7 @@ class Journal:
                 break
             try:
                 done = self._commit(taken)
-            except Exception as error:  # a thread that ended silently would leave everybody waiting
+            except Exception as error:  # if the thread ended, all clients would wait forever
                 self.failure = JournalError(f"journal: {reason(error)}")
                 self._give_up()
                 self._tell()
@@ -256,11 +261,11 @@ class Journal:
             self._writer.close()
 
     def _due(self) -> bool:
-        """Whether a new segment is to be made before the next commit."""
+        """Whether a new segment is due before the next commit."""
         return bool(self._cuts) and self._cuts[0] <= self.committed
 
     def _commit(self, taken: deque[Text]) -> int:
-        """Commit some of these, and make the segment that is due; how many entries were committed."""
+        """Creates the segment that is due and commits one group; returns the number of entries committed."""
         number = self.committed + 1
         if self._due():
             if self._writer is not None and self._writer.first != number:
@@ -286,7 +291,7 @@ class Journal:
         return len(texts)
 
     def _begin(self, number: int) -> Writer:
-        """Make a new segment."""
+        """Creates a new segment."""
         self._writer = Writer(self.folder, number, self.id)
         with self._changed:
             if self._firsts[-1] != number:
@@ -294,17 +299,17 @@ class Journal:
         return self._writer
 
     def _give_up(self) -> None:
-        """Leave the segment as it is."""
+        """Closes the segment after a failed commit."""
         if self._writer is not None:
             self._writer.give_up()
             self._writer = None
 
     def _tell(self) -> None:
-        with contextlib.suppress(RuntimeError):  # of a loop that was closed meanwhile
+        with contextlib.suppress(RuntimeError):  # the event loop was closed meanwhile
             self._told()
 
     def _pause(self, waits: bool) -> bool:
-        """Wait before the next try, if there is to be one."""
+        """Waits before a retry; returns whether there is one."""
         with self._changed:
             if self._closing is None:
                 self._changed.wait_for(lambda: self._closing is not None, RETRY)
@@ -317,7 +322,7 @@ class Journal:
 
 
 def lock(folder: str) -> tuple[int, str]:
-    """Lock a folder, which is made if it isn't there: what holds the lock, and the journal's id or ''."""
+    """Locks a folder, creating it if needed; returns the descriptor that holds the lock, and the journal's id or ''."""
     path = os.path.join(folder, LOCK)
     with refused(folder):
         if not os.path.isdir(folder):
@@ -330,7 +335,7 @@ def lock(folder: str) -> tuple[int, str]:
     except BlockingIOError:
         os.close(descriptor)
         raise JournalError(
-            f"{folder}: another process keeps its journal there; stop it, or name another folder"
+            f"{folder}: another process has its journal there; stop it, or name another folder"
         ) from None
     except OSError as error:
         os.close(descriptor)
@@ -339,7 +344,7 @@ def lock(folder: str) -> tuple[int, str]:
 
 
 def segments(folder: str) -> list[int]:
-    """First entries of the segments in a folder, in order; removes what `discard` may have left when it was killed."""
+    """First entries of the segments in a folder, in order; removes files that an interrupted `discard` has left."""
     with refused(folder):
         matches = [found for found in map(NAME.fullmatch, os.listdir(folder)) if found]
         firsts = sorted(int(found[1]) for found in matches if found[2] is None)
@@ -347,26 +352,26 @@ def segments(folder: str) -> list[int]:
             first, path = int(found[1]), os.path.join(folder, found[0])
             if found[2] is not None and first not in firsts:
                 if not firsts or first > firsts[0]:
-                    raise JournalError(f"{path}: has no {found[0][:-4]} beside it; put that back, or move this away")
+                    raise JournalError(f"{path}: has no {found[0][:-4]} beside it; restore that, or move this away")
                 os.unlink(path)
     return firsts
 
 
 @contextlib.contextmanager
 def refused(folder: str) -> Iterator[None]:
-    """Turn errors into a JournalError about a folder."""
+    """Converts errors to a JournalError about a folder."""
     try:
         yield
     except OSError as error:
         code = error.errno
         why = explain(error, folder) if code != errno.ENOENT else "cannot be made"
-        raise JournalError(f"{folder}: cannot keep a journal there: {why}") from error
+        raise JournalError(f"{folder}: cannot store a journal there: {why}") from error
     except sqlite3.Error as error:
-        raise JournalError(f"{folder}: cannot keep a journal there: {reason(error)}") from error
+        raise JournalError(f"{folder}: cannot store a journal there: {reason(error)}") from error
 
 
 def reason(error: Exception) -> str:
-    """Why something failed, without saying where."""
+    """The reason of an error, without the path."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     code = getattr(error, "sqlite_errorcode", 0)

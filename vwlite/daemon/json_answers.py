@@ -1,10 +1,10 @@
-"""Answers in text as JSON lines."""
+"""Converts answers in text to JSON lines."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from json.encoder import encode_basestring_ascii as quoted  # the JSON text of a text
+from json.encoder import encode_basestring_ascii as quoted  # encodes a string in JSON
 
 from vwlite.core.types import PredictionType
 
@@ -12,15 +12,18 @@ from vwlite.core.types import PredictionType
 def answer(
     text: bytes, kind: PredictionType, columns: Sequence[str] = ("prediction",), named: bool = False, classes: int = 0
 ) -> bytes:
-    r"""An answer in text as a JSON line.
+    r"""Converts an answer in text to a JSON line.
 
     Args:
-        text: What the driver has written for one example.
+        text: The driver's output for one example.
         kind: The stack's type of prediction.
-        columns: The names of the numbers in the answer to a single example. A column that is called "tag", after an
+        columns: The names of the numbers in the answer to a single example. A column called "tag", after an
             effect, keeps the name; the tag is then called "_tag".
-        named: Classes have names, which are texts; else they are numbers.
-        classes: How many scores or probabilities of classes there are.
+        named: Whether classes have names, which are strings; else they are numbers.
+        classes: The number of scores or probabilities of classes.
+
+    Returns:
+        The JSON object and a line end, encoded in ASCII; {"error": ...} if the answer is an error.
 
     >>> answer(b"0.385846 tag\n", PredictionType.SCALAR)
     b'{"prediction": 0.385846, "tag": "tag"}\n'
@@ -62,12 +65,12 @@ def answer(
 
 
 def of_classes(name: str, members: Sequence[str]) -> str:
-    """A number for each class."""
+    """The JSON member that maps each class to a number."""
     return f"{quoted(name)}: {{{', '.join(members)}}}"
 
 
 def of_actions(word: str, kind: PredictionType, named: bool) -> str:
-    """Classes that hold, the action chosen, or a number for each action."""
+    """The JSON member with the predicted classes, the chosen action, or a number for each action."""
     if kind is PredictionType.CLASSES:
         return f'"classes": [{", ".join(json_class(name, named) for name in word.split(",") if name)}]'
     if kind is PredictionType.ACTION:
@@ -77,17 +80,17 @@ def of_actions(word: str, kind: PredictionType, named: bool) -> str:
 
 
 def json_class(word: str, named: bool) -> str:
-    """A class, or the number of an action."""
+    """A class, or the number of an action, in JSON."""
     return word if word.isascii() and word.isdigit() and not named else quoted(word)
 
 
 def error(message: str) -> bytes:
-    """What is wrong with a line, as a JSON line."""
+    """An error message as a JSON line."""
     return f'{{"error": {quoted(message)}}}\n'.encode()
 
 
 def json_number(word: str) -> str:
-    """A number of an answer in JSON, which has none that are not finite."""
+    """A number in JSON; null if it is not finite, which JSON can't represent."""
     try:
         return word if math.isfinite(float(word)) else "null"
     except ValueError:

@@ -1,56 +1,55 @@
-"""JSON examples, one a line, as lines of VW's text.
+"""Converts JSON examples, one a line, to lines of VW's text.
 
 An example is an object, as Vowpal Wabbit's --json reads it:
 
     {"_label": 1, "_tag": "t7", "user": {"age": 0.4, "city": "Bonn", "new": true}, "pixels": [0.5, 0, 2], "hour": 7}
 
-A key whose value is an object or array is a namespace, however deep it stands; other keys are features of the namespace
-around them, at the top of the one without a name. A number is a feature's value, `true` is 1; `false` and `null` leave
-the feature out; a text runs together with its name (`cityBonn`, with value 1). An array holds numbers, whose features
-are counted, and objects with more features of the same namespace.
+A key whose value is an object or array is a namespace, at any depth; other keys are features of the enclosing
+namespace, at the top level of the one without a name. A number is a feature's value, `true` is 1; `false` and `null`
+omit the feature; a string is appended to its name (`cityBonn`, with value 1). An array holds numbers, whose features
+are numbered, and objects with more features of the same namespace.
 
-Where a key is the namespace of a random effect, texts and numbers are the entity's name: {"user": "u7"} and
+If a key is the namespace of a random effect, strings and numbers are the entity's name: {"user": "u7"} and
 {"user": 7} name the entities `u7` and `7`, {"user": {"id": 7}} and {"user": {"id": "7"}} the entity `id7`. A name that
-text can't hold is refused, not changed, since two names could become one.
+text can't represent is refused, not changed, since two names could become one.
 
-Keys that begin with "_" are no features:
+Keys that begin with "_" are not features:
 
     _label   label, {"Label": , "Weight": , "Initial": } or "label weight initial"; also _label_Label, _label_Weight ...
-             of classes or costs, all in one text: "cat", "cat 2", "1,3", "1:0.5 2:0"; a whole number is a class
-    _tag     the tag that comes back with the answer
+             of classes or costs, all in one string: "cat", "cat 2", "1,3", "1:0.5 2:0"; an integer is a class
+    _tag     the tag that is returned with the answer
     _text    words, each a feature
-    others   are left out
+    others   are ignored
 
-Of a decision, the array `_multi` has an object for each action, and what stands beside it is shared. The label of the
-action taken is in its object, or at the top with `_labelIndex`, which counts actions from 0: _label_Cost and
-_label_Probability, {"Cost": , "Probability": }, or "action:cost:probability". The action's own number is not used.
+In a multi-line example, the array `_multi` has an object for each action, and the keys beside it are shared. The label
+of the chosen action is in its object, or at the top level with `_labelIndex`, which counts actions from 0: _label_Cost
+and _label_Probability, {"Cost": , "Probability": }, or "action:cost:probability". The action's own number is not used.
 
-Text has the features that VW finds in the JSON, with these exceptions:
+Text has the features that VW reads from the JSON, with these exceptions:
 
-- Blank, TAB, CR, LF, NUL, '|' and ':' in a text become '_'. VW does so with blank, TAB, '|' and ':', keeps CR and LF,
-  and ends the text at a NUL. Names with one of them are refused, where VW takes them as they are: text can't hold them.
+- Blank, TAB, CR, LF, NUL, '|' and ':' in a string become '_'. VW replaces blank, TAB, '|' and ':', keeps CR and LF, and
+  ends the string at a NUL. Names with one of them are refused, where VW keeps them: text can't represent them.
 - An object that has the same key twice is refused, where VW counts it twice.
 - The namespace "" is the one without a name. VW gives it the index 0.
-- Namespaces whose names begin with a byte above 127 count, as in text. VW's JSON loses their features.
-- After an array inside an object inside an array, counting goes on where the outer array stood, in VW where the inner
-  one ended.
-- A decision's label at the top without `_labelIndex` is refused, where VW doesn't learn it. `_label` at the top with
-  `_labelIndex`, and _label_Cost and its like inside an action, mean what they say; VW doesn't learn them either.
-- An initial prediction without a label is refused, since text has no way to say so.
+- Features of namespaces whose names begin with a byte above 127 are read, as in text. VW's JSON loses them.
+- After an array inside an object inside an array, numbering continues from the outer array, in VW from the inner one.
+- In a multi-line example, a label at the top level without `_labelIndex` is refused; VW doesn't learn it. `_label` at
+  the top level with `_labelIndex`, and _label_Cost and similar keys inside an action, are read; VW ignores them.
+- An initial prediction without a label is refused, since text can't represent it.
 """
 
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring_ascii as quoted  # the JSON text of a text
+from json.encoder import encode_basestring_ascii as quoted  # encodes a string in JSON
 from typing import Any, NoReturn
 
 from vwlite.errors import SHOWN_TEXT, VwliteError
 
-MOST_DEEP = 64  # objects and arrays in each other
-TOO_LARGE = 3.4028235677973366e38  # from here on, numbers round to an infinite float32
-KEPT = 1 << 14  # names that are known to be good
-LONGEST_KEPT = 64
+MOST_DEEP = 64  # nested objects and arrays
+TOO_LARGE = 3.4028235677973366e38  # the least number that rounds to an infinite float32
+KEPT = 1 << 14  # cached names
+LONGEST_KEPT = 64  # characters of a cached name
 NO_NAME = {"\0": "NUL", "\t": "TAB", "\n": "LF", "\r": "CR", " ": "a blank", ":": "':'", "|": "'|'"}
 LABEL_PARTS = ("label", "weight", "initial")
 COST_PARTS = ("action", "cost", "probability", "weight")
@@ -59,23 +58,23 @@ BLANKS = str.maketrans({"\0": "_", "\t": " ", "\n": " ", "\r": " ", ":": "_", "|
 
 
 class JSONLineError(VwliteError):
-    """A line that is no JSON example; the message says what is wrong, in one line."""
+    """A line that is not a JSON example; the message is one line."""
 
 
 def shown(text: str) -> str:
-    """A key or text in a message: quoted, and not too long."""
+    """Formats a key or string for a message: quoted and truncated."""
     return quoted(text if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 3] + "...")
 
 
 def writable(what: str, word: str) -> None:
-    """Raises JSONLineError for a name or tag that would end early in text."""
+    """Raises JSONLineError for a name or tag that text can't represent."""
     for char, held in NO_NAME.items():
         if char in word and (char != ":" or what == "name"):
-            raise JSONLineError(f"the {what} {shown(word)} holds {held}, which VW's text has no way to write")
+            raise JSONLineError(f"the {what} {shown(word)} contains {held}, which VW's text can't represent")
 
 
 class Names(dict[str, str]):
-    """Names as they begin a word of text, behind `mark`. What is no feature's name is the empty text."""
+    """A cache from names to the start of their word in text, after `mark`; "" for names that are not features."""
 
     def __init__(self, mark: str) -> None:
         super().__init__()
@@ -98,27 +97,27 @@ NAMESPACES = Names(" |")
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; raises JSONLineError if a key is there twice."""
+    """Builds an object; raises JSONLineError if a key occurs twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         seen = set()
         for key, _ in pairs:
             if key in seen:
-                raise JSONLineError(f"the key {shown(key)} is there twice in one object")
+                raise JSONLineError(f"the key {shown(key)} occurs twice in one object")
             seen.add(key)
     return found
 
 
 def no_number(word: str) -> NoReturn:
-    """What Python would read: NaN, Infinity and -Infinity."""
-    raise JSONLineError(f"{word} is no number in JSON")
+    """Raises JSONLineError for NaN, Infinity and -Infinity, which Python's reader accepts."""
+    raise JSONLineError(f"{word} is not a number in JSON")
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=unique, parse_constant=no_number)
 
 
 def parse(line: bytes) -> dict[str, Any]:
-    """The object of a line. Raises JSONLineError."""
+    """Parses the JSON object of a line. Raises JSONLineError."""
     try:
         text = line.decode().strip(" \t\r\n")
         found, end = DECODER.raw_decode(text)
@@ -128,25 +127,34 @@ def parse(line: bytes) -> dict[str, Any]:
         raise JSONLineError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except RecursionError:
         raise JSONLineError(too_deep()) from None
-    except ValueError:  # Python's limit to the digits of a whole number
+    except ValueError:  # Python's limit of the digits of an integer
         raise JSONLineError("a number of too many digits") from None
     if not isinstance(found, dict):
         raise JSONLineError("a JSON example is an object, such as {...}")
     if end != len(text):
-        raise JSONLineError(f"not JSON: something follows the object at character {end + 1}")
+        raise JSONLineError(f"not JSON: text follows the object at character {end + 1}")
     return found
 
 
 def too_deep() -> str:
-    """Why something nested is refused."""
-    return f"more than {MOST_DEEP} objects and arrays in each other"
+    """The error message for objects and arrays that are nested too deeply."""
+    return f"more than {MOST_DEEP} nested objects and arrays"
 
 
 def to_text(line: bytes, decisions: bool, entities: frozenset[str] = frozenset(), in_words: bool = False) -> bytes:
-    """The example of a JSON line in VW's text: a line; of a decision its lines and an empty one.
+    """Converts a JSON line to VW's text: one line, or for a multi-line example its lines and an empty one.
 
-    `entities` are the namespaces whose features name entities. `in_words`: labels are those of classes or of costs, a
-    text as it stands before the `|`. Raises JSONLineError.
+    Args:
+        line: The JSON object, encoded in UTF-8.
+        decisions: Whether the model reads multi-line examples.
+        entities: The namespaces whose features name entities.
+        in_words: Whether labels are of classes or costs, strings in the form that text has before the `|`.
+
+    Returns:
+        The lines, each with its line end, encoded in UTF-8.
+
+    Raises:
+        JSONLineError: If the line is not a JSON example.
     """
     example = Example(decisions, entities, in_words)
     example.read(parse(line), [" |"], 1)
@@ -157,7 +165,7 @@ def to_text(line: bytes, decisions: bool, entities: frozenset[str] = frozenset()
 
 
 class Example:
-    """A line of text in the making: of an example, of what actions share, or of an action."""
+    """Builds a line of text: a single example, or the shared features or an action of a multi-line example."""
 
     __slots__ = ("actions", "decisions", "entities", "in_words", "index", "label", "segments", "tag")
 
@@ -167,20 +175,20 @@ class Example:
         self.entities = entities
         self.segments: list[str] = []  # " |name feature feature" each
         self.tag = ""
-        self.label: dict[str, float | str] = {}  # by LABEL_PARTS or COST_PARTS, as far as they are said
+        self.label: dict[str, float | str] = {}  # the given ones of LABEL_PARTS or COST_PARTS
         self.index: int | None = None
         self.actions: list[Example] | None = None
 
     # features
 
     def read(self, members: dict[str, Any], namespace: list[str], depth: int) -> None:
-        """Everything in an object that is a namespace, or the top: `namespace` holds the start of its text."""
+        """Reads an object that is a namespace, or the top level; `namespace` holds the start of its text."""
         self.members(members, namespace, depth)
         if len(namespace) > 1:
             self.segments.append("".join(namespace))
 
     def members(self, members: dict[str, Any], found: list[str], depth: int) -> None:
-        """Adds an object's features to those found; namespaces in it come to the segments."""
+        """Appends an object's features to `found`, and its namespaces to the segments."""
         entities = self.entities
         for name, value in members.items():
             kind = type(value)
@@ -211,7 +219,7 @@ class Example:
                     self.odd(name, 1, found, depth)
 
     def entity(self, name: str, value: Any, depth: int) -> None:
-        """A key that is the namespace of a random effect."""
+        """Reads a key that is the namespace of a random effect."""
         found = [NAMESPACES[name]]
         if isinstance(value, dict):
             self.within(depth)
@@ -225,14 +233,14 @@ class Example:
             self.array(value, found, depth + 1)
             return
         elif isinstance(value, bool):
-            raise JSONLineError(f"{shown(name)} wants the name of an entity, a text or a number")
+            raise JSONLineError(f"{shown(name)} expects the name of an entity, a string or a number")
         elif value is not None:
             found.append(" " + entity_name(name, value))
         if len(found) > 1:
             self.segments.append("".join(found))
 
     def odd(self, name: str, value: float | str, found: list[str], depth: int) -> None:
-        """A number or text whose name is empty or begins with "_", or a number that is too large."""
+        """Reads a number or string whose name is empty or begins with "_", or a number that is too large."""
         if name[:1] == "_":
             self.special(name, value, found, depth)
         elif name:
@@ -240,11 +248,11 @@ class Example:
         elif isinstance(value, str) and value:
             found.append(" " + value.translate(UNDERSCORES))
         else:
-            # The hash is the namespace's own, as that of the first feature without a name, which a new `|` makes it.
+            # VW hashes it as the first feature without a name, so a new `|` begins here.
             self.segments.append(f"{found[0]} :{1 if value == '' else self.number(name, value)!r}")
 
     def array(self, items: list[Any], found: list[str], depth: int) -> None:
-        """An array that is a namespace: numbers, and objects with more features."""
+        """Reads an array that is a namespace: numbers, and objects with more features."""
         for item in items:
             kind = type(item)
             if kind is float or kind is int:
@@ -255,20 +263,20 @@ class Example:
                 self.within(depth)
                 self.members(item, found, depth + 1)
             elif item is not None:
-                what = {str: "a text", list: "an array", bool: "true or false"}[kind]
+                what = {str: "a string", list: "an array", bool: "true or false"}[kind]
                 raise JSONLineError(f"an array of features holds numbers and objects, not {what}")
         if len(found) > 1:
             self.segments.append("".join(found))
 
     def within(self, depth: int) -> None:
-        """Raises JSONLineError if one more object or array would be too deep."""
+        """Raises JSONLineError if one more object or array would be nested too deeply."""
         if depth >= MOST_DEEP:
             raise JSONLineError(too_deep())
 
     def number(self, name: str, value: Any) -> float:
-        """A finite number; raises JSONLineError for all else."""
+        """Checks that a value is a finite number; raises JSONLineError if not."""
         if type(value) not in (int, float):
-            raise JSONLineError(f"{shown(name)} wants a number")
+            raise JSONLineError(f"{shown(name)} expects a number")
         if not -TOO_LARGE < value < TOO_LARGE:
             raise JSONLineError(f"the value of {shown(name)} is too large")
         return value
@@ -276,12 +284,12 @@ class Example:
     # keys that begin with "_"
 
     def special(self, key: str, value: Any, found: list[str], depth: int) -> None:
-        """A key that is no feature."""
+        """Reads a key that begins with "_", which is not a feature."""
         if key == "_text":
             if value is None:
                 return
             if not isinstance(value, str):
-                raise JSONLineError('"_text" wants a text')
+                raise JSONLineError('"_text" expects a string')
             words = value.translate(BLANKS).split(" ")
             found.extend([" " + word for word in words if word])
         elif key.lower() == "_tag":
@@ -293,30 +301,30 @@ class Example:
         elif key.startswith("_label_"):
             self.set_part(key, key[len("_label_") :].lower(), value)
         elif key.startswith("_label"):
-            raise JSONLineError(f"there is no key {shown(key)}, only _label, _labelIndex, _label_Label and their like")
+            raise JSONLineError(f"there is no key {shown(key)}, only _label, _labelIndex, _label_Label and similar")
         elif key == "_multi":
             self.within(depth)
             self.set_actions(value, depth + 1)
         elif key == "_slots":
-            raise JSONLineError('"_slots" is for decisions of several slots, which are not supported')
+            raise JSONLineError('"_slots" is for examples of several slots, which are not supported')
 
     def set_tag(self, value: Any) -> None:
-        """What comes back with the answer."""
+        """Reads the tag, which is returned with the answer."""
         if value is not None and not isinstance(value, str):
-            raise JSONLineError('"_tag" wants a text')
+            raise JSONLineError('"_tag" expects a string')
         self.tag = value or ""
         writable("tag", self.tag)
 
     def set_index(self, value: Any) -> None:
-        """The action that has the label at the top."""
+        """Reads the index of the action that has the label at the top level."""
         if not self.decisions:
-            raise JSONLineError('"_labelIndex" belongs to decisions, but this model takes single examples')
+            raise JSONLineError('"_labelIndex" is for multi-line examples, but this model reads single ones')
         if value is not None and (type(value) is not int or value < 0):
-            raise JSONLineError('"_labelIndex" wants the number of an action, from 0')
+            raise JSONLineError('"_labelIndex" expects the number of an action, from 0')
         self.index = value
 
     def set_label(self, value: Any) -> None:
-        """All of a label."""
+        """Reads a complete label."""
         if self.in_words:
             self.set_words(value)
         elif isinstance(value, dict):
@@ -326,47 +334,47 @@ class Example:
             words = value.split(":") if self.decisions else value.split()
             if not all(map(is_number, words)) or (len(words) != 3 if self.decisions else len(words) > 3):
                 form = "action:cost:probability" if self.decisions else "label importance initial"
-                raise JSONLineError(f'"_label" is {shown(value)}, but a text there has the form {shown(form)}')
+                raise JSONLineError(f'"_label" is {shown(value)}, but a string there has the form {shown(form)}')
             self.label.update(zip(COST_PARTS if self.decisions else LABEL_PARTS, words, strict=False))
         elif value not in (None, "") and self.decisions:
-            raise JSONLineError('"_label" of a decision wants {"Cost": , "Probability": } or "action:cost:probability"')
+            raise JSONLineError('"_label" of actions expects {"Cost": , "Probability": } or "action:cost:probability"')
         elif value not in (None, ""):
             self.label["label"] = self.number("_label", value)
 
     def set_words(self, value: Any) -> None:
-        """A label of classes or costs."""
+        """Reads a label of classes or costs."""
         if type(value) is int:
             value = str(value)
         if value is not None and not isinstance(value, str):
-            raise JSONLineError("\"_label\" wants a whole number, or a text such as stands before the '|' of a line")
+            raise JSONLineError("\"_label\" expects an integer, or a string as it is before the '|' of a line")
         words = (value or "").strip()
         if any(char in words for char in "\0\r\n|"):
-            raise JSONLineError(f'"_label" is {shown(words)}, which VW\'s text has no way to write')
+            raise JSONLineError(f"\"_label\" is {shown(words)}, which VW's text can't represent")
         if words:
             self.label["label"] = words
 
     def set_part(self, key: str, part: str, value: Any) -> None:
-        """One of the numbers of a label."""
+        """Reads one of the numbers of a label."""
         if self.in_words:
-            raise JSONLineError(f'{shown(key)} is of labels that are numbers: here "_label" has all of it')
+            raise JSONLineError(f'{shown(key)} is for numeric labels: for this model, "_label" has the whole label')
         parts = COST_PARTS if self.decisions else LABEL_PARTS
         if part not in parts:
-            form = "decisions" if self.decisions else "single examples"
-            raise JSONLineError(f"{shown(key)} is no part of a label of {form}, only {', '.join(parts)}")
+            form = "an action" if self.decisions else "a single example"
+            raise JSONLineError(f"{shown(key)} is not a part of the label of {form}, only {', '.join(parts)}")
         if value is None or (part == "label" and isinstance(value, str) and value.lower() == "nan"):
             return
         self.label[part] = self.number(key, value)
         if self.decisions and part == "weight" and value != 1:
-            raise JSONLineError(f"{shown(key)} is {value!r}, but decisions have no weights")
+            raise JSONLineError(f"{shown(key)} is {value!r}, but the labels of actions have no weights")
 
     def set_actions(self, value: Any, depth: int) -> None:
-        """The actions of a decision."""
+        """Reads the actions of a multi-line example."""
         if not self.decisions:
-            raise JSONLineError('"_multi" belongs to decisions, but this model takes single examples')
+            raise JSONLineError('"_multi" is for multi-line examples, but this model reads single ones')
         if self.actions is not None:
             raise JSONLineError('"_multi" inside "_multi", or twice')
         if not isinstance(value, list) or not value or not all(isinstance(members, dict) for members in value):
-            raise JSONLineError('"_multi" wants an array with an object for each action')
+            raise JSONLineError('"_multi" expects an array with an object for each action')
         self.actions = []
         for members in value:
             self.within(depth)
@@ -374,68 +382,68 @@ class Example:
             action.actions = []  # none in an action
             action.read(members, [" |"], depth + 1)
             if action.index is not None:
-                raise JSONLineError('"_labelIndex" stands beside "_multi", not in an action')
+                raise JSONLineError('"_labelIndex" has to be beside "_multi", not in an action')
             self.actions.append(action)
 
     # text
 
     def body(self, head: str) -> str:
-        """The line, with what stands before the first '|'."""
+        """The line of text; `head` is the text before the first '|'."""
         features = "".join(self.segments) or " |"
         if self.tag:
             head += f" '{self.tag}" if head else f"'{self.tag}"
         return f"{head}{features}\n" if head else f"{features[1:]}\n"
 
     def line(self) -> str:
-        """The line of a single example."""
+        """The line of text of a single example."""
         label = self.label
         if "label" not in label:
             if float(label.get("initial", 0)):
-                raise JSONLineError("an initial prediction needs a label beside it, which VW's text can't do without")
+                raise JSONLineError("an initial prediction without a label, which VW's text can't represent")
             return self.body("")
         if len(label) == 1:
             return self.body(f"{label['label']}")
         return self.body(f"{label['label']} {label.get('weight', 1)} {label.get('initial', 0)}")
 
     def decision(self) -> str:
-        """The lines of a decision."""
+        """The lines of text of a multi-line example."""
         if self.actions is None:
-            raise JSONLineError('this model takes decisions, which need "_multi", an array with the actions\' objects')
+            raise JSONLineError('this model reads multi-line examples, which need "_multi", an array of actions')
         if self.index is not None and self.index >= len(self.actions):
             count = len(self.actions)
             raise JSONLineError(f'"_labelIndex" is {self.index}, but there are {count} actions, counted from 0')
         if self.label:
             if self.index is None:
-                raise JSONLineError('which action has the label? Say so in "_labelIndex", or put it into that action')
+                raise JSONLineError('the label has no action: give "_labelIndex", or put the label into the action')
             if self.actions[self.index].label:
-                raise JSONLineError(f"action {self.index} has a label of its own, and that of the top")
+                raise JSONLineError(f"action {self.index} has two labels, its own and that of the top level")
             self.actions[self.index].label = self.label
         text = self.body("shared") if self.segments or self.tag else ""
         return text + "".join([action.body(action.cost(i)) for i, action in enumerate(self.actions)]) + "\n"
 
     def cost(self, number: int) -> str:
-        """An action's label as text has it."""
+        """An action's label in text."""
         if not self.label:
             return ""
         if self.in_words:
             return str(self.label["label"])
         if "cost" not in self.label or "probability" not in self.label:
-            raise JSONLineError(f"the label of action {number} wants both Cost and Probability")
+            raise JSONLineError(f"the label of action {number} needs both Cost and Probability")
         return f"{number}:{self.label['cost']}:{self.label['probability']}"
 
 
 def entity_name(namespace: str, value: str | float) -> str:
-    """What names an entity; numbers that are equal are one name. Raises JSONLineError for what text can't hold."""
+    """The name of an entity; equal numbers are one name. Raises JSONLineError for names that text can't represent."""
     if not isinstance(value, str):
         whole = isinstance(value, float) and abs(value) < 2**53 and value.is_integer()
         return str(int(value)) if whole else repr(value)
     if not value:
-        raise JSONLineError(f"{shown(namespace)} wants the name of an entity, not an empty text")
+        raise JSONLineError(f"{shown(namespace)} expects the name of an entity, not an empty string")
     for char, held in NO_NAME.items():
         if char in value:
             raise JSONLineError(
-                f"the name {shown(value)} of an entity of {shown(namespace)} holds {held}, which VW's text has no way "
-                "to write: put another character there"
+                f"the name {shown(value)} of an entity of {shown(namespace)} contains {held}, which VW's text can't "
+                "represent: use another character"
             )
     return value
 

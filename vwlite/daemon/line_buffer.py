@@ -1,4 +1,4 @@
-"""The bytes of a client that wait until they are a whole line, or a whole decision."""
+"""The input buffer of a client: holds bytes until a line, or a multi-line example, is complete."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ class LineBuffer:
     """A byte buffer with free capacity at its end.
 
     Args:
-        blocks: Whether an example is a block of lines that an empty one ends.
+        blocks: Whether examples are multi-line: each ends with an empty line.
 
     Attributes:
-        bytes: The whole buffer, with its free capacity.
-        filled: How many of its first bytes hold something.
+        bytes: The whole buffer, including its free capacity.
+        filled: The number of bytes in use, from the first on.
     """
 
     def __init__(self, blocks: bool) -> None:
         self.blocks = blocks
         self.bytes = bytearray(SMALL)
         self.filled = 0
-        self.searched = 0  # no whole line ends before here
+        self.searched = 0  # no complete line ends before this position
 
     def __len__(self) -> int:
         return len(self.bytes)
 
     def resize(self, size: int) -> None:
-        """Change the capacity; the content stays. A new buffer is made, since views of the old one may be in use."""
+        """Copies the content to a new buffer of `size` bytes, since views of the old one may be in use."""
         larger = bytearray(size)
         larger[: self.filled] = self.bytes[: self.filled]
         self.bytes = larger
 
     def head(self, count: int) -> bytes:
-        """The first bytes."""
+        """The first `count` bytes, or fewer if there are not so many."""
         return bytes(self.bytes[: min(count, self.filled)])
 
     def first_line(self, count: int) -> bytes:
-        """So many bytes from the beginning of the first line that is not empty."""
+        """Up to `count` bytes from the start of the first line that is not empty."""
         found = NOT_EMPTY.search(self.bytes, 0, self.filled)
         return bytes(self.bytes[found.start() : min(found.start() + count, self.filled)]) if found else b""
 
     def whole(self) -> int:
-        """Where the last whole line, or decision, ends; 0 if there is none yet."""
+        """The end of the last complete line, or multi-line example, in bytes; 0 if there is none yet."""
         buffer, filled = self.bytes, self.filled
         if not self.blocks:
             return buffer.rfind(END, self.searched, filled) + 1
@@ -66,15 +66,15 @@ class LineBuffer:
         return end
 
     def drop(self, count: int) -> None:
-        """Forget the first bytes."""
+        """Discards the first `count` bytes."""
         self.bytes[: self.filled - count] = self.bytes[count : self.filled]
         self.filled -= count
         self.searched = 0
 
     def forget(self, lines: bool) -> tuple[int, bool]:
-        """Forget the rest of a line, or of `lines` up to an empty one.
+        """Discards the remainder of a line or, with `lines`, of a multi-line example up to its empty line.
 
-        Returns how many lines ended, and whether that was all.
+        Returns the number of lines that ended, and whether the end of the line or example was found.
         """
         count = at = 0
         while (found := self.bytes.find(END, at, self.filled)) >= 0:
@@ -84,7 +84,7 @@ class LineBuffer:
             if not lines or line in EMPTY:
                 self.drop(at)
                 return count, True
-        # of an unfinished line it matters only whether it is empty so far
+        # of an unfinished line only whether it is empty so far has to be remembered
         left = bytes(self.bytes[at : min(self.filled, at + 2)])
         left = left if left in (b"", b"\r") else b"x"
         self.bytes[: len(left)] = left

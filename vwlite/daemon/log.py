@@ -1,4 +1,4 @@
-"""What a daemon logs on standard error: a line an event, as text or as JSON. With JSON, there is nothing else."""
+"""The daemon's log on standard error: one line an event, as text or as JSON. With JSON, nothing else is printed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-MOST = 4000  # bytes at once; a pipe that can be written to takes 4096
-LONGEST = 500  # letters of one circumstance
+MOST = 4000  # bytes at once; a pipe that select reports as writable accepts 4096
+LONGEST = 500  # characters of one field's value
 
 
 class Log:
-    """Writes events with their circumstances.
+    """Writes events, each with named fields.
 
     >>> import io
     >>> log = Log(stream := io.StringIO(), as_json=True)
@@ -37,20 +37,20 @@ class Log:
         self.quiet = quiet
 
     def info(self, event: str, **about: object) -> None:
-        """Something happened as it should."""
+        """Logs an expected event, unless quiet."""
         if not self.quiet:
             self._write("info", event, about)
 
     def warning(self, event: str, **about: object) -> None:
-        """Something that somebody may want to look at."""
+        """Logs an event that may need attention."""
         self._write("warning", event, about)
 
     def error(self, event: str, **about: object) -> None:
-        """Something that somebody has to look at."""
+        """Logs an error that needs attention."""
         self._write("error", event, about)
 
     def failure(self, error: BaseException) -> None:
-        """An error that ends something; one that nobody expected with where it came from, a JSON line even so."""
+        """Logs an exception: a VwliteError by its message, any other with its traceback in one field."""
         from vwlite.errors import VwliteError
 
         if isinstance(error, VwliteError):
@@ -61,19 +61,19 @@ class Log:
             self._write("error", "failed", {"why": repr(error), "traceback": trace[-3 * LONGEST :]})
 
     def summary(self, lines: Sequence[str]) -> None:
-        """The figures at the end, "name = value" each; in JSON they are one event."""
+        """Logs the summary at the end, lines of the form "name = value"; in JSON they are one event."""
         if not self.as_json:
             self.plain("\n".join(lines))
             return
-        figures: dict[str, object] = {}
+        metrics: dict[str, object] = {}
         for line in lines:
             name, equals, value = line.partition(" = ")
             if equals:
-                figures[name.replace(" ", "_").replace("'", "")] = number(value)
-        self.info("summary", **figures)
+                metrics[name.replace(" ", "_").replace("'", "")] = number(value)
+        self.info("summary", **metrics)
 
     def take_all(self) -> None:
-        """From now on, log also what Python and its libraries would print, if that is to be JSON."""
+        """With JSON, installs hooks that log warnings, uncaught exceptions and the logging of libraries."""
         if not self.as_json:
             return
 
@@ -92,26 +92,26 @@ class Log:
         logging.basicConfig(handlers=[LibraryHandler(self)], level=logging.WARNING, force=True)
 
     def plain(self, text: str) -> None:
-        """Lines as they are, such as a summary. Those for which a pipe has no room are dropped, and counted later."""
+        """Writes lines unchanged. Drops them if the pipe is full; the next line reports how many were dropped."""
         if not self._has_room():
             self.dropped += 1
             return
         dropped, self.dropped = self.dropped, 0
         if dropped:
-            self.warning("there was no room to say more", times=dropped)
+            self.warning("log lines were dropped because the pipe was full", times=dropped)
             self.plain(text)
             return
-        with contextlib.suppress(OSError, ValueError):  # whatever happens, serving is more important
+        with contextlib.suppress(OSError, ValueError):  # an error of the log must not end the daemon
             try:
                 self.stream.write(text.encode("utf-8", "replace")[:MOST].decode("utf-8", "ignore") + "\n")
                 self.stream.flush()
-            except BrokenPipeError:  # nobody listens any more; what is kept for them would fail again at the end
+            except BrokenPipeError:  # the reader has closed the pipe; flushing the buffer at exit would fail again
                 with open(os.devnull, "wb") as nowhere:
                     os.dup2(nowhere.fileno(), self.stream.fileno())
                 self.stream.flush()
 
     def _has_room(self) -> bool:
-        """Whether a short text can be written without waiting."""
+        """Whether a short text can be written without blocking."""
         try:
             return bool(select.select([], [self.stream.fileno()], [], 0)[1])
         except (OSError, ValueError):  # no descriptor, as in tests, or one that is closed
@@ -124,7 +124,7 @@ class Log:
         self.plain(line)
 
     def _line(self, level: str, event: str, about: dict[str, object], longest: int) -> str:
-        """An event in one line, whose circumstances have at most so many letters."""
+        """Formats an event as one line, with at most `longest` characters of each field's value."""
         about = {
             name: shortened(value, 3 * longest if name == "traceback" else longest) for name, value in about.items()
         }
@@ -139,19 +139,19 @@ class Log:
 
 
 class LibraryHandler(logging.Handler):
-    """Logs what libraries, such as asyncio, log."""
+    """A logging.Handler that forwards the records of libraries, such as asyncio, to the log."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
         self.log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log it."""
+        """Logs a record as a warning."""
         self.log.warning(record.getMessage(), source=record.name)
 
 
 def number(text: str) -> object:
-    """A figure as a number, if it is one that JSON has; else as it is written."""
+    """Converts a value to a number (None if it is not finite); returns any other text unchanged."""
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             found = kind(text)
@@ -160,7 +160,7 @@ def number(text: str) -> object:
 
 
 def shortened(value: object, longest: int = LONGEST) -> object:
-    """A circumstance of which a line has room for several."""
+    """Truncates a field's value to `longest` characters."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     text = str(value)

@@ -1,21 +1,21 @@
-"""Other protocols, recognized by the first bytes of a connection before any line is run.
+"""Recognizes other protocols by the first bytes of a connection, before any line is processed.
 
 A web page can make a browser send HTTP to every port of the user's machine, with a body of the page's choice
 (``fetch(url, {method: "POST", mode: "no-cors", body: "1 | victim"})``, or a form). Read as lines, the body would teach
-the model and the commands in it would be obeyed. The page does not choose how the connection begins: with a request
+the model, and the commands in it would be executed. The page does not choose how the connection begins: with a request
 line, or for https with a TLS ClientHello, for WebRTC over TCP with a STUN message (RFC 8489, framed as in RFC 4571).
 A STUN message of less than 256 bytes begins with a zero byte, as a cache of VW does, and is refused like one.
 
-No example in VW's text is mistaken. "GET / HTTP/1.1" in front of a bar would be a label, "GET", which is no number;
-what stands in front of a TAB does not count, so a line with a TAB is no request line; and "GET|a x" has a tag. The
-verdict on a stream of bytes does not depend on the pieces in which they arrive.
+No example in VW's text is misclassified. "GET / HTTP/1.1" before a bar would be the label "GET", which is not a number;
+text before a TAB is ignored, so a line with a TAB is not a request line; and "GET|a x" has a tag. The result for a
+stream of bytes does not depend on the pieces in which they arrive.
 """
 
 from __future__ import annotations
 
 import re
 
-LOOK = 1 << 12  # bytes at which a first line is judged though its end has not come
+LOOK = 1 << 12  # bytes after which a first line is classified although its end has not arrived
 VW = ""
 
 METHODS = rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE)"
@@ -38,11 +38,11 @@ def recognize(head: bytes, ended: bool) -> str | None:
     r"""The protocol of a connection by its first bytes, which follow any empty lines.
 
     Args:
-        head: The first bytes; those after LOOK don't matter.
-        ended: Whether no more will come.
+        head: The first bytes; those after LOOK are ignored.
+        ended: Whether the client has closed its sending side.
 
     Returns:
-        The name of the protocol; VW ("") for lines of VW's text; None if more bytes have to come.
+        The name of the protocol; VW ("") for lines of VW's text; None if more bytes are needed.
 
     >>> recognize(b"POST / HTTP/1.1\r\nHost: 127.0.0.1:26542\r\n", False)
     'HTTP'
@@ -66,7 +66,7 @@ def recognize(head: bytes, ended: bool) -> str | None:
 
 
 def by_line(head: bytes, ended: bool) -> str | None:
-    """The protocol by a first line that begins with a capital letter."""
+    """Recognizes a protocol by a first line that begins with a capital letter."""
     line, end, _ = head[:LOOK].partition(b"\n")
     if end or (ended and len(head) < LOOK):
         line = line.removesuffix(b"\r")
@@ -77,7 +77,7 @@ def by_line(head: bytes, ended: bool) -> str | None:
 
 
 def answer(name: str) -> bytes:
-    """What a client of another protocol is told."""
+    """The answer to a client of another protocol."""
     why = f"this port speaks VW's lines, not {name}; nothing was learned from this connection, which ends here\n"
     if name in ("HTTP", "TLS"):
         head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {len(why)}\r\n"

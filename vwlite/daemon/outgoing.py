@@ -1,4 +1,4 @@
-"""What a client sends: whole lines of its files, and how many answers they ask for."""
+"""The input of vwlite client: reads complete lines of its files, and counts the answers they require."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from vwlite.input.sources import Source
 
 PIECE = 1 << 18  # bytes read at a time
 LONGEST_LINE = 1 << 26
-SPECIAL = re.compile(rb"\n[\n\r{!]")  # which begins a line that is no example in text; twice as fast as `in`
+SPECIAL = re.compile(rb"\n[\n\r{!]")  # a line that is not an example in text; twice as fast as `in`
 
 
 class Input:
-    """Whole lines of one source after the other; `text` goes before."""
+    """Reads complete lines from sources, one after the other; `text` precedes them."""
 
     def __init__(self, sources: list[Source], text: bytes = b"") -> None:
         self.sources = deque(sources)
         self.rest = bytearray(text)
         self.ended = False
         self.size = PIECE
-        self.before = 0  # bytes of the sources that are done
-        self.begun = False  # whether something of the first source was read
+        self.before = 0  # bytes of the sources that were read to the end
+        self.begun = False  # whether any bytes of the first source were read
 
     def waits(self) -> int | None:
-        """The descriptor that may have nothing to read yet; None if `read` won't wait."""
+        """The descriptor that `read` may block on; None if it won't block."""
         return self.sources[0].fd if self.sources and self.sources[0].position() is None else None
 
     def read(self) -> bytes:
-        """The next lines; none if there is no whole one yet, or at the end. Raises VwliteError."""
+        """The next complete lines; b"" if there is none yet, and at the end. Raises VwliteError."""
         while self.sources:
             source = self.sources[0]
             try:
@@ -61,19 +61,19 @@ class Input:
         return found if not found or found.endswith(b"\n") else found + b"\n"
 
     def position(self) -> int | None:
-        """Bytes read so far, of those that have a size."""
+        """Bytes read so far from sources whose size is known."""
         return self.before + ((self.sources[0].position() or 0) if self.sources else 0)
 
 
 class Sent:
-    """Counts what has to be answered: lines that are not empty, and decisions, which empty lines end."""
+    """Counts lines that are not empty, and multi-line examples, to know how many answers are due."""
 
     def __init__(self) -> None:
         self.lines = self.decisions = 0
-        self.open = False  # a decision
+        self.open = False  # whether a multi-line example has begun
 
     def take(self, piece: bytes) -> None:
-        """Count whole lines."""
+        """Counts complete lines."""
         if piece[:1] in b"\n\r{!" or SPECIAL.search(piece) or piece.rfind(b"save") >= 0:
             for line in piece.split(b"\n")[:-1]:
                 self.one(line)
@@ -82,7 +82,7 @@ class Sent:
             self.open = True
 
     def one(self, line: bytes) -> None:
-        """Count a line."""
+        """Counts one line."""
         line = line.rstrip(b"\r")
         if not line:
             self.finish()
@@ -90,11 +90,11 @@ class Sent:
             self.lines += 1
             self.decisions += 1
         else:
-            saves = asks_to_save(line)  # which has no answer
+            saves = asks_to_save(line)  # such a line has no answer
             self.lines += not saves
             self.open = self.open or not saves
 
     def finish(self) -> None:
-        """The end of a decision."""
+        """Counts a multi-line example that ends."""
         self.decisions += self.open
         self.open = False

@@ -1,16 +1,16 @@
-"""How what comes through a socket is told apart: lines, decisions, JSON, commands, and VW's way to ask for a save."""
+"""The line protocol: splits input into examples in text or JSON, commands, and VW's requests to save."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-JSON, COMMAND, BINARY, SAVE, TEXT = b"{", b"!", b"\0", b"save", b""  # kinds of lines; the first three begin with it
+JSON, COMMAND, BINARY, SAVE, TEXT = b"{", b"!", b"\0", b"save", b""  # kinds of lines; the first three are prefixes
 SPECIAL = (JSON, COMMAND, BINARY)
 EMPTY = (b"\n", b"\r\n")
 
 
 def examples(text: bytes, blocks: bool) -> Iterator[tuple[int, int]]:
-    """Where each line, or each decision with the empty line behind it, begins and ends."""
+    """Yields start and end of each line or, with `blocks`, of each multi-line example and its empty line, in bytes."""
     start = at = 0
     while at < len(text):
         end = text.index(b"\n", at) + 1
@@ -21,18 +21,18 @@ def examples(text: bytes, blocks: bool) -> Iterator[tuple[int, int]]:
 
 
 def parts(text: bytes, blocks: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Whole lines or decisions, cut where something is no example in text: the kind of each piece, and the piece.
+    """Splits complete lines into pieces of one kind each; yields the kind of each piece, and the piece.
 
-    Examples next to each other are one piece, of the kind TEXT. In blocks of lines only what follows an empty line, or
-    another special one, can be special.
+    Consecutive examples in text are one piece, of the kind TEXT. Every other line is a piece of its own. With `blocks`
+    (multi-line examples), only a line that follows an empty one, or another special one, can be special.
     """
     saves = SAVE in text and any_head_has(SAVE, text)
-    # single bytes are found far faster than two
+    # a search for a single byte is far faster than one for two
     if not saves and not any(mark in text for mark in SPECIAL):
         yield TEXT, text
         return
     start = at = 0
-    first = True  # line of a decision
+    first = True  # line of a multi-line example
     while at < len(text):
         end = text.index(b"\n", at) + 1
         line = text[at:end]
@@ -51,7 +51,7 @@ def parts(text: bytes, blocks: bool) -> Iterator[tuple[bytes, bytes]]:
 
 
 def any_head_has(word: bytes, text: bytes) -> bool:
-    """Whether a word is anywhere before the first '|' of its line."""
+    """Whether a word occurs in some line before the line's first '|'."""
     at = -1
     while (at := text.find(word, at + 1)) >= 0:
         start = text.rfind(b"\n", 0, at) + 1
@@ -64,7 +64,7 @@ def any_head_has(word: bytes, text: bytes) -> bool:
 
 
 def asks_to_save(line: bytes) -> bool:
-    """Whether a line is VW's way to have the model saved: no features, and a tag that begins with "save".
+    """Whether a line is VW's request to save the model: no features, and a tag that begins with "save".
 
     >>> asks_to_save(b"save_now"), asks_to_save(b"1 'save |a"), asks_to_save(b"save|a b")
     (True, True, False)
@@ -73,7 +73,7 @@ def asks_to_save(line: bytes) -> bool:
 
 
 def save_tag(line: bytes) -> bytes | None:
-    """The tag of a line, with its end or without, that asks to save the model.
+    """The tag of a line that requests a save, with or without its line end; None for other lines.
 
     >>> save_tag(b"save_now|")
     b'save_now'

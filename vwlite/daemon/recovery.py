@@ -1,4 +1,4 @@
-"""How a daemon comes by its model: from a file, or from a checkpoint and what the journal beside it has beyond."""
+"""Loads a daemon's model: from a file, or from a checkpoint and the later entries of the journal (recovery)."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ if TYPE_CHECKING:
 
 
 def loaded(options: Options, journal: Journal | None, log: Log) -> tuple[Engine, ModelOnDisk | None]:
-    """The model with all that a journal knows, and the file that SIGHUP loads, if there is one. Raises VwliteError."""
+    """Loads the model, with all entries of the journal, and the file that SIGHUP loads, if any. Raises VwliteError."""
     path = options["initial_regressor"] or options["final_regressor"]
     original = None
     if path is not None:
         loads = journal is None or not os.path.exists(os.path.join(journal.folder, CHECKPOINT))
         original = ModelOnDisk(options, path, known=loads or path == options["final_regressor"])
-    return Engine(options) if journal is None else come_back(options, journal, log), original
+    return Engine(options) if journal is None else recover(options, journal, log), original
 
 
-def come_back(options: Options, journal: Journal, log: Log) -> Engine:
-    """The model with all that a journal knows.
+def recover(options: Options, journal: Journal, log: Log) -> Engine:
+    """Loads the checkpoint and learns the later entries of the journal.
 
-    What was learned with other flags than those of now is learned again with them, so that it is what was acknowledged.
+    Entries that were learned with other flags are learned with those flags again, so that the model is the one that was
+    acknowledged.
     """
     checkpoint = os.path.join(journal.folder, CHECKPOINT)
-    sweep(journal.folder, ".vwlite-")  # of any vwlite: the journal is locked, so no other process writes there
+    sweep(journal.folder, ".vwlite-")  # of any process: the journal is locked, so no other one writes there
     flags = of_the_model(options)
     if not os.path.exists(checkpoint):
         engine = Engine(options)
         replay(engine, journal, 0, log)
-        engine.save(checkpoint, stream(journal, journal.last, flags))  # from now on, nobody has to have -i
+        engine.save(checkpoint, stream(journal, journal.last, flags))  # later starts don't need -i
         return engine
     if options.given("initial_regressor"):
-        log.info("going on from the checkpoint, not from -i", checkpoint=checkpoint)
+        log.info("loading the checkpoint; -i is ignored", checkpoint=checkpoint)
     place: dict[str, Any] = model_file.open(checkpoint).metadata.get("stream") or {}
     if place.get("id") != journal.id:
         raise VwliteError(
@@ -56,22 +57,22 @@ def come_back(options: Options, journal: Journal, log: Log) -> Engine:
     before, after = dict(place["flags"]), int(place["entry"])
     if before != flags and journal.last > after:
         log.info("the journal has lines that were learned with other flags", flags=json.dumps(before))
-        engine = going_on(as_before(before, checkpoint), checkpoint)
+        engine = load_checkpoint(earlier_options(before, checkpoint), checkpoint)
         replay(engine, journal, after, log)
         after = journal.last
         engine.save(checkpoint, stream(journal, after, before))
-    engine = going_on(options, checkpoint)
+    engine = load_checkpoint(options, checkpoint)
     replay(engine, journal, after, log)
     if before != flags:
         engine.save(checkpoint, stream(journal, journal.last, flags))
     return engine
 
 
-def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
-    """The options of a daemon that had these flags. Raises VwliteError.
+def earlier_options(flags: dict[str, Any], checkpoint: str) -> Options:
+    """Rebuilds the options of the daemon that wrote a checkpoint from its flags. Raises VwliteError.
 
-    A checkpoint may come from a stranger: only flags are accepted that a daemon with a journal could have had and that
-    name no file. The fixed effect comes with the checkpoint, not from the file that it was read from once.
+    A checkpoint may come from an untrusted source: only flags are accepted that a daemon with a journal could have had
+    and that name no file. The fixed effect is loaded from the checkpoint, not from the file that it was once read from.
     """
     options = Options(option_groups())
     options.accepted = True
@@ -100,22 +101,22 @@ def as_before(flags: dict[str, Any], checkpoint: str) -> Options:
 
 
 def is_foreign(option: Option) -> bool:
-    """Whether no flag of a checkpoint can be this one."""
+    """Whether an option can't be among the flags of a checkpoint."""
     return option.name in {*ASIDE, *NOT_HERE, "testonly"} or (bool(option.file) and option.name != "fixed_effect")
 
 
-def going_on(options: Options, checkpoint: str) -> Engine:
-    """The model of a checkpoint, with its counts."""
+def load_checkpoint(options: Options, checkpoint: str) -> Engine:
+    """Loads the model of a checkpoint, with its counts of examples."""
     options.set("initial_regressor", checkpoint)
     options.set("preserve_performance_counters", True)
     return Engine(options)
 
 
 def replay(engine: Engine, journal: Journal, after: int, log: Log) -> None:
-    """Learn the entries of a journal that come after one."""
+    """Learns the journal's entries whose numbers are greater than `after`."""
     count = 0
     for _, lines in journal.entries(after):
         engine.learn_again(lines)
         count += 1
     if count:
-        log.info("learned what the journal holds beyond the checkpoint", entries=count, last=journal.last)
+        log.info("learned the journal's entries after the checkpoint", entries=count, last=journal.last)

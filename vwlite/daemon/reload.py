@@ -9,15 +9,15 @@ from vwlite.daemon.engine import Engine
 
 
 class ModelOnDisk:
-    """The file named with -i, or else with -f, and which of the files that were there is known.
+    """The file of -i, or else of -f, and whether its current content is known.
 
-    What this daemon has loaded from there, or saved there, is known: to load it again would be to forget what was
+    Content that this daemon has loaded from the file, or saved to it, is known: loading it again would discard what was
     learned since.
 
     Args:
-        options: Those of the command line.
+        options: The options of the command line.
         path: The file.
-        known: Whether the file that is there now is.
+        known: Whether its current content is known.
     """
 
     def __init__(self, options: Options, path: str, known: bool) -> None:
@@ -26,7 +26,7 @@ class ModelOnDisk:
         self.known = self.look() if known else None
 
     def look(self) -> tuple[int, ...] | None:
-        """What tells the file from others that were or will be there; None if there is none."""
+        """Identifies the content by device, inode, size and time of change; None if there is no file."""
         try:
             found = os.stat(self.path)
         except OSError:
@@ -34,16 +34,16 @@ class ModelOnDisk:
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def is_known(self) -> bool:
-        """Whether the file is one that was loaded or saved here."""
+        """Whether this daemon has loaded or saved the file's current content."""
         return self.known is not None and self.look() == self.known
 
     def saved(self, path: str) -> None:
-        """A model was saved."""
+        """Records that this daemon has saved a model to a path, which may be the file."""
         if os.path.abspath(path) == os.path.abspath(self.path):
             self.known = self.look()
 
     def load(self) -> Engine:
-        """An engine with the model in the file. Raises VwliteError."""
+        """Loads the file into a new engine. Raises VwliteError."""
         from vwlite.engine.command_line import option_groups, parse
 
         options = parse(self.words, option_groups())

@@ -1,8 +1,8 @@
-"""When and how the model is saved while it serves: by a copy of the process, so that nobody has to wait.
+"""Saves the model while it serves, in a forked copy of the process, so that clients don't wait.
 
-Saves are made one after the other, each by a copy of the process that is forked when its turn comes. With a journal,
-the model goes to a checkpoint in its folder: its metadata say which entry is the last one in it, and older segments are
-let go. A restart loads it and learns the entries behind it. Without, it goes to -f.
+Saves run one after the other; each forks when it begins. With a journal, the model is saved to a checkpoint in the
+journal's folder: the metadata name the last entry in it, and older segments are deleted. A restart loads the checkpoint
+and learns the later entries. Without a journal, the model is saved to -f.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from vwlite.daemon.journal import Journal
 
 CHECKPOINT = "checkpoint.model"
-LARGE_JOURNAL = 1 << 28  # bytes after which a checkpoint is due
-DONE = b"\0"  # what a copy says when it has saved
-MOST_JOBS = 16  # that wait
-OFTEN = 600.0  # seconds after which one is, if anything was learned
-ENTITIES = ".entities"  # what the name of a model's store ends with
+LARGE_JOURNAL = 1 << 28  # bytes of journal after which a checkpoint is due
+DONE = b"\0"  # what a copy writes to the pipe when it has saved
+MOST_JOBS = 16  # the longest queue of saves
+OFTEN = 600.0  # seconds after which a checkpoint is due, if anything was learned
+ENTITIES = ".entities"  # suffix of the file that holds a model's evicted entities
 
-Told = Callable[[str], None]  # is given what went wrong, or nothing
+Told = Callable[[str], None]  # called after a save with the error message, "" for success
 
 
 def autosave(options: Options) -> tuple[float | None, int | None]:
-    """(seconds, examples) of --autosave; one is None, or both. Raises OptionError."""
+    """Parses --autosave to (seconds, examples), of which at least one is None. Raises OptionError."""
     text = options["autosave"]
     if text is None:
         return None, None
@@ -52,14 +52,14 @@ def autosave(options: Options) -> tuple[float | None, int | None]:
 
 @dataclass
 class Job:
-    """A save that was asked for.
+    """A requested save.
 
     Attributes:
         path: The file.
-        told: Those who asked for it.
-        engine: A model that takes the model's place with it.
-        entry: The last entry of the journal in it, if it is a checkpoint.
-        examples: How many the model has learned.
+        told: Callbacks of the requests.
+        engine: A model to save and then serve instead of the current one.
+        entry: The last journal entry in it, if it is a checkpoint.
+        examples: The number of examples the model has seen.
     """
 
     path: str
@@ -70,7 +70,7 @@ class Job:
 
 
 class Saving:
-    """Checkpoints, autosaves, the saves that clients ask for, and the one at the end."""
+    """The queue of saves: checkpoints, autosaves, saves requested by clients, and the one at shutdown."""
 
     def __init__(self, server: Host) -> None:
         self.server = server
@@ -78,8 +78,8 @@ class Saving:
         if server.journal is not None and self.seconds is None and self.examples is None:
             self.seconds = OFTEN
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.jobs: deque[Job] = deque()  # the first one is being done
-        self.saved_at = self.begun_at = server.now()  # the last one that succeeded, and the last of its own accord
+        self.jobs: deque[Job] = deque()  # the first one is running
+        self.saved_at = self.begun_at = server.now()  # of the last success, and of the last automatic save
         self.saved_examples = self.begun_examples = server.engine.driver.counters.example_number
         self.saved_entry = 0 if server.journal is None else server.journal.last
         self.begun_bytes = 0  # what the journal had written at the last checkpoint
@@ -87,19 +87,19 @@ class Saving:
 
     @property
     def checkpoint(self) -> str | None:
-        """Where checkpoints go."""
+        """The path of checkpoints; None without a journal."""
         return None if self.server.journal is None else os.path.join(self.server.options["journal"], CHECKPOINT)
 
     @property
     def path(self) -> str | None:
-        """Where a save goes by itself."""
+        """The path of automatic saves; None if there are none."""
         path: str | None = self.server.options["final_regressor"]
         return self.checkpoint or path
 
     def place(self, name: str | None) -> str:
-        """Where a client's save goes: under a name inside --model_dir, or to -f, or else the journal's checkpoint.
+        """The path of a client's save: a name inside --model_dir, or without a name -f or the journal's checkpoint.
 
-        Raises ModelError for names that lead anywhere else, and where there is no such place.
+        Raises ModelError for names that lead outside --model_dir, and if there is no file to save to.
         """
         options = self.server.options
         if name is None:
@@ -114,40 +114,40 @@ class Saving:
         path = os.path.join(options["model_dir"], name)
         if path.endswith(ENTITIES):
             raise ModelError(f"{name!r} can't be a model's name: such files hold entities of a model")
-        if os.path.lexists(path):  # whatever is no model is not to be lost
+        if os.path.lexists(path):  # only models may be overwritten
             if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise ModelError(f"{path}: is there already, and is no model")
+                raise ModelError(f"{path}: exists, and is not a model")
             model_file.open(path)
         else:
             self.check_number(path)
         return path
 
     def check_number(self, path: str) -> None:
-        """Raises ModelError if clients have as many models in --model_dir as they may, and this would be one more."""
+        """Raises ModelError if one more model would exceed --max_snapshots in --model_dir."""
         most, folder = self.server.options["max_snapshots"], os.path.dirname(path)
         waiting = {job.path for job in self.jobs if os.path.dirname(job.path) == folder} - {path}
         count = sum(not os.path.exists(each) for each in waiting)
         with contextlib.suppress(OSError), os.scandir(folder) as found:
             for entry in found:
                 count += not entry.name.startswith(".") and not entry.name.endswith(ENTITIES)
-                if count >= most:  # however many there are
+                if count >= most:  # the rest needn't be counted
                     break
         if count >= most:
             raise ModelError(
-                f"{folder} holds {most} models, as many as --max_snapshots allows; take the name of one of them, or "
+                f"{folder} holds {most} models, as many as --max_snapshots permits; use the name of one of them, or "
                 "remove some"
             )
 
-    # when
+    # when saves are due
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at the clock from time to time."""
+        """Schedules checks of the time since the last save."""
         self.loop = loop
         if self.seconds is not None:
             loop.call_later(min(self.seconds, 1.0), self.tick)
 
     def tick(self) -> None:
-        """The clock."""
+        """Saves if --autosave's seconds have passed, and schedules the next check."""
         assert self.loop is not None and self.seconds is not None
         if self.server.stopped_by is None:
             self.loop.call_later(min(self.seconds, 1.0), self.tick)
@@ -161,7 +161,7 @@ class Saving:
         return self.server.engine.driver.counters.example_number > self.saved_examples
 
     def look(self) -> None:
-        """After a block of lines: is it time?"""
+        """Saves if --autosave's examples were seen or the journal is large; called after each block of lines."""
         more = self.server.engine.driver.counters.example_number - self.begun_examples
         journal = self.server.journal
         large = journal is not None and journal.written - self.begun_bytes > LARGE_JOURNAL
@@ -169,18 +169,18 @@ class Saving:
             self.save_itself()
 
     def save_itself(self) -> None:
-        """A save that nobody asked for, unless one is at hand."""
+        """Requests an automatic save, unless one is queued."""
         if self.path is not None and self.loop is not None and all(job.path != self.path for job in self.jobs):
             self.ask(self.path)
 
-    # one after the other
+    # the queue
 
     def ask(self, path: str, told: Told | None = None, engine: Engine | None = None) -> None:
-        """Save to a file, now if no other save is at work.
+        """Queues a save to a file, and begins it if no other save is running.
 
-        `told` is given what went wrong, or nothing, some time after this has returned. All who ask for the same file
-        while it waits for its turn get one save, of the model as it is then; who asked has to teach it nothing until
-        told, or has that in it, too. `engine` takes the model's place as soon as its save has succeeded.
+        `told` is called later with the error message, or "". Requests for a file whose save is queued share that
+        save, of the model as it is when the save begins; what a client teaches before `told` is called is in it, too.
+        `engine` replaces the model as soon as its save has succeeded.
         """
         waiting = list(self.jobs)[1:]
         same = [job for job in waiting if job.path == path and (job.engine is None) == (engine is None)]
@@ -197,29 +197,29 @@ class Saving:
             self.begin()
 
     def is_at(self, path: str) -> bool:
-        """Whether a save to a file is at work."""
+        """Whether a save to a file is running."""
         return bool(self.jobs) and os.path.abspath(self.jobs[0].path) == os.path.abspath(path)
 
     def is_own(self, path: str) -> bool:
-        """Whether this is where the model goes, and no copy that a client has named."""
+        """Whether a path is the model's own (-f or the checkpoint), not one that a client has named."""
         return path in (self.path, self.server.options["final_regressor"])
 
     def is_full(self, path: str) -> bool:
-        """Whether so many saves wait already that there is no room for another copy."""
+        """Whether the queue has reached its limit, which doesn't apply to the model's own file."""
         return len(self.jobs) > MOST_JOBS and not self.is_own(path)
 
     def begin(self) -> None:
-        """Do the first job."""
+        """Runs the first job, in a forked copy of the process if possible."""
         assert self.loop is not None
         job = self.jobs[0]
         engine = job.engine or self.server.engine
         try:
             self.mark(job, engine)
-            # SQLite's connections can't be taken along
+            # SQLite's connections can't be used after a fork
             if engine.workspace.entities is None and job.engine is None and self.copy(job, engine):
                 return
             trouble = attempt(job, engine, self.server.journal)
-        except Exception as error:  # nothing may keep later jobs, and the end, from being done
+        except Exception as error:  # an error must not block later jobs and the shutdown
             trouble = shown(error)
         if job.engine is not None and not trouble:
             self.server.engine = job.engine
@@ -227,11 +227,11 @@ class Saving:
         self.loop.call_soon(self.finished, trouble)
 
     def replaced(self) -> None:
-        """Another model has taken the model's place, and has been saved."""
+        """Resets the counts after another model has replaced the current one."""
         self.saved_examples = self.begun_examples = self.server.engine.driver.counters.example_number
 
     def mark(self, job: Job, engine: Engine) -> None:
-        """Note what the save will have; for a checkpoint the journal goes on in a new segment."""
+        """Records what the save contains; for a checkpoint, begins a new segment of the journal."""
         job.examples = engine.driver.counters.example_number
         if job.path == self.path:
             self.begun_at = self.server.now()
@@ -241,7 +241,7 @@ class Saving:
             job.entry = self.server.journal.rotate()
 
     def copy(self, job: Job, engine: Engine) -> bool:
-        """Fork a process that saves the model as it is now; whether that was possible."""
+        """Forks a process that saves the model as it is now; returns whether the fork succeeded."""
         assert self.loop is not None
         receive, send = os.pipe()
         parent = os.getpid()
@@ -250,7 +250,7 @@ class Saving:
         except OSError as error:  # no memory for it
             os.close(receive)
             os.close(send)
-            self.server.log.warning("saving while clients wait", why=str(error))
+            self.server.log.warning("can't fork; clients wait while the model is saved", why=str(error))
             return False
         if child == 0:
             status = 1
@@ -266,11 +266,11 @@ class Saving:
         os.close(send)
         os.set_blocking(receive, False)
         told = bytearray()
-        self.loop.add_reader(receive, self.hear, receive, child, told)
+        self.loop.add_reader(receive, self.read_pipe, receive, child, told)
         return True
 
-    def hear(self, pipe: int, child: int, told: bytearray) -> None:
-        """A copy says something, or has ended."""
+    def read_pipe(self, pipe: int, child: int, told: bytearray) -> None:
+        """Reads the result that a forked copy writes to its pipe."""
         with contextlib.suppress(BlockingIOError):
             data = os.read(pipe, 4096)
             if not data:
@@ -278,21 +278,21 @@ class Saving:
             told += data
 
     def ended(self, pipe: int, child: int, told: bytearray) -> None:
-        """A copy has ended."""
+        """Handles the exit of a forked copy."""
         assert self.loop is not None
         self.loop.remove_reader(pipe)
         os.close(pipe)
-        how = "nobody knows how"
+        how = "with an unknown status"
         with contextlib.suppress(ChildProcessError):
             how = f"with status {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}"
         if told == DONE:
             self.finished("")
         else:
             sweep(os.path.dirname(os.path.realpath(self.jobs[0].path)))
-            self.finished(told.decode("utf-8", "replace") or f"the saving process ended, {how}")
+            self.finished(told.decode("utf-8", "replace") or f"the saving process ended {how}")
 
     def finished(self, trouble: str) -> None:
-        """The first job has been done."""
+        """Removes the first job, calls its callbacks, and begins the next one."""
         job = self.jobs.popleft()
         self.note(job, trouble)
         if self.jobs:
@@ -300,11 +300,11 @@ class Saving:
         for told in job.told:
             try:
                 told(trouble)
-            except Exception as error:  # the others have to be told, too
-                self.server.complain("a client could not be told of its save", why=repr(error))
+            except Exception as error:  # the other callbacks have to be called, too
+                self.server.complain("a client could not be answered about its save", why=repr(error))
 
     def note(self, job: Job, trouble: str) -> None:
-        """What a save means to those that follow."""
+        """Logs the result of a save and updates the counts that decide when the next one is due."""
         if trouble:
             self.failures += 1
             self.server.log.error("not saved", path=job.path, why=trouble)
@@ -327,15 +327,15 @@ class Saving:
         self.server.log.info("saved", path=job.path)
 
     def discard(self, entry: int) -> None:
-        """Let go of what a checkpoint has."""
+        """Deletes the journal's segments whose entries are all in the checkpoint."""
         try:
             if self.server.journal is not None:
                 self.server.journal.discard(entry)
         except VwliteError as error:
-            self.server.log.warning("the journal keeps more than it has to", why=str(error))
+            self.server.log.warning("old segments of the journal can't be deleted", why=str(error))
 
     async def end(self) -> None:
-        """The last save, here and now. Raises ModelError if it fails."""
+        """Saves at shutdown, in this process. Raises ModelError if that fails."""
         while self.jobs:
             await asyncio.sleep(0.01)
         engine, journal = self.server.engine, self.server.journal
@@ -352,7 +352,7 @@ class Saving:
             journal.close()
 
     def stats(self) -> dict[str, object]:
-        """For !stats."""
+        """Metrics of saves, for !stats."""
         return {
             "saves": self.saves,
             "saves_failed": self.failures,
@@ -361,7 +361,7 @@ class Saving:
 
 
 def attempt(job: Job, engine: Engine, journal: Journal | None) -> str:
-    """Save here and now; what went wrong, or nothing."""
+    """Saves in this process; returns the error message, "" for success."""
     try:
         place = None if journal is None or job.entry is None else stream(journal, job.entry, engine.flags)
         engine.save(job.path, place)
@@ -371,18 +371,20 @@ def attempt(job: Job, engine: Engine, journal: Journal | None) -> str:
 
 
 def stream(journal: Journal, entry: int, flags: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of its journal: the last entry in it, and the flags that later ones are learned with."""
+    """A checkpoint's metadata of its journal: id, last entry in the model, flags that later ones are learned with."""
     return {"id": journal.id, "entry": entry, "flags": flags}
 
 
 def shown(error: Exception) -> str:
-    """An error in one line."""
+    """An error message in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def die_with(parent: int) -> None:
-    """A copy that outlived its parent could put an old checkpoint in the place of a new one. (Linux; elsewhere the time
-    that a restart takes has to be enough.)
+    """Has the kernel kill this forked copy when its parent dies (Linux only).
+
+    A copy that outlived its parent could replace a new checkpoint by an old one. On other systems this relies on the
+    copy finishing before a restart has saved.
     """
     if sys.platform == "linux":
         import ctypes

@@ -2,19 +2,19 @@
 
 It has the tables journal (its id, and the number of the segment's first entry) and entries, which has a row for each
 group of them: number of the first; turn, which counts from 1; the sizes in bytes, as little-endian 32-bit integers; the
-bytes, one entry after another; a crc32 of all that. A group is one row and one transaction, and so one statement:
-whoever gives up the GIL waits up to 5 ms for it beside a busy thread. With a row for each entry of 100 kB, commits
-beside such a thread were 5 times slower, of 1 kB 100 times.
+bytes, one entry after another; a crc32 of all that. A group is one row and one transaction, and so one statement: a
+thread that releases the GIL waits up to 5 ms for it while another thread is busy. With a row for each entry, commits
+during such work were 5 times slower for entries of 100 kB, 100 times for entries of 1 kB.
 
-What is committed stays in the WAL, because copying it into the database would write everything twice; only the tables
-and their head are in the database itself. SQLite takes the first frame of a WAL that has a wrong checksum for its end,
-as after a power cut, and says nothing. So more than one commit after that end is looked for here, and is damage. To
-know that a segment goes no further than its last commit, there has to be a next one.
+Committed data stays in the WAL, because copying it into the database would write everything twice; the database itself
+holds only the tables and their header. To SQLite, the first frame with a wrong checksum is the end of the WAL, as after
+a power failure, and no error. So this module looks for more than one commit after that end, which means damage.
+Only a following segment proves that a segment ends with its last commit.
 
 A backup of ``*.sqlite`` lacks every entry and looks like a segment without any. So the first commit of a segment, once
-it is on disk and before anybody is told, changes the user_version in the head of the database itself from NEW_SEGMENT
-to IN_USE: from then on there has to be a WAL with a commit in it, or what it had in the database (as sqlite3's .backup
-puts it there). That costs one sync a segment.
+it is on disk and before it is acknowledged, changes the user_version in the database's header from NEW_SEGMENT to
+IN_USE: from then on there has to be a WAL with a commit in it, or its content in the database (as sqlite3's .backup
+writes it). That costs one sync a segment.
 
 Pages have 4096 bytes. A commit writes at least one, so that a commit of 100 bytes takes 4.4 kB, and with SQLite's
 largest, 65536 bytes, took 66 kB; large groups were 1.4 times faster with those.
@@ -38,16 +38,16 @@ from urllib.parse import quote
 from vwlite.core.paths import explain
 from vwlite.errors import VwliteError
 
-APPLICATION = 0x76776C6A  # "vwlj": marks our files among SQLite's
-NEW_SEGMENT, IN_USE = 1, 2  # versions; older ones of vwlite left it at the first
-VERSION_PLACE = 60  # in the head; sqlite.org/fileformat2.html#the_database_header
+APPLICATION = 0x76776C6A  # "vwlj": SQLite's application_id of journals
+NEW_SEGMENT, IN_USE = 1, 2  # values of user_version; older versions of vwlite always left NEW_SEGMENT
+VERSION_PLACE = 60  # offset in the header; sqlite.org/fileformat2.html#the_database_header
 PAGE = 4096
 NAME = re.compile(r"journal-(\d{10,})\.sqlite(-wal)?")
-NEW = "journal.new"  # a segment while it is made
-READ = "journal.read"  # and one while it is opened
+NEW = "journal.new"  # a segment that is being created
+READ = "journal.read"  # a segment that is being opened for reading
 WAL_HEAD, FRAME_HEAD = 32, 24
 WAL_FORMAT = 3007000
-UNREACHED = (  # not for what is in the file
+UNREACHED = (  # errors that don't depend on the file's content
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -64,12 +64,15 @@ class JournalError(VwliteError):
 
 
 class Segment:
-    """A segment to be read. Raises JournalError if it is no segment of the journal with this id.
+    """A segment that is read.
 
     Args:
-        folder: The journal's.
+        folder: The journal's folder.
         first: The number of its first entry.
-        journal: The journal's id; None to take the segment's.
+        journal: The journal's id; None to accept any, and use the segment's.
+
+    Raises:
+        JournalError: If the file is not a segment of the journal with this id.
     """
 
     def __init__(self, folder: str, first: int, journal: str | None) -> None:
@@ -84,7 +87,7 @@ class Segment:
         if not head.startswith(b"SQLite format 3\0") or int.from_bytes(head[68:72], "big") != APPLICATION:
             if not any(head):
                 self.refuse("its head is empty", first - 1)
-            raise JournalError(f"{self.path}: is no part of a journal; move it out of the folder")
+            raise JournalError(f"{self.path}: is not part of a journal; move it out of the folder")
         version = int.from_bytes(head[VERSION_PLACE : VERSION_PLACE + 4], "big")
         self.in_use = version == IN_USE
         if version > IN_USE:
@@ -97,13 +100,13 @@ class Segment:
         if type(named) is not int or not 0 < named < 2**63 or type(self.journal) is not str:
             self.refuse("its first table holds no number and id", first - 1)
         if named != first:
-            raise JournalError(f"{self.path}: begins with entry {named}; give it back the name {name(named)}")
+            raise JournalError(f"{self.path}: begins with entry {named}; rename it to {name(named)}")
         if journal not in (None, self.journal):
             raise JournalError(f"{self.path}: is part of another journal; move it out of the folder")
 
     @contextlib.contextmanager
     def trouble(self, good: int) -> Iterator[None]:
-        """Turn what SQLite reports after a last good entry into a JournalError."""
+        """Converts errors of SQLite after a last good entry to a JournalError."""
         try:
             yield
         except (sqlite3.Error, struct.error, ValueError, TypeError) as error:
@@ -112,18 +115,18 @@ class Segment:
             self.refuse(" ".join(str(error).split()), good)
 
     def refuse(self, what: str, good: int) -> NoReturn:
-        """Raise a JournalError about what comes after a last good entry."""
+        """Raises a JournalError about damage after a last good entry."""
         raise JournalError(
-            f"{self.path}: the file is damaged after entry {good}: {what}; restore it from a copy, or to go on from "
+            f"{self.path}: the file is damaged after entry {good}: {what}; restore it from a copy, or to continue from "
             f"entry {self.first - 1}, move it and those with higher numbers, with their -wal, out of the folder"
         )
 
     def is_lost(self) -> bool:
-        """Whether there were entries on disk, and none is here any more."""
+        """Whether the segment is marked as in use, but has no entries."""
         return self.in_use and self.last() < self.first
 
     def last(self) -> int:
-        """The number of the last entry, first - 1 if there is none; JournalError if there must have been more."""
+        """The number of the last entry, first - 1 for none. Raises JournalError if later commits are unreadable."""
         good, turn = self.first - 1, 0
         commits, last = self.commits()
         with self.trouble(good), reading(self.path) as connection:
@@ -135,7 +138,7 @@ class Segment:
         return good
 
     def commits(self) -> tuple[int, bool]:
-        """How many commits are in the WAL, whole or not, and whether nothing comes after the last of them."""
+        """The number of commits in the WAL, damaged or not, and whether no frame follows the last of them."""
         commits, last, frame = 0, True, FRAME_HEAD + PAGE
         try:
             with open(self.path + "-wal", "rb") as file:
@@ -159,7 +162,7 @@ class Segment:
         return commits, last
 
     def groups(self, after: int) -> Iterator[tuple[int, list[bytes]]]:
-        """Groups in order, beginning with the one that has entry after + 1: number of the first entry, and entries."""
+        """Yields groups in order from the one with entry after + 1: number of the first entry, and the entries."""
         query = (
             "SELECT number, turn, sizes, sum, text FROM entries WHERE number >= coalesce("
             "(SELECT number FROM entries WHERE number <= ? ORDER BY number DESC LIMIT 1), 0) ORDER BY number"
@@ -182,10 +185,10 @@ class Segment:
 
 
 class Writer:
-    """A new segment, which takes the place of one without entries. Raises sqlite3.Error and OSError, as its methods do.
+    """A new segment, which replaces one without entries. Raises sqlite3.Error and OSError, as its methods do.
 
     Args:
-        folder: The journal's.
+        folder: The journal's folder.
         first: The number of its first entry.
         journal: The journal's id.
     """
@@ -197,15 +200,15 @@ class Writer:
         self.connection = connect(self.path, "mode=rw")
         self.connection.execute("PRAGMA synchronous = FULL")
         self.connection.execute("PRAGMA wal_autocheckpoint = 0")
-        # What is written before the end of a transaction may be written again, and then much is read again.
+        # Pages spilled before the end of a transaction may be written twice, and be read again.
         self.connection.execute("PRAGMA cache_spill = OFF")
         self.turn = 0
         self.size = 0
-        # Open as long as the connection is: to close a file ends the locks that this process has on it.
+        # Open as long as the connection is: closing a file releases the locks that this process has on it.
         self.database = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
 
     def write(self, number: int, entries: Sequence[bytes]) -> None:
-        """Have a group on the disk itself, or raise."""
+        """Writes a group and syncs it to disk."""
         text = entries[0] if len(entries) == 1 else b"".join(entries)
         sizes = struct.pack(f"<{len(entries)}I", *map(len, entries))
         turn = self.turn + 1
@@ -218,35 +221,35 @@ class Writer:
         self.size = os.stat(self.path + "-wal").st_size
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the files."""
         shut(self.connection)
         os.close(self.database)
 
     def give_up(self) -> None:
-        """Let go of the file after an error, without what was not committed."""
+        """Closes the files after an error, and truncates the WAL to the last commit."""
         with contextlib.suppress(sqlite3.Error):
             shut(self.connection)
         os.close(self.database)
         with contextlib.suppress(OSError):
-            # It would take room on a full disk, and if only the sync failed, be there twice after a restart.
+            # It would use space on a full disk, and if only the sync failed, exist twice after a restart.
             if os.stat(self.path + "-wal").st_size > self.size:
                 os.truncate(self.path + "-wal", self.size)
 
 
 def name(first: int) -> str:
-    """A segment's name."""
+    """The file name of the segment whose first entry has this number."""
     return f"journal-{first:010d}.sqlite"
 
 
 def place(folder: str, first: int) -> str:
-    """Where a segment is."""
+    """The path of a segment."""
     return os.path.join(folder, name(first))
 
 
 def make(folder: str, first: int, journal: str) -> None:
-    """Make a segment without entries, in the place of one that has none; raises sqlite3.Error and OSError."""
+    """Creates a segment without entries, replacing one that has none; raises sqlite3.Error and OSError."""
     new, path = os.path.join(folder, NEW), place(folder, first)
-    unlink(new, new + "-wal")  # which one that was killed has left
+    unlink(new, new + "-wal")  # left by a process that was killed
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
         with contextlib.closing(connect(new, "mode=rw")) as connection:
@@ -273,7 +276,7 @@ def make(folder: str, first: int, journal: str) -> None:
 
 
 def connect(path: str, how: str) -> sqlite3.Connection:
-    """A connection to a file of this process alone: nothing is shared through another file."""
+    """Opens a database for this process alone, without a file of shared memory."""
     # psow=1: a commit ends with one frame, and is not padded with copies of it.
     uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?{how}&psow=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -283,10 +286,10 @@ def connect(path: str, how: str) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[sqlite3.Connection]:
-    """A connection to a segment of which nothing is changed.
+    """Opens a segment for reading without changing its files.
 
-    SQLite empties a WAL and deletes it when the last connection closes, even one in which it finds no good frame, but
-    not if the database isn't where it was; so it is given other names, which are gone when it has the files open.
+    SQLite deletes a WAL when the last connection closes, even one in which it finds no valid frame, but not if the
+    database has been moved. So the files are opened under other names, which are removed as soon as they are open.
     """
     other = os.path.join(os.path.dirname(path), READ)
     unlink(other, other + "-wal")
@@ -314,34 +317,34 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def unlink(*paths: str) -> None:
-    """Delete files that may be there."""
+    """Deletes files, which need not exist."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
 
 def shut(connection: sqlite3.Connection) -> None:
-    """Close a connection and leave what is in the WAL there."""
+    """Closes a connection without copying the WAL into the database (no checkpoint)."""
     if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
     else:
-        connection.interrupt()  # ends the copying as it begins
+        connection.interrupt()  # aborts the checkpoint as it begins
     connection.close()
 
 
 def checksum(number: int, turn: int, sizes: bytes, text: bytes) -> int:
-    """What a group's row is checked with."""
+    """The CRC-32 of a group's row."""
     return zlib.crc32(text, zlib.crc32(sizes, zlib.crc32(struct.pack("<qq", number, turn))))
 
 
 def cut(sizes: bytes, text: bytes) -> list[bytes]:
-    """The entries of a group."""
+    """Splits the bytes of a group into entries."""
     stops = list(accumulate(struct.unpack(f"<{len(sizes) // 4}I", sizes)))
     return [text[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
 
 def is_wal(head: bytes) -> bool:
-    """Whether these are the first bytes of a WAL, checked as SQLite does (sqlite.org/fileformat2.html#walformat)."""
+    """Whether these bytes are a valid WAL header, checked as SQLite does (sqlite.org/fileformat2.html#walformat)."""
     if len(head) < WAL_HEAD:
         return False
     magic, version, page, *_, first, second = struct.unpack(">8I", head)
@@ -354,7 +357,7 @@ def is_wal(head: bytes) -> bool:
 
 
 def sync(path: str) -> None:
-    """Have a file or folder on the disk itself, unless it is a folder on a file system that can't do that."""
+    """Syncs a file or folder to disk; ignores file systems that can't sync folders."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

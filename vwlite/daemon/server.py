@@ -1,7 +1,7 @@
-"""The server: connections, the order of what is learned, and the end.
+"""The server: accepts connections, passes lines to the model in order, and shuts down.
 
-Everything but the journal's commits happens in the one thread of the loop. A block of lines is learned; its answers
-wait until the journal has it. The commands of a client are in commands.py, the saves in saving.py.
+Everything but the journal's commits runs in the thread of the event loop. A block of lines is learned; its answers
+are held until the journal has committed it. commands.py executes the commands of a client, saving.py the saves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vwlite.core.options import Options
 from vwlite.daemon import admission
 from vwlite.daemon.admission import Admission
 from vwlite.daemon.commands import Commands
-from vwlite.daemon.connection import LARGE, TURN, Connection
+from vwlite.daemon.connection import LARGE, TIME_SLICE, Connection
 from vwlite.daemon.line_buffer import SMALL
 from vwlite.daemon.saving import Saving, shown
 from vwlite.daemon.stats import Latency, Rate
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     from vwlite.daemon.log import Log
     from vwlite.daemon.reload import ModelOnDisk
 
-SMALLEST_SLICE = 1 << 11
-GOODBYE = 10.0  # seconds that clients have to take their last answers
-TICK = 1.0  # seconds from one look at all clients to the next
-TELL_AGAIN = 60.0  # seconds until the same trouble is said again
+SMALLEST_SLICE = 1 << 11  # bytes
+GOODBYE = 10.0  # seconds that clients have to read their last answers
+TICK = 1.0  # seconds between checks of all clients
+REPEAT = 60.0  # seconds until the same error is logged again
 
 
 class Server:
-    """One model behind sockets.
+    """A daemon that serves one model to the clients of its sockets.
 
     Args:
         options: Those of the command line.
         engine: The model.
-        log: Where to say what happens.
-        journal: Where learned lines are kept, if anywhere.
-        token: What clients have to send first, if anything.
-        original: The model file that SIGHUP loads, if there is one.
-        max_connections: If the system allows less than --max_connections.
+        log: The log of events.
+        journal: The journal that stores learned lines; None for no journal.
+        token: The token that clients have to send first; None for no token.
+        original: The model file that SIGHUP loads; None for no such file.
+        max_connections: The limit, if the system allows less than --max_connections.
     """
 
     def __init__(
@@ -68,20 +68,20 @@ class Server:
         self.token = token
         self.original = original
         self.now = time.monotonic
-        self.soon: Callable[[Callable[[], None]], object]  # calls in the loop's next round
+        self.soon: Callable[[Callable[[], None]], object]  # schedules a call in the loop's next round
         self.max_line: int = options["max_line"]
         self.blocks = engine.blocks
-        self.slice = LARGE  # bytes that a client may send at a time
-        self.speed = 0.0  # bytes that the model takes in a second
+        self.slice = LARGE  # bytes read from a client at a time
+        self.speed = 0.0  # bytes that the model processes in a second
         self.committed = 0 if journal is None else journal.committed
         self.connections: set[Connection] = set()
-        self.holding: set[Connection] = set()  # those with answers that wait for the journal
+        self.holding: set[Connection] = set()  # with answers that wait for the journal
         self.buffered = 0
-        self.scrap = bytearray(SMALL)  # where bytes go that nobody wants any more
+        self.scrap = bytearray(SMALL)  # for input that is discarded
         self.began = self.now()
         self.bytes_in, self.bytes_out, self.lines = Rate(), Rate(), Rate()
         self.latency = Latency()
-        self.told: dict[str, float] = {}  # troubles, and when they were said
+        self.logged: dict[str, float] = {}  # errors, and when they were logged
         self.commands = Commands(self)
         self.saving = Saving(self)
         self.admission = Admission(self, max_connections or options["max_connections"])
@@ -93,7 +93,7 @@ class Server:
     async def serve(
         self, sockets: list[socket.socket], context: ssl.SSLContext | None, ready: Callable[[], None]
     ) -> None:
-        """Serve until SIGTERM or SIGINT, save, and return.
+        """Serves until SIGTERM or SIGINT, saves, and returns.
 
         Raises VwliteError if the model can't be saved at the end.
         """
@@ -103,9 +103,9 @@ class Server:
         loop.set_exception_handler(self.trouble)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self.take_model)
+        loop.add_signal_handler(signal.SIGHUP, self.reload_model)
         if self.journal is not None:
-            self.journal.start(lambda: loop.call_soon_threadsafe(self.journal_told))
+            self.journal.start(lambda: loop.call_soon_threadsafe(self.journal_committed))
         self.saving.start(loop)
         tasks = [loop.create_task(self.sweep())]
         tasks += [loop.create_task(self.admission.accept(each, context)) for each in sockets]
@@ -119,27 +119,27 @@ class Server:
         await self.end()
 
     def trouble(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
-        """What asyncio can't hand to anybody."""
+        """Logs an error that asyncio has no caller to raise it in (the loop's exception handler)."""
         what, error = about.get("message", ""), about.get("exception")
         if isinstance(error, ConnectionError) or type(error).__module__ == "ssl":
-            return  # a client that went away, or speaks no TLS
+            return  # a client closed the connection, or speaks no TLS
         self.complain(what, why=repr(error) if error is not None else "unknown")
 
     def complain(self, what: str, why: str) -> None:
-        """Log that something goes wrong, but not a thousand times a second."""
+        """Logs an error, unless the same one was logged in the last REPEAT seconds."""
         if self.is_news(what):
             self.log.error(what, why=why)
 
     def is_news(self, what: str) -> bool:
-        """Whether something was not logged lately; then it is to be logged now."""
+        """Whether a message was not logged in the last REPEAT seconds; if so, notes that it is logged now."""
         now = self.now()
-        if what in self.told and now - self.told[what] <= TELL_AGAIN:
+        if what in self.logged and now - self.logged[what] <= REPEAT:
             return False
-        self.told[what] = now
+        self.logged[what] = now
         return True
 
     def stop(self, number: signal.Signals) -> None:
-        """The end begins; a second signal doesn't wait for anybody."""
+        """Begins the shutdown; a second signal exits at once."""
         if self.stopped_by is not None:
             raise SystemExit(128 + number)
         self.stopped_by = signal.Signals(number)
@@ -148,10 +148,10 @@ class Server:
             self.stopping.set()
 
     async def end(self) -> None:
-        """Accept no more, let everybody take their answers, save."""
+        """Stops accepting, waits until clients have read their answers or GOODBYE seconds have passed, and saves."""
         self.admission.stop()
         for connection in list(self.connections):
-            connection.answer_the_rest()
+            connection.answer_pending()
         until = self.now() + GOODBYE
         while (self.now() < until or self.saving.jobs) and not all(each.is_done() for each in self.connections):
             await asyncio.sleep(0.01)
@@ -162,13 +162,13 @@ class Server:
     # clients
 
     def part(self, connection: Connection) -> None:
-        """A client has gone."""
+        """Removes the connection of a client that has closed it."""
         self.admission.part(connection)
         self.holding.discard(connection)
-        connection.give_back()
+        connection.free_buffers()
 
     def reserve(self, count: int) -> bool:
-        """Whether so many more bytes may be kept for clients; then they are counted."""
+        """Counts `count` more buffered bytes if --max_buffers permits them; returns whether it does."""
         most = self.options["max_buffers"]
         if self.buffered + count > most:
             for connection in self.connections:
@@ -179,44 +179,44 @@ class Server:
         return True
 
     def allowance(self) -> int:
-        """Bytes that a client may send at a time: what they are answered may be longer, and has to wait somewhere."""
+        """Bytes to read from a client at a time; fewer when buffers are nearly full, as answers may exceed lines."""
         left = (self.options["max_buffers"] - self.buffered) // 16
         return min(self.slice, max(left, SMALLEST_SLICE))
 
     def is_crowded(self) -> bool:
-        """Whether buffers are over their limit (backpressure): who takes no answers is not read from."""
+        """Whether buffers are over --max_buffers: clients with unread answers are not read from (backpressure)."""
         return self.buffered > self.options["max_buffers"]
 
     def release(self, count: int) -> None:
-        """So many are kept no longer."""
+        """Subtracts `count` bytes that are no longer buffered."""
         self.buffered -= count
 
     def process(self, connection: Connection, lines: memoryview | bytes, until: float) -> int:
-        """Whole lines of a client; how many bytes were worked on before it was `until`, or the client has to wait."""
+        """Processes complete lines of a client until the time `until` or a save; returns the bytes processed."""
         began = self.now()
         done = self.commands.run(connection, lines, until)
         took = self.now() - began
-        # most of what a few lines take is not theirs, so they say little about many
-        if done >= SMALLEST_SLICE or took > TURN:
+        # for a few lines the overhead dominates, so they are no measure of the model's speed
+        if done >= SMALLEST_SLICE or took > TIME_SLICE:
             speed = done / max(took, 1e-6)
             self.speed = speed if not self.speed else 0.8 * self.speed + 0.2 * speed
-            self.slice = min(max(int(self.speed * TURN), SMALLEST_SLICE), LARGE)
+            self.slice = min(max(int(self.speed * TIME_SLICE), SMALLEST_SLICE), LARGE)
         return done
 
     def learn(self, connection: Connection, lines: memoryview | bytes, until: float = math.inf) -> tuple[bytes, int]:
-        """Give lines to the model, as many as it works on before it is `until`.
+        """Passes lines to the model until the time `until`.
 
-        Returns their answers, and the entry of the journal that they have to wait for.
+        Returns their answers, and the journal entry that must be committed before they are sent (0 for none).
         """
         trouble = b""
         try:
             answers = self.engine.run(lines, connection.lines + 1, until - self.now())
-        except Exception as error:  # such as a full disk; which lines it concerns, nobody knows
-            self.complain("lines of a client could not be worked on", why=repr(error))
+        except Exception as error:  # such as a full disk; the line that caused it is unknown
+            self.complain("lines of a client could not be processed", why=repr(error))
             answers = self.engine.answers.drain()
             trouble = f"!error {shown(error)}\n".encode("utf-8", "replace")
         connection.lines += self.engine.lines
-        self.say_remarks()
+        self.log_remarks()
         entry = 0
         if self.journal is not None:
             learned = self.engine.take_learned()
@@ -229,13 +229,13 @@ class Server:
             return b"", entry
         return answers, entry
 
-    def say_remarks(self) -> None:
-        """Log what the model has said since this was last called."""
+    def log_remarks(self) -> None:
+        """Logs the model's remarks since the last call."""
         while self.engine.remarks:
             self.log.warning(self.engine.remarks.pop(0))
 
-    def journal_told(self) -> None:
-        """The journal has committed, or failed to."""
+    def journal_committed(self) -> None:
+        """Sends the answers of committed entries; stops learning while the journal can't be written."""
         journal = self.journal
         if journal is None:
             return
@@ -246,13 +246,13 @@ class Server:
         elif failure is None and self.engine.driver.refusal is not None:
             self.log.info("the journal can be written again")
             self.engine.stop_learning(None)
-            self.saving.save_itself()  # nobody knows what became of the checkpoint
+            self.saving.save_itself()  # the last checkpoint may have failed, too
         self.committed = journal.committed
         for connection in list(self.holding):
             connection.commit(self.committed)
 
     async def sweep(self) -> None:
-        """Once a second: who has been silent for too long, and rates."""
+        """Once a second, updates rates and closes connections that have timed out."""
         while True:
             before = self.now()
             await asyncio.sleep(TICK)
@@ -265,58 +265,58 @@ class Server:
             for connection in list(self.connections):
                 try:
                     self.look_after(connection, now)
-                except Exception as error:  # the others still have to be looked after
-                    self.complain("a client is let go", why=repr(error))
+                except Exception as error:  # the other connections still have to be checked
+                    self.complain("a connection is closed", why=repr(error))
                     connection.transport.abort()
 
     def look_after(self, connection: Connection, now: float) -> None:
-        """Let a client go that has been silent or deaf for too long."""
+        """Closes the connection of a client that has sent, or read, nothing for --read_timeout seconds."""
         patience = self.options["read_timeout"]
         if connection.left_at and now - connection.left_at > GOODBYE:
             connection.transport.abort()
         elif connection.replies.is_stuck(now, patience):
-            self.log.warning("a client takes no answers", seconds=patience)
+            self.log.warning("a client reads no answers", seconds=patience)
             connection.transport.abort()
         elif connection.over or connection.has_unread():
             connection.regulate()
         elif not connection.trusted and now - connection.began > admission.TOKEN_TIME:
-            connection.fail("no token came in time")
+            connection.fail("no token was received in time")
         elif connection.is_silent(now, patience):
-            connection.fail(f"nothing came for {patience:g} seconds")
+            connection.fail(f"nothing was received for {patience:g} seconds (--read_timeout)")
         else:
             connection.regulate()
 
-    def take_model(self) -> None:
-        """SIGHUP: the model file, as it is now, takes the model's place."""
+    def reload_model(self) -> None:
+        """Replaces the model by the current content of its file (on SIGHUP)."""
         if self.original is None:
             self.log.warning("SIGHUP: there is no model file to load; start with -i or -f")
             return
-        if self.saving.is_at(self.original.path):  # then nobody knows yet whose file it is
-            asyncio.get_running_loop().call_later(0.05, self.take_model)
+        if self.saving.is_at(self.original.path):  # whether the file is our own is known after the save
+            asyncio.get_running_loop().call_later(0.05, self.reload_model)
             return
         if self.original.is_known():
-            self.log.info("SIGHUP: the model file is one that was loaded or saved here; going on with what was learned")
+            self.log.info("SIGHUP: the model file is the one that this daemon loaded or saved; the model is unchanged")
             return
         try:
             engine = self.original.load()
         except VwliteError as error:
-            self.log.error("SIGHUP: going on with the model as it is", why=str(error))
+            self.log.error("SIGHUP: the model is unchanged", why=str(error))
             return
         if engine.blocks != self.blocks:
-            self.log.error("SIGHUP: going on with the model as it is", why="the file's takes another kind of examples")
+            self.log.error("SIGHUP: the model is unchanged", why="the file's model expects another kind of examples")
             return
         if self.journal is None:
             self.engine = engine
             self.saving.replaced()
             self.loaded("")
-        else:  # a restart goes on from the checkpoint
+        else:  # a restart continues from the checkpoint
             engine.note_learned()
             self.saving.ask(str(self.saving.checkpoint), self.loaded, engine)
 
     def loaded(self, trouble: str) -> None:
-        """Another model has taken the model's place, unless there was trouble."""
+        """Logs that the model was replaced, or why it was not."""
         if trouble:
-            self.log.error("SIGHUP: going on with the model as it is", why=trouble)
+            self.log.error("SIGHUP: the model is unchanged", why=trouble)
         else:
             self.log.info("model loaded", id=str(self.engine.workspace.parent))
-            self.journal_told()
+            self.journal_committed()

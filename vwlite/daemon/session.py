@@ -1,9 +1,9 @@
-"""A client's side of the daemon's protocol: lines in, answers out, counted and timed.
+"""The client of the daemon's protocol: sends lines, receives answers, counts and times them.
 
-One thread does it all and waits for whatever comes first, input, room to send, or answers; so it never stands still
-however much of one is waiting, and TLS, which allows no two threads on a connection, is no other case. The conversation
-ends with the command !quit: its answer !bye tells that no answer is missing, and over TLS, which has no half-close, it
-is also the only way to say that nothing more will come.
+One thread waits for input, for buffer space to send, or for answers, whichever comes first. So a full buffer never
+blocks the other directions, and TLS, which permits no two threads on a connection, needs no other code. A session ends
+with the command !quit: its answer !bye confirms that no answer is missing. Over TLS, which has no half-close, !quit is
+also the only way to end the input.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ SHARES = (("median", 0.5), ("90%", 0.9), ("99%", 0.99), ("99.9%", 0.999), ("most
 
 
 class Session:
-    """Lines to a daemon and its answers.
+    """A session with a daemon: sends the lines of an input and writes the answers to a sink.
 
     Args:
         connection: A connected socket, with TLS or without.
-        where: What it is connected to, for messages.
-        sink: Where answers go.
-        decisions: Whether empty lines end examples; the answers tell too, as soon as there is one.
+        where: The address, for messages.
+        sink: The output that answers are written to.
+        decisions: Whether examples are multi-line, ended by empty lines; also detected from the answers.
         timeout: Seconds to wait for an answer.
-        quits: Whether to end with !quit; else the end is that the sending side is closed.
+        quits: Whether to end with !quit; otherwise the sending side is closed.
 
     Attributes:
-        progress: Where to show how far it is.
-        shown: How many answers that are errors to show on standard error.
+        progress: The progress display; None for none.
+        shown: The number of error answers to print on standard error.
     """
 
     def __init__(
@@ -57,21 +57,26 @@ class Session:
         self.sent = Sent()
         self.sent_bytes = self.answered_bytes = self.received_bytes = 0
         self.answers = self.errors = 0
-        self.last_words = b""  # the last answer, if it is an error
-        self.partial = b""  # of an answer
+        self.last_error = b""  # the last answer, if it is an error
+        self.partial = b""  # the beginning of an answer whose end was not received yet
         self.ending = self.bye = False
         self.broken = False  # nothing more can be sent
-        self.samples: deque[tuple[int, int, int, float]] = deque()  # lines, decisions, bytes, and when they were sent
+        self.samples: deque[tuple[int, int, int, float]] = deque()  # lines, decisions, bytes, time sent
         self.latencies = array("d")  # seconds
         self.began = time.monotonic()
         self.seconds = 0.0
 
-    # many lines at once
+    # pipelined: many lines at once
 
-    def stream(self, lines: Input, window: int | None = None) -> None:
-        """Send all lines, at most `window` bytes ahead of the answers, and take answers as they come.
+    def stream(self, lines: Input, window: int | None = None) -> None:  # noqa: DOC502
+        """Sends all lines without waiting for each answer, and receives the answers.
 
-        Raises VwliteError if not all is answered.
+        Args:
+            lines: The input.
+            window: The most bytes to send ahead of the answers; None for no limit.
+
+        Raises:
+            VwliteError: If answers are missing.
         """
         self.connection.setblocking(False)
         if window is not None:
@@ -103,7 +108,14 @@ class Session:
         self.finish(lines.ended)
 
     def next_piece(self, lines: Input) -> bytes:
-        """What to send next, counted; none if there is nothing yet, or no end to send."""
+        """Reads and counts the next bytes to send.
+
+        Args:
+            lines: The input.
+
+        Returns:
+            The bytes; b"" if none are available yet.
+        """
         piece = lines.read()
         if piece:
             self.sent.take(piece)
@@ -112,7 +124,11 @@ class Session:
         return piece
 
     def end(self) -> bytes:
-        """What to send at the end."""
+        """Ends the input.
+
+        Returns:
+            The last bytes to send.
+        """
         self.sent.finish()
         self.ending = True
         if not self.quits:
@@ -120,33 +136,47 @@ class Session:
         return END if self.quits else b""
 
     def half_close(self) -> None:
-        """Say that nothing more will come; TLS has no way to."""
+        """Closes the sending side, which TLS can't do."""
         if not isinstance(self.connection, ssl.SSLSocket):
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_WR)
 
     def piece_is_sent(self) -> None:
-        """Note when; or close the sending side behind the last one."""
+        """Records when a piece was sent; closes the sending side after the last one."""
         if not self.ending:
             self.samples.append((self.sent.lines, self.sent.decisions, self.sent_bytes, time.monotonic()))
         else:
             self.half_close()
 
     def send(self, data: memoryview) -> int:
-        """Send what there is room for; how many bytes. Of a connection that is closed it is all."""
+        """Sends as much as the socket's buffer accepts.
+
+        Args:
+            data: The bytes to send.
+
+        Returns:
+            The number of bytes sent; all if the connection is closed.
+        """
         try:
             count = self.connection.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except OSError:
-            # There may still be answers to read, and they are worth more than the reason.
+            # The answers that can still be read explain more than this error.
             self.broken = self.ending = True
             return len(data)
         self.sent_bytes += count
         return count
 
-    def receive(self) -> bytes | None:
-        """Answers; none at the end, None if there are none yet."""
+    def receive(self) -> bytes | None:  # noqa: DOC501, DOC503
+        """Receives answers.
+
+        Returns:
+            The bytes; b"" at the end, None if there are none yet.
+
+        Raises:
+            VwliteError: If a blocking connection has timed out.
+        """
         try:
             return self.connection.recv(PIECE)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -157,8 +187,16 @@ class Session:
             self.broken = True
             return b""
 
-    def wait(self, sending: bool, source: int | None) -> None:
-        """Wait until something can be done. Raises VwliteError after the timeout, unless it is the input that waits."""
+    def wait(self, sending: bool, source: int | None) -> None:  # noqa: DOC501, DOC503
+        """Waits for input, answers or buffer space.
+
+        Args:
+            sending: Whether there are bytes to send.
+            source: The descriptor of an input without available bytes; None for none.
+
+        Raises:
+            VwliteError: After the timeout, unless an input is waited for.
+        """
         poll = select.poll()
         poll.register(self.connection, select.POLLIN | (select.POLLOUT if sending else 0))
         if source is not None:
@@ -167,22 +205,33 @@ class Session:
             raise self.too_late()
 
     def too_late(self) -> VwliteError:
-        """No answer came."""
-        hint = "" if self.decisions else "; a model of decisions answers when an empty line ends one: see --decisions"
+        """The error for answers that were not received in time.
+
+        Returns:
+            The exception to raise.
+        """
+        hint = "" if self.decisions else "; multi-line examples are answered after their empty line: see --decisions"
         return VwliteError(
             f"{self.where}: no answer for {self.timeout:g} s, after {self.answers} answers; {self.missing()} are "
             f"missing{hint}"
         )
 
-    # one after the other
+    # one example at a time
 
-    def one_by_one(self, lines: Input) -> None:
-        """Send an example when the one before has its answer. Raises VwliteError if not all is answered."""
+    def one_by_one(self, lines: Input) -> None:  # noqa: DOC502
+        """Sends each example after the answer to the previous one.
+
+        Args:
+            lines: The input.
+
+        Raises:
+            VwliteError: If answers are missing.
+        """
         self.connection.settimeout(self.timeout)
         for example in self.examples(lines):
             due = self.due()
             began = time.monotonic()
-            if not self.send_all(example) or not self.hear(due):
+            if not self.send_all(example) or not self.receive_until(due):
                 return self.finish(False)
             if due > len(self.latencies):
                 self.latencies.append(time.monotonic() - began)
@@ -196,7 +245,14 @@ class Session:
         return self.finish(True)
 
     def examples(self, lines: Input) -> Iterator[bytes]:
-        """Lines, each as soon as it is an example, or the lines of a decision; with empty ones that go before."""
+        """Splits the input into examples, and counts them.
+
+        Args:
+            lines: The input.
+
+        Yields:
+            A line, or the lines of a multi-line example, including empty lines before it.
+        """
         text = b""
         while not lines.ended:
             for line in lines.read().split(b"\n")[:-1]:
@@ -212,8 +268,18 @@ class Session:
         elif text:
             yield text
 
-    def send_all(self, data: bytes) -> bool:
-        """Send bytes; whether they could be sent."""
+    def send_all(self, data: bytes) -> bool:  # noqa: DOC501, DOC503
+        """Sends all bytes, blocking.
+
+        Args:
+            data: The bytes to send.
+
+        Returns:
+            Whether the connection accepted them.
+
+        Raises:
+            VwliteError: If the connection has timed out.
+        """
         try:
             self.connection.sendall(data)
         except TimeoutError:
@@ -223,8 +289,15 @@ class Session:
         self.sent_bytes += len(data)
         return not self.broken
 
-    def hear(self, due: int) -> bool:
-        """Take answers until there are so many; whether they came."""
+    def receive_until(self, due: int) -> bool:
+        """Receives answers until there are so many.
+
+        Args:
+            due: The number of answers, counted from the start.
+
+        Returns:
+            False if the connection ended before.
+        """
         while self.answers < due:
             data = self.receive()
             if not data:
@@ -235,15 +308,27 @@ class Session:
     # answers
 
     def due(self) -> int:
-        """How many answers there should be."""
+        """The number of answers that are due.
+
+        Returns:
+            The number of examples, in lines or multi-line examples, sent so far.
+        """
         return self.sent.decisions if self.decisions else self.sent.lines
 
     def missing(self) -> int:
-        """How many answers there should be besides."""
+        """The number of missing answers.
+
+        Returns:
+            The number of answers that are due and were not received.
+        """
         return max(self.due() - self.answers, 0)
 
     def take(self, data: bytes) -> None:
-        """Write and count what has come."""
+        """Counts received bytes and writes complete answers to the sink.
+
+        Args:
+            data: The received bytes.
+        """
         self.received_bytes += len(data)
         data = self.partial + data if self.partial else data
         end = data.rfind(b"\n") + 1
@@ -255,7 +340,7 @@ class Session:
         if empty:
             self.decisions = True
         if whole:
-            self.last_words = b""
+            self.last_error = b""
         if b"!error" in whole or b'{"error"' in whole:
             self.note_errors(whole)
         self.answers += whole.count(b"\n") - empty
@@ -266,37 +351,52 @@ class Session:
         self.sink.write(whole)
 
     def note_errors(self, whole: bytes) -> None:
-        """Count answers that are errors, and show the first few."""
+        """Counts answers that are errors, and prints the first few.
+
+        Args:
+            whole: Complete answers, with their line ends.
+        """
         number = self.answers
         for line in whole.split(b"\n"):
             if not line:
                 continue
             number += 1
-            self.last_words = b""
+            self.last_error = b""
             if line.startswith((b"!error", b'{"error"')):
                 self.errors += 1
-                self.last_words = line
+                self.last_error = line
                 if self.errors <= self.shown:
                     if self.progress is not None:
                         self.progress.clear()
                     print(f"answer {number}: {line.decode('utf-8', 'replace')}", file=sys.stderr)
 
     def finish(self, all_sent: bool) -> None:
-        """After the last answer; raises VwliteError if it isn't."""
+        """Ends the session.
+
+        Args:
+            all_sent: Whether the whole input was sent.
+
+        Raises:
+            VwliteError: If answers are missing.
+        """
         self.seconds = time.monotonic() - self.began
-        # Without !bye, an error may be why it closed the connection, and no answer to a line.
-        if self.bye or (all_sent and not self.broken and not self.missing() and not (self.quits and self.last_words)):
+        # Without !bye, an error may be the reason for closing the connection rather than the answer to a line.
+        if self.bye or (all_sent and not self.broken and not self.missing() and not (self.quits and self.last_error)):
             return
-        what = "decisions" if self.decisions else "lines"
+        what = "multi-line examples" if self.decisions else "lines"
         cut = "" if all_sent and not self.broken else ", before all was sent"
-        words = f"; its last words: {self.last_words.decode('utf-8', 'replace')}" if self.last_words else ""
+        words = f"; the last answer: {self.last_error.decode('utf-8', 'replace')}" if self.last_error else ""
         raise VwliteError(
             f"{self.where}: the daemon closed the connection{cut}: {self.answers} answers to {self.due()} {what}, "
             f"{self.missing()} are missing{words}"
         )
 
     def report(self) -> list[str]:
-        """Lines that sum it up."""
+        """The summary: counts, rates and quantiles of latency.
+
+        Returns:
+            The lines, each of the form "name = value".
+        """
         seconds = max(self.seconds or time.monotonic() - self.began, 1e-9)
         found = [
             f"lines = {self.sent.lines}",
@@ -318,7 +418,7 @@ class Session:
 
 
 def ready(descriptor: int) -> bool:
-    """Whether reading wouldn't wait."""
+    """Whether reading a descriptor wouldn't block."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))

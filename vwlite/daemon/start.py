@@ -1,4 +1,4 @@
-"""From a command line to a daemon that serves: the process, its sockets and files, and what a journal has to tell."""
+"""Starts the daemon: checks options, forks to the background, opens sockets and files, and serves."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     import ssl
 
 
-OWN_FILES = 64  # that a daemon may have open besides its connections
+OWN_FILES = 64  # open files reserved for other purposes than connections
 
 
 def run(options: Options) -> int:
-    """Serve until told to end; the exit status. In the background the parent returns as soon as clients can come.
+    """Serves until a signal ends it; returns the exit status. In the background, returns once clients can connect.
 
-    With --log json, errors are logged like all else, and not raised.
+    With --log json, errors are logged as JSON, and not raised.
     """
     if options["log"] != "json":
         return begin(options)
@@ -52,9 +52,9 @@ def run(options: Options) -> int:
 
 
 def begin(options: Options) -> int:
-    """See `run`; raises what hinders it."""
+    """Checks the options and starts the daemon, as `run` does; raises errors."""
     check(options)
-    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:  # else a socket takes the place of a stream that was closed
+    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:  # no socket may get the number of a closed standard stream
         pass
     os.close(spare)
     if options["foreground"]:
@@ -70,21 +70,21 @@ def check(options: Options) -> None:
     except OptionError as error:
         errors += error.errors
     if options["socket"] is not None and (options.given("port") or options.given("bind")):
-        errors.append("--socket is instead of --port and --bind")
+        errors.append("--socket replaces --port and --bind")
     if (options["cert"] is None) != (options["key"] is None):
         errors.append("--cert and --key go together")
     if options["journal"] is not None and options["testonly"]:
-        errors.append("--journal keeps what is learned, and with -t nothing is")
+        errors.append("--journal stores what is learned, and with -t nothing is learned")
     if options["autosave"] is not None and options["journal"] is None and options["final_regressor"] is None:
-        errors.append("--autosave needs a place: give -f FILE or --journal DIR")
+        errors.append("--autosave needs a file: give -f FILE or --journal DIR")
     if options["model_dir"] and options["journal"] and same_file(options["model_dir"], options["journal"]):
-        errors.append("--model_dir and --journal are one folder: clients could write over the journal")
+        errors.append("--model_dir and --journal are the same folder: clients could overwrite the journal")
     if options["socket"] is not None and options["port_file"] is not None:
         errors.append("--port_file with --socket: a Unix socket has no port")
     if not (options["token_file"] or options["insecure"] or options["socket"] or is_loopback(options["bind"])):
         errors.append(
-            f"--bind {options['bind']}: anybody who gets there could use the model and teach it; give --token_file "
-            "FILE, or --insecure if the network keeps strangers out"
+            f"--bind {options['bind']} accepts connections from other machines: any client that can reach the port can "
+            "use and teach the model; give --token_file FILE, or --insecure if the network restricts access"
         )
     if errors:
         raise OptionError(errors)
@@ -92,12 +92,12 @@ def check(options: Options) -> None:
 
 
 def same_file(one: str, other: str) -> bool:
-    """Whether two paths are one place, which may not be there yet."""
+    """Whether two paths lead to the same file, which need not exist."""
     return os.path.realpath(one) == os.path.realpath(other)
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can get to an address."""
+    """Whether an address is a loopback address, which other machines can't reach."""
     if address == "localhost":
         return True
     try:
@@ -107,7 +107,7 @@ def is_loopback(address: str) -> bool:
 
 
 def in_background(job: Callable[[Callable[[], None]], int], log: Log) -> int:
-    """Do a job in a process without a terminal; return when it says that it is ready, or raise what hindered it."""
+    """Runs a job in a background process without a terminal; returns once it is ready, or raises its error."""
     receive, send = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -128,7 +128,7 @@ def in_background(job: Callable[[Callable[[], None]], int], log: Log) -> int:
     def ready() -> None:
         os.write(send, b"ready")
         os.close(send)
-        # Whoever started it may wait until nobody has the other end of a pipe; a file can go on taking what is said.
+        # The process that started the daemon may wait for its pipes to be closed; a log file stays open.
         quiet = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             if number < 2 or not is_file(number):
@@ -159,14 +159,14 @@ def in_background(job: Callable[[Callable[[], None]], int], log: Log) -> int:
 
 
 def import_ahead(options: Options) -> None:
-    """What the first large batch would import, for half a second, while all clients wait."""
+    """Imports now what the first large batch would import, which would delay all clients by half a second."""
     if options["batch_size"] not in (None, "1"):
         import_module("vwlite.bayes.solve")
         import_module("scipy.sparse")
 
 
 def is_file(descriptor: int) -> bool:
-    """Whether a descriptor is that of a regular file."""
+    """Whether a descriptor refers to a regular file."""
     try:
         return stat.S_ISREG(os.fstat(descriptor).st_mode)
     except OSError:
@@ -174,17 +174,17 @@ def is_file(descriptor: int) -> bool:
 
 
 def serve(options: Options, ready: Callable[[], None]) -> int:
-    """Load, listen, serve, save."""
+    """Loads the model, listens, serves until a signal, saves, and logs a summary; returns the exit status."""
     log = Log(as_json=options["log"] == "json", quiet=options["quiet"])
     log.take_all()
     if options["num_children"]:
-        log.info("--num_children: one model serves all clients, so there are no children")
+        log.info("--num_children has no effect: one process serves all clients")
     if options["final_regressor"] is not None:
         from vwlite.model.model_file import require_writable
 
         require_writable(options["final_regressor"])
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or the system forgets how copies have ended
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a model that another can take the place of
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, the exit status of copies is lost
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a model is loaded that it can replace
     connections = allow_files(options["max_connections"], log)
     journal = None
     if options["journal"] is not None:
@@ -207,7 +207,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
             stack.enter_context(written(options["pid_file"], f"{os.getpid()}\n"))
             stack.enter_context(written(options["port_file"], f"{port}\n"))
             log.info("listening", **where, pid=os.getpid(), model=engine.workspace.parent)
-            server.say_remarks()
+            server.log_remarks()
             ready()
 
         runner(server, sockets, context, told)
@@ -220,7 +220,7 @@ def serve(options: Options, ready: Callable[[], None]) -> int:
 
 
 def allow_files(connections: int, log: Log) -> int:
-    """Have the system allow as many open files as there may be connections; how many of them it does."""
+    """Raises the soft limit of open files for so many connections; returns how many connections it permits."""
     import resource
 
     wanted = connections + OWN_FILES
@@ -232,14 +232,14 @@ def allow_files(connections: int, log: Log) -> int:
     if most == wanted:
         return connections
     fewer = max(most - OWN_FILES, most // 4)
-    log.warning("the system allows fewer open files, and so fewer connections", files=most, connections=fewer)
+    log.warning("the system's limit of open files reduces --max_connections", files=most, connections=fewer)
     return fewer
 
 
 def runner(
     server: Server, sockets: list[socket.socket], context: ssl.SSLContext | None, ready: Callable[[], None]
 ) -> None:
-    """The loop; uvloop's where it is installed."""
+    """Runs the server in an event loop; uvloop's if it is installed."""
     try:
         import uvloop
     except ImportError:
@@ -249,7 +249,7 @@ def runner(
 
 
 def read_token(path: str) -> bytes:
-    """What a token file holds; raises VwliteError if it can't be a token."""
+    """Reads a token file; raises VwliteError if it holds no valid token or others can read it."""
     try:
         with open(path, "rb") as file:
             token = file.read(4096).strip()
@@ -263,13 +263,13 @@ def read_token(path: str) -> bytes:
 
 
 def require_private(path: str, mode: int, what: str) -> None:
-    """Raises VwliteError if others can read it."""
+    """Raises VwliteError if a file's mode lets other users than its owner and group read it."""
     if mode & 0o037:  # the group may, as secrets are mounted into containers
         raise VwliteError(f"{path}: others can read {what}: chmod 600 {path}")
 
 
 def tls(options: Options) -> ssl.SSLContext:
-    """TLS with the certificate and key; raises VwliteError if they are no good."""
+    """Creates the TLS context from --cert and --key; raises VwliteError if they are invalid."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -284,7 +284,7 @@ def tls(options: Options) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def listening(options: Options) -> Iterator[list[socket.socket]]:
-    """The sockets that clients come to, closed and removed at the end."""
+    """The listening sockets, closed and removed at the end."""
     if options["socket"] is not None:
         with unix_socket(options["socket"]) as one:
             yield [one]
@@ -303,13 +303,13 @@ def listening(options: Options) -> Iterator[list[socket.socket]]:
 
 @contextlib.contextmanager
 def unix_socket(path: str) -> Iterator[socket.socket]:
-    """A socket in the file system, for this user alone; one that nobody listens at any more is replaced."""
+    """A Unix socket with mode 0600; replaces one that no process listens on."""
     with socket.socket(socket.AF_UNIX) as one:
         try:
             with alone(os.path.dirname(os.path.abspath(path))):
                 if os.path.lexists(path):
                     if not is_deserted(path):
-                        raise VwliteError(f"--socket {path}: is there already, and in use or no socket; choose another")
+                        raise VwliteError(f"--socket {path}: exists, and is in use or not a socket; choose another")
                     os.unlink(path)
                 before = os.umask(0o177)
                 try:
@@ -323,13 +323,13 @@ def unix_socket(path: str) -> Iterator[socket.socket]:
         one.setblocking(False)
         yield one
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.lstat(path), ours):  # another daemon may have taken the place of one that ends
+            if os.path.samestat(os.lstat(path), ours):  # another daemon may have replaced it
                 os.unlink(path)
 
 
 @contextlib.contextmanager
 def alone(folder: str) -> Iterator[None]:
-    """Keep others who do so out; a socket that is bound but not listened at yet looks deserted."""
+    """Locks a folder against other daemons: a socket that is bound but not listening yet looks unused."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -339,7 +339,7 @@ def alone(folder: str) -> Iterator[None]:
 
 
 def is_deserted(path: str) -> bool:
-    """Whether a path is a socket that nobody listens at; connections to other files are refused, too."""
+    """Whether a path is a socket that no process listens on; connections to other files are refused, too."""
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         return False
     with socket.socket(socket.AF_UNIX) as probe:
@@ -355,12 +355,12 @@ def is_deserted(path: str) -> bool:
 
 @contextlib.contextmanager
 def written(path: str | None, text: str) -> Iterator[None]:
-    """A file that is there while the daemon serves."""
+    """A file that exists while the daemon serves, such as --pid_file."""
     if path is None:
         yield
         return
     try:
-        with writing(path, wait=False) as file:  # clients that look for it find all of it
+        with writing(path, wait=False) as file:  # atomically: clients never read a part of it
             file.write(text.encode("ascii"))
     except (OSError, ValueError) as error:
         raise VwliteError(f"{path}: can't be written: {explain(error, path)}") from error
@@ -370,13 +370,13 @@ def written(path: str | None, text: str) -> Iterator[None]:
         with contextlib.suppress(OSError, ValueError):
             if os.path.isfile(path) and inherited(path) is None:  # a pipe was written through
                 with open(path, encoding="ascii") as old:
-                    ours = old.read() == text  # another daemon may have taken the place of one that ends
+                    ours = old.read() == text  # another daemon may have replaced it
                 if ours:
                     os.unlink(path)
 
 
 def figures(server: Server) -> list[str]:
-    """The summary of what was served, as that of a run."""
+    """The summary of what was served, in the format of a run over files."""
     driver, workspace = server.engine.driver, server.engine.workspace
     metrics = [] if workspace.reporter is None else [figure.line() for figure in workspace.reporter.figures()]
     lines = summary(driver, server.options, 1, None, workspace.top.loss, metrics)

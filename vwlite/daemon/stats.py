@@ -1,4 +1,4 @@
-"""What a daemon counts: rates of the last minute and percentiles of latency, in little room."""
+"""Metrics of a daemon in constant memory: rates over the last minute, and percentiles of latency."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import time
 from collections import deque
 
-WINDOW = 60  # seconds that rates are of
-PER_OCTAVE = 8  # buckets of latency: each is 9 % wider than the one before
+WINDOW = 60  # seconds over which rates are averaged
+PER_OCTAVE = 8  # buckets for each factor of 2: the bounds grow by 9 %
 
 
 class Latency:
-    """A histogram of durations: percentiles are right to 9 %."""
+    """A histogram of durations with logarithmic buckets: percentiles are exact to 9 %."""
 
     def __init__(self) -> None:
         self.buckets = [0] * (40 * PER_OCTAVE)  # from a nanosecond to some 1000 seconds
@@ -19,14 +19,14 @@ class Latency:
         self.longest = 0.0
 
     def add(self, seconds: float, count: int = 1) -> None:
-        """So many lines took so long."""
+        """Adds `count` lines with a latency of `seconds`."""
         place = int(math.log2(max(seconds, 1e-9) * 1e9) * PER_OCTAVE)
         self.buckets[min(place, len(self.buckets) - 1)] += count
         self.count += count
         self.longest = max(self.longest, seconds)
 
     def percentile(self, share: float) -> float | None:
-        """The seconds that this share of all lines took no more than; None if there are none."""
+        """The latency in seconds at this quantile (0 to 1) of all lines; None if there are none."""
         wanted, seen = share * self.count, 0
         for place, count in enumerate(self.buckets):
             seen += count
@@ -36,7 +36,7 @@ class Latency:
 
 
 class Rate:
-    """A counter, and how fast it has gone lately."""
+    """A counter, and its rate over the last minute."""
 
     def __init__(self, now: float | None = None) -> None:
         self.total = 0
@@ -44,16 +44,16 @@ class Rate:
         self.marks: deque[tuple[float, int]] = deque([(started, 0)])
 
     def add(self, count: int) -> None:
-        """Count."""
+        """Adds to the counter."""
         self.total += count
 
     def tick(self, now: float) -> None:
-        """Called about once a second."""
+        """Records the counter; to be called about once a second."""
         self.marks.append((now, self.total))
         while len(self.marks) > 1 and self.marks[1][0] <= now - WINDOW:
             self.marks.popleft()
 
     def per_second(self, now: float) -> float:
-        """Over the last minute, or since the start."""
+        """The rate over the last minute, or since the start."""
         since, before = self.marks[0]
         return (self.total - before) / max(now - since, 1e-9)

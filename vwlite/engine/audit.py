@@ -1,4 +1,4 @@
-"""Names beside numbers: --audit, --invert_hash and --readable_model, in VW's layouts."""
+"""Features and weights as text: --audit, --invert_hash and --readable_model, in VW's formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vwlite.model.model_file import write_text
 if TYPE_CHECKING:
     from vwlite.engine.workspace import Workspace
 
-VW_VERSION = "9.11.2"  # whose layout readable models follow
+VW_VERSION = "9.11.2"  # the version whose format readable models have
 CONSTANT = 11650396
 
 
@@ -39,7 +39,7 @@ def feature_name(namespace: bytes, name: bytes | None) -> str:
 
 
 def crossed(spaces: dict[int, list[str]], term: bytes, in_every_order: bool, start: int) -> Iterator[str]:
-    """Names of the products of namespaces, in the order in which features are crossed."""
+    """The names of the features of an interaction, in the order in which they are computed."""
     features = spaces.get(term[0], [])
     for i in range(start, len(features)):
         if len(term) == 1:
@@ -52,7 +52,7 @@ def crossed(spaces: dict[int, list[str]], term: bytes, in_every_order: bool, sta
 
 def audit_lines(view: View, workspace: Workspace) -> str:
     """VW's audit of an example: its prediction, then name:index:value:weight@adaptive, largest |w x| first."""
-    # VW's caches don't hold names
+    # VW's caches contain no names
     nameless = workspace.options["vw_compat"] and workspace.driver.current_pass > 0
     cells = []
     for name, (number, value) in zip(names(view, workspace.interactions), view.features, strict=True):
@@ -67,9 +67,9 @@ def audit_lines(view: View, workspace: Workspace) -> str:
 
 
 def note_names(view: View, workspace: Workspace) -> None:
-    """Remember the first name seen for each slot, and for each hash where learners keep hashes.
+    """Stores the first name seen for each slot, and for each hash if learners store hashes.
 
-    Of several weight vectors, as in VW, the name of the second and so on ends with its number: a^x[1].
+    With several weight vectors, as in VW, names of the second and later ones end with its number: a^x[1].
     """
     bottom = workspace.bottom
     for name, (number, _) in zip(names(view, workspace.interactions), view.features, strict=True):
@@ -80,9 +80,9 @@ def note_names(view: View, workspace: Workspace) -> None:
 
 
 def readable(workspace: Workspace, path: str, with_names: bool) -> None:
-    """Write the weights as text, in VW's layout, and the coefficients of entities in a table for each learner.
+    """Writes the weights as text, in VW's format, and the coefficients of entities in a table for each learner.
 
-    Raises ModelError when the file can't be written.
+    Raises ModelError if the file can't be written.
     """
     lines = vw_layout(workspace, with_names) if workspace.bottom.has_slots else []
     for learner in walk(workspace.top):
@@ -92,7 +92,7 @@ def readable(workspace: Workspace, path: str, with_names: bool) -> None:
 
 
 def entity_table(learner: Any, names: dict[int, str]) -> Iterator[str]:
-    """Tab-separated: entity, feature, mean, standard deviation; features by name where it is known, else by hash."""
+    """Rows of entity, feature, mean, standard deviation, tab-separated; features by name if known, else by hash."""
     yield f"{learner.owner}\tfeature\tmean\tsd"
     for entity, _, coefficients in learner.entities():
         for number, (mean, variance) in coefficients.items():
@@ -105,7 +105,7 @@ def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
     bottom, figures, loss = workspace.bottom, workspace.driver, workspace.top.loss
     counters = figures.counters
     weights_only = workspace.options["predict_only_model"]
-    # VW writes what lies in its table, with the lazy regularization beside
+    # VW writes the stored weights, and the state of lazy regularization separately
     in_force = weights_only or not workspace.options["vw_compat"]
     lines = [
         f"Version {VW_VERSION}",
@@ -155,7 +155,7 @@ def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
 
 
 def kept_words(workspace: Workspace) -> list[str]:
-    """The options that VW would keep, as words, in alphabetical order."""
+    """The options that VW would store, as words, in alphabetical order."""
     declared = workspace.options.declared
     words = []
     for name, value in sorted(workspace.options.kept().items()):

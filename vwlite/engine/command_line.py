@@ -1,8 +1,7 @@
-"""Reads the words of a command line, and configuration files, into `Options`.
+"""Parses the arguments of a command line, and configuration files, into `Options`.
 
-The words are read here rather than by click, because click stops at the first mistake, takes the flag that follows for
-a forgotten value, and costs 20 ms of every start. Help and completion do come from click, out of the same
-declarations: see `vwlite.cli.help`.
+click is not used for this, because it stops at the first error, reads the next flag as a missing value, and adds 20 ms
+to every start. Help and completion do use click, with the same declarations: see `vwlite.cli.help`.
 """
 
 from __future__ import annotations
@@ -18,14 +17,22 @@ from vwlite.errors import OptionError, ReductionError
 
 
 def option_groups() -> list[OptionGroup]:
-    """Every option that this process knows, but for those of the command line alone, grouped as --help shows them."""
+    """All declared options in the groups of --help, except those of the command line alone (`GENERAL`)."""
     return [*builtin_groups(), *plugins.groups()]
 
 
 def parse(words: Sequence[str], groups: Iterable[OptionGroup]) -> Options:
-    """Returns the options that `words` give, completed from the file that --config names.
+    """Parses the arguments of a command line, and the file of --config.
 
-    Raises one OptionError that lists everything wrong with them.
+    Args:
+        words: The arguments.
+        groups: The declared options; those of plugins are added as they are found.
+
+    Returns:
+        The options; the command line takes precedence over the file.
+
+    Raises:
+        OptionError: If there are errors; it lists all of them.
 
     >>> passes = Option("passes", int, "How often to go through the data.", default=1)
     >>> options = parse(["--passes=3", "train.txt"], [OptionGroup("Input", (passes,))])
@@ -53,16 +60,16 @@ def parse(words: Sequence[str], groups: Iterable[OptionGroup]) -> Options:
 
 
 def is_flag(word: str) -> bool:
-    """Whether a word is a flag, where a value could stand.
+    """Whether an argument is a flag rather than a value.
 
-    Any letter after the dash makes it one, not just the letters in use: else a new flag would change what old command
-    lines mean. Such a value can be attached to its flag: --tag=-x.
+    A dash and any letter begin a flag, not just the letters in use: otherwise a new flag could change the meaning of
+    old command lines. A value with such a beginning can be attached to its flag: --tag=-x.
     """
     return word.startswith("--") or (word.startswith("-") and word[1:2].isalpha())
 
 
 class Reader:
-    """Collects the values of options by name, and all mistakes: none keeps the rest from being read."""
+    """Collects the values of options by name, and all errors: an error doesn't end the parsing."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -71,7 +78,7 @@ class Reader:
         self.errors: list[str] = []
 
     def read_words(self, words: Sequence[str]) -> tuple[dict[str, list[Any]], list[str]]:
-        """Returns the values typed, and the words that belong to no flag."""
+        """Parses arguments; returns the values by option, and the arguments that belong to no flag."""
         found: dict[str, list[Any]] = {}
         files: list[str] = []
         left = deque(words)
@@ -89,19 +96,19 @@ class Reader:
                 option = self.find(flag[2:].replace("-", "_"))
                 value = text if equals else None
             else:
-                # -passes is a slip for --passes, not -p with the value "asses".
+                # -passes is a typing error for --passes, not -p with the value "asses".
                 option = None if len(name) > 2 and name in self.declared else self.shorts.get(word[1])
                 value = word[2:] or None
             if option is None:
                 self.errors.append(f"unknown flag {flag!r}{self.suggest(name, '--')}")
-                # What follows is most likely its value; taken for a data file it would cause a second, puzzling error.
+                # The next argument is most likely its value; read as a data file it would cause a misleading error.
                 if not equals and left and not is_flag(left[0]):
                     left.popleft()
             elif option.type is bool:
                 if value is None:
                     self.add(found, option, check, True)
                 elif value[:1] in self.shorts and not word.startswith("--"):
-                    # Flags of one letter can share a dash, and the last can take a value: -tb18.
+                    # Flags of one letter can share a dash, and the last can have a value: -tb18.
                     self.add(found, option, check, True)
                     left.appendleft("-" + value)
                 else:
@@ -119,7 +126,7 @@ class Reader:
         return found, files
 
     def read_file(self, path: str) -> dict[str, list[Any]]:
-        """Returns the values that a TOML file gives, by the same rules."""
+        """Reads the values of options from a TOML file, by the same rules."""
         import tomllib  # 10 ms that only those who use it should pay
 
         found: dict[str, list[Any]] = {}
@@ -134,7 +141,7 @@ class Reader:
         for key, value in table.items():
             option = self.find(key.replace("-", "_"))
             if isinstance(value, dict):
-                self.errors.append(f"{path}: [{key}] is a table, but options stand at the top level")
+                self.errors.append(f"{path}: [{key}] is a table, but options have to be at the top level")
             elif option is None:
                 self.errors.append(f"{path}: unknown option {key!r}{self.suggest(key.replace('-', '_'), '')}")
             elif option in GENERAL.options:
@@ -148,7 +155,7 @@ class Reader:
         return found
 
     def find(self, name: str) -> Option | None:
-        """Returns the option of a name: vwlite's, or that of a plugin, which is imported for it."""
+        """Finds an option by name, vwlite's or that of a plugin, which is then imported."""
         if name not in self.declared and name.isidentifier():
             try:
                 if plugin := plugins.claim(name):
@@ -165,7 +172,7 @@ class Reader:
         value: Any,
         place: str = "",
     ) -> None:
-        """Adds one more value of an option; saying the same twice is harmless."""
+        """Adds a value of an option; repeating the same value is no error."""
         try:
             value = convert(option, value)
         except OptionError as error:
@@ -178,7 +185,7 @@ class Reader:
             self.errors.append(f"{place}--{option.name} was given twice, as {values[0]!r} and {value!r}")
 
     def suggest(self, name: str, dashes: str) -> str:
-        """Returns the end of a message about an unknown name: the options that may have been meant."""
+        """The end of a message about an unknown option: similar names."""
         if (now := RENAMED.get(name)) in self.declared:
             return f": --{name} is now {dashes}{now}"
         from vwlite.engine.vw_flags import answer

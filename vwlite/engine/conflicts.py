@@ -1,4 +1,4 @@
-"""Whether the files of a command line get in each other's way: found before anything is read or written."""
+"""Detects conflicts between the files of a command line before anything is read or written."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vwlite.core.paths import inherited
 from vwlite.engine.feed import cache_path, data_paths
 from vwlite.errors import OptionError
 
-UPDATE = {"--initial_regressor", "--final_regressor"}  # may be one file: the model is updated
+UPDATE = {"--initial_regressor", "--final_regressor"}  # may be the same file: the model is updated
 STREAMS = ("data", "predictions", "raw_predictions")  # options whose "-" is standard input or output
-ENTITIES = (".entities", ".entities.new")  # files beside a model
+ENTITIES = (".entities", ".entities.new")  # suffixes of a model's further files
 
 
 class Use(NamedTuple):
-    """A file that something named `label`, such as a flag, reads or writes."""
+    """A file that a flag, or another part of the command line (`label`), reads or writes."""
 
     label: str
     path: str
@@ -28,7 +28,7 @@ class Use(NamedTuple):
 
 
 def check(uses: Iterable[Use]) -> None:
-    """Raises OptionError that names each two uses of one file of which one would destroy what is in it."""
+    """Raises OptionError for each two uses of one file of which one would overwrite its content."""
     found: dict[tuple[object, ...], list[Use]] = {}
     for use in uses:
         if key := identity(use.path):
@@ -45,7 +45,7 @@ def check(uses: Iterable[Use]) -> None:
 
 
 def check_subcommand(read: Iterable[str | None], **written: str | None) -> None:
-    """The same for a subcommand: files that it reads, "-" being standard input, and those that its flags write."""
+    """Checks the files that a subcommand reads ("-" is standard input) and those that its flags write."""
     uses = [Use("the input", "/dev/stdin" if path == "-" else path, False) for path in read if path is not None]
     for name, path in written.items():
         if path is not None:
@@ -54,16 +54,16 @@ def check_subcommand(read: Iterable[str | None], **written: str | None) -> None:
 
 
 def is_allowed(one: Use, other: Use) -> bool:
-    """Whether two uses of one file, one of which writes, are meant: a model that is updated, a stream of both."""
+    """Whether two uses of one file, one of which writes, are no conflict: an updated model, or a shared stream."""
     if {one.of or one.label, other.of or other.label} == UPDATE and bool(one.of) == bool(other.of):
         return True
     return one.written and other.written and None not in (inherited(one.path), inherited(other.path))
 
 
 def identity(path: str) -> tuple[object, ...] | None:
-    """What is equal for two names of one regular file, which may not be there yet; None for all that is no such file.
+    """A key that is equal for all names of one regular file, which need not exist; None for other kinds of files.
 
-    By device and inode, so that links and mounts hide nothing.
+    It uses device and inode, so links and mounts are recognized.
     """
     try:
         descriptor = inherited(path)
@@ -77,11 +77,11 @@ def identity(path: str) -> tuple[object, ...] | None:
         except OSError:
             return folder, name
     except (OSError, ValueError):
-        return None  # opening it will say what is wrong
+        return None  # opening it will report the error
 
 
 def check_run(options: Options, serving: bool) -> None:
-    """Raises OptionError if the files of a run, or of a daemon, get in each other's way."""
+    """Raises OptionError if files of a run, or of a daemon, conflict."""
     uses = list(uses_of(options, serving))
     check(uses)
     errors = [
@@ -119,7 +119,7 @@ def uses_of(options: Options, serving: bool) -> Iterator[Use]:
         path = options[name]
         if option.file in ("", "folder") or name in ("data", "cache_file") or not path:
             continue
-        if options.source(name) == "model":  # what is in the model is not read from there
+        if options.source(name) == "model":  # the model contains it, so the file is not read
             continue
         path = "/dev/stdout" if path in ("stdout", "-") and name.endswith("predictions") else path
         yield Use(f"--{name}", path, option.file == "written")
@@ -131,11 +131,11 @@ def uses_of(options: Options, serving: bool) -> Iterator[Use]:
 
 
 def is_of_pass(path: str, final: str, passes: int) -> bool:
-    """Whether a path is where --save_per_pass saves after some pass."""
+    """Whether --save_per_pass would save to this path after some pass."""
     number = os.path.realpath(path).removeprefix(os.path.realpath(final) + ".")
     return number.isascii() and number.isdigit() and str(int(number)) == number and int(number) < passes
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Whether a file is, or would be, directly in a folder."""
+    """Whether a path is directly in a folder."""
     return inherited(path) is None and os.path.dirname(os.path.realpath(path)) == os.path.realpath(folder)

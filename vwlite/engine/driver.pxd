@@ -1,12 +1,12 @@
-"""The loop over examples, and who else looks at them.
+"""The driver: the loop over examples, and the objects it passes them to.
 
 Design:
-a) A Driver is of single lines; a MultilineDriver (multiline_driver.pyx) overrides what an example is: run, piece.
-   workspace.py chooses one when it makes the driver. What predictions look like is the business of a Format
-   (predictions.pxd), which the stack's type of prediction chooses, and what is counted that of Counters (counters.pxd).
-b) Several drivers, each with its stack, can run the same block: nothing of a stack stays in it.
-c) Files and lines from Python go the same way through run: what is different is where predictions go (`predictions`,
-   `raw_predictions`, `results`) and what the listener does about a malformed line.
+a) A Driver runs single-line examples; a MultilineDriver (multiline_driver.pyx) overrides run and piece for multi-line
+   ones. workspace.py chooses one. A Format (predictions.pxd), chosen by the stack's type of prediction, writes
+   predictions; Counters (counters.pxd) count.
+b) Several drivers, each with its stack, can run the same block: no state of a stack is stored in it.
+c) Files and lines from Python both use run: they differ in where predictions are written (`predictions`,
+   `raw_predictions`, `results`) and in the listener's reaction to a malformed line.
 """
 from libc.stdint cimport uint32_t
 
@@ -24,7 +24,7 @@ from vwlite.report.predictions cimport Format
 
 cdef enum:
     LINES_AT_ONCE = 1000              # that come from Python
-    PIECE = 1 << 10                   # bytes of whole examples between two looks at the clock
+    PIECE = 1 << 10                   # bytes of complete examples between two checks of the time
 
 cdef class Driver:
     cdef readonly Learner top
@@ -32,17 +32,17 @@ cdef class Driver:
     cdef readonly Interactions interactions
     cdef readonly Counters counters
     cdef readonly Format format
-    cdef public object listener       # told about rows of the table, problems and audits
-    cdef public Observer observer     # told about every example, or None
-    cdef public Gate gate             # lets examples through to be learned, or None
-    cdef public Unmatched unmatched   # shown every block of the first pass, or None
-    cdef readonly Example ex          # the one at hand, which each in turn becomes
+    cdef public object listener       # called for rows of the table, malformed lines and audits
+    cdef public Observer observer     # called for every example, or None
+    cdef public Gate gate             # decides whether examples can be learned, or None
+    cdef public Unmatched unmatched   # called for every block of the first pass, or None
+    cdef readonly Example ex          # the current example, reused for all
     cdef uint32_t source              # of the current example, and its line there
     cdef size_t line
     cdef public bint training, counting, constant, quiet, audits
-    cdef public bint again            # the lines were gone through before: their problems are known
+    cdef public bint again            # not the first pass: malformed lines were reported
     cdef Learners vetters             # the learners that may refuse examples
-    cdef Learners finishers           # those that are told when an example is done
+    cdef Learners finishers           # the learners with finish_example
     cdef ClassNames classes           # of the stack, or None
     cdef bint counts_from_one         # as far as was known
     cdef bint vetting, simple         # there are some; labels are simple ones
@@ -55,9 +55,9 @@ cdef class Driver:
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
     cdef list results                 # for Python
-    # of a daemon: where lines go that were learned, and what labelled lines are told while nothing can be learned
+    # of a daemon: learned lines, and the answer to labelled lines while learning is stopped
     cdef public TextBuffer learned, refusal
-    cdef bint answers                 # there is somebody to answer: no error of one example ends a run
+    cdef bint answers                 # errors of the gate are answered to a client and don't end the run
     # holdout
     cdef public bint holdout
     cdef public size_t holdout_period, holdout_after, in_pass, current_pass
@@ -67,7 +67,7 @@ cdef class Driver:
     # rows of the table
     cdef public float dump_interval, progress_step
     cdef public bint progress_adds
-    # how many of the bytes of whole examples are PIECE bytes of them, or one example if that is longer
+    # the size of the next piece: complete examples of at least PIECE bytes
     cdef size_t piece(self, const char* text, size_t n) noexcept nogil
     # the rows of a block
     cdef int run(self, Block block, Example ex) except -1 nogil
@@ -85,14 +85,14 @@ cdef class Driver:
 
 
 cdef inline void take_in(Driver driver) noexcept nogil:
-    """Count an example of the pass."""
+    """Counts an example of the pass."""
     driver.in_pass += 1
     if driver.in_pass == driver.example_limit:
         driver.done = True
 
 
 cdef inline bint is_held_out(Driver driver) noexcept nogil:
-    """Whether the example taken in last is; they are counted from 1 in each pass."""
+    """Whether the last example counted by take_in is held out; they are numbered from 1 in each pass."""
     if driver.holdout_after:
         return driver.in_pass > driver.holdout_after
     return driver.in_pass % driver.holdout_period == 0

@@ -1,7 +1,7 @@
-"""The loop over examples. Design notes are in driver.pxd.
+"""The driver: the loop over examples. Design notes are in driver.pxd.
 
-One example at a time goes through: choice and crossing of features, the stack, the counters, the outputs. All of it
-runs without the GIL but for the rare things a person sees: rows of the progress table, malformed lines, audits.
+Each example passes through the choice of features and interactions, the stack, the counters and the outputs. This runs
+without the GIL, except for rare output for the user: rows of the progress table, malformed lines, audits.
 """
 from itertools import islice
 
@@ -26,7 +26,7 @@ from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
 
 
 cdef class Driver:
-    """Runs blocks of examples through a stack."""
+    """Runs blocks of single-line examples through a stack."""
 
     def __init__(self, Learner top not None, Interactions interactions not None, bint constant):
         self.top = top
@@ -54,20 +54,21 @@ cdef class Driver:
             learner.init_driver(self)
 
     def new_example(self):
-        """The Example of the kind that the stack takes."""
+        """Creates an Example of the stack's kind."""
         return Example()
 
     def set_columns(self, names, parts, interval):
-        """Which columns a prediction has; `parts` names those of the score, `interval` is in its standard deviations.
+        """Sets the columns of predictions.
 
-        Raises OptionError for a name that is none.
+        `parts` names the parts of the score; `interval` is half the width of the interval in standard deviations.
+        Raises OptionError for a name that is not a column.
         """
         self.format.set_columns(names, parts)
         self.ex.known.wants_variance = bool(OF_VARIANCE & set(names))
         self.ex.known.interval = interval
 
     def run_block(self, Block block not None):
-        """Run the rows of a parsed block."""
+        """Runs the rows of a parsed block."""
         cdef Example ex = self.ex
         cdef Crossing crossing = crossing_of(block, self.interactions)
         if crossing is not None:
@@ -99,13 +100,13 @@ cdef class Driver:
         return self.show(block, n)
 
     cdef int show(self, Block block, size_t n) except -1 nogil:
-        """The first n rows of a block went through."""
+        """Passes the first n rows of a block, which were run, to `unmatched`."""
         if self.unmatched is None or self.again:
             return 0
         return self.unmatched.look(block, n)
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
-        """One example through the stack, the counters and the outputs."""
+        """Runs one example through the stack, the counters and the outputs."""
         cdef int reason = FINE
         cdef bint learns
         cdef size_t i
@@ -158,14 +159,14 @@ cdef class Driver:
         return self.tell(ex)
 
     cdef int count_from_zero(self) except -1 nogil:
-        """Say that labels have settled how classes are numbered."""
+        """Reports that the label 0 has determined how classes are numbered."""
         self.counts_from_one = False
         with gil:
-            self.listener.remark(f"the class 0 has come: classes are numbered {self.classes.limits()}")
+            self.listener.remark(f"the label 0 was found: classes are numbered {self.classes.limits()}")
         return 0
 
     cdef int vet_label(self, Example ex) except -1 nogil:
-        """Why the stack can't learn the label, a Reason; says what the label has settled, if anything."""
+        """The Reason why the stack can't learn the label; reports when labels 0 and 1 are recognized as the classes."""
         cdef float negative = self.loss.negative
         cdef int reason = self.top.vet_label(ex, self.counting and (self.simple or self.training))
         if negative != negative and self.loss.negative == 0:
@@ -174,7 +175,7 @@ cdef class Driver:
         return reason
 
     cdef int turn_away(self) except -1 nogil:
-        """An example that can't be learned just now: say so, or raise ModelError where nobody is answered."""
+        """Answers an example that the gate doesn't admit with an error; raises ModelError if there is no client."""
         with gil:
             if not self.answers:
                 raise ModelError(self.gate.why())
@@ -182,7 +183,7 @@ cdef class Driver:
         return 0
 
     cdef int tell(self, Example ex) except -1 nogil:
-        """What is seen of an example: its prediction, and perhaps a row of the table."""
+        """Writes the prediction of an example, and a row of the table if it is due."""
         if self.predictions is not None:
             self.format.write(ex, self.predictions)
         if self.raw_predictions is not None:
@@ -195,7 +196,7 @@ cdef class Driver:
         return 0
 
     cdef int progress(self) except -1:
-        """A row of the table; then the next one is due when the weight has doubled, or as -P says."""
+        """Prints a row of the table; the next one is due when the weight has doubled, or as -P says."""
         cdef double weight = self.counters.weighted_labeled + self.counters.weighted_unlabeled
         cdef Example ex = self.ex
         label = label_cell(self.top.takes_label, ex, self.loss.as_vw)
@@ -206,7 +207,7 @@ cdef class Driver:
         return 0
 
     cdef int report(self, Block block, const Row* row, int reason, size_t column) except -1 nogil:
-        """Tell about a line that is left out, or in compatible mode about a malformed one that is used nevertheless."""
+        """Reports a line that is skipped, or with --vw_compat a malformed one that is used nevertheless."""
         cdef bint used = row.warned and reason == row.warned
         if self.again:
             return 0
@@ -219,36 +220,35 @@ cdef class Driver:
         return 0
 
     cdef str in_words(self, int reason):
-        """A Reason, with the limit that applies here."""
+        """The message of a Reason, with the limit that applies."""
         words = REASONS_IN_WORDS[reason]
         if reason == CROSSED_MANY:
             return words.format(limit=self.interactions.limit)
         return words.format(classes=self.top.classes.limits()) if reason in (CLASS_RANGE, CLASS_MANY) else words
 
     def figures(self):
-        """Figures for the end of a run, name -> number, beside those that every run has."""
+        """Further metrics for the summary of a run, name -> number."""
         return {}
 
     def remarks(self):
-        """Warnings about these figures, for the end of a run."""
+        """Warnings about these metrics, for the end of a run."""
         return []
 
     def mark_best(self):
-        """The pass that has just ended is the best so far by its held-out loss."""
+        """Marks the pass that has just ended as the best so far by its holdout loss."""
 
     def go_back(self):
-        """The model to be kept is that of the best pass, and so are held-out figures."""
+        """Returns to the holdout metrics of the best pass, whose model was saved."""
 
     def before_save(self):
-        """The stack is going to be saved: hand over what a learner keeps but the driver counts."""
+        """Passes counts of the driver to learners that save them."""
 
     def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
                  bint answering=True):
-        """Parse and run whole lines (or whole decisions), which end with LF; how many there were.
+        """Parses and runs complete lines (or multi-line examples), which end with LF; returns the number of lines.
 
-        Predictions go to the text buffers. `answering` puts there, too, what the gate says of examples that it doesn't
-        let through; otherwise they raise ModelError. The GIL is free meanwhile. The first line has the number
-        `first_line` where the listener is told of one.
+        Predictions are written to the text buffers. With `answering`, errors of the gate are written there, too;
+        otherwise they raise ModelError. The GIL is released. `first_line` is the number of the first line in messages.
         """
         cdef Example ex = self.ex
         block.wants_names = self.needs_names
@@ -261,9 +261,9 @@ cdef class Driver:
 
     def run_some(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
                  double seconds):
-        """As run_text(), for so many seconds and at most one piece longer; how many lines and bytes were run.
+        """As run_text(), for `seconds` and at most one piece longer; returns the numbers of lines and bytes run.
 
-        A piece is PIECE bytes of whole examples, or one example if that is longer.
+        A piece is PIECE bytes of complete examples, or one example if that is longer.
         """
         cdef size_t at = 0, n = text.shape[0], size, lines = 0
         cdef double until
@@ -285,12 +285,12 @@ cdef class Driver:
         return lines, at
 
     cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
-        """Whole lines."""
+        """The size of the next piece, complete lines, in bytes."""
         cdef const char* end = <const char*>memchr(text + PIECE - 1, 10, n - PIECE + 1) if n > PIECE else NULL
         return n if end == NULL else end + 1 - text
 
     cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil:
-        """Parse and run whole examples in the block, which is that of `ex`."""
+        """Parses and runs complete examples in the block, which is that of `ex`."""
         block.reserve_text(n)
         memcpy(block.text, text, n)
         block.text_length = n
@@ -298,10 +298,10 @@ cdef class Driver:
         return self.run(block, ex)
 
     def run_lines(self, Parser parser not None, lines, bint learning):
-        """Parse lines (bytes, with or without their ends) and learn from them or only predict; a list of predictions.
+        """Parses lines (bytes, with or without line ends) and learns or only predicts; returns a list of predictions.
 
-        The listener is told of a malformed line when the lines before it were run. Raises ValueError for a line with a
-        line end inside.
+        A malformed line is reported after the lines before it were run. Raises ValueError for a line with a line end
+        inside.
         """
         cdef Block block = Block()
         cdef Example ex = self.ex
@@ -327,7 +327,7 @@ cdef class Driver:
         return predictions
 
     def chunk(self, lines):
-        """Some of the lines, whole examples; an empty list at their end."""
+        """The next lines, of complete examples; an empty list at the end."""
         return list(islice(lines, LINES_AT_ONCE))
 
     def one_example(self, text):
@@ -335,17 +335,17 @@ cdef class Driver:
         return [text]
 
     def place(self):
-        """Where the current example stands in the input, in the listener's words."""
+        """The place of the current example in the input, as the listener formats it."""
         return self.listener.place(self.source, self.line)
 
     def sensitivity(self, Parser parser not None, bytes line):
-        """The stack's sensitivity to one line, None if it is no example."""
+        """The stack's sensitivity to one line, None if it is not an example."""
         cdef Block block = Block()
         cdef Example ex = self.ex
         block.wants_names = self.needs_names
         parse_text(parser, block, line + b"\n")
         if not self.simple:
-            raise ValueError("sensitivity is to a line with a label that is a number, and this stack learns classes")
+            raise ValueError("sensitivity needs a line with a numeric label, and this stack learns classes")
         if block.n_rows != 1 or block.rows[0].kind != ROW_EXAMPLE:
             return None
         self.line = 1
@@ -356,13 +356,13 @@ cdef class Driver:
         return self.top.sensitivity(ex)
 
     def end_pass(self):
-        """Close the books of a pass; returns its holdout loss, or None when nothing was held out."""
+        """Ends the counts of a pass; returns its holdout loss, or None if nothing was held out."""
         self.in_pass = 0
         self.current_pass += 1
         return self.counters.end_pass()
 
     def view(self):
-        """The current example as Python values: what audits and hash inversion look at."""
+        """The current example as Python values, for --audit and --invert_hash."""
         from vwlite.core.view import View
         cdef Example ex = self.ex
         cdef size_t j
@@ -382,7 +382,7 @@ cdef double seconds_now() noexcept nogil:
 
 
 cdef int parse_text(Parser parser, Block block, bytes text) except -1:
-    """Parse whole lines from memory."""
+    """Parses complete lines from memory."""
     block.reserve_text(len(text))
     memcpy(block.text, <const char*>text, len(text))
     block.text_length = len(text)
@@ -391,7 +391,7 @@ cdef int parse_text(Parser parser, Block block, bytes text) except -1:
 
 
 def parse(Parser parser not None, text):
-    """The block that a parser makes of bytes; a missing last line end is added."""
+    """Parses bytes into a block; a missing last line end is added."""
     cdef Block block = Block()
     parse_text(parser, block, text if text.endswith(b"\n") or not text else text + b"\n")
     return block

@@ -1,4 +1,4 @@
-"""Where examples come from: the options of input, and the blocks of each pass."""
+"""The input of a run: its options, sources and cache, and the blocks of parsed examples of each pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = OptionGroup(
         Option(
             "data",
             str,
-            "read examples from here (- is standard input, the default)",
+            "read examples from this file (- is standard input, the default)",
             short="d",
             many=True,
             metavar="FILE",
@@ -30,23 +30,23 @@ OPTIONS = OptionGroup(
         ),
         Option("no_stdin", bool, "read nothing when no data is named"),
         Option(
-            "cache", bool, "keep parsed examples in DATA.vwlite_cache, and use them when nothing has changed", short="c"
+            "cache", bool, "cache parsed examples in DATA.vwlite_cache, and use them while DATA is unchanged", short="c"
         ),
         Option("cache_file", str, "the same, in this file", metavar="FILE", file="written"),
         Option(
             "allow_empty",
             bool,
-            "a run is fine that finds no example with a feature, or none to learn from",
+            "don't fail if no example has a feature, or none is learned",
             needs=("command",),
         ),
         Option(
             "max_malformed",
             str,
-            "fail, and write no model, when more lines than N, or than this share of all, are malformed",
+            "fail, and write no model, if more than N lines, or this share of all, are malformed",
             metavar="N|P%",
             needs=("command & !strict_parse",),
         ),
-        Option("kill_cache", bool, "make the cache anew", short="k", needs=("cache", "cache_file")),
+        Option("kill_cache", bool, "rewrite the cache", short="k", needs=("cache", "cache_file")),
     ),
     examples=(
         "vwlite -d data.vw -d more.vw --cache_file both.cache -k -f model",
@@ -57,8 +57,8 @@ OPTIONS = OptionGroup(
 )
 
 
-# To be raised whenever the parser makes something else of the same text, or reasons (reasons.pxd) get other numbers:
-# older caches are remade then. 1 is that of vwlite 0.1.0.
+# To be increased whenever the parser's result for a text changes, or reasons (reasons.pxd) are renumbered:
+# older caches are rewritten then. 1 is that of vwlite 0.1.0.
 PARSER_VERSION = 3
 
 
@@ -85,15 +85,15 @@ class Feed:
                 except OSError as error:
                     raise VwliteError(f"{path}: can't read examples: {explain(error, path)}") from error
         self.names = ["stdin" if path == "-" else path for path in self.paths]
-        # names are kept beside hashes only where somebody will read them
+        # names of features are stored with their hashes only if they are used
         self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
-        # somebody may wait for each answer
+        # a client of a pipe may wait for each prediction
         self.interactive = any(not is_regular(path) for path in self.paths)
         self.cache_path = cache_path(options, self.paths)
         if self.cache_path is not None and not self.paths:
             flag = "--cache_file" if options["cache_file"] else "--cache"
             raise OptionError(f"{flag} has no effect without data: name the file that the cache was made from")
-        # (descriptor, where its records start) of the cache that was there
+        # (descriptor, offset of its records) of an existing cache
         self.found: tuple[int, int] | None = self._find()
         # read from the cache, from the first pass or from when a pass has filled it
         self.cached = self.found is not None
@@ -108,12 +108,12 @@ class Feed:
             return None
         require_place(self.cache_path)
         if self.interactive or self.options["kill_cache"]:
-            return None  # what comes through a pipe can't be compared with what came before
+            return None  # a pipe's content can't be compared with that of an earlier run
         return fitting(self.cache_path, self._key())
 
     @property
     def keeps_cache(self) -> bool:
-        """Whether a cache stays for later runs: none could tell whether it is that of its pipe."""
+        """Whether the cache is saved for later runs; not for a pipe, whose content can't be compared."""
         return self.cache_path is not None and not self.interactive
 
     def size(self) -> int | None:
@@ -123,7 +123,7 @@ class Feed:
         return sum(os.stat(path).st_size for path in self.paths)
 
     def description(self) -> list[str]:
-        """VW's lines about the input."""
+        """The lines about the input in VW's header."""
         verb = "using" if self.cached else "creating"
         kept = self.cache_path is not None and (self.keeps_cache or self.options["vw_compat"])
         cache = f"{verb} cache_file = {self.cache_path}" if kept else "using no cache"
@@ -131,7 +131,7 @@ class Feed:
         return [cache, f"Reading datafile = {name}", f"num sources = {len(self.paths)}"]
 
     def _key(self) -> dict[str, Any]:
-        """What a cache depends on: the sources as they are now, and the options of parsing."""
+        """The data that a cache depends on: the state of the sources, and the options of parsing."""
         sources: list[Any] = []
         for path in self.paths:
             if is_regular(path):
@@ -153,7 +153,7 @@ class Feed:
         } | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
 
     def blocks(self, *stacks: Any) -> Iterator[Any]:
-        """The blocks of a pass, features crossed ahead for each stack's Interactions that can."""
+        """Yields the blocks of a pass; interactions of features are computed in advance for stacks that support it."""
         if self.cached:
             found = self.found
             self.parser = CacheParser(self.cache_path, *found, self._key()) if found else self.writer.reread()
@@ -180,7 +180,7 @@ class Feed:
                 yield block
             whole = not self.ring.interrupted
         except GeneratorExit:
-            # the driver has enough (--examples): what it saw will do for further passes, but not for further runs
+            # the driver stops (--examples): the cache is complete for further passes, but not for later runs
             if writer is not None:
                 writer.commit(publish=False)
                 self.cached = True
@@ -195,16 +195,16 @@ class Feed:
                 writer.discard()
 
     def progress(self) -> int | None:
-        """Bytes of the first pass read so far; None when a cache is read."""
+        """Bytes of the first pass read so far; None if a cache is read."""
         return self.parser.reader.progress() if isinstance(self.parser, TextParser) else None
 
     def interrupt(self) -> None:
-        """Make blocks() end soon; safe in a signal handler."""
+        """Makes blocks() end soon; safe in a signal handler."""
         if self.ring is not None:
             self.ring.interrupt()
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Stops threads and closes files."""
         if self.ring is not None:
             self.ring.stop()
         if self.parser is not None:
@@ -215,21 +215,21 @@ class Feed:
 
 
 def data_paths(options: Options) -> list[str]:
-    """What examples are read from, in order; "-" is standard input."""
+    """The paths that examples are read from, in order; "-" is standard input."""
     paths: list[str] = [*([options.data] if options.data else []), *options["data"]]
     return paths or ([] if options["no_stdin"] else ["-"])
 
 
 def cache_path(options: Options, paths: list[str]) -> str | None:
-    """Where the cache is, or will be; None without one."""
+    """The path of the cache; None without one."""
     if options["cache_file"]:
         return str(options["cache_file"])
     if not options["cache"]:
         return None
-    # VW's are called DATA.cache, have another format, and may lie beside the same data
+    # VW's caches are called DATA.cache, have another format, and may be in the same folder
     return ".vwlite_cache" if paths in ([], ["-"]) else f"{paths[0]}.vwlite_cache"
 
 
 def is_regular(path: str) -> bool:
-    """Whether the path is a file that can be read again."""
+    """Whether a path is a regular file, which can be read again."""
     return path != "-" and os.path.isfile(path)

@@ -1,4 +1,4 @@
-"""A saved model that scores inside another one and learns nothing: the fixed effect of the offset."""
+"""Fixed models: a saved model that scores inside another one and doesn't learn (--fixed_effect)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vwlite.model.model_io import Loader, Saver, save_load
 
 Build = Callable[[Options], Any]
 
-# What another model keeps of the metadata; its digests and figures are those of a file that need not be there any more.
+# The metadata stored in the model that contains it; digests and counts describe a file that may have been deleted.
 KEPT = ("id", "created", "vwlite_version", "stack", "options", "journal")
 
 # Lines are parsed once for both models.
@@ -26,12 +26,19 @@ PARSING = ("hash", "hash_seed", "redefine")
 
 
 class FixedModel:
-    """The stack of a saved model, its choice and crossing of features, and its metadata.
+    """The stack of a saved model, its choice of features and interactions, and its metadata.
 
-    ``options`` are those of the run that it takes part in, ``path`` is what messages call it, ``build`` makes a stack.
-    The weights are those of an untaught model until `save_load` has read them.
+    The weights are those of an untrained model until `save_load` has read them.
 
-    Raises OptionError if the model can't be used with the run's options, StackError if it gives no score.
+    Args:
+        metadata: The metadata of the saved model.
+        options: The options of the run that uses it.
+        path: The model's name in messages.
+        build: Builds a stack from options.
+
+    Raises:
+        OptionError: If the model can't be used with the run's options.
+        StackError: If the model predicts no score.
     """
 
     def __init__(self, metadata: dict[str, Any], options: Options, path: str, build: Build) -> None:
@@ -45,8 +52,8 @@ class FixedModel:
         if differ:
             raise OptionError(
                 [
-                    f"--fixed_effect {path}: it was made {made(name, own)}, this run has it otherwise, and lines are "
-                    "parsed once for both: give both the same"
+                    f"--fixed_effect {path}: it was made {made(name, own)}, unlike this run, and lines are "
+                    "parsed once for both: use the same for both"
                     for name in differ
                 ]
             )
@@ -66,52 +73,52 @@ class FixedModel:
 
     @property
     def id(self) -> str:
-        """What tells the model from all others."""
+        """The model's unique identifier."""
         return str(self.metadata["id"])
 
     def save(self, io: Saver) -> None:
-        """Write all that `load` needs into the model that this one is part of."""
+        """Writes the metadata and weights into the model that contains this one."""
         io.text("fixed.metadata", json.dumps(self.metadata))
         save_load(self.top, io.nested("fixed"))
 
     def load(self, io: Loader) -> None:
-        """Take the weights that `save` wrote."""
+        """Reads the weights that `save` wrote."""
         save_load(self.top, io.nested("fixed"))
 
 
 class FixedModels:
-    """Opens and restores fixed models, for the learners of a run with these ``options``; ``build`` makes a stack."""
+    """Opens and restores fixed models for the learners of a run with these ``options``; ``build`` builds a stack."""
 
     def __init__(self, options: Options, build: Build) -> None:
         self.options = options
         self.build = build
 
     def open(self, path: str) -> FixedModel:
-        """The model in a file; raises ModelError too, if it can't be read."""
+        """Loads the model in a file; raises ModelError if it can't be read, and the errors of FixedModel."""
         reader, store = model_file.open(path), None
         if "entities" in reader.metadata:
             from vwlite.entities import store_file
 
             reader, store = store_file.find(reader)
         for name in reader.names():
-            reader.array(name, reader.dtype(name))  # damage shows here, even where nothing would read it
+            reader.array(name, reader.dtype(name))  # detects damage, even in arrays that no learner reads
         fixed = FixedModel(reader.metadata, self.options, path, self.build)
         save_load(fixed.top, Loader(reader, store=store))
         for learner in walk(fixed.top):
-            learner.close_batches()  # it learns no more: what waits for its batch counts now, as with -t
+            learner.close_batches()  # it doesn't learn: pending examples of a batch are applied now, as with -t
         return fixed
 
     def saved_metadata(self, io: Loader) -> dict[str, Any]:
-        """The metadata that `FixedModel.save` wrote; raises ModelError for anything else."""
+        """Reads the metadata that `FixedModel.save` wrote; raises ModelError if they are invalid."""
         return read_metadata(io.reader.path, io.text("fixed.metadata", ""))
 
     def untaught(self, metadata: dict[str, Any], path: str) -> FixedModel:
-        """A model of this metadata before `FixedModel.load`."""
+        """Creates the model of this metadata, before `FixedModel.load`."""
         return FixedModel(metadata, self.options, path, self.build)
 
 
 def read_metadata(path: str, text: str | bytes) -> dict[str, Any]:
-    """The metadata of a fixed model out of the model that holds it; raises ModelError for text that is none."""
+    """Parses the metadata of a fixed model; raises ModelError if they are invalid."""
     try:
         metadata: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -122,6 +129,6 @@ def read_metadata(path: str, text: str | bytes) -> dict[str, Any]:
 
 
 def made(name: str, options: Options) -> str:
-    """How a model was made, as far as one option goes."""
+    """Describes the value of one option of a model, for messages."""
     value = options[name]
     return f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"

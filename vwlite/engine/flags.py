@@ -1,4 +1,4 @@
-"""Which options there are: those of the engine, and in builtin_groups() those of all its parts."""
+"""Declarations of options: those of a run and its models; builtin_groups() adds those of the other modules."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ GENERAL = OptionGroup(
             "config",
             str,
             'Read options from a TOML file, with lines such as passes = 3 or quadratic = ["ab", "cd"]. '
-            "What is typed on the command line wins over the file.",
+            "The command line takes precedence over the file.",
             metavar="FILE",
             file="read",
         ),
-        Option("help", bool, "Show what most people need and exit.", short="h"),
+        Option("help", bool, "Show the most used flags and exit.", short="h"),
         Option("help_all", bool, "Show every flag and exit."),
         Option("version", bool, "Show the version and exit."),
     ),
@@ -69,7 +69,7 @@ RUN_OPTIONS = OptionGroup(
             needs=("passes>1 & !holdout_off & !testonly",),
             mild=("!testonly",),
         ),
-        Option("random_seed", int, "seed of everything random", default=0, least=0, keep=True),
+        Option("random_seed", int, "seed of the random numbers", default=0, least=0, keep=True),
         Option("onethread", bool, "parse in the learning thread"),
         Option("dry_run", bool, "print the stack of learners and stop", task="look"),
     ),
@@ -96,17 +96,17 @@ MODEL_OPTIONS = OptionGroup(
         Option(
             "predict_only_model",
             bool,
-            "save weights only: smaller, but learning can't go on as if never stopped",
+            "save weights only: smaller, but learning can't resume exactly",
             needs=("final_regressor", "readable_model", "invert_hash", "library", "serving"),
         ),
         Option(
             "preserve_performance_counters",
             bool,
-            "go on counting where the loaded model stopped",
+            "continue the counts of the loaded model",
             needs=("initial_regressor & !testonly",),
             mild=("initial_regressor", "!testonly"),
         ),
-        Option("save_resume", bool, "as in older VW; models here always hold all that is needed to go on"),
+        Option("save_resume", bool, "has no effect: models always store everything that resuming needs"),
         Option("readable_model", str, "write the weights as text", metavar="FILE", file="written"),
         Option(
             "invert_hash",
@@ -127,7 +127,7 @@ MODEL_OPTIONS = OptionGroup(
 
 
 def builtin_groups() -> list[OptionGroup]:
-    """Every option but those of plugins and of the command line alone, grouped as --help shows them."""
+    """All options in the groups of --help, except those of plugins and of the command line alone."""
     return [
         feed.OPTIONS,
         TEXT_OPTIONS,

@@ -1,4 +1,4 @@
-"""The loop over multi-line examples, see driver.pxd."""
+"""The driver of multi-line examples, see driver.pxd."""
 from libc.stdint cimport uint64_t
 
 from vwlite.core.example cimport Block, Row
@@ -8,11 +8,11 @@ from vwlite.engine.driver cimport Driver
 from vwlite.report.off_policy cimport PolicyTally
 
 cdef class MultilineDriver(Driver):
-    cdef readonly PolicyTally policy  # what the log says of the stack's policy; None if the stack learns no decisions
+    cdef readonly PolicyTally policy  # off-policy estimates of the stack's policy; None for other stacks
     cdef MultiExample lines           # the same as `ex`
     cdef Learners line_vetters
     cdef uint64_t number              # of the next example, counted in all runs
-    cdef uint64_t predicted           # examples that predict() has made here: they count in no model
+    cdef uint64_t predicted           # examples of predict(), which no model counts
     cdef int run_rows(self, Block block) except -1 nogil
     cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil
     cdef int vet_lines(self, MultiExample ex) except -1 nogil

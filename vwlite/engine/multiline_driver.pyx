@@ -1,4 +1,4 @@
-"""The loop over multi-line examples, such as decisions. See driver.pxd."""
+"""The driver of multi-line examples. See driver.pxd."""
 from libc.string cimport memchr
 
 from vwlite.core.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
@@ -13,7 +13,7 @@ from vwlite.core.types import LabelType
 
 
 cdef class MultilineDriver(Driver):
-    """Runs blocks of multi-line examples through a stack; of decisions, estimates what the stack's policy costs."""
+    """Runs blocks of multi-line examples through a stack; estimates the cost of a contextual bandit's policy."""
 
     def __init__(self, top, interactions, constant):
         super().__init__(top, interactions, constant)
@@ -35,7 +35,7 @@ cdef class MultilineDriver(Driver):
         return self.run_rows(block)
 
     cdef int run_rows(self, Block block) except -1 nogil:
-        """Rows up to an empty one, or the block's end, are an example; a problem in one row leaves all of it out."""
+        """Runs examples, rows up to an empty one or the block's end; a malformed row skips the whole example."""
         cdef size_t first, i = 0, problem
         while i < block.n_rows and not self.done:
             if block.rows[i].kind == ROW_EMPTY:
@@ -57,7 +57,7 @@ cdef class MultilineDriver(Driver):
         return self.show(block, i)
 
     cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
-        """Whole examples, each with the empty line that ends it."""
+        """The size of the next piece, complete examples with their empty lines, in bytes."""
         cdef const char* at = text + min(n, PIECE)
         cdef const char* end = text + n
         while at < end:
@@ -72,7 +72,7 @@ cdef class MultilineDriver(Driver):
         return n
 
     cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil:
-        """One example through the stack, the counters and the outputs."""
+        """Runs one example through the stack, the counters and the outputs."""
         cdef int reason
         cdef bint learns
         cdef size_t i
@@ -109,7 +109,7 @@ cdef class MultilineDriver(Driver):
         return self.tell(ex)
 
     cdef int vet_lines(self, MultiExample ex) except -1 nogil:
-        """Why the features of a line can't be used."""
+        """The Reason why the features of a line can't be used."""
         cdef int reason = FINE
         cdef size_t i
         for i in range(ex.n_lines):
@@ -130,23 +130,23 @@ cdef class MultilineDriver(Driver):
         return 0
 
     cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil:
-        """Tell about a decision that a learner refused, by the place in its text."""
+        """Reports an example that a learner refused, by the place in its text."""
         cdef size_t i = n - 1
         while i and place < block.text + rows[i].text:
             i -= 1
         return self.report(block, &rows[i], reason, place - block.text - rows[i].text + 1)
 
     def place(self):
-        """See Driver; the line at hand of the current example."""
+        """See Driver; the current line of the current example."""
         cdef size_t i = min(self.lines.selected, self.lines.n_lines - 1) if self.lines.n_visited else 0
         return self.listener.place(self.source, self.line + self.lines.rows[i].line)
 
     def figures(self):
-        """What the log says about the policy."""
+        """The off-policy estimates of the stack's policy."""
         return {} if self.policy is None else self.policy.figures()
 
     def remarks(self):
-        """What the estimates' weights say against the log."""
+        """Warnings about the log, from the importance weights of the estimates."""
         return [] if self.policy is None else self.policy.remarks()
 
     def end_pass(self):
@@ -166,12 +166,12 @@ cdef class MultilineDriver(Driver):
             self.policy.go_back()
 
     def before_save(self):
-        """A run that only tests counts no decisions."""
+        """See Driver; a run that only predicts counts no examples."""
         if self.training and self.policy is not None:
             self.top.decisions = self.number
 
     def run_lines(self, Parser parser not None, lines, bint learning):
-        """See Driver; examples that are only predicted have numbers of their own, which no model counts."""
+        """See Driver; examples that are only predicted have separate numbers, which no model stores."""
         number = self.number
         try:
             return Driver.run_lines(self, parser, lines, learning)
@@ -181,7 +181,7 @@ cdef class MultilineDriver(Driver):
                 self.number = number
 
     def chunk(self, lines):
-        """Lines of whole examples, as long as the last one ends at all."""
+        """The next lines, of complete examples."""
         chunk = Driver.chunk(self, lines)
         while chunk and chunk[len(chunk) - 1].strip():
             line = next(lines, None)
@@ -194,10 +194,10 @@ cdef class MultilineDriver(Driver):
         """The lines of an example; raises ValueError if there are several."""
         lines = text.strip(b"\r\n").split(b"\n")
         if any(not line.rstrip(b"\r") for line in lines[1:]):
-            raise ValueError("an empty line, which ends a decision, inside a text: give several decisions as a list of "
+            raise ValueError("an empty line, which ends an example, inside a text: give several examples as a list of "
                              "their lines")
         return lines
 
     def sensitivity(self, Parser parser not None, bytes line):
-        """There is none of a multi-line example: raises ValueError."""
-        raise ValueError("sensitivity is to a line with a label, and this stack takes decisions")
+        """Raises ValueError: the sensitivity of multi-line examples is not defined."""
+        raise ValueError("sensitivity needs a line with a numeric label, and this stack reads multi-line examples")

@@ -1,19 +1,19 @@
-"""Which of the options given would do nothing in a run: `Option.needs`.
+"""Detects options that would have no effect in a run, by `Option.needs`.
 
-Each entry of `needs` is an alternative; one that holds is enough. An alternative is a term, or several joined by " & ",
-which must all hold:
+`needs` lists alternatives, of which one has to hold. An alternative is a term, or several joined by " & ", which all
+have to hold:
 
-    predictions          this option is given (by the model, too)
-    explore=ucb          this option has this value, given or not
+    predictions          this option is given, or stored in the model
+    explore=ucb          this option has this value, given or default
     passes>1             this option is above this number
-    gd                   a learner of this module is in the stack, though not beside another one
+    gd                   a learner of this module is in the main chain of the stack
     table, classes       a learner with a table of weights is in the stack; its predictions are of classes
-    command, library,    the run is one of the command line over files, of Python (`Workspace`), of the daemon
+    command, library,    it is a run of the command line over files, of Python (`Workspace`), of the daemon
     serving
     learning             something is learned or a model is written: no -t, or one with -f
     !quiet               the opposite of a term
 
-An option without `needs`, of a group without, acts by itself.
+An option without `needs`, in a group without, always has an effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vwlite.engine import registry
 
 Use = Literal["command", "library", "serving"]
 USES = {"command": "a run of the command line", "library": "a Workspace", "serving": "a daemon (--daemon)"}
-KINDS = {  # of learners, whose modules say theirs in KINDS_OF_LEARNERS
+KINDS = {  # of learners, declared in their modules as KINDS_OF_LEARNERS
     "table": "a learner with a table of weights",
     "classes": "a learner of classes",
     "probable": "a learner that gives probabilities",
@@ -37,12 +37,15 @@ MODELS = ("final_regressor", "readable_model", "invert_hash")
 
 
 def unmet(options: Options, learners: Collection[str], use: Use) -> tuple[list[str], list[str]]:
-    """What is wrong with options that were given for this run and do nothing in it, and what is only remarked.
+    """Finds options that were given for this run and have no effect in it.
 
     Args:
         options: The options of the run, with those of a loaded model.
         learners: The names of the modules of the learners in the stack, from top to bottom.
-        use: Where the options are given.
+        use: The kind of run.
+
+    Returns:
+        Error messages, and messages for `mild` cases that are only logged.
     """
     errors: list[str] = []
     remarks: list[str] = []
@@ -55,7 +58,7 @@ def unmet(options: Options, learners: Collection[str], use: Use) -> tuple[list[s
 
 
 def acts(option: Option, options: Options, learners: Collection[str], use: Use) -> bool:
-    """Whether an option takes effect, as far as others matter."""
+    """Whether an option has an effect, given the others."""
     return not option.needs or any(not failing(entry, options, learners, use) for entry in option.needs)
 
 
@@ -65,7 +68,7 @@ def failing(alternative: str, options: Options, learners: Collection[str], use: 
 
 
 def holds(term: str, options: Options, learners: Collection[str], use: Use) -> bool:
-    """Whether a term is true of the run."""
+    """Whether a term holds in the run."""
     if term.startswith("!"):
         return not holds(term[1:], options, learners, use)
     if term == "learning":
@@ -80,7 +83,7 @@ def holds(term: str, options: Options, learners: Collection[str], use: Use) -> b
 
 
 def why_not(option: Option, options: Options, learners: Collection[str], use: Use) -> str:
-    """One line: which option does nothing, why, and what to do."""
+    """A message of one line: the option without effect, the reason, and what to do."""
     flag = f"--{option.name}"
     if option.needs == ("serving",) and option.name == "daemon":
         return f"{flag} has no effect in {USES[use]}: leave it out, or give it to the command vwlite"
@@ -90,7 +93,7 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
     for alternative in option.needs:
         terms = failing(alternative, options, learners, use)
         lacking = [in_words(term, options) for term in terms if not term.startswith("!")]
-        # what is done in another way altogether is no advice
+        # another kind of run is no advice
         if lacking and not any(term in USES and len(option.needs) > 1 for term in terms):
             missing.append(" and ".join(lacking))
         against += [in_words(term[1:], options) for term in terms if term.startswith("!")]
@@ -98,12 +101,12 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
         return f"{flag} has no effect with {' and '.join(dict.fromkeys(against))}: leave one of them out"
     terms = [term for alternative in option.needs for term in alternative.split(" & ")]
     for module in registry.modules():
-        # a learner that chooses the one below it itself
+        # a learner that chooses the learner below it
         chooses, ways = getattr(module, "CHOOSES", NO_CHOICE)
         wanted = dict.fromkeys(ways[term] for term in terms if term in ways)
         name = module.__name__.rpartition(".")[2]
         if wanted and name in learners:
-            return f"{flag} beside --{name} needs --{chooses} {' or '.join(wanted)}: add that or leave it out"
+            return f"{flag} with --{name} needs --{chooses} {' or '.join(wanted)}: add that or leave it out"
     without = " or ".join(missing)
     of_learner = any(term in KINDS or has_words(term) for term in terms)
     advice = "leave it out" if of_learner else "add that or leave it out"
@@ -113,7 +116,7 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
 
 
 def in_words(term: str, options: Options) -> str:
-    """A term as one would type it."""
+    """A term in words, as arguments of a command line where possible."""
     name, equals, value = term.partition("=")
     if equals:
         return f"--{name} {value}"
@@ -128,12 +131,12 @@ def in_words(term: str, options: Options) -> str:
 
 
 def has_words(term: str) -> bool:
-    """Whether a term is a module that says what its learner is."""
+    """Whether a term is a module that describes its learner as IN_WORDS."""
     return term in registry.names() and hasattr(registry.module(term), "IN_WORDS")
 
 
 def flags_of_kind(kind: str) -> list[str]:
-    """The flags that ask for learners of a kind; the name of a learner that needs none."""
+    """The flags that request learners of a kind; the name of a learner that needs no flag."""
     flags = []
     for module in registry.modules():
         if kind in getattr(module, "KINDS_OF_LEARNERS", ()):

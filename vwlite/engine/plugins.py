@@ -1,14 +1,14 @@
-"""Reductions in Python that are no part of vwlite: how they are registered, found and put in order.
+"""Plugins: reductions in Python from outside vwlite, and how they are registered, found and ordered in the stack.
 
-A program hands its class to `register`. A package names it as an entry point:
+A program passes its class to `register`. A package names it as an entry point:
 
     [project.entry-points."vwlite.reductions"]
     clip = "my_package:Clip"
 
-The options of a reduction are called after it, --clip or --clip_at. So the name of an entry point says whose an option
-is, and nothing has to be imported for that. The installed packages are asked only for an option that vwlite doesn't
-know itself, for --help, and for a model that names a plugin: asking takes some milliseconds, which no other run should
-pay for. VWLITE_PLUGINS=0 switches entry points off.
+The names of a reduction's options begin with its own, --clip or --clip_at. So the name of an entry point identifies the
+plugin of an option without importing it. Entry points are searched only for an option that vwlite doesn't declare, for
+--help, and for a model that names a plugin, as the search takes some milliseconds. VWLITE_PLUGINS=0 disables entry
+points.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RESERVED = ("classes", "names", "python_reduction", "replicas")  # of learners a
 
 
 class Plugin:
-    """A reduction in Python, as the stack knows the module of a learner: OPTIONS and setup(builder)."""
+    """Adapts a reduction in Python to the interface of a learner's module: OPTIONS and setup(builder)."""
 
     def __init__(self, cls: type[Reduction], package: str | None = None, version: str | None = None) -> None:
         self.cls = cls
@@ -53,7 +53,7 @@ class Plugin:
         self.origin = {"class": f"{cls.__module__}:{cls.__qualname__}", "package": package, "version": version}
 
     def setup(self, builder: Any) -> Any:
-        """There when one of the necessary options is given."""
+        """Creates the learner; called if one of the necessary options is given."""
         from vwlite.bases.python_reduction import PythonReduction
         from vwlite.bases.reduction import Reduction
 
@@ -62,34 +62,41 @@ class Plugin:
         return PythonReduction(builder.base, self.cls, Reduction, options, taken, self.origin)
 
 
-_known: dict[str, Plugin] = {}  # by name: the classes that were registered, and those of entry points that were loaded
+_known: dict[str, Plugin] = {}  # by name: registered classes, and those of loaded entry points
 
 
 def register(cls: Class) -> Class:
-    """Make a reduction known to this process; a decorator, too.
+    """Registers a reduction in this process, so that its options can be given; also usable as a decorator.
 
-    A class of the same module and name as one before takes its place, as in a notebook.
+    A class with the module and name of a registered one replaces it, as when a notebook cell runs again.
 
-    Raises ReductionError for a class that can't be used.
+    Args:
+        cls: A subclass of vwlite.Reduction with at least one necessary option.
+
+    Returns:
+        The class.
+
+    Raises:
+        ReductionError: If the class can't be used, or its name or an option is already in use.
     """
     check(cls, origin_of(cls))
     before = _known.get(cls.name)
     if before is not None and before.cls is not cls and before.origin["class"] != Plugin(cls).origin["class"]:
-        raise ReductionError(f"{origin_of(cls)}: the name {cls.name} is that of {before.origin['class']} already")
+        raise ReductionError(f"{origin_of(cls)}: the name {cls.name} is already used by {before.origin['class']}")
     if before is None or before.cls is not cls:
         _known[cls.name] = Plugin(cls)
     return cls
 
 
 def known() -> list[Plugin]:
-    """The plugins of this process so far, by name."""
+    """The plugins that are registered or loaded, in order of their names."""
     return [_known[name] for name in sorted(_known)]
 
 
 def claim(option: str) -> Plugin | None:
-    """The plugin whose an option is by its name, imported if it has to be; None if there is none.
+    """Finds the plugin that an option belongs to by its name, and imports it; None if there is none.
 
-    Raises ReductionError if it can't be loaded.
+    Raises ReductionError if the plugin can't be loaded.
     """
     points = installed()
     found = None
@@ -102,32 +109,32 @@ def claim(option: str) -> Plugin | None:
 
 
 def named(name: str, points: Mapping[str, Sequence[EntryPoint]] | None = None) -> Plugin | None:
-    """The plugin of a name, imported if it has to be; None if there is none.
+    """Finds a plugin by its name, and imports it; None if there is none.
 
-    Raises ReductionError if it can't be loaded.
+    Raises ReductionError if the plugin can't be loaded.
     """
     if name not in _known:
         entries = (installed() if points is None else points).get(name, ())
         if len(entries) > 1:
             packages = " and ".join(sorted(package_of(entry)[0] for entry in entries))
-            raise ReductionError(f"the reduction {name} is in several packages, {packages}: uninstall all but one")
+            raise ReductionError(f"several packages have a reduction {name}, {packages}: uninstall all but one")
         if entries:
             _known[name] = load(entries[0])
     return _known.get(name)
 
 
 def are_off() -> bool:
-    """Whether entry points are switched off."""
+    """Whether entry points are disabled."""
     return os.environ.get("VWLITE_PLUGINS") == "0"
 
 
 def installed() -> dict[str, list[EntryPoint]]:
-    """The entry points of the packages that are installed, by name."""
+    """The entry points of installed packages, by name."""
     if are_off():
         return {}
     if not any(names_group(folder) for folder in sys.path):
         return {}
-    from importlib.metadata import entry_points  # 40 ms that few runs should pay
+    from importlib.metadata import entry_points  # takes 40 ms, so it is imported only if needed
 
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
@@ -135,11 +142,11 @@ def installed() -> dict[str, list[EntryPoint]]:
     return found
 
 
-ENDS = (".dist-info", ".egg-info", ".egg", ".whl")  # of what packages leave in a folder of the path
+ENDS = (".dist-info", ".egg-info", ".egg", ".whl")  # suffixes of installed packages in a folder of the path
 
 
 def names_group(folder: str) -> bool:
-    """Whether a package installed in a folder of the path may have a reduction."""
+    """Whether a package installed in a folder of the path may have an entry point of vwlite."""
     try:
         with os.scandir(folder or ".") as entries:
             infos = [
@@ -149,7 +156,7 @@ def names_group(folder: str) -> bool:
         return False
     for info in infos:
         if info.endswith((".egg", ".whl")):
-            return True  # the names are inside
+            return True  # its entry points are inside the archive
         with suppress(OSError), open(os.path.join(info, "entry_points.txt"), "rb") as file:
             if GROUP.encode() in file.read():
                 return True
@@ -157,12 +164,12 @@ def names_group(folder: str) -> bool:
 
 
 def package_of(entry: EntryPoint) -> tuple[str, str]:
-    """Name and version of the package that an entry point is of."""
+    """Name and version of an entry point's package."""
     return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("an unknown package", "?")
 
 
 def load(entry: EntryPoint) -> Plugin:
-    """Import the class that an entry point names. Raises ReductionError if there is none that can be used."""
+    """Imports the class that an entry point names. Raises ReductionError if it can't be imported or used."""
     package, version = package_of(entry)
     where = f"the reduction {entry.name} of the package {package} {version} ({entry.value})"
     try:
@@ -173,25 +180,25 @@ def load(entry: EntryPoint) -> Plugin:
         reason = f"{type(error).__name__}: {shown(error, str)}{raised_at(error, entry.module)}"
         raise ReductionError(f"{where} can't be imported: {reason}") from error
     if getattr(cls, "name", entry.name) != entry.name:
-        raise ReductionError(f"{where} has the name {cls.name}: the entry point has to be called so")
+        raise ReductionError(f"{where} has the name {cls.name}: the entry point has to have the same name")
     check(cls, where)
     return Plugin(cls, package, version)
 
 
 def origin_of(cls: object) -> str:
-    """What messages call a class."""
+    """The name of a class in messages."""
     return f"{cls.__module__}:{cls.__qualname__}" if isinstance(cls, type) else f"{cls!r}"
 
 
 def check(cls: Any, where: str) -> None:
-    """Raises ReductionError for a class that can't be a reduction of the stack."""
+    """Raises ReductionError for a class that can't be a plugin."""
     reason = unfit(cls)
     if reason:
         raise ReductionError(f"{where}: {reason}")
 
 
 def unfit(cls: Any) -> str:
-    """Why a class can't be a reduction of the stack; "" if it can."""
+    """The reason why a class can't be a plugin; "" if it can."""
     from vwlite.bases.reduction import Reduction
     from vwlite.core.learner import Learner
     from vwlite.core.types import LabelType, PredictionType
@@ -199,9 +206,9 @@ def unfit(cls: Any) -> str:
     if isinstance(cls, type) and issubclass(cls, Learner):
         return "methods of a Learner in Python would never be called, since learners are compiled: derive from " + OURS
     if not isinstance(cls, type) or not issubclass(cls, Reduction) or cls is Reduction:
-        return f"it is no class that derives from {OURS}"
+        return f"it is not a class that derives from {OURS}"
     if not isinstance(cls.name, str) or not (cls.name.isascii() and cls.name.isidentifier()):
-        return f"its name is {cls.name!r}, where an identifier such as 'clip' is wanted"
+        return f"its name is {cls.name!r}, but an identifier such as 'clip' is expected"
     wanted = (LabelType.SIMPLE, PredictionType.SCALAR) * 2
     if (cls.takes, cls.gives, cls.base_takes, cls.base_gives) != wanted:
         return "a reduction in Python works with numbers (SIMPLE -> SCALAR over SIMPLE -> SCALAR)"
@@ -209,7 +216,7 @@ def unfit(cls: Any) -> str:
 
 
 def unfit_name(name: str) -> str:
-    """Why a name can't be that of a plugin."""
+    """The reason why a plugin can't have this name; "" if it can."""
     from vwlite.engine import registry
 
     if name in registry.names() or name in RESERVED:
@@ -218,22 +225,22 @@ def unfit_name(name: str) -> str:
 
 
 def unfit_options(cls: type[Reduction]) -> str:
-    """Why the options of a class can't be those of a plugin."""
+    """The reason why a plugin can't have a class's options; "" if it can."""
     own = own_options()
     if not isinstance(cls.options, tuple) or not all(isinstance(option, Option) for option in cls.options):
-        return "its options are no tuple of vwlite.Option"
+        return "its options are not a tuple of vwlite.Option"
     for option in cls.options:
         flag = f"--{option.name}"
         if option.name in own:
-            return f"its option {flag} is one of vwlite already"
+            return f"its option {flag} is already an option of vwlite"
         if option.name != cls.name and not option.name.startswith(f"{cls.name}_"):
             return f"its option {flag} has to be called --{cls.name} or --{cls.name}_..., so that vwlite finds it"
         if option.short:
-            return f"its option {flag} can't have a letter, -{option.short}: those are vwlite's"
+            return f"its option {flag} can't have a short form, -{option.short}: those are reserved for vwlite"
         if option.necessary and not is_kept(option):
-            return f"its option {flag} is necessary, so models have to keep it: add keep=True"
+            return f"its option {flag} is necessary, so models have to store it: add keep=True"
         if option.file and is_kept(option):
-            return f"its option {flag} names a file, and models keep no names of files"
+            return f"its option {flag} names a file, and models store no file names"
     if not any(option.necessary for option in cls.options):
         return "none of its options is necessary, so nothing would put it into the stack: add necessary=True to one"
     try:
@@ -251,14 +258,19 @@ def own_options() -> set[str]:
 
 
 def of_model(learners: Sequence[Mapping[str, Any]], options: Options, path: str) -> list[str]:
-    """Declare the options of the plugins that a model was made with; notes for the user.
+    """Declares the options of the plugins that a model was trained with.
 
     Args:
         learners: The stack in the model's metadata.
-        options: What the options are added to.
+        options: The options that those of the plugins are added to.
         path: The model file, for messages.
 
-    Raises ModelError for a plugin that is not there, ReductionError for one that can't be used.
+    Returns:
+        Notes for the user, about plugins from another package or version.
+
+    Raises:
+        ModelError: If a plugin is missing.
+        ReductionError: If a plugin can't be loaded.
     """
     notes = []
     for learner in learners:
@@ -272,11 +284,11 @@ def of_model(learners: Sequence[Mapping[str, Any]], options: Options, path: str)
         name, package, version = (printable(text) for text in (learner["name"], origin["package"], origin["version"]))
         if plugin is None and origin["package"] is None:
             raise ModelError(
-                f"{path}: its learner {name} is a class of a program, {printable(origin['class'])}: hand it to "
+                f"{path}: its learner {name} is a class of a program, {printable(origin['class'])}: pass it to "
                 "vwlite.register() before the model is loaded"
             )
         if plugin is None:
-            todo = "VWLITE_PLUGINS=0 switches plugins off" if are_off() else "install it, if you trust it"
+            todo = "VWLITE_PLUGINS=0 disables plugins" if are_off() else "install it, if you trust it"
             where = f"{package} {version}"
             raise ModelError(f"{path}: its learner {name} is of the package {where}, which is missing: {todo}")
         if origin["package"] != plugin.origin["package"]:
@@ -287,7 +299,7 @@ def of_model(learners: Sequence[Mapping[str, Any]], options: Options, path: str)
 
 
 def declare(plugin: Plugin, options: Options) -> None:
-    """Add the options of a plugin to those declared. Raises ReductionError if another one has such an option."""
+    """Adds the options of a plugin to those declared. Raises ReductionError if one is already declared."""
     if plugin.OPTIONS.options[0].name in options:
         return
     try:
@@ -297,17 +309,17 @@ def declare(plugin: Plugin, options: Options) -> None:
 
 
 def spell(origin: Mapping[str, str | None]) -> str:
-    """Where a plugin comes from, as --dry_run and a model's card say it."""
+    """The origin of a plugin, as --dry_run and a model's card print it."""
     return f"{origin['package']} {origin['version']}" if origin["package"] is not None else f"{origin['class']}"
 
 
 def printable(text: str | None) -> str:
-    """Text of a stranger's file, for a message."""
+    """Replaces unprintable characters of an untrusted file's text, for messages."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text or "")
 
 
 def offered(words: Iterable[str]) -> dict[str, str]:
-    """What --help-all says of plugins, by flag; those that a word names are imported, so that they have pages."""
+    """The entries of --help-all for plugins, by flag; plugins named by a word are imported, to have a help page."""
     points = installed()
     for word in words:
         name = word.lstrip("-").partition("=")[0].replace("-", "_")
@@ -321,14 +333,18 @@ def offered(words: Iterable[str]) -> dict[str, str]:
 
 
 def in_order(bottom: Sequence[Any], builtin: Sequence[Any], plugins: Iterable[Plugin]) -> list[Any]:
-    """The modules of vwlite's reductions and plugins, bottom to top, as `above` and `below` of the latter say.
+    """Orders vwlite's reductions and plugins by the plugins' `above` and `below`.
 
     Args:
         bottom: The modules of the bottom learners.
         builtin: The modules of vwlite's reductions, bottom to top.
-        plugins: What is put between them.
+        plugins: The plugins to insert.
 
-    Raises StackError for names that are no learner's, and where there is no such order.
+    Returns:
+        Modules and plugins, bottom to top.
+
+    Raises:
+        StackError: If `above` or `below` names no learner, or no order satisfies them.
     """
     line: list[Any] = list(builtin)
     names, bottoms = ([module.__name__.rpartition(".")[2] for module in modules] for modules in (builtin, bottom))
@@ -337,12 +353,12 @@ def in_order(bottom: Sequence[Any], builtin: Sequence[Any], plugins: Iterable[Pl
     for plugin in waiting:
         for name in (plugin.cls.above, plugin.cls.below):
             if name and name not in here and name not in _known and name not in installed():
-                raise StackError(f"{plugin.name} can't stand above or below {name}: no learner has this name")
+                raise StackError(f"{plugin.name} can't be above or below {name}: no learner has this name")
     while waiting:
         left = {plugin.name for plugin in waiting}
         ready = [plugin for plugin in waiting if not left & {plugin.cls.above, plugin.cls.below}]
         if not ready:
-            raise StackError(f"{' and '.join(sorted(left))} can't be put in order: each waits for the place of another")
+            raise StackError(f"{' and '.join(sorted(left))} can't be ordered: their above and below form a cycle")
         plugin = ready[0]
         waiting.remove(plugin)
         above, below = (name if name in here else "" for name in (plugin.cls.above, plugin.cls.below))
@@ -351,8 +367,8 @@ def in_order(bottom: Sequence[Any], builtin: Sequence[Any], plugins: Iterable[Pl
         high = len(line) if not below else -1 if below in bottoms else names.index(below)
         if low > high:
             where = " and ".join([f"above {above}"] * bool(above) + [f"below {below}"])
-            order = f"{below} is a bottom learner" if below in bottoms else f"{above} stands above {below}"
-            raise StackError(f"{plugin.name} can't stand {where}: {order}")
+            order = f"{below} is a bottom learner" if below in bottoms else f"{above} is above {below}"
+            raise StackError(f"{plugin.name} can't be {where}: {order}")
         place = high if below else low
         line.insert(place, plugin)
         names.insert(place, plugin.name)
@@ -360,7 +376,7 @@ def in_order(bottom: Sequence[Any], builtin: Sequence[Any], plugins: Iterable[Pl
 
 
 def groups() -> list[OptionGroup]:
-    """The options of the plugins of this process.
+    """The options of the registered and loaded plugins.
 
     Raises ReductionError if two of them claim the same one.
     """
@@ -373,7 +389,7 @@ def groups() -> list[OptionGroup]:
 
 
 def refuse_python_learner(learner: Any) -> None:
-    """Raises StackError for a subclass of Learner in Python with methods that compiled code would never call."""
+    """Raises StackError for a Python subclass of Learner whose methods compiled code would never call."""
     cls = type(learner)
     own = {name for base in cls.__mro__ if not is_compiled(base) for name in vars(base)}
     ignored = [name for name in COMPILED if name in own]
@@ -385,5 +401,5 @@ def refuse_python_learner(learner: Any) -> None:
 
 
 def is_compiled(cls: type) -> bool:
-    """Whether a class is one of C."""
+    """Whether a class is compiled: an extension type, not made by a class statement."""
     return not cls.__flags__ & 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement

@@ -1,4 +1,4 @@
-"""Which learners there are: the modules of `reductions`, in the order that its lists say."""
+"""The registry of learners: the modules of the package `reductions`, in the order of its lists."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PACKAGE = "vwlite.reductions"
 
 
 def names() -> tuple[str, ...]:
-    """The names of all of them, bottom to top."""
+    """The names of all learners' modules, bottom to top."""
     package = import_module(PACKAGE)
     return (*package.BOTTOMS, *package.REDUCTIONS)
 
 
 def module(name: str) -> Any:
-    """One of them."""
+    """Imports the module of a learner."""
     return import_module(f"{PACKAGE}.{name}")
 
 
@@ -33,23 +33,24 @@ def reductions() -> tuple[Any, ...]:
 
 
 def modules() -> tuple[Any, ...]:
-    """All of them, bottom to top."""
+    """The modules of all learners, bottom to top."""
     return bottoms() + reductions()
 
 
 def default_place() -> str:
-    """The reduction that one from elsewhere stands above, if it doesn't say where."""
+    """The reduction above which plugins are placed by default."""
     return str(import_module(PACKAGE).ABOVE)
 
 
 def option_groups() -> list[OptionGroup]:
-    """The options of all learners of vwlite that have some."""
+    """The options of all learners of vwlite."""
     return [module.OPTIONS for module in modules() if hasattr(module, "OPTIONS")]
 
 
 def upgrade(kept: dict[str, Any], typed: Options) -> dict[str, Any]:
-    """What a model keeps of its options, in the words of today, for a run with these options: old models do what they
-    did.
+    """Converts the options stored in an old model to current ones, so that it predicts as before.
+
+    `typed` are the options of the run.
     """
     for module in modules():
         if hasattr(module, "upgrade"):
@@ -58,5 +59,5 @@ def upgrade(kept: dict[str, Any], typed: Options) -> dict[str, Any]:
 
 
 def flags_of_posteriors() -> list[str]:
-    """The flags of learners that know how sure they are."""
+    """The flags of learners with a posterior."""
     return [f"--{name}" for module in modules() for name in getattr(module, "POSTERIORS", ())]

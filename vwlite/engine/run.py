@@ -1,4 +1,4 @@
-"""A run of the command line: header, passes over the data, model, summary."""
+"""A run of the command line over data: prints the header, runs the passes, saves the model, prints the summary."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.input.sniff import looks_like
 from vwlite.report import outputs
 
-LONG_RUN = 10_000_000  # examples after which huge pages pay for their making
+LONG_RUN = 10_000_000  # examples after which huge pages save more time than they cost
 
 
 class Run:
-    """Drives a workspace over the sources that the options name. It is also what the driver talks to."""
+    """Runs a workspace over the sources that the options name; also the driver's listener."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -55,14 +55,14 @@ class Run:
         self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
 
     def main(self) -> int:
-        """The whole run; the exit status."""
+        """Executes the run; returns the exit status."""
         if self.options["dry_run"]:
             print(table(self.workspace.top))
             return 0
         try:
             self.prepare()
             with self.signals():
-                self.say_holdout()
+                self.log_holdout()
                 self.say(self.header())
                 self.passes()
             self.finish()
@@ -74,15 +74,15 @@ class Run:
         return 0 if self.stopped_by is None else 128 + self.stopped_by
 
     def prepare(self) -> None:
-        """Turn options into the driver's settings, and open what will be written."""
+        """Configures the driver from the options, and opens output files."""
         options, driver = self.options, self.driver
         for note in self.workspace.notes:
             self.log("info", note)
         if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
             flag = "--cache_file" if options["cache_file"] else "--cache"
-            self.log("info", f"{flag}: what comes through a pipe is not kept: name a file")
+            self.log("info", f"{flag}: input from a pipe is not cached: name a file")
         if options["save_resume"]:
-            self.log("info", "--save_resume is not needed: models hold all that learning goes on from")
+            self.log("info", "--save_resume is not needed: models store everything that resuming needs")
         if options["readable_model"] or options["invert_hash"]:
             self.note_model_layout()
         driver.listener = self
@@ -94,7 +94,7 @@ class Run:
         driver.done = options["examples"] == 0
         driver.holdout = (self.stops_early() or options["holdout_after"] > 0) and not options["holdout_off"]
         if options["testonly"] and options["passes"] > 1:
-            self.log("info", "--passes with -t: nothing is learned, so each pass predicts what the first did")
+            self.log("info", "--passes with -t: nothing is learned, so all passes make the same predictions")
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
         self.set_progress(options["progress"])
@@ -106,31 +106,31 @@ class Run:
             for path in self.written:
                 require_writable(path)
         if self.workspace.entities is not None:
-            self.workspace.entities.strict = True  # nobody waits for predictions until a disk has room again
+            self.workspace.entities.strict = True  # a full disk ends the run
             if options["final_regressor"]:
                 from vwlite.entities.store import require_place
 
                 require_place(options["final_regressor"])
         if self.workspace.top.multiline and driver.audits:
-            raise OptionError("--audit and --invert_hash look at single examples, not at decisions")
+            raise OptionError("--audit and --invert_hash support single examples only, not multi-line ones")
         if options["predictions"]:
             driver.predictions = self.written_to(options["predictions"])
         if options["raw_predictions"]:
             driver.raw_predictions = self.written_to(options["raw_predictions"])
 
     def stops_early(self) -> bool:
-        """Whether held-out examples say when there were passes enough; there is nothing to overfit under -t."""
+        """Whether the holdout loss can end the run (early stopping); not with -t, which can't overfit."""
         return self.options["passes"] > 1 and (not self.options["testonly"] or self.options["vw_compat"])
 
     def written_to(self, path: str) -> TextBuffer:
-        """A buffer whose text goes to a file."""
+        """Creates a buffer whose text is written to a file."""
         buffer = TextBuffer()
         buffer.as_vw = self.options["vw_compat"]
         self.sinks.append((outputs.Sink(path), buffer))
         return buffer
 
     def note_model_layout(self) -> None:
-        """VW's remark about readable models."""
+        """Logs VW's note about readable models."""
         if self.options["vw_compat"] and not self.options["predict_only_model"]:
             self.log(
                 "info",
@@ -140,7 +140,7 @@ class Run:
             )
 
     def set_progress(self, text: str | None) -> None:
-        """-P 3 adds 3 to the weight at each row, -P 1.5 (with a dot) multiplies it."""
+        """Sets the interval of progress rows: -P 3 adds 3 to the weight of the next row, -P 1.5 multiplies it."""
         driver = self.driver
         if text is None:
             return
@@ -156,7 +156,7 @@ class Run:
             driver.dump_interval = 1
 
     def passes(self) -> None:
-        """All passes, until one of the reasons to stop."""
+        """Runs the passes, until the last, early termination, a learner's verdict or a signal."""
         options, driver = self.options, self.driver
         number, verdict = 0, Verdict.GO_ON
         while number < options["passes"] or verdict is Verdict.AGAIN:
@@ -174,7 +174,7 @@ class Run:
             number += 1
 
     def one_pass(self) -> None:
-        """Every block of one pass through the driver."""
+        """Runs all blocks of one pass."""
         for block in self.feed.blocks(self.workspace.interactions):
             self.driver.run_block(block)
             self.flush(force=False)
@@ -190,7 +190,7 @@ class Run:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
 
     def refuse_malformed(self) -> None:
-        """Raises VwliteError when more lines are malformed than --max_malformed has it."""
+        """Raises VwliteError if more lines are malformed than --max_malformed permits."""
         text, problems = self.options["max_malformed"], self.driver.counters.problems
         if text is None:
             return
@@ -203,7 +203,7 @@ class Run:
             )
 
     def why_empty(self) -> str | None:
-        """What to say of a run that came by nothing; None when it did, or when that is meant."""
+        """The error message of a run without useful examples; None if there were some, or none are expected."""
         options, driver = self.options, self.driver
         meant = all(path == os.devnull for path in self.feed.paths) or options["examples"] == 0
         if meant or options["allow_empty"] or options["vw_compat"]:
@@ -215,7 +215,7 @@ class Run:
                 f", {driver.counters.problems} malformed" if driver.counters.problems else ""
             )
             head = self.feed.head
-            told = driver.counters.problems and b"|" in (head or b"")  # more than that they are no text of ours
+            told = driver.counters.problems and b"|" in (head or b"")  # text with bars: show the first malformed line
             looks = "" if head is None else f"; this looks like {looks_like(head)}"
             looks = f"; the first is {self.first_problem}" if told else looks
             looks = self.left_out() or looks
@@ -225,7 +225,7 @@ class Run:
         return None
 
     def left_out(self) -> str:
-        """What to say where there were features, and a flag has left them out."""
+        """The end of the message if there were features, but --keep or --ignore excluded them."""
         flags = [f"--{name} {value}" for name in ("keep", "ignore") for value in self.options[name]]
         if not flags or not re.search(rb"\|\S*[ \t]+[^\s|]", self.feed.head or b""):
             return ""
@@ -233,17 +233,17 @@ class Run:
         return f"; {'; '.join(unmatched) or ' '.join(flags) + ' leaves out all features'}"
 
     def refuse_empty(self) -> None:
-        """Raises VwliteError when nothing was learned, or under -t predicted: most likely the data is wrong."""
+        """Raises VwliteError if nothing was learned, or with -t predicted: most likely the data is wrong."""
         why = self.why_empty()
         if why is not None:
             raise VwliteError(f"{why}{self.left_alone()}; --allow_empty accepts it")
 
     def left_alone(self) -> str:
-        """The end of a message about a run that writes none of its files."""
-        return f"; {' and '.join(self.written)} stays as it was" if self.written else ""
+        """The end of a message about a run that writes none of its output files."""
+        return f"; {' and '.join(self.written)} is unchanged" if self.written else ""
 
     def end_pass(self, number: int) -> bool:
-        """Holdout bookkeeping and saves after a pass; whether to stop early."""
+        """Updates the best holdout loss and saves after a pass; returns whether to stop early."""
         options, driver = self.options, self.driver
         loss = driver.end_pass()
         driver.again = True
@@ -273,7 +273,7 @@ class Run:
         return self.stopped_early
 
     def finish(self) -> None:
-        """After the last example: close, save, sum up."""
+        """Closes the input, saves, and prints the summary."""
         self.progress.clear()
         for learner in walk(self.workspace.top):
             learner.end_examples()
@@ -308,11 +308,11 @@ class Run:
             and not self.options["vw_compat"]
         ):
             self.log(
-                "warning", "nothing was held out: there are too few examples, so the loss says nothing of new data"
+                "warning", "nothing was held out: there are too few examples, so the loss is not one of unseen data"
             )
         for remark in self.workspace.unmatched() if self.stopped_by is None else ():
             self.log("warning", remark)
-        self.say_skipped()
+        self.print_skipped()
         if self.stopped_by is not None:
             saved = None if useless else self.options["final_regressor"]
             self.log("warning", f"stopped by {self.stopped_by.name}" + (f", model saved to {saved}" if saved else ""))
@@ -320,7 +320,7 @@ class Run:
             learner.finish()
 
     def save(self) -> None:
-        """Write the model in every form that was asked for."""
+        """Writes the model in every requested format."""
         options = self.options
         self.workspace.sources = self.feed.records
         if options["final_regressor"]:
@@ -335,20 +335,20 @@ class Run:
             audit.readable(self.workspace, options["invert_hash"], with_names=True)
 
     def flush(self, force: bool) -> None:
-        """Write the predictions gathered so far, if they are many or somebody waits."""
+        """Writes buffered predictions if there are many, if the input is a pipe, or with `force`."""
         for sink, output in self.sinks:
             if force or output.size >= outputs.FLUSH_BYTES or self.feed.interactive:
                 sink.write(output.drain())
 
-    # what the driver calls
+    # the driver's listener
 
     def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
-        """A row of the table is due."""
+        """Prints a row of the progress table."""
         self.progress.clear()
         self.say(row(driver, label, prediction, features, self.options["vw_compat"]))
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
-        """A malformed line: stop (--strict_parse), or show the first few."""
+        """Prints the first few malformed lines; with --strict_parse, raises ParseError."""
         name = self.feed.names[source]
         if not self.first_problem:
             self.first_problem = outputs.problem_line(name, line, column, reason, text)
@@ -363,15 +363,15 @@ class Run:
             self.say(f"skipped {outputs.problem_line(name, line, column, reason, text)}")
 
     def place(self, source: int, line: int) -> str:
-        """What messages call a line."""
+        """The name of a line in messages."""
         return f"{self.feed.names[source]}:{line}"
 
     def remark(self, text: str) -> None:
-        """Something found out about the data."""
+        """Logs a message about the data."""
         self.log("info", text)
 
     def audit(self, driver: Driver, view: Any) -> None:
-        """Before an example is learned from."""
+        """Prints an example's features, or stores their names, before it is learned."""
         from vwlite.engine import audit
 
         if self.options["invert_hash"]:
@@ -381,22 +381,22 @@ class Run:
             print(shown + (f" {view.tag.decode('utf-8', 'replace')}" if view.tag else ""))
             print(audit.audit_lines(view, self.workspace))
 
-    # words
+    # messages
 
     def say(self, text: str) -> None:
-        """Driver output: stderr, unless --quiet."""
+        """Prints on standard error, unless --quiet."""
         if not self.options["quiet"]:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
     def log(self, level: str, text: str) -> None:
-        """A remark beside the run; on standard output in compatible mode, as VW does."""
+        """Prints a message with its level; with --vw_compat on standard output, as VW does."""
         if not self.options["quiet"]:
             self.progress.clear()
             print(f"[{level}] {text}", file=sys.stdout if self.options["vw_compat"] else sys.stderr, flush=True)
 
-    def say_holdout(self) -> None:
-        """Tell what is not learned from."""
+    def log_holdout(self) -> None:
+        """Logs which examples are held out."""
         options = self.options
         if options["vw_compat"] or not self.driver.holdout:
             return
@@ -405,17 +405,17 @@ class Run:
             if options["holdout_after"]
             else f"every {options['holdout_period']}th example"
         )
-        self.log("info", f"holding out {what} to see when to stop; --holdout_off learns from all")
+        self.log("info", f"holding out {what} for early stopping; --holdout_off learns from all")
 
-    def say_skipped(self) -> None:
-        """Sum up malformed lines."""
+    def print_skipped(self) -> None:
+        """Prints the number of malformed lines."""
         skipped = self.driver.counters.problems
         if skipped:
             total = self.read + skipped
             self.say(f"skipped malformed lines = {skipped} of {total} (--strict_parse stops at the first)")
 
     def header(self) -> str:
-        """VW's header."""
+        """The header, in VW's format."""
         options, lines = self.options, []
         for name, words in (
             ("quadratic", "creating quadratic features for pairs: "),
@@ -452,7 +452,7 @@ class Run:
         return "\n".join(lines)
 
     def learner_names(self) -> list[str]:
-        """The stack bottom to top; in compatible mode with VW's reductions that are no learners here."""
+        """The learners bottom to top; with --vw_compat including VW's reductions that are not learners here."""
         names = [learner.name for learner in walk(self.workspace.top, copies=False)][::-1]
         if self.options["vw_compat"]:
             if self.workspace.interactions.has_wildcards:
@@ -462,7 +462,7 @@ class Run:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the examples at hand; a second one ends it at once."""
+        """Has SIGINT and SIGTERM end the run after the current examples; a second signal ends it at once."""
         before: dict[signal.Signals, Any] = {}
 
         def stop(number: int, frame: object) -> None:
@@ -487,7 +487,7 @@ class Run:
 
 
 def malformed_limit(text: str) -> tuple[float, bool]:
-    """--max_malformed as a number, and whether that is percent; raises OptionError if it is none."""
+    """Parses --max_malformed: a number, and whether it is a percentage. Raises OptionError."""
     if not re.fullmatch(r"\d{1,15}|\d{1,3}(\.\d{1,9})?%", text):
         raise OptionError(f"--max_malformed {text}: expected a number of lines, or a share of them such as 1%")
     return float(text.rstrip("%")), text.endswith("%")

@@ -1,7 +1,7 @@
-"""Builds the stack of learners that the options ask for, and checks every seam.
+"""Builds the stack of learners from the options, and checks the types of neighbouring learners.
 
-Learners are modules of `reductions` with a function setup(builder), which returns the learner or None; which modules
-there are, and in what order, is said there (registry.py) and by plugins (plugins.py). Nothing here knows any by name.
+Learners are modules of `reductions` with a function setup(builder), which returns the learner or None. The modules and
+their order come from the registry (registry.py) and from plugins (plugins.py); this module names none of them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 
 class Builder:
-    """What a learner's setup() is given.
+    """Builds a stack; the argument of a learner's setup().
+
+    Args:
+        options: The options of the run.
 
     Attributes:
-        options: The options of the run.
-        base: The learners so far, None for a bottom learner.
-        notes: What is to be said about the stack.
+        base: The top of the stack so far, None for a bottom learner.
+        notes: Messages about the stack for the user.
     """
 
     def __init__(self, options: Options) -> None:
@@ -35,9 +37,9 @@ class Builder:
         self.built: list[Any] = []  # the modules whose learners are in the stack
 
     def build(self) -> Any:
-        """The top learner of the stack.
+        """Builds the stack; returns its top learner.
 
-        Raises StackError when two neighbours don't fit, OptionError when a learner can't be set up.
+        Raises StackError if the types of two neighbours differ, OptionError if a learner can't be set up.
         """
         for module in registry.bottoms():
             if self.base is None and is_wanted(module, self.options):
@@ -52,7 +54,7 @@ class Builder:
         return self.base
 
     def add(self, module: Any) -> None:
-        """Put a module's learner on top, if it answers."""
+        """Adds a module's learner to the top, if its setup() returns one."""
         learner = module.setup(self)
         if learner is not None:
             plugins.refuse_python_learner(learner)
@@ -62,14 +64,14 @@ class Builder:
             self.built.append(module)
 
     def require(self, name: str) -> Any:
-        """The base with the learner of this module in it, put on top if the options have not asked for it."""
+        """Returns the base, with this module's learner added on top if it is not in the stack yet."""
         module = registry.module(name)
         if module not in self.built:
             self.add(module)
         return self.base
 
     def effect(self, name: str, ridge: float | None) -> Any:
-        """A learner with parameters for each entity, called `name`; None when none that can be one was asked for."""
+        """Creates a learner of random effects, called `name`; None if the options request no such learner."""
         for module in registry.bottoms():
             learner = module.effect(self, name, ridge) if hasattr(module, "effect") else None
             if learner is not None:
@@ -77,28 +79,28 @@ class Builder:
         return None
 
     def flags_of_posteriors(self) -> list[str]:
-        """The flags of learners that can be an effect()."""
+        """The flags of learners that effect() can create."""
         return registry.flags_of_posteriors()
 
     def fixed_models(self) -> Any:
-        """What opens and restores saved models that score inside the stack."""
+        """The factory of fixed models: saved models that score inside the stack."""
         from vwlite.engine.fixed import FixedModels
 
         return FixedModels(self.options, build)
 
     def note(self, text: str) -> None:
-        """Say something about the stack, once."""
+        """Adds a message for the user, once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def vectors(self, width: int, flag: str) -> Any:
-        """The base as it can hold so many weight vectors, which the learner of `flag` needs.
+        """Returns a base with `width` weight vectors, which the learner of `flag` needs.
 
-        Learners that hold only one are copied, with all below them.
+        Learners that have only one vector are copied, with all below them.
         """
         lowest = [i for i, learner in enumerate(reversed(list(chain(self.base)))) if not learner.holds_vectors]
         if not lowest or width == 1 or self.base.takes_label is not Learner.takes_label:
-            return self.base  # of learners of other labels no copies are made: the seam is refused
+            return self.base  # learners of other labels are not copied: check_seam refuses them
         from vwlite.bases.replicas import Replicas
 
         built, above = self.built[: lowest[-1] + 1], self.built[lowest[-1] + 1 :]
@@ -109,7 +111,7 @@ class Builder:
         return self.base
 
     def base_of(self, modules: Sequence[Any]) -> Any:
-        """A stack of these modules' learners alone."""
+        """Builds a stack of these modules' learners alone."""
         inner = Builder(self.options)
         for module in modules:
             inner.add(module)
@@ -117,12 +119,12 @@ class Builder:
 
 
 def build(options: Options) -> Any:
-    """The top learner of the stack that the options ask for."""
+    """Builds the stack of the options; returns its top learner."""
     return Builder(options).build()
 
 
 def set_widths(top: Learner, width: int = 1) -> None:
-    """Tell each learner how many weight vectors those above need of it, and how far its own lie apart."""
+    """Sets each learner's number of weight vectors, needed by those above, and the stride between its own."""
     learners = list(chain(top))
     for i, learner in enumerate(learners):
         step = 1
@@ -137,16 +139,16 @@ def set_widths(top: Learner, width: int = 1) -> None:
 
 
 def is_wanted(module: Any, options: Options) -> bool:
-    """Whether one of the learner's necessary options is given; a learner without such options is always asked."""
+    """Whether one of a learner's necessary options is given, or it has none."""
     group = getattr(module, "OPTIONS", None)
     necessary = [option.name for option in group.options if option.necessary] if group else []
     return not necessary or any(name in options and options.given(name) for name in necessary)
 
 
 def check_seam(learner: Any) -> None:
-    """Compare what a reduction hands down and expects back with what its base takes and gives.
+    """Compares the types of labels and predictions of a reduction with those of its base.
 
-    Raises StackError that names both learners, both types, and what would fit.
+    Raises StackError that names both learners, both types, and learners that fit.
     """
     base = learner.base
     seams = (
@@ -170,7 +172,7 @@ def check_seam(learner: Any) -> None:
 
 
 def modules_of(top: Learner) -> list[str]:
-    """The names of the modules of a stack's learners, top to bottom; then the kinds of needs.py that there are."""
+    """The names of the modules of a stack's learners, top to bottom; then the kinds of needs.py that they have."""
     learners = list(chain(top))
     kinds = {
         "table": any(learner.has_slots for learner in learners),
@@ -199,7 +201,7 @@ def describe(top: Learner) -> list[dict[str, Any]]:
 
 
 def table(top: Learner) -> str:
-    """The stack as --dry-run prints it: one learner a line, top to bottom."""
+    """The stack as --dry_run prints it: one learner a line, top to bottom."""
     lines = []
     for entry in describe(top):
         taken = "".join(f"  {spell(name, value)}" for name, value in entry["options"].items())

@@ -1,4 +1,4 @@
-"""The rows of a run's table and its end: VW's summary with its best constant."""
+"""The rows of the progress table, and the summary of a run with the best constant, in VW's format."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def best_constant(driver: Driver, loss: Any, tau: float) -> tuple[float, float | None] | None:
-    """The constant prediction with the smallest loss, and that loss when at most two different labels were seen.
+    """The constant prediction with the smallest loss, and its loss if at most two different labels were seen.
 
-    As in VW: a second label that was never seen counts as 0, and for losses other than squared there is an answer
-    only for two labels, whose weights follow from the sum of labels.
+    As in VW, a second label that was never seen counts as 0. For losses other than squared the result is defined only
+    for two labels, whose weights follow from the sum of labels; otherwise it is None.
     """
     counters = driver.counters
     if math.isnan(counters.first_label):
@@ -87,7 +87,7 @@ def summary(
 
 
 def row(driver: Driver, label: str, prediction: str, features: int, as_vw: bool = False) -> str:
-    """A row of the progress table; columns that are too long are cut, as in VW."""
+    """A row of the progress table; values too long for their columns are truncated, as in VW."""
     counters = driver.counters
     if driver.holdout and driver.current_pass >= 1:
         average = ratio(counters.holdout_loss, counters.holdout_weight, "unknown", as_vw)

@@ -1,7 +1,7 @@
-"""What the options of a run name in the data, and whether it has come: -q ab, --keep Z, --random_effect user ...
+"""Finds what the options of a run name in the data and no example has: -q ab, --keep Z, --random_effect user ...
 
-The driver shows each block when its rows are through. As soon as all that is sought has come, as in most runs it has
-with the first rows, a block costs a comparison.
+The driver passes each block after running it. Once everything was found, as in most runs with the first rows, a block
+costs one comparison.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -15,7 +15,7 @@ cdef struct Letters:
     uint64_t[4] bits                  # a set of bytes
 
 cdef enum:
-    USED                              # among the namespaces that --keep and --ignore leave
+    USED                              # among the namespaces that --keep and --ignore don't exclude
     PARSED                            # among all namespaces
     WRITTEN                           # first bytes of names, before --redefine
 
@@ -29,14 +29,14 @@ cdef struct Thing:
 
 cdef class Unmatched:
     cdef Choice choice
-    cdef list words                   # of each thing: the option as typed, and what in it
+    cdef list words                   # of each thing: the option as given, and the part that names it
     cdef Thing* things
-    cdef size_t n, n_left, n_by_name  # all, those that have not come, those of them that have full names
+    cdef size_t n, n_left, n_by_name  # all, those not found yet, those of them that have full names
     cdef Letters[3] before            # by where, in the row before: most rows have the same
     cdef Letters[3] seen              # by where, in the rows looked at
-    cdef Letters shared               # of the decision at hand: those that are USED
-    cdef bint written                 # first bytes of names are sought
-    cdef readonly bint looked, lettered                  # at an example; the names of all were there
+    cdef Letters shared               # of the current multi-line example: those that are USED
+    cdef bint written                 # whether first bytes of names are searched
+    cdef readonly bint looked, lettered                  # at an example; all names were available
     cdef dict names                   # of namespaces in the first block, by hash
     cdef int look(self, Block block, size_t n) except -1 nogil
     cdef void look_at(self, Block block, const Row* row) noexcept nogil

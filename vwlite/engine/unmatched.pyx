@@ -1,4 +1,4 @@
-"""What options name in the data and no example had. Design notes are in unmatched.pxd."""
+"""Finds what options name in the data and no example had. Design notes are in unmatched.pxd."""
 import os
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -24,9 +24,9 @@ PLACES = {"parsed": PARSED, "used": USED}
 
 
 def things_of(options):
-    """All that the options of a run name in the data: (option, value, part, letters, where, namespaces) of each.
+    """Yields (option, value, part, letters, where, namespaces) for everything that options name in the data.
 
-    `part` is the part of the value that names it, None for all of it.
+    `part` is the part of the value that names it, None for the whole value.
     """
     for name in CROSSING:
         for text in options[name]:
@@ -49,12 +49,12 @@ def things_of(options):
 
 
 def nothing(options):
-    """What a learner names whose module says nothing of it."""
+    """The default of namespaces_named: a learner's options name nothing."""
     return ()
 
 
 def as_typed(int letter):
-    r"""A namespace letter as one would type it: \xHH where it can't be seen."""
+    r"""A namespace letter as on the command line: \xHH if it is unprintable."""
     return chr(letter) if 32 < letter < 127 else f"\\x{letter:02x}"
 
 
@@ -67,12 +67,12 @@ cdef inline bint has(const Letters* letters, uint8_t letter) noexcept nogil:
 
 
 cdef inline bint has_text(Block block) noexcept nogil:
-    """Whether names can be read. Caches, whose blocks are numbered, hold them only where they are wanted."""
+    """Whether names can be read. Caches, whose blocks are numbered, store them only if they are needed."""
     return not block.numbered or block.names != NULL
 
 
 cdef class Unmatched:
-    """Looks for what `options` name; `interactions` say which namespaces are left out."""
+    """Looks for what `options` name; `interactions` know which namespaces are excluded."""
 
     def __init__(self, options, Interactions interactions not None):
         cdef size_t i, j
@@ -103,7 +103,7 @@ cdef class Unmatched:
         free(self.things)
 
     cdef int look(self, Block block, size_t n) except -1 nogil:
-        """Look at the first n rows of a block."""
+        """Searches the first n rows of a block."""
         cdef size_t i
         if self.n_left == 0:
             return 0
@@ -171,7 +171,7 @@ cdef class Unmatched:
         return True
 
     cdef int note_names(self, Block block, size_t n) except -1:
-        """The namespaces of the first examples, for messages."""
+        """Stores the namespaces of the first examples, for messages."""
         cdef size_t i, j
         cdef const Extent* extent
         for i in range(n if has_text(block) else 0):
@@ -183,7 +183,7 @@ cdef class Unmatched:
         return 0
 
     def remarks(self):
-        """A line for each thing that no example had; none before there was an example."""
+        """A message for each thing that no example had; none before the first example."""
         cdef Thing* thing
         if not self.looked:
             return []
@@ -197,7 +197,7 @@ cdef class Unmatched:
         return found
 
     def why(self, size_t i, letters, namespaces):
-        """What no example had."""
+        """The reason: the namespaces that no example had."""
         cdef Thing* thing = &self.things[i]
         if namespaces:
             there = ", ".join(sorted(os.fsdecode(name) for name in list(self.names.values())[:MOST_SHOWN]))
@@ -221,7 +221,7 @@ cdef class Unmatched:
 
 
 def in_words(letters, word="or"):
-    """Letters as a list; that of the namespace without a name is a blank."""
+    """Lists letters in words; the letter of the namespace without a name is a blank."""
     shown = ["' '" if letter == 32 else as_typed(letter) for letter in letters[:MOST_SHOWN]]
     if len(letters) > MOST_SHOWN:
         return ", ".join(shown) + ", ..."

@@ -1,4 +1,4 @@
-"""The engine as a whole: options, stack, figures and model in one object, for Python and for the command line."""
+"""Workspace: options, stack of learners, counts and model in one object, for Python and for the command line."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from vwlite.model.model_file import ModelReader
     from vwlite.report.figures import Report
 
-# Modules about model files are imported where they are used: a run without a model doesn't pay for them.
+# Modules for model files are imported where they are used, which saves time in a run without a model.
 
-OF_LABELS = ("label_sd", "label_low", "label_high")  # columns about a label to come, with its noise
+OF_LABELS = ("label_sd", "label_low", "label_high")  # columns about a future label, including its noise
 
 FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
 
 
-# what only a run of the command line does
+# Options that only a run of the command line supports, and the alternative.
 RUN_ONLY = {
     "data": "give examples to learn() or predict()",
-    "no_stdin": "a Workspace reads no input of its own",
+    "no_stdin": "a Workspace doesn't read standard input",
     "cache": "examples are in memory already",
     "cache_file": "examples are in memory already",
     "kill_cache": "examples are in memory already",
-    "examples": "give learn() as many as are wanted",
-    "holdout_period": "predict() for examples instead of learning them",
-    "holdout_after": "predict() for examples instead of learning them",
+    "examples": "call learn() with fewer examples",
+    "holdout_period": "call predict() for examples to hold out",
+    "holdout_after": "call predict() for examples to hold out",
     "early_terminate": "stop calling learn()",
     "save_per_pass": "call save() after end_pass()",
-    "progress": "a Workspace shows no table",
+    "progress": "a Workspace prints no table",
     "passes": "call learn() for each pass, and end_pass() after it",
     "final_regressor": "call save()",
     "predictions": "predict() and learn() return them",
@@ -62,7 +62,7 @@ RUN_ONLY = {
 
 
 def refuse_run_options(options: Options) -> None:
-    """Raises OptionError for options that a Workspace would silently not obey."""
+    """Raises OptionError for options that a Workspace would silently ignore."""
     errors = [f"--{name} has no effect in a Workspace: {RUN_ONLY[name]}" for name in RUN_ONLY if options.given(name)]
     if options.data is not None:
         errors.append(f"{options.data}: a Workspace reads no files: {RUN_ONLY['data']}")
@@ -71,7 +71,7 @@ def refuse_run_options(options: Options) -> None:
 
 
 def words_of(flags: str | Iterable[str]) -> list[str]:
-    """The words of flags. Raises OptionError for a quotation without an end, TypeError for what is no text."""
+    """Splits flags into words. Raises OptionError for an unclosed quotation, TypeError for other types than text."""
     if isinstance(flags, str):
         try:
             return shlex.split(flags)
@@ -88,7 +88,7 @@ def words_of(flags: str | Iterable[str]) -> list[str]:
 
 
 def encoded(line: str | bytes | bytearray) -> bytes:
-    """A line as the bytes of a file. Raises TypeError for what is no text."""
+    """Encodes a line as the bytes of a file. Raises TypeError for other types than text."""
     if isinstance(line, str):
         return line.encode("utf-8", "surrogateescape")
     if isinstance(line, (bytes, bytearray)):
@@ -97,7 +97,7 @@ def encoded(line: str | bytes | bytearray) -> bytes:
 
 
 def no_lines(what: object) -> str:
-    """What to do instead of giving something that is neither a line nor several."""
+    """The error message for an argument that is neither a line nor several."""
     return (
         f"examples are lines of text such as '1 |user ann |item age:3', one of them or several in a list, not "
         f"{type(what).__name__}: make a line of each row, with numbers as name:value and words as name=word"
@@ -105,38 +105,58 @@ def no_lines(what: object) -> str:
 
 
 class _Load:
-    """Workspace.load(path) makes a workspace; workspace.load(path) starts an existing one over from the model."""
+    """The descriptor of `load`: of the class it creates a workspace, of a workspace it replaces the model."""
 
     def __get__(self, instance: Workspace | None, owner: type[Workspace]) -> Any:
-        def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:
-            """Load a saved model; flags are added to what the model kept."""
+        def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:  # noqa: DOC502
+            """Loads a saved model: of the class, into a new workspace; of a workspace, in place of its model.
+
+            Args:
+                path: The model file.
+                flags: Options, as for Workspace, added to those stored in the model. An existing workspace keeps its
+                    own options, too.
+
+            Returns:
+                The workspace.
+
+            Raises:
+                OptionError: If the flags can't be used with the model.
+                StackError: If the model was trained with another bottom learner.
+                ModelError: If the file can't be read, or is damaged.
+            """
             words = words_of(flags)
             if instance is None:
                 return owner([*words, "-i", os.fspath(path)])
             own = [*instance.own_flags, *words]
             instance.__init__([*own, "-i", os.fspath(path)])  # type: ignore[misc]
-            instance.own_flags = own  # so that the next load doesn't name two models
+            instance.own_flags = own  # without -i, which the next load adds
             return instance
 
         return load
 
 
 class Workspace:
-    """A stack of learners with its model.
+    """A stack of learners with its model: learns, predicts, saves and loads.
 
-    ``flags`` are those of the command line, as one string or a list of words, or parsed Options.
+    Args:
+        flags: Options as on the command line, in one string or a list of words; or parsed Options.
+        use: The kind of run, which decides whether an option has an effect; "library" from Python.
+
+    Raises:
+        OptionError: If options are invalid, conflict, or have no effect.
+        StackError: If the types of labels or predictions of two learners differ.
+        ModelError: If the model of -i can't be read, or is damaged.
+        TypeError: If flags are not text.
 
     >>> workspace = Workspace("--loss_function logistic --link logistic")
     >>> _ = workspace.learn(["1 | rain wind", "-1 | sun"] * 20)
     >>> workspace.predict("| rain") > 0.5 > workspace.predict("| sun")
     True
-
-    Raises OptionError, StackError or ModelError when the flags can't be met.
     """
 
     load = _Load()
 
-    def __init__(self, flags: str | Sequence[str] | Options = "", use: Use = "library") -> None:
+    def __init__(self, flags: str | Sequence[str] | Options = "", use: Use = "library") -> None:  # noqa: DOC502
         if isinstance(flags, Options):
             options = flags
         else:
@@ -200,19 +220,41 @@ class Workspace:
         self._examples_before = self.driver.counters.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
-    def learn(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
-        """Learn from a line, or from each of several; the prediction(s) made before learning.
+    def learn(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:  # noqa: DOC502
+        """Learns from one line, or from each of several, and returns the predictions made before learning.
 
-        A line gives a float, an iterable a list of floats. Unlabelled lines are only predicted, empty lines skipped.
-        With --columns or --interval a prediction is a tuple of these columns instead.
+        Unlabelled lines are only predicted, empty lines skipped. With -t nothing is learned.
 
-        Raises ParseError at the first malformed line; the lines before it have been learned. Raises TypeError for what
-        is no text, such as a table or a dict.
+        Args:
+            lines: One example in VW's text format, or an iterable of n lines. A multi-line example (decision) is one
+                string with line ends; in an iterable of lines, an empty line ends each example.
+
+        Returns:
+            For one example its prediction: a float for regression and binary classification, in the units of the label
+            and after --link; a class, or a list of scores or probabilities, for other learners. With --columns or
+            --interval, a tuple of these columns. None for an empty line. For an iterable, a list of the predictions of
+            its examples.
+
+        Raises:
+            ParseError: At the first malformed line; the lines before it have been learned.
+            TypeError: If lines are not text, such as a table or a dict.
+            ValueError: If a line has a line end inside, or one text holds several multi-line examples.
         """
         return self._run(lines, self.driver.training)
 
-    def predict(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:
-        """Predict for a line (a float) or for each of several (a list); changes nothing that learning could see.
+    def predict(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:  # noqa: DOC502
+        """Predicts for one line, or for each of several, without learning; the model is unchanged.
+
+        Args:
+            lines: One example, or an iterable of n lines, as for `learn`. Labels are not needed.
+
+        Returns:
+            The prediction, or a list of predictions, as of `learn`.
+
+        Raises:
+            ParseError: At the first malformed line.
+            TypeError: If lines are not text, such as a table or a dict.
+            ValueError: If a line has a line end inside, or one text holds several multi-line examples.
 
         >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant --columns prediction,sd")
         >>> _ = workspace.learn(["2 | a", "2 | a", "2 | a"])
@@ -222,7 +264,7 @@ class Workspace:
         return self._run(lines, False)
 
     def end_pass(self) -> None:
-        """End a pass over the data: what waits for that is learned, by --batch_size all and --sweeps for instance.
+        """Ends a pass over the data, at which some learners learn: with --batch_size all or --sweeps, for instance.
 
         >>> workspace = Workspace("--square --l2 1e-9")
         >>> _ = workspace.learn(["3 | a", "1 | b"])
@@ -234,19 +276,34 @@ class Workspace:
             end_pass(self.top)
         self.driver.end_pass()
 
-    def sensitivity(self, line: str) -> float | None:
-        """How far the prediction for a labelled line would move per unit of importance weight and of dL/dp.
+    def sensitivity(self, line: str) -> float | None:  # noqa: DOC502
+        """How far learning a line would change its prediction, per unit of importance weight and of dL/dp.
 
-        Small where much has been learned already: the measure of importance-weighted active learning (Karampatziakis
-        and Langford 2011). None for a line that is no example. Changes nothing.
+        It is small where much has been learned already. Importance-weighted active learning uses it (Karampatziakis
+        and Langford 2011, Online Importance Weight Aware Updates). The model is unchanged.
+
+        Args:
+            line: One labelled example in VW's text format.
+
+        Returns:
+            The sensitivity, a change of the prediction p per unit of importance weight and of the derivative dL/dp of
+            the loss; None for a line without an example.
+
+        Raises:
+            TypeError: If the line is not text.
+            ValueError: If the stack doesn't learn single lines with numeric labels.
         """
         return self.driver.sensitivity(self.parser, encoded(line))
 
     def report(self) -> dict[str, float | None]:
-        """The figures of --report so far, by the names that a summary gives them; None for one that is undefined.
+        """The metrics of --report so far.
 
-        What learn() predicts before it learns is progressive; what predict() says of labelled lines is held out, and
-        so is everything under -t. Without the option there are none.
+        Predictions of learn() count as progressive, those of predict() for labelled lines as held out, and so do all
+        predictions with -t.
+
+        Returns:
+            The value of each metric, or None if it is undefined, by its name in the summary of a run. Empty without
+            --report.
 
         >>> workspace = Workspace("--report rmse")
         >>> _ = workspace.learn(["1 | a", "0 | b"]), workspace.predict("0 | a")
@@ -256,7 +313,10 @@ class Workspace:
         return {} if self.reporter is None else {figure.name: figure.value for figure in self.reporter.figures()}
 
     def unmatched(self) -> list[str]:
-        """A line for each thing that the flags name in the data and that no example so far had.
+        """Reports namespaces and letters that options name and no example so far had.
+
+        Returns:
+            One message for each of them; empty before the first example.
 
         >>> workspace = Workspace("-q ab")
         >>> _ = workspace.learn(["1 |a x |c y", "0 |a z"])
@@ -267,17 +327,17 @@ class Workspace:
         return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        """Of copies and pickles, which would share learners or lack them."""
+        """Refuses to copy or pickle a workspace."""
         raise TypeError("a Workspace can't be copied or pickled: save() it, and Workspace.load() the file elsewhere")
 
     def __getattr__(self, name: str) -> Any:
-        """Of methods that have another name now."""
+        """Raises AttributeError, with the new name of a renamed method."""
         now = RENAMED.get(name, "")
         hint = f": it is {now}() now" if now in type(self).__dict__ else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _driver(self) -> Driver:
-        """The loop over the kind of examples that the stack takes."""
+        """Creates the driver for the stack's kind of examples."""
         kind: type[Driver] = Driver
         if self.top.multiline:
             from vwlite.engine.multiline_driver import MultilineDriver
@@ -286,7 +346,7 @@ class Workspace:
         return kind(self.top, self.interactions, not self.options["noconstant"])
 
     def _refuse_inert(self, use: Use) -> None:
-        """Raise OptionError for options that would do nothing; Vowpal Wabbit takes many, so --vw_compat remarks it."""
+        """Raises OptionError for options without effect; with --vw_compat notes them, as VW accepts many."""
         if self.options.accepted:
             return
         errors, remarks = unmet(self.options, stack.modules_of(self.top), use)
@@ -297,7 +357,7 @@ class Workspace:
             raise OptionError(errors)
 
     def _set_columns(self) -> None:
-        """--columns and --interval."""
+        """Sets the columns of predictions from --columns and --interval."""
         from vwlite.core.draws import quantile
 
         options, learners = self.options, list(walk(self.top))
@@ -312,7 +372,7 @@ class Workspace:
         if unsure & set(OF_LABELS) and not any(learner.has_noise for learner in learners):
             raise OptionError(
                 f"{' and '.join(sorted(unsure & set(OF_LABELS)))}: a label of a logistic model is one of two classes, "
-                "with the probability that it predicts through a logistic link; give --interval for how sure that is"
+                "whose probability is the prediction with a logistic link; --interval gives its uncertainty"
             )
         ends = {"low", "high", "label_low", "label_high"} & unsure
         if interval and not ends:
@@ -326,29 +386,58 @@ class Workspace:
         if isinstance(lines, (str, bytes, bytearray)):
             results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(lines)), learning)
             return results[0] if results else None
-        # of a mapping or a table iteration would give the names of columns
+        # iterating over a mapping or a table would yield the names of columns
         if not isinstance(lines, Iterable) or isinstance(lines, Mapping) or hasattr(lines, "columns"):
             raise TypeError(no_lines(lines))
         return self.driver.run_lines(self.parser, map(encoded, lines), learning)
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
-        """What the driver calls at a malformed line; one that is used nevertheless (--vw_compat) raises nothing."""
+        """Raises ParseError for a malformed line, unless --vw_compat uses it; called by the driver.
+
+        Args:
+            source: The index of the input; ignored, as lines come from the caller.
+            line: The number of the line, from 1.
+            column: The column of the error in bytes, from 1.
+            reason: What is wrong.
+            text: The line.
+            used: Whether the line is used nevertheless.
+
+        Raises:
+            ParseError: Unless the line is used.
+        """
         if used:
             return
         raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
 
     def place(self, source: int, line: int) -> str:
-        """What messages call a line."""
+        """The name of a line in messages.
+
+        Args:
+            source: The index of the input; ignored, as lines come from the caller.
+            line: The number of the line, from 1.
+
+        Returns:
+            The name, "<line>:NUMBER".
+        """
         return f"<line>:{line}"
 
     def remark(self, text: str) -> None:
-        """What the driver calls once it has found out something about the data."""
+        """Appends a message about the data to `notes`; called by the driver.
+
+        Args:
+            text: The message.
+        """
         self.notes.append(text)
 
-    def save(self, path: str | os.PathLike[str], stream: dict[str, Any] | None = None) -> None:
-        """Write the model, all of it or nothing; raises ModelError when it can't be written.
+    def save(self, path: str | os.PathLike[str], stream: dict[str, Any] | None = None) -> None:  # noqa: DOC502
+        """Saves the model atomically: if writing fails, an existing file is unchanged.
 
-        `stream`, if given, is noted in it: the place in a daemon's journal that it stands for.
+        Args:
+            path: The model file.
+            stream: Metadata of a daemon's checkpoint: the last entry of its journal in the model.
+
+        Raises:
+            ModelError: If the file can't be written, or a weight is not finite.
         """
         from vwlite.model import model_file
         from vwlite.model.model_io import Saver, names_to_arrays, save_load
@@ -371,7 +460,11 @@ class Workspace:
             entity_store.discard(path)
 
     def metadata(self) -> dict[str, Any]:
-        """What the model file says about itself."""
+        """The metadata of the model, as saved in its file.
+
+        Returns:
+            Version, id, time, stack, options, journal of runs and counts, in values that JSON can represent.
+        """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         record = {
             "when": now,
@@ -395,7 +488,7 @@ class Workspace:
         }
 
     def _limit_entities(self, base: StoreFile | None) -> None:
-        """Let learners keep no more than --entity_limit entities in memory; `base` has those of the model loaded."""
+        """Limits entities in memory to --entity_limit; `base` is the file with those of the loaded model."""
         from vwlite.entities.store import EntityStore
 
         path = self.options["final_regressor"]
@@ -405,7 +498,7 @@ class Workspace:
                 effect.limit_entities(self.options["entity_limit"], self.entities)
 
     def _restore_learners(self, reader: ModelReader, store: StoreFile | None) -> None:
-        """Take over what the learners of a loaded model know: before the driver asks them what they need."""
+        """Restores the learners of a loaded model, before the driver is created."""
         from vwlite.model.model_io import Loader, save_load
 
         ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), reader.metadata["stack"]))
@@ -414,10 +507,10 @@ class Workspace:
         save_load(self.top, Loader(reader, store=store))
         if self.options["testonly"] and not self.options["final_regressor"]:
             for learner in walk(self.top):
-                learner.close_batches()  # what waits for more counts in a test; a model that is saved again keeps it
+                learner.close_batches()  # applies pending examples of a batch; a model that is saved again stores them
 
     def _restore_rest(self, reader: ModelReader) -> None:
-        """Take over the journal, the names and the figures of a loaded model."""
+        """Restores the journal of runs, the names and the counts of a loaded model."""
         from vwlite.model.model_io import names_of
 
         metadata = reader.metadata
@@ -433,10 +526,10 @@ class Workspace:
         return [(name, getattr(self._holder(name), name)) for name in FIGURES]
 
     def _holder(self, figure: str) -> Any:
-        """Who keeps a figure of the model: the counters, or the driver those of its table."""
+        """The object that has a count of the model: the counters or the driver."""
         return self.driver.counters if hasattr(self.driver.counters, figure) else self.driver
 
     def _loss(self) -> float | None:
-        """The progressive loss so far; None if it can't be told."""
+        """The progressive loss so far; None if it is undefined."""
         weight, loss = self.driver.counters.weighted_labeled, self.driver.counters.sum_loss
         return loss / weight if weight > 0 and math.isfinite(loss) else None

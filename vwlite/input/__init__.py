@@ -1,1 +1,1 @@
-"""From bytes to blocks of parsed lines."""
+"""Input: reads bytes from files and pipes, and parses them into blocks of lines."""

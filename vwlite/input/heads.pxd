@@ -1,9 +1,8 @@
-"""Heads: what stands before the first '|' of a line, for each kind of label (see parsers/text.pyx).
+"""Heads: parses the text before the first '|' of a line, for each kind of label (see parsers/text.pyx).
 
-Functions take the block's text, from which a row's places are counted, and the head's first byte p; they return the
-place of the first '|' or the line's end. What is wrong goes into `reason`, and where into `at`. Labels other than
-simple ones are written to `choice`, which is large enough. The functions are inline: a head is parsed in the loop over
-lines.
+Arguments are the block's text, which a row's offsets refer to, and the head's first byte p; the result is the position
+of the first '|' or the line's end. An error is written to `reason`, its position to `at`. Labels other than simple ones
+are written to `choice`, which is large enough. The functions are inline: a head is parsed in the loop over lines.
 """
 from libc.math cimport NAN, isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -72,7 +71,7 @@ cdef inline const uint8_t* label_words(
 cdef inline const uint8_t* parse_simple(
     const uint8_t* text, Row* row, const uint8_t* p, bint compat, Reason* reason, const uint8_t** at
 ) noexcept nogil:
-    """Label, importance, initial and tag."""
+    """Parses label, importance, initial prediction and tag."""
     cdef const uint8_t* word
     cdef const uint8_t* stop
     cdef const uint8_t* behind
@@ -92,7 +91,7 @@ cdef inline const uint8_t* parse_simple(
             at[0] = word
             return end
         behind = vwl_any_number(word, &numbers[count])
-        # VW takes 1:1 or 1x for 1
+        # VW reads 1:1 or 1x as 1
         if behind == word or (behind != p and not compat):
             if compat or end[0] == b"|":
                 reason[0] = LABEL_KIND if behind > word and (behind[0] == b":" or behind[0] == b",") else LABEL_NUMBER
@@ -122,7 +121,7 @@ cdef inline const uint8_t* parse_simple(
 
 
 cdef inline const uint8_t* next_word(const uint8_t** p, const uint8_t* stop) noexcept nogil:
-    """The next word before `stop`, NULL if there is none; p is behind it then."""
+    """The next word before `stop`, NULL if there is none; moves p after it."""
     cdef const uint8_t* word
     while p[0] < stop and p[0][0] == b" ":
         p[0] += 1
@@ -137,7 +136,7 @@ cdef inline const uint8_t* next_word(const uint8_t** p, const uint8_t* stop) noe
 cdef inline Reason read_class(
     const uint8_t* text, const uint8_t* word, const uint8_t* end, Choice* choice, bint may_be_name
 ) noexcept nogil:
-    """A class by number or by name; the Reason why a word is none.
+    """Parses a class by number or by name; returns the Reason if a word is not a class.
 
     A name counts as one only where a '|' follows on the line (or as told): else a text file would be full of classes.
     """
@@ -165,7 +164,7 @@ cdef inline Reason read_class(
 cdef inline const uint8_t* parse_class(
     const uint8_t* text, Row* row, const uint8_t* p, bint compat, Reason* reason, const uint8_t** at, Choice* choice
 ) noexcept nogil:
-    """Class, importance and tag."""
+    """Parses class, importance and tag."""
     cdef const uint8_t* word
     cdef const uint8_t* stop
     cdef const uint8_t* behind
@@ -201,7 +200,7 @@ cdef inline const uint8_t* parse_class(
 cdef inline const uint8_t* parse_classes(
     const uint8_t* text, Row* row, const uint8_t* p, bint compat, Reason* reason, const uint8_t** at, Choice* choice
 ) noexcept nogil:
-    """The classes that hold, with commas between, and tag."""
+    """Parses classes separated by commas, and the tag."""
     cdef const uint8_t* word
     cdef const uint8_t* stop
     cdef const uint8_t* piece
@@ -236,7 +235,7 @@ cdef inline bint is_shared(const uint8_t* word, size_t n) noexcept nogil:
 
 
 cdef inline const uint8_t* number_at(const uint8_t* p, const uint8_t* end, float* value) noexcept nogil:
-    """Read a number that begins at p, before the end; returns the place behind it, NULL if there is none."""
+    """Reads a number that begins at p, before the end; returns the position after it, NULL if there is none."""
     cdef const uint8_t* behind
     value[0] = 0
     if p >= end or p[0] <= 32:
@@ -251,7 +250,7 @@ cdef inline bint begins_line(
     const uint8_t* text, const Row* row, const uint8_t* start, const uint8_t* p, const uint8_t* stop,
     const uint8_t* end, Reason* reason, const uint8_t** at
 ) noexcept nogil:
-    """Whether a line of a multi-line example can begin like this: `shared` is no tag, and blanks are no line."""
+    """Whether a line of a multi-line example can begin like this: `shared` is not a tag, and blanks are not a line."""
     if is_shared(text + row.tag, row.tag_length):
         reason[0] = SHARED_TAG
         at[0] = text + row.tag
@@ -265,7 +264,7 @@ cdef inline const uint8_t* parse_costs(
     const uint8_t* text, Row* row, const uint8_t* p, bint compat, Reason* reason, const uint8_t** at, Choice* choice,
     bint multiline
 ) noexcept nogil:
-    """class:cost of each class whose cost is known, class of others; or `shared`."""
+    """Parses class:cost of each class with a known cost, class of others; or `shared`."""
     cdef const uint8_t* start = p
     cdef const uint8_t* word
     cdef const uint8_t* stop
@@ -307,7 +306,7 @@ cdef inline const uint8_t* parse_costs(
 cdef inline const uint8_t* parse_action(
     const uint8_t* text, Row* row, const uint8_t* p, bint compat, Reason* reason, const uint8_t** at, Choice* choice
 ) noexcept nogil:
-    """action:cost:probability of an action's line, if the cost is known, or `shared`.
+    """Parses action:cost:probability of an action's line, if the cost is known; or `shared`.
 
     Actions are counted by their lines, as in VW; check_lines() refuses a number that no line has.
     """
@@ -398,7 +397,7 @@ cdef inline void check_example(
 cdef inline void check_lines(
     const uint8_t* text, Row* rows, const Choice* choices, size_t n, size_t limit, bint truncated, bint numbered
 ) noexcept nogil:
-    """Find what is wrong with multi-line examples whose lines are well-formed; the row at fault becomes a problem.
+    """Finds errors in multi-line examples whose lines are well-formed; marks the row of an error as malformed.
 
     `numbered`: actions have the numbers of their lines.
     """

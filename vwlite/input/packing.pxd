@@ -1,12 +1,11 @@
-"""Parsed lines in few bytes, for caches.
+"""Packs parsed lines into few bytes, for caches.
 
 Design:
-a) What a line shares with the one before it (its namespaces, the label, the next line number) takes a bit, what is as
-   usual (weight 1, no tag) takes none. A hash that was seen in the block lately, or that is a little more than the one
-   before it (as of names that are numbers), takes 11 bits, any other 4 bytes. A value 1 takes none, a short decimal
-   number 1 or 2 bytes.
-b) Nothing is lost: numbers come back bit for bit. What doesn't fit the usual form of a block is not packed.
-c) Each block stands for itself, so that several can be unpacked at once.
+a) Data that equal those of the previous line (namespaces, label, next line number) take a bit, defaults (weight 1, no
+   tag) take none. A hash seen recently in the block, or slightly larger than the previous one (as of names that are
+   numbers), takes 11 bits, any other 4 bytes. A value 1 takes none, a short decimal number 1 or 2 bytes.
+b) Packing is lossless: numbers are restored bit for bit. A block of unusual form is not packed.
+c) Each block is self-contained, so that several can be unpacked at once.
 """
 from libc.stdint cimport uint8_t
 

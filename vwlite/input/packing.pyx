@@ -1,4 +1,4 @@
-"""Parsed lines in few bytes, for caches. Design notes are in packing.pxd."""
+"""Packs parsed lines into few bytes, for caches. Design notes are in packing.pxd."""
 from libc.math cimport NAN, fabs
 from libc.stdint cimport int8_t, int16_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
@@ -9,7 +9,7 @@ from vwlite.core.example cimport (
 from vwlite.core.reasons cimport FINE, REASONS
 
 cdef enum:
-    RECENT = 1 << 11                  # hashes that are remembered, each where its low bits say
+    RECENT = 1 << 11                  # recent hashes stored, each at the place of its low bits
     WORST_ROW = 64                    # bytes
     WORST_EXTENT = 16
     WORST_FEATURE = 10

@@ -1,28 +1,28 @@
-"""The contract of a parser, and the ring that runs one beside the learners.
+"""The interface of a parser, and the ring buffer that runs one in parallel to the learners.
 
 Design:
-a) A parser turns input into Blocks in two steps: `fill` takes the next piece of input (one call at a time, in
-   order), `parse` makes rows of it (any number of blocks at once, in any thread). Both run without the GIL.
-b) The ring hands blocks out in the order they were filled, so results don't depend on the number of threads.
-c) The learning thread parses too when no block is ready and input is at hand: on two cores nobody waits.
+a) A parser turns input into Blocks in two steps: `fill` reads the next piece of input (one call at a time, in
+   order), `parse` parses it into rows (any number of blocks at once, in any thread). Both run without the GIL.
+b) The ring returns blocks in the order they were filled, so results don't depend on the number of threads.
+c) The learning thread parses too when no block is ready and input is available, so that no core is idle.
 """
 from libc.stdint cimport uint8_t
 
 from vwlite.core.example cimport Block
 
 cdef enum Readiness:
-    MUST_WAIT                         # fill would wait for input from outside
-    AT_HAND                           # input is there just now
+    MUST_WAIT                         # fill would block
+    AT_HAND                           # input is available now
     NEVER_WAITS                       # regular files
 
 cdef enum Filled:
     FAILED = -1
     ENDED                             # no more input
-    WHOLE                             # the block holds whole lines
-    NOT_NOW                           # without waiting there is not one whole line
+    WHOLE                             # the block holds complete lines
+    NOT_NOW                           # no complete line is available without blocking
 
 cdef class Parser:
-    cdef bint stopping                # set from outside: a fill that waits should give up
+    cdef bint stopping                # set from outside: a fill that blocks should return
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef int parse(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
@@ -32,7 +32,7 @@ cdef class Ring:
     cdef list blocks, threads
     cdef void* parser_pointer         # the same for use without the GIL
     cdef void** block_pointers
-    cdef bint crosses                 # features are crossed ahead
+    cdef bint crosses                 # interactions are computed in advance
     cdef size_t size, workers
     cdef void* shared                 # locks and counters, see parser.pyx
     cdef object failure

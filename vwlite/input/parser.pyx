@@ -1,4 +1,4 @@
-"""The base of all parsers, and the ring of blocks between parsing and learning threads."""
+"""The base class of all parsers, and the ring buffer of blocks between parsing and learning threads."""
 import threading
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -29,11 +29,11 @@ cdef enum SlotState:
     READY
 
 cdef struct Shared:
-    pthread_mutex_t reading           # held while input is taken: keeps blocks in order
+    pthread_mutex_t reading           # held while input is read: keeps blocks in order
     pthread_mutex_t lock              # guards all below
     pthread_cond_t changed
     size_t filled                     # blocks filled so far
-    size_t released                   # blocks given back by the learner
+    size_t released                   # blocks that the learner has released
     bint ended, stopped, failed
     bint full                         # a parsing thread waits for free slots
     int* state                        # of each slot
@@ -49,12 +49,12 @@ cdef class Parser:
         return 0
 
     cdef Readiness ready(self) noexcept nogil:
-        """Whether fill would return without waiting for input from outside."""
+        """Whether fill would return without blocking."""
         return NEVER_WAITS
 
 
 cdef class Ring:
-    """Blocks on their way from a parser to the learner.
+    """A ring buffer of blocks between a parser and the learner.
 
     next() hands them out in order and returns None at the end; the block handed out last is given back by the
     following call. With no workers everything happens in the calling thread. Each of `crossings`, of a stack whose
@@ -103,14 +103,14 @@ cdef class Ring:
             free(shared)
 
     def start(self):
-        """Start the parsing threads."""
+        """Starts the parsing threads."""
         for _ in range(self.workers):
             thread = threading.Thread(target=_work, args=(self,), name="vwlite-parser", daemon=True)
             thread.start()
             self.threads.append(thread)
 
     def take(self):
-        """The next block, its lines numbered; None at the end."""
+        """Returns the next block, with line numbers; None at the end."""
         cdef Block block = self.next()
         if block is not None and not block.numbered:
             if block.source != self.source:
@@ -121,12 +121,12 @@ cdef class Ring:
         return block
 
     def interrupt(self):
-        """Make take() return None soon; safe in a signal handler of the main thread."""
+        """Makes take() return None soon; safe in a signal handler of the main thread."""
         self.interrupted = self.parser.stopping = True
         (<Shared*>self.shared).stopped = True
 
     def stop(self):
-        """Stop and join the parsing threads; safe to call twice."""
+        """Stops and joins the parsing threads; safe to call twice."""
         cdef Shared* shared = <Shared*>self.shared
         self.parser.stopping = True
         pthread_mutex_lock(&shared.lock)
@@ -138,7 +138,7 @@ cdef class Ring:
         self.threads.clear()
 
     cdef Block next(self):
-        """The next block in order, or None at the end; raises what a parsing thread raised."""
+        """The next block in order, or None at the end; raises the exception of a parsing thread."""
         cdef Shared* shared = <Shared*>self.shared
         cdef size_t slot = self.taken % self.size
         cdef timespec until
@@ -150,7 +150,7 @@ cdef class Ring:
                 shared.state[(self.taken + self.size - 1) % self.size] = FREE
                 shared.released += 1
                 self.holding = False
-                # a thread that found the ring full is woken when half of it is free: waking is slow
+                # a thread that waits for free slots is woken when half of them are free: waking is slow
                 if shared.full and 2 * (shared.filled - shared.released) <= self.size:
                     shared.full = False
                     pthread_cond_broadcast(&shared.changed)
@@ -162,7 +162,7 @@ cdef class Ring:
                 helped = advance(self, True)
                 pthread_mutex_lock(&shared.lock)
                 if helped != 1 and not is_there(shared, self.taken, slot) and not is_over(shared, self.taken):
-                    # a bounded wait, so that a signal handler gets its turn in the main thread
+                    # a bounded wait, so that signal handlers can run in the main thread
                     clock_gettime(CLOCK_REALTIME, &until)
                     until.tv_nsec += 50_000_000
                     if until.tv_nsec >= 1_000_000_000:
@@ -189,12 +189,12 @@ cdef inline bint is_there(const Shared* shared, size_t taken, size_t slot) noexc
 
 
 cdef inline bint is_over(const Shared* shared, size_t taken) noexcept nogil:
-    """Whether no block will come any more."""
+    """Whether there are no further blocks."""
     return shared.failed or shared.stopped or (shared.ended and shared.filled == taken)
 
 
 cdef int advance(Ring ring, bint helping) except -2 nogil:
-    """Fill and parse one block if input and a free slot are there: 1 done, 0 nothing to do now, -1 the end."""
+    """Fills and parses one block if there are input and a free slot: 1 done, 0 nothing to do now, -1 the end."""
     cdef Shared* shared = <Shared*>ring.shared
     cdef size_t slot
     cdef int got, readiness
@@ -205,7 +205,7 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
         if readiness == NEVER_WAITS:
             pthread_mutex_lock(&shared.reading)
     else:
-        # wait for a free slot before taking the reading lock: nobody waits for a slot while holding it
+        # wait for a free slot before acquiring the reading lock: no thread waits for a slot while holding it
         pthread_mutex_lock(&shared.lock)
         while not helping and shared.filled - shared.released >= ring.size and not (shared.stopped or shared.failed):
             shared.full = True
@@ -245,7 +245,7 @@ cdef int advance(Ring ring, bint helping) except -2 nogil:
     return 1
 
 
-# Called without the GIL and asked for errors afterwards: a learner in Python may have it for long. Variables, because C
+# Called without the GIL and checked for errors afterwards: a learner in Python may hold it for long. Variables, as C
 # may not call a function as one of another type.
 ctypedef int (*Fill)(void*, void*, bint) noexcept nogil
 ctypedef int (*Parse)(void*, void*) noexcept nogil
@@ -263,7 +263,7 @@ cdef extern from *:
     """
     static PyObject* vwl_pending(void) { return NULL; }
     """
-    object pending "vwl_pending" ()   # raises what has been raised and not yet handled
+    object pending "vwl_pending" ()   # raises the pending exception
 
 
 cdef int fill_slot(Ring ring, size_t slot, bint wait) noexcept nogil:
@@ -296,7 +296,7 @@ cdef int cross_slot(Ring ring, size_t slot) except -1:
 
 
 cdef int fail_by_pending(Ring ring) except -1:
-    """Keep what has been raised for the learner."""
+    """Stores the current exception for the learner."""
     try:
         pending()
     except BaseException as error:
@@ -305,7 +305,7 @@ cdef int fail_by_pending(Ring ring) except -1:
 
 
 cdef int fail(Ring ring, object error) except -1:
-    """Keep a thread's exception for the learner."""
+    """Stores a thread's exception for the learner."""
     cdef Shared* shared = <Shared*>ring.shared
     pthread_mutex_lock(&shared.lock)
     if not shared.failed:

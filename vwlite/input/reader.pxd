@@ -1,4 +1,4 @@
-"""Bytes from a chain of sources, cut into blocks of whole lines, or of whole decisions."""
+"""Reads bytes from sources in order, into blocks of complete lines or multi-line examples."""
 from vwlite.core.example cimport Block
 from vwlite.input.parser cimport FAILED, Filled, Readiness
 
@@ -8,16 +8,16 @@ cdef enum:
 cdef class LineReader:
     cdef list paths
     cdef object source, digest        # the open source; its sha256 so far, or None
-    cdef public list records          # what is known of each source: name, bytes, sha256
+    cdef public list records          # of each source: name, bytes, sha256
     cdef bint digest_on, regular, wants_close
     cdef int fd
     cdef size_t index, n_paths        # of the source to open next, of all
     cdef char* carry                  # the line begun in the last block
     cdef size_t carried, carry_capacity
     cdef size_t limit                 # longest line, bytes
-    cdef bint decisions               # blocks end where decisions do, at empty lines; the limit is that of a decision
-    cdef bint skipping                # the rest of a line or decision over the limit
-    cdef bint line_begun              # of what is skipped
+    cdef bint decisions               # blocks and the limit are of multi-line examples, which end at empty lines
+    cdef bint skipping                # the rest of a line or multi-line example over the limit
+    cdef bint line_begun              # of the skipped lines
     cdef size_t left_out              # lines skipped
     cdef const bint* stopping         # of the parser that reads
     cdef size_t position, finished

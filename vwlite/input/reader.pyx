@@ -1,6 +1,6 @@
-"""Bytes from a chain of sources, cut into blocks of whole lines, or of whole decisions, which empty lines end.
+"""Reads bytes from sources in order, into blocks of complete lines, or of multi-line examples ended by empty lines.
 
-A block is handed on as soon as no more input is at hand, so a person who types lines into a pipe gets each answer
+A block is passed on as soon as no more input is available, so that a user who types lines into a pipe gets each answer
 at once, while a fast producer fills blocks of BLOCK_BYTES.
 """
 import os
@@ -44,7 +44,7 @@ cdef class LineReader:
         free(self.carry)
 
     def close(self):
-        """Close what is open, without complaint about what was not read."""
+        """Closes the open source, without errors about unread data."""
         source, self.source, self.fd = self.source, None, -1
         if source is not None:
             try:
@@ -53,7 +53,7 @@ cdef class LineReader:
                 pass
 
     cdef bint open_next(self) except -1:
-        """Open the next source; False when there is none."""
+        """Opens the next source; returns False if there is none."""
         if self.index >= len(self.paths):
             return False
         self.source = open_source(self.paths[self.index])
@@ -69,12 +69,12 @@ cdef class LineReader:
         return True
 
     def progress(self):
-        """Bytes taken from all sources so far, as they lie on disk."""
+        """Bytes on disk read from all sources so far."""
         source = self.source
         return self.finished + ((source.position() or 0) if source is not None else 0)
 
     cdef int close_source(self) except -1:
-        """At the end of a source: its figures, then errors of a decompressor."""
+        """Records a source at its end, and raises errors of its decompressor."""
         source, self.source, self.fd = self.source, None, -1
         self.wants_close = False
         self.records[len(self.records) - 1]["bytes"] = self.position
@@ -87,7 +87,7 @@ cdef class LineReader:
     cdef Readiness ready(self) noexcept nogil:
         cdef pollfd question
         cdef bint more = self.index < self.n_paths
-        # the next source may be one that waits, or be slow to open
+        # the next source may block, or be slow to open
         if self.fd < 0 or self.wants_close:
             return MUST_WAIT if more else NEVER_WAITS
         if self.regular:
@@ -98,7 +98,7 @@ cdef class LineReader:
         return AT_HAND if poll(&question, 1, 0) > 0 else MUST_WAIT
 
     cdef ssize_t read(self, char* into, size_t n, bint wait) except -2 nogil:
-        """Up to n bytes; 0 at the end; -1 when nothing is at hand and wait is off, or when stopping."""
+        """Reads up to n bytes; 0 at the end; -1 if none are available and wait is off, or when stopping."""
         cdef pollfd question
         cdef ssize_t got
         question.fd = self.fd
@@ -125,7 +125,7 @@ cdef class LineReader:
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef size_t have, target, scanned
         cdef ssize_t got = 1
-        cdef size_t whole = 0         # bytes up to and with the last line end, or empty line
+        cdef size_t whole = 0         # bytes up to the last line end, or empty line, inclusive
         block.truncated = False
         if self.wants_close:
             with gil:
@@ -196,9 +196,9 @@ cdef class LineReader:
         return WHOLE
 
     cdef int refuse_packed(self, const unsigned char* start, size_t n) except -1 nogil:
-        """Raise VwliteError for bytes that are no text, such as compressed ones whose name has no suffix for it."""
+        """Raises VwliteError for bytes that are not text, such as compressed ones without the suffix in the name."""
         cdef bint odd = n > 0 and (start[0] < 9 or 13 < start[0] < 32 or start[0] > 126 and start[0] != 0xEF)
-        # most text is told from these formats without the module that knows them
+        # most text is recognized without importing the module that knows other formats
         odd = odd or memchr(start, 0, min(n, <size_t>8)) != NULL or n > 0 and memchr(b"%7ABGOPSv", start[0], 9) != NULL
         if odd:
             with gil:
@@ -207,7 +207,7 @@ cdef class LineReader:
         return 0
 
     cdef size_t shorten(self, char* text, size_t have) noexcept nogil:
-        """Cut what is over the limit, and does not end yet, to enough to show which line it was."""
+        """Truncates a line over the limit whose end is not read yet to the beginning that messages show."""
         cdef size_t n = 64
         cdef char* end = <char*>memchr(text, 10, 64)
         if not self.decisions:
@@ -220,7 +220,7 @@ cdef class LineReader:
         return n
 
     cdef size_t skip_to_decision_end(self, char* text, size_t have) noexcept nogil:
-        """Drop the rest of a decision over the limit with the empty line that ends it; returns the bytes left."""
+        """Drops the rest of a multi-line example over the limit, with its empty line; returns the bytes left."""
         cdef size_t i
         for i in range(have):
             if text[i] == 10:
@@ -236,7 +236,7 @@ cdef class LineReader:
         return 0
 
     cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil:
-        """Drop the rest of a line over the limit; returns how many bytes are left."""
+        """Drops the rest of a line over the limit; returns the number of bytes left."""
         cdef char* end = <char*>memchr(text, 10, have)
         if end == NULL:
             return 0
@@ -246,7 +246,7 @@ cdef class LineReader:
         return have
 
     cdef int keep(self, const char* text, size_t n) except -1 nogil:
-        """Carry the beginning of a line over to the next block."""
+        """Stores the beginning of a line for the next block."""
         if n > self.carry_capacity:
             resize(&self.carry, n, 1, b"for a line")
             self.carry_capacity = n
@@ -256,7 +256,7 @@ cdef class LineReader:
 
 
 cdef size_t last_empty_line(const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
-    """The position behind the last empty line that ends in text[begin:end]; a line begins at text[0]."""
+    """The position after the last empty line that ends in text[begin:end]; a line begins at text[0]."""
     cdef size_t before
     while end > begin:
         if text[end - 1] == 10:
@@ -270,7 +270,7 @@ cdef size_t last_empty_line(const char* text, size_t begin, size_t end, size_t o
 
 
 cdef size_t last_line_end(const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
-    """The position behind the last line end in text[begin:end]."""
+    """The position after the last line end in text[begin:end]."""
     while end > begin:
         if text[end - 1] == 10:
             return end

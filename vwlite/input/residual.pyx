@@ -1,4 +1,4 @@
-"""Puts predictions into the lines that they were made for, as their initial predictions.
+"""Writes predictions into the lines that they were made for, as initial predictions.
 
 The head of a line is `label [importance [initial]] [tag]`, see parsers/text.pyx: the label is followed by the
 importance 1 where there is none, and by the prediction, as it is written, in place of an initial prediction. All other
@@ -34,7 +34,7 @@ cdef enum Trouble:
     TOO_LONG
 
 cdef struct Head:
-    const uint8_t* begin              # what the prediction replaces, or where it goes
+    const uint8_t* begin              # start of the text that the prediction replaces
     const uint8_t* end
     bint labelled, weighted
 
@@ -48,16 +48,16 @@ cdef class Residual:
     cdef Parser parser
     cdef LineReader scores
     cdef object data_name, score_name
-    cdef Block data, lines, out       # of examples, of predictions, of what comes of them
+    cdef Block data, lines, out       # examples, predictions, output
     cdef bint stopping
-    cdef const uint8_t* word          # the prediction at hand
+    cdef const uint8_t* word          # the current prediction
     cdef const uint8_t* word_end
-    cdef size_t next_line             # where the next prediction stands in `lines`
-    cdef size_t score_line, data_line  # numbers of the prediction at hand, and of the first line of the block
+    cdef size_t next_line             # offset of the next prediction in `lines`
+    cdef size_t score_line, data_line  # numbers of the current prediction, and of the first line of the block
     cdef bytes dummy
     cdef const char* dummy_text
     cdef size_t dummy_length
-    cdef readonly size_t problems     # malformed lines, which stay as they are
+    cdef readonly size_t problems     # malformed lines, which are copied
     cdef readonly size_t first_problem
     cdef int first_reason
 
@@ -97,21 +97,21 @@ cdef class Residual:
             yield PyBytes_FromStringAndSize(self.out.text, self.out.text_length)
             self.data_line += data.n_lines
         with nogil:
-            more = self.next_score()  # which may wait for a thread that unpacks
+            more = self.next_score()  # may block until a thread has decompressed more
         if more:
             raise VwliteError(f"{self.score_name}:{self.score_line}: a prediction too many: {self.data_name} has "
                               f"{self.score_line - 1:,} examples; {OTHER_DATA}")
 
     def close(self):
-        """Let go of the file of predictions."""
+        """Closes the file of predictions."""
         self.scores.close()
 
     def problem(self):
-        """What was wrong with the first malformed line."""
+        """The error of the first malformed line."""
         return REASONS_IN_WORDS[self.first_reason]
 
     cdef int complain(self, Trouble trouble, const Row* row) except -1:
-        """Say why a line can't be given a prediction."""
+        """Raises the error of a line that can't have a prediction."""
         line = self.data_line + row.line
         if trouble == TOO_FEW:
             raise VwliteError(f"{self.score_name}: has {self.score_line - 1:,} predictions and no more for the example "
@@ -124,7 +124,7 @@ cdef class Residual:
         raise ParseError(self.data_name, line, 1, reason, text)
 
     cdef Trouble merge(self, Block data, size_t* at) except? RAISED nogil:
-        """Write the block's lines to `out`; if there is trouble, `at` is its row."""
+        """Writes the block's lines to `out`; after an error, `at` is its row."""
         cdef const uint8_t* text = <const uint8_t*>data.text
         cdef const uint8_t* copied = text
         cdef const Row* row
@@ -135,7 +135,7 @@ cdef class Residual:
             at[0] = i
             row = &data.rows[i]
             if row.kind == ROW_PROBLEM:
-                # of a line over the limit only the beginning is at hand
+                # of a line over the limit only the beginning is in memory
                 if row.reason == LINE_LENGTH:
                     return TOO_LONG
                 self.note(row)
@@ -158,7 +158,7 @@ cdef class Residual:
                 self.write(b" ", 1)
             self.write(self.word, self.word_end - self.word)
             if not head.labelled and head.begin == head.end:
-                self.write(b" ", 1)   # a word that touches the '|' would be a tag
+                self.write(b" ", 1)   # a word next to the '|' would be a tag
             copied = head.end
         self.write(copied, text + data.text_length - copied)
         return NONE
@@ -171,14 +171,14 @@ cdef class Residual:
         return 0
 
     cdef void note(self, const Row* row) noexcept nogil:
-        """Count a malformed line."""
+        """Counts a malformed line."""
         if self.problems == 0:
             self.first_problem = self.data_line + row.line
             self.first_reason = row.reason
         self.problems += 1
 
     cdef bint next_score(self) except -1 nogil:
-        """Point at the first word of the next line of predictions; False at the end."""
+        """Moves to the first word of the next line of predictions; returns False at the end."""
         cdef const uint8_t* p
         self.score_line += 1
         if self.next_line >= self.lines.text_length:
@@ -197,7 +197,7 @@ cdef class Residual:
         return True
 
     cdef bint is_number(self) noexcept nogil:
-        """Whether the word is a finite number; of one without digits the parser would make 0."""
+        """Whether the word is a finite number; the parser would read one without digits as 0."""
         cdef const uint8_t* p = self.word
         cdef float value = 0
         cdef bint digits = False
@@ -208,7 +208,7 @@ cdef class Residual:
 
 
 cdef Head find_head(const uint8_t* text, const Row* row) noexcept nogil:
-    """Where the prediction goes in a line that the parser has made an example of."""
+    """The place of the prediction in a line that the parser has accepted."""
     cdef Head head
     cdef const uint8_t* p = text + row.text
     cdef const uint8_t* line_end = p + row.text_length

@@ -1,4 +1,4 @@
-"""What data looks like that is not in Vowpal Wabbit's text format: for messages, from its first bytes."""
+"""Detects other formats than Vowpal Wabbit's text from the first bytes of a file, for error messages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 
 from vwlite.errors import VwliteError
 
-HEAD = 4096  # bytes that tell enough
+HEAD = 4096  # bytes that are inspected
 
-# Formats whose first bytes no line of examples has. Those that a suffix of the file's name gets unpacked:
+# Formats whose first bytes no line of examples has. Compressed formats that are decompressed by their suffix:
 PACKED = ((rb"\x1f\x8b", "gzip", ".gz"), (rb"BZh[1-9]1AY", "bzip2", ".bz2"), (rb"\xfd7zXZ\x00", "xz", ".xz"),
           (rb"\x28\xb5\x2f\xfd", "zstd", ".zst"))  # fmt: skip
-# The others: what they are, and what to do.
+# Other formats: name, and what to do.
 MAGIC = (
     (rb"PK\x03\x04", "a zip archive", "unpack it first (`unzip -p FILE | vwlite ...`)"),
     (rb"vwlite cache ", "a cache of vwlite", "give it as --cache_file, or the text it was made from"),
@@ -35,7 +35,7 @@ MAGIC = (
 
 
 def foreign(head: bytes) -> tuple[str, str] | None:
-    """What bytes are that can't be lines of examples, and what to do with them; None if they can be.
+    """Names the format of bytes that can't be lines of examples, and what to do; None if they can be.
 
     >>> foreign(b"PK\\x03\\x04...")
     ('a zip archive', 'unpack it first (`unzip -p FILE | vwlite ...`)')
@@ -51,14 +51,14 @@ def foreign(head: bytes) -> tuple[str, str] | None:
 
 
 def require_text(name: str, head: bytes) -> None:
-    """Raises VwliteError for a file whose first bytes are those of another format, and says what to do."""
+    """Raises VwliteError, which says what to do, for a file that begins like another format."""
     found = foreign(head)
     if found is not None:
         raise VwliteError(f"{name}: not lines of text but {found[0]}: {found[1]}")
 
 
 def looks_like(head: bytes) -> str:
-    """What bytes without examples look like, for a message; "" if nothing comes to mind.
+    """Guesses the format of bytes without examples, for a message; "" if it is unknown.
 
     >>> looks_like(b"age,city\\n3,oslo\\n")
     'CSV: write label |namespace feature:value ... instead'

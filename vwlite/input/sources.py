@@ -1,7 +1,7 @@
-"""Where examples come from: files, pipes and compressed files, each as a file descriptor that the parser reads.
+"""Sources of examples: files, pipes and compressed files, each as a file descriptor that the parser reads.
 
-A compressed file is unpacked by a thread into a pipe, so that the parser, in C and without the GIL, sees plain bytes
-and unpacking runs beside parsing and learning. A reader must therefore let go of the GIL while it waits for bytes.
+A thread decompresses a file into a pipe, so that the parser, in C and without the GIL, reads plain bytes, and
+decompression runs in parallel to parsing and learning. A reader must therefore release the GIL while it waits.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from vwlite.core.paths import explain
 from vwlite.errors import VwliteError
 
 CHUNK_SIZE = 1 << 18
-PIPE_SIZE = 1 << 20  # what Linux lets everybody have; with the usual 64 kB thread and parser wait for each other
+PIPE_SIZE = 1 << 20  # Linux's limit for all users; with the default of 64 kB, thread and parser wait for each other
 
 _Unpack = Callable[[io.BufferedReader], Iterator[bytes]]
 
 
 class Source:
-    """One open input.
+    """An open input.
 
-    Attributes:
+    Args:
         name: The path as it was given, or "stdin".
-        fd: Where to read plain bytes; it belongs to the source.
-        size: Bytes on disk, compressed if the file is; None for what has no size, such as a pipe.
+        fd: The descriptor to read uncompressed bytes from; the source closes it.
+        size: Bytes on disk, compressed if the file is; None if there is no size, as of a pipe.
     """
 
     def __init__(self, name: str, fd: int, size: int | None) -> None:
@@ -40,14 +40,14 @@ class Source:
         self._open = True
 
     def position(self) -> int | None:
-        """Return how many bytes have been read, on the scale of `size`; None if that is unknown."""
+        """The number of bytes read so far, on the scale of `size`; None if it is unknown."""
         return os.lseek(self.fd, 0, os.SEEK_CUR) if self._open and self.size is not None else None
 
-    def close(self) -> None:
-        """Let go of the input; a second call does nothing.
+    def close(self) -> None:  # noqa: DOC502
+        """Closes the input; a second call has no effect.
 
         Raises:
-            VwliteError: What was read as the end of the data was damage to a compressed file.
+            VwliteError: If a compressed file was read to its end and is damaged.
         """
         # Standard input belongs to the process.
         if self._open and self.fd > 0:
@@ -71,7 +71,7 @@ class _Unpacked(Source):
     def close(self) -> None:
         if not self._open:
             return
-        # Damage beyond what was wanted isn't the reader's concern, nor should it depend on how far ahead we got.
+        # Damage after the bytes that were read is no error, and must not depend on how far the thread has read ahead.
         pipe = select.poll()
         pipe.register(self.fd, select.POLLIN)
         left_early = any(events & select.POLLIN for _, events in pipe.poll(0))
@@ -84,7 +84,7 @@ class _Unpacked(Source):
             )
 
     def _run(self, unpack: _Unpack, write_end: int) -> None:
-        # A program that wants to die of SIGPIPE when its output is closed shouldn't die of an input it has left.
+        # SIGPIPE may end the program when its output is closed, but not when it stops reading an input.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
             for chunk in unpack(io.BufferedReader(self._input, CHUNK_SIZE)):
@@ -92,8 +92,8 @@ class _Unpacked(Source):
                 while rest:
                     rest = rest[os.write(write_end, rest) :]
         except BrokenPipeError:
-            pass  # the reader has left
-        except Exception as error:  # every library has its own for damaged data
+            pass  # the reader has closed the pipe
+        except Exception as error:  # each library has other exceptions for damaged data
             self._failure = str(error) or type(error).__name__
         finally:
             self._input.close()
@@ -101,7 +101,7 @@ class _Unpacked(Source):
 
 
 class _Input(io.RawIOBase):
-    """The packed bytes, counted; waiting for them ends with a BrokenPipeError when the reader of the pipe leaves."""
+    """Counts the compressed bytes; raises BrokenPipeError when the reader of the pipe closes it."""
 
     def __init__(self, fd: int, pipe: int) -> None:
         self.consumed = 0
@@ -109,7 +109,7 @@ class _Input(io.RawIOBase):
         self._pipe = pipe
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
-        self._poll.register(pipe, 0)  # an error, which is what a pipe without a reader has, is always reported
+        self._poll.register(pipe, 0)  # POLLERR, for a pipe without a reader, is always reported
 
     def readable(self) -> bool:
         return True
@@ -127,13 +127,17 @@ class _Input(io.RawIOBase):
         super().close()
 
 
-def open_source(path: str | None) -> Source:
-    """Open a file for reading; ``-`` or None is standard input.
+def open_source(path: str | None) -> Source:  # noqa: DOC503
+    """Opens a file for reading, and decompresses it if it ends in .gz, .bz2, .xz, .lzma or .zst.
 
-    What ends in ``.gz``, ``.bz2``, ``.xz``, ``.lzma`` or ``.zst`` is unpacked on the way.
+    Args:
+        path: The file; ``-`` or None is standard input.
+
+    Returns:
+        The open input.
 
     Raises:
-        VwliteError: There is no such file, it may not be read, or nothing is installed that unpacks it.
+        VwliteError: If the file doesn't exist, can't be read, or no library that decompresses it is installed.
     """
     if path is None or path == "-":
         try:
@@ -158,7 +162,7 @@ def open_source(path: str | None) -> Source:
 
 
 def _enlarge(fd: int) -> None:
-    """Give a pipe room for whole blocks; what is no pipe, or may not be larger, stays as it is."""
+    """Enlarges the buffer of a pipe to PIPE_SIZE, if it is a pipe and the system permits it."""
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import fcntl
 
@@ -174,7 +178,7 @@ def _measure(fd: int) -> int | None:
 
 
 def _unpacker(path: str) -> _Unpack | None:
-    """Return what unpacks a file of this name, None if it is plain."""
+    """The function that decompresses a file of this name; None if it is not compressed."""
     suffix = os.path.splitext(path)[1].lower()
     try:
         match suffix:
@@ -213,9 +217,9 @@ def _chunks(stream: Any) -> Iterator[bytes]:
 
 
 def _zstandard_chunks(decompressor: Any, file: io.BufferedReader) -> Iterator[bytes]:
-    # Frame by frame, because the package's own streams take a file that is cut short for one that ends.
+    # Frame by frame, because the package's streams don't detect a truncated file.
     frame = None
-    # Little at a time, because all that comes of it is in memory at once.
+    # Small chunks, because all of their decompressed data is in memory at once.
     while packed := file.read(1 << 13):
         while packed:
             frame = frame or decompressor.decompressobj()

@@ -1,4 +1,4 @@
-"""The columns of a linear mixed model, from the examples that Sweeps keeps.
+"""The design matrices of a mixed model, built from the examples that Sweeps stores.
 
 Columns are divided by their root mean square, so that a fit is the same in any unit. Effects whose entities have the
 same few features have a column for each feature and entity; others number the features of each entity by themselves.
@@ -15,7 +15,7 @@ from scipy import linalg, sparse
 from vwlite.mixed.system import Array, cholesky, dense, substitute
 
 MOST_CORRELATED = 16  # as in posterior.pxd
-SINGULAR = 1e-10  # of a column's square: what others leave of it, if they imply it
+SINGULAR = 1e-10  # relative squared residual below which a column depends on the others
 
 
 class Columns(NamedTuple):
@@ -31,7 +31,7 @@ class Columns(NamedTuple):
 
 
 def effect_columns(kept: Any, part: int, chosen: NDArray[np.bool_], alike: bool) -> Columns:
-    """The columns of an effect in the chosen examples."""
+    """Builds the columns of an effect for the chosen examples."""
     entities, begins, hashes, values = kept.piece_of(part)
     lengths = np.diff(begins)
     present = (lengths > 0) & chosen
@@ -70,21 +70,21 @@ def effect_columns(kept: Any, part: int, chosen: NDArray[np.bool_], alike: bool)
 
 
 def first_seen(codes: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """The codes 0 .. n - 1 in the order in which they come."""
+    """The codes 0 .. n - 1 in order of first appearance."""
     first = np.full(n, len(codes))
     np.minimum.at(first, codes, np.arange(len(codes)))
     return np.argsort(first)
 
 
 def scales(columns: NDArray[np.intp], values: Array, n: int) -> Array:
-    """The root mean square of what is not zero in each column."""
+    """The root mean square of the nonzero entries of each column."""
     squares = np.bincount(columns, values**2, minlength=n)
     numbers = np.bincount(columns[values != 0], minlength=n)
     return np.where(squares > 0, np.sqrt(squares / np.maximum(numbers, 1)), 1.0)
 
 
 def fixed_columns(kept: Any, examples: int) -> tuple[NDArray[np.uint32], Array, Any]:
-    """(hashes, scales, X) of the fixed part."""
+    """Builds (hashes, scales, X) of the fixed part."""
     _, begins, hashes, values = kept.piece_of(0)
     distinct, code = np.unique(hashes, return_inverse=True)
     order = first_seen(code, len(distinct))
@@ -96,7 +96,7 @@ def fixed_columns(kept: Any, examples: int) -> tuple[NDArray[np.uint32], Array, 
 
 
 def sharing(columns: Columns) -> Any:
-    """From the columns of entities to those of each feature, whatever the entity: (entities * size, features)."""
+    """The matrix that sums columns of entities by feature: (entities * size, features)."""
     used = np.arange(columns.hashes.shape[1]) < columns.sizes[:, None]
     distinct, feature = np.unique(columns.hashes[used], return_inverse=True)
     return sparse.csr_array(
@@ -105,7 +105,7 @@ def sharing(columns: Columns) -> Any:
 
 
 def independent(x: Any, w: Array, ridge: Array, groups: list[int]) -> NDArray[np.intp]:
-    """Columns of which none is a combination of others; those of earlier groups (of so many) come first."""
+    """Selects linearly independent columns; those of earlier groups (of given sizes) take precedence."""
     gram = dense(x.T @ (sparse.diags_array(w) @ x)) + np.diag(ridge)
     unit = 1 / np.sqrt(np.where(gram.diagonal() > 0, gram.diagonal(), 1))
     gram *= unit * unit[:, None]

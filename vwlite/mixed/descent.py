@@ -1,8 +1,8 @@
-"""The minimum of a smooth function of a few parameters: Broyden, Fletcher, Goldfarb and Shanno's quasi-Newton method.
+"""BFGS: minimizes a smooth function of a few parameters by Broyden, Fletcher, Goldfarb and Shanno's method.
 
-Nocedal and Wright 2006, "Numerical Optimization", algorithm 6.1, with a line search that goes back until the function
-has fallen enough. It has converged where a further step promises to gain less than GAIN, half of g' H g, in units of
-the function: of a deviance that is far below what data can tell, whatever the units of the parameters are.
+Nocedal and Wright 2006, "Numerical Optimization", algorithm 6.1, with a backtracking line search. It has converged if
+the expected decrease of a further step, half of g' H g, is less than GAIN. That is in units of the function, so it does
+not depend on the units of the parameters; for a deviance it is far below statistical error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_STEPS = 200
 
 
 class Place(NamedTuple):
-    """The value at a point, and a function that works out the gradient there."""
+    """The value at a point, and a function that computes the gradient there."""
 
     value: float
     gradient: Callable[[], Array]
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 def descend(
     function: Callable[[Array], Place | None], start: Array, curvature: Array, stopping: Callable[[], bool]
 ) -> tuple[Array, int, bool]:
-    """Goes down from a point.
+    """Minimizes a function from a starting point.
 
     Args:
         function: Its value, None where it has none.
@@ -49,7 +49,7 @@ def descend(
     for steps in range(MOST_STEPS):
         step = -inverse @ gradient
         slope = float(gradient @ step)
-        noise = 1e-14 * (1 + abs(value))  # what rounding makes of the value
+        noise = 1e-14 * (1 + abs(value))  # rounding error of the value
         if not slope < -2 * max(GAIN, noise):
             return x, steps, True
         if stopping():

@@ -1,10 +1,10 @@
-"""Linear mixed models: fixed coefficients, those of each entity, their covariances and the noise, all in one estimate.
+"""Linear mixed models: estimates fixed coefficients, random effects, their covariances and the noise jointly.
 
     y = X b + sum_r Z_r u_r + e,    e_i ~ N(0, v / w_i),    u_r of each entity ~ N(0, v L_r L_r')
 
 Bates, Maechler, Bolker and Walker 2015, "Fitting linear mixed-effects models using lme4": with u_r = L_r s_r the
-coefficients minimise r^2 = |y - X b - sum Z_r L_r s_r|^2 + |s|^2 (weighted), and with b, s and v worked out for them
-the factors L_r are left, which minimise what is there called the profiled deviance (or REML criterion)
+coefficients minimise r^2 = |y - X b - sum Z_r L_r s_r|^2 + |s|^2 (weighted). With b, s and v profiled out, the factors
+L_r minimise the profiled deviance (or REML criterion)
 
     log |L'Z'Z L + I| + n log r^2         or for REML   log |the same system with X in it| + (n - p) log r^2.
 
@@ -23,25 +23,25 @@ from vwlite.bayes.blas import in_one_thread
 from vwlite.mixed.descent import Place, descend
 from vwlite.mixed.system import Array, Part, System
 
-TRACE = 1e-3  # of the noise's sd over a column's size: spreads below are hardly told from none
+TRACE = 1e-3  # relative to the noise's sd over a column's size: smaller sds are practically zero
 SMALLEST_NOISE = 1e-12  # of the mean square of what the fixed part leaves, is added: labels are in single precision
 
 
 class Fit(NamedTuple):
-    """What was found, in the units of the columns of X and Z."""
+    """The estimates of a mixed model, in the units of the columns of X and Z."""
 
     factors: list[Array]  # L_r of each part
     fixed: Array
     random: list[Array]  # u_r of each part, (entities, size)
     noise: float
-    criterion: float  # -2 log likelihood; with REML, of what is left of the labels without the fixed part
+    criterion: float  # -2 log likelihood; with REML, that of the residuals of the fixed part
     steps: int
     converged: bool
     restricted: bool
 
 
 def unpack(theta: Array, parts: list[Part]) -> list[Array]:
-    """The factors: lower triangles by rows, one number where all coefficients are alike."""
+    """Converts parameters to factors: lower triangles by rows, or one number for a common variance."""
     factors, at = [], 0
     for part in parts:
         factor = part.factor
@@ -56,19 +56,19 @@ def unpack(theta: Array, parts: list[Part]) -> list[Array]:
 
 
 def pack(slopes: list[Array], parts: list[Part]) -> Array:
-    """The derivatives by the parameters, from those by the factors."""
+    """Converts derivatives by the factors to derivatives by the parameters."""
     free = [(slope, part) for slope, part in zip(slopes, parts, strict=True) if part.factor is None]
     by_part = [[np.trace(slope)] if part.alike else slope[np.tril_indices(part.size)] for slope, part in free]
     return np.concatenate([np.zeros(0), *by_part])
 
 
 def n_parameters(part: Part) -> int:
-    """Of its factor."""
+    """The number of parameters of a part's factor."""
     return 0 if part.factor is not None else 1 if part.alike else part.size * (part.size + 1) // 2
 
 
 def start(parts: list[Part]) -> tuple[Array, Array]:
-    """Where to begin: sd of the noise's size for columns of size 1; and about what the curvature of the deviance is."""
+    """Starting values: the noise's sd for columns of size 1; and approximate curvatures of the deviance."""
     thetas, curvatures = [np.zeros(0)], [np.zeros(0)]
     for part in parts:
         if part.factor is None:
@@ -79,7 +79,7 @@ def start(parts: list[Part]) -> tuple[Array, Array]:
 
 
 def without_traces(theta: Array, parts: list[Part], deviance: Callable[[Array], Place | None]) -> Array:
-    """Where a direction of an effect has next to no variance, none, if that is as likely: a singular fit."""
+    """Sets tiny variances of an effect's directions to 0 if the likelihood is equal: a singular fit."""
     factors = unpack(theta, parts)
     for r, part in enumerate(parts):
         if part.factor is not None:
@@ -106,14 +106,17 @@ def fit_linear(
     noise: float | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Fit:
-    """The maximum of the likelihood (or the restricted one) of a system that has its weights.
+    """Maximizes the likelihood, or the restricted likelihood (REML), of a system with weights.
 
     Args:
-        system: X and Z.
-        y: Labels, without what is known beforehand.
-        restricted: REML.
-        noise: v, where it is given.
-        stopping: Asked between steps whether to end with what there is.
+        system: The design matrices X (n, p) and Z, and the weights of the n examples.
+        y: Labels minus initial predictions, (n,).
+        restricted: Whether to maximize the restricted likelihood; ignored if n <= p.
+        noise: The variance v of the noise, in squared units of the label; None to estimate it.
+        stopping: Called between steps; True ends the fit with the current estimates.
+
+    Returns:
+        The estimates: coefficients (p,) and random effects, variances, and the criterion at them.
     """
     parts = system.parts
     n, p = len(y), system.p

@@ -26,11 +26,11 @@ from vwlite.mixed.linear import Fit, pack, start, unpack, without_traces
 from vwlite.mixed.system import Array, Factored, Found, System
 
 MOST_ROUNDS = 100  # of least squares
-CLOSE = 1e-9  # of the penalised deviance: where a round lowered it by less, the next would by less than rounding
+CLOSE = 1e-9  # relative decrease of the penalised deviance below which the next one would be less than rounding
 
 
 class Data(NamedTuple):
-    """The examples."""
+    """The examples: labels, weights and offsets, (n,) each."""
 
     y: Array  # 0 or 1
     w: Array
@@ -38,7 +38,7 @@ class Data(NamedTuple):
 
 
 class Mode(NamedTuple):
-    """Where the penalised likelihood is greatest."""
+    """The mode of the penalised likelihood."""
 
     found: Found
     scores: Array
@@ -57,13 +57,13 @@ def probabilities(scores: Array) -> Array:
 
 
 def weights(data: Data, scores: Array) -> Array:
-    """The curvatures of the losses; none so small that rounding would make the system singular."""
+    """The second derivatives of the losses, bounded below so that rounding can't make the system singular."""
     p = probabilities(scores)
     return np.asarray(np.maximum(data.w * p * (1 - p), 1e-10 * data.w))
 
 
 def penalty(system: System, at: Found) -> float:
-    """|s|^2 and the ridge of the fixed part."""
+    """The penalty: |s|^2 and the ridge of the fixed part."""
     return sum(float((s * s).sum()) for s in at.random) + float(system.ridge @ at.fixed**2)
 
 
@@ -122,12 +122,12 @@ class Laplace:
         return np.asarray(self.fixed + self.unit @ parameters[len(parameters) - len(self.fixed) :])
 
     def mode(self, parameters: Array) -> tuple[list[Array], Mode]:
-        """L and the mode."""
+        """The factors L and the mode."""
         factors = unpack(parameters, self.system.parts)
         return factors, mode(self.system, factors, self.data, Found(self.last.random, self.fixed_at(parameters)))
 
     def __call__(self, parameters: Array) -> Place | None:
-        """D and its gradient; None where double precision does not suffice."""
+        """D and its gradient; None if double precision does not suffice."""
         system, data = self.system, self.data
         try:
             factors, at = self.mode(parameters)
@@ -163,14 +163,17 @@ class Laplace:
 
 @in_one_thread
 def fit_logistic(system: System, data: Data, stopping: Callable[[], bool] = lambda: False) -> tuple[Fit, Array]:
-    """The maximum of the likelihood, and the weights of the examples there.
+    """Maximizes the likelihood by the Laplace approximation.
 
-    Where all L are given, the fixed coefficients are those of the greatest penalised likelihood, with the others.
+    If all factors L are given, fixed and random coefficients together maximize the penalized likelihood.
 
     Args:
-        system: X and Z.
-        data: The examples.
-        stopping: Asked between steps whether to end with what there is.
+        system: The design matrices X (n, p) and Z.
+        data: The n examples: labels, importance weights and initial predictions.
+        stopping: Called between steps; True ends the fit with the current estimates.
+
+    Returns:
+        The estimates, and the weights of the examples at them (the second derivatives of the loss), (n,).
     """
     parts = system.parts
     theta, curvature = start(parts)

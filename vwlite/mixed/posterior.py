@@ -1,9 +1,9 @@
-"""What is known of coefficients after a fit of all parts at once, in pieces that tables of entities can hold.
+"""The posterior of coefficients after a joint fit of all parts, in pieces that tables of entities can hold.
 
 The posterior of all coefficients is normal; in units of the noise its precision is M = [Z'Z + P, Z'X; X'Z, X'X]. It is
-kept as that of the fixed coefficients by themselves (exact for whatever has no entity that is known), and that of each
-entity given the fixed ones:  u_e | b ~ N(m_e - K_e (b - m_b), v (E_e + P)^-1).  With one effect that is all of it;
-with several, what is left out is how entities of different effects depend on each other, given b.
+stored as the marginal of the fixed coefficients (exact for examples without a known entity), and the conditional of
+each entity given the fixed ones:  u_e | b ~ N(m_e - K_e (b - m_b), v (E_e + P)^-1).  With one effect this is exact;
+with several, it neglects the dependence between entities of different effects, given b.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from scipy import linalg
 
 from vwlite.mixed.system import Array, Factored, System
 
-MOST_LEANING = 4_000_000  # numbers that are kept of how the entities of one effect depend on the fixed part
+MOST_LEANING = 4_000_000  # the most numbers stored of the dependence of an effect's entities on the fixed part
 
 
 class Known(NamedTuple):
     """In units of the columns of X and Z, and of the noise."""
 
-    information: Array  # what data say about the fixed coefficients, the effects being integrated out; (p, p)
+    information: Array  # information of the data about the fixed coefficients, effects integrated out; (p, p)
     data: list[Array]  # E_e of each part, (entities, size, size)
-    leans: list[Array | None]  # K_e of each part, (entities, size, p); None if that would be too much
+    leans: list[Array | None]  # K_e of each part, (entities, size, p); None if too large
 
 
 def known(system: System, factors: list[Array]) -> Known:
-    """What is known where L is `factors`, none of them singular; the system is a passive one."""
+    """The posterior at the factors L, none of them singular; the system is a passive one."""
     factored = Factored(system, factors)
     q, p = system.q, system.p
     rest = factored.inverse_of_rest(False)
@@ -67,7 +67,7 @@ def known(system: System, factors: list[Array]) -> Known:
 
 
 def smallest_norm(information: Array, b: Array, n_implied: int) -> Array:
-    """Of all fixed coefficients that fit as well as b the shortest, where so many of them follow from others."""
+    """The shortest vector of fixed coefficients that fits as well as b, if some columns depend on others."""
     if n_implied == 0:
         return b
     diagonal = information.diagonal()

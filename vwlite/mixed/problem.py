@@ -1,4 +1,4 @@
-"""A linear mixed model from the examples that Sweeps keeps, and what its fit found, back into the learners."""
+"""Builds a mixed model from the examples that Sweeps stores, fits it, and writes the estimates to the learners."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CONSTANT = 11650396  # the hash of VW's constant
 MOST_DENSE = 4000  # coefficients beside those of the effect with most of them
 MOST_LOGISTIC = 500  # fixed coefficients, each of them a parameter of the likelihood
 MOST_BLOCKS = 30_000_000  # numbers of the matrices of all entities of an effect
-SMALLEST_SPREAD = 1e-8  # of a prior's variance that tables can hold: of the noise over a column's mean square
-FLAT = 1e-8  # of what data say about the fixed coefficient that they say least about: a ridge that is hardly one
-BEYOND = 1e100  # coefficients that double precision can't tell
+SMALLEST_SPREAD = 1e-8  # least prior variance in tables, relative to the noise over a column's mean square
+FLAT = 1e-8  # a negligible ridge, relative to the least information of the data about a fixed coefficient
+BEYOND = 1e100  # coefficients this large are undetermined in double precision
 NO_HASHES = np.zeros(0, np.uint32)
 NO_MATRIX = np.zeros((0, 0))
 
 
 class Settings(NamedTuple):
-    """What a learner's options say."""
+    """The options of a learner that affect the fit."""
 
     full: bool  # the posterior
     noise: float | None  # None to estimate it
@@ -44,13 +44,13 @@ class Lean(NamedTuple):
     """How the entities of an effect depend on the fixed part, in the order of their keys."""
 
     keys: NDArray[np.uint64]
-    counts: NDArray[np.int64]  # examples, so that entities that have learned since are told apart
+    counts: NDArray[np.int64]  # examples, to detect entities that have learned since
     hashes: NDArray[np.uint32]
     values: Array  # K of each entity by rows, (entities * size * p)
 
 
 class Result(NamedTuple):
-    """What the summary says, and what is known beyond the tables."""
+    """Metrics for the summary, and the part of the posterior that tables don't hold."""
 
     figures: dict[str, float | str]
     fixed_hashes: NDArray[np.uint32]
@@ -58,7 +58,7 @@ class Result(NamedTuple):
 
 
 class Problem:
-    """All that is not frozen of a base and effects, as one linear model of the examples that are kept.
+    """The parts of a base and effects that learn, as one mixed model of the stored examples.
 
     Args:
         kept: The examples, a Sweeps that has begun.
@@ -100,7 +100,7 @@ class Problem:
 
     @property
     def is_within_bounds(self) -> bool:
-        """Whether this is something that can be fitted at once."""
+        """Whether the parts can be fitted jointly."""
         widths = [columns.z.shape[1] for columns in self.columns]
         centers = sum(
             np.unique(columns.hashes).size
@@ -120,7 +120,7 @@ class Problem:
         )
 
     def parts(self) -> list[Part]:
-        """The effects as the fit wants them."""
+        """The effects as parts of the system."""
         found = []
         for columns, about, silent in zip(self.columns, self.settings, self.silent, strict=True):
             z = columns.z[self.chosen]
@@ -137,7 +137,7 @@ class Problem:
         return found
 
     def system(self, parts: list[Part]) -> System:
-        """Fixed columns of which none follows from others, the means of effects that have one, and the effects."""
+        """Independent fixed columns, the means of effects that have one, and the effects."""
         x, widths, ridge = [self.x[self.chosen]], [len(self.hashes)], [self.ridge_of_fixed()]
         for columns, about in zip(self.columns, self.settings, strict=True):
             if about.centered:
@@ -162,7 +162,7 @@ class Problem:
 
     @in_one_thread
     def fit(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
-        """The estimate, which the learners then have; None if there is none in double precision."""
+        """Fits the model and writes the estimates to the learners; None if double precision does not suffice."""
         with np.errstate(all="ignore"):
             try:
                 return self.estimate(restricted, stopping)
@@ -170,7 +170,7 @@ class Problem:
                 return None
 
     def estimate(self, restricted: bool, stopping: Callable[[], bool]) -> Result | None:
-        """The same; raises LinAlgError where a matrix is singular."""
+        """As fit; raises LinAlgError if a matrix is singular."""
         parts = self.parts()
         found, curvatures = self.fit_any(parts, restricted, stopping)
         coefficients = np.zeros(sum(self.widths))
@@ -212,7 +212,7 @@ class Problem:
         return all(np.isfinite(piece).all() for piece in pieces)
 
     def fit_any(self, parts: list[Part], restricted: bool, stopping: Callable[[], bool]) -> tuple[Fit, Array]:
-        """The estimate, and the curvatures of the losses there."""
+        """The estimates, and the second derivatives of the losses at them."""
         system = self.system(parts)
         y, w, offset = self.y[self.chosen], self.w[self.chosen], self.offset[self.chosen]
         if self.logistic:
@@ -220,7 +220,7 @@ class Problem:
         return fit_linear(system.weigh(w), y - offset, restricted, self.settings[0].noise, stopping), w
 
     def hand_over(self, found: Fit, precisions: list[Array], beyond: Known, fixed: Array, means: list[Array]) -> None:
-        """All that was found, into the tables."""
+        """Writes the estimates to the tables."""
         n = int(self.chosen.sum())
         worth = max(n - len(self.taken) if found.restricted else n, 2)
         scores = self.x @ fixed
@@ -254,7 +254,7 @@ class Problem:
             fitted.end(learner)
 
     def fit_silent(self, r: int, data: Array, means: Array, centers: Array, precision: Array, scores: Array) -> None:
-        """Entities that have no say, and so far no coefficients but centers, are fitted to what all others leave."""
+        """Fits entities that are not in the system, and have no coefficients yet, to the residuals of all others."""
         columns, silent = self.columns[r], np.flatnonzero(self.silent[r])
         size = columns.hashes.shape[1]
         places = (silent[:, None] * size + np.arange(size)).ravel()
@@ -275,7 +275,7 @@ class Problem:
                 break
 
     def leans(self, beyond: Known) -> list[Lean | None]:
-        """Of all effects, how their entities depend on the fixed part."""
+        """The dependence of all effects' entities on the fixed part."""
         found: list[Lean | None] = [None] * self.n_effects
         for r, columns, about, silent, lean in zip(
             self.numbers, self.columns, self.settings, self.silent, beyond.leans, strict=True
@@ -289,10 +289,10 @@ class Problem:
 
 
 def begin_in_turn(kept: Any, base: Any, effects: list[Any], flat: bool) -> None:
-    """Priors to begin with where parts are fitted in turn, from the data, so that they have no unit of their own.
+    """Initial priors for parts that are fitted alternately, estimated from the data, so that they are scale-free.
 
-    That of the fixed part is hardly one, where it has few coefficients and nothing is known of them. Those of effects
-    that are to be estimated say as much as data say about a coefficient of an entity, at mean.
+    The prior of a fixed part with few coefficients and no information is nearly flat. Estimated priors of effects have
+    the mean information of the data about a coefficient of an entity.
     """
     w = kept.targets()[1]
     if flat and base is not None and fitted.can_take(base):
@@ -318,13 +318,13 @@ def begin_in_turn(kept: Any, base: Any, effects: list[Any], flat: bool) -> None:
 
 
 def curvatures_of(y: Array, w: Array, scores: Array) -> tuple[Array, Array]:
-    """Of logistic losses: second derivatives, and how labels pull."""
+    """Second derivatives and negative first derivatives of logistic losses."""
     p = probabilities(scores)
     return w * p * (1 - p), w * (y - p)
 
 
 def floored(factor: Array) -> Array:
-    """A factor as a table's precision can hold it: no direction without any variance."""
+    """Bounds a factor's variances below, so that a table's precision is finite."""
     values, vectors = np.linalg.eigh(factor @ factor.T)
     values = np.maximum(values, SMALLEST_SPREAD * max(1.0, values[-1]))
     return np.asarray(np.linalg.cholesky((vectors * values) @ vectors.T))
@@ -338,7 +338,7 @@ def center_of(columns: Columns, center: Array) -> Array:
 
 
 def figures(found: Fit, parts: list[Part], n_implied: int, logistic: bool) -> dict[str, float | str]:
-    """What the summary says of a fit."""
+    """The metrics of a fit for the summary."""
     kind = "REML" if found.restricted else "maximum likelihood (Laplace)" if logistic else "maximum likelihood"
     if all(part.factor is not None for part in parts):
         how = "all parts at once" if logistic else f"all parts at once, noise by {kind}"

@@ -1,8 +1,8 @@
-"""The equations of a mixed model, factored: one effect entity by entity, all else as one dense matrix.
+"""The equations of a mixed model, factored: one effect by entity, everything else as one dense matrix.
 
 The unknowns are s_1 of the effect with most coefficients, whose entities no equation connects directly, and the rest:
-those of the other effects and of the fixed part, R = [Z_2 L_2 .. X]. With A_e = L_1'Z_e'Z_e L_1 + I of each entity,
-the rest is left with S = R'R - sum_e R'Z_e L_1 A_e^-1 L_1'Z_e'R (and I for the effects in it): its Schur complement.
+those of the other effects and of the fixed part, R = [Z_2 L_2 .. X]. With A_e = L_1'Z_e'Z_e L_1 + I of each entity, the
+Schur complement of the rest is S = R'R - sum_e R'Z_e L_1 A_e^-1 L_1'Z_e'R (plus I for the effects in it).
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from scipy import linalg, sparse
 
 Array = NDArray[np.float64]
 
-ROOM = 4_000_000  # numbers of a dense matrix that is only looked at piece by piece
+BUFFER = 4_000_000  # the most numbers of a dense matrix that is processed in pieces
 
 
 class Part(NamedTuple):
     """One effect."""
 
-    z: Any  # (examples, entities * size), CSR: the columns of an entity lie beside each other
+    z: Any  # (examples, entities * size), CSR: the columns of an entity are adjacent
     size: int  # coefficients of an entity
     alike: bool  # one variance for all coefficients
     factor: Array | None  # L, where it is given
 
     @property
     def entities(self) -> int:
-        """How many there are."""
+        """The number of entities."""
         return int(self.z.shape[1]) // self.size
 
 
@@ -71,7 +71,7 @@ class System:
         self.w = np.ones(0)
 
     def weigh(self, w: Array) -> System:
-        """Take the weights of the examples: what follows from them and from X and Z alone."""
+        """Sets the weights of the examples, and computes the products of X and Z with them."""
         self.w = w
         size, n = self.first.size, self.first.entities
         weighted = sparse.diags_array(w)
@@ -85,7 +85,7 @@ class System:
         return self
 
     def centered(self, y: Array) -> tuple[Array, Array]:
-        """What the fixed part leaves of labels when it is fitted alone, and its coefficients: sums lose fewer digits.
+        """The residuals of labels after a fit of the fixed part alone, and its coefficients; improves precision.
 
         With a ridge the labels are left as they are, because the ridge is around zero.
         """
@@ -101,7 +101,7 @@ class System:
         return Right((self.first.z.T @ r).reshape(-1, self.first.size), self.rest.T @ r)
 
     def factor(self, factors: list[Array]) -> Factored:
-        """The system for these L; raises LinAlgError where rounding makes it singular."""
+        """Factors the system for these L; raises LinAlgError if rounding makes it singular."""
         return Factored(self, factors)
 
     def scores(self, factors: list[Array], found: Found) -> Array:
@@ -117,7 +117,7 @@ class System:
 
 
 class Factored:
-    """The system for some L, and what follows from it."""
+    """The factored system for some L: solutions, inverses and derivatives."""
 
     def __init__(self, system: System, factors: list[Array]) -> None:
         self.system = system
@@ -172,7 +172,7 @@ class Factored:
         return Found(random, rest[at:])
 
     def log_determinant(self, with_fixed: bool) -> float:
-        """Of the system of the effects, or of all of it."""
+        """The log determinant of the system of the effects, or of the whole system."""
         diagonal = self.schur_lower.diagonal()[: None if with_fixed else self.system.q]
         firsts = np.diagonal(self.lower, axis1=1, axis2=2)
         return 2 * float(np.log(firsts).sum() + np.log(diagonal).sum())
@@ -197,7 +197,7 @@ class Factored:
             return np.zeros((n, size, size))
         across = (system.between @ self.spread)[:, :k].tocsr()
         found = np.empty((n, size, size))
-        at_once = max(1, ROOM // (k * size))
+        at_once = max(1, BUFFER // (k * size))
         for begin in range(0, n, at_once):
             rows = across[begin * size : (begin + at_once) * size]
             spread = rows @ inverse_of_rest
@@ -219,7 +219,7 @@ class Factored:
         spread = self.spread[:q, :q]
         middle = spread @ self.inverse_of_rest(False) @ spread.T
         left = (system.rest[:, :q] - own @ self.reduced[:, :q]).tocsr()
-        at_once = max(1, ROOM // q)
+        at_once = max(1, BUFFER // q)
         for begin in range(0, left.shape[0], at_once):
             rows = left[begin : begin + at_once]
             found[begin : begin + at_once] += np.asarray(rows.multiply(rows @ middle).sum(axis=1)).ravel()
@@ -262,7 +262,7 @@ def blocks(matrices: Array) -> Any:
 
 
 def cholesky(a: Array) -> Array:
-    """The lower factor; raises LinAlgError if there is none."""
+    """The Cholesky factor; raises LinAlgError if there is none."""
     if len(a) == 0:
         return a
     lower, failed = linalg.lapack.dpotrf(a, lower=1, clean=1)
@@ -272,12 +272,12 @@ def cholesky(a: Array) -> Array:
 
 
 def substitute(lower: Array, b: Array) -> Array:
-    """x of A x = b for the factor of A."""
+    """Solves A x = b, given the Cholesky factor of A."""
     return np.asarray(linalg.lapack.dpotrs(lower, b, lower=1)[0])
 
 
 def inverse(lower: Array) -> Array:
-    """Of the matrix with this factor."""
+    """The log determinant of the matrix with this Cholesky factor."""
     if len(lower) == 0:
         return lower
     half = linalg.lapack.dpotri(lower, lower=1)[0]

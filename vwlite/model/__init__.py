@@ -1,1 +1,1 @@
-"""Model files, and what learners put into them."""
+"""Model files: format, metadata, and how learners save and load their state."""

@@ -1,7 +1,7 @@
 """The schema of a model file's metadata.
 
-A digest only says that a file is as its writer left it, and the writer may be a stranger: what is read here is checked
-before anything is done with it.
+A digest only proves that a file is as it was written, possibly by an untrusted writer: metadata are checked here before
+they are used.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, NamedTuple, NoReturn
 from vwlite.errors import ModelError
 
 DEPTH_LIMIT = 20  # of lists and objects inside each other
-LARGEST = 2**64 - 1  # the largest whole number that an option can hold
+LARGEST = 2**64 - 1  # the largest integer that an option can hold
 
 
 class Kind(NamedTuple):
-    """What a value may be, in words and as a test."""
+    """The accepted kind of a value, in words and as a test."""
 
     words: str
     fits: Callable[[Any], bool]
 
 
 def or_null(kind: Kind) -> Kind:
-    """The same kind, or null."""
+    """The kind, or null."""
     return Kind(f"{kind.words} or null", lambda value: value is None or kind.fits(value))
 
 
@@ -75,7 +75,7 @@ NEEDED = ("id", "created", "vwlite_version", "stack", "options", "journal", "fig
 
 
 def check(path: str, metadata: Any) -> None:
-    """Raises ModelError unless each value is of its kind. Keys that this version doesn't know may hold any JSON."""
+    """Raises ModelError unless each value is of its kind. Unknown keys may hold any JSON."""
     if type(metadata) is not dict:
         _fail(path, "metadata", "an object")
     _check_json(path, metadata)
@@ -114,7 +114,7 @@ def _check(path: str, place: str, value: Any, kind: Any) -> None:
 
 
 def _check_json(path: str, metadata: dict[str, Any]) -> None:
-    """What compiled code and terminals could not take: text that is no text, numbers without bound, endless depth."""
+    """Finds values that compiled code or a terminal can't process: invalid text, huge numbers, deep nesting."""
     left: list[tuple[Any, str, int]] = [(metadata, "metadata", 0)]
     while left:
         value, place, depth = left.pop()

@@ -1,14 +1,14 @@
-"""The model file: one ``.safetensors`` file that says what it is and is never half written.
+"""The model file: one self-describing ``.safetensors`` file, which is written atomically.
 
 Layout, as any safetensors reader knows it: a little-endian u64 with the length of the header, the header in JSON,
 then the arrays back to back. The header's ``__metadata__`` has two strings: ``vwlite``, the metadata of the model in
 JSON, with a sha256 of every array under "digests"; and ``vwlite_sha256``, a digest of the former and of the types and
-shapes, so that a damaged option or shape is noticed like a damaged weight. Where the arrays lie is in neither: a file
-that another tool has read and saved again is still a model.
+shapes, so that a damaged option or shape is detected like a damaged weight. Neither includes the offsets of the arrays:
+a file that another tool has read and saved again is still a model.
 
-The bytes are read and written here rather than through the safetensors package because arrays of hundreds of
-megabytes are to be neither copied nor read before they are asked for, and because a file from elsewhere must be
-refused with a reason. The tests hold both directions against that package.
+The safetensors package is not used for reading and writing because arrays of hundreds of megabytes must be neither
+copied nor read before they are needed, and because errors must explain why a file is refused. Tests compare both
+directions with that package.
 """
 
 import builtins
@@ -34,10 +34,10 @@ FORMAT_VERSION = 1
 TYPE_CODES: dict[str, Any] = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
 ITEM_SIZES = {"F32": 4, "F64": 8, "I64": 8, "U64": 8, "U32": 4, "U8": 1}
 HEADER_LIMIT = 100_000_000  # the limit of the safetensors package, whose readers would refuse more
-# What a hostile header can ask for is bounded before it is parsed: a long one is refused in well under a second.
+# The cost of a hostile header is limited before it is parsed: a long one is refused in well under a second.
 DIMENSION_LIMIT = 8  # no learner has more than two
 ARRAY_LIMIT = 100_000
-ENTRY_LIMIT = 1 << 20  # characters of an entry of the metadata, but for the journal of runs and the digests
+ENTRY_LIMIT = 1 << 20  # characters of an entry of the metadata, except the journal of runs and the digests
 TEXT_PER_BRACKET = 20  # characters of the metadata for each list or object in them; runs have 70 or more
 
 # the last is any buffer (which has a type from Python 3.12 on), or Pieces of one
@@ -45,7 +45,7 @@ Array = tuple[str, Sequence[int], Any]
 
 
 class Pieces(Protocol):
-    """A long array whose bytes are made when they are wanted, as often as they are."""
+    """A long array whose bytes are generated on demand, any number of times."""
 
     nbytes: int
 
@@ -60,7 +60,7 @@ class _Entry(NamedTuple):
 
 
 class ModelReader:
-    """A model file that is open: its metadata, and its arrays one by one as they are asked for.
+    """An open model file: its metadata, and its arrays, read on demand.
 
     The header is checked when the reader is made, an array when it is first asked for. A view keeps the file mapped;
     a model saved under the same name meanwhile is a new file and doesn't disturb it.
@@ -74,19 +74,19 @@ class ModelReader:
         self._checked: set[str] = set()
 
     def names(self) -> list[str]:
-        """Return the names of the arrays in the order they were given to `write`."""
+        """The names of the arrays, in the order in which `write` got them."""
         return list(self._entries)
 
     def shape(self, name: str) -> list[int]:
-        """Return the shape of an array, ``[]`` for a single value."""
+        """The shape of an array, ``[]`` for a single value."""
         return list(self._entry(name).shape)
 
     def dtype(self, name: str) -> str:
-        """Return the type of an array by its safetensors name, such as "F32"."""
+        """The type of an array by its safetensors name, such as "F32"."""
         return self._entry(name).dtype
 
     def array(self, name: str, dtype: str) -> memoryview:
-        """Return the values of an array, flat and read-only, after checking its type and its digest."""
+        """Reads the values of an array, flat and read-only, after checking its type and digest."""
         entry = self._entry(name)
         if entry.dtype != dtype:
             _fail(self.path, f"array {name!r} is {entry.dtype} where {dtype} is expected", "train the model again")
@@ -105,23 +105,23 @@ class ModelReader:
         return self._entries[name]
 
 
-def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
-    """Write a model so that ``path`` holds either the old model or all of the new one, whatever happens.
+def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:  # noqa: DOC503
+    """Writes a model file atomically: ``path`` holds either the old model or all of the new one.
 
     Args:
-        path: The file; missing folders are made, a symbolic link stays and its target is replaced, and what is no
-            regular file (``/dev/stdout``, a named pipe) is simply written to.
+        path: The file; missing folders are created. The target of a symbolic link is replaced. Other files than regular
+            ones (``/dev/stdout``, a named pipe) are written to directly.
         arrays: For each name its type ("F32", "F64", "I64", "U64", "U32" or "U8"), shape and C-contiguous buffer or
             Pieces of one.
-        metadata: What JSON can hold; "format_version" and "digests" are added here.
+        metadata: Values that JSON can represent; "format_version" and "digests" are added.
 
     Raises:
-        ModelError: The file could not be written; the old one is as it was.
-        ValueError: An array's type, shape and buffer disagree.
+        ModelError: If the file can't be written; the old one is unchanged.
+        ValueError: If an array's type, shape and buffer disagree.
     """
     path = os.fspath(path)
     contents = {name: _as_pieces(name, *array) for name, array in arrays.items()}
-    # Wide items first, so that every array is aligned though the format allows no gaps.
+    # Wide items first, so that every array is aligned although the format has no gaps.
     order = sorted(arrays, key=lambda name: -ITEM_SIZES[arrays[name][0]])
     digests = {name: _digest(pieces) for name, (_, pieces) in contents.items()}
     text = json.dumps({**metadata, "format_version": FORMAT_VERSION, "digests": digests})
@@ -150,7 +150,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file as safely as a model; raise `ModelError` when it can't be written."""
+    """Writes a text file atomically, as a model; raises `ModelError` if it can't be written."""
     path = os.fspath(path)
     try:
         with writing(path, sync=True) as file:
@@ -160,7 +160,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Raise `ModelError` if a file could not be written now: better before a long run than after it."""
+    """Raises `ModelError` if a file can't be written; called before a long run."""
     path = os.fspath(path)
     if inherited(path) is not None:
         return
@@ -183,7 +183,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
 
 
 def open(path: str | os.PathLike[str]) -> ModelReader:
-    """Open a model file, having checked its header; raise `ModelError` with the reason and a way out if it is bad."""
+    """Opens a model file and checks its header; raises `ModelError`, with what to do, if it is invalid."""
     path = os.fspath(path)
     try:
         with builtins.open(path, "rb", buffering=0) as file:
@@ -213,7 +213,7 @@ def _header_digest(text: str, tensors: Mapping[str, Any]) -> str:
 
 
 def _as_pieces(name: str, dtype: str, shape: Sequence[int], buffer: Any) -> tuple[int, Iterable[bytes | memoryview]]:
-    """How many bytes an array has, and they themselves."""
+    """The size of an array in bytes, and the bytes in pieces."""
     if dtype not in ITEM_SIZES:
         raise ValueError(f"array {name!r}: type {dtype!r} is none of {', '.join(ITEM_SIZES)}")
     pieces: Iterable[bytes | memoryview]
@@ -286,7 +286,7 @@ def _header_length(path: str, start: bytes) -> int:
 
 
 def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the metadata and the descriptions of the arrays, once their digest is right."""
+    """Returns the metadata and the descriptions of the arrays, after checking their digest."""
     try:
         # A UnicodeDecodeError and a JSONDecodeError are ValueErrors.
         tensors = json.loads(header.decode(), object_pairs_hook=_ObjectReader())
@@ -300,7 +300,7 @@ def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, A
     version = metadata.get("format_version") if isinstance(metadata, dict) else None
     if type(version) is not int or version < 1:
         _fail_damaged(path, "its metadata has no format version")
-    # Before the digest, which a newer format may compute in another way.
+    # Checked before the digest, which a newer format may compute differently.
     if version > FORMAT_VERSION:
         _fail(
             path,
@@ -316,7 +316,7 @@ def _parse_header(path: str, header: bytes) -> tuple[dict[str, Any], dict[str, A
 
 
 class _ObjectReader:
-    """Makes the objects of a header, up to ARRAY_LIMIT; raises ValueError for more, and for a name given twice."""
+    """Builds the objects of a header, up to ARRAY_LIMIT; raises ValueError for more, and for duplicate names."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -332,7 +332,7 @@ class _ObjectReader:
 
 
 def _parse_metadata(text: str) -> Any:
-    """Return the metadata; raise ValueError if they are far longer than those of any model."""
+    """Parses the metadata; raises ValueError if they are far longer than those of any model."""
     if text.count("[") + text.count("{") > ARRAY_LIMIT + len(text) // TEXT_PER_BRACKET:
         raise ValueError("too many lists and objects for its length")
     metadata = json.loads(text)
@@ -344,7 +344,7 @@ def _parse_metadata(text: str) -> Any:
 
 
 def _check_tensors(path: str, tensors: Mapping[str, Any], names: Mapping[str, Any]) -> tuple[dict[str, _Entry], int]:
-    """Return where each array lies, in the order of ``names``, and the size of all: they leave no byte out."""
+    """Returns the offsets of the arrays, in the order of ``names``, and their total size; there are no gaps."""
     entries = {name: _check_tensor(path, name, tensors[name]) for name in names}
     stop = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):

@@ -1,4 +1,4 @@
-"""What a learner's save_load talks to: the same line writes a field or reads it.
+"""Saver and Loader, the argument of a learner's save_load: the same line writes a field or reads it.
 
 >>> from vwlite.model.model_io import Saver
 >>> io = Saver()
@@ -23,16 +23,16 @@ CODES = {"F32": "f", "F64": "d", "I64": "q", "U64": "Q", "U32": "I", "U8": "B"}
 
 
 class Store(Protocol):
-    """The file beside a model with its entities, as learners read it: `store_file` has it."""
+    """The interface of the file with evicted entities of a model, implemented in `store_file`."""
 
     def require(self, owner: str, total: int) -> None:
-        """Raise ModelError if the learner `owner` has not so many entities in the file."""
+        """Raises ModelError unless the learner `owner` has this number of entities in the file."""
 
     def rows(self, owner: str) -> Iterator[tuple[int, int, int, bytes]]:
-        """The entities of a learner: key, serial, how many examples wait, and record."""
+        """Yields the entities of a learner: key, serial, number of pending examples, and record."""
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise ModelError: the file can't be used."""
+        """Raises ModelError: the file can't be used."""
 
 
 class Saver:
@@ -47,7 +47,7 @@ class Saver:
         self.owner = ""
 
     def nested(self, name: str) -> Saver:
-        """A saver of another stack's weights: its fields go into the same file, under this learner's name."""
+        """A saver of another stack's fields, into the same file, under this learner's name."""
         inner = Saver(weights_only=True, prefix=f"{self.prefix}{self.owner}.{name}.")
         inner.arrays = self.arrays
         return inner
@@ -88,7 +88,7 @@ class Saver:
         return values
 
     def require_finite(self) -> None:
-        """Raises ModelError for infinite numbers or NaN among the fields, which no learner could start from."""
+        """Raises ModelError for infinite numbers or NaN among the fields, which can't be loaded."""
         for name, (dtype, _, values) in self.arrays.items():
             if dtype not in ("F32", "F64"):
                 continue
@@ -100,12 +100,12 @@ class Saver:
                 )
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise ModelError: what the learner knows makes no model that could be loaded again."""
+        """Raises ModelError: the learner's state can't be saved in a model that could be loaded again."""
         raise ModelError(f"{self.prefix}{self.owner} can't be saved, and any older model is unchanged: {what}")
 
 
 class Loader:
-    """Gives a stack its fields back; the value handed in is ignored. `store` has entities that are beside the model.
+    """Reads a stack's fields; the value passed in is ignored. `store` has evicted entities.
 
     Raises ModelError for a field that is not there.
     """
@@ -127,7 +127,7 @@ class Loader:
         return self._store
 
     def nested(self, name: str) -> Loader:
-        """A loader of what a nested Saver wrote."""
+        """A loader of the fields that a nested Saver wrote."""
         return Loader(self.reader, f"{self.prefix}{self.owner}.{name}.")
 
     def has(self, name: str) -> bool:
@@ -162,20 +162,20 @@ class Loader:
         return self.reader.array(f"{self.prefix}{self.owner}.{name}", dtype)
 
     def refuse(self, what: str) -> NoReturn:
-        """Say that what was read makes no sense."""
+        """Raises ModelError: the value that was read is invalid."""
         raise ModelError(
             f"{self.reader.path}: {self.prefix}{self.owner} can't be restored: {what}; train the model again"
         )
 
 
 def save_load(top: Learner, io: Saver | Loader) -> None:
-    """Walk a stack, top to bottom; fields carry their learner's name."""
+    """Saves or loads a stack, top to bottom; fields have their learner's name as a prefix."""
     for learner in walk(top):
         io.owner = learner.owner
         learner.save_load(io)
 
 
-# What stands for features of which a model remembers the names: (type, array of them, array of the names).
+# The keys of stored names of features: (type, array of keys, array of names).
 NAMED = {"slot": ("U64", "names.slot", "names.text"), "hash": ("U32", "names.hash", "names.hash_text")}
 
 
@@ -192,7 +192,7 @@ def names_to_arrays(names: Mapping[int, str], kind: str) -> dict[str, Any]:
 
 
 def names_of(reader: ModelReader, kind: str) -> dict[int, str]:
-    """What names_to_arrays made arrays of; raises ModelError for what it can't have made."""
+    """The inverse of names_to_arrays; raises ModelError for invalid arrays."""
     dtype, key, texts = NAMED[kind]
     if key not in reader.names():
         return {}

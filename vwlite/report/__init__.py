@@ -1,1 +1,1 @@
-"""What a run says: predictions, figures, estimates."""
+"""The output of a run: predictions, metrics, off-policy estimates."""

@@ -1,16 +1,16 @@
-"""The figures of a run: examples, weights, losses, in double precision as in VW; held-out examples apart."""
+"""The counts of a run: examples, weights, losses, in double precision as in VW; held-out examples separately."""
 from vwlite.core.example cimport Example
 
 cdef class Counters:
     cdef public size_t example_number, total_features, problems
-    cdef public size_t constants      # among the features counted: one a line
-    cdef public size_t left_out       # examples that taught nothing, because their label is not finite
+    cdef public size_t constants      # among the features counted: one per line
+    cdef public size_t left_out       # examples that were not learned, because their label is not finite
     cdef public size_t held_out       # examples, in all passes; example_number does not count them
     cdef public double weighted_labeled, weighted_labels, weighted_unlabeled, sum_loss
     cdef public double sum_loss_since, weighted_labeled_before
     cdef public double holdout_loss, holdout_weight, holdout_loss_since, holdout_weight_since
     cdef public double holdout_loss_of_pass, holdout_weight_of_pass
-    # labels seen: at most two different ones are told apart
+    # the first two different labels seen
     cdef public float first_label, second_label
     cdef public bint more_labels
     cdef void count(self, Example ex, size_t constants) noexcept nogil

@@ -1,4 +1,4 @@
-"""The figures of --report: what they are called, how they are worked out, and why there is none."""
+"""The metrics of --report: their names, formulas, and the reasons why one is undefined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# numpy is imported when figures are worked out: a run without --report does without it.
+# numpy is imported when metrics are computed: a run without --report doesn't need it.
 
 NAMES = ("auc", "logloss", "brier", "accuracy", "rmse", "mse", "mae", "calibration")
 NEED_CLASSES = ("auc", "logloss", "brier", "accuracy")
@@ -27,27 +27,27 @@ NEED_LOG_ODDS = ("logloss", "brier")
 
 
 class Wanted(NamedTuple):
-    """A figure that was asked for, of all examples or (with a namespace) the mean over its entities."""
+    """A requested metric, of all examples or (with a namespace) the mean over its entities."""
 
     name: str
     namespace: str | None
 
 
 class Figure(NamedTuple):
-    """A figure of a run. `note` says why there is no value, or of how many entities it is the mean."""
+    """A metric of a run. `note` is the reason why it is undefined, or the number of entities it is the mean of."""
 
     name: str
     value: float | None
     note: str = ""
 
     def line(self) -> str:
-        """As the summary shows it."""
+        """The line of the summary."""
         value = "n/a" if self.value is None else decimals(self.value)
         return f"{self.name} = {value}" + (f" ({self.note})" if self.note else "")
 
 
 def read(texts: Iterable[str]) -> list[Wanted]:
-    """What --report asks for, each thing once; raises OptionError that names all that is not known."""
+    """Parses --report to a list without duplicates; raises OptionError that names all unknown metrics."""
     found: dict[Wanted, None] = {}
     errors = []
     for word in (word.strip() for text in texts for word in text.split(",")):
@@ -63,9 +63,9 @@ def read(texts: Iterable[str]) -> list[Wanted]:
 
 
 class Report:
-    """Records what the figures of --report need, and works them out.
+    """Records the predictions of a run, and computes the metrics of --report.
 
-    Raises OptionError for figures that are not known, or that a stack can't have.
+    Raises OptionError for unknown metrics, and for a stack whose predictions are not numbers.
     """
 
     def __init__(self, options: Options, top: Any) -> None:
@@ -86,7 +86,7 @@ class Report:
         )
 
     def figures(self) -> list[Figure]:
-        """All figures, progressive ones first; a kind of which there was no example is left out."""
+        """All metrics, progressive ones before held-out ones; omits a kind without examples."""
         progressive, held_out = self.metrics.progressive, self.metrics.held_out
         sides = [(progressive, "")] if progressive.noted or not held_out.noted else []
         sides += [(held_out, " held out")] if held_out.noted else []
@@ -97,7 +97,7 @@ class Report:
         return [self._figure(name, wanted.namespace, tally, kind) for name in names]
 
     def _figure(self, name: str, namespace: str | None, tally: Any, kind: str) -> Figure:
-        """One figure, or why there is none."""
+        """Computes one metric, or the reason why it is undefined."""
         import numpy as np
 
         whole = name + (f" by {namespace}" if namespace else "") + kind
@@ -116,11 +116,11 @@ class Report:
         return Figure(whole, float(defined.mean()), f"mean of {len(defined)} of {len(values)} entities")
 
     def _obstacle(self, name: str, tally: Any) -> str:
-        """Why no such figure can be had from these examples at all; empty if nothing is in the way."""
+        """The reason why a metric can't be computed from these examples; "" if it can."""
         if not tally.noted:
             return "no example with a label"
         if name in NEED_LOG_ODDS and not self.log_odds:
-            return "scores are no log-odds without --loss_function logistic or --link logistic"
+            return "scores are not log-odds without --loss_function logistic or --link logistic"
         needs_classes = name in NEED_CLASSES or (name.startswith("calibration") and self.log_odds)
         if needs_classes and tally.more_labels:
             return "more than two different labels"
@@ -129,7 +129,7 @@ class Report:
         return ""
 
     def _undefined(self, name: str, namespace: str | None, tally: Any, n: int) -> str:
-        """Why a figure came out undefined."""
+        """The reason why a computed metric is undefined."""
         if name == "auc" and len(labels(tally)) == 1:
             return f"one class only: every label is {tally.first:g}"
         if name == "auc" and namespace:
@@ -137,7 +137,7 @@ class Report:
         return "the mean label is 0" if name == "calibration ratio" else "a prediction is not finite"
 
     def _values(self, name: str, tally: Any, grouping: int) -> Floats:
-        """The figure of each entity (grouping 0: of all examples), NaN where it is undefined."""
+        """The metric of each entity (grouping 0: of all examples), NaN if it is undefined."""
         import numpy as np
 
         rows = np.frombuffer(tally.rows(grouping)).reshape(-1, len(COLUMNS))
@@ -169,7 +169,7 @@ class Report:
 
 
 def labels(tally: Any) -> list[float]:
-    """The one or two first different labels."""
+    """The first one or two different labels."""
     return [label for label in (tally.first, tally.second) if label == label]
 
 
@@ -200,7 +200,7 @@ def areas(scores: Any, weights: Any, entities: Any, n: int) -> Floats:
 
 
 def quotient(above: Floats, below: Floats) -> Floats:
-    """above / below, NaN where that is a division by zero."""
+    """above / below, NaN for a division by zero."""
     import numpy as np
 
     return np.divide(above, below, np.full(len(below), np.nan), where=below != 0)

@@ -1,13 +1,13 @@
-"""What --report remembers of a run; vwlite/report/figures.py makes numbers of it.
+"""Records the predictions of a run for --report; vwlite/report/figures.py computes the metrics.
 
 Design:
-a) Progressive predictions (made before learning from the example) and held-out ones are tallied apart.
-b) A Tally has a Grouping for all examples and one for each namespace whose entities are told apart. A grouping holds
-   one row of sums an entity, so a figure of all and the figures of entities come from the same formula. An entity is
-   its name: names are compared, their hashes only lead to them.
-c) What is a mean is summed in double precision: 88 bytes in all, and as many an entity. The area under the curve is
-   exact, so each score is kept: 8 bytes an example (float32 score, float32 weight whose sign says which of the two
-   labels), and 4 more for each namespace of an `auc:namespace`.
+a) Progressive predictions (made before learning from the example) and held-out ones are tallied separately.
+b) A Tally has a Grouping for all examples and one for each namespace whose entities are distinguished. A grouping holds
+   one row of sums per entity, so the metrics of all examples and of entities use the same formula. Entities are
+   identified by name: their hashes are only used for the lookup.
+c) Means are summed in double precision: 88 bytes in all, and as many per entity. The area under the curve is exact, so
+   each score is stored: 8 bytes per example (float32 score, float32 weight whose sign encodes which of the two labels),
+   and 4 more for each namespace of an `auc:namespace`.
 """
 from libc.math cimport NAN, exp, fabs, isnan, log1p
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -21,7 +21,7 @@ from vwlite.core.example cimport Block, Example, Extent, Row
 from vwlite.core.observer cimport Observer
 
 cdef enum:
-    FIRST_ROOM = 64
+    FIRST_CAPACITY = 64
     PYBUF_READ = 0x100
 
 # the columns of a row, in the order of the struct
@@ -31,7 +31,7 @@ COLUMNS = ("weight", "label", "prediction", "positive", "probability", "square",
 cdef struct Sums:
     # all times the importance weight
     double weight, label, prediction
-    double positive, probability      # labels above 0 count 1; the score taken as log-odds
+    double positive, probability      # labels above 0 count 1; the score as log-odds
     double square, absolute, log_loss, brier
     double right_at_zero, right_at_half
 
@@ -40,7 +40,7 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
 
 cdef struct Place:
     uint64_t key                      # a hash of the name
-    size_t name                       # where it is among the names
+    size_t name                       # offset in the names
     uint32_t length, row              # of the name; row + 1, 0 is a free place
 
 cdef struct Grouping:
@@ -49,17 +49,17 @@ cdef struct Grouping:
     size_t n_rows, row_capacity
     Place* places                     # open addressing, a power of two, at most half full
     size_t n_places
-    char* names                       # one behind the other
+    char* names                       # concatenated
     size_t n_names, name_capacity     # bytes
-    uint32_t* entities                # the row of each kept score
+    uint32_t* entities                # the row of each stored score
     bint keeps_scores
 
 
 cdef class Tally:
-    """Sums and scores of the examples on one side: progressive or held out.
+    """Sums and scores of progressive or of held-out examples.
 
-    ``namespaces`` are pairs (hash of the name, whether scores are kept for it); ``keeps_scores`` whether they are kept
-    at all.
+    ``namespaces`` are pairs (hash of the name, whether scores are stored for it); ``keeps_scores`` is whether any
+    scores are stored.
     """
 
     cdef readonly size_t noted                   # labelled examples of positive weight
@@ -138,7 +138,7 @@ cdef class Tally:
         return 0
 
     cdef void see_label(self, double label) noexcept nogil:
-        """A label that is neither of the first two different ones. With three, scores are of no more use."""
+        """Stores a label that differs from the first two; with three different labels, frees the scores."""
         cdef size_t i
         if isnan(self.first):
             self.first = label
@@ -155,8 +155,8 @@ cdef class Tally:
             self.n_scores = self.score_capacity = 0
 
     cdef int reserve(self) except -1 nogil:
-        """Room for one score more."""
-        cdef size_t i, n = 2 * self.score_capacity or FIRST_ROOM
+        """Allocates memory for one more score."""
+        cdef size_t i, n = 2 * self.score_capacity or FIRST_CAPACITY
         if self.n_scores < self.score_capacity:
             return 0
         resize(&self.scores, n, sizeof(float), b"for --report")
@@ -167,7 +167,7 @@ cdef class Tally:
         self.score_capacity = n
         return 0
 
-    # what figures.py reads; the views are good until the next example is noted
+    # read by figures.py; the views are valid until the next example is noted
 
     def rows(self, size_t grouping):
         """A view of the sums, float64 (entities, columns); grouping 0 has one row, of all examples."""
@@ -179,7 +179,7 @@ cdef class Tally:
         return view(self.scores, self.n_scores * sizeof(float)), view(self.weights, self.n_scores * sizeof(float))
 
     def kept_entities(self, size_t grouping):
-        """A view of the row of each kept score, uint32 (scores,); 0xFFFFFFFF where there is none."""
+        """A view of the row of each stored score, uint32 (scores,); 0xFFFFFFFF for none."""
         return view(self.groupings[grouping].entities, self.n_scores * sizeof(uint32_t))
 
 
@@ -194,7 +194,7 @@ cdef inline void add(Sums* to, const Sums* sums) noexcept nogil:
 
 
 cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
-    """The row of the example's entity, the first feature of the namespace; -1 when it has no such namespace."""
+    """The row of the example's entity, the first feature of the namespace; -1 if it has no such namespace."""
     cdef const Extent* extents = block.extents + row.extent
     cdef const char* name = NULL
     cdef uint32_t length = 0
@@ -224,10 +224,10 @@ cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
 
 
 cdef int add_row(Grouping* g, Place* place, uint64_t key, const char* name, uint32_t length) except -1 nogil:
-    """A row for an entity that is new."""
+    """Adds a row for a new entity."""
     if g.n_rows == g.row_capacity:
-        resize(&g.rows, 2 * g.row_capacity or FIRST_ROOM, sizeof(Sums), b"for --report")
-        g.row_capacity = 2 * g.row_capacity or FIRST_ROOM
+        resize(&g.rows, 2 * g.row_capacity or FIRST_CAPACITY, sizeof(Sums), b"for --report")
+        g.row_capacity = 2 * g.row_capacity or FIRST_CAPACITY
     if g.n_names + length > g.name_capacity:
         resize(&g.names, 2 * (g.name_capacity + length), 1, b"for --report")
         g.name_capacity = 2 * (g.name_capacity + length)
@@ -241,7 +241,7 @@ cdef int add_row(Grouping* g, Place* place, uint64_t key, const char* name, uint
 
 
 cdef inline size_t home_of(uint64_t key, size_t n) noexcept nogil:
-    """Where a key is looked for first. Numeric ids are their own hashes: Fibonacci hashing spreads them."""
+    """The first place to look up a key. Numeric ids are their own hashes, so Fibonacci hashing spreads them."""
     return (key * <uint64_t>0x9E3779B97F4A7C15 >> 32) & (n - 1)
 
 
@@ -250,8 +250,8 @@ cdef inline Place* following(Place* places, size_t n, Place* place) noexcept nog
 
 
 cdef int widen(Grouping* g) except -1 nogil:
-    """Twice the places."""
-    cdef size_t i, n = 2 * g.n_places or 2 * FIRST_ROOM
+    """Doubles the number of places."""
+    cdef size_t i, n = 2 * g.n_places or 2 * FIRST_CAPACITY
     cdef Place* places = <Place*>calloc(n, sizeof(Place))
     cdef Place* place
     if places == NULL:
@@ -270,11 +270,11 @@ cdef int widen(Grouping* g) except -1 nogil:
 
 
 cdef class Metrics(Observer):
-    """Tallies the predictions of a run.
+    """Tallies the predictions of a run for --report.
 
-    Of several passes, the first is progressive: later ones predict what they have learned from. Held-out examples are
-    tallied anew in each pass; ``held_out`` is the tally of the last pass that had some, or of the best one after
-    go_back(). Examples without a label or of no weight don't count.
+    Only the first pass is progressive: later ones predict examples that were learned before. Held-out examples have a
+    new tally in each pass; ``held_out`` is that of the last pass that had some, or of the best one after go_back().
+    Examples without a label or with weight 0 don't count.
     """
 
     cdef readonly Tally progressive
@@ -300,18 +300,18 @@ cdef class Metrics(Observer):
         return self.tests if self.tests.noted else self.last
 
     def end_pass(self):
-        """After each pass."""
+        """Ends a pass: later predictions of learned examples aren't progressive."""
         self.later_pass = True
         if self.tests.noted:
             self.last = self.tests
             self.tests = Tally(*self.shape)
 
     def mark_best(self):
-        """The pass that has just ended is the best so far."""
+        """Marks the pass that has just ended as the best so far."""
         self.best = self.last
 
     def go_back(self):
-        """The model is that of the best pass."""
+        """Returns to the tally of the best pass, whose model was saved."""
         if self.best is not None:
             self.last = self.best
             self.tests = Tally(*self.shape)

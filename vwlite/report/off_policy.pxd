@@ -1,4 +1,4 @@
-"""Estimates of a policy's cost from another policy's log, fed decision by decision. See off_policy.pyx."""
+"""Off-policy estimates of a policy's cost, updated with each logged decision. See off_policy.pyx."""
 
 from vwlite.core.multiline cimport MultiExample
 

@@ -1,26 +1,26 @@
-"""What would another policy have cost? Estimates from logged decisions, with intervals, in constant memory.
+"""Off-policy evaluation: the cost of a policy, estimated from decisions logged under another one, with intervals.
 
 A decision has a cost c, the probability p with which the logging policy took its action, and the probability pi with
 which the new policy takes that action; w = pi / p. With a model of costs also q, its prediction for the logged action,
 and v = sum_a pi(a) q(a), what it expects of the new policy. Means are over n decisions.
 
     IPS    mean(w c)                   unbiased, of high variance (Horvitz and Thompson 1952)
-    SNIPS  mean(w c) / mean(w)         a little biased, calmer; moves with the costs (Swaminathan and Joachims 2015)
+    SNIPS  mean(w c) / mean(w)         slightly biased, of lower variance (Swaminathan and Joachims 2015)
     DR     mean(v + w (c - q))         unbiased if p or the model is right (Dudik, Langford and Li 2011)
 
-Intervals hold the truth at least as often as they say, with few decisions and rare rewards too, where normal ones are
-far too narrow (a log without any reward has no variance at all). To the terms of an estimate, each end adds the worst
-one that could have come: the largest weight seen, at least 1, times the worst cost there can be; mean and variance are
-of these n + 1, and the quantile is Student's with n degrees of freedom. The worst observation as an extra one is what
-the intervals of Karampatziakis, Langford and Mineiro (2020, "Empirical likelihood for contextual bandits") add, too.
+Intervals have at least their nominal coverage, also with few decisions and rare rewards, where normal ones are far too
+narrow (a log without any reward has no variance at all). To the terms of an estimate, each end adds the worst possible
+one: the largest weight seen, at least 1, times the worst possible cost; mean and variance are of these n + 1, and the
+quantile is Student's with n degrees of freedom. The intervals of Karampatziakis, Langford and Mineiro (2020, "Empirical
+likelihood for contextual bandits") add the worst observation, too.
 SNIPS is a ratio of two means, its terms are w (c - SNIPS) / mean(w) (the delta method, Owen 2013, "Monte Carlo theory,
-methods and examples", 9.2). The range of costs is the one given, or else that of the costs seen; without a range there
-are no intervals. The effective sample size (sum w)^2 / sum w^2 (Kong 1992) says how much the log knows of the policy.
+methods and examples", 9.2). The range of costs is the given one, or else that of the costs seen; without a range there
+are no intervals. The effective sample size is (sum w)^2 / sum w^2 (Kong 1992).
 
-An interval covers nothing that the log can't show: where the logging policy never takes an action that the new one
-takes, the mean weight is below 1, the value expected of it. lacks_support() tests that.
+An interval can't cover missing support: if the logging policy never takes an action that the new policy takes, the
+mean weight is below its expectation, 1. remarks() tests that.
 
-All moments are updated about the running mean (West 1979), so a large constant in the costs cancels nothing.
+All moments are updated about the running mean (West 1979), so a large constant in the costs causes no cancellation.
 """
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ cdef double GREATEST = 1e39           # of costs and weights: their squares' pro
 
 
 class Estimate(NamedTuple):
-    """A mean cost and its confidence interval; None where there are too few decisions."""
+    """A mean cost and its confidence interval; None if there are too few decisions."""
 
     value: float | None
     low: float | None
@@ -42,12 +42,12 @@ class Estimate(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """What the log says about the new policy.
+    """The off-policy estimates of a new policy.
 
-    n             decisions
-    logged        the mean cost of the log: what its own policy cost
-    n_predicted   of them, those with predicted costs, which the doubly robust estimate is of
-    effective_n   decisions of equal weight that would say as much
+    n             number of decisions
+    logged        mean cost of the logging policy
+    n_predicted   number of decisions with predicted costs, used by the doubly robust estimate
+    effective_n   effective sample size
     mean_weight   near 1 if the logged probabilities are right
     max_weight    None without decisions, as is the mean
     """
@@ -65,7 +65,7 @@ class Estimates(NamedTuple):
 
 
 cdef inline void gather(Moments* m, double x, double weight) noexcept nogil:
-    """One more value; West (1979), of which Welford's update is the case of equal weights."""
+    """Adds a value to the moments (West 1979; with equal weights this is Welford's update)."""
     cdef double step
     if weight <= 0:
         return
@@ -102,10 +102,10 @@ cdef double student_quantile(double p, double n) noexcept nogil:
 
 
 cdef class OffPolicy:
-    """Accumulates logged decisions.
+    """Accumulates logged decisions for off-policy estimates.
 
     Args:
-        low, high: The range of costs; NaN: that of the costs seen.
+        low, high: The range of costs; NaN for that of the costs seen.
 
     >>> policy = OffPolicy()
     >>> policy.note(cost=-1, probability=0.5, policy=1)
@@ -122,7 +122,7 @@ cdef class OffPolicy:
 
     cdef void add(self, double cost, double probability, double policy,
                   double predicted_logged, double predicted_policy) noexcept nogil:
-        """One decision; predictions are NaN where there are none. A bad one is counted as refused and left out."""
+        """Adds a decision; predictions are NaN if there are none. An invalid one is counted as refused and ignored."""
         cdef double w
         if fault(cost, probability, policy, predicted_logged, predicted_policy) != NULL:
             self.refused += 1
@@ -147,9 +147,9 @@ cdef class OffPolicy:
 
     def note(self, double cost, double probability, double policy,
              double predicted_logged=float("nan"), double predicted_policy=float("nan"), *, bint strict=True):
-        """Count a decision in.
+        """Adds a decision.
 
-        A bad one does not count: ValueError says what is wrong with it, or if not strict, `refused` grows by one.
+        An invalid one is not added: it raises ValueError or, if not strict, is counted in `refused`.
         """
         cdef const char* wrong = fault(cost, probability, policy, predicted_logged, predicted_policy)
         if strict and wrong != NULL:
@@ -159,16 +159,16 @@ cdef class OffPolicy:
         self.add(cost, probability, policy, predicted_logged, predicted_policy)
 
     def estimates(self, double level=0.95):
-        """Estimates with intervals that hold the truth with probability `level`, if there are decisions enough.
+        """The estimates, with intervals of coverage `level`.
 
-        There is no interval until two decisions have weight, nor where the range of costs is not known: not given, and
-        all costs are the same. Raises ValueError unless 0 < level < 1.
+        There is no interval until two decisions have weight, nor without a range of costs: not given, and all costs are
+        equal. Raises ValueError unless 0 < level < 1.
         """
         cdef double t, ratio, spread, gap, mean_weight
         cdef double worst = fmax(self.greatest, 1)
         cdef bint enough = self.n_weighted >= 2 and self.low < self.high
         if not 0 < level < 1:
-            raise ValueError(f"an interval of level {level:g} is asked for; it lies between 0 and 1")
+            raise ValueError(f"the level of an interval has to be between 0 and 1, not {level:g}")
         t = student_quantile(0.5 + level / 2, self.n)
         nothing = Estimate(None, None, None)
         ips = snips = dr = nothing
@@ -198,7 +198,7 @@ cdef class OffPolicy:
         )
 
     cdef object estimate(self, double value, double squares, size_t n, double t, double low, double high, bint enough):
-        """A value with its interval; low and high are how far from the value the worst terms are."""
+        """A value with its interval; low and high are the differences of the worst terms from the value."""
         if not enough:
             return Estimate(value, None, None)
         return Estimate(value, end_of(value, squares, n, low, t, -1), end_of(value, squares, n, high, t, 1))
@@ -211,7 +211,7 @@ cdef class OffPolicy:
                              -self.weight.mean, fmax(self.greatest, 1) - self.weight.mean, self.n >= 2)
 
     def remarks(self):
-        """What is wrong with the log, as far as the weights show it; a list of lines."""
+        """Warnings about the log: a mean weight that differs significantly from 1."""
         weight = self.mean_weight()
         if weight.low is None or weight.low <= 1 <= weight.high:
             return []
@@ -223,7 +223,7 @@ cdef class OffPolicy:
                 f"{weight.high:.3g}), not 1: {reason}; don't rely on ips, snips and dr"]
 
     def figures(self, double level=0.95):
-        """The estimates as name -> number, for Learner.metrics(); what is not known is left out."""
+        """The estimates as name -> number, for Learner.metrics(); omits undefined ones."""
         found = self.estimates(level)
         figures = {"decisions": float(found.n), "logged cost": found.logged}
         for name, each in (("ips", found.ips), ("snips", found.snips), ("dr", found.dr)):
@@ -238,7 +238,7 @@ cdef class OffPolicy:
 
 cdef const char* fault(double cost, double probability, double policy,
                        double predicted_logged, double predicted_policy) noexcept nogil:
-    """What is wrong with a decision, NULL if nothing is."""
+    """The error of an invalid decision, NULL if it is valid."""
     if not fabs(cost) <= GREATEST:
         return b"the cost must be a finite number, at most 1e39"
     if not 0 < probability <= 1 + ROUNDING:
@@ -255,11 +255,10 @@ cdef const char* fault(double cost, double probability, double policy,
 
 
 cdef class PolicyTally:
-    """The estimates of a run.
+    """The off-policy estimates of a run.
 
-    Of several passes, the first counts: in later ones the policy has learned what each decision cost. Those held out
-    count anew in each pass; `held_out` is the estimate of the last pass that had some, or of the best one after
-    go_back().
+    Only the first pass counts: in later ones the policy has learned the cost of each decision. Held-out decisions have
+    a new estimate in each pass; `held_out` is that of the last pass that had some, or of the best one after go_back().
     """
 
     def __init__(self, double low, double high):
@@ -268,7 +267,7 @@ cdef class PolicyTally:
         self.tests = self.last = OffPolicy(low, high)
 
     cdef void note(self, MultiExample ex, bint held_out) noexcept nogil:
-        """A decision whose cost is known, once the policy has said what it does."""
+        """Adds a decision with a known cost, after the policy's prediction."""
         if isnan(ex.policy):
             return
         if held_out:
@@ -282,7 +281,7 @@ cdef class PolicyTally:
         return self.tests if self.tests.n else self.last
 
     def figures(self):
-        """What the log says about the policy."""
+        """The estimates as name -> number."""
         held_out = self.held_out
         found = self.off_policy.figures() if self.off_policy.n or not held_out.n else {}
         if held_out.n:
@@ -290,22 +289,22 @@ cdef class PolicyTally:
         return found
 
     def remarks(self):
-        """What the estimates' weights say against the log."""
+        """Warnings about the log, from the importance weights."""
         return [remark for policy in (self.off_policy, self.held_out) for remark in policy.remarks()][:1]
 
     def end_pass(self):
-        """After each pass."""
+        """Ends a pass: later predictions of learned decisions don't count."""
         self.later_pass = True
         if self.tests.n:
             self.last = self.tests
             self.tests = OffPolicy(*self.costs)
 
     def mark_best(self):
-        """The pass that has just ended is the best so far."""
+        """Marks the pass that has just ended as the best so far."""
         self.best = self.last
 
     def go_back(self):
-        """The model is that of the best pass."""
+        """Returns to the estimates of the best pass, whose model was saved."""
         if self.best is not None:
             self.last = self.best
             self.tests = OffPolicy(*self.costs)

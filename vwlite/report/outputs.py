@@ -1,4 +1,4 @@
-"""What a run shows and writes: header, progress table and summary on stderr, predictions in files."""
+"""The output of a run: formats of numbers and messages, files of predictions, and the progress bar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS = OptionGroup(
         Option(
             "columns",
             str,
-            "what -p writes of each prediction: prediction, score, initial, sd, low, high, the same of a label, with "
+            "columns of -p: prediction, score, initial, sd, low, high, the same of a label, with "
             "its noise: label_sd, label_low, label_high, and the parts of the score: fixed and each random effect by "
             "its name",
             metavar="NAME,..",
@@ -62,14 +62,14 @@ OPTIONS = OptionGroup(
         Option(
             "report",
             str,
-            "figures for the summary: auc, logloss, brier, accuracy, rmse, mse, mae, calibration, separated by commas; "
+            "metrics for the summary: auc, logloss, brier, accuracy, rmse, mse, mae, calibration, separated by commas; "
             "auc:user is the mean over the entities of the namespace user",
             many=True,
             metavar="NAMES",
             needs=("!quiet", "library"),
             task="look",
         ),
-        Option("quiet", bool, "say nothing but errors"),
+        Option("quiet", bool, "print nothing but errors"),
         Option(
             "audit",
             bool,
@@ -96,10 +96,10 @@ PROBLEMS_SHOWN = 5
 
 
 class Sink:
-    """A file for predictions, or `what` else. A regular file appears under its name when all is written; pipes get each
-    block at once.
+    """An output file of predictions, or of `what`.
 
-    Raises VwliteError when it can't be written.
+    A regular file is renamed to its name when it is complete; each block is written to a pipe at once. Raises
+    VwliteError if the file can't be written.
     """
 
     def __init__(self, path: str, what: str = "predictions") -> None:
@@ -109,17 +109,17 @@ class Sink:
             self.file = NewFile(self.path)
 
     def write(self, text: bytes) -> None:
-        """Write all of it."""
+        """Writes text."""
         with self._explained():
             self.file.write(text)
 
     def commit(self) -> None:
-        """Everything is written: let the file appear."""
+        """Renames the complete file to its name."""
         with self._explained():
             self.file.commit()
 
     def discard(self) -> None:
-        """The run failed: leave no half-written file; does nothing after commit()."""
+        """Deletes the incomplete file after an error; has no effect after commit()."""
         self.file.discard()
 
     @contextlib.contextmanager
@@ -133,9 +133,9 @@ class Sink:
 
 
 def decimals(value: float, places: int = 6, digits: int = 6, as_vw: bool = False) -> str:
-    """A number with so many decimals or, where they would leave less than three digits of it, in significant digits.
+    """Formats a number with `places` decimals or, if fewer than three digits would remain, `digits` significant digits.
 
-    `as_vw` keeps to decimals.
+    `as_vw` always uses decimals.
 
     >>> decimals(0.25), decimals(0.00012), decimals(1.25e-9), decimals(0.00125, places=4, digits=4), decimals(0.0)
     ('0.250000', '0.000120', '1.25e-09', '0.00125', '0.000000')
@@ -146,29 +146,29 @@ def decimals(value: float, places: int = 6, digits: int = 6, as_vw: bool = False
 
 
 def scalar(value: float) -> str:
-    """A prediction as -p writes it: whole numbers bare, others as `decimals` has them."""
+    """Formats a prediction as -p does: integers without decimals, others by `decimals`."""
     return f"{value:.0f}" if float(value).is_integer() else decimals(value)
 
 
 def ratio(loss: float, weight: float, nothing: str, as_vw: bool) -> str:
-    """A mean loss in the eight characters of its column, or a word when there is no weight."""
+    """Formats a mean loss for its column of eight characters; returns `nothing` if the weight is 0."""
     return decimals(loss / weight, digits=3, as_vw=as_vw) if weight > 0 else nothing
 
 
 def shorten(text: str, width: int) -> str:
-    """Text cut to a width, with dots."""
+    """Truncates text to a width, with dots."""
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def problem_line(source: str, line: int, column: int, reason: str, text: bytes) -> str:
-    """One line about a malformed line: where, why, and how it begins."""
+    """The message about a malformed line: place, reason, and the beginning of the line."""
     start = text[:60].decode("utf-8", "replace")
     start = start if start.isprintable() else repr(start)[1:-1]
     return f"{source}:{line}:{column}: {reason}: {start}{'...' if len(text) > 60 else ''}"
 
 
 class Progress:
-    """A bar on the last line of a terminal: share, rate and time left. Quiet unless there is a terminal and a size."""
+    """A progress bar on the last line of a terminal: share, rate and time left. Disabled without terminal or size."""
 
     def __init__(self, stream: IO[str], total: int | None, wanted: bool) -> None:
         self.stream = stream
@@ -179,7 +179,7 @@ class Progress:
         self.width = 0
 
     def update(self, progress: Callable[[], int | None], examples: int) -> None:
-        """Redraw, at most ten times a second; `progress` gives the bytes read, None when that is unknown."""
+        """Redraws the bar, at most ten times a second; `progress` returns the bytes read, None if unknown."""
         now = time.monotonic()
         if not self.on or now - self.shown_at < 0.1:
             return
@@ -194,14 +194,14 @@ class Progress:
         self.width = len(text)
 
     def clear(self) -> None:
-        """Wipe the bar, so that a line can be written."""
+        """Erases the bar, so that a line can be printed."""
         if self.width:
             self.stream.write("\r" + " " * self.width + "\r")
             self.width = 0
 
 
 def bar(done: int, total: int, examples: int, seconds: float) -> str:
-    """The text of the bar.
+    """The text of the progress bar.
 
     >>> bar(50, 200, 1_000_000, 2.0)
     '[#######                       ]  25%  500,000 examples/s  6 s left'

@@ -1,6 +1,6 @@
-"""How predictions are written, one class for each type of prediction; and how labels are shown, by their kind.
+"""Formats of predictions, one class for each type of prediction; and of labels in the progress table.
 
-Nothing here depends on which learner predicts, or on how many lines an example has. All but `collect` and `cell` run
+They don't depend on the learner, or on the number of lines of an example. All methods but `collect` and `cell` run
 without the GIL.
 """
 from vwlite.core.class_names cimport ClassNames
@@ -14,9 +14,9 @@ cdef enum:
 cdef class Format:
     cdef readonly ClassNames classes  # of a learner of classes, or None
     cdef bint as_vw
-    cdef int[MOST_COLUMNS] columns    # of a prediction; none: just the prediction
+    cdef int[MOST_COLUMNS] columns    # of a prediction; none: only the prediction
     cdef readonly size_t n_columns
-    # of an example that the stack is done with: as -p has it, as -r has it, for Python
+    # the prediction of the current example: for -p, for -r, for Python
     cdef int write(self, Example ex, TextBuffer to) except -1 nogil
     cdef int write_raw(self, Example ex, TextBuffer to) except -1 nogil
     cdef int collect(self, Example ex, list results) except -1 nogil
@@ -28,4 +28,4 @@ cdef class Scalar(Format):
     cdef size_t n_values
 
 cdef class Actions(Format):
-    cdef bint by_class                # lines go by their classes, not by their numbers
+    cdef bint by_class                # lines are identified by their classes, not by their numbers

@@ -1,4 +1,4 @@
-"""How predictions are written and shown. Design notes are in predictions.pxd."""
+"""Formats of predictions. Design notes are in predictions.pxd."""
 from libc.math cimport sqrt
 from libc.stdint cimport uint32_t
 
@@ -34,7 +34,7 @@ def format_of(top):
 
 
 cdef class Format:
-    """Base class: predictions that are no single number."""
+    """Base class of the formats of predictions."""
 
     takes_columns = False
 
@@ -43,9 +43,9 @@ cdef class Format:
         self.as_vw = as_vw
 
     def set_columns(self, names, parts):
-        """Which columns a prediction has; `parts` names those of the score. Raises OptionError for what is none."""
+        """Sets the columns of a prediction; `parts` names those of the score. Raises OptionError for unknown names."""
         if not self.takes_columns:
-            raise OptionError(["--columns and --interval are about predictions for single lines, not decisions or "
+            raise OptionError(["--columns and --interval are for predictions of single lines, not of decisions or "
                                "several classes"])
         known = COLUMNS | {name: PART + i for i, name in enumerate(parts)}
         for name in names:
@@ -68,11 +68,11 @@ cdef class Format:
         return 0
 
     cdef int finish(self, list results) except -1:
-        """The lines at hand are through."""
+        """Appends buffered values to the results, after the current lines were run."""
         return 0
 
     cdef int write_columns(self, Example ex, TextBuffer to) except -1 nogil:
-        """The columns, with blanks between."""
+        """Writes the columns, separated by blanks."""
         cdef size_t i
         for i in range(self.n_columns):
             if i:
@@ -84,7 +84,7 @@ cdef class Format:
         return 0
 
     def cell(self, Example ex):
-        """What the table shows."""
+        """The prediction in the progress table."""
         return ""
 
 
@@ -109,7 +109,7 @@ cdef float column(Example ex, int which) noexcept nogil:
 
 
 cdef class Scalar(Format):
-    """A number, and its tag."""
+    """A number, and the tag."""
 
     takes_columns = True
 
@@ -148,7 +148,7 @@ cdef class Scalar(Format):
 
 
 cdef class Class(Format):
-    """A class by number or name, and its tag."""
+    """A class by number or name, and the tag."""
 
     takes_columns = True
 
@@ -177,7 +177,7 @@ cdef class Class(Format):
 
 
 cdef int write_values(ClassNames classes, Example ex, TextBuffer to) except -1 nogil:
-    """class:number of each class, or of those that `order` lists, and the tag."""
+    """Writes class:number of each class, or of those that `order` lists, and the tag."""
     cdef uint32_t i
     for i in range(<uint32_t>ex.n_values):
         if i:
@@ -209,7 +209,7 @@ cdef class Scores(Format):
 
 
 cdef class Classes(Format):
-    """The classes that hold, with commas between, and the tag."""
+    """The predicted classes, separated by commas, and the tag."""
 
     cdef int write(self, Example ex, TextBuffer to) except -1 nogil:
         cdef size_t i
@@ -240,7 +240,7 @@ cdef class Classes(Format):
 
 
 cdef int write_line(MultiExample lines, size_t i, TextBuffer to) except -1 nogil:
-    """The class of a line; its number, counted from 1, if the line names none."""
+    """Writes the class of a line; its number, from 1, if the line names none."""
     cdef const Choice* choice = lines.choice_of(i)
     if choice == NULL:
         return to.whole(<uint32_t>i + 1)
@@ -250,7 +250,7 @@ cdef int write_line(MultiExample lines, size_t i, TextBuffer to) except -1 nogil
 
 
 cdef object class_of_line(MultiExample lines, size_t i):
-    """The same for Python."""
+    """The class of a line as a Python object."""
     cdef const Choice* choice = lines.choice_of(i)
     if choice == NULL:
         return i + 1
@@ -260,14 +260,14 @@ cdef object class_of_line(MultiExample lines, size_t i):
 
 
 cdef int write_own_tag(MultiExample lines, size_t i, TextBuffer to) except -1 nogil:
-    """The tag of a line, and the line's end."""
+    """Writes the tag of a line, and a line end."""
     lines.line.tag = lines.text + lines.rows[i].tag
     lines.line.tag_length = lines.rows[i].tag_length
     return to.tag(lines.line)
 
 
 cdef int write_scores(MultiExample lines, TextBuffer to) except -1 nogil:
-    """As VW's raw predictions: class:score of each line, and its tag."""
+    """Writes class:score of each line and its tag, as VW's raw predictions."""
     cdef size_t i
     for i in range(lines.n_lines):
         write_line(lines, i, to)
@@ -278,7 +278,7 @@ cdef int write_scores(MultiExample lines, TextBuffer to) except -1 nogil:
 
 
 cdef int write_choice(MultiExample lines, TextBuffer to) except -1 nogil:
-    """The class of the line chosen, 0 for the others, each with its tag; then an empty line."""
+    """Writes the class of the chosen line, 0 for the others, each with its tag; then an empty line."""
     cdef size_t i
     for i in range(lines.n_lines):
         if i == lines.order[0]:
@@ -290,7 +290,7 @@ cdef int write_choice(MultiExample lines, TextBuffer to) except -1 nogil:
 
 
 cdef class LineChoice(Format):
-    """Of each line its class if it is the one chosen, else 0, and the line's tag; then an empty line."""
+    """For each line its class if it was chosen, else 0, and the line's tag; then an empty line."""
 
     cdef int write(self, Example ex, TextBuffer to) except -1 nogil:
         return write_choice(<MultiExample>ex, to)
@@ -325,10 +325,10 @@ cdef class LineProbabilities(LineChoice):
 
 
 cdef class Actions(Format):
-    """As VW lays it out: action:number for each line, the chosen one first, then the tag and an empty line.
+    """VW's format: action:number for each line, the chosen one first, then the tag and an empty line.
 
-    VW's raw predictions name no action that one could know, so they are laid out as predictions are; but with
-    `by_class`, lines of classes have raw predictions of their own.
+    VW's raw predictions don't identify actions, so raw predictions have the format of predictions here. With
+    `by_class`, lines of classes have other raw predictions.
     """
 
     def __init__(self, ClassNames classes=None, bint as_vw=False, by_class=False):
@@ -372,7 +372,7 @@ cdef int write_actions(Example ex, const float* numbers, bint by_class, TextBuff
 
 
 cdef class Chosen(Format):
-    """The line chosen, of each multi-line example: its number, counted from 0, the tag and an empty line."""
+    """The number of the chosen line of each multi-line example, from 0, the tag and an empty line."""
 
     cdef int write(self, Example ex, TextBuffer to) except -1 nogil:
         to.whole(ex.order[0])
@@ -398,7 +398,7 @@ cdef class Chosen(Format):
 
 
 def rounded(float value, bint as_vw):
-    """A number in two significant digits; as VW has it in two decimals."""
+    """Formats a number with two significant digits; with as_vw, two decimals."""
     if not as_vw:
         return f"{value:.2g}"
     text = f"{value:.2f}"
@@ -414,7 +414,7 @@ FORMATS = {
 
 
 def label_cell(kind, Example ex, bint as_vw):
-    """What the table shows of a label."""
+    """The label in the progress table."""
     cdef MultiExample lines
     cdef size_t i
     if not ex.labelled:
