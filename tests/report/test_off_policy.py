@@ -77,14 +77,15 @@ def test_everything_is_as_in_the_formulas(rows):
         assert (low is not None) == enough
         if enough:
             expected = [end(term, worst, side) for worst, side in zip(reach[name], (-1, 1), strict=True)]
-            assert [low, high] == pytest.approx(expected, rel=2e-2, abs=1e-6)
+            # an end may be near 0: the approximate quantile is off by a share of the interval
+            assert [low, high] == pytest.approx(expected, rel=2e-2, abs=1e-6 + 0.02 * (expected[1] - expected[0]))
     if w.any():
         ratio = (w * c).sum() / w.sum()
         assert found.snips.value == pytest.approx(ratio, rel=1e-9, abs=1e-9)
         if enough:
             scaled = ratio + w * (c - ratio) / w.mean()
             high = end(scaled, ratio + largest * (c.max() - ratio) / w.mean(), 1)
-            assert found.snips.high == pytest.approx(high, rel=2e-2, abs=1e-6)
+            assert found.snips.high == pytest.approx(high, rel=2e-2, abs=1e-6 + 0.02 * (high - ratio))
             assert found.effective_n == pytest.approx(w.sum() ** 2 / (w**2).sum())
 
 

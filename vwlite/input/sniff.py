@@ -85,4 +85,4 @@ def looks_like(head: bytes) -> str:
             return f"{name}: write label |namespace feature:value ... instead"
     if all(re.fullmatch(rb"[-+.\deE ]+", line) for line in lines):
         return "labels without features"
-    return "text without a '|': features stand behind one"
+    return "text without a '|': features follow a '|'"
