@@ -50,3 +50,24 @@ def test_no_page_loads_anything_from_elsewhere():
         if path.suffix in (".md", ".svg", ".css", ".js", ".html"):
             text = path.read_text()
             assert not re.search(r"""(?:src|xlink:href)\s*=\s*["']https?:|@import|!\[[^]]*\]\(https?:""", text), path
+
+
+def test_the_first_use_of_a_term_leads_to_the_glossary():
+    module = runpy.run_path(str(DOCS / "glossary_links.py"))
+    anchors = module["terms"]("### Random effect\n\n### Posterior mean, posterior variance\n\n### Action\n")
+    assert anchors == {
+        "random effect": "random-effect",
+        "posterior mean": "posterior-mean-posterior-variance",
+        "posterior variance": "posterior-mean-posterior-variance",
+    }
+    page = """# Random effects
+`random effect` [a random effect](x.md) <!-- random effect -->
+```sh
+vwlite random effect
+```
+Random effects have an action. Each random effect has a posterior mean; random-effect, its posterior variance.
+"""
+    last = """[Random effects](g.md#random-effect) have an action. Each random effect has a \
+[posterior mean](g.md#posterior-mean-posterior-variance); random-effect, its posterior variance.
+"""
+    assert module["linked"](page, anchors, "g.md") == page[: page.index("\nRandom")] + "\n" + last

@@ -51,6 +51,7 @@ cdef class Marginal:
     cdef void take(self) noexcept
     cdef void solve(self, size_t r, double* pull) noexcept
     cdef int subtract_one(self, Updates effect, Record* record, Record* known, double* into) except -1
+    cdef bint make_definite(self) noexcept
     cdef bint is_sound(self) except -1
     cdef void add_covariance(self, size_t r) noexcept
     cdef void invert_sum(self, uint64_t number, double* into, double* scratch) noexcept

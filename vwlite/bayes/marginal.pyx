@@ -166,7 +166,35 @@ cdef class Marginal:
                 return None           # beyond double precision
             if ridge(self.fixed, hashes_of(all_of)[i]) <= 0:
                 found[triangle(i) + i] += self.prior(i)
-        return all_keys
+        return all_keys if self.make_definite() else None
+
+    cdef bint make_definite(self) noexcept:
+        """Add a little to the computed diagonal where rounding has left no positive definite matrix; False on failure.
+
+        Features that are collinear, such as movies of one genre each, have directions without data.
+        """
+        cdef Record* all_of = self.table.find(0)
+        cdef size_t d = all_of.n, size = triangle(d), i, tries
+        cdef double* found = self.work + size
+        cdef double* factor = self.work + 3 * size
+        cdef double* row
+        cdef bint definite
+        for tries in range(3):
+            memcpy(factor, found, size * sizeof(double))
+            for i in range(d):
+                factor[triangle(i) + i] += ridge(self.fixed, hashes_of(all_of)[i])
+            vwl_cholesky(factor, d)
+            definite = True
+            for i in range(d):        # L L' has the same diagonal only if no pivot had to be replaced
+                row = factor + triangle(i)
+                definite = definite and (fabs(vwl_dot_product(row, row, i + 1) - found[triangle(i) + i]
+                                              - ridge(self.fixed, hashes_of(all_of)[i]))
+                                         <= 1e-9 * (found[triangle(i) + i] + ridge(self.fixed, hashes_of(all_of)[i])))
+            if definite:
+                return True
+            for i in range(d):
+                found[triangle(i) + i] += precisions_of(all_of)[triangle(i) + i] * (SMALL if tries else SMALL / 100)
+        return False
 
     cdef void take(self) noexcept:
         """Store the computed precision in the fixed part."""
@@ -184,6 +212,8 @@ cdef class Marginal:
                     data[triangle(max(a, b)) + min(a, b)] = found[triangle(i) + j]
         if fixed.factored:
             self.fixed.refactor(fixed)
+        if self.fixed.information(fixed) != NULL:
+            self.fixed.inform(fixed)
         self.fixed.version += 1
 
     cdef void solve(self, size_t r, double* pull) noexcept:
