@@ -290,3 +290,17 @@ def test_two_effects_with_features_are_near_the_fit_of_all_data_in_any_order(see
     assert 0.86 < np.mean((found[:, 2] <= labels) & (labels <= found[:, 3])) < 0.95
     before = np.array([float(line.split()[0]) for line in known])
     assert np.mean((progressive[100:1000, 0] - before[100:1000]) ** 2) < 1.2
+
+
+def test_collinear_features_of_a_flat_fixed_part_leave_a_model_that_is_saved(tmp_path):
+    """Movies of one genre each are features beside genres: the computed precision was not positive definite."""
+    lines = ratings(np.random.default_rng(1), 9000)
+    known, later = lines[:8192], lines[8192:]
+    labels = np.array([float(line.split()[0]) for line in later])
+    workspace, fit = (Workspace(f"--bayes_linear --random_effect user:genre {more}") for more in ("", "--sweeps 10"))
+    for each in (workspace, fit):
+        each.learn(known)
+    fit.end_pass()
+    workspace.save(tmp_path / "model")
+    found = np.sqrt(np.mean((workspace.predict(later) - labels) ** 2))
+    assert found < 1.03 * np.sqrt(np.mean((fit.predict(later) - labels) ** 2))
