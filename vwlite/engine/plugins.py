@@ -142,7 +142,6 @@ def installed() -> dict[str, list[EntryPoint]]:
     return found
 
 
-ENDS = (".dist-info", ".egg-info", ".egg", ".whl")  # suffixes of installed packages in a folder of the path
 
 
 def names_group(folder: str) -> bool:
