@@ -142,8 +142,6 @@ def installed() -> dict[str, list[EntryPoint]]:
     return found
 
 
-
-
 def names_group(folder: str) -> bool:
     """Whether a package installed in a folder of the path may have an entry point of vwlite."""
     try:
