@@ -229,6 +229,11 @@ def test_a_model_with_one_entity_twice_is_refused(model):
         Workspace.load(model)
 
 
+def test_a_model_of_effects_that_leaned_as_none_do_any_more_is_refused():
+    with pytest.raises(ModelError, match="an earlier vwlite made it"):
+        Workspace.load(Path(__file__).parents[1] / "data" / "leaning_1.model")
+
+
 def test_a_model_without_the_mean_of_its_effects_is_refused(tmp_path):
     workspace = Workspace("--bayes_linear --shrink mean --random_effect user --fixed none")
     workspace.learn("1 |user a")

@@ -418,10 +418,12 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     needed = (sizeof(Header) + header.name_length + 12 * n
               + 8 * (precisions + (n if clocked else 0) + factor + (n if told else 0) + (n if informed else 0)))
     if (size < needed or (full and not table.full) or clocked != (table.clocked and not full)
-            or (factored and not (full and n > FACTORED)) or (told and not table.anchored)
+            or (factored and not (full and n > FACTORED))
             or (informed and not (full and table.informed))
             or (layout == 2 and not factored) or (layout == 1 and factored) or header.count < 0):
         store.refuse("a record is inconsistent")
+    if told and not table.anchored:
+        store.refuse("an earlier vwlite made it, in which several effects with features leaned on the fixed part")
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
     at += sizeof(Header)

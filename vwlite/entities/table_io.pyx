@@ -256,7 +256,10 @@ cdef class Column:
 
 def load(EntityTable table, io):
     """Load a table that save() wrote; raises ModelError for invalid numbers."""
-    cdef Loading loading = Loading(table, io)
+    cdef Loading loading
+    if not table.anchored and io.has("origin"):
+        io.refuse("an earlier vwlite made it, in which several effects with features leaned on the fixed part")
+    loading = Loading(table, io)
     if not loading.run():
         table.clear()
         io.refuse("its tables of entities are inconsistent")
