@@ -26,7 +26,7 @@ def terms(text: str) -> dict[str, str]:
     found = {}
     for heading in re.findall(r"^### (.*)$", text, re.M):
         anchor = re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-")
-        for term in re.split(r", | or ", re.sub(r"\s*\(.*\)", "", heading)):
+        for term in heading.split(", "):
             if term.lower() not in PLAIN:
                 found[term.lower()] = anchor
     return found

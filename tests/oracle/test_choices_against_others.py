@@ -5,6 +5,7 @@ those of scikit-learn. The page shows the figures that these tests assert.
 """
 
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from vowpalwabbit import Workspace as VowpalWabbit
 
 from vwlite import Workspace
 
-ROWS = Path(__file__).parents[2] / "docs" / "how-to" / "choose.md"
+SOURCE = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[2]))
+ROWS = SOURCE / "docs" / "how-to" / "choose.md"
 
 
 def shown(name: str) -> dict[str, float]:
