@@ -229,7 +229,7 @@ cdef class RandomEffect(Effects):
         cdef size_t n = ex.n, r
         cdef float initial = ex.initial
         cdef double total, variance
-        cdef bint leans = self.leaning()
+        cdef bint leans = self.anchored or (ex.known.wants_variance and self.leaning())
         self.resolve(ex)
         if ex.first_visit:
             ex.first_visit = False

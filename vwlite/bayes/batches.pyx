@@ -208,8 +208,7 @@ cdef class Batches(EstimatedPrior):
                 data[k] += curvature[k]
             if record.factored:
                 self.refactor(record)
-            if self.table.informed and record.n:
-                self.inform(record)
+            self.inform(record)
         return 0
 
     cdef int solve_large(self, Record* record, size_t d) except -1:

@@ -88,8 +88,7 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
         record.changed = True
         if record.factored:
             learner.refactor(record)
-        if record.full and learner.table.informed and record.n:
-            learner.inform(record)
+        learner.inform(record)
     learner.version += 1
 
 

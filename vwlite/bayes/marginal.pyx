@@ -177,19 +177,18 @@ cdef class Marginal:
         cdef size_t d = all_of.n, size = triangle(d), i, tries
         cdef double* found = self.work + size
         cdef double* factor = self.work + 3 * size
+        cdef double* diagonal = factor + size
         cdef double* row
         cdef bint definite
         for tries in range(3):
             memcpy(factor, found, size * sizeof(double))
             for i in range(d):
-                factor[triangle(i) + i] += ridge(self.fixed, hashes_of(all_of)[i])
+                diagonal[i] = factor[triangle(i) + i] = found[triangle(i) + i] + ridge(self.fixed, hashes_of(all_of)[i])
             vwl_cholesky(factor, d)
             definite = True
             for i in range(d):        # L L' has the same diagonal only if no pivot had to be replaced
                 row = factor + triangle(i)
-                definite = definite and (fabs(vwl_dot_product(row, row, i + 1) - found[triangle(i) + i]
-                                              - ridge(self.fixed, hashes_of(all_of)[i]))
-                                         <= 1e-9 * (found[triangle(i) + i] + ridge(self.fixed, hashes_of(all_of)[i])))
+                definite = definite and fabs(vwl_dot_product(row, row, i + 1) - diagonal[i]) <= 1e-9 * diagonal[i]
             if definite:
                 return True
             for i in range(d):
@@ -212,8 +211,7 @@ cdef class Marginal:
                     data[triangle(max(a, b)) + min(a, b)] = found[triangle(i) + j]
         if fixed.factored:
             self.fixed.refactor(fixed)
-        if self.fixed.information(fixed) != NULL:
-            self.fixed.inform(fixed)
+        self.fixed.inform(fixed)
         self.fixed.version += 1
 
     cdef void solve(self, size_t r, double* pull) noexcept:
@@ -311,8 +309,7 @@ cdef class Marginal:
         vwl_backward(factor, n, moves)
         for k in range(n):
             means_of(record)[k] -= moves[k]
-        if effect.information(record) != NULL:
-            effect.inform(record)
+        effect.inform(record)
         record.changed = True
         if record.spread != 0:        # it is included in the estimate of the prior
             effect.count_spread(record)

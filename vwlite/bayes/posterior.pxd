@@ -93,6 +93,7 @@ cdef class Posterior(Bottom):
     cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
+    cdef bint has_information(self, Record* record) noexcept nogil
     cdef double* information(self, Record* record) noexcept nogil
     cdef void inform(self, Record* record) noexcept nogil
     cdef void add_correlated_prior(self, Record* record, double* to, bint deviations) noexcept nogil

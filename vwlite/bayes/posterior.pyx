@@ -347,10 +347,13 @@ cdef class Posterior(Bottom):
 
     # the data's information vector, see entities/table.pxd
 
+    cdef inline bint has_information(self, Record* record) noexcept nogil:
+        return record.full and self.table.informed and record.n > 0
+
     cdef double* information(self, Record* record) noexcept nogil:
         """That of a full record; NULL if it has none."""
         cdef double* b
-        if not (record.full and self.table.informed and record.n):
+        if not self.has_information(record):
             return NULL
         b = information_of(self.table, record)
         if b[0] == UNTOLD:
@@ -358,9 +361,12 @@ cdef class Posterior(Bottom):
         return b
 
     cdef void inform(self, Record* record) noexcept nogil:
-        """b = (E + P) m - P c, the prior being the one that the mean was worked out with."""
+        """b = (E + P) m - P c, with the prior that the mean was computed with; for a record without one, nothing."""
         cdef size_t k
-        cdef double* b = information_of(self.table, record)
+        cdef double* b
+        if not self.has_information(record):
+            return
+        b = information_of(self.table, record)
         vwl_multiply(precisions_of(record), record.n, means_of(record), b)
         for k in range(record.n):
             b[k] += self.ridge_before(record, k) * (means_of(record)[k] - self.prior_mean(hashes_of(record)[k]))

@@ -35,7 +35,7 @@ from vwlite.entities.record cimport (
 from vwlite.entities.table cimport EntityTable, home_of, information_of, origins_of
 from vwlite.entities.table_io cimport has_factor
 
-from vwlite.entities.table_io import load, save
+from vwlite.entities.table_io import LEANED, load, save
 from vwlite.errors import ModelError
 
 cdef enum:
@@ -423,7 +423,7 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
             or (layout == 2 and not factored) or (layout == 1 and factored) or header.count < 0):
         store.refuse("a record is inconsistent")
     if told and not table.anchored:
-        store.refuse("an earlier vwlite made it, in which several effects with features leaned on the fixed part")
+        store.refuse(LEANED)
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
     at += sizeof(Header)

@@ -44,6 +44,8 @@ FIELDS = (
 NEWER = ("posterior", "factor")       # only saved if not every record is FULL, as all were in the first version
 OF_BETWEEN = ("others", "other_hash", "other_origin", "between")         # only saved if a record has one
 
+LEANED = "an earlier vwlite made it, in which several effects with features leaned on the fixed part"
+
 
 def save(EntityTable table, io):
     """Save every field of a table."""
@@ -258,7 +260,7 @@ def load(EntityTable table, io):
     """Load a table that save() wrote; raises ModelError for invalid numbers."""
     cdef Loading loading
     if not table.anchored and io.has("origin"):
-        io.refuse("an earlier vwlite made it, in which several effects with features leaned on the fixed part")
+        io.refuse(LEANED)
     loading = Loading(table, io)
     if not loading.run():
         table.clear()
