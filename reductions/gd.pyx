@@ -21,9 +21,11 @@ from libc.stdlib cimport free, malloc
 
 from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_table
 from vwlite.core.arrays cimport grow
-from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
+from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
-from vwlite.core.losses cimport Point
+from vwlite.core.losses cimport (
+    Logistic, Point, Squared, evaluate_logistic, evaluate_squared, logistic_flow, squared_flow,
+)
 
 from vwlite.bases.table_learner import Column
 from vwlite.core.options import Option, OptionGroup
@@ -66,6 +68,11 @@ cdef enum:
     G = 1                             # adaptive: sum of squared gradients
     N = 2                             # normalizer: largest |x|
     R = 3                             # learning rate in the last update
+
+cdef enum Equations:
+    OWN                               # of the loss, called
+    SQUARED                           # compiled into learn_many
+    LOGISTIC
 
 cdef struct Scale:
     # sums over the examples that a weight vector has learned
@@ -118,6 +125,7 @@ cdef class GD(TableLearner):
 
     cdef bint adaptive, normalized, invariant, usual_power, usual
     cdef bint regularizes, truncates, contracts
+    cdef Equations equations
     cdef bint forgets                 # --vw_compat: VW continues training of a model with gravity 0
     cdef object shown_decay
     cdef bint whole_initial           # L2 shrinks weights only; without an offset, when learning, initial ones too: VW
@@ -153,6 +161,7 @@ cdef class GD(TableLearner):
         columns = (Column("adaptive", self.initial_t if self.adaptive else 0.0, False, self.adaptive),
                    Column("normalizer", 0.0, False, self.normalized))
         super().__init__(options, taken, columns if self.adaptive or self.normalized else ())
+        self.equations = LOGISTIC if type(self.loss) is Logistic else SQUARED if type(self.loss) is Squared else OWN
         self.forgets = options["vw_compat"] and not options["testonly"]
         self.whole_initial = options["testonly"]
         self.contraction = self.decayed = 1
@@ -271,6 +280,72 @@ cdef class GD(TableLearner):
         if ex.is_part:
             self.scales[ex.offset].t += ex.age - h
         return at.p
+
+    cdef Py_ssize_t predict_many(self, SimpleExample* examples, size_t n) except -1 nogil:
+        cdef size_t i
+        if self.truncates or self.contracts:
+            return 0
+        self.where.offset = 0
+        for i in range(n):
+            examples[i].score = 0 + vwl_dot(&self.where, examples[i].features, examples[i].n)
+            examples[i].prediction = 0 if isnan(examples[i].score) else self.loss.clip(examples[i].score)
+        return n
+
+    cdef Py_ssize_t learn_many(self, SimpleExample* examples, size_t n) except -1 nogil:
+        """As learn() for each, by the usual rule, up to the first score that is not finite."""
+        cdef SimpleExample* example
+        cdef vwl_table where = self.where
+        cdef Scale scale = self.scales[0]
+        cdef Point at
+        cdef float ppu, norm, rate, u, sign = 0, low = 0, width = 2
+        cdef size_t i, left_out = 0
+        cdef Equations equations = self.equations
+        if not (self.usual and self.invariant) or self.regularizes or self.truncates or self.contracts                 or self.sparse_l2:
+            return 0
+        if equations == LOGISTIC:
+            low, width = (<Logistic>self.loss).low, (<Logistic>self.loss).width
+        where.offset = 0
+        for i in range(n):
+            example = &examples[i]
+            at.y = example.label
+            if not self.loss.min_label <= at.y <= self.loss.max_label or equations == OWN:
+                self.loss.see(at.y)
+            example.score = 0 + vwl_dot(&where, example.features, example.n)
+            if not fabsf(example.score) <= FLT_MAX:
+                n = i
+                break
+            at.p = example.prediction = self.loss.clip(example.score)
+            if equations == LOGISTIC:
+                sign = 2 * (at.y - low) / width - 1
+            if equations == LOGISTIC and sign * sign == 1:
+                evaluate_logistic(&at, sign)
+            elif equations == SQUARED:
+                evaluate_squared(&at, self.loss.min_label, self.loss.max_label)
+            else:
+                self.loss.evaluate(&at)
+            example.loss = at.loss
+            scale.t += example.weight
+            if not at.loss > 0:
+                continue
+            ppu, norm = 1, 0
+            if at.square != 0:
+                ppu = 0
+                vwl_usual_rates(&where, example.features, example.n, example.weight * at.square, &ppu, &norm)
+                ppu *= note_norm(&scale, example.weight, norm)
+            rate = self.learning_rate * example.weight
+            if equations == LOGISTIC and sign * sign == 1:
+                u = logistic_flow(at.p, sign, at.exponential, rate, ppu)
+            elif equations == SQUARED:
+                u = squared_flow(at.p, at.y, rate, ppu)
+            else:
+                u = self.loss.update(&at, rate, ppu)
+            if not fabsf(u) <= FLT_MAX:
+                left_out += 1
+            elif u != 0:
+                left_out += vwl_add(&where, example.features, example.n, u * <float>scale.multiplier)
+        self.scales[0] = scale
+        self.left_out += left_out
+        return n
 
     cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
             except -1 nogil:

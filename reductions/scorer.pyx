@@ -4,10 +4,10 @@ Widens the range of predictions to the label, learns from examples with a label 
 loss on the prediction before the link, and applies the link: identity, logistic 1/(1 + e^-p), glf1 2/(1 + e^-p) - 1,
 poisson e^p.
 """
-from libc.math cimport expf, sqrt
+from libc.math cimport expf, isnan, sqrt
 from libc.stdint cimport uint32_t
 
-from vwlite.core.example cimport Example
+from vwlite.core.example cimport Example, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
 
 from vwlite.core.learner import chain
@@ -78,6 +78,30 @@ cdef class Scorer(Learner):
         self.base.update(ex)
         ex.loss *= ex.weight
         return self.linked(ex)
+
+    cdef Py_ssize_t learn_many(self, SimpleExample* examples, size_t n) except -1 nogil:
+        cdef Py_ssize_t i, done
+        if self.before_label:
+            return 0
+        done = self.base.learn_many(examples, n)
+        for i in range(done):
+            examples[i].loss *= examples[i].weight
+        self.link_many(examples, done)
+        return done
+
+    cdef Py_ssize_t predict_many(self, SimpleExample* examples, size_t n) except -1 nogil:
+        cdef Py_ssize_t i, done = self.base.predict_many(examples, n)
+        for i in range(done):
+            examples[i].loss = 0
+            if not isnan(examples[i].label):
+                examples[i].loss = self.loss.loss(examples[i].prediction, examples[i].label) * examples[i].weight
+        self.link_many(examples, done)
+        return done
+
+    cdef void link_many(self, SimpleExample* examples, Py_ssize_t n) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(n if self.link != IDENTITY else 0):
+            examples[i].prediction = self.link_of(examples[i].prediction)
 
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil:
         cdef uint32_t i

@@ -16,7 +16,9 @@ e) If crossing features needs only the line itself, the parsing thread does it (
    examples are then adjacent in memory, so that prefetching reaches into the next one.
 f) The prediction type of a learner sets where its prediction is: SCALAR in `prediction`, CLASS in `class_predicted`,
    the others in arrays that the learner owns (`values`, `order`).
-g) Knowledge has the variance, the intervals and the parts of a score: requests to and results of learners with a
+g) A SimpleExample is what learners need of an ordinary line: the driver fills an array of them, and a learner that can
+   works through it without a call for each.
+h) Knowledge has the variance, the intervals and the parts of a score: requests to and results of learners with a
    posterior.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -66,6 +68,13 @@ cdef struct Row:
 
 cdef enum RowFlag:
     ROW_SHARED = 1                # features of every line of a multi-line example
+
+cdef struct SimpleExample:
+    # one of several examples with simple labels, without an initial prediction; no object, for learn_many()
+    const Feature* features
+    uint32_t n, n_counted         # as in an Example
+    float label, weight           # label: NaN without one; weight: positive
+    float score, prediction, loss  # results; the loss is weighted
 
 cdef struct NameSpan:
     uint32_t begin, length        # the feature as written, `name` or `name:text`; length 0: anonymous

@@ -9,6 +9,10 @@ Not recursive (a reduction calls its base itself):
     multiupdate(ex, count, step, labels, at)  update of several weight vectors, one after the other: the i-th learns
                  labels[i], and at[i] is the result of its predict. ex.weight and ex.labelled are as for update;
                  ex.label, score, prediction and loss, and the content of `at`, are undefined afterwards
+    learn_many(examples, n)  learn for n examples with simple labels and weights, one after the other, with the results
+                 in each; returns the number of those learned, from the first: the caller passes the next one to learn.
+                 By default 0. A bottom learner also calls loss.see() for each label
+    predict_many(examples, n)  the same for predict; labels may be missing
     sensitivity(ex)  after predict: the change of the prediction per unit of importance weight and of the loss's
                      derivative; changes no state
     uncertainty(ex, to)  after predict: adds the score's random terms to the score begun last; changes no state
@@ -45,7 +49,7 @@ MultiExample. check_seam() in stack.py ensures that no other learner does.
 """
 from libc.stdint cimport uint32_t
 
-from vwlite.core.example cimport Example
+from vwlite.core.example cimport Example, SimpleExample
 from vwlite.core.joint cimport JointScores
 from vwlite.core.losses cimport Loss
 
@@ -67,6 +71,8 @@ cdef class Learner:
     cdef int multipredict(self, Example ex, uint32_t count, uint32_t step, Scored* to) except -1 nogil
     cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
         except -1 nogil
+    cdef Py_ssize_t learn_many(self, SimpleExample* examples, size_t n) except -1 nogil
+    cdef Py_ssize_t predict_many(self, SimpleExample* examples, size_t n) except -1 nogil
     cdef float sensitivity(self, Example ex) except? -1e10 nogil
     cdef int finish_example(self, Example ex) except -1 nogil
     cdef int identify(self, Example ex) except -1 nogil

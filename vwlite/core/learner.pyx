@@ -3,6 +3,7 @@ from enum import Enum
 
 from libc.stdlib cimport free, malloc
 
+from vwlite.core.example cimport SimpleExample
 from vwlite.core.reasons cimport FINE
 
 from vwlite.core.types import LabelType, PredictionType
@@ -93,6 +94,12 @@ cdef class Learner:
             ex.score, ex.prediction = at[i].score, at[i].prediction
             self.update(ex)
         ex.offset = offset
+        return 0
+
+    cdef Py_ssize_t learn_many(self, SimpleExample* examples, size_t n) except -1 nogil:
+        return 0
+
+    cdef Py_ssize_t predict_many(self, SimpleExample* examples, size_t n) except -1 nogil:
         return 0
 
     cdef float sensitivity(self, Example ex) except? -1e10 nogil:

@@ -43,7 +43,6 @@ OPTIONS = OptionGroup("Loss", (
     "vwlite ratings.vw --min_prediction 1 --max_prediction 5",
 ))
 
-cdef float FEW = 1e-6                 # below this total step the plain update is exact to rounding
 cdef float LARGEST_LABEL = 1e18       # its square is finite in single precision
 
 
@@ -155,30 +154,13 @@ cdef class Squared(Loss):
         return 2 * (self.clip(p) - y)
 
     cdef void evaluate(self, Point* at) noexcept nogil:
-        at.loss = squared_loss(at.p, at.y, self.min_label, self.max_label)
-        at.derivative = 2 * (self.clip(at.p) - at.y)
-        at.square = 4 * (at.p - at.y) * (at.p - at.y)
+        evaluate_squared(at, self.min_label, self.max_label)
 
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
         return squared_flow(at.p, at.y, scale, ppu)
 
     cdef float plain_update(self, const Point* at, float scale) noexcept nogil:
         return 2 * (at.y - at.p) * scale
-
-
-cdef inline float squared_loss(float p, float y, float low, float high) noexcept nogil:
-    """Squared loss for predictions that are clipped to low ... high."""
-    if p < low:
-        return 0 if y == low else (y - low) * (y - low) + 2 * (y - low) * (low - p)
-    if p > high:
-        return 0 if y == high else (high - y) * (high - y) + 2 * (high - y) * (p - high)
-    return (p - y) * (p - y)
-
-
-cdef inline float squared_flow(float p, float y, float scale, float ppu) noexcept nogil:
-    if scale * ppu < FEW:
-        return 2 * (y - p) * scale
-    return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
 
 
 cdef class Classic(Squared):
@@ -206,8 +188,6 @@ cdef class Logistic(Loss):
     Flow: for y = +1, dp/dn = 1/(1 + exp(p)), so with z = p + exp(p) the end point solves z' = z + n; the solution
     is p' = x - W(e^x) with x = n + p + exp(p) and W Lambert's function.
     """
-    cdef float width
-
     def __cinit__(self, float low, float high, bint shares):
         """`shares`: labels between low and high are accepted, too."""
         self.low, self.high = self.least, self.most = low, high
@@ -243,14 +223,11 @@ cdef class Logistic(Loss):
     cdef void evaluate(self, Point* at) noexcept nogil:
         # sign is exactly 1 or -1 for nearly every example, in an order that no branch predictor can learn
         cdef float sign = 2 * (at.y - self.low) / self.width - 1
-        cdef float margin = sign * at.p
         if sign * sign == 1:
-            at.exponential = expf(margin)
-            at.loss = logf(1 + 1 / at.exponential) if margin > -80 else -margin
-            at.derivative = -sign / (1 + at.exponential)
-        else:
-            at.loss = self.loss(at.p, at.y)
-            at.derivative = self.derivative(at.p, at.y)
+            evaluate_logistic(at, sign)
+            return
+        at.loss = self.loss(at.p, at.y)
+        at.derivative = self.derivative(at.p, at.y)
         at.square = at.derivative * at.derivative
 
     cdef float update(self, const Point* at, float scale, float ppu) noexcept nogil:
@@ -278,31 +255,6 @@ cdef class Signs(Logistic):
 cdef inline float softplus(float x) noexcept nogil:
     """Softplus log(1 + exp(x)); exactly 0 if 1 + exp(x) rounds to 1: then learning stops, as in VW."""
     return x if x > 80 else logf(1 + expf(x))
-
-
-cdef inline float logistic_flow(float p, float y, float e, float scale, float ppu) noexcept nogil:
-    """Importance-invariant logistic update for a label y of -1 or 1, with e = exp(yp)."""
-    cdef float n = scale * ppu
-    if n < FEW:
-        return y * scale / (1 + e)
-    # multiplied by the reciprocal, which is computed in parallel with the other factor: this chain of dependent
-    # operations limits the examples per second
-    return -(y * lambert_minus(n + y * p + e) + p) * (1 / ppu)
-
-
-cdef inline float lambert_minus(float x) noexcept nogil:
-    """Lambert's W(e^x) - x to a relative error of about 1e-5: one step of Fritsch, Shafer and Crowley (1973), Algorithm
-    443, from a linear or exponential start."""
-    cdef double w, r, t, q
-    if x >= 1:
-        w = 0.86 * x + 0.01
-        r = x - log(w) - w
-    else:
-        w = exp(0.8 * x - 0.65)
-        r = 0.2 * x + 0.65 - w
-    t = 1 + w
-    q = 2 * t * (t + r * (2.0 / 3.0))
-    return <float>(w * (1 + r * (q - r) / (t * (q - 2 * r))) - x)
 
 
 cdef class Hinge(Loss):

@@ -5,17 +5,20 @@ a) A Driver runs single-line examples; a MultilineDriver (multiline_driver.pyx) 
    ones. workspace.py chooses one. A Format (predictions.pxd), chosen by the stack's type of prediction, writes
    predictions; Counters (counters.pxd) count.
 b) Several drivers, each with its stack, can run the same block: no state of a stack is stored in it.
-c) Files and lines from Python both use run: they differ in where predictions are written (`predictions`,
+c) Ordinary rows are run in groups where the stack and the options allow it (simple_rows.pxd), all others one by one;
+   results are the same.
+d) Files and lines from Python both use run: they differ in where predictions are written (`predictions`,
    `raw_predictions`, `results`) and in the listener's reaction to a malformed line.
 """
 from libc.stdint cimport uint32_t
 
 from vwlite.core.class_names cimport ClassNames
-from vwlite.core.example cimport Block, Example, Feature, Row
+from vwlite.core.example cimport Block, Example, Feature, Row, SimpleExample
 from vwlite.core.learner cimport Learner, Learners
 from vwlite.core.losses cimport Loss
 from vwlite.core.observer cimport Gate, Observer
 from vwlite.core.textbuffer cimport TextBuffer
+from vwlite.engine.simple_rows cimport ROWS_AT_ONCE
 from vwlite.engine.unmatched cimport Unmatched
 from vwlite.features.interactions cimport Expansion, Interactions
 from vwlite.input.parser cimport Parser
@@ -46,6 +49,8 @@ cdef class Driver:
     cdef ClassNames classes           # of the stack, or None
     cdef bint counts_from_one         # as far as was known
     cdef bint vetting, simple         # there are some; labels are simple ones
+    cdef bint scalar                  # predictions are numbers, from simple labels
+    cdef SimpleExample[ROWS_AT_ONCE] together
     cdef bint holds_gil               # a learner takes the GIL for each example: held for a block, that costs less
     cdef bint sees                    # and the loss sees them as they are
     cdef public bint needs_names      # names of features are wanted
@@ -71,6 +76,10 @@ cdef class Driver:
     cdef size_t piece(self, const char* text, size_t n) noexcept nogil
     # the rows of a block
     cdef int run(self, Block block, Example ex) except -1 nogil
+    # ordinary rows together: whether that is possible, and from the i-th row on, the number of rows run
+    cdef bint runs_together(self, Example ex) noexcept nogil
+    cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i) except -2 nogil
+    cdef size_t most_together(self) noexcept nogil
     # what all drivers share
     cdef int show(self, Block block, size_t n) except -1 nogil
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
@@ -80,6 +89,7 @@ cdef class Driver:
     cdef int count_from_zero(self) except -1 nogil
     cdef int turn_away(self) except -1 nogil
     cdef int tell(self, Example ex) except -1 nogil
+    cdef int write(self, Example ex) except -1 nogil
     cdef int progress(self) except -1
     cdef int report(self, Block block, const Row* row, int reason, size_t column) except -1 nogil
 

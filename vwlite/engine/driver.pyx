@@ -5,22 +5,24 @@ without the GIL, except for rare output for the user: rows of the progress table
 """
 from itertools import islice
 
+from libc.math cimport INFINITY
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, groups_of
+from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, SimpleExample, groups_of
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
+from vwlite.engine.simple_rows cimport ROWS_AT_ONCE, Given, collect
 from vwlite.features.interactions cimport Crossing, Interactions, crossing_of, use_crossing
 from vwlite.input.parser cimport Parser
 from vwlite.report.counters cimport Counters
 
 from vwlite.core.learner import chain, finishers, vetters, walk
 from vwlite.core.reasons import REASONS_IN_WORDS
-from vwlite.core.types import LabelType
+from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import ModelError
 from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
 
@@ -36,6 +38,7 @@ cdef class Driver:
         self.format = format_of(top)
         self.constant = constant
         self.simple = top.takes_label is LabelType.SIMPLE
+        self.scalar = self.simple and top.gives_prediction is PredictionType.SCALAR
         self.holds_gil = any(learner.plugin for learner in walk(top))
         self.sees = self.simple and not any(learner.changes_labels for learner in chain(top))
         self.vetters = vetters(top, False)
@@ -83,13 +86,19 @@ cdef class Driver:
             self.crossed, self.expansions = NULL, NULL
 
     cdef int run(self, Block block, Example ex) except -1 nogil:
-        cdef size_t i, n = 0
+        cdef size_t i = 0
+        cdef Py_ssize_t n
         cdef const Row* row
-        for i in range(block.n_rows):
-            if self.done:
-                break
-            n += 1
+        cdef bint together = self.runs_together(ex)
+        while i < block.n_rows and not self.done:
+            if together:
+                n = self.run_together(block, ex, i)
+                together = n >= 0
+                if n > 0:
+                    i += n
+                    continue
             row = &block.rows[i]
+            i += 1
             if row.reason or row.warned:
                 self.report(block, row, row.reason or row.warned, row.column)
             # VW counts empty lines towards --examples and the holdout
@@ -97,7 +106,59 @@ cdef class Driver:
                 take_in(self)
             if row.kind == ROW_EXAMPLE:
                 self.one(block, row, ex)
-        return self.show(block, n)
+        return self.show(block, i)
+
+    cdef bint runs_together(self, Example ex) noexcept nogil:
+        """Whether ordinary rows can be run together: nothing has to look at each example."""
+        return (self.scalar and (self.expansions != NULL or not self.interactions.active) and not self.vetting
+                and self.finishers.n == 0 and not self.audits and self.observer is None and self.refusal is None
+                and (self.gate is None or not self.training) and self.format.n_columns == 0
+                and not ex.known.wants_variance and ex.known.interval == 0)
+
+    cdef size_t most_together(self) noexcept nogil:
+        """How many examples may follow before one that is held out or ends the pass."""
+        cdef size_t most = ROWS_AT_ONCE
+        if self.example_limit:
+            most = min(most, self.example_limit - self.in_pass - 1)
+        if self.holdout and self.holdout_after:
+            most = min(most, self.holdout_after - min(self.in_pass, self.holdout_after))
+        elif self.holdout:
+            most = min(most, self.holdout_period - self.in_pass % self.holdout_period - 1)
+        return most
+
+    cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i) except -2 nogil:
+        """Runs ordinary rows from the i-th on; returns how many, and -1 if the stack doesn't take several."""
+        cdef SimpleExample* each = self.together
+        cdef const Row* row = &block.rows[i]
+        cdef Given given
+        cdef size_t n
+        cdef Py_ssize_t done, k
+        given.features, given.crossed = block.features, self.crossed
+        given.expansions = NULL if self.expansions == NULL else self.expansions + i
+        given.most = min(self.most_together(), block.n_rows - i)
+        given.labelled, given.unlabelled = self.counters.weighted_labeled, self.counters.weighted_unlabeled
+        given.below = INFINITY if self.quiet else self.dump_interval
+        given.constant, given.learns = self.constant, self.training
+        n = collect(row, &given, self.loss, each)
+        if n == 0:
+            return 0
+        done = self.top.learn_many(each, n) if self.training else self.top.predict_many(each, n)
+        if done == 0:
+            return -1
+        self.in_pass += done
+        self.source, self.line = block.source, block.first_line + row[done - 1].line
+        if self.counting:
+            self.counters.count_many(each, done, self.constant)
+        for k in range(done):
+            if self.learned is not None and self.training:
+                self.learned.text(block.text + row[k].text, row[k].text_length)
+                self.learned.text(b"\n", 1)
+            if self.predictions is None and self.raw_predictions is None and self.results is None:
+                continue
+            ex.prediction, ex.score = each[k].prediction, each[k].score
+            ex.tag, ex.tag_length = block.text + row[k].tag, row[k].tag_length
+            self.write(ex)
+        return done
 
     cdef int show(self, Block block, size_t n) except -1 nogil:
         """Passes the first n rows of a block, which were run, to `unmatched`."""
@@ -184,15 +245,20 @@ cdef class Driver:
 
     cdef int tell(self, Example ex) except -1 nogil:
         """Writes the prediction of an example, and a row of the table if it is due."""
+        self.write(ex)
+        if not self.quiet and self.counters.weighted_labeled + self.counters.weighted_unlabeled >= self.dump_interval:
+            with gil:
+                self.progress()
+        return 0
+
+    cdef int write(self, Example ex) except -1 nogil:
+        """Writes the prediction of an example where predictions go."""
         if self.predictions is not None:
             self.format.write(ex, self.predictions)
         if self.raw_predictions is not None:
             self.format.write_raw(ex, self.raw_predictions)
         if self.results is not None:
             self.format.collect(ex, self.results)
-        if not self.quiet and self.counters.weighted_labeled + self.counters.weighted_unlabeled >= self.dump_interval:
-            with gil:
-                self.progress()
         return 0
 
     cdef int progress(self) except -1:

@@ -1,5 +1,5 @@
 """The counts of a run: examples, weights, losses, in double precision as in VW; held-out examples separately."""
-from vwlite.core.example cimport Example
+from vwlite.core.example cimport Example, SimpleExample
 
 cdef class Counters:
     cdef public size_t example_number, total_features, problems
@@ -14,4 +14,5 @@ cdef class Counters:
     cdef public float first_label, second_label
     cdef public bint more_labels
     cdef void count(self, Example ex, size_t constants) noexcept nogil
+    cdef void count_many(self, const SimpleExample* examples, size_t n, size_t constants) noexcept nogil
     cdef void see_label(self, float label) noexcept nogil

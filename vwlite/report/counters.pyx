@@ -1,7 +1,7 @@
 """The counts of a run, described in counters.pxd."""
 from libc.math cimport isnan
 
-from vwlite.core.example cimport Example
+from vwlite.core.example cimport Example, SimpleExample
 
 
 cdef class Counters:
@@ -34,6 +34,30 @@ cdef class Counters:
         self.total_features += ex.n_counted
         self.constants += constants
         self.example_number += 1
+
+    cdef void count_many(self, const SimpleExample* examples, size_t n, size_t constants) noexcept nogil:
+        """Counts n examples, none held out, as count() does."""
+        cdef double labeled = self.weighted_labeled, labels = self.weighted_labels
+        cdef double losses = self.sum_loss, losses_since = self.sum_loss_since
+        cdef size_t i, features = 0
+        cdef float label
+        for i in range(n):
+            label = examples[i].label
+            losses += examples[i].loss
+            losses_since += examples[i].loss
+            features += examples[i].n_counted
+            if isnan(label):
+                self.weighted_unlabeled += examples[i].weight
+                continue
+            if (label != self.first_label) & (label != self.second_label) & (not self.more_labels):
+                self.see_label(label)
+            labeled += examples[i].weight
+            labels += <double>(label * examples[i].weight)
+        self.weighted_labeled, self.weighted_labels = labeled, labels
+        self.sum_loss, self.sum_loss_since = losses, losses_since
+        self.total_features += features
+        self.constants += n * constants
+        self.example_number += n
 
     cdef void see_label(self, float label) noexcept nogil:
         """Stores a label that differs from the first two different ones (NaN while there are none)."""
