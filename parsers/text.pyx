@@ -54,6 +54,15 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
     const uint8_t* vwl_next_stop(vwl_cursor* cursor)
     uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
 
+cdef extern from "vwlite/core/eight.h" nogil:
+    const size_t VWL_LONGEST_NAME
+    ctypedef struct vwl_queue:
+        pass
+    bint vwl_has_eight()
+    void vwl_flush(vwl_queue* queue)
+    void vwl_hash_later(vwl_queue* queue, const uint8_t* name, size_t n, uint32_t seed, uint32_t* to)
+    bint vwl_read_later(vwl_queue* queue, const uint8_t* colon, size_t n, size_t n_text, uint32_t seed, void* to)
+
 cdef extern from "vwlite/core/number.h" nogil:
     bint vwl_ends_line(const uint8_t* p)
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
@@ -79,6 +88,17 @@ cdef enum:
 
 cdef float UNLABELLED = float("nan")
 
+cdef bint at_eight = vwl_has_eight()  # names are hashed and numbers read eight at a time
+
+
+def use_eight(bint wanted):
+    """Set whether names are hashed and numbers read eight at a time, where the processor can; returns whether so
+    before. The results are the same: for tests."""
+    global at_eight
+    before, at_eight = at_eight, wanted and vwl_has_eight()
+    return bool(before)
+
+
 HEADS = {
     LabelType.SIMPLE: SIMPLE_HEAD, LabelType.MULTICLASS: CLASS_HEAD, LabelType.MULTILABEL: CLASSES_HEAD,
     LabelType.COST_SENSITIVE: COSTS_HEAD, LabelType.CONTEXTUAL_BANDIT: ACTION_HEAD,
@@ -96,6 +116,7 @@ cdef struct Lines:
     Feature* feature
     Extent* extent
     uint32_t line
+    vwl_queue queue                   # of names to be hashed and numbers to be read
     bint repeated                     # the line names a namespace twice
     uint32_t[256] seen                # the last line (counted from 1) that has features in the namespace
 
@@ -166,6 +187,7 @@ cdef class TextParser(Parser):
         end = p + block.text_length
         while p < end:
             p = self.parse_line(&lines, p, block.truncated)
+        vwl_flush(&lines.queue)
         if self.multiline:
             check_lines(lines.text, block.rows, block.choices, lines.row - block.rows, self.limit, block.truncated,
                         self.head == ACTION_HEAD and not self.compat)
@@ -244,11 +266,13 @@ cdef class TextParser(Parser):
             row.kind = ROW_PROBLEM
             row.reason = reason
             row.column = <uint32_t>(at - start) + 1
+            vwl_flush(&lines.queue)       # before others take the places of its features
             lines.feature = first_feature
             lines.extent = first_extent
         else:
             row.column = <uint32_t>(at - start) + 1
             if lines.repeated:
+                vwl_flush(&lines.queue)
                 gather_namespaces(
                     first_extent, lines.extent - first_extent, first_feature, lines.feature - first_feature,
                     NULL if lines.names == NULL else lines.names + (first_feature - lines.features),
@@ -292,7 +316,7 @@ cdef class TextParser(Parser):
         cdef const uint8_t* behind
         cdef size_t n, n_text
         cdef uint32_t hash, ns_hash, anonymous, index
-        cdef bint all_names = self.all_names
+        cdef bint all_names = self.all_names, eight = at_eight and not self.all_names, usual
         cdef NameSpan* names = lines.names
         cdef int digits
         cdef float value, scale
@@ -344,26 +368,19 @@ cdef class TextParser(Parser):
                 n = p - name
                 n_text = 0
                 behind = p
-                # fast path: names of letters and digits only
-                if name[0] > 57 and (p - 1)[0] > 32 and n and not all_names:
-                    hash = hash_all(name, n, ns_hash)
-                else:
-                    digits = 0
-                    hash = ns_hash
-                    if n <= 8 and not all_names:
-                        hash += vwl_few_digits(name, n, &digits)
-                    if not digits:
-                        hash = self.hash(name, n, ns_hash)
-                if p[0] != b":":
-                    if n == 0:
-                        continue
-                    value = scale
-                else:
+                value = scale
+                if p[0] == b":":
                     text = p + 1
                     p = next_stop(&cursor)
                     while p == text and self.compat and p[0] == b" ":
                         text = p + 1
                         p = next_stop(&cursor)
+                    if (eight and scale == 1 and text == name + n + 1 and text - lines.text > 8
+                            and vwl_read_later(&lines.queue, text - 1, n, p - text, ns_hash, feature)):
+                        if names != NULL:
+                            note(lines, feature, name, n)
+                        feature += 1
+                        continue
                     behind = vwl_number(text, p - text, &value)
                     if behind == p and p != text and isfinite(value * scale):
                         value = value * scale         # fast path: nearly all values
@@ -397,17 +414,36 @@ cdef class TextParser(Parser):
                             reason[0] = VALUE_FINITE
                             p = name
                             break
-                    if n == 0 and n_text == 0:
-                        hash = ns_hash + anonymous
-                        anonymous += 1        # features of value 0 count, though they are dropped
-                    elif n_text:
-                        hash = self.hash(text, n_text, hash)
+                elif n == 0:
+                    continue
+                # fast path: names of letters and digits only
+                usual = n and name[0] > 57 and (name + n - 1)[0] > 32 and not all_names
+                if usual and eight and n <= VWL_LONGEST_NAME and value != 0 and n_text == 0 and behind == p:
+                    vwl_hash_later(&lines.queue, name, n, ns_hash, &feature.hash)
+                    feature.value = value
+                    if names != NULL:
+                        note(lines, feature, name, n)
+                    feature += 1
+                    continue
+                if n == 0 and n_text == 0:
+                    hash = ns_hash + anonymous
+                    anonymous += 1        # features of value 0 count, though they are dropped
+                elif usual:
+                    hash = hash_all(name, n, ns_hash)
+                else:
+                    digits = 0
+                    hash = ns_hash
+                    if n <= 8 and not all_names:
+                        hash += vwl_few_digits(name, n, &digits)
+                    if not digits:
+                        hash = self.hash(name, n, ns_hash)
+                if n_text:
+                    hash = self.hash(text, n_text, hash)
                 if value != 0 or self.names_entities(ns_hash):
                     feature.hash = hash
                     feature.value = value
                     if names != NULL:
-                        names[feature - lines.features].begin = <uint32_t>(name - lines.text)
-                        names[feature - lines.features].length = <uint32_t>(text + n_text - name if n_text else n)
+                        note(lines, feature, name, text + n_text - name if n_text else n)
                     feature += 1
                 if behind != p:
                     reason[0] = FEATURE_SYNTAX        # under --vw_compat, what was read of the feature is used
@@ -437,6 +473,12 @@ cdef class TextParser(Parser):
 
     cdef uint32_t hash(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
         return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
+
+
+cdef inline void note(Lines* lines, const Feature* feature, const uint8_t* name, size_t n) noexcept nogil:
+    """Store where the name of a feature is in the text."""
+    lines.names[feature - lines.features].begin = <uint32_t>(name - lines.text)
+    lines.names[feature - lines.features].length = <uint32_t>n
 
 
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:

@@ -1,8 +1,6 @@
 """`python -m vwlite`, the same as `vwlite`."""
 
-import sys
-
-from vwlite.cli import main
+from vwlite.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -24,6 +24,8 @@ OPTIONS = OptionGroup("Table of weights", (
 # with -t, only the weights of a model are loaded, unless one of these options needs all columns
 NEEDS_ALL = ("final_regressor", "readable_model", "invert_hash", "audit")
 
+BYTES_OF_TEXT = 16                    # for each feature of a line, about
+
 cdef extern from "vwlite/bases/slots.h" nogil:
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
     void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step, float** at,
@@ -133,8 +135,8 @@ cdef class TableLearner(Bottom):
     cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil:
         return at[0]
 
-    def long_run(self):
-        self.table.use_huge_pages()
+    def expect(self, n_bytes):
+        self.table.expect(n_bytes / BYTES_OF_TEXT)
 
     def vw_state(self, in_force):
         """Numbers in the header of VW's readable models, by VW's names."""
@@ -210,6 +212,7 @@ cdef class TableLearner(Bottom):
         cdef const float[::1] column
         cdef float value
         cdef bint sound = True, signed
+        self.table.expect(n)
         for values in columns:
             if len(values) != n:
                 io.refuse("its weight columns differ in length")

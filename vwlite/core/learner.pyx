@@ -182,8 +182,8 @@ cdef class Learner:
         """Lines for the header of a run."""
         return []
 
-    def long_run(self):
-        """Hook: the run is long; called once, for optimizations that pay only then."""
+    def expect(self, n_bytes):
+        """Hook: the run has read, or is about to read, so many bytes of text; called again whenever that doubles."""
 
     def end_pass(self):
         """Hook: a pass over the data ended; returns the Verdict on further passes, None without a preference."""

@@ -69,8 +69,8 @@ static const uint8_t *vwl_any_number(const uint8_t *start, float *value) {
     return (const uint8_t *)end;
 }
 
-/* The same for a word of n bytes before a stop byte; fast path for up to 8 digits, or a digit, a point and up to 8
- * digits. */
+/* The same for a word of n bytes before a stop byte; fast paths for up to 8 digits, for a digit, a point and up to 8
+ * digits, and for the latter with an exponent of e-dd, as C's %e writes it. */
 static inline const uint8_t *vwl_number(const uint8_t *p, size_t n, float *value) {
     int ok;
     uint32_t digits;
@@ -85,6 +85,15 @@ static inline const uint8_t *vwl_number(const uint8_t *p, size_t n, float *value
         digits = vwl_few_digits(p, n, &ok);
         if (ok) {
             *value = (float)digits;
+            return p + n;
+        }
+    }
+    if (n > 6 && n <= 14 && p[1] == '.' && p[n - 4] == 'e' && p[n - 3] == '-' && vwl_is_digit(p[n - 2]) &&
+        vwl_is_digit(p[n - 1]) && vwl_is_digit(*p)) {
+        const size_t exponent = (size_t)(p[n - 2] - '0') * 10 + (size_t)(p[n - 1] - '0') + (n - 6);
+        digits = vwl_few_digits(p + 2, n - 6, &ok);
+        if (ok && exponent <= 22) { /* the operations of vwl_any_number, so the same bits */
+            *value = (float)(((double)(*p - '0') * vwl_power[n - 6] + digits) / vwl_power[exponent]);
             return p + n;
         }
     }

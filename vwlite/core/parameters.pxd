@@ -2,8 +2,9 @@
 
 Design:
 a) The table is one lazily zeroed mapping; pages never touched cost nothing.
-b) Huge pages (madvise) are requested only once a run is long: a first touch of 2 MB is slow (0.1 s for a table of
-   64 MB on a virtual machine), and one touched float would cost 2 MB of memory.
+b) Huge pages (madvise) save a fault for every 4 kB and most misses of the address cache, but one touched float costs
+   2 MB of memory. They are requested once the text that is read, or the model that is loaded, is long enough to touch
+   most small pages anyway: a small run takes little memory.
 c) The floats of a slot are adjacent (weight, adaptive, normalizer, rate: one quarter of a cache line).
 """
 from libc.stdint cimport uint32_t, uint64_t
@@ -15,6 +16,9 @@ cdef class DenseTable:
     cdef int stride_shift             # log2 of the floats of a slot
     cdef readonly int bits
     cdef size_t bytes
+    cdef bint huge                    # huge pages were requested
+    cdef void use_huge_pages(self) noexcept nogil
+    cdef void expect(self, double touches) noexcept nogil
     cdef size_t count(self) noexcept nogil
 
 cdef inline float* slot(DenseTable table, uint32_t hash) noexcept nogil:

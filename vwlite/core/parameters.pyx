@@ -6,9 +6,14 @@ from vwlite.errors import OptionError
 cdef extern from *:
     """
     #include <sys/mman.h>
+    #if defined(__linux__) && !defined(MADV_COLLAPSE)
+    #define MADV_COLLAPSE 25 /* Linux 6.1; others refuse it */
+    #endif
+    /* Pages touched from now on are huge ones, and those in use are moved to such. Where the system forbids it, or has
+     * no memory for it, nothing changes. */
     static void vwl_huge_pages(void *begin, size_t bytes) {
     #ifdef MADV_HUGEPAGE
-        madvise(begin, bytes, MADV_HUGEPAGE);
+        if (madvise(begin, bytes, MADV_HUGEPAGE) == 0) (void)madvise(begin, bytes, MADV_COLLAPSE);
     #else
         (void)begin; (void)bytes;
     #endif
@@ -18,6 +23,7 @@ cdef extern from *:
 
 cdef enum:
     HUGE_PAGE = 2 << 20
+    SMALL_PAGE = 4096
 
 
 cdef class DenseTable:
@@ -42,9 +48,18 @@ cdef class DenseTable:
         if self.mapping != NULL:
             munmap(self.mapping, self.bytes)
 
-    def use_huge_pages(self):
-        """Request huge pages (madvise); the kernel moves the table to 2 MB pages later."""
-        vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
+    cdef void use_huge_pages(self) noexcept nogil:
+        """Request huge pages, once."""
+        if not self.huge:
+            self.huge = True
+            vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
+
+    cdef void expect(self, double touches) noexcept nogil:
+        """Request huge pages if so many accesses touch nearly all small pages of the table anyway.
+
+        At random, four for each page touch 98 of 100; some features being frequent, it is fewer."""
+        if touches * SMALL_PAGE >= 4 * <double>self.bytes:
+            self.use_huge_pages()
 
     cdef size_t count(self) noexcept nogil:
         """Number of slots."""

@@ -12,7 +12,6 @@ from vwlite.core.textbuffer import TextBuffer
 from vwlite.core.types import LabelType
 from vwlite.daemon import json_answers
 from vwlite.engine.daemon_flags import of_the_model
-from vwlite.engine.run import LONG_RUN
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
 from vwlite.features.interactions import LIMIT_OF_A_DAEMON
@@ -96,7 +95,7 @@ class Engine:
             self.columns += ["low", "high"]
         self.block = Block()
         self.lines = self.bytes = 0  # of the last run
-        self.long = False  # whether long_run() of the learners was called
+        self.text = self.expected = 0  # bytes of text in all, and as many as the learners were told of
         self.answers, self.learned = TextBuffer(), TextBuffer()
         self.driver.listener = self
         self.driver.quiet = True
@@ -115,10 +114,11 @@ class Engine:
         """
         self.lines = self.bytes = 0
         self.lines, self.bytes = self.driver.run_some(self.workspace.parser, self.block, lines, first_line, seconds)
-        if not self.long and self.driver.counters.example_number > LONG_RUN:
-            self.long = True
+        self.text += self.bytes
+        if self.text > 2 * self.expected:
+            self.expected = self.text
             for learner in walk(self.workspace.top):
-                learner.long_run()
+                learner.expect(self.text)
         return self.answers.drain()
 
     def in_json(self, answers: bytes) -> bytes:

@@ -23,7 +23,6 @@ from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.input.sniff import looks_like
 from vwlite.report import outputs
 
-LONG_RUN = 10_000_000  # examples after which huge pages save more time than they cost
 
 
 class Run:
@@ -49,7 +48,7 @@ class Run:
         self.best_holdout: float | None = None
         self.saved_best = False
         self.stopped_early = False
-        self.long = False
+        self.expected = 0  # bytes of text that the learners were told of
         models = ("final_regressor", "readable_model", "invert_hash")
         self.written: list[str] = [options[name] for name in models if options[name]]
         self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
@@ -86,6 +85,7 @@ class Run:
         if options["readable_model"] or options["invert_hash"]:
             self.note_model_layout()
         driver.listener = self
+        self.expect(self.feed.size() or 0)
         for learner in walk(self.workspace.top):
             learner.tell = partial(self.log, "warning")
         driver.quiet = options["quiet"]
@@ -179,15 +179,19 @@ class Run:
             self.driver.run_block(block)
             self.flush(force=False)
             self.progress.update(self.feed.progress, self.driver.counters.example_number)
-            if not self.long and self.driver.counters.example_number > LONG_RUN:
-                self.long = True
-                for learner in walk(self.workspace.top):
-                    learner.long_run()
+            self.expect(self.feed.progress() or 0)
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
         if not self.driver.again:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
+
+    def expect(self, n_bytes: int) -> None:
+        """Tells the learners how many bytes of text there are, if that is twice what they know."""
+        if n_bytes >= 2 * self.expected and n_bytes:
+            self.expected = n_bytes
+            for learner in walk(self.workspace.top):
+                learner.expect(n_bytes)
 
     def refuse_malformed(self) -> None:
         """Raises VwliteError if more lines are malformed than --max_malformed permits."""
