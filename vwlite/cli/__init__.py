@@ -63,9 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command() -> NoReturn:
     """Runs `vwlite` and ends the process with its exit status, without taking apart what the system takes back anyway.
 
-    All files are closed or flushed by then, and all children have ended.
+    All files are closed or flushed by then. Only processes that were started have to be waited for.
     """
     status = main()
+    if "multiprocessing" in sys.modules:
+        sys.exit(status)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or None without one
             stream.flush()

@@ -70,6 +70,26 @@ static inline uint64_t vwl_stops(const uint8_t *p) {
     return mask;
 }
 
+/* Whether a text of n bytes has a NUL, '!' or '{', or the word "save". */
+static inline int vwl_has_marks(const uint8_t *p, size_t n) {
+    size_t i = 0;
+#if defined(__SSE2__)
+    const __m128i nul = _mm_setzero_si128(), bang = _mm_set1_epi8('!'), brace = _mm_set1_epi8('{');
+    const __m128i s = _mm_set1_epi8('s'), a = _mm_set1_epi8('a'), v = _mm_set1_epi8('v'), e = _mm_set1_epi8('e');
+#define VWL_IS(at, c) _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(p + i + (at))), c)
+    for (; i + 19 <= n; i += 16) {
+        const __m128i mark = _mm_or_si128(_mm_or_si128(VWL_IS(0, nul), VWL_IS(0, bang)), VWL_IS(0, brace));
+        const __m128i word = _mm_and_si128(_mm_and_si128(VWL_IS(0, s), VWL_IS(1, a)),
+                                           _mm_and_si128(VWL_IS(2, v), VWL_IS(3, e)));
+        if (_mm_movemask_epi8(_mm_or_si128(mark, word))) return 1;
+    }
+#undef VWL_IS
+#endif
+    for (; i < n; i++)
+        if (!p[i] || p[i] == '!' || p[i] == '{' || (i + 4 <= n && !memcmp(p + i, "save", 4))) return 1;
+    return 0;
+}
+
 /* Cursor over stop bytes. The text must have one more stop whenever vwl_next_stop is called. */
 typedef struct {
     const uint8_t *base;

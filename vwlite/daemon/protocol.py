@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vwlite.core.marks import has_marks
+
 JSON, COMMAND, BINARY, SAVE, TEXT = b"{", b"!", b"\0", b"save", b""  # kinds of lines; the first three are prefixes
 SPECIAL = (JSON, COMMAND, BINARY)
 EMPTY = (b"\n", b"\r\n")
@@ -26,8 +28,10 @@ def parts(text: bytes, blocks: bool) -> Iterator[tuple[bytes, bytes]]:
     Consecutive examples in text are one piece, of the kind TEXT. Every other line is a piece of its own. With `blocks`
     (multi-line examples), only a line that follows an empty one, or another special one, can be special.
     """
+    if not has_marks(text):  # nearly always
+        yield TEXT, text
+        return
     saves = SAVE in text and any_head_has(SAVE, text)
-    # a search for a single byte is far faster than one for two
     if not saves and not any(mark in text for mark in SPECIAL):
         yield TEXT, text
         return

@@ -27,7 +27,8 @@ from vwlite.report.predictions cimport Format
 
 cdef enum:
     LINES_AT_ONCE = 1000              # that come from Python
-    PIECE = 1 << 10                   # bytes of complete examples between two checks of the time
+    PIECE = 1 << 10                   # bytes of complete examples between two checks of the time, at first
+    LONGEST_PIECE = 1 << 16
 
 cdef class Driver:
     cdef readonly Learner top
@@ -72,8 +73,8 @@ cdef class Driver:
     # rows of the table
     cdef public float dump_interval, progress_step
     cdef public bint progress_adds
-    # the size of the next piece: complete examples of at least PIECE bytes
-    cdef size_t piece(self, const char* text, size_t n) noexcept nogil
+    # the size of the next piece: complete examples of at least `aim` bytes
+    cdef size_t piece(self, const char* text, size_t n, size_t aim) noexcept nogil
     # the rows of a block
     cdef int run(self, Block block, Example ex) except -1 nogil
     # ordinary rows together: whether that is possible, and from the i-th row on, the number of rows run

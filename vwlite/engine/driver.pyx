@@ -329,30 +329,38 @@ cdef class Driver:
                  double seconds):
         """As run_text(), for `seconds` and at most one piece longer; returns the numbers of lines and bytes run.
 
-        A piece is PIECE bytes of complete examples, or one example if that is longer.
+        A piece is PIECE bytes of complete examples, or one example if that is longer; pieces grow while each takes a
+        small part of the time that is left.
         """
-        cdef size_t at = 0, n = text.shape[0], size, lines = 0
-        cdef double until
+        cdef size_t at = 0, n = text.shape[0], size, lines = 0, aim = PIECE
+        cdef double until, before, now
         cdef Example ex = self.ex
         block.wants_names = self.needs_names
         self.answers = True
         if n == 0:
             return 0, 0
         with nogil:
-            until = seconds_now() + seconds
+            now = seconds_now()
+            until = now + seconds
             while True:
-                size = self.piece(<const char*>&text[at], n - at)
+                before = now
+                size = self.piece(<const char*>&text[at], n - at, aim)
                 block.first_line = first_line + lines
                 self.run_bytes(parser, block, ex, <const char*>&text[at], size)
                 lines += block.n_lines
                 at += size
-                if at == n or seconds_now() >= until:
+                now = seconds_now()
+                if at == n or now >= until:
                     break
+                if until - now > 8 * (now - before):
+                    aim = min(2 * aim, LONGEST_PIECE)
+                else:
+                    aim = PIECE
         return lines, at
 
-    cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
+    cdef size_t piece(self, const char* text, size_t n, size_t aim) noexcept nogil:
         """The size of the next piece, complete lines, in bytes."""
-        cdef const char* end = <const char*>memchr(text + PIECE - 1, 10, n - PIECE + 1) if n > PIECE else NULL
+        cdef const char* end = <const char*>memchr(text + aim - 1, 10, n - aim + 1) if n > aim else NULL
         return n if end == NULL else end + 1 - text
 
     cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil:

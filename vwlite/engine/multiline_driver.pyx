@@ -4,7 +4,7 @@ from libc.string cimport memchr
 from vwlite.core.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
 from vwlite.core.multiline cimport MultiExample
 from vwlite.core.reasons cimport FINE
-from vwlite.engine.driver cimport PIECE, Driver, is_held_out, take_in
+from vwlite.engine.driver cimport Driver, is_held_out, take_in
 from vwlite.input.parser cimport Parser
 from vwlite.report.off_policy cimport PolicyTally
 
@@ -56,9 +56,9 @@ cdef class MultilineDriver(Driver):
             self.several(block, &block.rows[first], i - first, self.lines)
         return self.show(block, i)
 
-    cdef size_t piece(self, const char* text, size_t n) noexcept nogil:
+    cdef size_t piece(self, const char* text, size_t n, size_t aim) noexcept nogil:
         """The size of the next piece, complete examples with their empty lines, in bytes."""
-        cdef const char* at = text + min(n, PIECE)
+        cdef const char* at = text + min(n, aim)
         cdef const char* end = text + n
         while at < end:
             at = <const char*>memchr(at - 1, 10, end - at + 1)
