@@ -24,7 +24,6 @@ from vwlite.input.sniff import looks_like
 from vwlite.report import outputs
 
 
-
 class Run:
     """Runs a workspace over the sources that the options name; also the driver's listener."""
 
