@@ -54,11 +54,13 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
     const uint8_t* vwl_next_stop(vwl_cursor* cursor)
     uint32_t vwl_few_digits(const uint8_t* p, size_t n, int* ok)
 
+cdef extern from "vwlite/core/cpu.h" nogil:
+    bint vwl_has_avx2()
+
 cdef extern from "vwlite/core/eight.h" nogil:
     const size_t VWL_LONGEST_NAME
     ctypedef struct vwl_queue:
         pass
-    bint vwl_has_eight()
     void vwl_flush(vwl_queue* queue)
     void vwl_hash_later(vwl_queue* queue, const uint8_t* name, size_t n, uint32_t seed, uint32_t* to)
     bint vwl_read_later(vwl_queue* queue, const uint8_t* colon, size_t n, size_t n_text, uint32_t seed, void* to)
@@ -88,14 +90,14 @@ cdef enum:
 
 cdef float UNLABELLED = float("nan")
 
-cdef bint at_eight = vwl_has_eight()  # names are hashed and numbers read eight at a time
+cdef bint at_eight = vwl_has_avx2()  # names are hashed and numbers read eight at a time
 
 
 def use_eight(bint wanted):
     """Set whether names are hashed and numbers read eight at a time, where the processor can; returns whether so
     before. The results are the same: for tests."""
     global at_eight
-    before, at_eight = at_eight, wanted and vwl_has_eight()
+    before, at_eight = at_eight, wanted and vwl_has_avx2()
     return bool(before)
 
 

@@ -75,27 +75,27 @@ static inline int vwl_proximal_learn(const vwl_table *table, const void *feature
     int left_out = 0;
     size_t j = 0;
 #if defined(__SSE2__)
-    size_t k, i0, i1, i2, i3;
+    size_t k;
+    float *s0, *s1, *s2, *s3;
     const __m128 us = _mm_set1_ps(u), inverse_alpha = _mm_set1_ps(by->inverse_alpha), beta = _mm_set1_ps(by->beta);
     const __m128 l1 = _mm_set1_ps(by->l1), l2 = _mm_set1_ps(by->l2);
-#define VWL_FOUR(INDEX)                                                                                             \
+#define VWL_FOUR(SLOT)                                                                                              \
     for (; j + 4 <= n; j += 4) {                                                                                    \
-        i0 = INDEX(f[j]), i1 = INDEX(f[j + 1]), i2 = INDEX(f[j + 2]), i3 = INDEX(f[j + 3]);                         \
-        if ((i0 != i1) & (i0 != i2) & (i0 != i3) & (i1 != i2) & (i1 != i3) & (i2 != i3) &&                          \
-            vwl_proximal_step4(values + (i0 << 2), values + (i1 << 2), values + (i2 << 2), values + (i3 << 2), f + j, \
-                               us, inverse_alpha, beta, l1, l2))                                                    \
+        s0 = SLOT(f[j]), s1 = SLOT(f[j + 1]), s2 = SLOT(f[j + 2]), s3 = SLOT(f[j + 3]);                             \
+        if ((s0 != s1) & (s0 != s2) & (s0 != s3) & (s1 != s2) & (s1 != s3) & (s2 != s3) &&                          \
+            vwl_proximal_step4(s0, s1, s2, s3, f + j, us, inverse_alpha, beta, l1, l2))                             \
             continue;                                                                                               \
-        for (k = j; k < j + 4; k++) left_out |= vwl_proximal_step(values + (INDEX(f[k]) << 2), f[k].value, u, by);  \
+        for (k = j; k < j + 4; k++) left_out |= vwl_proximal_step(SLOT(f[k]), f[k].value, u, by);                   \
     }
 #else
-#define VWL_FOUR(INDEX)
+#define VWL_FOUR(SLOT)
 #endif
-#define VWL_STEPS(INDEX)                                                                                             \
-    {                                                                                                                \
-        VWL_FOUR(INDEX)                                                                                              \
-        for (; j < n; j++) left_out |= vwl_proximal_step(values + (INDEX(f[j]) << 2), f[j].value, u, by);            \
+#define VWL_STEPS(SLOT, group)                                                                \
+    {                                                                                         \
+        VWL_FOUR(SLOT)                                                                        \
+        for (; j < n; j++) left_out |= vwl_proximal_step(SLOT(f[j]), f[j].value, u, by);      \
     }
-    VWL_EITHER(VWL_STEPS);
+    VWL_EITHER(VWL_STEPS, 2);
 #undef VWL_STEPS
 #undef VWL_FOUR
     return left_out;
@@ -136,16 +136,15 @@ static inline float vwl_pistol_score(const vwl_table *table, const void *feature
                                      int as_vw) {
     float score = 0, w, *slot;
     size_t j;
-    const int stride = table->stride;
-#define VWL_SCORE(INDEX)                                                            \
+#define VWL_SCORE(SLOT, group)                                                            \
     for (j = 0; j < n; j++) {                                                       \
-        __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD]) << stride));           \
-        slot = values + (INDEX(f[j]) << stride);                                    \
+        __builtin_prefetch(SLOT(f[j + VWL_AHEAD]));           \
+        slot = SLOT(f[j]);                                    \
         w = vwl_pistol_weight(slot, f[j].value, by);                                \
         score += w * f[j].value;                                                    \
         if (as_vw) slot[0] = w, slot[3] = vwl_larger(slot[3], fabsf(f[j].value));   \
     }
-    VWL_EITHER(VWL_SCORE);
+    VWL_EITHER(VWL_SCORE, table->stride);
 #undef VWL_SCORE
     return score;
 }
@@ -155,15 +154,14 @@ static inline int vwl_pistol_learn(const vwl_table *table, const void *features,
     int left_out = 0;
     float w, *slot;
     size_t j;
-    const int stride = table->stride;
-#define VWL_STEPS(INDEX)                                            \
+#define VWL_STEPS(SLOT, group)                                            \
     for (j = 0; j < n; j++) {                                       \
-        slot = values + (INDEX(f[j]) << stride);                    \
+        slot = SLOT(f[j]);                    \
         w = slot[0];                                                \
         left_out |= vwl_pistol_step(slot, f[j].value, u, by);       \
         if (as_vw) slot[0] = w;                                     \
     }
-    VWL_EITHER(VWL_STEPS);
+    VWL_EITHER(VWL_STEPS, table->stride);
 #undef VWL_STEPS
     return left_out;
 }
@@ -205,18 +203,17 @@ static inline float vwl_coin_score(const vwl_table *table, const void *features,
                                    float *norm) {
     float score = 0, share, m, *slot;
     size_t j;
-    const int stride = table->stride;
     *norm = 0;
-#define VWL_SCORE(INDEX)                                                    \
+#define VWL_SCORE(SLOT, group)                                                    \
     for (j = 0; j < n; j++) {                                               \
-        __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD]) << stride));   \
-        slot = values + (INDEX(f[j]) << stride);                            \
+        __builtin_prefetch(SLOT(f[j + VWL_AHEAD]));   \
+        slot = SLOT(f[j]);                            \
         score += vwl_coin_weight(slot, f[j].value, by) * f[j].value;        \
         m = vwl_larger(slot[3], fabsf(f[j].value));                         \
         share = m > 0 ? f[j].value / m : 0;                                 \
         *norm += share * share;                                             \
     }
-    VWL_EITHER(VWL_SCORE);
+    VWL_EITHER(VWL_SCORE, table->stride);
 #undef VWL_SCORE
     return score;
 }
@@ -225,10 +222,9 @@ static inline int vwl_coin_learn(const vwl_table *table, const void *features, s
                                  const vwl_betting *by) {
     int left_out = 0;
     size_t j;
-    const int stride = table->stride;
-#define VWL_STEPS(INDEX)                                                                                        \
-    for (j = 0; j < n; j++) left_out |= vwl_coin_step(values + (INDEX(f[j]) << stride), f[j].value, u, norm, by);
-    VWL_EITHER(VWL_STEPS);
+#define VWL_STEPS(SLOT, group)                                                                                        \
+    for (j = 0; j < n; j++) left_out |= vwl_coin_step(SLOT(f[j]), f[j].value, u, norm, by);
+    VWL_EITHER(VWL_STEPS, table->stride);
 #undef VWL_STEPS
     return left_out;
 }

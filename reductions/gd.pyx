@@ -16,10 +16,11 @@ weight in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
 """
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, powf, sqrt, sqrtf
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
-from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_table
+from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_slot, vwl_table
 from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
@@ -87,12 +88,22 @@ cdef double SMALLEST = 1e-25, LARGEST = 1e25
 
 cdef extern from "vwlite/bases/slots.h" nogil:
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
-    bint vwl_are_apart(const vwl_table* table, uint32_t count, uint32_t step)
-    void vwl_find(const vwl_table* table, const void* features, size_t n, size_t bytes, float** at)
     int vwl_add(const vwl_table* table, const void* features, size_t n, float u)
     void vwl_usual_rates(const vwl_table* table, const void* features, size_t n, float g2, float* ppu, float* norm)
-    void vwl_usual_rates_of_four(float** at, const void* features, size_t n, const size_t* places, uint32_t m,
-                                 const float* g2, float* ppu, float* norm)
+
+cdef extern from "vwlite/bases/vectors.h" nogil:
+    enum:
+        VWL_MOST_LANES
+    ctypedef struct vwl_lanes:
+        float* g2
+        int32_t* active
+    bint vwl_are_apart(const vwl_table* table, uint32_t count, uint32_t step)
+    uint32_t vwl_lanes_of(const vwl_table* table, uint32_t step, bint wide)
+    void vwl_find(const vwl_table* table, const void* features, size_t n, size_t bytes, float** at)
+    void vwl_rates_of_lanes(uint32_t lanes, float** at, int group, const void* features, size_t n, size_t place,
+                            const vwl_lanes* each, float* ppu, float* norm)
+    void vwl_step_lanes(uint32_t lanes, float** at, int group, const void* features, size_t n, size_t place,
+                        const vwl_lanes* each, const float* u, int32_t* left_out)
 
 IN_WORDS = "gradient descent (gd)"
 KINDS_OF_LEARNERS = ("table",)
@@ -122,6 +133,7 @@ cdef class GD(TableLearner):
     """Gradient descent over a dense table of hashed weights."""
 
     name = "gd"
+    in_planes = True
 
     cdef bint adaptive, normalized, invariant, usual_power, usual
     cdef bint regularizes, truncates, contracts
@@ -349,63 +361,75 @@ cdef class GD(TableLearner):
 
     cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
             except -1 nogil:
-        """Update of several weight vectors by the usual rule, four at a time (SIMD, slots.h)."""
-        cdef uint32_t i, m = 0
-        cdef uint32_t[4] four
-        cdef Point[4] points
+        """Update of several weight vectors by the usual rule, four or eight at a time if they lie in planes."""
+        cdef uint32_t k = 0, lanes
         self.where.offset = ex.offset
-        if not self.usual or self.regularizes or self.sparse_l2 or ex.is_part or count < 4 \
-                or not vwl_are_apart(&self.where, count, step):
+        lanes = vwl_lanes_of(&self.where, step, self.wide)
+        if (not self.usual or self.regularizes or self.sparse_l2 or ex.is_part or lanes == 1
+                or not vwl_are_apart(&self.where, count, step)):
             return Learner.multiupdate(self, ex, count, step, labels, at)
         if not ex.labelled or not 0 < ex.weight <= FLT_MAX:
             return 0
         grow(&self.at, &self.n_at, ex.n, sizeof(float*))
         vwl_find(&self.where, ex.features, ex.n, 0, self.at)
-        for i in range(count):
-            four[m], points[m].p, points[m].y = i, at[i].prediction, labels[i]
-            self.loss.evaluate(&points[m])
-            if not fabsf(at[i].score) <= FLT_MAX or (points[m].loss > 0 and points[m].square == 0):
-                ex.offset += i * step
-                Learner.multiupdate(self, ex, 1, step, &labels[i], &at[i])
-                ex.offset -= i * step
-            elif points[m].loss > 0:
-                m += 1
+        while k < count:
+            self.update_lanes(ex, lanes, k, min(lanes, count - k), &labels[k], &at[k])
+            k += lanes
+        return 0
+
+    cdef int update_lanes(self, Example ex, uint32_t lanes, uint32_t first, uint32_t n, const float* labels, Scored* at) \
+            except -1 nogil:
+        """Update of the n weight vectors from the first on."""
+        cdef Point[VWL_MOST_LANES] points
+        cdef vwl_lanes each
+        cdef float[VWL_MOST_LANES] ppu, norm, u
+        cdef int32_t[VWL_MOST_LANES] left_out
+        cdef float h = ex.weight, rate = self.learning_rate * ex.weight
+        cdef Scale* scales = &self.scales[ex.offset + first]
+        cdef uint32_t i
+        cdef bint some = False
+        memset(&each, 0, sizeof(each))
+        for i in range(n):
+            points[i].p, points[i].y = at[i].prediction, labels[i]
+            self.evaluate(&points[i])
+            if not fabsf(at[i].score) <= FLT_MAX or (points[i].loss > 0 and points[i].square == 0):
+                ex.offset += first + i
+                Learner.multiupdate(self, ex, 1, 1, &labels[i], &at[i])
+                ex.offset -= first + i
+                continue
+            scales[i].t += h
+            if points[i].loss > 0:
+                each.active[i], each.g2[i], some = -1, h * points[i].square, True
+        if not some:
+            return 0
+        vwl_rates_of_lanes(lanes, self.at, self.where.group, ex.features, ex.n, first, &each, ppu, norm)
+        memset(u, 0, sizeof(u))
+        for i in range(n):
+            if not each.active[i]:
+                continue
+            u[i] = self.update_of(&points[i], rate, ppu[i] * note_norm(&scales[i], h, norm[i]))
+            if fabsf(u[i]) <= FLT_MAX and u[i] != 0:
+                u[i] *= <float>scales[i].multiplier
             else:
-                self.scales[ex.offset + i * step].t += ex.weight
-            if m == 4:
-                self.update_four(ex, step, four, points, m)
-                m = 0
-        if m:
-            self.update_four(ex, step, four, points, m)
+                self.left_out += u[i] != 0
+                each.active[i] = 0
+        vwl_step_lanes(lanes, self.at, self.where.group, ex.features, ex.n, first, &each, u, left_out)
+        for i in range(n):
+            self.left_out += left_out[i] != 0
         return 0
 
-    cdef int update_four(self, Example ex, uint32_t step, const uint32_t* four, const Point* points, uint32_t m) \
-            noexcept nogil:
-        """Update of m <= 4 weight vectors by the usual rule."""
-        cdef float h = ex.weight
-        cdef float[4] g2, ppu, norm
-        cdef size_t[4] places
-        cdef uint32_t i, k
-        for k in range(4):
-            i = min(k, m - 1)             # unused lanes repeat the last vector
-            places[k], g2[k] = <size_t>four[i] * step << self.table.stride_shift, h * points[i].square
-        vwl_usual_rates_of_four(self.at, ex.features, ex.n, places, m, g2, ppu, norm)
-        for k in range(m):
-            self.where.offset = ex.offset + four[k] * step
-            self.scales[self.where.offset].t += h
-            self.move(ex, &points[k], ppu[k] * note_norm(&self.scales[self.where.offset], h, norm[k]))
-        return 0
+    cdef inline void evaluate(self, Point* at) noexcept nogil:
+        if self.equations == SQUARED:
+            evaluate_squared(at, self.loss.min_label, self.loss.max_label)
+        else:
+            self.loss.evaluate(at)
 
-    cdef int move(self, Example ex, const Point* point, float ppu) noexcept nogil:
-        """Weight step of the usual rule for the weight vector at self.where, whose rates are in its slots."""
-        cdef float scale = self.learning_rate * ex.weight
-        cdef float u = self.loss.update(point, scale, ppu) if self.invariant else self.loss.plain_update(point, scale)
-        if not fabsf(u) <= FLT_MAX:
-            self.left_out += 1
-        elif u != 0:
-            u *= <float>self.scales[self.where.offset].multiplier
-            self.left_out += vwl_add(&self.where, ex.features, ex.n, u)
-        return 0
+    cdef inline float update_of(self, const Point* at, float scale, float ppu) noexcept nogil:
+        if not self.invariant:
+            return self.loss.plain_update(at, scale)
+        if self.equations == SQUARED:
+            return squared_flow(at.p, at.y, scale, ppu)
+        return self.loss.update(at, scale, ppu)
 
     cdef inline float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
         """rates() for adaptive, normalized and power_t 0.5 (the usual rule), for the weight vector at self.where."""
@@ -423,6 +447,7 @@ cdef class GD(TableLearner):
         cdef float* at
         cdef float x, x2, rate, shrunk, ppu = 0, norm = 0
         cdef Scale* scale = &self.scales[ex.offset]
+        cdef size_t g = <size_t>G << self.where.group, n = <size_t>N << self.where.group, r = <size_t>R << self.where.group
         while feature < end:
             at = slot_at(self, feature.hash, ex.offset)
             x = fabsf(feature.value)
@@ -431,20 +456,20 @@ cdef class GD(TableLearner):
             x2 = x * x
             rate = 1
             if self.adaptive:
-                at[G] = min(at[G] + g2 * x2, FLT_MAX)
-                rate = 1 / sqrtf(at[G]) if self.usual_power else powf(at[G], -self.power_t)
+                at[g] = min(at[g] + g2 * x2, FLT_MAX)
+                rate = 1 / sqrtf(at[g]) if self.usual_power else powf(at[g], -self.power_t)
             if self.normalized:
-                if x > at[N]:
-                    if at[N] > 0:
-                        shrunk = at[W] * self.shrinkage(x / at[N])
+                if x > at[n]:
+                    if at[n] > 0:
+                        shrunk = at[W] * self.shrinkage(x / at[n])
                         if fabsf(shrunk) <= FLT_MAX:
                             at[W] = shrunk
                         else:
                             ppu += shrunk
-                    at[N] = x
-                norm += (x / at[N]) * (x / at[N])
-                rate *= self.shrinkage(at[N])
-            at[R] = rate
+                    at[n] = x
+                norm += (x / at[n]) * (x / at[n])
+                rate *= self.shrinkage(at[n])
+            at[r] = rate
             ppu += x2 * rate
             feature += 1
         if self.normalized:
@@ -487,7 +512,7 @@ cdef class GD(TableLearner):
         cdef float* at
         cdef float w
         for i in range(self.table.count()):
-            at = self.table.values + (i << self.table.stride_shift)
+            at = vwl_slot(&self.where, i)
             if at[W] != 0:
                 w = self.in_force(at[W])
                 at[W] = w if fabsf(w) <= FLT_MAX else copysignf(FLT_MAX, w)
@@ -518,10 +543,10 @@ cdef class GD(TableLearner):
             at = slot_at(self, feature.hash, ex.offset)
             rate = 1
             if self.adaptive:
-                g = at[G] + g2 * x * x
+                g = at[<size_t>G << self.where.group] + g2 * x * x
                 rate = powf(g, -self.power_t)
             if self.normalized:
-                n = max(at[N], x)
+                n = max(at[<size_t>N << self.where.group], x)
                 rate *= self.shrinkage(n)
             ppu += x * x * rate
             feature += 1
@@ -592,7 +617,7 @@ cdef class GD(TableLearner):
         """(weight in force, adaptive, normalizer) of a slot, for audits and tests."""
         cdef float* at = slot_at(self, hash, offset)
         if self.table.stride_shift:
-            return self.in_force(at[W]), at[G], at[N]
+            return self.in_force(at[W]), at[<size_t>G << self.where.group], at[<size_t>N << self.where.group]
         return self.in_force(at[W]), 0.0, 0.0
 
     cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil:

@@ -20,45 +20,56 @@ typedef struct { uint32_t hash; float value; } vwl_feature;
 
 #define VWL_TINY 1.084202e-19f /* lower bound of |x|: its square is the smallest normal float */
 
-static inline void vwl_rate(float *slot, float x, float g2, float *ppu, float *norm) {
+/* The rate of a feature. Its columns W, G, N and R are 2^group floats apart. */
+static inline void vwl_rate(float *slot, int group, float x, float g2, float *ppu, float *norm) {
+    float *const g = slot + ((size_t)1 << group), *const largest = slot + ((size_t)2 << group);
     float x2, inverse, rate, share;
     x = fabsf(x);
     x = x < VWL_TINY ? VWL_TINY : x;
     x2 = x * x;
-    slot[1] = slot[1] + g2 * x2;
-    if (!(slot[1] <= FLT_MAX)) slot[1] = FLT_MAX;
-    if (x > slot[2]) {
-        if (slot[2] > 0) slot[0] *= slot[2] / x;
-        slot[2] = x;
+    *g = *g + g2 * x2;
+    if (!(*g <= FLT_MAX)) *g = FLT_MAX;
+    if (x > *largest) {
+        if (*largest > 0) slot[0] *= *largest / x;
+        *largest = x;
     }
-    inverse = 1 / slot[2];
-    rate = inverse / sqrtf(slot[1]);
-    slot[3] = rate;
+    inverse = 1 / *largest;
+    rate = inverse / sqrtf(*g);
+    slot[(size_t)3 << group] = rate;
     *ppu += x2 * rate;
     share = x * inverse;
     *norm += share * share;
 }
 
-/* Address of a slot: (hash << width) + offset in a table of mask + 1 slots of 2^stride floats. Width and offset are
- * nearly always 0; VWL_EITHER compiles a loop once for that case and once for any. */
+/* A table of mask + 1 slots of 2^stride floats. The slot of a feature is (hash << width) + offset; both are nearly always
+ * 0: VWL_EITHER compiles a loop, a macro of how a slot is found and of the group, once for that case and once for any.
+ *
+ * The floats of a slot are adjacent, or, if `group` is not 0, 2^group slots lie in planes: all their weights, then all
+ * their second columns, and so on. Column j of a slot is j << group floats after its weight. */
 typedef struct {
     float *values;
     size_t mask;
     uint32_t offset;
-    int width, stride;
+    int width, stride, group;
 } vwl_table;
 
-#define VWL_PLAIN_INDEX(f) ((size_t)(f).hash & mask)
-#define VWL_FOUND(f) ((size_t)(uint32_t)(((f).hash << table->width) + table->offset) & mask)
-#define VWL_ANY_INDEX(f) ((size_t)(uint32_t)(((f).hash << width) + offset) & mask)
-#define VWL_EITHER(INDEXED)                                                             \
-    do {                                                                                \
-        const vwl_feature *f = (const vwl_feature *)features;                           \
-        float *const values = table->values;                                            \
-        const size_t mask = table->mask;                                                \
-        const int width = table->width;                                                 \
-        const uint32_t offset = table->offset;                                          \
-        if (width == 0 && offset == 0) INDEXED(VWL_PLAIN_INDEX) else INDEXED(VWL_ANY_INDEX) \
+/* The weight of a slot. */
+static inline float *vwl_slot(const vwl_table *table, size_t slot) {
+    const size_t lane = slot & (((size_t)1 << table->group) - 1);
+    return table->values + (((slot - lane) << table->stride) + lane);
+}
+
+#define VWL_INDEX(f) ((size_t)(uint32_t)(((f).hash << table->width) + table->offset) & table->mask)
+#define VWL_PLAIN_SLOT(f) (values + (((size_t)(f).hash & mask) << stride))
+#define VWL_ANY_SLOT(f) vwl_slot(table, VWL_INDEX(f))
+#define VWL_EITHER(LOOP, floats)                                              \
+    do {                                                                      \
+        const vwl_feature *f = (const vwl_feature *)features;                 \
+        float *const values = table->values;                                  \
+        const size_t mask = table->mask;                                      \
+        const int stride = floats;                                            \
+        if (table->width == 0 && table->offset == 0) LOOP(VWL_PLAIN_SLOT, 0)  \
+        else LOOP(VWL_ANY_SLOT, table->group)                                 \
     } while (0)
 
 #define VWL_AHEAD 32 /* features between prefetch and use */
@@ -67,92 +78,26 @@ typedef struct {
 static inline float vwl_dot(const vwl_table *table, const void *features, size_t n) {
     float a = 0, b = 0, c = 0, d = 0;
     size_t j = 0;
-    const int stride = table->stride;
-#define VWL_DOT(INDEX)                                                                    \
-    {                                                                                     \
-        for (; j + 4 <= n; j += 4) {                                                      \
-            __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD]) << stride));             \
-            __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD + 1]) << stride));         \
-            __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD + 2]) << stride));         \
-            __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD + 3]) << stride));         \
-            a += values[INDEX(f[j]) << stride] * f[j].value;                              \
-            b += values[INDEX(f[j + 1]) << stride] * f[j + 1].value;                      \
-            c += values[INDEX(f[j + 2]) << stride] * f[j + 2].value;                      \
-            d += values[INDEX(f[j + 3]) << stride] * f[j + 3].value;                      \
-        }                                                                                 \
-        for (; j < n; j++) {                                                              \
-            __builtin_prefetch(values + (INDEX(f[j + VWL_AHEAD]) << stride));             \
-            a += values[INDEX(f[j]) << stride] * f[j].value;                              \
-        }                                                                                 \
+#define VWL_DOT(SLOT, group)                                     \
+    {                                                            \
+        for (; j + 4 <= n; j += 4) {                             \
+            __builtin_prefetch(SLOT(f[j + VWL_AHEAD]));          \
+            __builtin_prefetch(SLOT(f[j + VWL_AHEAD + 1]));      \
+            __builtin_prefetch(SLOT(f[j + VWL_AHEAD + 2]));      \
+            __builtin_prefetch(SLOT(f[j + VWL_AHEAD + 3]));      \
+            a += *SLOT(f[j]) * f[j].value;                       \
+            b += *SLOT(f[j + 1]) * f[j + 1].value;               \
+            c += *SLOT(f[j + 2]) * f[j + 2].value;               \
+            d += *SLOT(f[j + 3]) * f[j + 3].value;               \
+        }                                                        \
+        for (; j < n; j++) {                                     \
+            __builtin_prefetch(SLOT(f[j + VWL_AHEAD]));          \
+            a += *SLOT(f[j]) * f[j].value;                       \
+        }                                                        \
     }
-    VWL_EITHER(VWL_DOT);
+    VWL_EITHER(VWL_DOT, table->stride);
 #undef VWL_DOT
     return (a + b) + (c + d);
-}
-
-/* Several weight vectors, `step` slots apart: their slots of a feature are adjacent, so four vectors are processed at a
- * time, one in each lane; `at` has pointers to each feature's slot of the first one. */
-typedef float vwl_four __attribute__((vector_size(16)));
-
-#define VWL_LINES 4 /* cache lines prefetched for a feature; later ones follow with earlier vectors */
-
-/* Whether no two weight vectors share a slot: false if the table has fewer slots than a feature has vectors. */
-static inline int vwl_are_apart(const vwl_table *table, uint32_t count, uint32_t step) {
-    const uint64_t last = table->offset + (uint64_t)(count - 1) * step;
-    return count > 0 && last >> table->width == 0 && ((uint64_t)table->mask + 1) >> table->width != 0;
-}
-
-static inline void vwl_find(const vwl_table *table, const void *features, size_t n, size_t bytes, float **at) {
-    const vwl_feature *f = (const vwl_feature *)features;
-    const size_t mask = table->mask, lines = bytes < 64 * VWL_LINES ? (bytes + 63) / 64 : VWL_LINES;
-    size_t j, k;
-    for (j = 0; j < n; j++) {
-        const float *later = table->values + (VWL_FOUND(f[j + VWL_AHEAD / 2]) << table->stride);
-        at[j] = table->values + (VWL_FOUND(f[j]) << table->stride);
-        for (k = 0; k < lines; k++) __builtin_prefetch(later + 16 * k);
-    }
-}
-
-/* vwl_dot for `count` weight vectors, with identical bits. `at` has n pointers, `sums` `count` + 3 floats. */
-static inline void vwl_dot_many(const vwl_table *table, const void *features, size_t n, uint32_t count, uint32_t step,
-                                float **at, float *sums) {
-    const vwl_feature *f = (const vwl_feature *)features;
-    const size_t apart = (size_t)step << table->stride, ahead = 8 * apart;
-    size_t j;
-    uint32_t k;
-    if (!vwl_are_apart(table, count, step)) {
-        vwl_table one = *table;
-        for (k = 0; k < count; k++, one.offset += step) sums[k] = vwl_dot(&one, features, n);
-        return;
-    }
-    vwl_find(table, features, n, count * apart * sizeof(float), at);
-    for (k = 0; k < count; k += 4) {
-        /* unused lanes of the last four repeat the last vector */
-        const uint32_t left = count - k - 1;
-        const size_t i0 = k * apart, i1 = i0 + (left < 1 ? left : 1) * apart, i2 = i0 + (left < 2 ? left : 2) * apart,
-                     i3 = i0 + (left < 3 ? left : 3) * apart;
-        vwl_four a = {0, 0, 0, 0}, b = a, c = a, d = a;
-#define VWL_TIMES(j) ((vwl_four){at[j][i0], at[j][i1], at[j][i2], at[j][i3]} * f[j].value)
-        for (j = 0; j + 4 <= n; j += 4) {
-            if (left > 7) {
-                __builtin_prefetch(at[j] + i0 + ahead);
-                __builtin_prefetch(at[j + 1] + i0 + ahead);
-                __builtin_prefetch(at[j + 2] + i0 + ahead);
-                __builtin_prefetch(at[j + 3] + i0 + ahead);
-            }
-            a += VWL_TIMES(j);
-            b += VWL_TIMES(j + 1);
-            c += VWL_TIMES(j + 2);
-            d += VWL_TIMES(j + 3);
-        }
-        for (; j < n; j++) {
-            if (left > 7) __builtin_prefetch(at[j] + i0 + ahead);
-            a += VWL_TIMES(j);
-        }
-#undef VWL_TIMES
-        a = (a + b) + (c + d);
-        __builtin_memcpy(sums + k, &a, sizeof a);
-    }
 }
 
 /* Step w += u x, times the rate if slots have one; skips a weight that would not be finite. Returns whether any was. */
@@ -160,25 +105,20 @@ static inline int vwl_add(const vwl_table *table, const void *features, size_t n
     size_t j;
     float *slot, w;
     int left_out = 0;
-    const int stride = table->stride;
-#define VWL_ADD_RATED(INDEX)                                    \
-    for (j = 0; j < n; j++) {                                   \
-        slot = values + (INDEX(f[j]) << 2);                     \
-        w = slot[0] + u * (f[j].value * slot[3]);               \
-        if (fabsf(w) <= FLT_MAX) slot[0] = w;                   \
-        else left_out = 1;                                      \
+#define VWL_STEP(SLOT, x)                        \
+    for (j = 0; j < n; j++) {                    \
+        slot = SLOT(f[j]);                       \
+        w = slot[0] + u * (x);                   \
+        if (fabsf(w) <= FLT_MAX) slot[0] = w;    \
+        else left_out = 1;                       \
     }
-#define VWL_ADD(INDEX)                                          \
-    for (j = 0; j < n; j++) {                                   \
-        slot = values + INDEX(f[j]);                            \
-        w = slot[0] + u * f[j].value;                           \
-        if (fabsf(w) <= FLT_MAX) slot[0] = w;                   \
-        else left_out = 1;                                      \
-    }
-    if (stride)
-        VWL_EITHER(VWL_ADD_RATED);
+#define VWL_ADD_RATED(SLOT, group) VWL_STEP(SLOT, f[j].value * slot[3 << (group)])
+#define VWL_ADD(SLOT, group) VWL_STEP(SLOT, f[j].value)
+    if (table->stride)
+        VWL_EITHER(VWL_ADD_RATED, 2);
     else
-        VWL_EITHER(VWL_ADD);
+        VWL_EITHER(VWL_ADD, 0);
+#undef VWL_STEP
 #undef VWL_ADD_RATED
 #undef VWL_ADD
     return left_out;
@@ -225,73 +165,43 @@ static inline __m128 vwl_values(const vwl_feature *f) {
 static inline void vwl_usual_rates(const vwl_table *table, const void *features, size_t n, float g2, float *ppu,
                                    float *norm) {
     float sums[4] = {0, 0, 0, 0}, norms[4] = {0, 0, 0, 0};
-    size_t j = 0, k, i0, i1, i2, i3;
+    size_t j = 0, k;
+#define VWL_RATE_OF_EACH(SLOT, group) \
+    for (k = 0; k < 4; k++) vwl_rate(SLOT(f[j + k]), group, f[j + k].value, g2, &sums[k], &norms[k]);
 #if defined(__SSE2__)
     const __m128 g2s = _mm_set1_ps(g2);
     __m128 sum = _mm_setzero_ps(), norm_sum = _mm_setzero_ps();
-#define VWL_RATE4(INDEX)                                                                                          \
-    i0 = INDEX(f[j]), i1 = INDEX(f[j + 1]), i2 = INDEX(f[j + 2]), i3 = INDEX(f[j + 3]);                           \
-    if ((i0 != i1) & (i0 != i2) & (i0 != i3) & (i1 != i2) & (i1 != i3) & (i2 != i3)) {                            \
-        vwl_rate4(values + (i0 << 2), values + (i1 << 2), values + (i2 << 2), values + (i3 << 2),                 \
-                  vwl_values(f + j), g2s, &sum, &norm_sum);                                                       \
-    } else {                                                                                                      \
-        _mm_storeu_ps(sums, sum);                                                                                 \
-        _mm_storeu_ps(norms, norm_sum);                                                                           \
-        for (k = 0; k < 4; k++)                                                                                   \
-            vwl_rate(values + (INDEX(f[j + k]) << 2), f[j + k].value, g2, &sums[k], &norms[k]);                   \
-        sum = _mm_loadu_ps(sums);                                                                                 \
-        norm_sum = _mm_loadu_ps(norms);                                                                           \
+    float *s0, *s1, *s2, *s3;
+#define VWL_RATE4(SLOT, group)                                                                                     \
+    s0 = SLOT(f[j]), s1 = SLOT(f[j + 1]), s2 = SLOT(f[j + 2]), s3 = SLOT(f[j + 3]);                                \
+    if ((group) == 0 && ((s0 != s1) & (s0 != s2) & (s0 != s3) & (s1 != s2) & (s1 != s3) & (s2 != s3))) {           \
+        vwl_rate4(s0, s1, s2, s3, vwl_values(f + j), g2s, &sum, &norm_sum);                                        \
+    } else {                                                                                                       \
+        _mm_storeu_ps(sums, sum);                                                                                  \
+        _mm_storeu_ps(norms, norm_sum);                                                                            \
+        VWL_RATE_OF_EACH(SLOT, group)                                                                              \
+        sum = _mm_loadu_ps(sums);                                                                                  \
+        norm_sum = _mm_loadu_ps(norms);                                                                            \
     }
 #define VWL_STORE_SUMS() _mm_storeu_ps(sums, sum), _mm_storeu_ps(norms, norm_sum)
 #else
-#define VWL_RATE4(INDEX)    \
-    (void)i0, (void)i1, (void)i2, (void)i3; \
-    for (k = 0; k < 4; k++) vwl_rate(values + (INDEX(f[j + k]) << 2), f[j + k].value, g2, &sums[k], &norms[k]);
+#define VWL_RATE4 VWL_RATE_OF_EACH
 #define VWL_STORE_SUMS() (void)0
 #endif
-#define VWL_RATES(INDEX)                                                                                             \
-    {                                                                                                                \
-        for (; j + 4 <= n; j += 4) {                                                                                 \
-            VWL_RATE4(INDEX)                                                                                         \
-        }                                                                                                            \
-        VWL_STORE_SUMS();                                                                                            \
-        for (; j < n; j++) vwl_rate(values + (INDEX(f[j]) << 2), f[j].value, g2, ppu, norm);                         \
+#define VWL_RATES(SLOT, group)                                                             \
+    {                                                                                      \
+        for (; j + 4 <= n; j += 4) {                                                       \
+            VWL_RATE4(SLOT, group)                                                         \
+        }                                                                                  \
+        VWL_STORE_SUMS();                                                                  \
+        for (; j < n; j++) vwl_rate(SLOT(f[j]), group, f[j].value, g2, ppu, norm);         \
     }
-    VWL_EITHER(VWL_RATES);
+    VWL_EITHER(VWL_RATES, 2);
 #undef VWL_RATES
 #undef VWL_RATE4
+#undef VWL_RATE_OF_EACH
 #undef VWL_STORE_SUMS
     *ppu += (sums[0] + sums[1]) + (sums[2] + sums[3]);
     *norm += (norms[0] + norms[1]) + (norms[2] + norms[3]);
-}
-
-/* vwl_usual_rates of m <= 4 weight vectors, with identical bits: `at` is from vwl_find, `places` has the offset of each
- * vector in floats. Unused places repeat one: all are loaded before any is stored, so this has no effect. `ppu` and
- * `norm` are the sums. */
-static inline void vwl_usual_rates_of_four(float *const *at, const void *features, size_t n, const size_t *places,
-                                           uint32_t m, const float *g2, float *ppu, float *norm) {
-    const vwl_feature *f = (const vwl_feature *)features;
-    const size_t whole = n & ~(size_t)3;
-    vwl_four sums[5] = {{0}}, norms[5] = {{0}}; /* the last: features after the last four */
-    size_t j;
-    (void)m;
-    for (j = 0; j < n; j++) {
-        const size_t lane = j < whole ? j & 3 : 4;
-        float *const first = at[j];
-#if defined(__SSE2__)
-        vwl_rate4(first + places[0], first + places[1], first + places[2], first + places[3], _mm_set1_ps(f[j].value),
-                  _mm_loadu_ps(g2), (__m128 *)&sums[lane], (__m128 *)&norms[lane]);
-#else
-        float s[4], t[4];
-        uint32_t k;
-        __builtin_memcpy(s, &sums[lane], sizeof s), __builtin_memcpy(t, &norms[lane], sizeof t);
-        for (k = 0; k < m; k++) vwl_rate(first + places[k], f[j].value, g2[k], &s[k], &t[k]);
-        __builtin_memcpy(&sums[lane], s, sizeof s), __builtin_memcpy(&norms[lane], t, sizeof t);
-#endif
-    }
-    sums[4] += (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    norms[4] += (norms[0] + norms[1]) + (norms[2] + norms[3]);
-    __builtin_memcpy(ppu, &sums[4], sizeof sums[4]);
-    __builtin_memcpy(norm, &norms[4], sizeof norms[4]);
 }
 #endif

@@ -1,8 +1,10 @@
 """Base class of bottom learners with a dense table of hashed weights.
 
 Design:
-a) A slot is a few adjacent floats, its columns: the weight first, then the learner's state of it. A learner declares
-   them once (`Column`), for saving, loading, audits, readable models and `vwlite inspect`.
+a) A slot is a few floats, its columns: the weight first, then the learner's state of it. A learner declares them once
+   (`Column`), for saving, loading, audits, readable models and `vwlite inspect`. Column j of the slot at `at` is
+   at[j << group]: the columns are adjacent, or in planes where a learner with several weight vectors takes them
+   (slots.h). Model files don't depend on it.
 b) Several weight vectors share the table: slot (hash << width_shift) + ex.offset, as in VW.
 c) The effective weight in a prediction may depend on more than the slot (lazy regularization): weight_in() returns it,
    for exports. Hot loops compute it themselves.
@@ -14,7 +16,7 @@ from libc.stdint cimport uint32_t
 from vwlite.core.example cimport Example
 from vwlite.core.learner cimport Bottom
 from vwlite.core.losses cimport Point
-from vwlite.core.parameters cimport DenseTable, slot
+from vwlite.core.parameters cimport DenseTable
 
 cdef enum:
     MOST_COLUMNS = 8
@@ -24,7 +26,8 @@ cdef extern from "vwlite/bases/slots.h" nogil:
         float* values
         size_t mask
         uint32_t offset
-        int width, stride
+        int width, stride, group
+    float* vwl_slot(const vwl_table* table, size_t slot)
 
 cdef class TableLearner(Bottom):
     cdef readonly DenseTable table
@@ -36,6 +39,7 @@ cdef class TableLearner(Bottom):
     cdef float[MOST_COLUMNS] start    # initial values of the columns
     cdef int width_shift
     cdef vwl_table where              # the table for slots.h
+    cdef bint wide                    # the processor has AVX2
     # for several weight vectors: their sums, and pointers to each feature's slot of the first one
     cdef float* sums
     cdef float** at
@@ -49,7 +53,7 @@ cdef class TableLearner(Bottom):
 
 cdef inline float* slot_at(TableLearner learner, uint32_t hash, uint32_t offset) noexcept nogil:
     """Slot of a feature, of the weight vector at an offset."""
-    return slot(learner.table, (hash << learner.width_shift) + offset)
+    return vwl_slot(&learner.where, ((hash << learner.width_shift) + offset) & learner.table.mask)
 
 
 cdef inline float finish(TableLearner learner, Example ex, float score) noexcept nogil:

@@ -28,8 +28,14 @@ BYTES_OF_TEXT = 16                    # for each feature of a line, about
 
 cdef extern from "vwlite/bases/slots.h" nogil:
     float vwl_dot(const vwl_table* table, const void* features, size_t n)
-    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step, float** at,
-                      float* sums)
+
+cdef extern from "vwlite/bases/vectors.h" nogil:
+    const int VWL_MOST_LANES
+    void vwl_dot_many(const vwl_table* table, const void* features, size_t n, uint32_t count, uint32_t step, bint wide,
+                      float** at, float* sums)
+
+cdef extern from "vwlite/core/cpu.h" nogil:
+    bint vwl_has_avx2()
 
 
 class Column(NamedTuple):
@@ -60,6 +66,7 @@ cdef class TableLearner(Bottom):
 
     has_slots = True
     holds_vectors = True
+    in_planes = False                 # columns of several weight vectors may lie in planes
     lists_sums = False                # VW: readable models also list slots of weight 0 with another column
 
     def __init__(self, options, taken, others=(), bint linear=True):
@@ -80,6 +87,7 @@ cdef class TableLearner(Bottom):
         self.where.values = self.table.values
         self.where.mask = self.table.mask
         self.where.stride = self.table.stride_shift
+        self.wide = vwl_has_avx2()
         self.fill()
 
     def __dealloc__(self):
@@ -90,16 +98,21 @@ cdef class TableLearner(Bottom):
         """Set all slots to their initial values, unless these are 0."""
         cdef size_t i
         cdef int j, n = len(self.layout) if self.table.stride_shift else 1
+        cdef float* at
         if not any([self.start[j] for j in range(n)]):
             return
         with nogil:
             for i in range(self.table.count()):
+                at = vwl_slot(&self.where, i)
                 for j in range(n):
-                    self.table.values[(i << self.table.stride_shift) + j] = self.start[j]
+                    at[<size_t>j << self.where.group] = self.start[j]
 
     def set_width(self, width):
         """Set the slots of weight vectors: hash * width + offset, adjacent for a feature; width is a power of 2: VW."""
         self.width_shift = self.where.width = (width - 1).bit_length()
+        if self.in_planes and self.table.stride_shift and width >= 4:
+            self.where.group = min(self.width_shift, self.table.bits)
+            self.fill()
 
     def slot_of(self, unsigned int hash, unsigned int offset=0):
         """Slot of a hash, of the weight vector at an offset."""
@@ -114,10 +127,10 @@ cdef class TableLearner(Bottom):
         return vwl_dot(&self.where, ex.features, ex.n)
 
     cdef int dot_many(self, Example ex, uint32_t count, uint32_t step) except -1 nogil:
-        grow(&self.sums, &self.n_sums, <size_t>count + 3, sizeof(float))
+        grow(&self.sums, &self.n_sums, <size_t>count + VWL_MOST_LANES, sizeof(float))
         grow(&self.at, &self.n_at, ex.n, sizeof(float*))
         self.where.offset = ex.offset
-        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.at, self.sums)
+        vwl_dot_many(&self.where, ex.features, ex.n, count, step, self.wide, self.at, self.sums)
         return 0
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
@@ -176,25 +189,25 @@ cdef class TableLearner(Bottom):
         cdef float* to[MOST_COLUMNS]
         with nogil:
             for i in range(self.table.count()):
-                at = self.table.values + (i << self.table.stride_shift)
-                if not still or differs(self.start, at, at[0], m):
-                    n += not in_force or differs(self.start, at, in_force_at(self, i), m)
+                at = vwl_slot(&self.where, i)
+                if not still or differs(self, at, at[0], m):
+                    n += not in_force or differs(self, at, in_force_at(self, i), m)
         index, columns = bytearray(4 * n), [bytearray(4 * n) for _ in range(m)]
         cdef uint32_t* to_index = <uint32_t*><char*>index
         for j in range(m):
             to[j] = <float*><char*>columns[j]
         with nogil:
             for i in range(self.table.count()):
-                at = self.table.values + (i << self.table.stride_shift)
-                if still and not differs(self.start, at, at[0], m):
+                at = vwl_slot(&self.where, i)
+                if still and not differs(self, at, at[0], m):
                     continue
                 w = in_force_at(self, i) if in_force else at[0]
-                if in_force and not differs(self.start, at, w, m):
+                if in_force and not differs(self, at, w, m):
                     continue
                 to_index[k] = <uint32_t>i
                 to[0][k] = w
                 for j in range(1, m):
-                    to[j][k] = at[j]
+                    to[j][k] = at[<size_t>j << self.where.group]
                 k += 1
         return [index, *columns]
 
@@ -223,7 +236,7 @@ cdef class TableLearner(Bottom):
             column, signed = values, self.layout[j].signed
             for i in range(n):
                 value = column[i]
-                self.table.values[(<size_t>index[i] << self.table.stride_shift) + j] = value
+                vwl_slot(&self.where, index[i])[<size_t>j << self.where.group] = value
                 sound = sound and isfinite(value) and (signed or value >= 0)
         if not sound:
             io.refuse("its weights are not all finite numbers")
@@ -231,17 +244,16 @@ cdef class TableLearner(Bottom):
 
 cdef inline float in_force_at(TableLearner learner, size_t i) noexcept nogil:
     """Effective weight of a slot."""
-    return learner.weight_in(learner.table.values + (i << learner.table.stride_shift),
-                             <uint32_t>(i & ((<size_t>1 << learner.width_shift) - 1)))
+    return learner.weight_in(vwl_slot(&learner.where, i), <uint32_t>(i & ((<size_t>1 << learner.width_shift) - 1)))
 
 
-cdef inline bint differs(const float* start, const float* at, float w, int m) noexcept nogil:
+cdef inline bint differs(TableLearner learner, const float* at, float w, int m) noexcept nogil:
     """Whether the first m columns of a slot with the effective weight w differ from the initial values."""
     cdef int j
-    if w != start[0]:
+    if w != learner.start[0]:
         return True
     for j in range(1, m):
-        if at[j] != start[j]:
+        if at[<size_t>j << learner.where.group] != learner.start[j]:
             return True
     return False
 

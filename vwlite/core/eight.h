@@ -6,11 +6,8 @@
  * as in bytescan.h, and decimals 8 bytes back from their end, so these are not queued at the start of a text. */
 #ifndef VWLITE_EIGHT_H
 #define VWLITE_EIGHT_H
+#include "cpu.h"
 #include "number.h"
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(VWLITE_PLAIN)
-#include <immintrin.h>
-#define VWL_AVX2 __attribute__((target("avx2")))
-#endif
 
 #define VWL_LONGEST_NAME 15 /* of a queued name: it and its padding are one 16 byte word */
 #define VWL_MOST_DIGITS 8   /* of a queued number's name, and after its point */
@@ -32,15 +29,6 @@ typedef struct {
         int n;
     } numbers;
 } vwl_queue;
-
-static inline int vwl_has_eight(void) {
-#ifdef VWL_AVX2
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") != 0;
-#else
-    return 0;
-#endif
-}
 
 /* Do what is left in the queue. */
 static void vwl_flush(vwl_queue *q) {

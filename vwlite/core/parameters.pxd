@@ -5,7 +5,7 @@ a) The table is one lazily zeroed mapping; pages never touched cost nothing.
 b) Huge pages (madvise) save a fault for every 4 kB and most misses of the address cache, but one touched float costs
    2 MB of memory. They are requested once the text that is read, or the model that is loaded, is long enough to touch
    most small pages anyway: a small run takes little memory.
-c) The floats of a slot are adjacent (weight, adaptive, normalizer, rate: one quarter of a cache line).
+c) How the floats of a slot lie in memory is that of slots.h.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -20,7 +20,3 @@ cdef class DenseTable:
     cdef void use_huge_pages(self) noexcept nogil
     cdef void expect(self, double touches) noexcept nogil
     cdef size_t count(self) noexcept nogil
-
-cdef inline float* slot(DenseTable table, uint32_t hash) noexcept nogil:
-    """The slot of a hash (already times the feature width, plus the example's offset)."""
-    return table.values + ((<size_t>(hash & table.mask)) << table.stride_shift)
