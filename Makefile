@@ -11,6 +11,7 @@
 #   make docs-figures    the site's pictures, made anew from runs
 #   make faults          at least 200 kills of a daemon under load (make test has at least 10)
 #   make bench           speed beside Vowpal Wabbit
+#   make bench-check     some of it on less data: fails if a ratio has dropped by more than 5% in three runs
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
 #   make build           compile what has changed, in place
@@ -20,7 +21,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-entities bench-daemon clean
+.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-daemon clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -153,8 +154,12 @@ docs-figures: build
 	$(BIN)/python docs/figures/make.py
 
 # wheel beside wheel: an editable install would start more slowly
-bench: $(INSTALLED)/installed
+bench: build $(INSTALLED)/installed
 	$(INSTALLED)/bin/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.history --draw
+
+bench-check: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python -m benchmarks.history --check
 
 # Lambda Learner goes to an environment of its own, which the script makes.
 bench-entities: $(INSTALLED)/installed

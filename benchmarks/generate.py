@@ -35,6 +35,7 @@ NAMED_FEATURES = (
     ("c", "browser", 40),
 )
 NUMERIC_FEATURES = 75
+EXPONENT_FEATURES = 60
 ENTITY_FEATURES = "abcdefghijklmnopqrst"
 EIGHTY = [f"f{i}" for i in range(80)]
 USER_STEP = 611_953  # a prime
@@ -97,6 +98,29 @@ def numeric(generator: np.random.Generator) -> Block:
             high, low = np.divmod(generator.integers(1, 10**8, lines), 10_000)
             scores += weight[picks] * (high * 10_000 + low) / 10**8
             columns += [starts[picks], digits[high], digits[low]]
+        return text([labels(scores, generator), *columns, np.full(lines, b"\n")])
+
+    return block
+
+
+def exponents(generator: np.random.Generator) -> Block:
+    """Lines such as `1 | 17:1.2345678e-02 ...`, 60 features with ids below 24,000: numbers as %e writes them."""
+    ids = EXPONENT_FEATURES * IDS_PER_FEATURE
+    weight = generator.normal(0, 4 * SCORE_DEVIATION / EXPONENT_FEATURES**0.5, ids)
+    starts = np.array([f" {i}:" for i in range(ids)], dtype="S")
+    digits = np.array([f"{i:04d}" for i in range(10_000)], dtype="S")
+
+    def block(lines: int) -> bytes:
+        scores = np.zeros(lines)
+        columns = [np.full(lines, b" |")]
+        for first in range(0, ids, IDS_PER_FEATURE):
+            picks = generator.integers(first, first + IDS_PER_FEATURE, lines)
+            whole, power = generator.integers(1, 10, lines), generator.integers(1, 3, lines)
+            high, low = np.divmod(generator.integers(0, 10**7, lines), 10_000)
+            scores += weight[picks] * (whole + (high * 10_000 + low) / 10**7) / 10.0**power
+            after = np.char.add(np.char.add(digits[high].astype("S4"), digits[low]), b"e-0")
+            after = np.char.add(np.array([digit[1:] for digit in after], dtype="S10"), power.astype("S1"))
+            columns += [starts[picks], np.char.add(whole.astype("S1"), b"."), after]
         return text([labels(scores, generator), *columns, np.full(lines, b"\n")])
 
     return block
@@ -255,6 +279,7 @@ def several(logged: bool) -> Callable[[np.random.Generator], Block]:
 KINDS: dict[str, Callable[[np.random.Generator], Block]] = {
     "named": named,
     "numeric": numeric,
+    "exponents": exponents,
     "classes10": classes(10),
     "classes100": classes(100),
     "costs": several(False),

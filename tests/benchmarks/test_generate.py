@@ -20,7 +20,10 @@ NAMED = re.compile(
 NUMERIC = re.compile(r"-?1 \|( \d+:0\.\d{8}){75}")
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("named", NAMED), ("numeric", NUMERIC)])
+EXPONENTS = re.compile(r"-?1 \|( \d+:[1-9]\.\d{7}e-0[12]){60}")
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("named", NAMED), ("numeric", NUMERIC), ("exponents", EXPONENTS)])
 def test_every_line_has_the_shape_of_its_kind(kind: str, shape: re.Pattern[str], tmp_path: Path) -> None:
     made = generate.generate(kind, 300, 1, tmp_path).read_text()
     assert made.endswith("\n")
@@ -30,7 +33,7 @@ def test_every_line_has_the_shape_of_its_kind(kind: str, shape: re.Pattern[str],
     assert {line.split()[0] for line in lines} == {"1", "-1"}
 
 
-@pytest.mark.parametrize("kind", ["named", "numeric"])
+@pytest.mark.parametrize("kind", ["named", "numeric", "exponents"])
 def test_a_seed_makes_the_same_bytes_every_time(kind: str, tmp_path: Path) -> None:
     first = generate.generate(kind, 100, 7, tmp_path / "first").read_bytes()
     assert generate.generate(kind, 100, 7, tmp_path / "second").read_bytes() == first
