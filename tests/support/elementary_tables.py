@@ -6,6 +6,7 @@ Polynomials interpolate at Chebyshev nodes, which is within a factor of 2 or so 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mpmath import mp, mpf
@@ -92,14 +93,14 @@ def powers() -> list[str]:
 def error_function() -> list[str]:
     """Eight polynomials near e^(x^2) erfc x, in the distance of u = 4 / (2 + x) from the middles of equal parts."""
 
-    def at(u: Real) -> Real:
-        x = 4 / u - 2
+    def near(middle: Real, t: Real) -> Real:
+        x = 4 / (middle + t) - 2
         return mp.exp(x * x) * mp.erfc(x)
 
     rows: list[Real] = []
     for part in range(8):
         middle = mpf(2 * part + 1) / 8
-        rows += interpolation(lambda t, middle=middle: at(middle + t), mpf(1) / 8, 12)
+        rows += interpolation(partial(near, middle), mpf(1) / 8, 12)
     return array("double vwl_erfc_terms", [literal(c) for c in rows], 4)
 
 

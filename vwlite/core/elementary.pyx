@@ -1,14 +1,14 @@
 """Elementary functions of arrays with the same bits on every machine, elementwise: use these in place of NumPy's.
 
-The functions of a name in elementary.pxd have "array_" before it here.
+The functions of a name in elementary.pxd have "array_" before it here, and "scalar_" for one number.
 """
-import numpy as np
 
 ctypedef double (*OfOne)(double) noexcept nogil
 ctypedef float (*OfOneFloat)(float) noexcept nogil
 
 
 cdef object of_doubles(OfOne function, x):
+    import numpy as np  # here, because scalars don't need it
     given = np.asarray(x, np.float64, order="C")
     found = np.empty_like(given)
     cdef const double[::1] at = given.reshape(-1)
@@ -21,6 +21,7 @@ cdef object of_doubles(OfOne function, x):
 
 
 cdef object of_floats(OfOneFloat function, x):
+    import numpy as np
     given = np.asarray(x, np.float32, order="C")
     found = np.empty_like(given)
     cdef const float[::1] at = given.reshape(-1)
@@ -79,6 +80,7 @@ def array_logf(x):
 
 def array_pow(x, y):
     """x^y; both have the same shape."""
+    import numpy as np
     base, exponent = np.asarray(x, np.float64, order="C"), np.asarray(y, np.float64, order="C")
     found = np.empty_like(base)
     cdef const double[::1] at = base.reshape(-1), by = exponent.reshape(-1)
@@ -93,6 +95,7 @@ def array_pow(x, y):
 
 def array_powf(x, y):
     """x^y of floats; both have the same shape."""
+    import numpy as np
     base, exponent = np.asarray(x, np.float32, order="C"), np.asarray(y, np.float32, order="C")
     found = np.empty_like(base)
     cdef const float[::1] at = base.reshape(-1), by = exponent.reshape(-1)
@@ -103,3 +106,8 @@ def array_powf(x, y):
     for i in range(at.shape[0]):
         to[i] = powf(at[i], by[i])
     return found
+
+
+def scalar_log(double x):
+    """log x of one number."""
+    return log(x)

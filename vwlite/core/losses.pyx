@@ -9,8 +9,9 @@ Losses of two classes (logistic, hinge, and any under --binary) accept the label
 the positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the data's order.
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport NAN, exp, expf, expm1, isfinite, isnan, log, log1p, logf
+from libc.math cimport NAN, isfinite, isnan
 
+from vwlite.core.elementary cimport brief_exp, brief_log, exp, expf, expm1, log, log1p, logf
 from vwlite.core.reasons cimport (
     FINE, LABEL_BINARY, LABEL_COUNT, LABEL_FINITE, LABEL_LARGE, LABEL_NOT_SIGN, LABEL_NOT_ZERO_ONE, LABEL_RANGE,
 )
@@ -296,9 +297,9 @@ cdef inline float lambert_minus(float x) noexcept nogil:
     cdef double w, r, t, q
     if x >= 1:
         w = 0.86 * x + 0.01
-        r = x - log(w) - w
+        r = x - brief_log(w) - w
     else:
-        w = exp(0.8 * x - 0.65)
+        w = brief_exp(0.8 * x - 0.65)
         r = 0.2 * x + 0.65 - w
     t = 1 + w
     q = 2 * t * (t + r * (2.0 / 3.0))
