@@ -300,28 +300,30 @@ static inline double vwl_expm1(double x) {
     return high + (low + scale * vwl_exp_rest(r, vwl_powers[k & 63].rest));
 }
 
-/* A positive normal number as 2^k z, z in a row of the table; z times the row's inverse is 1 + r + rest exactly */
+/* A positive number as 2^k z, z in a row of the table; z times the row's inverse is 1 + r + rest exactly */
 typedef struct {
     double k, r, rest;
+    uint64_t exponent; /* k << 52 */
     const vwl_log_row *row;
 } vwl_log_place;
 
+/* bits: those of a normal number; if subnormal, those of 2^52 times it, less the exponent 52 */
 static inline vwl_log_place vwl_place(uint64_t bits) {
-    const uint64_t from = bits - VWL_LOG_FIRST, z_bits = bits - (from & 0xfff0000000000000u);
+    const uint64_t from = bits - VWL_LOG_FIRST, exponent = from & 0xfff0000000000000u, z_bits = bits - exponent;
     const vwl_log_row *row = vwl_logs + (from >> 46 & 63);
     const double z = vwl_double(z_bits), upper = vwl_double(z_bits & 0xffffffff00000000u), product = z * row->inverse;
     const double rest = upper * row->inverse - product + (z - upper) * row->inverse;
-    const vwl_log_place place = {(double)((int64_t)from >> 52), product - 1, rest, row};
+    const vwl_log_place place = {(double)((int64_t)exponent >> 52), product - 1, rest, exponent, row};
     return place;
 }
 
-/* log of (the place times 2^more) times 1 + more_rest / (1 + r) */
-static inline double vwl_log_sum(vwl_log_place p, double more, double more_rest) {
-    const double *c = vwl_log_terms, r = p.r, square = r * r, cube = square * r, rest = p.rest + more_rest;
-    const double k = p.k + more, whole = k * VWL_LOG_2_HIGH + p.row->high; /* exact */
-    const double high = whole + r, low = whole - high + r;
+static inline uint64_t vwl_bits_of_subnormal(double x) { return vwl_bits(x * 0x1p52) - (52ull << 52); }
+
+static inline double vwl_log_sum(vwl_log_place p) {
+    const double *c = vwl_log_terms, r = p.r, square = r * r, cube = square * r;
+    const double whole = p.k * VWL_LOG_2_HIGH + p.row->high, high = whole + r, low = whole - high + r; /* exact */
     const double terms = cube * (c[0] + c[1] * r) + cube * square * ((c[2] + c[3] * r) + square * c[4]);
-    return high + ((low + (rest - rest * r + (p.row->low + k * VWL_LOG_2_LOW)) - 0.5 * square) + terms);
+    return high + ((low + (p.rest - p.rest * r + (p.row->low + p.k * VWL_LOG_2_LOW)) - 0.5 * square) + terms);
 }
 
 static inline int vwl_is_normal_positive(uint64_t bits) {
@@ -331,13 +333,13 @@ static inline int vwl_is_normal_positive(uint64_t bits) {
 VWL_RARE double vwl_log_far(double x) {
     if (x != x || x == vwl_infinity()) return x + x;
     if (x == 0) return -vwl_infinity();
-    return x < 0 ? vwl_nan() : vwl_log_sum(vwl_place(vwl_bits(x * 0x1p52)), -52, 0); /* subnormal */
+    return x < 0 ? vwl_nan() : vwl_log_sum(vwl_place(vwl_bits_of_subnormal(x)));
 }
 
 static inline double vwl_log(double x) {
     const uint64_t bits = vwl_bits(x);
     if (VWL_UNLIKELY(!vwl_is_normal_positive(bits))) return vwl_log_far(x);
-    return vwl_log_sum(vwl_place(bits), 0, 0);
+    return vwl_log_sum(vwl_place(bits));
 }
 
 /* log x to a relative error of 1e-9, or, if it is for a power of floats, 1e-12 */
@@ -361,18 +363,19 @@ static inline double vwl_log1p(double x) {
     vwl_log_place p;
     if (VWL_UNLIKELY(!(x > -1 && x < 0x1p1000) || x == 0)) return x == 0 ? x : vwl_log(u);
     p = vwl_place(vwl_bits(u));
-    return vwl_log_sum(p, 0, v * vwl_power_of_2(-(int64_t)p.k) * p.row->inverse);
+    p.rest += v * vwl_double(0x3ff0000000000000u - p.exponent) * p.row->inverse; /* v / 2^k / c */
+    return vwl_log_sum(p);
 }
 
 /* x without its low 27 bits */
 static inline double vwl_upper_half(double x) { return vwl_double(vwl_bits(x) & ~((1ull << 27) - 1)); }
 
 /* sign x^y for a normal positive x: e^(y log x), log x to 2^-66 of itself and the product exactly */
-static inline double vwl_power(uint64_t bits, double more, double y, double sign) {
+static inline double vwl_power(uint64_t bits, double y, double sign) {
     const vwl_log_place p = vwl_place(bits);
     const double *c = vwl_pow_terms, r = p.r + p.rest, r_rest = p.r - r + p.rest, half = vwl_upper_half(r);
     const double first = half * half * -0.5, second = (r + half) * (r - half) * -0.5 - r * r_rest; /* -r^2 / 2 */
-    const double k = p.k + more, square = r * r;
+    const double k = p.k, square = r * r;
     const double whole = k * VWL_LOG_2_HIGH + p.row->high, sum = whole + r, high = sum + first;
     const double terms = ((c[0] + c[1] * r) + square * (c[2] + c[3] * r))
                          + square * square * ((c[4] + c[5] * r) + square * c[6]);
@@ -407,15 +410,15 @@ VWL_RARE double vwl_pow_far(double x, double y) {
     if (size == 1) return sign;
     if (vwl_magnitude(y) < 0x1p-65) return 1;
     if (vwl_magnitude(y) > 0x1p64) return sign * ((size > 1) == (y > 0) ? infinity : 0);
-    if (size < 0x1p-1022) return vwl_power(vwl_bits(size * 0x1p52), -52, y, sign);
-    return vwl_power(vwl_bits(size), 0, y, sign);
+    if (size < 0x1p-1022) return vwl_power(vwl_bits_of_subnormal(size), y, sign);
+    return vwl_power(vwl_bits(size), y, sign);
 }
 
 static inline double vwl_pow(double x, double y) {
     const uint64_t bits = vwl_bits(x);
     const double size = vwl_magnitude(y);
     if (VWL_UNLIKELY(!vwl_is_normal_positive(bits) || !(size > 0x1p-65 && size < 0x1p64))) return vwl_pow_far(x, y);
-    return vwl_power(bits, 0, y, 1);
+    return vwl_power(bits, y, 1);
 }
 
 static inline float vwl_powf(float x, float y) {
