@@ -25,13 +25,14 @@ score and assigns them to the lines in the order of the input: --vw_compat does 
 """
 import math
 
-from libc.math cimport NAN, expf, fabsf
+from libc.math cimport NAN, fabsf
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 
 from vwlite.bases.lines cimport LineLearner
 from vwlite.bases.ranking cimport rank
 from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport expf
 from vwlite.core.example cimport Example
 from vwlite.core.multiline cimport MultiExample, bounded
 from vwlite.core.reasons cimport COST_RANGE, COST_TWICE, FINE

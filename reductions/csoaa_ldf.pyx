@@ -9,13 +9,14 @@ lines one after the other, each with the weights that the one before left, as in
 
 With --probabilities, the scores s of lines give q = 1 / (1 + e^s), and the lines have the probabilities q / sum q.
 """
-from libc.math cimport expf, isnan, log
+from libc.math cimport isnan
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
 from vwlite.bases.lines cimport LineLearner
 from vwlite.bases.ranking cimport rank
 from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport expf, log
 from vwlite.core.example cimport Example
 from vwlite.core.multiline cimport MultiExample
 from vwlite.core.reasons cimport COST_SECOND, COSTS_ABSENT, FINE

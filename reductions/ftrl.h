@@ -9,6 +9,7 @@
 #ifndef VWLITE_FTRL_H
 #define VWLITE_FTRL_H
 #include "vwlite/bases/slots.h"
+#include "vwlite/core/elementary.h"
 
 static inline float vwl_larger(float a, float b) { return a > b ? a : b; }
 
@@ -111,12 +112,12 @@ typedef struct {
 static inline float vwl_pistol_weight(const float *slot, float x, const vwl_betting *by) {
     const float z = slot[1], sizes = slot[2], m = vwl_larger(slot[3], fabsf(x));
     const float k = 1 / (by->alpha * m * (sizes + m));
-    float w = sqrtf(sizes) * by->beta * z * expf(z * z / 2 * k) * k;
+    float w = sqrtf(sizes) * by->beta * z * vwl_expf(z * z / 2 * k) * k;
     double wide;
     if (fabsf(w) <= FLT_MAX) return w;
     if (z == 0 || sizes == 0 || m == 0) return 0;
     wide = 1 / ((double)by->alpha * m * ((double)sizes + m));
-    return vwl_to_float(sqrt(sizes) * by->beta * z * exp(fmin((double)z * z / 2 * wide, 700)) * wide);
+    return vwl_to_float(sqrt(sizes) * by->beta * z * vwl_exp(fmin((double)z * z / 2 * wide, 700)) * wide);
 }
 
 static inline int vwl_pistol_step(float *slot, float x, float u, const vwl_betting *by) {

@@ -15,13 +15,14 @@ L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient
 weight in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, powf, sqrt, sqrtf
+from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, sqrt, sqrtf
 from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_slot, vwl_table
 from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport powf
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
 from vwlite.core.losses cimport (

@@ -415,7 +415,7 @@ cdef class GLM(Batches):
             return None
         import numpy as np
 
-        from vwlite.bayes.variance import inverses
+        from vwlite.bayes.moments import inverses
         d = self.n_prior
         if self.covariance:
             covariance = np.array(self.covariance).reshape(d, d)

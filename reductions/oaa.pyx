@@ -8,11 +8,11 @@ With --probabilities, the score s of each class gives q = 1/(1 + e^-s), and the 
 q / sum q. With --oaa_subsample N, only N of the other classes learn from an example, each with k/N of its importance;
 they follow in a random order.
 """
-from libc.math cimport expf, log
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from vwlite.core.class_names cimport ClassNames
+from vwlite.core.elementary cimport expf, log
 from vwlite.core.example cimport NO_NUMBER, Example
 from vwlite.core.learner cimport Learner, Scored
 

@@ -17,10 +17,11 @@ coefficient of a Bayesian model of the feature o with f(x) as its own offset, up
 b and f learn from the same prediction, that before the update.
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport exp, fabs, isfinite, isnan, sqrt
+from libc.math cimport fabs, isfinite, isnan, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 
 from vwlite.core.draws cimport mix
+from vwlite.core.elementary cimport exp
 from vwlite.core.example cimport Example
 from vwlite.core.joint cimport JointScores
 from vwlite.core.learner cimport Learner, Learners, Scored

@@ -16,7 +16,7 @@ done by coordinate descent, at most --sweeps times.
 """
 import math
 
-from libc.math cimport isfinite, pow
+from libc.math cimport isfinite
 from libc.stdlib cimport free
 
 from vwlite.bases.effects cimport INTERCEPT, MOST_EFFECTS, MOST_NAMESPACES, NAMED, Effect, Effects
@@ -25,6 +25,7 @@ from vwlite.bayes.leaning cimport Leans
 from vwlite.bayes.sweeps cimport Sweeps, entity_score
 from vwlite.bayes.together cimport Together
 from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport Example, Feature
 from vwlite.core.joint cimport JointScores
 

@@ -4,9 +4,10 @@ Widens the range of predictions to the label, learns from examples with a label 
 loss on the prediction before the link, and applies the link: identity, logistic 1/(1 + e^-p), glf1 2/(1 + e^-p) - 1,
 poisson e^p.
 """
-from libc.math cimport expf, isnan, sqrt
+from libc.math cimport isnan, sqrt
 from libc.stdint cimport uint32_t
 
+from vwlite.core.elementary cimport expf
 from vwlite.core.example cimport Example, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
 

@@ -1,11 +1,12 @@
 """Gaussian posterior of coefficients. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
-from libc.math cimport isfinite, pow, sqrt
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memcpy, memset
 
 from vwlite.core.arrays cimport resize
 from vwlite.core.draws cimport mix
+from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
 from vwlite.entities.cross_precision cimport other_column, other_hashes, other_origins

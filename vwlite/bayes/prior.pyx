@@ -53,6 +53,8 @@ cdef class EstimatedPrior(Updates):
     cdef int estimate_covariance(self, variance, list hashes, size_t n) except -1:
         """Estimate the covariance matrix of the coefficients."""
         import numpy as np
+
+        from vwlite.bayes.moments import products
         cdef size_t d = len(hashes), i, j, k, at = 0
         cdef Record* record = self.table.oldest
         cdef uint32_t a, c
@@ -82,7 +84,7 @@ cdef class EstimatedPrior(Updates):
                 if i != j and hashes[i] in known and hashes[j] in known:
                     start[i, j] = self.prior[<size_t>known[hashes[i]] * MOST_CORRELATED + <size_t>known[hashes[j]]]
         means -= center
-        b = np.einsum("nij,nj->ni", data + start, means)
+        b = products(data, start, means)
         explained = float((b * means).sum())
         noise = self.noise_of(variance, explained)
         precision, means, explained_now = variance.covariance(data, b, start, noise, self.center != NULL)
@@ -125,7 +127,7 @@ cdef class EstimatedPrior(Updates):
                 at += 1
             record = record.newer
         b = (data + self.l2) * means
-        explained = float(b @ means)
+        explained = float((b * means).sum())
         columns = np.unique(hashes, return_inverse=True)[1] if self.center != NULL else None
         found, means, explained_now = variance.ridge(data, b, self.l2, self.noise_of(variance, explained), columns)
         if not is_sane(found, means):

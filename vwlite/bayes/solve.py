@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from vwlite.bayes.blas import in_one_thread
+from vwlite.core.elementary import array_exp, array_log1p
 
 Vector = NDArray[np.float64]
 
@@ -86,7 +87,12 @@ def minimise(
 
 
 def _losses(s: Vector, y: Vector, w: Vector, logistic: bool) -> Vector:
-    return w * (np.logaddexp(0, -y * s) if logistic else (s - y) ** 2 / 2)
+    return w * (softplus(-y * s) if logistic else (s - y) ** 2 / 2)
+
+
+def softplus(s: Vector) -> Vector:
+    """log(1 + e^s), without overflow."""
+    return np.asarray(np.maximum(s, 0) + array_log1p(array_exp(-np.abs(s))))
 
 
 def _slopes(s: Vector, y: Vector, w: Vector, logistic: bool) -> Vector:
@@ -102,7 +108,7 @@ def _curvature(s: Vector, w: Vector, logistic: bool) -> Vector:
 
 def _sigmoid(s: Vector) -> Vector:
     """Logistic function 1 / (1 + e^-s), without overflow."""
-    e = np.exp(-np.abs(s))
+    e = array_exp(-np.abs(s))
     return np.where(s >= 0, 1.0, e) / (1 + e)
 
 

@@ -1,12 +1,13 @@
 """Fits of all parts to the examples of a pass; coordinate descent. Design notes are in sweeps.pxd."""
 from cpython.exc cimport PyErr_CheckSignals
 from libc.limits cimport INT_MAX
-from libc.math cimport NAN, pow
+from libc.math cimport NAN
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from vwlite.core.arrays cimport resize
+from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport PADDING
 
 from vwlite.core.learner import walk

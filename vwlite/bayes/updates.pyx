@@ -1,11 +1,12 @@
 """Single-example updates of a posterior. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
-from libc.math cimport INFINITY, fabs, isfinite, pow, sqrt
+from libc.math cimport INFINITY, fabs, isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 
 from vwlite.bayes.posterior cimport data_of, ridge
 from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, extent_end
 from vwlite.entities.cross_precision cimport MOST_OTHERS, add_other, other_column, make_between, other_place
 from vwlite.entities.record cimport (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vwlite.bayes.blas import in_one_thread
+from vwlite.bayes.moments import inverses, posteriors, scatter
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,6 @@ class Noise:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-@in_one_thread
 def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: bool) -> tuple[Array, Array, float]:
     """Estimate the prior precision, in units of the noise, and the coefficients under it (EM).
 
@@ -53,23 +52,17 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: 
     n, d = b.shape
     steps = int(min(2000, max(1, WORK / (n * d**3))))
     center = np.zeros(d)
-    told = np.einsum("nii->i", data) / n
+    told = np.diagonal(data, axis1=1, axis2=2).sum(axis=0) / n
     unit = np.sqrt(np.where(told > 0, told, 1))  # scale columns to a data precision of 1, so that bounds are relative
     data, b, precision = data / (unit * unit[:, None]), b / unit, precision / (unit * unit[:, None])
 
-    def means() -> tuple[Array, Array, float]:
-        inverse = inverses(data + precision)
-        right = b + precision @ center
-        found = np.einsum("nij,nj->ni", inverse, right)
-        return inverse, found, float((right * found).sum() - n * (center @ precision @ center))
-
     for _ in range(steps + 1):
-        inverse, found, explained = means()
+        inverse_sum, found, explained = posteriors(data, b, precision, center)
         v = noise(explained)
         if centered:
             center = found.mean(axis=0)
         apart = found - center
-        g = (apart.T @ apart + v * inverse.sum(axis=0)) / n
+        g = (scatter(apart) + v * inverse_sum) / n
         g += np.diag(np.maximum(1e-12 * np.diag(g), v / LARGEST_RIDGE))
         after = v * inverses(g)
         if not (np.isfinite(after).all() and (np.diag(after) > 0).all()):
@@ -78,17 +71,8 @@ def covariance(data: Array, b: Array, precision: Array, noise: Noise, centered: 
         precision = after
         if moved < 1e-9:
             break
-    _, found, explained = means()
+    _, found, explained = posteriors(data, b, precision, center)
     return precision * unit * unit[:, None], found / unit, explained
-
-
-def inverses(a: Array) -> Array:
-    """Inverses of positive semidefinite matrices, shape (..., d, d); as in newton.h, a direction that is singular by
-    rounding is regularized by a rounding error of the diagonal.
-    """
-    scale = 1 / np.sqrt(np.maximum(np.diagonal(a, axis1=-2, axis2=-1), 1e-300))
-    scales = scale[..., :, None] * scale[..., None, :]
-    return np.linalg.inv(a * scales + 1e-13 * np.eye(a.shape[-1])) * scales
 
 
 def ridge(
@@ -119,4 +103,4 @@ def shrunk(data: Array, b: Array, l2: float, center: Array) -> tuple[Array, floa
     """Ridge regression towards a center: the coefficients, and the explained sum."""
     right = b + l2 * center
     means = right / (data + l2)
-    return means, float(right @ means - l2 * (center @ center))
+    return means, float((right * means).sum() - l2 * (center * center).sum())

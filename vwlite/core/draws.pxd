@@ -3,8 +3,10 @@
 Design: a draw is computed from its purpose (seed, decision, coefficient), not from a stream. So it doesn't depend on
 the order of computation or the number of threads, any draw can be repeated by itself, and there is no state to save.
 """
-from libc.math cimport fabs, log, sqrt
+from libc.math cimport fabs, sqrt
 from libc.stdint cimport uint64_t
+
+from vwlite.core.elementary cimport log
 
 cdef inline uint64_t mix(uint64_t key, uint64_t i) noexcept nogil:
     """64 well mixed bits: the i-th output of SplitMix64 (Steele, Lea and Flood 2014) started at key."""

@@ -7,12 +7,13 @@ few antithetic pairs of draws are as accurate as many counted draws, and no acti
 Drawing ends when the probabilities are as accurate as `samples` counted draws. Many scores: each is integrated only
 along the normals that no other score has.
 """
-from libc.math cimport INFINITY, erfc, fabs, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from vwlite.core.arrays cimport resize
 from vwlite.core.draws cimport mix, normal
+from vwlite.core.elementary cimport erfc
 
 cdef extern from "vwlite/core/newton.h" nogil:
     double vwl_dot_product(const double* a, const double* b, size_t n)

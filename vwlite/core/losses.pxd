@@ -4,7 +4,7 @@ A loss owns the range of labels seen, because predictions are clipped to it and 
 Notation: p prediction, y label, scale = learning rate x importance weight (x decay), ppu = change of the prediction
 per unit of update, n = scale * ppu the total step.
 """
-from libc.math cimport exp, expf, log, logf
+from vwlite.core.elementary cimport brief_exp, brief_log, expf, logf
 
 cdef struct Point:
     # loss at a prediction p for a label y
@@ -106,9 +106,9 @@ cdef inline float lambert_minus(float x) noexcept nogil:
     cdef double w, r, t, q
     if x >= 1:
         w = 0.86 * x + 0.01
-        r = x - log(w) - w
+        r = x - brief_log(w) - w
     else:
-        w = exp(0.8 * x - 0.65)
+        w = brief_exp(0.8 * x - 0.65)
         r = 0.2 * x + 0.65 - w
     t = 1 + w
     q = 2 * t * (t + r * (2.0 / 3.0))

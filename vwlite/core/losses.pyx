@@ -9,8 +9,9 @@ Losses of two classes (logistic, hinge, and any under --binary) accept the label
 the positive class in both codings; the first -1 or 0 fixes the coding, so nothing else depends on the data's order.
 """
 from libc.float cimport FLT_MAX
-from libc.math cimport NAN, exp, expf, expm1, isfinite, isnan, log, log1p, logf
+from libc.math cimport NAN, isfinite, isnan
 
+from vwlite.core.elementary cimport exp, expf, expm1, log, log1p, logf
 from vwlite.core.reasons cimport (
     FINE, LABEL_BINARY, LABEL_COUNT, LABEL_FINITE, LABEL_LARGE, LABEL_NOT_SIGN, LABEL_NOT_ZERO_ONE, LABEL_RANGE,
 )

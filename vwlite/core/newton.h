@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
+#include "vwlite/core/elementary.h"
 
 #define VWL_BEYOND 1e100 /* bound on scores and coefficients: from float32 input, only rounding leads beyond */
 #define VWL_COLUMNS 64
@@ -180,7 +181,7 @@ static inline void vwl_multiply(const double *a, size_t n, const double *x, doub
 
 /* Logistic function 1 / (1 + e^-t), without overflow. */
 static inline double vwl_sigmoid(double t) {
-    const double e = exp(-fabs(t));
+    const double e = vwl_exp(-fabs(t));
     return (t >= 0 ? 1 : e) / (1 + e);
 }
 
@@ -189,7 +190,7 @@ static inline double vwl_sigmoid(double t) {
  * step outside of the bracket, or longer than half of the one before, is replaced by bisection. */
 static inline double vwl_logistic_root(double s, double z, double y, double w, double digits) {
     const double start = y * s, most = z * w;
-    double low = start, high = fmin(start + most, fmax(start, 0) + log1p(most)); /* log(1 + x) >= x / (1 + x) */
+    double low = start, high = fmin(start + most, fmax(start, 0) + vwl_log1p(most)); /* log(1 + x) >= x / (1 + x) */
     double u = fmin(start + most * vwl_sigmoid(-start), high), before = high - low;
     int i;
     for (i = 0; i < 2000; i++) {
@@ -221,9 +222,10 @@ static inline void vwl_logistic_moments(double s, double z, double y, double w, 
     int side, i;
     for (side = -1; side <= 1; side += 2) {
         if (w == 1 && fabs(u) < 300 && z < 100) {
-            const double at_mode = exp(-u), scale = 1 + at_mode, less = exp(-side * y * step), fall = exp(-step * step / z);
-            double e = at_mode * less, gauss = exp(-side * step * (mode - s) / z - step * step / (2 * z));
-            double slower = exp(-side * step * (mode - s) / z - 3 * step * step / (2 * z));
+            const double at_mode = vwl_exp(-u), scale = 1 + at_mode;
+            const double less = vwl_exp(-side * y * step), fall = vwl_exp(-step * step / z);
+            double e = at_mode * less, gauss = vwl_exp(-side * step * (mode - s) / z - step * step / (2 * z));
+            double slower = vwl_exp(-side * step * (mode - s) / z - 3 * step * step / (2 * z));
             for (i = 1; i < 200; i++) {
                 const double mass = gauss * scale / (1 + e), x = side * i * step;
                 total += mass;
@@ -238,10 +240,10 @@ static inline void vwl_logistic_moments(double s, double z, double y, double w, 
         }
         for (i = 1; i < 10000; i++) {
             const double x = side * i * step, v = u + y * x;
-            const double loss = (v < 0 ? -v : 0) + log1p(exp(-fabs(v))); /* log(1 + e^-v) */
-            const double loss_at_mode = (u < 0 ? -u : 0) + log1p(exp(-fabs(u)));
+            const double loss = (v < 0 ? -v : 0) + vwl_log1p(vwl_exp(-fabs(v))); /* log(1 + e^-v) */
+            const double loss_at_mode = (u < 0 ? -u : 0) + vwl_log1p(vwl_exp(-fabs(u)));
             const double density = -x * (2 * (mode - s) + x) / (2 * z) - w * (loss - loss_at_mode);
-            const double mass = exp(density);
+            const double mass = vwl_exp(density);
             total += mass;
             first += mass * x;
             second += mass * x * x;
@@ -267,7 +269,7 @@ static inline void vwl_slopes(const vwl_batch *p, const double *s, double *slope
     for (i = 0; i < p->n; i++) {
         const double y = p->y[i], w = p->w[i];
         if (p->logistic) {
-            const double e = exp(-fabs(s[i])), q = (y * s[i] >= 0 ? e : 1) / (1 + e); /* q = 1 / (1 + e^ys) */
+            const double e = vwl_exp(-fabs(s[i])), q = (y * s[i] >= 0 ? e : 1) / (1 + e); /* q = 1 / (1 + e^ys) */
             slopes[i] = -w * y * q;
             curvatures[i] = w * q * (1 - q);
         } else {
@@ -317,7 +319,7 @@ static inline double vwl_objective(const vwl_batch *p, const double *t, const do
     for (i = 0; i < p->d; i++) total += (t[i] - p->m[i]) * pull[i] / 2;
     for (i = 0; i < p->n; i++) {
         const double y = p->y[i];
-        total += p->w[i] * (p->logistic ? (y * s[i] < 0 ? fabs(s[i]) : 0) + log1p(exp(-fabs(s[i])))
+        total += p->w[i] * (p->logistic ? (y * s[i] < 0 ? fabs(s[i]) : 0) + vwl_log1p(vwl_exp(-fabs(s[i])))
                                         : (s[i] - y) * (s[i] - y) / 2);
     }
     return total;

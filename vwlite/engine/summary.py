@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from vwlite.core.elementary import scalar_log
 from vwlite.core.learner import walk
 from vwlite.report.outputs import decimals, ratio, shorten
 
@@ -41,7 +42,7 @@ def best_constant(driver: Driver, loss: Any, tau: float) -> tuple[float, float |
         elif second_weight <= 0:
             constant = -1.0
         else:
-            constant = math.log(second_weight / first_weight)
+            constant = scalar_log(second_weight / first_weight)
     elif loss.name == "quantile":
         constant = second if tau * second_weight > (1 - tau) * first_weight else first
     else:

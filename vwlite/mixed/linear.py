@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vwlite.bayes.blas import in_one_thread
+from vwlite.core.elementary import array_log, scalar_log
 from vwlite.mixed.descent import Place, descend
 from vwlite.mixed.system import Array, Part, System
 
@@ -136,7 +137,7 @@ def fit_linear(
         found, explained = factored.solve(right)
         square = max(total - explained, 0.0) + least
         value = factored.log_determinant(restricted)
-        value += m * math.log(square) if noise is None else square / noise
+        value += m * scalar_log(square) if noise is None else square / noise
         if not math.isfinite(value):
             return None
 
@@ -160,8 +161,8 @@ def fit_linear(
     found, explained = factored.solve(right)
     square = max(total - explained, 0.0) + least
     v = square / m if noise is None else noise
-    criterion = factored.log_determinant(restricted) + m * math.log(2 * math.pi * v) + square / v
-    criterion -= float(np.log(system.w).sum())
+    criterion = factored.log_determinant(restricted) + m * scalar_log(2 * math.pi * v) + square / v
+    criterion -= float(array_log(system.w).sum())
     return Fit(
         factors,
         found.fixed + constant,

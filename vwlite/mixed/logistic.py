@@ -21,6 +21,8 @@ import numpy as np
 from scipy import linalg
 
 from vwlite.bayes.blas import in_one_thread
+from vwlite.bayes.solve import softplus
+from vwlite.core.elementary import array_exp
 from vwlite.mixed.descent import Place, descend
 from vwlite.mixed.linear import Fit, pack, start, unpack, without_traces
 from vwlite.mixed.system import Array, Factored, Found, System
@@ -47,12 +49,12 @@ class Mode(NamedTuple):
 
 def losses(data: Data, scores: Array) -> float:
     """2 sum w log(1 + exp(-y score))."""
-    return 2 * float(data.w @ np.logaddexp(0, np.where(data.y > 0, -scores, scores)))
+    return 2 * float(data.w @ softplus(np.where(data.y > 0, -scores, scores)))
 
 
 def probabilities(scores: Array) -> Array:
     """1 / (1 + exp(-score))."""
-    e = np.exp(-np.abs(scores))
+    e = array_exp(-np.abs(scores))
     return np.where(scores >= 0, 1.0, e) / (1 + e)
 
 

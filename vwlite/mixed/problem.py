@@ -11,6 +11,7 @@ from scipy import sparse
 
 from vwlite.bayes import fitted
 from vwlite.bayes.blas import in_one_thread
+from vwlite.core.elementary import array_log
 from vwlite.mixed.columns import Columns, effect_columns, fixed_columns, independent, sharing
 from vwlite.mixed.linear import Fit, fit_linear
 from vwlite.mixed.logistic import MOST_ROUNDS, Data, fit_logistic, probabilities
@@ -201,7 +202,7 @@ class Problem:
         self.hand_over(found, precisions, beyond, fixed, means)
         if found.restricted:  # which depends on the units of the fixed part
             units = np.concatenate([self.scale, np.ones(sum(self.widths[1:]))])
-            found = found._replace(criterion=found.criterion + 2 * float(np.log(units[self.taken]).sum()))
+            found = found._replace(criterion=found.criterion + 2 * float(array_log(units[self.taken]).sum()))
         return Result(figures(found, parts, n_implied, self.logistic), self.hashes, self.leans(beyond))
 
     def are_finite(self, beyond: Known, precisions: list[Array]) -> bool:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
+from vwlite.core.elementary import array_log
+
 Array = NDArray[np.float64]
 
 BUFFER = 4_000_000  # the most numbers of a dense matrix that is processed in pieces
@@ -175,7 +177,7 @@ class Factored:
         """The log determinant of the system of the effects, or of the whole system."""
         diagonal = self.schur_lower.diagonal()[: None if with_fixed else self.system.q]
         firsts = np.diagonal(self.lower, axis1=1, axis2=2)
-        return 2 * float(np.log(firsts).sum() + np.log(diagonal).sum())
+        return 2 * float(array_log(firsts).sum() + array_log(diagonal).sum())
 
     @cached_property
     def inverses(self) -> Array:

@@ -9,7 +9,7 @@ c) Means are summed in double precision: 88 bytes in all, and as many per entity
    each score is stored: 8 bytes per example (float32 score, float32 weight whose sign encodes which of the two labels),
    and 4 more for each namespace of an `auc:namespace`.
 """
-from libc.math cimport NAN, exp, fabs, isnan, log1p
+from libc.math cimport NAN, fabs, isnan
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -17,6 +17,7 @@ from libc.string cimport memcmp, memcpy, memset
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
 from vwlite.core.arrays cimport resize
+from vwlite.core.elementary cimport exp, log1p
 from vwlite.core.example cimport Block, Example, Extent, Row
 from vwlite.core.observer cimport Observer
 

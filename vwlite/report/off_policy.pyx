@@ -24,7 +24,7 @@ All moments are updated about the running mean (West 1979), so a large constant 
 """
 from typing import NamedTuple
 
-from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isnan, sqrt, tan
+from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isnan, sqrt
 
 from vwlite.core.draws cimport normal_quantile
 from vwlite.core.multiline cimport MultiExample
@@ -84,6 +84,15 @@ cdef double end_of(double mean, double squares, size_t n, double worst, double t
     return mean + worst / (n + 1) + side * reach
 
 
+cdef double cotangent(double x) noexcept nogil:
+    """Cotangent, 0 < x < pi/2, by Lambert's continued fraction: the C library's depends on the processor."""
+    cdef double below = 23
+    cdef int k
+    for k in range(21, 0, -2):
+        below = k - x * x / below
+    return below / x
+
+
 cdef double student_quantile(double p, double n) noexcept nogil:
     """The p-quantile (p > 0.5) of Student's distribution with n degrees of freedom, to about 3 digits from n = 3.
 
@@ -91,7 +100,7 @@ cdef double student_quantile(double p, double n) noexcept nogil:
     """
     cdef double z, z2
     if n <= 1:
-        return tan(3.14159265358979323846 * (p - 0.5))
+        return cotangent(3.14159265358979323846 * (1 - p))
     if n <= 2:
         return (p - 0.5) * sqrt(2 / (p * (1 - p)))
     z = normal_quantile(p)
