@@ -33,7 +33,7 @@ from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
 from vwlite.core.reasons cimport FINE, POSTERIOR_FULL
 from vwlite.entities.record cimport (
-    ABSENT, MOST_FULL, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
+    ABSENT, MOST_FULL, UNCOUNTED, Record, hashes_of, lookup, means_of, name_of, precisions_of, triangle,
 )
 from vwlite.entities.table cimport EntityTable
 
@@ -324,6 +324,7 @@ cdef class GLM(Batches):
             self.l2 = l2
         self.spread_sum = io.float64("spread_sum", self.spread_sum)
         self.spread_count = io.float64("spread_count", self.spread_count)
+        self.dof_sum = io.float64("dof_sum", self.dof_sum) if io.saving or io.has("dof_sum") else UNCOUNTED
         self.save_load_prior(io)
         self.noise_sum = io.float64("noise_sum", self.noise_sum)
         self.noise_count = io.float64("noise_count", self.noise_count)

@@ -148,7 +148,7 @@ def test_a_feature_that_comes_with_values_that_cancel_makes_a_model_that_loads(t
 
 FIELDS = (
     "key", "coefficients", "name_length", "waiting", "count", "clock", "prior", "spread", "name", "hash", "mean",
-    "precision", "coefficient_clock", "waiting_example", "waiting_n", "waiting_feature",
+    "precision", "coefficient_clock", "waiting_example", "waiting_n", "waiting_feature", "dof",
 )  # fmt: skip
 SIZES = {"U8": 1, "U32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
 CODES: dict[str, Any] = {"U8": "B", "U32": "I", "U64": "Q", "I64": "q", "F32": "f", "F64": "d"}
@@ -193,6 +193,7 @@ INSANE: dict[str, list[float]] = {
     "clock": [math.nan, math.inf],
     "prior": [math.nan, math.inf, 0.0, -1.0],
     "spread": [math.nan, math.inf],
+    "dof": [math.nan, math.inf, -0.5, 100.0],
     "mean": [math.nan, -math.inf],
     "precision": [math.nan, math.inf, -1e6],
     "coefficient_clock": [math.nan, math.inf],

@@ -337,6 +337,8 @@ cdef class Batches(EstimatedPrior):
         """Learn the pending batches, entity by entity."""
         cdef Record* record = self.table.oldest
         cdef uint64_t key
+        if self.dof_sum < 0 and self.estimates_prior and not self.n_prior:
+            self.count_all()
         if self.table.limited:
             for key in self.table.waiting():
                 self.table.bring(key)

@@ -94,12 +94,9 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
 
 def end(Batches learner not None):
     """End of an import: update the mean that entities are shrunk to, and restart the estimates."""
-    cdef Record* record = learner.table.oldest
     if learner.center != NULL:
         learner.find_center()
     learner.center_fixed = False
-    learner.spread_sum = 0
-    while record != NULL and learner.estimates_prior and not learner.n_prior:
-        record.spread = learner.spread(record)
-        learner.spread_sum += record.spread
-        record = record.newer
+    learner.spread_sum = learner.dof_sum = 0
+    if learner.estimates_prior and not learner.n_prior:
+        learner.count_all()

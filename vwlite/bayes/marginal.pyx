@@ -311,7 +311,7 @@ cdef class Marginal:
             means_of(record)[k] -= moves[k]
         effect.inform(record)
         record.changed = True
-        if record.spread != 0:        # it is included in the estimate of the prior
+        if record.dof > 0:            # it is included in the estimate of the prior
             effect.count_spread(record)
         return 0
 

@@ -51,7 +51,9 @@ cdef class Posterior(Bottom):
     cdef uint32_t[2] center_guesses
     # estimates: the prior variance, the noise
     cdef readonly bint estimates_prior
-    cdef double first_l2, spread_sum, spread_count
+    cdef double first_l2
+    cdef double spread_sum, dof_sum   # sums over records; the second is below 0 if records lack theirs
+    cdef double spread_count          # coefficients of all records
     cdef bint estimates_noise
     cdef double noise
     cdef public double noise_sum, noise_count

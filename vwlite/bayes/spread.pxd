@@ -11,6 +11,7 @@ cdef class Spread(Posterior):
     cdef int see_scales(self, const Feature* features, size_t n) except -1 nogil
     cdef int follow_scale(self, uint32_t hash, double ratio) except -1 nogil
     cdef bint is_time_for_spread(self, Record* record) noexcept nogil
-    cdef double spread(self, Record* record) except? -1 nogil
+    cdef double spread(self, Record* record, double* dof) except? -1 nogil
     cdef int count_spread(self, Record* record) except -1 nogil
+    cdef int count_all(self) except -1
     cdef void estimate_ridge(self) noexcept nogil

@@ -1,5 +1,15 @@
 """Online estimate of the prior: mean and variance of entities' coefficients, and the scales of their features.
 
+The variance is that of MacKay 1992, "Bayesian interpolation": with the means m_k, the mean c_k of all entities, the
+ridges l_k and the posterior precision H, in units of the noise, its estimate from all entities is
+
+    sum_k (m_k - c_k)^2 / gamma         gamma = sum_k 1 - l_k (H^-1)_kk: the effective degrees of freedom
+
+gamma counts the coefficients that data determine. A record stores its two terms. They are of the ridge of its last
+example, an old one in most records; as squares and gamma grow and shrink together, their ratio hardly depends on it.
+The posterior variance of a coefficient does: it is near the prior's, as long as data say little, so sums of
+(m_k - c_k)^2 + Var_k (EM: Laird and Ware 1982) would keep first guesses of the prior for a long time.
+
 Design notes are in posterior.pxd. After a fit of all entities, prior.pyx estimates the prior.
 """
 from libc.math cimport fabs, isfinite
@@ -7,7 +17,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from vwlite.bayes.posterior cimport SMALL, data_of, ridge
 from vwlite.core.example cimport CONSTANT_HASH, Feature
-from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of, track
+from vwlite.entities.record cimport (
+    ABSENT, UNCOUNTED, Record, hashes_of, lookup, means_of, precisions_of, track,
+)
 
 cdef double STEADY = 0.005            # relative change of the estimated ridge that is ignored
 cdef double FAR = 16                  # factor on the mean square in use: a larger square updates it at once
@@ -84,7 +96,7 @@ cdef class Spread(Posterior):
         precisions_of(self.center)[place] += more
         return 0
 
-    # online estimate of the prior variance: the mean over entities of m^2 + Var (Laird and Ware 1982)
+    # online estimate of the prior variance
 
     cdef bint is_time_for_spread(self, Record* record) noexcept nogil:
         """Whether an update of the estimate is due: once the noise is known; for a full matrix after 1, 2, 3, 4, 6, 8,
@@ -98,10 +110,10 @@ cdef class Spread(Posterior):
             count //= 2
         return count <= 3
 
-    cdef double spread(self, Record* record) except? -1 nogil:
-        """Sum of m^2 + Var of the coefficients under the ridge, times their scales."""
+    cdef double spread(self, Record* record, double* dof) except? -1 nogil:
+        """Sum of squared deviations of the coefficients, times their scales; sets `dof` to their degrees of freedom."""
         cdef size_t d = record.n, k
-        cdef double total = 0, variance, scale = self.scale(), delta, l2, unit = 1 / self.l2
+        cdef double total = 0, delta, l2, unit = 1 / self.l2, data, known = 0
         cdef double* v
         cdef bint exact = record.full and d <= SMALL
         self.reserve(d + d * (d + 1) // 2)
@@ -112,26 +124,59 @@ cdef class Spread(Posterior):
             if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
                 continue
             l2 = ridge(self, hashes_of(record)[k])
-            variance = self.unit_variance(k, d, v) if exact else 1 / (data_of(self, record, k) + l2)
             delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
-            total += (delta * delta + scale * variance) * (l2 * unit)
+            total += delta * delta * (l2 * unit)
+            if self.identity:         # its posterior variance depends on neither data nor prior: m^2 + Var, as EM
+                total += self.scale() * (l2 * unit)
+                known += 1
+            elif exact:
+                known += min(max(1 - l2 * self.unit_variance(k, d, v), 0), 1)
+            else:
+                data = data_of(self, record, k)
+                known += data / (data + l2)
+        if record.full and not exact:
+            known = min(known, <double>record.count)      # correlations are ignored: an example has one at most
+        dof[0] = known
         return total
 
     cdef int count_spread(self, Record* record) except -1 nogil:
         """Update the contribution of an entity to the estimate of the prior."""
         self.spread_sum -= record.spread
-        record.spread = self.spread(record)
+        self.dof_sum -= record.dof
+        record.spread = self.spread(record, &record.dof)
         self.spread_sum += record.spread
+        self.dof_sum = max(self.dof_sum + record.dof, 0)
+        return 0
+
+    cdef int count_all(self) except -1:
+        """Compute the sums of all entities, each under the ridge of its means: after a fit, or if a model has none."""
+        cdef Record* record
+        cdef double l2 = self.l2
+        cdef uint64_t key
+        self.spread_sum = self.dof_sum = 0
+        try:
+            for key in self.table.keys_as_met():
+                self.table.bring(key)
+                record = self.table.find(key)
+                record.spread = record.dof = 0
+                record.changed = True
+                self.l2 = record.prior
+                self.count_spread(record)
+        except Exception:
+            self.dof_sum = UNCOUNTED
+            raise
+        finally:
+            self.l2 = l2
         return 0
 
     cdef void estimate_ridge(self) noexcept nogil:
-        """Estimate the ridge. The first ridge counts as one coefficient, so that the first few entities don't diverge.
+        """Estimate the ridge. The first ridge counts as one degree of freedom: the first few entities don't diverge.
 
         The ridge is the ratio of the noise variance and the variance of a score by a coefficient, so bounds and start
         have no unit. A change of less than STEADY is ignored, because every record must follow a new ridge.
         """
         cdef double scale = self.scale()
-        cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.spread_count + 1)
+        cdef double variance = (self.spread_sum + scale / self.first_l2) / (self.dof_sum + 1)
         cdef double l2
         if not (variance > 0 and isfinite(variance)):
             return

@@ -45,6 +45,9 @@ cdef class Updates(Spread):
 
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
+        if self.dof_sum < 0 and self.estimates_prior and not self.n_prior:
+            with gil:
+                self.count_all()
         if self.table.limited:
             self.table.bring(ex.entity)
         record = self.table.find(ex.entity)
@@ -525,7 +528,7 @@ cdef class Updates(Spread):
         self.pass_time(record, record.clock, 0)
         self.stale_ratio = 1
         record.changed = True
-        if record.spread != 0:
+        if record.dof > 0:
             self.count_spread(record)
         return 0
 

@@ -15,7 +15,7 @@ factor (if `factored` in the header; then the layout is 2), origins (of anchored
 information vector (of full records in informed tables; then the layout has the bit INFORMED), its CrossPrecision (if it
 has one; then the layout is 4): number of features, hashes, origins, columns; then each pending example, oldest first:
 label, weight, initial prediction, number of features, features. Little-endian, without padding. The sum in the header
-is the CRC-32 of all that follows it.
+is the CRC-32 of all that follows it. Without the bit COUNTED of the layout the header ends before `dof`.
 """
 from zlib import crc32
 
@@ -29,18 +29,20 @@ from vwlite.core.example cimport CONSTANT_HASH, Feature
 from vwlite.entities.backoff cimport Backoff
 from vwlite.entities.cross_precision cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities.record cimport (
-    ABSENT, FACTORED, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of, lookup,
-    means_of, name_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, UNCOUNTED, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of,
+    lookup, means_of, name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.entities.table cimport EntityTable, home_of, information_of, origins_of
-from vwlite.entities.table_io cimport has_factor
+from vwlite.entities.table_io cimport has_factor, is_dof
 
 from vwlite.entities.table_io import LEANED, load, save
 from vwlite.errors import ModelError
 
 cdef enum:
     LAYOUT = 4                        # version of the format; 1 has no factors, 2 no origins, 3 no CrossPrecision
-    INFORMED = 16                     # a bit of the format's version: there is an information vector
+    INFORMED = 16                     # bits of the format's version: there is an information vector;
+    COUNTED = 32                      # there are degrees of freedom, which earlier versions lack
+    KIND = 0xFF - INFORMED - COUNTED  # the rest of it: the version
     SHARE = 16                        # an eviction removes 1/16 of the limit
     MOST_AT_ONCE = 8192               # records per write: they are in memory twice, as are the pages they change
 
@@ -49,7 +51,9 @@ cdef packed struct Header:
     uint8_t layout, full, clocked, factored
     uint32_t n, name_length, n_waiting
     int64_t count
-    double clock, latest, prior, spread
+    double clock, latest, prior, spread, dof
+
+cdef size_t LEAST_HEADER = sizeof(Header) - sizeof(double)
 
 cdef packed struct WaitingHeader:
     double label, weight, initial
@@ -313,10 +317,10 @@ def summary(bytes text, store):
     cdef EntityTable table
     cdef Record* record
     cdef uint32_t place
-    if len(text) < <Py_ssize_t>sizeof(Header):
+    if <size_t>len(text) < LEAST_HEADER:
         store.refuse("a record is too short")
     table = EntityTable(header.full, header.clocked)
-    table.anchored, table.informed = header.layout & ~INFORMED >= 3, header.layout & INFORMED
+    table.anchored, table.informed = header.layout & KIND >= 3, header.layout & INFORMED
     record = unpack(table, 0, text, False, store)
     place = lookup(record, CONSTANT_HASH, 0)
     name = <bytes>name_of(record)[:record.name_length]
@@ -350,10 +354,10 @@ cdef bytes pack(EntityTable table, Record* record):
     header = <Header*>at
     header.full, header.clocked, header.factored = record.full, clocked, factor_in(record) > 0
     header.layout = 4 if record.between != NULL else 3 if table.anchored else 2 if header.factored else 1
-    header.layout |= INFORMED if informed else 0
+    header.layout |= COUNTED | (INFORMED if informed else 0)
     header.n, header.name_length, header.n_waiting = record.n, record.name_length, record.n_waiting
     header.count, header.clock, header.latest = record.count, record.clock, record.latest
-    header.prior, header.spread = record.prior, record.spread
+    header.prior, header.spread, header.dof = record.prior, record.spread, record.dof
     at += sizeof(Header)
     at = put(at, name_of(record), record.name_length)
     at = put(at, hashes_of(record), 4 * n)
@@ -398,14 +402,14 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
 
     Raises ModelError for invalid bytes.
     """
-    cdef size_t size = len(text), n, precisions, factor, needed, i
+    cdef size_t size = len(text), n, precisions, factor, needed, before, i
     cdef const char* at = PyBytes_AS_STRING(text)
     cdef const char* end = at + size
     cdef const Header* header = <const Header*>at
     cdef Record* record
     cdef uint32_t hash
     cdef bint sound, full, clocked, factored, told, informed
-    cdef uint8_t layout = header.layout & ~INFORMED if size >= sizeof(Header) else 0
+    cdef uint8_t layout = header.layout & KIND if size >= LEAST_HEADER else 0
     if not 1 <= layout <= LAYOUT or crc32(memoryview(text)[4:]) != header.sum:
         store.refuse("a record differs from its checksum")
     n = header.n
@@ -415,7 +419,8 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
     precisions = triangle(n) if full else n
     factor = 1 + triangle(n) if factored else 0
     told, informed = layout >= 3, header.layout & INFORMED != 0
-    needed = (sizeof(Header) + header.name_length + 12 * n
+    before = sizeof(Header) if header.layout & COUNTED else LEAST_HEADER
+    needed = (before + header.name_length + 12 * n
               + 8 * (precisions + (n if clocked else 0) + factor + (n if told else 0) + (n if informed else 0)))
     if (size < needed or (full and not table.full) or clocked != (table.clocked and not full)
             or (factored and not (full and n > FACTORED))
@@ -426,14 +431,15 @@ cdef Record* unpack(EntityTable table, uint64_t key, bytes text, bint own, store
         store.refuse(LEANED)
     if table.find(key) != NULL:
         store.refuse("an entity is there twice")
-    at += sizeof(Header)
+    at += before
     record = EntityTable.create(table, key, at, header.name_length, <uint32_t>n, full,
                                 full and n > FACTORED)
     record.count, record.clock, record.latest = header.count, header.clock, header.latest
     record.prior, record.spread = header.prior, header.spread
+    record.dof = header.dof if header.layout & COUNTED else UNCOUNTED
     at += header.name_length
     sound = own or (isfinite(record.clock) and isfinite(record.latest) and isfinite(record.spread)
-                    and 0 <= record.prior < INFINITY)
+                    and is_dof(record.dof, n) and 0 <= record.prior < INFINITY)
     for _ in range(n):
         memcpy(&hash, at, 4)          # unaligned: after the name
         sound = sound and (own or lookup(record, hash, ABSENT) == ABSENT)

@@ -12,6 +12,9 @@ cdef enum:
     MOST_FULL = 1 << 15               # with a full posterior: 8 GB
     FACTORED = 64                     # coefficients beyond which a full posterior stores its factor
 
+cdef enum:
+    UNCOUNTED = -1                    # degrees of freedom in models that lack them
+
 cdef double UNTOLD                    # an unknown origin; no coefficient is as large
 
 cdef struct Waiting:
@@ -46,7 +49,7 @@ cdef struct Record:
     double clock                      # with forgetting: time of the last update
     double latest                     # with timestamps: time of the last example, learned or pending
     double prior                      # prior precision with which the means were computed
-    double spread                     # its contribution to the estimate of the prior variance
+    double spread, dof                # its contribution to the estimate of the prior variance, see bayes/spread.pyx
 
 cdef inline char* name_of(Record* record) noexcept nogil:
     return <char*>(record + 1)

@@ -298,7 +298,7 @@ cdef class EntityTable:
         record.n = 0
         record.count = 0
         record.clock = 0
-        record.spread = 0
+        record.spread = record.dof = 0
         return self.shaped(record, 0 if record.factored or record.full != self.full else record.capacity, self.full,
                            False)
 
@@ -354,7 +354,7 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
         memcpy(information_of(table, to), information_of(table, record), n * sizeof(double))
     copy_between(&table.bytes, to, record)
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
-    to.prior, to.spread = record.prior, record.spread
+    to.prior, to.spread, to.dof = record.prior, record.spread, record.dof
     return 0
 
 

@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 from vwlite.core.example cimport Feature
 from vwlite.entities.cross_precision cimport MOST_OTHERS, other_hashes, other_origins, put_columns, take_between
 from vwlite.entities.record cimport (
-    ABSENT, FACTORED, MOST, MOST_FULL, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of,
-    hashes_of, lookup, means_of, name_of, precisions_in, precisions_of, triangle,
+    ABSENT, FACTORED, MOST, MOST_FULL, UNCOUNTED, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in,
+    factor_of, hashes_of, lookup, means_of, name_of, precisions_in, precisions_of, triangle,
 )
 from vwlite.entities.table cimport EntityTable, information_of, origins_of
 
@@ -27,7 +27,7 @@ cdef enum:
 cdef enum Field:
     KEY, COEFFICIENTS, NAME_LENGTH, N_WAITING, COUNT, CLOCK, LATEST, PRIOR, SPREAD
     NAME, HASH, MEAN, PRECISION, COEFFICIENT_CLOCK, WAITING_EXAMPLE, WAITING_N, WAITING_FEATURE, KIND, FACTOR, ORIGIN
-    OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN, INFORMATION
+    OTHERS, OTHER_HASH, OTHER_ORIGIN, BETWEEN, INFORMATION, DOF
 
 cdef enum Posterior:
     DIAGONAL, FULL, WITH_FACTOR
@@ -39,7 +39,7 @@ FIELDS = (
     ("waiting_example", "F64"), ("waiting_n", "U32"), ("waiting_feature", "U32"), ("posterior", "U8"),
     ("factor", "F64"), ("origin", "F64"),
     ("others", "U32"), ("other_hash", "U32"), ("other_origin", "F64"), ("between", "F64"),
-    ("information", "F64"),
+    ("information", "F64"), ("dof", "F64"),
 )
 NEWER = ("posterior", "factor")       # only saved if not every record is FULL, as all were in the first version
 OF_BETWEEN = ("others", "other_hash", "other_origin", "between")         # only saved if a record has one
@@ -197,6 +197,8 @@ cdef class Column:
             return &record.prior
         if self.field == SPREAD:
             return &record.spread
+        if self.field == DOF:
+            return &record.dof
         if self.field == NAME:
             return name_of(record)
         if self.field == HASH:
@@ -282,9 +284,9 @@ cdef class Loading:
     cdef const double[::1] waiting_examples
     cdef const uint32_t[::1] waiting_ns, waiting_features
     # optional arrays
-    cdef bint mixed, told, together, informed
+    cdef bint mixed, told, together, informed, counted
     cdef const unsigned char[::1] kinds
-    cdef const double[::1] factors, origins, information
+    cdef const double[::1] factors, origins, information, dofs
     cdef const uint32_t[::1] others, other_hash
     cdef const double[::1] other_origin, between
     # of the current entity
@@ -327,6 +329,8 @@ cdef class Loading:
         self.between = io.array("between", "F64", None) if self.together else self.means[:0]
         self.informed = self.table.informed and io.has("information")
         self.information = io.array("information", "F64", None) if self.informed else self.means[:0]
+        self.counted = io.has("dof")
+        self.dofs = io.array("dof", "F64", None) if self.counted else self.means[:0]
 
     cdef bint run(self) except -1:
         """Create the entities; returns whether the arrays are consistent."""
@@ -356,6 +360,7 @@ cdef class Loading:
                 and self.counts.shape[0] == count and self.spreads.shape[0] == count and self.clocks.shape[0] == count
                 and self.latest.shape[0] == count and self.priors.shape[0] == count
                 and self.kinds.shape[0] == (count if self.mixed else 0)
+                and self.dofs.shape[0] == (count if self.counted else 0)
                 and self.others.shape[0] == (count if self.together else 0)
                 and self.other_origin.shape[0] == self.other_hash.shape[0] and (self.told or not self.together))
 
@@ -386,7 +391,8 @@ cdef class Loading:
                 and (not self.clocked or self.at_clock + n <= <size_t>self.coefficient_clocks.shape[0])
                 and self.table.slots[self.table.place_of(self.keys[i])] == NULL
                 and isfinite(self.clocks[i]) and isfinite(self.latest[i]) and isfinite(self.priors[i])
-                and self.priors[i] >= 0 and isfinite(self.spreads[i]) and self.counts[i] >= 0)
+                and self.priors[i] >= 0 and isfinite(self.spreads[i]) and self.counts[i] >= 0
+                and (not self.counted or is_dof(self.dofs[i], self.ns[i])))
 
     cdef Record* make(self, size_t i) except NULL:
         """Create the entity in the table, without coefficients."""
@@ -396,6 +402,7 @@ cdef class Loading:
         record = self.table.shaped(record, self.n, full, full and self.n > FACTORED)
         record.count, record.clock, record.latest = self.counts[i], self.clocks[i], self.latest[i]
         record.prior, record.spread = self.priors[i], self.spreads[i]
+        record.dof = self.dofs[i] if self.counted else UNCOUNTED
         return record
 
     cdef bint fill(self, Record* record) except -1:
@@ -482,6 +489,11 @@ cdef class Loading:
                 and self.at_waiting == <size_t>self.waiting_ns.shape[0]
                 and 3 * self.at_waiting == <size_t>self.waiting_examples.shape[0]
                 and 2 * self.at_feature == <size_t>self.waiting_features.shape[0])
+
+
+cdef bint is_dof(double dof, size_t n) noexcept nogil:
+    """Whether the degrees of freedom of n loaded coefficients are valid, or UNCOUNTED."""
+    return 0 <= dof <= n or dof == UNCOUNTED
 
 
 cdef bint has_factor(Record* record, bint wanted) noexcept nogil:
