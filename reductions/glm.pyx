@@ -28,7 +28,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 
 from vwlite.bayes.batches cimport Batches
-from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, ridge
+from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, prior_mean, ridge
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
 from vwlite.core.reasons cimport FINE, POSTERIOR_FULL
@@ -430,9 +430,9 @@ cdef class GLM(Batches):
         """Prior of a new entity: hash -> (mean, standard deviation); the key None stands for all other hashes."""
         cdef size_t k, n = 0 if self.center == NULL else self.center.n
         own = [CONSTANT_HASH, *[hashes_of(self.center)[k] for k in range(min(n, <size_t>MOST_CORRELATED))]]
-        found = {hash: (self.prior_mean(hash), self.prior_sd(ridge(self, hash))) for hash in own}
+        found = {hash: (prior_mean(self, hash), self.prior_sd(ridge(self, hash))) for hash in own}
         hashes, covariance = self.prior_covariance() or ([], [])
-        found |= {hash: (self.prior_mean(hash), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
+        found |= {hash: (prior_mean(self, hash), sqrt(covariance[i][i])) for i, hash in enumerate(hashes)}
         return found | {None: (0.0, self.prior_sd(self.l2))}
 
     cdef double prior_sd(self, double precision) noexcept:

@@ -3,7 +3,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from vwlite.bayes.batches cimport Batches
-from vwlite.bayes.posterior cimport MOST_CORRELATED
+from vwlite.bayes.posterior cimport MOST_CORRELATED, prior_mean
 from vwlite.core.example cimport CONSTANT_HASH
 from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_in, precisions_of, triangle
 
@@ -72,7 +72,7 @@ def take(Batches learner not None, uint64_t[::1] keys, uint32_t[:, ::1] hashes, 
         for i in range(precisions_in(record)):
             known[i] = 0
         for i in range(record.n):
-            means_of(record)[i] = learner.prior_mean(hashes_of(record)[i])
+            means_of(record)[i] = prior_mean(learner, hashes_of(record)[i])
         for i in range(n):
             a = lookup(record, hashes[e, i], <uint32_t>i)
             means_of(record)[a] = means[e, i]

@@ -20,7 +20,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.learner cimport Bottom
-from vwlite.entities.record cimport Record, precisions_of, triangle
+from vwlite.entities.record cimport ABSENT, Record, means_of, precisions_of, track, triangle
 from vwlite.entities.table cimport EntityTable
 
 cdef enum:
@@ -81,7 +81,6 @@ cdef class Posterior(Bottom):
     cdef int follow(self, Record* record, double* by, double* factor) except -1 nogil
     cdef double leaned_on(self, uint32_t hash, uint32_t guess) noexcept nogil
     cdef double decayed(self, Record* record, uint32_t place, double* precision) noexcept nogil
-    cdef double scale_of(self, uint32_t hash) noexcept nogil
     cdef double unknown_sd(self, uint32_t hash, double x) noexcept nogil
     cdef double variance(self, Example ex, Record* record) except? -1 nogil
     cdef double full_variance(self, Record* record, size_t n) except? -1 nogil
@@ -92,7 +91,6 @@ cdef class Posterior(Bottom):
     cdef void precision(self, Record* record, double* into) noexcept nogil
     cdef void add_prior_covariance(self, Record* record, double* into) noexcept nogil
     cdef int factor_again(self, Record* record, double* into) except -1 nogil
-    cdef double prior_mean(self, uint32_t hash) noexcept nogil
     cdef double scale(self) noexcept nogil
     cdef double ridge_before(self, Record* record, size_t k) noexcept nogil
     cdef bint has_information(self, Record* record) noexcept nogil
@@ -116,4 +114,17 @@ cdef inline double ridge(Posterior known, uint32_t hash) noexcept nogil:
             return known.prior[i * MOST_CORRELATED + i]
     if known.intercept_l2 > 0 and hash == CONSTANT_HASH:
         return known.intercept_l2
-    return known.l2 if known.scales == NULL else known.l2 * known.scale_of(hash)
+    return known.l2 if known.scales == NULL else known.l2 * scale_of(known, hash)
+
+cdef inline double scale_of(Posterior known, uint32_t hash) noexcept nogil:
+    """Mean square of a feature that is in use."""
+    cdef uint32_t place = track(known.scales, hash, known.scale_guesses) if hash != CONSTANT_HASH else ABSENT
+    return means_of(known.scales)[place] if place != ABSENT else 1
+
+cdef inline double prior_mean(Posterior known, uint32_t hash) noexcept nogil:
+    """Prior mean of a coefficient."""
+    cdef uint32_t place
+    if known.center == NULL:
+        return 0
+    place = track(known.center, hash, known.center_guesses)
+    return means_of(known.center)[place] / precisions_of(known.center)[place] if place != ABSENT else 0

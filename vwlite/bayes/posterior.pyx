@@ -63,7 +63,7 @@ cdef class Posterior(Bottom):
             while feature < end:
                 place = ABSENT if record == NULL else lookup(record, feature.hash, place + 1)
                 if place == ABSENT:
-                    score += self.prior_mean(feature.hash) * feature.value
+                    score += prior_mean(self, feature.hash) * feature.value
                 else:
                     mean = means_of(record)[place]
                     if clocked and clocks_of(record)[place] != record.clock:
@@ -144,22 +144,15 @@ cdef class Posterior(Bottom):
                 precision[0] = before
             return mean
         if self.identity:             # each batch forgets a share of I, and ends with I
-            center = self.prior_mean(hashes_of(record)[place])
+            center = prior_mean(self, hashes_of(record)[place])
             return center + pow(self.forget / (self.forget + (1 - self.forget) * l2), elapsed) * (mean - center)
         if precision != NULL:
             precision[0] = share * before
         l2_before = l2 if record.prior == self.l2 else self.ridge_before(record, place)
         mean = share * (before + l2_before) * mean
         if self.center != NULL:
-            mean += (l2 - share * l2_before) * self.prior_mean(hashes_of(record)[place])
+            mean += (l2 - share * l2_before) * prior_mean(self, hashes_of(record)[place])
         return mean / (share * before + l2) if share * before + l2 > 0 else means_of(record)[place]
-
-    cdef double scale_of(self, uint32_t hash) noexcept nogil:
-        """Mean square of a feature that is in use."""
-        cdef uint32_t place = track(self.scales, hash, self.scale_guesses) if hash != CONSTANT_HASH else ABSENT
-        if place == ABSENT:
-            return 1
-        return means_of(self.scales)[place]
 
     cdef inline double unknown_sd(self, uint32_t hash, double x) noexcept nogil:
         """Prior standard deviation of a score's part by a coefficient without data: its standard deviation times x."""
@@ -322,13 +315,6 @@ cdef class Posterior(Bottom):
             self.table.bring(ex.entity)
         return <float>self.variance(ex, self.table.find(ex.entity))
 
-    cdef inline double prior_mean(self, uint32_t hash) noexcept nogil:
-        cdef uint32_t place
-        if self.center == NULL:
-            return 0
-        place = track(self.center, hash, self.center_guesses)
-        return means_of(self.center)[place] / precisions_of(self.center)[place] if place != ABSENT else 0
-
     cdef inline double scale(self) noexcept nogil:
         """Noise variance, by which precisions must be divided."""
         if self.estimates_noise and self.noise_count >= 2 and self.noise_sum > 0:
@@ -343,7 +329,7 @@ cdef class Posterior(Bottom):
             return self.intercept_l2
         if self.scales == NULL:
             return record.prior
-        return (record.prior * self.scale_of(hashes_of(record)[k])
+        return (record.prior * scale_of(self, hashes_of(record)[k])
                 * (self.stale_ratio if hashes_of(record)[k] == self.stale_hash else 1))
 
     # the data's information vector, see entities/table.pxd
@@ -370,7 +356,7 @@ cdef class Posterior(Bottom):
         b = information_of(self.table, record)
         vwl_multiply(precisions_of(record), record.n, means_of(record), b)
         for k in range(record.n):
-            b[k] += self.ridge_before(record, k) * (means_of(record)[k] - self.prior_mean(hashes_of(record)[k]))
+            b[k] += self.ridge_before(record, k) * (means_of(record)[k] - prior_mean(self, hashes_of(record)[k]))
         if self.n_prior > 1:
             self.add_correlated_prior(record, b, True)
 
@@ -381,12 +367,12 @@ cdef class Posterior(Bottom):
         cdef double at_a, at_b, precision
         for i in range(self.n_prior):
             a = lookup(record, self.prior_hashes[i], 0)
-            at_a = self.prior_mean(self.prior_hashes[i])
+            at_a = prior_mean(self, self.prior_hashes[i])
             for j in range(i if a != ABSENT else 0):
                 b = lookup(record, self.prior_hashes[j], 0)
                 if b == ABSENT:
                     continue
-                at_b = self.prior_mean(self.prior_hashes[j])
+                at_b = prior_mean(self, self.prior_hashes[j])
                 precision = self.prior[i * MOST_CORRELATED + j]
                 to[a] += precision * (means_of(record)[b] - at_b if deviations else at_b)
                 to[b] += precision * (means_of(record)[a] - at_a if deviations else at_a)

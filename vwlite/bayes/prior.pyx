@@ -1,7 +1,7 @@
 """Empirical prior: estimated from all entities after a fit; the mathematics is in variance.py."""
 from libc.stdint cimport uint32_t
 
-from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, ridge
+from vwlite.bayes.posterior cimport MOST_CORRELATED, data_of, prior_mean, ridge
 from vwlite.entities.record cimport ABSENT, Record, hashes_of, lookup, means_of, precisions_of
 
 cdef extern from "vwlite/core/newton.h" nogil:
@@ -59,7 +59,7 @@ cdef class EstimatedPrior(Updates):
         cdef Record* record = self.table.oldest
         cdef uint32_t a, c
         data, means, start = np.zeros((n, d, d)), np.zeros((n, d)), np.zeros((d, d))
-        center = np.array([self.prior_mean(hash) for hash in hashes])
+        center = np.array([prior_mean(self, hash) for hash in hashes])
         cdef double[:, :, ::1] data_view = data
         cdef double[:, ::1] means_view = means
         while record != NULL:
@@ -122,7 +122,7 @@ cdef class EstimatedPrior(Updates):
         while record != NULL:
             for k in range(record.n):
                 data_view[at] = data_of(self, record, k)
-                means_view[at] = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+                means_view[at] = means_of(record)[k] - prior_mean(self, hashes_of(record)[k])
                 hash_view[at] = hashes_of(record)[k]
                 at += 1
             record = record.newer
@@ -140,7 +140,7 @@ cdef class EstimatedPrior(Updates):
             if record.full and record.n:
                 self.pass_time(record, record.clock, 0)
             for k in range(record.n if not record.full else 0):
-                means_of(record)[k] = self.prior_mean(hashes_of(record)[k]) + means_view[at + k]
+                means_of(record)[k] = prior_mean(self, hashes_of(record)[k]) + means_view[at + k]
             at += record.n
             record.prior = self.l2
             record = record.newer

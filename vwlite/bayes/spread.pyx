@@ -15,7 +15,7 @@ Design notes are in posterior.pxd. After a fit of all entities, prior.pyx estima
 from libc.math cimport fabs, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from vwlite.bayes.posterior cimport SMALL, data_of, ridge
+from vwlite.bayes.posterior cimport SMALL, data_of, prior_mean, ridge
 from vwlite.core.example cimport CONSTANT_HASH, Feature
 from vwlite.entities.record cimport (
     ABSENT, UNCOUNTED, Record, hashes_of, lookup, means_of, precisions_of, track,
@@ -74,7 +74,7 @@ cdef class Spread(Posterior):
         cdef uint32_t place = track(self.center, hash, self.center_guesses)
         cdef double mean = 0
         if self.center_fixed:
-            return self.prior_mean(hash)
+            return prior_mean(self, hash)
         if place == ABSENT:
             self.move_center(hash, 0, 1)
             return 0
@@ -124,7 +124,7 @@ cdef class Spread(Posterior):
             if self.intercept_l2 > 0 and hashes_of(record)[k] == CONSTANT_HASH:
                 continue
             l2 = ridge(self, hashes_of(record)[k])
-            delta = means_of(record)[k] - self.prior_mean(hashes_of(record)[k])
+            delta = means_of(record)[k] - prior_mean(self, hashes_of(record)[k])
             total += delta * delta * (l2 * unit)
             if self.identity:         # its posterior variance depends on neither data nor prior: m^2 + Var, as EM
                 total += self.scale() * (l2 * unit)

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 
-from vwlite.bayes.posterior cimport data_of, ridge
+from vwlite.bayes.posterior cimport data_of, prior_mean, ridge
 from vwlite.core.arrays cimport grow
 from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, extent_end
@@ -470,7 +470,7 @@ cdef class Updates(Spread):
                 b[k] *= share
                 right[k] = b[k]
                 if self.center != NULL:
-                    right[k] += ridge(self, hashes_of(record)[k]) * self.prior_mean(hashes_of(record)[k])
+                    right[k] += ridge(self, hashes_of(record)[k]) * prior_mean(self, hashes_of(record)[k])
             if self.n_prior > 1 and self.center != NULL:
                 self.add_correlated_prior(record, right, False)
             for k in range(triangle(d)):

@@ -32,7 +32,7 @@ from vwlite.entities.record cimport (
     ABSENT, FACTORED, UNCOUNTED, UNTOLD, CrossPrecision, Record, Waiting, clocks_of, factor_in, factor_of, hashes_of,
     lookup, means_of, name_of, precisions_in, precisions_of, triangle,
 )
-from vwlite.entities.table cimport EntityTable, home_of, information_of, origins_of
+from vwlite.entities.table cimport EntityTable, home_of, information_of, origins_of, record_in
 from vwlite.entities.table_io cimport has_factor, is_dof
 
 from vwlite.entities.table_io import LEANED, load, save
@@ -210,12 +210,12 @@ cdef class LimitedTable(EntityTable):
         cdef size_t gap = self.place_of(record.key), i = gap
         while True:                   # backward-shift deletion: records behind move up, not before their home
             i = (i + 1) & self.mask
-            if self.slots[i] == NULL:
+            if self.slots[i] == 0:
                 break
-            if ((i - home_of(self, self.slots[i].key)) & self.mask) >= ((i - gap) & self.mask):
+            if ((i - home_of(self, record_in(self.slots[i]).key)) & self.mask) >= ((i - gap) & self.mask):
                 self.slots[gap] = self.slots[i]
                 gap = i
-        self.slots[gap] = NULL
+        self.slots[gap] = 0
         self.unlink(record)
         self.release(record)
 

@@ -38,8 +38,11 @@ cdef class EntityTable:
     cdef public bint strict
     cdef readonly size_t n_diagonal   # number of records that became diagonal
     cdef readonly bint limited        # call bring(key) before find(key)
-    cdef Record** slots               # hash table (open addressing) by key
+    cdef uint64_t* slots              # hash table (open addressing) by key: a tag and a pointer, 0 for a free slot
     cdef size_t mask
+    cdef uint64_t last_key            # the last find(), which is often repeated for an example
+    cdef Record* last
+    cdef bint has_last
     cdef uint64_t salt                # odd and random
     cdef readonly size_t count        # records in memory
     cdef Record* oldest
@@ -60,10 +63,21 @@ cdef class EntityTable:
     cdef void clear(self) noexcept nogil
     cdef void release(self, Record* record) noexcept nogil
     cdef size_t place_of(self, uint64_t key) noexcept nogil
+    cdef void put(self, Record* record) noexcept nogil
     cdef size_t size(self, Record* record) noexcept nogil
     cdef void let_between_go(self, Record* record) noexcept nogil
     cdef int grow_slots(self) except -1 nogil
     cdef int grow_index(self, Record* record) except -1 nogil
+
+cdef inline uint64_t tag_of(EntityTable table, uint64_t key) noexcept nogil:
+    """Highest 16 bits of a slot: those of the mixed key that its home does not depend on. No pointer has them, and most
+    other keys are told apart by them, without a look at their record."""
+    return (key * table.salt) >> 48 << 48
+
+
+cdef inline Record* record_in(uint64_t slot) noexcept nogil:
+    return <Record*><size_t>(slot << 16 >> 16)
+
 
 cdef inline size_t home_of(EntityTable table, uint64_t key) noexcept nogil:
     """Home slot of a key, with a random salt, so that no client can choose names that collide."""

@@ -45,7 +45,7 @@ cdef class EntityTable:
         self.most_full = MOST_FULL
         self.salt = int.from_bytes(os.urandom(8), "little") | 1
         self.mask = 63
-        self.slots = <Record**>calloc(self.mask + 1, sizeof(Record*))
+        self.slots = <uint64_t*>calloc(self.mask + 1, sizeof(uint64_t))
         if self.slots == NULL:
             raise MemoryError
 
@@ -63,10 +63,11 @@ cdef class EntityTable:
             self.release(record)
             record = newer
         self.oldest = self.newest = NULL
-        memset(self.slots, 0, (self.mask + 1) * sizeof(Record*))
+        memset(self.slots, 0, (self.mask + 1) * sizeof(uint64_t))
 
     cdef void release(self, Record* record) noexcept nogil:
         """Free a record; the caller removes all pointers to it."""
+        self.has_last = False
         self.count -= 1
         self.bytes -= self.size(record)
         self.forget_waiting(record)
@@ -88,9 +89,15 @@ cdef class EntityTable:
     cdef size_t place_of(self, uint64_t key) noexcept nogil:
         """Slot of a key's record, or the free slot for it."""
         cdef size_t i = home_of(self, key)
-        while self.slots[i] != NULL and self.slots[i].key != key:
+        cdef uint64_t tag = tag_of(self, key)
+        while self.slots[i] and not (self.slots[i] >> 48 << 48 == tag and record_in(self.slots[i]).key == key):
             i = (i + 1) & self.mask
         return i
+
+    cdef void put(self, Record* record) noexcept nogil:
+        """Set the slot of a record, which is new or has moved."""
+        self.slots[self.place_of(record.key)] = tag_of(self, record.key) | <size_t>record
+        self.last_key, self.last, self.has_last = record.key, record, True
 
     cdef int bring(self, uint64_t key) except -1 nogil:
         """Load an entity's record into memory, if it exists; without a limit it always is there."""
@@ -119,7 +126,9 @@ cdef class EntityTable:
 
     cdef Record* find(self, uint64_t key) noexcept nogil:
         """Record of an entity, NULL if there is none."""
-        return self.slots[self.place_of(key)]
+        if not (self.has_last and key == self.last_key):
+            self.last_key, self.last, self.has_last = key, record_in(self.slots[self.place_of(key)]), True
+        return self.last
 
     cdef Record* make(self, uint64_t key, const char* name, uint32_t name_length, uint32_t capacity) except NULL nogil:
         """Create an empty record; the key must be new."""
@@ -149,14 +158,14 @@ cdef class EntityTable:
         else:
             self.oldest = record
         self.newest = record
-        self.slots[self.place_of(key)] = record
+        self.put(record)
         self.count += 1
         self.bytes += size
         return record
 
     cdef int grow_slots(self) except -1 nogil:
         cdef size_t mask = 2 * self.mask + 1
-        cdef Record** slots = <Record**>calloc(mask + 1, sizeof(Record*))
+        cdef uint64_t* slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
         cdef Record* record = self.oldest
         if slots == NULL:
             with gil:
@@ -165,7 +174,7 @@ cdef class EntityTable:
         self.slots = slots
         self.mask = mask
         while record != NULL:
-            self.slots[self.place_of(record.key)] = record
+            self.put(record)
             record = record.newer
         return 0
 
@@ -212,7 +221,8 @@ cdef class EntityTable:
             factor_of(other)[0] = NOT_MADE
             memcpy(factor_of(other), factor_of(record), factor_in(record) * sizeof(double))
         self.bytes += size - (self.size(record) - <size_t>record.index_size * (4 if record.wide else 2))
-        self.slots[self.place_of(record.key)] = other
+        self.slots[self.place_of(record.key)] = tag_of(self, record.key) | <size_t>other
+        self.has_last = False
         if other.older != NULL:
             other.older.newer = other
         else:
@@ -361,6 +371,9 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
 cdef Record* allocate(EntityTable table, size_t size, uint32_t capacity, bint full) except NULL nogil:
     """Allocate memory for a record."""
     cdef Record* record = <Record*>malloc(size) if capacity <= <uint32_t>(MOST_FULL if full else MOST) else NULL
+    if <size_t>record >> 48:          # on no system without being asked for: slots have a tag there
+        free(record)
+        record = NULL
     if record == NULL:
         with gil:
             raise MemoryError(f"{size:,} bytes for the {capacity:,} coefficients of one entity"

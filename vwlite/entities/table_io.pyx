@@ -389,7 +389,7 @@ cdef class Loading:
                 and self.at_information + self.n_information <= <size_t>self.information.shape[0]
                 and self.at_name + self.name_lengths[i] <= <size_t>self.names.shape[0]
                 and (not self.clocked or self.at_clock + n <= <size_t>self.coefficient_clocks.shape[0])
-                and self.table.slots[self.table.place_of(self.keys[i])] == NULL
+                and self.table.slots[self.table.place_of(self.keys[i])] == 0
                 and isfinite(self.clocks[i]) and isfinite(self.latest[i]) and isfinite(self.priors[i])
                 and self.priors[i] >= 0 and isfinite(self.spreads[i]) and self.counts[i] >= 0
                 and (not self.counted or is_dof(self.dofs[i], self.ns[i])))
