@@ -16,8 +16,9 @@ PACKAGE_OF = {"vwlite": "vwlite", "parsers": "vwlite.parsers", "reductions": "vw
 
 # VWLITE_CHECKED=1 makes the slow build that the tests also run in: every index of a Python object or memoryview is
 # checked, and the assertions of Cython and of C are compiled in. Overflow is not checked: hashes wrap on purpose.
-# VWLITE_SANITIZED=1 is that with the address and the undefined behaviour sanitizer of gcc or clang, which end the
-# process at the first access outside of what was allocated and at the first undefined operation.
+# It takes the code of processors without AVX2, so that one of the builds tests it.
+# VWLITE_SANITIZED=1 is that, with AVX2 and with the address and the undefined behaviour sanitizer of gcc or clang, which
+# end the process at the first access outside of what was allocated and at the first undefined operation.
 SANITIZED = bool(os.environ.get("VWLITE_SANITIZED"))
 CHECKED = SANITIZED or bool(os.environ.get("VWLITE_CHECKED"))
 DIRECTIVES = {
@@ -39,6 +40,8 @@ else:
 # -fno-math-errno lets square roots go side by side; it changes no result.
 COMPILE += ["-ffp-contract=off", "-fno-math-errno", "-pthread"]
 LINK = ["-pthread"]
+if CHECKED and not SANITIZED:
+    COMPILE += ["-DVWLITE_PLAIN=1"]  # the code of processors without AVX2
 if SANITIZED:
     # float-divide-by-zero and float-cast-overflow are not in "undefined" for C; infinity is refused where it matters.
     # Copying no bytes from nowhere, memcpy(to, NULL, 0), is defined from C2y on, and harmless before.

@@ -8,6 +8,7 @@ import pytest
 import vwlite
 from tests.support.reductions import Through, variant
 from vwlite import Option, Workspace
+from vwlite.core.learner import walk
 from vwlite.engine import plugins
 
 RULES = [
@@ -65,6 +66,21 @@ def same(flags: str, examples: list[str], state: Any) -> None:
 @pytest.mark.parametrize("rules", RULES)
 def test_under_each_rule_and_loss(rules, loss, state):
     same(f"--oaa 7 -b 9 --loss_function {loss} {rules}", lines(7), state)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 9])
+@pytest.mark.parametrize("classes", [3, 4, 5, 8, 9, 17])
+def test_four_vectors_at_a_time_and_eight(classes, bits, state):
+    """And with tables that have fewer slots than a feature has vectors."""
+    flags, examples = f"--oaa {classes} -b {bits}", lines(classes)
+    eight, four = Workspace(flags), Workspace(flags)
+    for learner in walk(four.top):
+        if learner.has_slots:
+            learner.wide = False
+    assert eight.learn(examples) == four.learn(examples)
+    assert eight.predict(examples) == four.predict(examples)
+    assert state(eight) == state(four)
+    same(flags, examples, state)
 
 
 @pytest.mark.parametrize("others", OTHERS)

@@ -39,7 +39,7 @@ cdef class TableLearner(Bottom):
     cdef float[MOST_COLUMNS] start    # initial values of the columns
     cdef int width_shift
     cdef vwl_table where              # the table for slots.h
-    cdef bint wide                    # the processor has AVX2
+    cdef public bint wide             # eight vectors at a time; False for tests, with the same results
     # for several weight vectors: their sums, and pointers to each feature's slot of the first one
     cdef float* sums
     cdef float** at
