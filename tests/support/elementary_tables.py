@@ -66,7 +66,7 @@ def coefficients(name: str, series: Callable[[int], Real], reach: Real, terms: i
 
 
 def logarithms() -> list[str]:
-    """Rows {1 / c, log c to a multiple of 2**-42, the rest of log c}; 1 / c has 12 bits, and is 1 around 1."""
+    """Rows {1 / c, log c to a multiple of 2**-42, the rest of it, 64 log2 c}; 1 / c has 12 bits, and is 1 around 1."""
     rows = []
     for j in range(STEPS):
         # rows are equal steps of the bit pattern: their width is 2**-7 below 1, and 2**-6 above
@@ -76,7 +76,8 @@ def logarithms() -> list[str]:
             x = 1 + (x - 1) * 2
         inverse = rounded(1 / x, 11 if x > 1 else 10)
         high = rounded(-mp.log(inverse), 42)
-        rows.append(f"{{{literal(inverse)}, {literal(high)}, {literal(-mp.log(inverse) - high)}}}")
+        values = (inverse, high, -mp.log(inverse) - high, -STEPS * mp.log(inverse, 2))
+        rows.append(f"{{{', '.join(map(literal, values))}}}")
     return array("vwl_log_row vwl_logs", rows, 1)
 
 
@@ -130,7 +131,8 @@ def tables() -> str:
             *coefficients("vwl_pow_terms", lambda n: mpf(-1) ** n / (n + 3), LOG_REACH, 7),
             "/* (log(1 + r) - r) / r^2 */",
             *coefficients("vwl_brief_log_terms", lambda n: mpf(-1) ** (n + 1) / (n + 2), LOG_REACH, 3),
-            *coefficients("vwl_powf_terms", lambda n: mpf(-1) ** (n + 1) / (n + 2), LOG_REACH, 4),
+            "/* 64 log2(1 + r) / r */",
+            *coefficients("vwl_powf_terms", lambda n: mpf(-1) ** n / (n + 1) / step, LOG_REACH, 5),
             "/* (e^x - 1 - x - x^2 / 2) / x^3 for |x| < 1/8 */",
             *coefficients("vwl_expm1_terms", lambda n: 1 / mp.factorial(n + 3), mpf("0.126"), 8),
             "/* e^(x^2) erfc x */",

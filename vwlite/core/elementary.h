@@ -28,7 +28,7 @@ typedef struct {
 } vwl_power_row;
 
 typedef struct {
-    double inverse, high, low; /* -log(inverse) = high + low */
+    double inverse, high, low, steps; /* -log(inverse) = high + low = steps log 2 / 64 */
 } vwl_log_row;
 
 #define VWL_STEPS_OF_E 0x1.71547652b82fep+6 /* 64 / log 2 */
@@ -71,70 +71,70 @@ static const vwl_power_row vwl_powers[64] = {
     {0x1.f50765b6e454p+0, 0x1.a64a931d185eep-55}, {0x1.fa7c1819e90d8p+0, 0x1.7893b4d91cd9dp-56},
 };
 static const vwl_log_row vwl_logs[64] = {
-    {0x1.704p+0, -0x1.744f8633f2p-2, 0x1.91e9d1816c06cp-46},
-    {0x1.6cp+0, -0x1.686c81e9b1p-2, -0x1.2bb110af84054p-44},
-    {0x1.68p+0, -0x1.5d1bdbf581p-2, 0x1.8d6bdc9c7c238p-44},
-    {0x1.644p+0, -0x1.5262deeb99p-2, 0x1.e1b9f70894a01p-44},
-    {0x1.604p+0, -0x1.46d2d9c28p-2, -0x1.59b275f67f75ap-44},
-    {0x1.5c8p+0, -0x1.3bdd24eb15p-2, 0x1.257b4970e6ed9p-44},
-    {0x1.59p+0, -0x1.31871c9544p-2, -0x1.84fab94cecfd9p-46},
-    {0x1.554p+0, -0x1.26561f1338p-2, -0x1.8b48866faa45fp-44},
-    {0x1.51cp+0, -0x1.1bc794fd1dp-2, 0x1.ccf0c747ba7bep-44},
-    {0x1.4e4p+0, -0x1.111ce4003fp-2, 0x1.b3237096b4b6bp-46},
-    {0x1.4bp+0, -0x1.071b85fcd6p-2, 0x1.bcb8ba3e01a11p-44},
-    {0x1.47cp+0, -0x1.fa01c3bb58p-3, 0x1.a1f71fae1d786p-46},
-    {0x1.448p+0, -0x1.e598ed5a88p-3, 0x1.d134bcf1e98a1p-47},
-    {0x1.414p+0, -0x1.d0fb7f2256p-3, 0x1.af52b20633b29p-47},
-    {0x1.3e4p+0, -0x1.bdc46ae344p-3, -0x1.625b4023d6505p-44},
-    {0x1.3bp+0, -0x1.a8becfc882p-3, -0x1.e3185cf21b9cfp-44},
-    {0x1.38p+0, -0x1.9525a9cf46p-3, 0x1.297137d9f158fp-44},
-    {0x1.354p+0, -0x1.83040c91bcp-3, -0x1.e5b71c6e66f32p-44},
-    {0x1.324p+0, -0x1.6f0d28ae56p-3, -0x1.69737c93373dap-44},
-    {0x1.2f8p+0, -0x1.5c94007598p-3, 0x1.a8d948cd23322p-44},
-    {0x1.2c8p+0, -0x1.483bccce6ep-3, -0x1.eea52723f6369p-46},
-    {0x1.2ap+0, -0x1.371fc201e8p-3, -0x1.ee8779b2d8abcp-44},
-    {0x1.274p+0, -0x1.2423113ba6p-3, 0x1.e3a0078ee9d9cp-44},
-    {0x1.248p+0, -0x1.10f8e42254p-3, 0x1.93b3843396307p-45},
-    {0x1.22p+0, -0x1.fec9131dcp-4, 0x1.54555d1ae6607p-44},
-    {0x1.1f8p+0, -0x1.db5270187cp-4, -0x1.9277856ae181fp-44},
-    {0x1.1dp+0, -0x1.b78c82bb1p-4, 0x1.25ef7bc3987e7p-44},
-    {0x1.1a8p+0, -0x1.9375e55594p-4, -0x1.eddc37380c364p-44},
-    {0x1.18p+0, -0x1.6f0d28ae58p-4, 0x1.4b4641b664613p-44},
-    {0x1.15cp+0, -0x1.4e01108a34p-4, -0x1.ae5cfdf2c5ae5p-44},
-    {0x1.134p+0, -0x1.28f83450ecp-4, -0x1.a8d75aa119769p-44},
-    {0x1.11p+0, -0x1.075983599p-4, 0x1.b8ecfe4b59987p-44},
-    {0x1.0ecp+0, -0x1.cae72fb96p-5, 0x1.efabf2025b1bep-44},
-    {0x1.0c8p+0, -0x1.868a83084p-5, 0x1.2623a134ac693p-46},
-    {0x1.0a8p+0, -0x1.494acc34d8p-5, -0x1.11c78a56fd247p-45},
-    {0x1.084p+0, -0x1.03d5d85e7p-5, -0x1.f778960ed29cfp-44},
-    {0x1.064p+0, -0x1.8b31facaap-6, 0x1.3fc78a96e4964p-44},
-    {0x1.04p+0, -0x1.fc0a8b0fcp-7, -0x1.f1e7cf6d3a69cp-50},
-    {0x1.02p+0, -0x1.fe02a6b1p-8, -0x1.9e23f0dda40e4p-46},
-    {0x1p+0, 0x0p+0, 0x0p+0},
-    {0x1.f8p-1, 0x1.020565893p-6, 0x1.611d27c8e8417p-44},
-    {0x1.f08p-1, 0x1.f7a9b1678p-6, 0x1.42ad9271be7d7p-45},
-    {0x1.e9p-1, 0x1.788595a358p-5, -0x1.08b0d083b3a4cp-46},
-    {0x1.e2p-1, 0x1.eea31c0068p-5, 0x1.c3dd83606d891p-44},
-    {0x1.dbp-1, 0x1.333d7f8184p-4, -0x1.692b6a81b8848p-49},
-    {0x1.d4p-1, 0x1.700d30aeacp-4, 0x1.c1e8da99ded32p-49},
-    {0x1.cd8p-1, 0x1.a956d3ecacp-4, 0x1.e63794c02c4afp-44},
-    {0x1.c7p-1, 0x1.e3707ee304p-4, 0x1.0f684e6766abdp-45},
-    {0x1.c1p-1, 0x1.0ce7ecdcccp-3, 0x1.4652dabff5447p-46},
-    {0x1.bacp-1, 0x1.299d30c606p-3, 0x1.d4d0079dc08d9p-44},
-    {0x1.b5p-1, 0x1.4462b9dc9cp-3, -0x1.84858a711b062p-44},
-    {0x1.af4p-1, 0x1.5f830a1a5cp-3, 0x1.5226898ffc1bcp-44},
-    {0x1.a98p-1, 0x1.7b00916516p-3, -0x1.ae75fcb067e57p-44},
-    {0x1.a4p-1, 0x1.95a5adcf7p-3, 0x1.7f22858a0ff6fp-47},
-    {0x1.9ecp-1, 0x1.af6895610ep-3, -0x1.148288bf7a937p-45},
-    {0x1.998p-1, 0x1.c97f8079d4p-3, 0x1.3b161a8c6e6c5p-45},
-    {0x1.948p-1, 0x1.e2a877a6b2p-3, 0x1.823817787081ap-44},
-    {0x1.8f8p-1, 0x1.fc218be62p-3, 0x1.4bba46f1cf6ap-44},
-    {0x1.8acp-1, 0x1.0a504e97bbp-2, 0x1.03094e6690c44p-44},
-    {0x1.86p-1, 0x1.16b5ccbadp-2, -0x1.23299042d74bfp-44},
-    {0x1.818p-1, 0x1.22981fbef8p-2, -0x1.a1421609580dap-44},
-    {0x1.7dp-1, 0x1.2e9e2bce12p-2, 0x1.4300c128d1dc2p-45},
-    {0x1.78cp-1, 0x1.3a1ac802f3p-2, 0x1.98ecf399abd8dp-44},
-    {0x1.744p-1, 0x1.4668bf41fp-2, -0x1.9af1762c5a8f7p-44},
+    {0x1.704p+0, -0x1.744f8633f2p-2, 0x1.91e9d1816c06cp-46, -0x1.0c90bb4eeef67p+5},
+    {0x1.6cp+0, -0x1.686c81e9b1p-2, -0x1.2bb110af84054p-44, -0x1.03fda8b97997fp+5},
+    {0x1.68p+0, -0x1.5d1bdbf581p-2, 0x1.8d6bdc9c7c238p-44, -0x1.f7a8568cb06cfp+4},
+    {0x1.644p+0, -0x1.5262deeb99p-2, 0x1.e1b9f70894a01p-44, -0x1.e8302829a60bdp+4},
+    {0x1.604p+0, -0x1.46d2d9c28p-2, -0x1.59b275f67f75ap-44, -0x1.d781c01f99dccp+4},
+    {0x1.5c8p+0, -0x1.3bdd24eb15p-2, 0x1.257b4970e6ed9p-44, -0x1.c7b1f8c4f51a4p+4},
+    {0x1.59p+0, -0x1.31871c9544p-2, -0x1.84fab94cecfd9p-46, -0x1.b8c88dbf8867ap+4},
+    {0x1.554p+0, -0x1.26561f1338p-2, -0x1.8b48866faa45fp-44, -0x1.a8a33f17b442bp+4},
+    {0x1.51cp+0, -0x1.1bc794fd1dp-2, 0x1.ccf0c747ba7bep-44, -0x1.99684e6769fb3p+4},
+    {0x1.4e4p+0, -0x1.111ce4003fp-2, 0x1.b3237096b4b6bp-46, -0x1.8a04c05abb957p+4},
+    {0x1.4bp+0, -0x1.071b85fcd6p-2, 0x1.bcb8ba3e01a11p-44, -0x1.7b957ac51aac4p+4},
+    {0x1.47cp+0, -0x1.fa01c3bb58p-3, 0x1.a1f71fae1d786p-46, -0x1.6d01becac9ef4p+4},
+    {0x1.448p+0, -0x1.e598ed5a88p-3, 0x1.d134bcf1e98a1p-47, -0x1.5e48d25f62ab9p+4},
+    {0x1.414p+0, -0x1.d0fb7f2256p-3, 0x1.af52b20633b29p-47, -0x1.4f69f5d83063dp+4},
+    {0x1.3e4p+0, -0x1.bdc46ae344p-3, -0x1.625b4023d6505p-44, -0x1.418d98469dbecp+4},
+    {0x1.3bp+0, -0x1.a8becfc882p-3, -0x1.e3185cf21b9cfp-44, -0x1.32639636b2836p+4},
+    {0x1.38p+0, -0x1.9525a9cf46p-3, 0x1.297137d9f158fp-44, -0x1.24407ab0e073ap+4},
+    {0x1.354p+0, -0x1.83040c91bcp-3, -0x1.e5b71c6e66f32p-44, -0x1.172c43298e5b4p+4},
+    {0x1.324p+0, -0x1.6f0d28ae56p-3, -0x1.69737c93373dap-44, -0x1.08c588cda79e4p+4},
+    {0x1.2f8p+0, -0x1.5c94007598p-3, 0x1.a8d948cd23322p-44, -0x1.f6e456567fe55p+3},
+    {0x1.2c8p+0, -0x1.483bccce6ep-3, -0x1.eea52723f6369p-46, -0x1.d98a7d8a605a7p+3},
+    {0x1.2ap+0, -0x1.371fc201e8p-3, -0x1.ee8779b2d8abcp-44, -0x1.c0db6cdd94deep+3},
+    {0x1.274p+0, -0x1.2423113ba6p-3, 0x1.e3a0078ee9d9cp-44, -0x1.a576ee5f2fd87p+3},
+    {0x1.248p+0, -0x1.10f8e42254p-3, 0x1.93b3843396307p-45, -0x1.89d0d0ab430cdp+3},
+    {0x1.22p+0, -0x1.fec9131dcp-4, 0x1.54555d1ae6607p-44, -0x1.70742d4ef027fp+3},
+    {0x1.1f8p+0, -0x1.db5270187cp-4, -0x1.9277856ae181fp-44, -0x1.56df5328d58c5p+3},
+    {0x1.1dp+0, -0x1.b78c82bb1p-4, 0x1.25ef7bc3987e7p-44, -0x1.3d1146d9a8a64p+3},
+    {0x1.1a8p+0, -0x1.9375e55594p-4, -0x1.eddc37380c364p-44, -0x1.2309065d29791p+3},
+    {0x1.18p+0, -0x1.6f0d28ae58p-4, 0x1.4b4641b664613p-44, -0x1.08c588cda79e4p+3},
+    {0x1.15cp+0, -0x1.4e01108a34p-4, -0x1.ae5cfdf2c5ae5p-44, -0x1.e1ddbb910f003p+2},
+    {0x1.134p+0, -0x1.28f83450ecp-4, -0x1.a8d75aa119769p-44, -0x1.ac6fbe1c2e666p+2},
+    {0x1.11p+0, -0x1.075983599p-4, 0x1.b8ecfe4b59987p-44, -0x1.7beee96b8a281p+2},
+    {0x1.0ecp+0, -0x1.cae72fb96p-5, 0x1.efabf2025b1bep-44, -0x1.4b0751e0576bp+2},
+    {0x1.0c8p+0, -0x1.868a83084p-5, 0x1.2623a134ac693p-46, -0x1.19b74069f5f0ap+2},
+    {0x1.0a8p+0, -0x1.494acc34d8p-5, -0x1.11c78a56fd247p-45, -0x1.db1175160f3bp+1},
+    {0x1.084p+0, -0x1.03d5d85e7p-5, -0x1.f778960ed29cfp-44, -0x1.76dcf723ab46ap+1},
+    {0x1.064p+0, -0x1.8b31facaap-6, 0x1.3fc78a96e4964p-44, -0x1.1d12b6c687ec6p+1},
+    {0x1.04p+0, -0x1.fc0a8b0fcp-7, -0x1.f1e7cf6d3a69cp-50, -0x1.6e79685c2d22ap+0},
+    {0x1.02p+0, -0x1.fe02a6b1p-8, -0x1.9e23f0dda40e4p-46, -0x1.6fe50b6ef0851p-1},
+    {0x1p+0, 0x0p+0, 0x0p+0, 0x0p+0},
+    {0x1.f8p-1, 0x1.020565893p-6, 0x1.611d27c8e8417p-44, 0x1.743ee861f3556p+0},
+    {0x1.f08p-1, 0x1.f7a9b1678p-6, 0x1.42ad9271be7d7p-45, 0x1.6b50e297afccep+1},
+    {0x1.e9p-1, 0x1.788595a358p-5, -0x1.08b0d083b3a4cp-46, 0x1.0f9a634663addp+2},
+    {0x1.e2p-1, 0x1.eea31c0068p-5, 0x1.c3dd83606d891p-44, 0x1.64ce26c067157p+2},
+    {0x1.dbp-1, 0x1.333d7f8184p-4, -0x1.692b6a81b8848p-49, 0x1.bb4102f925394p+2},
+    {0x1.d4p-1, 0x1.700d30aeacp-4, 0x1.c1e8da99ded32p-49, 0x1.097e38ce60649p+3},
+    {0x1.cd8p-1, 0x1.a956d3ecacp-4, 0x1.e63794c02c4afp-44, 0x1.32d13e4692eb7p+3},
+    {0x1.c7p-1, 0x1.e3707ee304p-4, 0x1.0f684e6766abdp-45, 0x1.5cba53a0762edp+3},
+    {0x1.c1p-1, 0x1.0ce7ecdcccp-3, 0x1.4652dabff5447p-46, 0x1.83f304cdc5aa7p+3},
+    {0x1.bacp-1, 0x1.299d30c606p-3, 0x1.d4d0079dc08d9p-44, 0x1.ad5dc4700fe7bp+3},
+    {0x1.b5p-1, 0x1.4462b9dc9cp-3, -0x1.84858a711b062p-44, 0x1.d3fd543a4ad5cp+3},
+    {0x1.af4p-1, 0x1.5f830a1a5cp-3, 0x1.5226898ffc1bcp-44, 0x1.fb1fdb074bbf7p+3},
+    {0x1.a98p-1, 0x1.7b00916516p-3, -0x1.ae75fcb067e57p-44, 0x1.11646e7791469p+4},
+    {0x1.a4p-1, 0x1.95a5adcf7p-3, 0x1.7f22858a0ff6fp-47, 0x1.249cd2b13cd6cp+4},
+    {0x1.9ecp-1, 0x1.af6895610ep-3, -0x1.148288bf7a937p-45, 0x1.37320a83c1b0ap+4},
+    {0x1.998p-1, 0x1.c97f8079d4p-3, 0x1.3b161a8c6e6c5p-45, 0x1.4a03dcbd2e1bep+4},
+    {0x1.948p-1, 0x1.e2a877a6b2p-3, 0x1.823817787081ap-44, 0x1.5c2a096a135dcp+4},
+    {0x1.8f8p-1, 0x1.fc218be62p-3, 0x1.4bba46f1cf6ap-44, 0x1.6e8a004221b1fp+4},
+    {0x1.8acp-1, 0x1.0a504e97bbp-2, 0x1.03094e6690c44p-44, 0x1.80359eb990407p+4},
+    {0x1.86p-1, 0x1.16b5ccbadp-2, -0x1.23299042d74bfp-44, 0x1.921800924dd3bp+4},
+    {0x1.818p-1, 0x1.22981fbef8p-2, -0x1.a1421609580dap-44, 0x1.a33d25fcb1facp+4},
+    {0x1.7dp-1, 0x1.2e9e2bce12p-2, 0x1.4300c128d1dc2p-45, 0x1.b495d4e9185f7p+4},
+    {0x1.78cp-1, 0x1.3a1ac802f3p-2, 0x1.98ecf399abd8dp-44, 0x1.c5283c43b891ap+4},
+    {0x1.744p-1, 0x1.4668bf41fp-2, -0x1.9af1762c5a8f7p-44, 0x1.d6e8acea8c8c8p+4},
 };
 /* (e^r - 1 - r) / r^2 */
 static const double vwl_exp_terms[4] = {
@@ -158,8 +158,10 @@ static const double vwl_pow_terms[7] = {
 static const double vwl_brief_log_terms[3] = {
     -0x1p-1, 0x1.5557e2c18ccf1p-2, -0x1.0002208516f14p-2,
 };
-static const double vwl_powf_terms[4] = {
-    -0x1.fffffffe7df07p-2, 0x1.555555540a6c7p-2, -0x1.0002d607eacf9p-2, 0x1.999e7639f5f73p-3,
+/* 64 log2(1 + r) / r */
+static const double vwl_powf_terms[5] = {
+    0x1.71547652b82fep+6, -0x1.7154764ffff7fp+5, 0x1.ec709dbef6babp+4, -0x1.715993a1f2e4ap+4,
+    0x1.277b2753678abp+4,
 };
 /* (e^x - 1 - x - x^2 / 2) / x^3 for |x| < 1/8 */
 static const double vwl_expm1_terms[8] = {
@@ -212,7 +214,7 @@ static inline double vwl_double(uint64_t bits) {
 
 static inline double vwl_infinity(void) { return vwl_double(VWL_INFINITY_BITS); }
 static inline double vwl_nan(void) { return vwl_double(0x7ff8000000000000u); }
-static inline double vwl_magnitude(double x) { return vwl_double(vwl_bits(x) & ~(1ull << 63)); }
+static inline double vwl_magnitude(double x) { return __builtin_fabs(x); } /* clears a bit */
 
 /* 2^k for -1022 <= k <= 1023 */
 static inline double vwl_power_of_2(int64_t k) { return vwl_double((uint64_t)(k + 1023) << 52); }
@@ -272,11 +274,14 @@ static inline double vwl_exp(double x) {
 }
 
 /* e^x to a relative error of 1e-11; a cubic polynomial as a product, which takes the processor less long than a sum */
-static inline double vwl_brief_exp(double x) {
-    const double *c = vwl_brief_exp_factors, steps = x * VWL_STEPS_OF_E, shifted = steps + VWL_MAGIC;
-    const double t = steps - (shifted - VWL_MAGIC);
-    if (VWL_UNLIKELY(!(vwl_magnitude(x) < 650))) return vwl_exp_far(x, 0, 1);
+static inline double vwl_brief_exp_of_steps(double steps) {
+    const double *c = vwl_brief_exp_factors, shifted = steps + VWL_MAGIC, t = steps - (shifted - VWL_MAGIC);
     return (vwl_scale(vwl_bits(shifted)) * (c[0] + c[1] * t)) * (c[2] + t * (c[3] + t));
+}
+
+static inline double vwl_brief_exp(double x) {
+    if (VWL_UNLIKELY(!(vwl_magnitude(x) < 650))) return vwl_exp_far(x, 0, 1);
+    return vwl_brief_exp_of_steps(x * VWL_STEPS_OF_E);
 }
 
 static inline float vwl_expf(float x) { return (float)vwl_brief_exp(x); }
@@ -342,19 +347,17 @@ static inline double vwl_log(double x) {
     return vwl_log_sum(vwl_place(bits));
 }
 
-/* log x to a relative error of 1e-9, or, if it is for a power of floats, 1e-12 */
-static inline double vwl_short_log(double x, int for_power) {
+/* log x to a relative error of 1e-9 */
+static inline double vwl_brief_log(double x) {
     const uint64_t bits = vwl_bits(x), from = bits - VWL_LOG_FIRST;
     const vwl_log_row *row = vwl_logs + (from >> 46 & 63);
-    const double *c = for_power ? vwl_powf_terms : vwl_brief_log_terms;
-    const double z = vwl_double(bits - (from & 0xfff0000000000000u)), r = z * row->inverse - 1, square = r * r;
+    const double *c = vwl_brief_log_terms, z = vwl_double(bits - (from & 0xfff0000000000000u));
+    const double r = z * row->inverse - 1, square = r * r;
     const double whole = (double)((int64_t)from >> 52) * 0x1.62e42fefa39efp-1 + row->high;
-    if (for_power) return (whole + r + (row->low + square * c[0])) + square * r * ((c[1] + c[2] * r) + square * c[3]);
     if (VWL_UNLIKELY(!vwl_is_normal_positive(bits))) return vwl_log_far(x);
     return (whole + r + square * c[0]) + square * r * (c[1] + c[2] * r);
 }
 
-static inline double vwl_brief_log(double x) { return vwl_short_log(x, 0); }
 static inline float vwl_logf(float x) { return (float)vwl_brief_log(x); }
 
 /* 1 + x is rounded to u; with v the rest, log(u + v) = log u + log(1 + v / u) */
@@ -421,10 +424,15 @@ static inline double vwl_pow(double x, double y) {
     return vwl_power(bits, y, 1);
 }
 
+/* 2^(y log2 x), the exponent times 64 as the table of powers has it */
 static inline float vwl_powf(float x, float y) {
-    const double base = x, size = vwl_magnitude(y);
-    if (VWL_UNLIKELY(!vwl_is_normal_positive(vwl_bits(base)) || !(size < 0x1p64))) return (float)vwl_pow_far(x, y);
-    return (float)vwl_brief_exp(y * vwl_short_log(base, 1));
+    const uint64_t bits = vwl_bits(x), from = bits - VWL_LOG_FIRST, exponent = from & 0xfff0000000000000u;
+    const vwl_log_row *row = vwl_logs + (from >> 46 & 63);
+    const double *c = vwl_powf_terms, r = vwl_double(bits - exponent) * row->inverse - 1, square = r * r;
+    const double whole = (double)((int64_t)exponent >> 46) + row->steps, yr = y * r;
+    const double steps = (y * whole + yr * (c[0] + c[1] * r)) + yr * square * ((c[2] + c[3] * r) + square * c[4]);
+    if (VWL_UNLIKELY(!(vwl_is_normal_positive(bits) && vwl_magnitude(steps) < 60000))) return (float)vwl_pow(x, y);
+    return (float)vwl_brief_exp_of_steps(steps);
 }
 
 /* e^(x^2) erfc x is smooth: a polynomial in each of 8 equal parts of 0 < 4 / (2 + x) <= 2; x^2 in two parts */
