@@ -13,7 +13,7 @@ e) A coefficient with the ridge 0 has a flat prior: if the data's precision is l
    a score has the variance 1 / least. So the unit of the feature has no effect.
 f) An estimated prior is that of coefficients times the root mean square of their feature. `scales` has the mean square
    of each feature that is not always 1, updated at its 1st, 2nd, 4th, 8th, ... occurrence. So the unit has no effect
-   here either.
+   here either. Its variance is the sum of squares over the effective degrees of freedom: spread.pyx.
 g) `places`, `hashes` and `work` have the gathered features of an example: a feature that occurs twice is summed.
 """
 from libc.stdint cimport uint32_t, uint64_t
