@@ -156,7 +156,7 @@ docs-figures: build
 # wheel beside wheel: an editable install would start more slowly
 bench: build $(INSTALLED)/installed
 	$(INSTALLED)/bin/python benchmarks/run.py
-	$(BIN)/python -m benchmarks.history --draw
+	$(BIN)/python -m benchmarks.history --keep --draw
 
 bench-check: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.history --check

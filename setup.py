@@ -17,8 +17,8 @@ PACKAGE_OF = {"vwlite": "vwlite", "parsers": "vwlite.parsers", "reductions": "vw
 # VWLITE_CHECKED=1 makes the slow build that the tests also run in: every index of a Python object or memoryview is
 # checked, and the assertions of Cython and of C are compiled in. Overflow is not checked: hashes wrap on purpose.
 # It takes the code of processors without AVX2, so that one of the builds tests it.
-# VWLITE_SANITIZED=1 is that, with AVX2 and with the address and the undefined behaviour sanitizer of gcc or clang, which
-# end the process at the first access outside of what was allocated and at the first undefined operation.
+# VWLITE_SANITIZED=1 is that, but with AVX2, and with the address and the undefined behaviour sanitizer of gcc or clang,
+# which end the process at the first access outside of what was allocated and at the first undefined operation.
 SANITIZED = bool(os.environ.get("VWLITE_SANITIZED"))
 CHECKED = SANITIZED or bool(os.environ.get("VWLITE_CHECKED"))
 DIRECTIVES = {

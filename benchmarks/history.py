@@ -1,5 +1,6 @@
 """History of the benchmark's ratios: one line of history.jsonl for each full run, a picture of all, and a check.
 
+    python -m benchmarks.history --keep                 add the full run in results.json
     python -m benchmarks.history --draw                 history.svg, anew
     python -m benchmarks.history --check                a short run beside the last short run on such a machine
 
@@ -170,12 +171,15 @@ def short_run(vwlite: Sequence[str]) -> Callable[[Sequence[str]], dict[str, Any]
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws or checks."""
     parser = argparse.ArgumentParser(description="The history of the benchmark's ratios.")
+    parser.add_argument("--keep", action="store_true", help="add the run in results.json to the history")
     parser.add_argument("--draw", action="store_true", help="draw history.svg")
     parser.add_argument("--check", action="store_true", help="fail if a case has become slower than in the last check")
     parser.add_argument("--vwlite", metavar="CMD", help="as of run.py")
     chosen = parser.parse_args(argv)
-    if not chosen.draw and not chosen.check:
-        parser.error("give --draw or --check")
+    if not (chosen.keep or chosen.draw or chosen.check):
+        parser.error("give --keep, --draw or --check")
+    if chosen.keep:
+        append(entry(json.loads((HERE / "results.json").read_text())))
     if chosen.draw:
         print(draw())
     return check(short_run(["--vwlite", chosen.vwlite] if chosen.vwlite else [])) if chosen.check else 0

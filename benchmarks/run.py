@@ -386,11 +386,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{case.name}: {error}", file=sys.stderr)
     kept = HERE / "results.json" if not chosen.case and chosen.scale == 1 else None
     publish(results, markdown(results), chosen.output, kept, MARKERS)
-    if kept and not chosen.output:
-        sys.path.insert(0, str(HERE))
-        import history
-
-        history.append(history.entry(results))
     return int(any("error" in each for each in results["cases"].values()))
 
 

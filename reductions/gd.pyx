@@ -313,7 +313,8 @@ cdef class GD(TableLearner):
         cdef float ppu, norm, rate, u, sign = 0, low = 0, width = 2
         cdef size_t i, left_out = 0
         cdef Equations equations = self.equations
-        if not (self.usual and self.invariant) or self.regularizes or self.truncates or self.contracts                 or self.sparse_l2:
+        if (not (self.usual and self.invariant) or self.regularizes or self.truncates or self.contracts
+                or self.sparse_l2):
             return 0
         if equations == LOGISTIC:
             low, width = (<Logistic>self.loss).low, (<Logistic>self.loss).width
@@ -378,8 +379,8 @@ cdef class GD(TableLearner):
             k += lanes
         return 0
 
-    cdef int update_lanes(self, Example ex, uint32_t lanes, uint32_t first, uint32_t n, const float* labels, Scored* at) \
-            except -1 nogil:
+    cdef int update_lanes(self, Example ex, uint32_t lanes, uint32_t first, uint32_t n, const float* labels,
+                          Scored* at) except -1 nogil:
         """Update of the n weight vectors from the first on."""
         cdef Point[VWL_MOST_LANES] points
         cdef vwl_lanes each
@@ -448,7 +449,8 @@ cdef class GD(TableLearner):
         cdef float* at
         cdef float x, x2, rate, shrunk, ppu = 0, norm = 0
         cdef Scale* scale = &self.scales[ex.offset]
-        cdef size_t g = <size_t>G << self.where.group, n = <size_t>N << self.where.group, r = <size_t>R << self.where.group
+        cdef size_t g = <size_t>G << self.where.group, n = <size_t>N << self.where.group
+        cdef size_t r = <size_t>R << self.where.group
         while feature < end:
             at = slot_at(self, feature.hash, ex.offset)
             x = fabsf(feature.value)

@@ -11,8 +11,7 @@ from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
 from vwlite.entities.cross_precision cimport other_column, other_hashes, other_origins
 from vwlite.entities.record cimport (
-    ABSENT, UNTOLD, CrossPrecision, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, track,
-    triangle,
+    ABSENT, UNTOLD, CrossPrecision, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, triangle,
 )
 from vwlite.entities.table cimport information_of, origins_of
 

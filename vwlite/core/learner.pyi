@@ -37,6 +37,7 @@ class Learner:
     @property
     def waits_for_pass(self) -> bool: ...
     has_slots: ClassVar[bool]
+    wide: bool  # of a TableLearner
     links: ClassVar[bool]
     changes_labels: ClassVar[bool]
     @property

@@ -1,7 +1,7 @@
 """Consecutive ordinary rows of a block, which learners take together: without an Example and a call for each.
 
-A row is ordinary if it has a valid label, or none where nothing is learned, a positive weight and no initial prediction.
-The driver runs all others one by one.
+A row is ordinary if it has a valid label, or none where nothing is learned, a positive weight and no initial
+prediction. The driver runs all others one by one.
 """
 from vwlite.core.example cimport Feature, Row, SimpleExample
 from vwlite.core.losses cimport Loss
