@@ -203,4 +203,8 @@ def test_header_calls_no_function_of_the_c_library():
     code = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S)
     assert re.findall(r"#include (\S+)", code) == ["<stdint.h>", "<string.h>"]
     called = set(re.findall(r"\b(\w+)\(", code)) - {"if", "return", "sizeof", "__attribute__", "defined"}
-    assert {name for name in called if not name.lower().startswith("vwl_")} <= {"memcpy", "__builtin_expect", "__builtin_fabs"}
+    assert {name for name in called if not name.lower().startswith("vwl_")} <= {
+        "memcpy",
+        "__builtin_expect",
+        "__builtin_fabs",
+    }
