@@ -152,6 +152,14 @@ def test_a_model_without_degrees_of_freedom_learns_the_same_with_and_without_a_l
 
 
 @pytest.mark.parametrize("name", OLD)
+def test_what_only_predicts_does_not_go_through_all_entities_of_a_model_without_degrees_of_freedom(name, old):
+    workspace = Workspace.load(old / name, "-t" + (" --entity_limit 2" if "limited" in name else ""))
+    workspace.predict(WANTED["probe"])
+    workspace.save(old / "again")
+    assert numbers(arrays(old / "again"), "dof_sum")[0] == -1
+
+
+@pytest.mark.parametrize("name", OLD)
 def test_a_model_without_degrees_of_freedom_goes_on_the_same_in_one_run_and_in_three(name, old):
     limit = "--entity_limit 2" if "limited" in name else ""
     whole = Workspace.load(old / name, f"--columns prediction,sd {limit}")

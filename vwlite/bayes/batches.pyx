@@ -337,10 +337,9 @@ cdef class Batches(EstimatedPrior):
         """Learn the pending batches, entity by entity."""
         cdef Record* record = self.table.oldest
         cdef uint64_t key
-        if self.dof_sum < 0 and self.estimates_prior and not self.n_prior:
-            self.count_all()
         if self.table.limited:
             for key in self.table.waiting():
+                self.complete()
                 self.table.bring(key)
                 record = self.table.find(key)
                 if record.n_waiting:
@@ -351,6 +350,7 @@ cdef class Batches(EstimatedPrior):
             while record != NULL:
                 key = record.key
                 if record.n_waiting:
+                    self.complete()
                     self.solve(record)
                     record = self.table.find(key)
                 record = record.newer

@@ -13,5 +13,6 @@ cdef class Spread(Posterior):
     cdef bint is_time_for_spread(self, Record* record) noexcept nogil
     cdef double spread(self, Record* record, double* dof) except? -1 nogil
     cdef int count_spread(self, Record* record) except -1 nogil
+    cdef int complete(self) except -1 nogil
     cdef int count_all(self) except -1
     cdef void estimate_ridge(self) noexcept nogil

@@ -148,6 +148,13 @@ cdef class Spread(Posterior):
         self.dof_sum = max(self.dof_sum + record.dof, 0)
         return 0
 
+    cdef inline int complete(self) except -1 nogil:
+        """Before anything is learned: compute the sums of a model that has none; with a limit, evicts entities."""
+        if self.dof_sum < 0 and self.estimates_prior and not self.n_prior:
+            with gil:
+                self.count_all()
+        return 0
+
     cdef int count_all(self) except -1:
         """Compute the sums of all entities, each under the ridge of its means: after a fit, or if a model has none."""
         cdef Record* record

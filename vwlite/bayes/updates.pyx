@@ -45,9 +45,7 @@ cdef class Updates(Spread):
 
     cdef int meet(self, Example ex) except -1 nogil:
         cdef Record* record
-        if self.dof_sum < 0 and self.estimates_prior and not self.n_prior:
-            with gil:
-                self.count_all()
+        self.complete()
         if self.table.limited:
             self.table.bring(ex.entity)
         record = self.table.find(ex.entity)
