@@ -23,11 +23,10 @@ from libc.string cimport memset
 from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_slot, vwl_table
 from vwlite.core.arrays cimport grow
 from vwlite.core.elementary cimport powf
+from vwlite.core.equations cimport evaluate_logistic, evaluate_squared, logistic_flow, squared_flow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
-from vwlite.core.losses cimport (
-    Logistic, Point, Squared, evaluate_logistic, evaluate_squared, logistic_flow, squared_flow,
-)
+from vwlite.core.losses cimport Logistic, Point, Squared
 
 from vwlite.bases.table_learner import Column
 from vwlite.core.options import Option, OptionGroup

@@ -12,6 +12,9 @@ from libc.float cimport FLT_MAX
 from libc.math cimport NAN, isfinite, isnan
 
 from vwlite.core.elementary cimport exp, expf, expm1, log, log1p, logf
+from vwlite.core.equations cimport (
+    FEW, evaluate_logistic, evaluate_squared, logistic_flow, squared_flow, squared_loss,
+)
 from vwlite.core.reasons cimport (
     FINE, LABEL_BINARY, LABEL_COUNT, LABEL_FINITE, LABEL_LARGE, LABEL_NOT_SIGN, LABEL_NOT_ZERO_ONE, LABEL_RANGE,
 )
