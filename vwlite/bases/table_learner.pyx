@@ -225,7 +225,8 @@ cdef class TableLearner(Bottom):
         cdef const float[::1] column
         cdef float value
         cdef bint sound = True, signed
-        self.table.expect(n)
+        if self.table.is_filled_by(n):
+            self.table.use_huge_pages()
         for values in columns:
             if len(values) != n:
                 io.refuse("its weight columns differ in length")

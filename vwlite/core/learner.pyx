@@ -183,7 +183,8 @@ cdef class Learner:
         return []
 
     def expect(self, n_bytes):
-        """Hook: the run has read, or is about to read, so many bytes of text; called again whenever that doubles."""
+        """Hook: the run has read, or is about to read, so many bytes of text; called before the first, and whenever
+        twice as much has been read."""
 
     def end_pass(self):
         """Hook: a pass over the data ended; returns the Verdict on further passes, None without a preference."""

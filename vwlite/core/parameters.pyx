@@ -6,6 +6,7 @@ from vwlite.errors import OptionError
 cdef extern from *:
     """
     #include <sys/mman.h>
+    #include <unistd.h>
     #if defined(__linux__) && !defined(MADV_COLLAPSE)
     #define MADV_COLLAPSE 25 /* Linux 6.1; others refuse it */
     #endif
@@ -18,12 +19,31 @@ cdef extern from *:
         (void)begin; (void)bytes;
     #endif
     }
+    /* How many of the bytes are in pages in use. */
+    static size_t vwl_bytes_in_use(void *begin, size_t bytes) {
+        size_t found = 0;
+    #ifdef MADV_HUGEPAGE
+        const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+        unsigned char states[8192]; /* of pages */
+        size_t at, some, i;
+        for (at = 0; at < bytes; at += some) {
+            some = bytes - at < page * sizeof states ? bytes - at : page * sizeof states;
+            if (mincore((char *)begin + at, some, states) != 0) return found;
+            for (i = 0; i < some / page; i++) found += states[i] & 1 ? page : 0;
+        }
+    #else
+        (void)begin; (void)bytes;
+    #endif
+        return found;
+    }
     """
     void vwl_huge_pages(void* begin, size_t bytes) nogil
+    size_t vwl_bytes_in_use(void* begin, size_t bytes) nogil
 
 cdef enum:
     HUGE_PAGE = 2 << 20
     SMALL_PAGE = 4096
+    SMALL_TABLE = 64 << 20
 
 
 cdef class DenseTable:
@@ -54,11 +74,19 @@ cdef class DenseTable:
             self.huge = True
             vwl_huge_pages(self.values, self.bytes - HUGE_PAGE)
 
-    cdef void expect(self, double touches) noexcept nogil:
-        """Request huge pages if so many accesses touch nearly all small pages of the table anyway.
+    cdef bint is_filled_by(self, double touches) noexcept nogil:
+        """Whether so many accesses at random touch nearly all small pages: four for each page touch 98 of 100."""
+        return touches * SMALL_PAGE >= 4 * <double>self.bytes
 
-        At random, four for each page touch 98 of 100; some features being frequent, it is fewer."""
-        if touches * SMALL_PAGE >= 4 * <double>self.bytes:
+    cdef void expect(self, double touches) noexcept nogil:
+        """Request huge pages if so many accesses touch most small pages of the table.
+
+        A long text may have few features: a large table has to have an eighth of its pages in use by now.
+        """
+        cdef size_t size = self.bytes - HUGE_PAGE
+        if self.huge or not self.is_filled_by(touches):
+            return
+        if size <= SMALL_TABLE or 8 * vwl_bytes_in_use(self.values, size) >= size:
             self.use_huge_pages()
 
     cdef size_t count(self) noexcept nogil:

@@ -47,10 +47,11 @@ class Run:
         self.best_holdout: float | None = None
         self.saved_best = False
         self.stopped_early = False
-        self.expected = 0  # bytes of text that the learners were told of
+        self.blocks = 0  # of all passes
         models = ("final_regressor", "readable_model", "invert_hash")
         self.written: list[str] = [options[name] for name in models if options[name]]
-        self.progress = outputs.Progress(sys.stderr, self.feed.size(), not options["quiet"])
+        self.text_size = self.feed.size() or 0
+        self.progress = outputs.Progress(sys.stderr, self.text_size or None, not options["quiet"])
 
     def main(self) -> int:
         """Executes the run; returns the exit status."""
@@ -84,7 +85,7 @@ class Run:
         if options["readable_model"] or options["invert_hash"]:
             self.note_model_layout()
         driver.listener = self
-        self.expect(self.feed.size() or 0)
+        self.expect()
         for learner in walk(self.workspace.top):
             learner.tell = partial(self.log, "warning")
         driver.quiet = options["quiet"]
@@ -178,19 +179,20 @@ class Run:
             self.driver.run_block(block)
             self.flush(force=False)
             self.progress.update(self.feed.progress, self.driver.counters.example_number)
-            self.expect(self.feed.progress() or 0)
+            self.blocks += 1
+            if self.blocks & (self.blocks - 1) == 0:
+                self.expect()
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
         if not self.driver.again:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
 
-    def expect(self, n_bytes: int) -> None:
-        """Tells the learners how many bytes of text there are, if that is twice what they know."""
-        if n_bytes >= 2 * self.expected and n_bytes:
-            self.expected = n_bytes
-            for learner in walk(self.workspace.top):
-                learner.expect(n_bytes)
+    def expect(self) -> None:
+        """Tells the learners how many bytes of text there are, as far as that is known."""
+        self.text_size = max(self.text_size, self.feed.progress() or 0)
+        for learner in walk(self.workspace.top):
+            learner.expect(self.text_size)
 
     def refuse_malformed(self) -> None:
         """Raises VwliteError if more lines are malformed than --max_malformed permits."""
