@@ -95,6 +95,14 @@ def slower(now: Ratios, before: Ratios) -> list[str]:
     return [name for name, ratio in now.items() if name in before and ratio < (1 - DROP) * before[name]]
 
 
+def are_measured(results: dict[str, Any]) -> bool:
+    """Whether no case failed; prints those that did."""
+    failed = [name for name, case in results["cases"].items() if "error" in case]
+    if failed:
+        print(f"not measured: {', '.join(failed)}")
+    return not failed
+
+
 def check(measure: Callable[[Sequence[str]], dict[str, Any]], path: Path = HISTORY) -> int:
     """Compares short runs with the last one kept for such a machine; returns the exit status.
 
@@ -102,9 +110,7 @@ def check(measure: Callable[[Sequence[str]], dict[str, Any]], path: Path = HISTO
     """
     results = measure(SHORT)
     now = entry(results, short=True)
-    failed = [name for name, case in results["cases"].items() if "error" in case]
-    if failed:
-        print(f"not measured: {', '.join(failed)}")
+    if not are_measured(results):
         return 1
     before = next((one for one in reversed(entries(path)) if one["short"] and one["machine"] == now["machine"]), None)
     if before is None:
@@ -115,7 +121,10 @@ def check(measure: Callable[[Sequence[str]], dict[str, Any]], path: Path = HISTO
     left = slower(ratios, before["ratios"])
     for _ in range(RUNS - 1):
         if left:
-            again = entry(measure(left), short=True)["ratios"]
+            results = measure(left)
+            if not are_measured(results):
+                return 1
+            again = entry(results, short=True)["ratios"]
             left = [name for name in slower(again, before["ratios"]) if name in left]
             ratios |= {name: max(ratio, ratios[name]) for name, ratio in again.items()}
     for name, ratio in ratios.items():

@@ -70,6 +70,13 @@ def test_a_case_that_failed_fails_the_check_and_keeps_nothing(path):
     assert not path.exists()
 
 
+def test_a_slower_case_that_fails_when_measured_again_fails_the_check(path, capsys):
+    history.check(Measured({"named": 5.0}), path)
+    runs = iter([{"named": {"ratio": 4.0, "wanted": 4}}, {"named": {"error": "no memory", "wanted": 4}}])
+    assert history.check(lambda cases: {"machine": MACHINE, "cases": next(runs)}, path) == 1
+    assert "not measured: named" in capsys.readouterr().out
+
+
 def test_start_ups_have_no_ratio(path):
     cases = {"named": {"ratio": 5.12345, "wanted": 4}, "startup-train": {"ratio": 3.0, "wanted": None}}
     assert history.entry({"machine": MACHINE, "cases": cases})["ratios"] == {"named": 5.123}
