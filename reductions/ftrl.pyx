@@ -45,7 +45,7 @@ from libc.string cimport memcpy
 from vwlite.bases.table_learner cimport MOST_COLUMNS, TableLearner, finish, judge, slot_at, vwl_table
 from vwlite.core.example cimport Example
 from vwlite.core.learner cimport Learner, Scored
-from vwlite.core.losses cimport Point
+from vwlite.core.point cimport Point
 
 from vwlite.bases.table_learner import Column
 from vwlite.core.options import Option, OptionGroup

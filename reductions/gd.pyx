@@ -26,7 +26,8 @@ from vwlite.core.elementary cimport powf
 from vwlite.core.equations cimport evaluate_logistic, evaluate_squared, logistic_flow, squared_flow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
-from vwlite.core.losses cimport Logistic, Point, Squared
+from vwlite.core.losses cimport Logistic, Squared
+from vwlite.core.point cimport Point
 
 from vwlite.bases.table_learner import Column
 from vwlite.core.options import Option, OptionGroup

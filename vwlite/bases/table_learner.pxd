@@ -15,7 +15,7 @@ from libc.stdint cimport uint32_t
 
 from vwlite.core.example cimport Example
 from vwlite.core.learner cimport Bottom
-from vwlite.core.losses cimport Point
+from vwlite.core.point cimport Point
 from vwlite.core.parameters cimport DenseTable
 
 cdef enum:

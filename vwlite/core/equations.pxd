@@ -3,7 +3,7 @@
 losses.pyx has the sources and the classes.
 """
 from vwlite.core.elementary cimport brief_exp, brief_log, expf, logf
-from vwlite.core.losses cimport Point
+from vwlite.core.point cimport Point
 
 cdef extern from *:
     """

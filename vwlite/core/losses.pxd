@@ -5,11 +5,7 @@ Notation: p prediction, y label, scale = learning rate x importance weight (x de
 per unit of update, n = scale * ppu the total step.
 """
 
-cdef struct Point:
-    # loss at a prediction p for a label y
-    float p, y
-    float loss, derivative, square    # square: squared gradient for adaptive rates
-    float exponential                 # of the logistic loss, reused by its update
+from vwlite.core.point cimport Point
 
 cdef class Loss:
     cdef readonly str name
