@@ -73,8 +73,8 @@ cdef enum:
 
 cdef enum Equations:
     OWN                               # of the loss, called
-    SQUARED                           # compiled into learn_many
-    LOGISTIC
+    SQUARED                           # compiled in
+    LOGISTIC                          # compiled into learn_many
 
 cdef struct Scale:
     # sums over the examples that a weight vector has learned
@@ -310,7 +310,8 @@ cdef class GD(TableLearner):
         cdef vwl_table where = self.where
         cdef Scale scale = self.scales[0]
         cdef Point at
-        cdef float ppu, norm, rate, u, sign = 0, low = 0, width = 2
+        cdef float ppu, norm, rate, u, sign, low = 0, width = 2
+        cdef bint of_class            # the label is that of one of two classes
         cdef size_t i, left_out = 0
         cdef Equations equations = self.equations
         if (not (self.usual and self.invariant) or self.regularizes or self.truncates or self.contracts
@@ -329,14 +330,12 @@ cdef class GD(TableLearner):
                 n = i
                 break
             at.p = example.prediction = self.loss.clip(example.score)
-            if equations == LOGISTIC:
-                sign = 2 * (at.y - low) / width - 1
-            if equations == LOGISTIC and sign * sign == 1:
+            sign = 2 * (at.y - low) / width - 1
+            of_class = equations == LOGISTIC and sign * sign == 1
+            if of_class:
                 evaluate_logistic(&at, sign)
-            elif equations == SQUARED:
-                evaluate_squared(&at, self.loss.min_label, self.loss.max_label)
             else:
-                self.loss.evaluate(&at)
+                evaluate(self, &at)
             example.loss = at.loss
             scale.t += example.weight
             if not at.loss > 0:
@@ -347,12 +346,7 @@ cdef class GD(TableLearner):
                 vwl_usual_rates(&where, example.features, example.n, example.weight * at.square, &ppu, &norm)
                 ppu *= note_norm(&scale, example.weight, norm)
             rate = self.learning_rate * example.weight
-            if equations == LOGISTIC and sign * sign == 1:
-                u = logistic_flow(at.p, sign, at.exponential, rate, ppu)
-            elif equations == SQUARED:
-                u = squared_flow(at.p, at.y, rate, ppu)
-            else:
-                u = self.loss.update(&at, rate, ppu)
+            u = logistic_flow(at.p, sign, at.exponential, rate, ppu) if of_class else update_of(self, &at, rate, ppu)
             if not fabsf(u) <= FLT_MAX:
                 left_out += 1
             elif u != 0:
@@ -393,7 +387,7 @@ cdef class GD(TableLearner):
         memset(&each, 0, sizeof(each))
         for i in range(n):
             points[i].p, points[i].y = at[i].prediction, labels[i]
-            self.evaluate(&points[i])
+            evaluate(self, &points[i])
             if not fabsf(at[i].score) <= FLT_MAX or (points[i].loss > 0 and points[i].square == 0):
                 ex.offset += first + i
                 Learner.multiupdate(self, ex, 1, 1, &labels[i], &at[i])
@@ -409,7 +403,7 @@ cdef class GD(TableLearner):
         for i in range(n):
             if not each.active[i]:
                 continue
-            u[i] = self.update_of(&points[i], rate, ppu[i] * note_norm(&scales[i], h, norm[i]))
+            u[i] = update_of(self, &points[i], rate, ppu[i] * note_norm(&scales[i], h, norm[i]))
             if fabsf(u[i]) <= FLT_MAX and u[i] != 0:
                 u[i] *= <float>scales[i].multiplier
             else:
@@ -419,19 +413,6 @@ cdef class GD(TableLearner):
         for i in range(n):
             self.left_out += left_out[i] != 0
         return 0
-
-    cdef inline void evaluate(self, Point* at) noexcept nogil:
-        if self.equations == SQUARED:
-            evaluate_squared(at, self.loss.min_label, self.loss.max_label)
-        else:
-            self.loss.evaluate(at)
-
-    cdef inline float update_of(self, const Point* at, float scale, float ppu) noexcept nogil:
-        if not self.invariant:
-            return self.loss.plain_update(at, scale)
-        if self.equations == SQUARED:
-            return squared_flow(at.p, at.y, scale, ppu)
-        return self.loss.update(at, scale, ppu)
 
     cdef inline float usual_rates(self, Example ex, float g2, float h) noexcept nogil:
         """rates() for adaptive, normalized and power_t 0.5 (the usual rule), for the weight vector at self.where."""
@@ -630,6 +611,23 @@ cdef class GD(TableLearner):
         lazy = {} if in_force else {"l1_state": self.gravity, "l2_state": self.contraction}
         return {"initial_t": self.initial_t, "norm normalizer": self.normalized_sum, "t": self.t,
                 "total_weight": self.total_weight, **lazy}
+
+
+cdef inline void evaluate(GD learner, Point* at) noexcept nogil:
+    """Loss.evaluate(), compiled in for the squared loss."""
+    if learner.equations == SQUARED:
+        evaluate_squared(at, learner.loss.min_label, learner.loss.max_label)
+    else:
+        learner.loss.evaluate(at)
+
+
+cdef inline float update_of(GD learner, const Point* at, float scale, float ppu) noexcept nogil:
+    """The update of the loss, invariant or plain, compiled in for the squared loss."""
+    if not learner.invariant:
+        return learner.loss.plain_update(at, scale)
+    if learner.equations == SQUARED:
+        return squared_flow(at.p, at.y, scale, ppu)
+    return learner.loss.update(at, scale, ppu)
 
 
 cdef inline float note_norm(Scale* scale, float h, float norm) noexcept nogil:
