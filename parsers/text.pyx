@@ -30,22 +30,19 @@ from vwlite.core.example cimport (
     Row,
     gather_namespaces,
 )
-from vwlite.core.hashing cimport hash_all, hash_string
+from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
     FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, VALUE_MISSING,
     Reason,
 )
-from vwlite.input.heads cimport (
-    ACTION_HEAD, CLASS_HEAD, CLASSES_HEAD, COSTS_HEAD, SIMPLE_HEAD, Head, check_lines, parse_action, parse_class,
-    parse_classes, parse_costs, parse_simple,
-)
+from vwlite.input.heads cimport ACTION_HEAD, SIMPLE_HEAD, Head, check_lines, parse_label, parse_simple
+from vwlite.input.naming cimport Naming, hash_name
 from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
 from vwlite.input.reader cimport LineReader
 
-from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.core.options import Option, OptionGroup
 from vwlite.core.types import LabelType, is_multiline
-from vwlite.features.interactions import namespace_hash
+from vwlite.input.rows import HEADS
 
 cdef extern from "vwlite/core/bytescan.h" nogil:
     ctypedef struct vwl_cursor:
@@ -85,9 +82,6 @@ OPTIONS = OptionGroup("Text input", (
     "vwlite data.vw --vw_compat",
 ))
 
-cdef enum:
-    MOST_ENTITIES = 16                # namespaces whose features name entities
-
 cdef float UNLABELLED = float("nan")
 
 cdef bint at_eight = vwl_has_avx2()  # names are hashed and numbers read eight at a time
@@ -100,11 +94,6 @@ def use_eight(bint wanted):
     before, at_eight = at_eight, wanted and vwl_has_avx2()
     return bool(before)
 
-
-HEADS = {
-    LabelType.SIMPLE: SIMPLE_HEAD, LabelType.MULTICLASS: CLASS_HEAD, LabelType.MULTILABEL: CLASSES_HEAD,
-    LabelType.COST_SENSITIVE: COSTS_HEAD, LabelType.CONTEXTUAL_BANDIT: ACTION_HEAD,
-}
 
 cdef struct Lines:
     # state of the parse of a block
@@ -130,34 +119,20 @@ cdef class TextParser(Parser):
     """
 
     cdef public LineReader reader
-    cdef bint all_names, compat
+    cdef bint compat
     cdef readonly bint multiline
     cdef Head head
-    cdef uint32_t seed, anonymous_hash
+    cdef Naming naming
     cdef size_t limit
-    cdef uint8_t[256] index_of        # --redefine
-    cdef uint32_t[256] letter_hash    # of namespaces with names of one byte
-    cdef uint32_t[MOST_ENTITIES] entity_hash     # of namespaces whose features name entities: a value of 0 is an error
-    cdef size_t n_entities
 
     def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE, multiline=None):
         self.head = HEADS[labels]
         self.multiline = is_multiline(labels) if multiline is None else multiline
         self.reader = LineReader(list(paths), options["max_line_bytes"], digest, self.multiline)
         self.reader.stopping = &self.stopping
-        self.all_names = options["hash"] == "all"
+        self.naming = Naming(options)
         self.compat = options["vw_compat"]
-        self.seed = options["hash_seed"]
         self.limit = options["max_line_bytes"]
-        for i in range(256):
-            hash_name = murmur3_32 if self.all_names else feature_hash
-            self.letter_hash[i] = hash_name(bytes([i]), self.seed)
-        self.anonymous_hash = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
-        for i, index in enumerate(redefined(options["redefine"])):
-            self.index_of[i] = index
-        for i, name in enumerate(entity_namespaces(options)):
-            self.entity_hash[i] = namespace_hash(options, name)
-            self.n_entities = i + 1
 
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         return self.reader.fill(block, wait)
@@ -241,7 +216,7 @@ cdef class TextParser(Parser):
         minus = p[0] == b"-"
         if self.head != SIMPLE_HEAD:
             if p[0] != b"|":
-                p = self.parse_head(lines, row, p, &reason, &at)
+                p = parse_label(self.head, lines.text, row, p, self.compat, self.multiline, &reason, &at, lines.choice)
                 compat = compat and reason == FINE
         elif <uint8_t>(p[minus] - 48) < 10 and p[minus + 1] == b" " and p[minus + 2] == b"|":
             row.label = (p[minus] - 48) * (1 - 2 * minus)       # the usual head: a label of one digit
@@ -252,7 +227,7 @@ cdef class TextParser(Parser):
             if reason != FINE:
                 row.warned = reason
             reason = FINE
-            p = self.parse_namespaces(lines, row, p, &reason)
+            p = self.parse_namespaces(self.naming, lines, row, p, &reason)
             if reason != FINE:
                 at = p
         # a good line ends here; of a malformed one, find the end
@@ -293,20 +268,8 @@ cdef class TextParser(Parser):
         lines.row += 1
         return end + (1 if end[0] == b"\n" else 2)
 
-    cdef const uint8_t* parse_head(
-        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason, const uint8_t** at
-    ) noexcept nogil:
-        """Parse a label that is not a simple one, to the first '|' or the end of the line."""
-        if self.head == CLASS_HEAD:
-            return parse_class(lines.text, row, p, self.compat, reason, at, lines.choice)
-        if self.head == CLASSES_HEAD:
-            return parse_classes(lines.text, row, p, self.compat, reason, at, lines.choice)
-        if self.head == COSTS_HEAD:
-            return parse_costs(lines.text, row, p, self.compat, reason, at, lines.choice, self.multiline)
-        return parse_action(lines.text, row, p, self.compat, reason, at, lines.choice)
-
     cdef const uint8_t* parse_namespaces(
-        self, Lines* lines, Row* row, const uint8_t* p, Reason* reason
+        self, Naming naming, Lines* lines, Row* row, const uint8_t* p, Reason* reason
     ) noexcept nogil:
         """Parse namespaces, from a '|' to the end of the line, or to the place of a problem."""
         cdef Feature* feature = lines.feature
@@ -318,7 +281,7 @@ cdef class TextParser(Parser):
         cdef const uint8_t* behind
         cdef size_t n, n_text
         cdef uint32_t hash, ns_hash, anonymous, index
-        cdef bint all_names = self.all_names, eight = at_eight and not self.all_names, usual
+        cdef bint all_names = naming.all_names, eight = at_eight and not all_names, usual
         cdef NameSpan* names = lines.names
         cdef int digits
         cdef float value, scale
@@ -331,10 +294,10 @@ cdef class TextParser(Parser):
             n = p - name
             scale = 1
             anonymous = 0
-            index = self.index_of[name[0]] if n else 32
-            ns_hash = self.anonymous_hash
+            index = naming.index_of[name[0]] if n else 32
+            ns_hash = naming.anonymous
             if n:
-                ns_hash = self.letter_hash[name[0]] if n == 1 else self.hash(name, n, self.seed)
+                ns_hash = naming.letter_hash[name[0]] if n == 1 else hash_name(naming, name, n, naming.seed)
             if p[0] == b":":
                 text = p + 1
                 if n == 0:
@@ -438,10 +401,10 @@ cdef class TextParser(Parser):
                     if n <= 8 and not all_names:
                         hash += vwl_few_digits(name, n, &digits)
                     if not digits:
-                        hash = self.hash(name, n, ns_hash)
+                        hash = hash_name(naming, name, n, ns_hash)
                 if n_text:
-                    hash = self.hash(text, n_text, hash)
-                if value != 0 or self.names_entities(ns_hash):
+                    hash = hash_name(naming, text, n_text, hash)
+                if value != 0 or naming.names_entities(ns_hash):
                     feature.hash = hash
                     feature.value = value
                     if names != NULL:
@@ -464,17 +427,6 @@ cdef class TextParser(Parser):
         lines.feature = feature
         lines.extent = extent
         return p
-
-    cdef bint names_entities(self, uint32_t namespace) noexcept nogil:
-        """Whether the features of a namespace name entities."""
-        cdef size_t i
-        for i in range(self.n_entities):
-            if self.entity_hash[i] == namespace:
-                return True
-        return False
-
-    cdef uint32_t hash(self, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:
-        return hash_all(name, n, seed) if self.all_names else hash_string(name, n, seed)
 
 
 cdef inline void note(Lines* lines, const Feature* feature, const uint8_t* name, size_t n) noexcept nogil:
@@ -501,35 +453,8 @@ cdef inline const uint8_t* next_stop(vwl_cursor* cursor) noexcept nogil:
     return p
 
 
-def entity_namespaces(options):
-    """Namespaces whose features name entities; more than MOST_ENTITIES are refused elsewhere."""
-    specs = options["random_effect"] if "random_effect" in options else []
-    return [spec.partition(":")[0] for spec in specs][:MOST_ENTITIES]
-
-
 cdef const uint8_t* text_end(vwl_cursor* cursor, const uint8_t* p) noexcept nogil:
     """End of a text value: the next blank or line end. As in VW, ':' and '|' don't end it."""
     while p[0] == b":" or p[0] == b"|":
         p = next_stop(cursor)
     return p
-
-
-def redefined(rules):
-    """Namespace index of every first byte after --redefine; later rules override earlier ones.
-
-    Raises OptionError for a rule without ':='.
-    """
-    from vwlite.errors import OptionError
-    from vwlite.features.terms import decode_names
-    table = list(range(256))
-    for rule in rules:
-        target, separator, names = rule.partition(":=")
-        if not separator:
-            raise OptionError([f"--redefine {rule}: expected N:=S, for instance --redefine a:=bc"])
-        index = (decode_names(target) or b" ")[0]
-        for byte in decode_names(names):
-            if byte == 58:
-                table = [index] * 256
-            else:
-                table[byte] = index
-    return table

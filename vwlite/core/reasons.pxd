@@ -53,4 +53,6 @@ cdef enum Reason:
     COSTS_ABSENT
     LABEL_KIND
     CLASSES_WORDS
+    NAME_EMPTY
+    TEXT_MUCH
     REASONS                           # new ones go before this: caches hold reasons as numbers

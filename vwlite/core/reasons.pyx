@@ -59,5 +59,7 @@ REASONS_IN_WORDS = {
     CLASS_TWICE: "the label names a class twice",
     COST_SECOND: "a second class:cost: each line of a multi-line example has its own",
     COSTS_ABSENT: "some choices of the example have costs, and others have none",
+    NAME_EMPTY: "a value without a name",
+    TEXT_MUCH: "more than a gigabyte of names: give smaller pieces",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

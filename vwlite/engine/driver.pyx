@@ -18,6 +18,7 @@ from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LA
 from vwlite.engine.simple_rows cimport ROWS_AT_ONCE, Given, collect
 from vwlite.features.interactions cimport Crossing, Interactions, crossing_of, use_crossing
 from vwlite.input.parser cimport Parser
+from vwlite.input.rows cimport Rows
 from vwlite.report.counters cimport Counters
 
 from vwlite.core.learner import chain, finishers, vetters, walk
@@ -25,6 +26,10 @@ from vwlite.core.reasons import REASONS_IN_WORDS
 from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import ModelError
 from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
+
+
+cdef enum:
+    FEW = 16
 
 
 cdef class Driver:
@@ -378,8 +383,6 @@ cdef class Driver:
         inside.
         """
         cdef Block block = Block()
-        cdef Example ex = self.ex
-        before = self.training, self.counting, self.results
         predictions = []
         block.first_line = 1
         block.wants_names = self.needs_names
@@ -390,15 +393,35 @@ cdef class Driver:
                     raise ValueError("a line with a line end inside: give several lines as a list")
             text = b"".join([line if line.endswith(b"\n") else line + b"\n" for line in chunk])
             parse_text(parser, block, text)
-            self.training = self.counting = learning
-            self.results = predictions
-            try:
-                self.run(block, ex)
-            finally:
-                self.format.finish(predictions)
-                self.training, self.counting, self.results = before
+            self.run_for_python(block, learning, predictions)
             block.first_line += len(chunk)
         return predictions
+
+    cdef list run_made(self, Rows rows, Block block, bint learning):
+        """Learns or only predicts the rows of a block made from Python objects; returns a list of predictions."""
+        predictions = []
+        rows.end_block()
+        block.n_lines = block.n_rows
+        self.run_for_python(block, learning, predictions)
+        return predictions
+
+    cdef int run_for_python(self, Block block, bint learning, list predictions) except -1:
+        """Learns or only predicts the rows of a block, and appends the predictions, also if a row ends the run."""
+        cdef Example ex = self.ex
+        cdef bint training = self.training, counting = self.counting
+        before = self.results
+        self.training = self.counting = learning
+        self.results = predictions
+        try:
+            if self.holds_gil or block.n_rows < FEW:
+                self.run(block, ex)       # to release the GIL takes longer than a few rows
+            else:
+                with nogil:
+                    self.run(block, ex)
+        finally:
+            self.format.finish(predictions)
+            self.training, self.counting, self.results = training, counting, before
+        return 0
 
     def chunk(self, lines):
         """The next lines, of complete examples; an empty list at the end."""

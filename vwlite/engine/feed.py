@@ -10,10 +10,11 @@ from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, is_multiline
 from vwlite.errors import OptionError, VwliteError
+from vwlite.input.naming import entity_namespaces
 from vwlite.input.parser import Ring
 from vwlite.input.sniff import HEAD
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
-from vwlite.parsers.text import TextParser, entity_namespaces
+from vwlite.parsers.text import TextParser
 
 OPTIONS = OptionGroup(
     "Input",

@@ -411,3 +411,19 @@ cdef inline void check_lines(
             end += 1
         check_example(text, rows + first, choices, end - first, limit, truncated, numbered)
         first = end
+
+
+cdef inline const uint8_t* parse_label(
+    Head head, const uint8_t* text, Row* row, const uint8_t* p, bint compat, bint multiline, Reason* reason,
+    const uint8_t** at, Choice* choice
+) noexcept nogil:
+    """Parses a label of any kind, with what else is before the first '|'."""
+    if head == SIMPLE_HEAD:
+        return parse_simple(text, row, p, compat, reason, at)
+    if head == CLASS_HEAD:
+        return parse_class(text, row, p, compat, reason, at, choice)
+    if head == CLASSES_HEAD:
+        return parse_classes(text, row, p, compat, reason, at, choice)
+    if head == COSTS_HEAD:
+        return parse_costs(text, row, p, compat, reason, at, choice, multiline)
+    return parse_action(text, row, p, compat, reason, at, choice)

@@ -1,0 +1,285 @@
+"""Records: reads Python dicts into rows, by the rule of names of vwlite/input/rows.pxd.
+
+    {"price": 2.5, "city": "Bonn", "new": True, "user": {"age": 31}, "words": ["red", "large"]}
+
+is the example `| price:2.5 city=Bonn new |user age:31 |words red large`. A list is a namespace: a text in it is a
+feature of that name, a number is numbered by its place, a dict adds its members. The keys `_label`, `_weight`,
+`_initial` and `_tag` are not features.
+"""
+from cpython.bool cimport PyBool_Check
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Check, PyDict_Next
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.long cimport PyLong_AsDouble, PyLong_Check
+from cpython.ref cimport PyObject
+from cpython.unicode cimport PyUnicode_Check
+from libc.math cimport INFINITY
+from libc.stdint cimport uint8_t
+
+from vwlite.core.example cimport Block
+from vwlite.core.reasons cimport ENTITY_NAMELESS
+from vwlite.engine.driver cimport LINES_AT_ONCE, Driver
+from vwlite.input.naming cimport Naming
+from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, number_in_words
+
+from collections.abc import Mapping
+from itertools import islice
+from numbers import Number
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
+
+cdef enum:
+    MOST_DEEP = 64                    # records inside records
+    ROWS = 1                          # source of a block: rows, not lines
+
+cdef struct Text:                     # in UTF-8
+    const uint8_t* at
+    Py_ssize_t n
+
+cdef inline Text text_of(object value) except *:
+    """The bytes of a text; they live as long as it."""
+    cdef Text text
+    if PyBytes_Check(value):
+        text.at, text.n = <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+    else:
+        text.at = <const uint8_t*>PyUnicode_AsUTF8AndSize(value, &text.n)
+    return text
+
+
+cdef int read_members(Rows rows, object members, int depth) except -1:
+    """Reads a dict into the current namespace."""
+    cdef PyObject* key
+    cdef PyObject* value
+    cdef Py_ssize_t at = 0
+    if depth > MOST_DEEP:
+        raise ValueError(f"more than {MOST_DEEP} records inside each other")
+    if not PyDict_Check(members):
+        members = dict(members)
+    while PyDict_Next(members, &at, &key, &value):
+        read_member(rows, <object>key, <object>value, depth)
+    return 0
+
+
+cdef int read_member(Rows rows, object key, object value, int depth) except -1:
+    """Reads a key and its value."""
+    cdef Text name, text
+    cdef uint8_t[LONGEST_NUMBER] words
+    cdef double number
+    if not PyUnicode_Check(key):
+        key = name_of(key)
+    name = text_of(key)
+    if name.n and name.at[0] == b"_" and key in SPECIAL:
+        return SPECIAL[key](rows, value)
+    if rows.naming.n_entities and value is not None and is_entity(rows, name) and not is_nested(value):
+        if PyUnicode_Check(value) or PyBytes_Check(value):
+            text = text_of(value)
+        elif PyBool_Check(value):
+            return rows.refuse(ENTITY_NAMELESS, name.at, name.n, NULL, 0)
+        else:
+            number = number_of(key, value)
+            text.at, text.n = words, number_in_words(number, words)
+        if text.n == 0:
+            return rows.refuse(ENTITY_NAMELESS, name.at, name.n, NULL, 0)
+        return rows.entity(name.at, name.n, text.at, text.n)
+    if PyFloat_Check(value):
+        return rows.number(name.at, name.n, PyFloat_AS_DOUBLE(value))
+    if PyUnicode_Check(value) or PyBytes_Check(value):
+        text = text_of(value)
+        return rows.word(name.at, name.n, text.at, text.n)
+    if value is None or value is False:
+        return 0
+    if value is True:
+        return rows.number(name.at, name.n, 1)
+    if PyLong_Check(value):
+        return rows.number(name.at, name.n, PyLong_AsDouble(value))
+    return read_other(rows, key, name, value, depth)
+
+
+cdef int read_other(Rows rows, object key, Text name, object value, int depth) except -1:
+    """Reads a value that is neither a number nor a text of Python: one of NumPy, a record, a list."""
+    cdef Space outer = rows.space, space
+    if is_nested(value):
+        if name.n == 0:
+            raise ValueError("a record or list without a name")
+        rows.namespace(name.at, name.n, &space)
+        if is_list(value):
+            read_list(rows, key, value, depth + 1)
+        else:
+            read_members(rows, value, depth + 1)
+        rows.space = outer
+        rows.open = False
+        return 0
+    return rows.number(name.at, name.n, number_of(key, value))
+
+
+cdef int read_list(Rows rows, object key, object values, int depth) except -1:
+    """Reads a list, which is a namespace."""
+    cdef Text text
+    cdef uint8_t[LONGEST_NUMBER] words
+    cdef size_t place = 0
+    for value in values:
+        if PyUnicode_Check(value) or PyBytes_Check(value):
+            text = text_of(value)
+            rows.plain_word(text.at, text.n)
+        elif isinstance(value, dict):
+            read_members(rows, value, depth)
+        elif is_nested(value):
+            raise ValueError(f"{key!r} has a list inside a list: the features of a list are numbers, texts and records")
+        elif value is not None:
+            rows.number(words, number_in_words(place, words), number_of(key, value))
+        place += 1
+    return 0
+
+
+cdef bint is_list(object value) except -1:
+    """Whether a value is a list of values; arrays of NumPy are."""
+    return isinstance(value, (list, tuple, set, frozenset)) or (
+        getattr(value, "ndim", 0) == 1 and hasattr(value, "__len__"))
+
+
+cdef bint is_nested(object value) except -1:
+    """Whether a value has values inside."""
+    if PyFloat_Check(value) or PyUnicode_Check(value) or PyLong_Check(value) or value is None or PyBytes_Check(value):
+        return False
+    return isinstance(value, Mapping) or is_list(value)
+
+
+cdef bint is_entity(Rows rows, Text name) except -1:
+    """Whether the name is that of a namespace of entities."""
+    rows.more_text(name.n)
+    return rows.is_entity(<uint8_t*>rows.block.text + rows.put(name.at, name.n), name.n)
+
+
+cdef double number_of(object key, object value) except? -1:
+    """A number of any type."""
+    if hasattr(value, "__float__") and not hasattr(value, "__complex__") or isinstance(value, Number):
+        try:
+            return float(value)
+        except OverflowError:
+            return INFINITY
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{key!r}: {error}") from None
+    raise TypeError(f"{key!r} is of type {type(value).__name__}: a feature is a number, a text, true or false, a record "
+                    f"or a list of these{advice(value)}")
+
+
+def advice(value):
+    """How to give a value of another type, for a message."""
+    if hasattr(value, "isoformat"):
+        return "; of a time, give the parts that matter, such as its hour and weekday"
+    return ""
+
+
+def name_of(key):
+    """The name of a key that is no text: a number."""
+    if isinstance(key, bool) or not isinstance(key, (int, bytes)):
+        raise TypeError(f"the key {key!r} is of type {type(key).__name__}: names of features are texts")
+    return key.decode() if isinstance(key, bytes) else str(int(key))
+
+
+# what is not a feature
+
+cdef int set_label(Rows rows, object value) except -1:
+    """Sets the label: a number, a class, or what is before the '|' of a line; None for none."""
+    cdef Text text
+    if value is None:
+        return 0
+    if PyFloat_Check(value):
+        return rows.label_number(PyFloat_AS_DOUBLE(value))
+    if PyUnicode_Check(value) or PyBytes_Check(value):
+        text = text_of(value)
+        return rows.label_words(text.at, text.n)
+    return rows.label_number(number_of("label", value))
+
+
+cdef int set_tag(Rows rows, object value) except -1:
+    """Sets the tag, a text or a number."""
+    cdef Text text
+    if value is None:
+        return 0
+    if not PyUnicode_Check(value) and not PyBytes_Check(value):
+        value = str(value)
+    text = text_of(value)
+    return rows.tag(text.at, text.n)
+
+
+SPECIAL = {
+    "_label": lambda Rows rows, value: set_label(rows, value),
+    "_weight": lambda Rows rows, value: rows.weigh(number_of("_weight", value)),
+    "_initial": lambda Rows rows, value: rows.begin_at(number_of("_initial", value)),
+    "_tag": lambda Rows rows, value: set_tag(rows, value),
+}
+
+
+cdef class Records:
+    """Learns from dicts, or predicts for them, with a driver of single-line examples."""
+
+    cdef Driver driver
+    cdef Rows rows
+    cdef Block block
+
+    def __init__(self, Driver driver not None, Naming naming not None, labels, bint skips_nan):
+        self.driver = driver
+        self.block = Block()
+        self.block.source = ROWS
+        self.rows = Rows(naming, labels, self.block, driver.needs_names, skips_nan)
+
+    def one(self, record, label, weight, tag, bint learning):
+        """Runs one record; returns its prediction."""
+        self.rows.restart()
+        self.block.first_line = 1
+        self.read(record, label, weight, tag)
+        return self.driver.run_made(self.rows, self.block, learning)[0]
+
+    def many(self, records, labels, weights, tags, bint learning):
+        """Runs records; returns a list of their predictions.
+
+        `labels`, `weights` and `tags` are iterables of the same length, or None. Raises ValueError if one is shorter.
+        """
+        predictions = []
+        records = iter(records)
+        parts = [None if part is None else iter(part) for part in (labels, weights, tags)]
+        while chunk := list(islice(records, LINES_AT_ONCE)):
+            columns = [None if part is None else list(islice(part, len(chunk))) for part in parts]
+            for name, column in zip(("y", "weight", "tag"), columns, strict=True):
+                if column is not None and len(column) < len(chunk):
+                    raise ValueError(f"{name} has {len(predictions) + len(column):,} values and x more records")
+            self.rows.restart()
+            self.block.first_line = 1 + len(predictions)
+            predictions += self.run(chunk, columns, learning)
+        for name, part in zip(("y", "weight", "tag"), parts, strict=True):
+            if part is not None and next(part, END) is not END:
+                raise ValueError(f"{name} has more values than x has records ({len(predictions):,}): these were run")
+        return predictions
+
+    cdef list run(self, list chunk, list columns, bint learning):
+        cdef size_t i
+        labels, weights, tags = columns
+        for i, record in enumerate(chunk):
+            try:
+                self.read(record, None if labels is None else labels[i], None if weights is None else weights[i],
+                          None if tags is None else tags[i])
+            except (TypeError, ValueError, OverflowError) as error:
+                self.rows.drop_row()
+                if i:
+                    self.driver.run_made(self.rows, self.block, learning)
+                raise (TypeError if isinstance(error, TypeError) else ValueError)(
+                    f"row {self.block.first_line + i}: {error}") from None
+        return self.driver.run_made(self.rows, self.block, learning)
+
+    cdef int read(self, record, label, weight, tag) except -1:
+        self.rows.next_row(self.rows.n_rows, 0, 0)
+        if not isinstance(record, Mapping):
+            raise TypeError(f"a record is a dict of names and values, not {type(record).__name__}")
+        read_members(self.rows, record, 1)
+        if label is not None:
+            set_label(self.rows, label)
+        if weight is not None:
+            self.rows.weigh(number_of("weight", weight))
+        if tag is not None:
+            set_tag(self.rows, tag)
+        return self.rows.end_row()
+
+
+END = object()

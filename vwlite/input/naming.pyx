@@ -1,0 +1,55 @@
+"""How names become hashes and namespaces. See naming.pxd."""
+from vwlite.core.hashing import feature_hash, murmur3_32
+from vwlite.features.interactions import namespace_hash
+
+
+cdef class Naming:
+    """The naming options of a run: --hash, --hash_seed, --redefine, and the namespaces of random effects."""
+
+    def __init__(self, options):
+        self.all_names = options["hash"] == "all"
+        self.seed = options["hash_seed"]
+        for i in range(256):
+            hash_of = murmur3_32 if self.all_names else feature_hash
+            self.letter_hash[i] = hash_of(bytes([i]), self.seed)
+        self.anonymous = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
+        for i, index in enumerate(redefined(options["redefine"])):
+            self.index_of[i] = index
+        for i, name in enumerate(entity_namespaces(options)):
+            self.entity_hash[i] = namespace_hash(options, name)
+            self.n_entities = i + 1
+
+    cdef bint names_entities(self, uint32_t namespace) noexcept nogil:
+        """Whether the features of a namespace name entities: those of value 0 are kept."""
+        cdef size_t i
+        for i in range(self.n_entities):
+            if self.entity_hash[i] == namespace:
+                return True
+        return False
+
+
+def entity_namespaces(options):
+    """Namespaces whose features name entities; more than MOST_ENTITIES are refused elsewhere."""
+    specs = options["random_effect"] if "random_effect" in options else []
+    return [spec.partition(":")[0] for spec in specs][:MOST_ENTITIES]
+
+
+def redefined(rules):
+    """Namespace index of every first byte after --redefine; later rules override earlier ones.
+
+    Raises OptionError for a rule without ':='.
+    """
+    from vwlite.errors import OptionError
+    from vwlite.features.terms import decode_names
+    table = list(range(256))
+    for rule in rules:
+        target, separator, names = rule.partition(":=")
+        if not separator:
+            raise OptionError([f"--redefine {rule}: expected N:=S, for instance --redefine a:=bc"])
+        index = (decode_names(target) or b" ")[0]
+        for byte in decode_names(names):
+            if byte == 58:
+                table = [index] * 256
+            else:
+                table[byte] = index
+    return table
