@@ -13,18 +13,17 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_Check
-from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from vwlite.core.example cimport Block
 from vwlite.core.reasons cimport ENTITY_NAMELESS
 from vwlite.engine.driver cimport LINES_AT_ONCE, Driver
+from vwlite.input.beside cimport number_of, set_label, set_tag
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, number_in_words
 
 from collections.abc import Mapping
 from itertools import islice
-from numbers import Number
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
@@ -151,57 +150,11 @@ cdef bint is_entity(Rows rows, Text name) except -1:
     return rows.is_entity(<uint8_t*>rows.block.text + rows.put(name.at, name.n), name.n)
 
 
-cdef double number_of(object key, object value) except? -1:
-    """A number of any type."""
-    if hasattr(value, "__float__") and not hasattr(value, "__complex__") or isinstance(value, Number):
-        try:
-            return float(value)
-        except OverflowError:
-            return INFINITY
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{key!r}: {error}") from None
-    raise TypeError(f"{key!r} is of type {type(value).__name__}: a feature is a number, a text, true or false, a record "
-                    f"or a list of these{advice(value)}")
-
-
-def advice(value):
-    """How to give a value of another type, for a message."""
-    if hasattr(value, "isoformat"):
-        return "; of a time, give the parts that matter, such as its hour and weekday"
-    return ""
-
-
 def name_of(key):
     """The name of a key that is no text: a number."""
     if isinstance(key, bool) or not isinstance(key, (int, bytes)):
         raise TypeError(f"the key {key!r} is of type {type(key).__name__}: names of features are texts")
     return key.decode() if isinstance(key, bytes) else str(int(key))
-
-
-# what is not a feature
-
-cdef int set_label(Rows rows, object value) except -1:
-    """Sets the label: a number, a class, or what is before the '|' of a line; None for none."""
-    cdef Text text
-    if value is None:
-        return 0
-    if PyFloat_Check(value):
-        return rows.label_number(PyFloat_AS_DOUBLE(value))
-    if PyUnicode_Check(value) or PyBytes_Check(value):
-        text = text_of(value)
-        return rows.label_words(text.at, text.n)
-    return rows.label_number(number_of("label", value))
-
-
-cdef int set_tag(Rows rows, object value) except -1:
-    """Sets the tag, a text or a number."""
-    cdef Text text
-    if value is None:
-        return 0
-    if not PyUnicode_Check(value) and not PyBytes_Check(value):
-        value = str(value)
-    text = text_of(value)
-    return rows.tag(text.at, text.n)
 
 
 SPECIAL = {

@@ -55,4 +55,13 @@ cdef enum Reason:
     CLASSES_WORDS
     NAME_EMPTY
     TEXT_MUCH
+    CELL_NUMBER
+    CELL_FLAG
+    CELL_DATE
+    CELL_LABEL
+    CELLS_MANY
+    CELLS_FEW
+    QUOTE_INSIDE
+    QUOTE_BEHIND
+    QUOTE_OPEN
     REASONS                           # new ones go before this: caches hold reasons as numbers

@@ -61,5 +61,15 @@ REASONS_IN_WORDS = {
     COSTS_ABSENT: "some choices of the example have costs, and others have none",
     NAME_EMPTY: "a value without a name",
     TEXT_MUCH: "more than a gigabyte of names: give smaller pieces",
+    CELL_NUMBER: "not a finite number, in a column of numbers (--missing skip leaves out NA, NaN and null; NAME:category "
+    "in --columns_in makes categories of it)",
+    CELL_FLAG: "neither true nor false, in a column of these",
+    CELL_DATE: "no date such as 2013-01-31 or 2013-01-31T05:00:00, in a column of dates",
+    CELL_LABEL: "the label is no number (--label 'NAME:binary(VALUE)' makes 1 and -1 of two values)",
+    CELLS_MANY: "more cells than the table has columns (a cell with separators in it is put in quotes)",
+    CELLS_FEW: "fewer cells than the table has columns",
+    QUOTE_INSIDE: "a quote inside a cell without quotes: put the cell in quotes and write the quote twice",
+    QUOTE_BEHIND: "text behind the quotes of a cell: a quote inside quotes is written twice",
+    QUOTE_OPEN: "a cell in quotes does not end",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

@@ -54,9 +54,11 @@ cdef class Rows:
     cdef int more_features(self) except -1 nogil
     cdef int more_extents(self) except -1 nogil
     cdef int more_text(self, size_t n) except -1 nogil
+    cdef int room_for(self, size_t n, const uint8_t** a, const uint8_t** b) except -1 nogil
     cdef int namespace(self, const uint8_t* name, size_t n, Space* space) except -1 nogil
     cdef int open_extent(self) except -1 nogil
     cdef size_t put(self, const uint8_t* name, size_t n) except? 0xFFFFFFFF nogil
+    cdef uint32_t hash_in(self, const Space* space, size_t name, size_t n) noexcept nogil
     cdef bint is_entity(self, const uint8_t* name, size_t n) noexcept nogil
     cdef int number(self, const uint8_t* name, size_t n, double value) except -1 nogil
     cdef int word(self, const uint8_t* name, size_t n, const uint8_t* text, size_t m) except -1 nogil

@@ -160,13 +160,27 @@ cdef class Rows:
             self.block.reserve_text(max(self.text + n, 2 * capacity))
         return 0
 
+    cdef int room_for(self, size_t n, const uint8_t** a, const uint8_t** b) except -1 nogil:
+        """more_text(n) that moves two pointers along if they point into the text."""
+        cdef const uint8_t* before = <const uint8_t*>self.block.text
+        cdef const uint8_t* end = before + self.block.text_capacity
+        if self.text + n + PADDING <= self.block.text_capacity:
+            return 0
+        self.more_text(n)
+        if before <= a[0] < end:      # positions, as the old memory is gone
+            a[0] = <const uint8_t*>self.block.text + (a[0] - before)
+        if before <= b[0] < end:
+            b[0] = <const uint8_t*>self.block.text + (b[0] - before)
+        return 0
+
     # names
 
     cdef size_t put(self, const uint8_t* name, size_t n) except? 0xFFFFFFFF nogil:
         """Write a name at the end of the text, cleaned; returns its place. The caller moves the end."""
         cdef size_t i
         cdef uint8_t* to
-        self.more_text(n)
+        cdef const uint8_t* none = NULL
+        self.room_for(n, &name, &none)
         to = <uint8_t*>self.block.text + self.text
         for i in range(n):
             to[i] = CLEAN[name[i]]
@@ -209,6 +223,10 @@ cdef class Rows:
         self.open = True
         return 0
 
+    cdef uint32_t hash_in(self, const Space* space, size_t name, size_t n) noexcept nogil:
+        """Hash of a name in the text as a feature of a namespace."""
+        return hash_name(self.naming, <const uint8_t*>self.block.text + name, n, space.hash)
+
     cdef bint is_entity(self, const uint8_t* name, size_t n) noexcept nogil:
         """Whether a name is that of a namespace whose features name entities; readable for 16 bytes past its end."""
         return self.naming.n_entities and n and self.naming.names_entities(
@@ -238,7 +256,7 @@ cdef class Rows:
             return self.refuse(NAME_EMPTY, name, n, text, m)
         if n + m > MOST_TEXT:
             return self.refuse(TEXT_MUCH, name, n, text, m)
-        self.more_text(n + 1 + m)
+        self.room_for(n + 1 + m, &name, &text)
         at = self.put(name, n)
         self.block.text[at + n] = b"="
         self.text += n + 1
@@ -286,11 +304,11 @@ cdef class Rows:
     cdef int label_words(self, const uint8_t* text, size_t n) except -1 nogil:
         """A label as it is before the '|' of a line."""
         cdef Reason reason = FINE
-        cdef const uint8_t* at
+        cdef const uint8_t* at = NULL
         cdef const uint8_t* start
         cdef float weight = self.row.weight
         cdef size_t begin = self.text
-        self.more_text(n + 2)
+        self.room_for(n + 2, &text, &at)
         memcpy(self.block.text + begin, text, n)
         self.block.text[begin + n] = b" "
         self.block.text[begin + n + 1] = b"|"
@@ -337,7 +355,7 @@ cdef class Rows:
             return 0
         self.row.reason = reason
         n, m = min(n, <size_t>SHOWN), min(m, <size_t>SHOWN)
-        self.more_text(n + m + 1)
+        self.room_for(n + m + 1, &name, &text)
         at = self.text
         memcpy(self.block.text + at, name, n)
         if m:

@@ -1,0 +1,250 @@
+"""Column map: what each column of a table is, in the words of --columns_in and --label.
+
+    price:number city:category desc:text when:date(hour,dow,month) id:tag w:weight user:entity /^clk_/:number@ads
+    /.*/:ignore
+
+A rule is NAME:ROLE, or /REGULAR EXPRESSION/:ROLE, with @NAMESPACE for the namespace of the features. The first rule that
+matches a column holds. A name that contains blanks is put in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vwlite.errors import OptionError
+
+ROLES = {
+    "auto": "a number, a category or true and false, by the type of the column or by its first value",
+    "number": "a number: the feature name:value",
+    "category": "a category: the feature name=text",
+    "flag": "true and false: the feature name",
+    "text": "words: a feature for each, in the namespace of the column",
+    "date": "parts of a date: date(hour,dow,month)",
+    "entity": "the name of an entity, in the namespace of the column",
+    "label": "the label",
+    "weight": "the importance weight",
+    "initial": "the initial prediction (offset)",
+    "tag": "the tag",
+    "ignore": "nothing",
+}
+SINGLE = ("label", "weight", "initial", "tag")  # roles of one column at most
+DATE_PARTS = ("year", "month", "day", "dow", "hour", "minute", "days")
+RESPONSES = {
+    "auto": "a number, or a class, as the stack learns",
+    "number": "a number",
+    "binary": "1 for the value in parentheses, -1 for others: binary(yes)",
+    "above": "1 for numbers above that in parentheses, -1 for others: above(3.5)",
+    "class": "a class, as it is written",
+    "none": "no label: everything is predicted only",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a column map.
+
+    Args:
+        name: The name of the column, or the regular expression.
+        role: A key of ROLES.
+        pattern: Whether the name is a regular expression.
+        namespace: The namespace of its features; "" for none.
+        arguments: What is in parentheses behind the role.
+        response: Of a label: a key of RESPONSES.
+    """
+
+    name: str
+    role: str
+    pattern: bool = False
+    namespace: str = ""
+    arguments: tuple[str, ...] = ()
+    response: str = "auto"
+
+    def matches(self, column: str) -> bool:
+        """Whether the rule is for a column of this name."""
+        return bool(re.search(self.name, column)) if self.pattern else self.name == column
+
+    def __str__(self) -> str:
+        name = f"/{self.name}/" if self.pattern else self.name
+        arguments = f"({','.join(self.arguments)})" if self.arguments else ""
+        text = f"{name}:{self.role}{arguments}{'@' + self.namespace if self.namespace else ''}"
+        return shlex.quote(text) if re.search(r"""[\s"'\\]""", text) else text
+
+
+def _parts(text: str, what: str) -> tuple[str, tuple[str, ...]]:
+    """A word and what is in parentheses behind it."""
+    found = re.fullmatch(r"([a-z_]+)(?:\((.*)\))?", text, re.DOTALL)
+    if found is None:
+        raise OptionError(f"{what}: {text!r} is no role, such as number or date(hour,dow)")
+    word, inside = found.groups()
+    return word, tuple(part.strip() for part in inside.split(",")) if inside is not None else ()
+
+
+def read_rule(text: str) -> Rule:  # noqa: DOC502
+    """Reads a rule, NAME:ROLE or /REGULAR EXPRESSION/:ROLE, with @NAMESPACE.
+
+    Args:
+        text: The rule.
+
+    Returns:
+        The rule.
+
+    Raises:
+        OptionError: If it is none.
+
+    >>> read_rule("/^clk_/:number@ads")
+    Rule(name='^clk_', role='number', pattern=True, namespace='ads', arguments=(), response='auto')
+    """
+    what = f"--columns_in {text}"
+    name, colon, rest = text.rpartition(":")
+    if not colon or not name:
+        raise OptionError(f"{what}: expected NAME:ROLE, such as price:number; roles are {', '.join(ROLES)}")
+    role, at, namespace = rest.partition("@")
+    word, arguments = _parts(role, what)
+    if word not in ROLES:
+        raise OptionError(f"{what}: there is no role {word!r}, only {', '.join(ROLES)}")
+    if at and not namespace:
+        raise OptionError(f"{what}: a namespace follows '@'")
+    if at and word in (*SINGLE, "ignore"):
+        raise OptionError(f"{what}: a column that is no feature has no namespace")
+    if word == "date":
+        unknown = [part for part in arguments if part not in DATE_PARTS]
+        if unknown or not arguments:
+            raise OptionError(f"{what}: expected parts of a date in parentheses, of {', '.join(DATE_PARTS)}")
+    elif arguments:
+        raise OptionError(f"{what}: {word} has nothing in parentheses")
+    pattern = len(name) > 1 and name[0] == name[-1] == "/"
+    if pattern:
+        name = name[1:-1]
+        try:
+            re.compile(name)
+        except re.error as error:
+            raise OptionError(f"{what}: not a regular expression: {error}") from error
+    return Rule(name, word, pattern, namespace, arguments)
+
+
+def read_label(text: str) -> Rule:  # noqa: DOC502
+    """Reads --label: NAME, or NAME:RESPONSE.
+
+    Args:
+        text: The value of the option.
+
+    Returns:
+        The rule.
+
+    Raises:
+        OptionError: If the response is none.
+
+    >>> read_label("click:binary(yes)").arguments
+    ('yes',)
+    """
+    what = f"--label {text}"
+    name, colon, rest = text.rpartition(":")
+    if not colon:
+        return Rule(text, "label", response="none" if text == "none" else "auto")
+    response, arguments = _parts(rest, what)
+    if response not in RESPONSES:
+        raise OptionError(f"{what}: a label is {', '.join(RESPONSES)}, not {response!r}")
+    if len(arguments) != (response in ("binary", "above")):
+        raise OptionError(f"{what}: {response} is {RESPONSES[response]}")
+    if response == "above":
+        try:
+            float(arguments[0])
+        except ValueError:
+            raise OptionError(f"{what}: above needs a number in parentheses") from None
+    return Rule(name, "label", arguments=arguments, response=response)
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """The rules of a run, and how columns are found.
+
+    Args:
+        rules: The first that matches a column holds; without any, each column is `auto`.
+        label: The rule of --label, or None.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    label: Rule | None = None
+    strict: bool = field(default=True)
+
+    def resolve(self, columns: Sequence[str], source: str, with_label: bool) -> list[Rule]:
+        """The rule of each column.
+
+        Args:
+            columns: The names of the columns.
+            source: The name of the input, for messages.
+            with_label: Whether a label is needed.
+
+        Returns:
+            The rules, in the order of the columns.
+
+        Raises:
+            OptionError: If a column has no name, or one that another has, or no rule; if a rule has no column.
+        """
+        if len(set(columns)) < len(columns):
+            twice = next(name for i, name in enumerate(columns) if name in columns[:i])
+            raise OptionError(f"{source}: two columns are called {twice!r}: rename one")
+        if "" in columns:
+            raise OptionError(f"{source}: column {columns.index('') + 1} has no name")
+        found = [self._rule_of(name, source) for name in columns]
+        wanted = [rule for rule in (self.label, *self.rules) if rule is not None and rule.response != "none"]
+        for rule in wanted:
+            optional = rule.role == "label" and not with_label
+            if not optional and not any(rule.matches(name) for name in columns):
+                option = "--label" if rule is self.label else "--columns_in"
+                raise OptionError(f"{source}: no column matches {option} {rule}; there are {listed(columns)}")
+        for role in SINGLE:
+            of_role = [name for name, rule in zip(columns, found, strict=True) if rule.role == role]
+            if len(of_role) > 1:
+                raise OptionError(f"{source}: the columns {' and '.join(of_role)} are both the {role}")
+        return found
+
+    def _rule_of(self, column: str, source: str) -> Rule:
+        if self.label is not None and self.label.response != "none" and self.label.matches(column):
+            return self.label
+        for rule in self.rules:
+            if rule.matches(column):
+                return rule
+        if self.rules:
+            raise OptionError(
+                f"{source}: no rule of --columns_in matches the column {column!r}: add {column}:ROLE, or /.*/:auto or "
+                "/.*/:ignore for all that are left"
+            )
+        return Rule(column, "auto")
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names, at most a few, for a message."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown or "none"
+
+
+def read_map(  # noqa: DOC502
+    rules: str | Iterable[str] | Mapping[str, str] | None, label: str | None = None
+) -> ColumnMap:
+    """Reads a column map.
+
+    Args:
+        rules: Rules in one text, separated by blanks; or a list of rules; or roles by name.
+        label: The value of --label.
+
+    Returns:
+        The map.
+
+    Raises:
+        OptionError: If a rule is none.
+
+    >>> [rule.role for rule in read_map("a:number b:ignore").rules]
+    ['number', 'ignore']
+    """
+    if isinstance(rules, str):
+        try:
+            rules = shlex.split(rules)
+        except ValueError as error:
+            raise OptionError(f"--columns_in {rules}: {str(error).lower()}") from error
+    elif isinstance(rules, Mapping):
+        rules = [f"{name}:{role}" for name, role in rules.items()]
+    return ColumnMap(tuple(map(read_rule, rules or ())), read_label(label) if label else None)

@@ -1,0 +1,74 @@
+"""Columns: puts the cells of a table's columns into rows, by a column map. All tables share it, from text or typed.
+
+Names of columns and their namespaces are written into the text of each block once; so a cell costs a hash only if it is
+a category.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from vwlite.core.example cimport Block
+from vwlite.input.rows cimport Rows, Space
+
+cdef enum Role:
+    IGNORE
+    AUTO                              # of text: a number if it is one, else a category
+    NUMBER
+    CATEGORY
+    FLAG
+    WORDS
+    DATE
+    ENTITY
+    LABEL
+    WEIGHT
+    INITIAL
+    TAG
+
+cdef enum Response:
+    AS_IT_IS
+    BINARY
+    ABOVE
+
+cdef enum Part:                       # of a date
+    YEAR = 1
+    MONTH = 2
+    DAY = 4
+    DOW = 8
+    HOUR = 16
+    MINUTE = 32
+    DAYS = 64
+
+cdef struct Column:
+    Role role
+    Response response
+    int parts                         # of a date
+    size_t space                      # its namespace, of `spaces`
+    size_t name, length               # in the text of names
+    uint32_t hash                     # of its name in its namespace
+    double above
+    size_t value, value_length        # of a binary label, in the text of names
+
+cdef class Columns:
+    cdef readonly size_t n
+    cdef readonly list names          # of all columns
+    cdef readonly bint labelled
+    cdef bytes text                   # names of columns and namespaces
+    cdef Column* columns
+    cdef Space* spaces                # with places in `text`
+    cdef size_t n_spaces
+    cdef size_t at                    # of the names in the block's text
+    cdef char comma                   # of decimals
+    cdef int begin(self, Rows rows) except -1 nogil
+    cdef int cell(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil
+    cdef int number(self, Rows rows, size_t i, double value) except -1 nogil
+    cdef int word(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil
+    cdef int flag(self, Rows rows, size_t i, bint value) except -1 nogil
+    cdef int time(self, Rows rows, size_t i, int64_t seconds) except -1 nogil
+    cdef int enter(self, Rows rows, const Column* column) except -1 nogil
+    cdef int category(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil
+    cdef int words(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil
+    cdef int label(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil
+    cdef int label_number(self, Rows rows, const Column* column, double value) except -1 nogil
+    cdef int part(self, Rows rows, const Column* column, const char* name, int64_t value) except -1 nogil
+    cdef const uint8_t* name_of(self, Rows rows, const Column* column) noexcept nogil
+    cdef int refuse(self, Rows rows, int reason, const Column* column, const uint8_t* text, size_t n) except -1 nogil
+
+cdef bint read_number(const uint8_t* text, size_t n, char comma, double* value) noexcept nogil

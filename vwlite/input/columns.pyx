@@ -1,0 +1,422 @@
+"""The cells of a table's columns, put into rows by a column map. See columns.pxd."""
+from libc.math cimport INFINITY, NAN, floor, isnan
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
+
+from vwlite.core.reasons cimport (
+    CELL_DATE, CELL_FLAG, CELL_LABEL, CELL_NUMBER, ENTITY_NAMELESS, LABEL_FINITE, Reason,
+)
+from vwlite.input.heads cimport SIMPLE_HEAD
+from vwlite.input.rows cimport LONGEST_NUMBER, add, number_in_words
+
+cdef extern from "vwlite/core/number.h" nogil:
+    const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
+
+cdef enum:
+    LONGEST_CELL = 64                 # bytes of a number
+
+ROLES = {"ignore": IGNORE, "auto": AUTO, "number": NUMBER, "category": CATEGORY, "flag": FLAG, "text": WORDS,
+         "date": DATE, "entity": ENTITY, "label": LABEL, "weight": WEIGHT, "initial": INITIAL, "tag": TAG}
+PARTS = {"year": YEAR, "month": MONTH, "day": DAY, "dow": DOW, "hour": HOUR, "minute": MINUTE, "days": DAYS}
+
+
+cdef class Columns:
+    """The columns of a table, in order.
+
+    Args:
+        names: Their names.
+        rules: The rule of each (column_map.py).
+        rows: Any Rows, whose options decide about hashes.
+        comma: Of numbers in text: "." or ",".
+    """
+
+    def __init__(self, names, rules, Rows rows not None, str comma="."):
+        cdef size_t i
+        cdef Column* column
+        cdef Space space
+        self.names = list(names)
+        self.n = len(self.names)
+        self.comma = ord(comma)
+        self.columns = <Column*>calloc(self.n + 1, sizeof(Column))
+        self.spaces = <Space*>calloc(self.n + 1, sizeof(Space))
+        if self.columns == NULL or self.spaces == NULL:
+            raise MemoryError
+        rows.next_row(0, 0, 0)
+        begin = rows.text
+        spaces = {}
+        for i, (name, rule) in enumerate(zip(self.names, rules, strict=True)):
+            column = &self.columns[i]
+            column.role = ROLES[rule.role]
+            if column.role == LABEL and rule.response == "none":
+                column.role = IGNORE
+            raw = name.encode("utf-8", "surrogateescape")
+            namespace = rule.namespace or (name if rule.role in ("entity", "text") else "")
+            if namespace not in spaces:
+                spaces[namespace] = len(spaces)
+                name_of = namespace.encode("utf-8", "surrogateescape")
+                rows.namespace(<const uint8_t*><char*>name_of, len(name_of), &space)
+                if namespace:
+                    space.name -= <uint32_t>begin
+                self.spaces[spaces[namespace]] = space
+            column.space = spaces[namespace]
+            column.name = rows.put(<const uint8_t*><char*>raw, len(raw)) - <size_t>begin
+            column.length = len(raw)
+            column.hash = rows.hash_in(&self.spaces[column.space], rows.text, len(raw))
+            rows.text += len(raw)
+            if rule.response == "binary":
+                value = rule.arguments[0].encode("utf-8", "surrogateescape")
+                column.response = BINARY
+                rows.more_text(len(value))
+                memcpy(rows.block.text + rows.text, <char*>value, len(value))
+                column.value, column.value_length = rows.text - <size_t>begin, len(value)
+                rows.text += len(value)
+            elif rule.response == "above":
+                column.response, column.above = ABOVE, float(rule.arguments[0])
+            for part in rule.arguments if column.role == DATE else ():
+                column.parts |= PARTS[part]
+            self.labelled = self.labelled or column.role == LABEL
+        self.n_spaces = len(spaces)
+        self.text = rows.block.text[begin:rows.text]
+        rows.drop_row()
+        rows.text = begin
+
+    def __dealloc__(self):
+        free(self.columns)
+        free(self.spaces)
+
+    cdef int begin(self, Rows rows) except -1 nogil:
+        """Begin a block: write the names into its text."""
+        cdef size_t n
+        with gil:
+            n = len(self.text)
+            rows.more_text(n)
+            memcpy(rows.block.text + rows.text, <char*>self.text, n)
+        self.at = rows.text
+        rows.text += n
+        return 0
+
+    cdef inline int enter(self, Rows rows, const Column* column) except -1 nogil:
+        """Let the features that follow be in the namespace of a column."""
+        cdef Space* space = &self.spaces[column.space]
+        if not (rows.open and rows.space.hash == space.hash):
+            rows.space = space[0]
+            if space.name_length_index >> 8:
+                rows.space.name += <uint32_t>self.at
+            rows.open = False
+        return 0
+
+    cdef int number(self, Rows rows, size_t i, double value) except -1 nogil:
+        """A cell that is a number; NaN is a missing one."""
+        cdef Column* column = &self.columns[i]
+        cdef uint8_t[LONGEST_NUMBER] words
+        if column.role == IGNORE or (isnan(value) and rows.skips_nan):
+            return 0
+        if column.role <= NUMBER:
+            if not -INFINITY < value < INFINITY or not -INFINITY < <float>value < INFINITY:
+                return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
+            if <float>value != 0:
+                self.enter(rows, column)
+                add(rows, column.hash, <float>value, self.at + column.name, column.length)
+            return 0
+        if column.role == LABEL:
+            return self.label_number(rows, column, value)
+        if column.role == WEIGHT:
+            return rows.weigh(value)
+        if column.role == INITIAL:
+            return rows.begin_at(value)
+        if column.role == FLAG:
+            if value != 0 and value != 1:
+                return rows.refuse_number(CELL_FLAG, self.name_of(rows, column), column.length, value)
+            return self.flag(rows, i, value != 0)
+        if column.role == DATE:
+            return rows.refuse_number(CELL_DATE, self.name_of(rows, column), column.length, value)
+        return self.word(rows, i, words, number_in_words(value, words))
+
+    cdef int flag(self, Rows rows, size_t i, bint value) except -1 nogil:
+        """A cell that is true or false."""
+        cdef Column* column = &self.columns[i]
+        if column.role <= NUMBER or column.role == FLAG or column.role == CATEGORY:
+            if column.role != IGNORE and value:
+                self.enter(rows, column)
+                add(rows, column.hash, 1, self.at + column.name, column.length)
+            return 0
+        if column.role == LABEL and column.response == BINARY:
+            return self.label(rows, column, b"true" if value else b"false", 4 if value else 5)
+        return self.number(rows, i, value)
+
+    cdef int word(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil:
+        """A cell that is a text."""
+        cdef Column* column = &self.columns[i]
+        if column.role == CATEGORY or column.role == AUTO:
+            return self.category(rows, column, text, n)
+        if column.role == ENTITY:
+            if n == 0:
+                return self.refuse(rows, ENTITY_NAMELESS, column, text, n)
+            self.enter(rows, column)
+            return rows.plain_word(text, n)
+        if column.role == WORDS:
+            return self.words(rows, column, text, n)
+        if column.role == LABEL:
+            return self.label(rows, column, text, n)
+        if column.role == TAG:
+            return rows.tag(text, n)
+        return self.cell(rows, i, text, n)
+
+    cdef int cell(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil:
+        """A cell of a table in text, whose column decides what it is; an empty one is missing."""
+        cdef Column* column = &self.columns[i]
+        cdef double value = 0
+        cdef int64_t seconds
+        if column.role == IGNORE or n == 0:
+            return 0
+        if column.role == NUMBER or column.role == AUTO or column.role >= WEIGHT and column.role != TAG:
+            if read_number(text, n, self.comma, &value):
+                return self.number(rows, i, value)
+            if column.role == AUTO:
+                return self.category(rows, column, text, n)
+            if rows.skips_nan and is_missing(text, n):
+                return 0
+            return self.refuse(rows, CELL_NUMBER, column, text, n)
+        if rows.skips_nan and column.role != TAG and is_missing(text, n):
+            return 0
+        if column.role == FLAG:
+            if is_word(text, n, b"true", 4) or is_word(text, n, b"yes", 3) or is_word(text, n, b"1", 1):
+                return self.flag(rows, i, True)
+            if is_word(text, n, b"false", 5) or is_word(text, n, b"no", 2) or is_word(text, n, b"0", 1):
+                return 0
+            return self.refuse(rows, CELL_FLAG, column, text, n)
+        if column.role == DATE:
+            if read_date(text, n, &seconds):
+                return self.time(rows, i, seconds)
+            return self.refuse(rows, CELL_DATE, column, text, n)
+        return self.word(rows, i, text, n)
+
+    cdef int category(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
+        """The feature `name=text`."""
+        self.enter(rows, column)
+        rows.more_text(column.length + n + 1)         # so that the name does not move while it is copied
+        return rows.word(self.name_of(rows, column), column.length, text, n)
+
+    cdef int words(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
+        """A feature for each word of a text; words are separated by blanks."""
+        cdef const uint8_t* end = text + n
+        cdef const uint8_t* word
+        self.enter(rows, column)
+        while text < end:
+            while text < end and text[0] <= 32:
+                text += 1
+            word = text
+            while text < end and text[0] > 32:
+                text += 1
+            if text > word:
+                rows.plain_word(word, text - word)
+        return 0
+
+    cdef int label(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
+        """A label that is a text."""
+        cdef double value
+        if column.response == BINARY:
+            value = 1 if n == column.value_length and memcmp(
+                rows.block.text + self.at + column.value, text, n) == 0 else -1
+            return rows.label_number(value)
+        if rows.head == SIMPLE_HEAD or column.response == ABOVE:
+            if read_number(text, n, self.comma, &value):
+                return self.label_number(rows, column, value)
+            return self.refuse(rows, CELL_LABEL, column, text, n)
+        return rows.label_words(text, n)
+
+    cdef int label_number(self, Rows rows, const Column* column, double value) except -1 nogil:
+        """A label that is a number."""
+        cdef uint8_t[LONGEST_NUMBER] words
+        if column.response == BINARY:
+            return self.label(rows, column, words, number_in_words(value, words))
+        if column.response == ABOVE and value == value:
+            return rows.label_number(1 if value > column.above else -1)
+        return rows.label_number(value)
+
+    cdef int time(self, Rows rows, size_t i, int64_t seconds) except -1 nogil:
+        """A cell that is a time, in seconds since 1970, in the time zone in which it is meant."""
+        cdef Column* column = &self.columns[i]
+        cdef int64_t days = seconds // 86400, rest = seconds % 86400, year, month, day
+        if column.role == IGNORE:
+            return 0
+        if column.role != DATE:
+            return self.number(rows, i, <double>seconds) if column.role == NUMBER \
+                else self.refuse(rows, CELL_DATE, column, NULL, 0)
+        if rest < 0:
+            rest += 86400
+            days -= 1
+        civil(days, &year, &month, &day)
+        self.enter(rows, column)
+        if column.parts & YEAR:
+            self.part(rows, column, b".year", year)
+        if column.parts & MONTH:
+            self.part(rows, column, b".month", month)
+        if column.parts & DAY:
+            self.part(rows, column, b".day", day)
+        if column.parts & DOW:
+            self.part(rows, column, b".dow", (days % 7 + 7 + 3) % 7)
+        if column.parts & HOUR:
+            self.part(rows, column, b".hour", rest // 3600)
+        if column.parts & MINUTE:
+            self.part(rows, column, b".minute", rest // 60 % 60)
+        if column.parts & DAYS:
+            self.part(rows, column, NULL, seconds)
+        return 0
+
+    cdef int part(self, Rows rows, const Column* column, const char* name, int64_t value) except -1 nogil:
+        """A part of a date: the category `column.hour=13`; of `days`, the number of days since 1970."""
+        cdef uint8_t[LONGEST_NUMBER] words
+        cdef const char* days = b".days"
+        cdef size_t n = 0, length
+        cdef const char* suffix = days if name == NULL else name
+        while suffix[n]:
+            n += 1
+        length = column.length + n
+        rows.more_text(2 * length + LONGEST_NUMBER)
+        memcpy(rows.block.text + rows.text, rows.block.text + self.at + column.name, column.length)
+        memcpy(rows.block.text + rows.text + column.length, suffix, n)
+        rows.text += length
+        if name == NULL:
+            return rows.number(<uint8_t*>rows.block.text + rows.text - length, length, <double>value / 86400)
+        return rows.word(<uint8_t*>rows.block.text + rows.text - length, length, words,
+                         number_in_words(<double>value, words))
+
+    cdef inline const uint8_t* name_of(self, Rows rows, const Column* column) noexcept nogil:
+        return <const uint8_t*>rows.block.text + self.at + column.name
+
+    cdef int refuse(self, Rows rows, int reason, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
+        return rows.refuse(<Reason>reason, self.name_of(rows, column), column.length, text, n)
+
+
+cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length) noexcept nogil:
+    """Whether a text is a word in lower case, whatever case it has itself."""
+    cdef size_t i
+    if n != length:
+        return False
+    for i in range(n):
+        if (text[i] | 32 if 65 <= text[i] <= 90 else text[i]) != <uint8_t>word[i]:
+            return False
+    return True
+
+
+cdef bint is_missing(const uint8_t* text, size_t n) noexcept nogil:
+    """Whether a text says that a value is missing."""
+    return n == 0 or (n <= 4 and (is_word(text, n, b"na", 2) or is_word(text, n, b"nan", 3) or is_word(text, n, b"n/a", 3)
+                                  or is_word(text, n, b"null", 4) or is_word(text, n, b"none", 4)))
+
+
+cdef bint read_number(const uint8_t* text, size_t n, char comma, double* value) noexcept nogil:
+    """Read a number that is a whole cell, with blanks around it; NaN and infinity are read, and are for the caller."""
+    cdef uint8_t[LONGEST_CELL + 1] words
+    cdef float found
+    cdef size_t i
+    cdef bint digits = False
+    while n and text[0] == 32:
+        text += 1
+        n -= 1
+    while n and text[n - 1] == 32:
+        n -= 1
+    if n > 1 and text[0] == b"+" and text[1] != b"-":
+        text += 1
+        n -= 1
+    if n == 0 or n > LONGEST_CELL:
+        return False
+    for i in range(n):
+        words[i] = text[i]
+        if 48 <= text[i] <= 57:
+            digits = True
+        elif text[i] == comma:
+            words[i] = b"."
+        elif text[i] == b"e" or text[i] == b"E" or text[i] == b"-" or text[i] == b"+":
+            if text[i] == b"+" and not (i and text[i - 1] | 32 == b"e"):
+                return False
+        else:
+            break
+    else:
+        words[n] = b"\n"
+        if not digits or vwl_number(words, n, &found) != words + n:
+            return False
+        value[0] = found
+        return True
+    if is_word(text, n, b"nan", 3):
+        value[0] = NAN
+        return True
+    if is_word(text, n, b"inf", 3) or is_word(text, n, b"-inf", 4) or is_word(text, n, b"infinity", 8):
+        value[0] = INFINITY
+        return True
+    return False
+
+
+cdef bint two(const uint8_t* text, int least, int most, int64_t* value) noexcept nogil:
+    """Read two digits."""
+    if not (48 <= text[0] <= 57 and 48 <= text[1] <= 57):
+        return False
+    value[0] = (text[0] - 48) * 10 + text[1] - 48
+    return least <= value[0] <= most
+
+
+cdef bint read_date(const uint8_t* text, size_t n, int64_t* seconds) noexcept nogil:
+    """Read a date of ISO 8601, 2013-01-31 or 2013-01-31T05:00:00, with a blank for the T, a fraction and a zone.
+
+    The seconds are those of the clock at that place: the zone is not used.
+    """
+    cdef int64_t century, year, month, day, hour = 0, minute = 0, second = 0
+    cdef size_t at = 10
+    if n < 10 or text[4] != b"-" or text[7] != b"-":
+        return False
+    if not (two(text, 0, 99, &century) and two(text + 2, 0, 99, &year) and two(text + 5, 1, 12, &month)
+            and two(text + 8, 1, 31, &day)):
+        return False
+    year += 100 * century
+    if day > days_in(year, month):
+        return False
+    if n > 10:
+        if n < 16 or (text[10] != b"T" and text[10] != b" ") or text[13] != b":":
+            return False
+        if not (two(text + 11, 0, 23, &hour) and two(text + 14, 0, 59, &minute)):
+            return False
+        at = 16
+        if n > 16 and text[16] == b":":
+            if n < 19 or not two(text + 17, 0, 60, &second):
+                return False
+            at = 19
+            if n > 19 and text[19] == b".":
+                at = 20
+                while at < n and 48 <= text[at] <= 57:
+                    at += 1
+        if at < n and text[at] == b"Z":
+            at += 1
+        elif at < n and (text[at] == b"+" or text[at] == b"-"):
+            while at < n and (48 <= text[at] <= 57 or text[at] == b":" or text[at] == b"+" or text[at] == b"-"):
+                at += 1
+        if at != n:
+            return False
+    seconds[0] = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+    return True
+
+
+cdef int64_t days_in(int64_t year, int64_t month) noexcept nogil:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+cdef int64_t days_of(int64_t year, int64_t month, int64_t day) noexcept nogil:
+    """Days from 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that a leap day is the last."""
+    cdef int64_t y = year - (month <= 2), m = month - 3 if month > 2 else month + 9
+    return 365 * y + y // 4 - y // 100 + y // 400 + (153 * m + 2) // 5 + day - 1 - 719468
+
+
+cdef void civil(int64_t days, int64_t* year, int64_t* month, int64_t* day) noexcept nogil:
+    """The date so many days after 1970-01-01."""
+    cdef int64_t y = <int64_t>floor((<double>days + 719468 + 0.5) / 365.2425), m
+    while days_of(y + 1, 3, 1) <= days:
+        y += 1
+    while days_of(y, 3, 1) > days:
+        y -= 1
+    days -= days_of(y, 3, 1)
+    m = (5 * days + 2) // 153
+    day[0] = days - (153 * m + 2) // 5 + 1
+    month[0] = m + 3 if m < 10 else m - 9
+    year[0] = y + (m >= 10)
