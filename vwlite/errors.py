@@ -39,9 +39,9 @@ class ParseError(VwliteError):
     Args:
         source: The name of the input.
         line: The number of the line, from 1.
-        column: The column of the error in bytes, from 1.
+        column: The column of the error in bytes, from 1; 0 in a row that was never text.
         reason: What is wrong.
-        text: The line.
+        text: The line, or of such a row the name and the value.
     """
 
     def __init__(self, source: str, line: int, column: int, reason: str, text: str) -> None:
@@ -56,6 +56,8 @@ class ParseError(VwliteError):
         shown = self.text if len(self.text) <= SHOWN_TEXT else self.text[: SHOWN_TEXT - 3] + "..."
         # A message is one line, whatever bytes the input held.
         shown = shown if shown.isprintable() else repr(shown)[1:-1]
+        if self.column == 0:
+            return f"{self.source} {self.line}: {self.reason}: {shown}"
         return f"{self.source}:{self.line}:{self.column}: {self.reason}: {shown}"
 
 

@@ -8,6 +8,7 @@ from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.core.options import Option, OptionGroup
 from vwlite.engine import daemon_flags, feed, registry
 from vwlite.features.interactions import OPTIONS as FEATURE_OPTIONS
+from vwlite.input.formats import OPTIONS as FORMAT_OPTIONS
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
 from vwlite.report import outputs
 
@@ -131,6 +132,7 @@ def builtin_groups() -> list[OptionGroup]:
     return [
         feed.OPTIONS,
         TEXT_OPTIONS,
+        FORMAT_OPTIONS,
         outputs.OPTIONS,
         MODEL_OPTIONS,
         RUN_OPTIONS,

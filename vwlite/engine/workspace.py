@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +14,7 @@ from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
 from vwlite.core.options import RENAMED, Options
 from vwlite.engine import plugins, registry, stack
+from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
 from vwlite.engine.unmatched import Unmatched
@@ -85,23 +87,6 @@ def words_of(flags: str | Iterable[str]) -> list[str]:
             kind = type(word).__name__
             raise TypeError(f"flags are text as on the command line, '-b 18 --l1 0.1', or a list of words, not {kind}")
     return [os.fspath(word) for word in words]
-
-
-def encoded(line: str | bytes | bytearray) -> bytes:
-    """Encodes a line as the bytes of a file. Raises TypeError for other types than text."""
-    if isinstance(line, str):
-        return line.encode("utf-8", "surrogateescape")
-    if isinstance(line, (bytes, bytearray)):
-        return bytes(line)
-    raise TypeError(no_lines(line))
-
-
-def no_lines(what: object) -> str:
-    """The error message for an argument that is neither a line nor several."""
-    return (
-        f"examples are lines of text such as '1 |user ann |item age:3', one of them or several in a list, not "
-        f"{type(what).__name__}: make a line of each row, with numbers as name:value and words as name=word"
-    )
 
 
 class _Load:
@@ -217,51 +202,81 @@ class Workspace:
         if reader is not None:
             self._restore_rest(reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
+        self._doors = Doors(self)
+        self._lock = threading.Lock()
         self._examples_before = self.driver.counters.example_number
         self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
-    def learn(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:  # noqa: DOC502
-        """Learns from one line, or from each of several, and returns the predictions made before learning.
+    def learn(  # noqa: DOC502
+        self, x: Any, y: Any = None, weight: Any = None, tag: Any = None, columns: Any = None
+    ) -> Any:
+        """Learns from one example, or from each of several, and returns the predictions made before learning.
 
-        Unlabelled lines are only predicted, empty lines skipped. With -t nothing is learned.
+        Examples without a label are only predicted, empty lines skipped. With -t nothing is learned.
 
         Args:
-            lines: One example in VW's text format, or an iterable of n lines. A multi-line example (decision) is one
-                string with line ends; in an iterable of lines, an empty line ends each example.
+            x: One example: a line of VW's text, or a dict of names and values. Or several: an iterable of lines or of
+                dicts, an array of NumPy or SciPy of shape (n, d), or a table: a data frame, or what else has
+                ``__arrow_c_stream__``. In dicts and tables a number is the feature ``name:value``, a text the feature
+                ``name=text``, True is ``name``; False, None and 0 are left out; a dict or list inside is a namespace.
+                A multi-line example (decision) is one text with line ends; in an iterable of lines, an empty line ends
+                each example.
+            y: The label, or one for each example: a number; a class; None without one. Of a table, also the name of
+                its column, such as ``"click"`` or ``"click:binary(yes)"``. Lines have their own.
+            weight: The importance weight, one for each example, or the name of its column.
+            tag: The tag, one for each example, or the name of its column.
+            columns: Of a table, its column map (``"price:number city:category /.*/:ignore"``, or a dict); of an array,
+                the d names of its columns, by default their numbers.
 
         Returns:
             For one example its prediction: a float for regression and binary classification, in the units of the label
             and after --link; a class, or a list of scores or probabilities, for other learners. With --columns or
-            --interval, a tuple of these columns. None for an empty line. For an iterable, a list of the predictions of
-            its examples.
+            --interval, a tuple of these columns. None for an empty line. For several lines or dicts, a list of the
+            predictions; for an array or a table, an array of them (float32 if they are numbers).
 
         Raises:
-            ParseError: At the first malformed line; the lines before it have been learned.
-            TypeError: If lines are not text, such as a table or a dict.
-            ValueError: If a line has a line end inside, or one text holds several multi-line examples.
-        """
-        return self._run(lines, self.driver.training)
+            ParseError: At the first malformed example; those before it have been learned.
+            TypeError: If x is of another type, or holds a value that is no feature.
+            ValueError: If a line has a line end inside, one text holds several multi-line examples, or there are not
+                as many labels as examples.
+            OptionError: If the column map doesn't fit the table.
+            RuntimeError: If another thread is using the workspace.
 
-    def predict(self, lines: str | bytes | bytearray | Iterable[str | bytes]) -> Any:  # noqa: DOC502
-        """Predicts for one line, or for each of several, without learning; the model is unchanged.
+        >>> workspace = Workspace("--loss_function logistic --link logistic")
+        >>> _ = workspace.learn([{"city": "Bonn", "price": 2.5}, {"city": "Rome"}] * 20, y=[1, -1] * 20)
+        >>> workspace.predict({"city": "Bonn"}) > 0.5 > workspace.predict({"city": "Rome"})
+        True
+        """
+        return self._run(x, y, weight, tag, columns, self.driver.training)
+
+    def predict(  # noqa: DOC502
+        self, x: Any, y: Any = None, weight: Any = None, tag: Any = None, columns: Any = None
+    ) -> Any:
+        """Predicts for one example, or for each of several, without learning; the model is unchanged.
 
         Args:
-            lines: One example, or an iterable of n lines, as for `learn`. Labels are not needed.
+            x: Examples, as for `learn`. Labels are not needed.
+            y: As for `learn`; only --report uses labels.
+            weight: As for `learn`; only --report uses weights.
+            tag: As for `learn`.
+            columns: As for `learn`.
 
         Returns:
-            The prediction, or a list of predictions, as of `learn`.
+            The prediction, or a list or array of predictions, as of `learn`.
 
         Raises:
-            ParseError: At the first malformed line.
-            TypeError: If lines are not text, such as a table or a dict.
-            ValueError: If a line has a line end inside, or one text holds several multi-line examples.
+            ParseError: At the first malformed example.
+            TypeError: As of `learn`.
+            ValueError: As of `learn`.
+            OptionError: If the column map doesn't fit the table.
+            RuntimeError: If another thread is using the workspace.
 
         >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant --columns prediction,sd")
         >>> _ = workspace.learn(["2 | a", "2 | a", "2 | a"])
         >>> workspace.predict("| a"), workspace.predict("| new")
         ((1.5, 0.5), (0.0, 1.0))
         """
-        return self._run(lines, False)
+        return self._run(x, y, weight, tag, columns, False)
 
     def end_pass(self) -> None:
         """Ends a pass over the data, at which some learners learn: with --batch_size all or --sweeps, for instance.
@@ -382,20 +397,19 @@ class Workspace:
         parts = [name for learner in learners for name in learner.part_names]
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
-    def _run(self, lines: str | bytes | bytearray | Iterable[str | bytes], learning: bool) -> Any:
-        if isinstance(lines, (str, bytes, bytearray)):
-            results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(lines)), learning)
-            return results[0] if results else None
-        # iterating over a mapping or a table would yield the names of columns
-        if not isinstance(lines, Iterable) or isinstance(lines, Mapping) or hasattr(lines, "columns"):
-            raise TypeError(no_lines(lines))
-        return self.driver.run_lines(self.parser, map(encoded, lines), learning)
+    def _run(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("another thread is using this Workspace: give each thread its own, or use a lock")
+        try:
+            return self._doors.run(x, y, weight, tag, columns, learning)
+        finally:
+            self._lock.release()
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """Raises ParseError for a malformed line, unless --vw_compat uses it; called by the driver.
 
         Args:
-            source: The index of the input; ignored, as lines come from the caller.
+            source: 0 for lines, 1 for records and rows of tables.
             line: The number of the line, from 1.
             column: The column of the error in bytes, from 1.
             reason: What is wrong.
@@ -407,19 +421,19 @@ class Workspace:
         """
         if used:
             return
-        raise ParseError("<line>", line, column, reason, text.decode("utf-8", "replace"))
+        raise ParseError("row" if source else "<line>", line, column, reason, text.decode("utf-8", "replace"))
 
     def place(self, source: int, line: int) -> str:
         """The name of a line in messages.
 
         Args:
-            source: The index of the input; ignored, as lines come from the caller.
+            source: 0 for lines, 1 for records and rows of tables.
             line: The number of the line, from 1.
 
         Returns:
-            The name, "<line>:NUMBER".
+            The name, "<line>:NUMBER" or "row NUMBER".
         """
-        return f"<line>:{line}"
+        return f"row {line}" if source else f"<line>:{line}"
 
     def remark(self, text: str) -> None:
         """Appends a message about the data to `notes`; called by the driver.

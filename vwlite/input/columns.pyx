@@ -28,14 +28,16 @@ cdef class Columns:
         rules: The rule of each (column_map.py).
         rows: Any Rows, whose options decide about hashes.
         comma: Of numbers in text: "." or ",".
+        full_names: The names in messages, if they differ from those of features.
     """
 
-    def __init__(self, names, rules, Rows rows not None, str comma="."):
+    def __init__(self, names, rules, Rows rows not None, str comma=".", full_names=None):
         cdef size_t i
         cdef Column* column
         cdef Space space
-        self.names = list(names)
-        self.n = len(self.names)
+        names = list(names)
+        self.names = list(full_names or names)
+        self.n = len(names)
         self.comma = ord(comma)
         self.columns = <Column*>calloc(self.n + 1, sizeof(Column))
         self.spaces = <Space*>calloc(self.n + 1, sizeof(Space))
@@ -44,7 +46,7 @@ cdef class Columns:
         rows.next_row(0, 0, 0)
         begin = rows.text
         spaces = {}
-        for i, (name, rule) in enumerate(zip(self.names, rules, strict=True)):
+        for i, (name, rule) in enumerate(zip(names, rules, strict=True)):
             column = &self.columns[i]
             column.role = ROLES[rule.role]
             if column.role == LABEL and rule.response == "none":

@@ -1,0 +1,191 @@
+"""Doors: what Python gives to learn() and predict() - lines, records, arrays, tables - goes to the reader for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from vwlite.input.naming import Naming
+
+if TYPE_CHECKING:
+    from vwlite.engine.workspace import Workspace
+
+TEXT = (str, bytes, bytearray)
+
+
+def encoded(line: str | bytes | bytearray) -> bytes:
+    """Encodes a line as the bytes of a file. Raises TypeError for other types than text."""
+    if isinstance(line, str):
+        return line.encode("utf-8", "surrogateescape")
+    if isinstance(line, (bytes, bytearray)):
+        return bytes(line)
+    raise TypeError(f"lines and {type(line).__name__} in one list: give lines of text, or dicts")
+
+
+def is_table(x: Any) -> bool:
+    """Whether an object offers its columns by Arrow's C data interface."""
+    return hasattr(x, "__arrow_c_stream__") or hasattr(x, "__arrow_c_array__")
+
+
+def is_array(x: Any) -> bool:
+    """Whether an object is an array of NumPy or a sparse one of SciPy."""
+    return hasattr(x, "shape") and hasattr(x, "dtype") and hasattr(x, "ndim")
+
+
+class Doors:
+    """Runs examples from Python through a workspace's stack.
+
+    Args:
+        workspace: The workspace.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        options = workspace.options
+        self.workspace = workspace
+        self.driver = workspace.driver
+        self.parser = workspace.parser
+        self.skips = options["missing"] == "skip"
+        self.made_with = Naming(options), workspace.top.takes_label, self.skips
+        self._records: Any = None
+        self._arrays: Any = None
+        self._tables: Any = None
+
+    def run(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
+        """Learns from examples or predicts for them; see Workspace.learn."""
+        if isinstance(x, TEXT):
+            self.refuse_beside(y, weight, tag, columns)
+            results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(x)), learning)
+            return results[0] if results else None
+        if isinstance(x, Mapping):
+            self.refuse_decisions("a dict")
+            if columns is not None:
+                raise TypeError("columns are of tables: the names of a dict are those of its features")
+            return self.records.one(x, y, weight, tag, learning)
+        if is_table(x):
+            return self.table(x, y, weight, tag, columns, learning)
+        if is_array(x):
+            return self.array(x, y, weight, tag, columns, learning)
+        if not isinstance(x, Iterable):
+            raise TypeError(
+                f"examples are lines of text, dicts, an array, or a table such as a data frame; one of them, or several "
+                f"lines or dicts in a list, not {type(x).__name__}"
+            )
+        return self.several(iter(x), y, weight, tag, columns, learning)
+
+    def several(self, x: Iterator[Any], y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> list[Any]:
+        """Runs lines or dicts."""
+        first = next(x, None)
+        if first is None:
+            return []
+        x = chain((first,), x)
+        if isinstance(first, TEXT):
+            self.refuse_beside(y, weight, tag, columns)
+            return self.driver.run_lines(self.parser, map(encoded, x), learning)
+        if isinstance(first, Mapping):
+            self.refuse_decisions("dicts")
+            if columns is not None:
+                raise TypeError("columns are of tables: the names of a dict are those of its features")
+            for name, values in (("y", y), ("tag", tag), ("weight", weight)):
+                if isinstance(values, TEXT):
+                    raise TypeError(f"{name} is the text {values!r}, where one value for each record is expected")
+            if isinstance(weight, (int, float)):
+                x = ({"_weight": weight} | record for record in x)
+                weight = None
+            return self.records.many(x, y, weight, tag, learning)
+        raise TypeError(
+            f"a list holds lines of text or dicts, not {type(first).__name__}: give rows of numbers as an array of NumPy"
+        )
+
+    def array(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
+        """Runs the rows of an array; a single row if it has one dimension."""
+        from vwlite.input.beside import Beside
+
+        self.refuse_decisions("an array")
+        one = x.ndim == 1
+        if one:
+            x = x.reshape(1, -1)
+            y, weight, tag = ([value] if value is not None else None for value in (y, weight, tag))
+        if x.ndim != 2:
+            raise ValueError(f"x has {x.ndim} dimensions, where rows and columns are expected")
+        if isinstance(columns, (str, Mapping)):
+            raise TypeError("the columns of an array are a list of their names")
+        results = self.arrays.run(x, columns, Beside(x.shape[0], y, weight, tag), learning)
+        return results[0] if one else as_array(results)
+
+    def table(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
+        """Runs the rows of a table."""
+        self.refuse_decisions("a table")
+        column_map, y, weight, tag = self.column_map(y, weight, tag, columns)
+        return as_array(self.tables.run(x, column_map, y, weight, tag, learning))
+
+    def column_map(self, y: Any, weight: Any, tag: Any, columns: Any) -> tuple[Any, Any, Any, Any]:
+        """The column map of a table, and what is given beside it: labels, weights, tags."""
+        from vwlite.input.column_map import ColumnMap, Rule, read_label, read_map
+
+        options = self.workspace.options
+        given = columns if columns is not None else options["columns_in"]
+        if columns is not None and not isinstance(columns, (str, Mapping)):
+            columns = given = list(columns)
+        found = read_map(given, options["label"] if y is None else None)
+        rules = []
+        if isinstance(weight, str):
+            rules.append(Rule(weight, "weight"))
+            weight = None
+        if isinstance(tag, str):
+            rules.append(Rule(tag, "tag"))
+            tag = None
+        label = found.label
+        if isinstance(y, str):
+            label, y = read_label(y), None
+        return ColumnMap((*rules, *found.rules), label, bool(found.rules)), y, weight, tag
+
+    @property
+    def records(self) -> Any:
+        """The reader of dicts."""
+        if self._records is None:
+            from vwlite.parsers.records import Records
+
+            self._records = Records(self.driver, *self.made_with)
+        return self._records
+
+    @property
+    def arrays(self) -> Any:
+        """The reader of arrays."""
+        if self._arrays is None:
+            from vwlite.parsers.arrays import Arrays
+
+            self._arrays = Arrays(self.driver, *self.made_with)
+        return self._arrays
+
+    @property
+    def tables(self) -> Any:
+        """The reader of tables."""
+        if self._tables is None:
+            from vwlite.parsers.arrow import Tables
+
+            self._tables = Tables(self.driver, *self.made_with)
+        return self._tables
+
+    def refuse_beside(self, *values: Any) -> None:
+        """Raises TypeError if labels or columns are given beside lines, which have their own."""
+        if any(value is not None for value in values):
+            raise TypeError("a line of text has its label, weight and tag inside: '1 2 tag| price:0.5'")
+
+    def refuse_decisions(self, what: str) -> None:
+        """Raises TypeError if the stack's examples have several lines, which `what` can't be."""
+        if self.workspace.top.multiline:
+            raise TypeError(f"this stack learns decisions of several lines, which {what} can't give: give text")
+
+
+def as_array(results: Sequence[Any]) -> Any:
+    """Predictions as an array: float32 for numbers; a list if they have different lengths."""
+    import numpy as np
+
+    if results and isinstance(results[0], float):
+        return np.array(results, np.float32)
+    if results and isinstance(results[0], (list, tuple)):
+        if len({len(one) for one in results}) > 1:
+            return list(results)
+        return np.array(results, np.float32)
+    return np.array(results) if results else np.zeros(0, np.float32)
