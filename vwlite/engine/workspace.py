@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
 from vwlite.core.options import RENAMED, Options
-from vwlite.engine import plugins, registry, stack
+from vwlite.engine import plugins, registry, stack, storing
 from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
 from vwlite.engine.unmatched import Unmatched
-from vwlite.errors import OptionError, ParseError, StackError
+from vwlite.errors import OptionError, ParseError
 from vwlite.features.interactions import Interactions
-from vwlite.model.metadata import FIGURES as KINDS_OF_FIGURES
 from vwlite.model.metadata import require
 from vwlite.parsers.text import TextParser
 
@@ -33,9 +30,6 @@ if TYPE_CHECKING:
 # Modules for model files are imported where they are used, which saves time in a run without a model.
 
 OF_LABELS = ("label_sd", "label_low", "label_high")  # columns about a future label, including its noise
-
-FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
-
 
 # Options that only a run of the command line supports, and the alternative.
 RUN_ONLY = {
@@ -149,6 +143,14 @@ class Workspace:
 
             options = parse(words_of(flags), option_groups())
             refuse_run_options(options)
+        self._begin(options, use)
+
+    def _begin(self, options: Options | list[str], use: Use, reader: ModelReader | None = None) -> None:
+        """Builds the stack; `reader` is a model that is not a file."""
+        if not isinstance(options, Options):
+            from vwlite.engine.command_line import option_groups, parse
+
+            options = parse(options, option_groups())
         self.flags = self.own_flags = options.arguments
         self.options = options
         self.notes: list[str] = []
@@ -157,8 +159,13 @@ class Workspace:
         self.names: dict[int, str] = {}  # by slot of the bottom learner
         self.hash_names: dict[int, str] = {}  # by hash, for learners whose coefficients go by that
         self.sources: list[dict[str, Any]] = []
-        reader = store = None
-        if options["initial_regressor"]:
+        self.stamp = storing.Stamp()
+        self.changes = 0  # of the model, other than by examples
+        self.described: list[dict[str, Any]] = []  # the stack of a copy, as the original described it
+        store = None
+        if reader is not None:
+            self._use_model(reader)
+        elif options["initial_regressor"]:
             from vwlite.model import model_file
 
             reader = model_file.open(options["initial_regressor"])
@@ -166,10 +173,7 @@ class Workspace:
                 from vwlite.entities import store_file
 
                 reader, store = store_file.find(reader)
-            require(reader.path, reader.metadata)
-            self.notes += plugins.of_model(reader.metadata["stack"], options, reader.path)
-            kept = registry.upgrade(reader.metadata["options"], options)
-            self.notes += options.merge_model(kept, options["vw_compat"], reader.path)
+            self._use_model(reader)
         builder = stack.Builder(options)
         self.top = builder.build()
         self.notes += builder.notes
@@ -179,7 +183,7 @@ class Workspace:
         if options["entity_limit"]:
             self._limit_entities(store)
         if reader is not None:
-            self._restore_learners(reader, store)
+            storing.restore_learners(self, reader, store)
         self.bottom: Any = list(walk(self.top))[-1]
         aside = dict.fromkeys(name for learner in walk(self.top) for name in learner.sets_aside)
         self.interactions = Interactions(options, options["bit_precision"], aside)
@@ -200,12 +204,13 @@ class Workspace:
             self.driver.observer = self.reporter.metrics
             self.driver.needs_names = self.driver.needs_names or bool(self.reporter.namespaces)
         if reader is not None:
-            self._restore_rest(reader)
+            storing.restore_rest(self, reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
         self._doors = Doors(self)
         self._lock = threading.Lock()
-        self._examples_before = self.driver.counters.example_number
-        self._loss_before = self.journal[-1]["loss_after"] if self.journal else None
+        self._closed = False
+        self.examples_before = self.driver.counters.example_number
+        self.loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
     def learn(  # noqa: DOC502
         self, x: Any, y: Any = None, weight: Any = None, tag: Any = None, columns: Any = None
@@ -289,6 +294,7 @@ class Workspace:
         """
         if self.driver.training:
             end_pass(self.top)
+            self.changes += 1
         self.driver.end_pass()
 
     def sensitivity(self, line: str) -> float | None:  # noqa: DOC502
@@ -341,15 +347,83 @@ class Workspace:
         lines = [] if self.driver.unmatched is None else self.driver.unmatched.remarks()
         return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        """Refuses to copy or pickle a workspace."""
-        raise TypeError("a Workspace can't be copied or pickled: save() it, and Workspace.load() the file elsewhere")
+    def to_bytes(self) -> bytes:  # noqa: DOC502
+        """The state of the workspace as bytes, from which `from_bytes` makes an equal one; pickle and copy use them.
+
+        The bytes are a function of the state: those of one state are equal. They include the options and the model, but
+        not the metrics of --report. They are also a model file.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            ModelError: If a weight is not finite, or with --entity_limit.
+
+        >>> workspace = Workspace()
+        >>> _ = workspace.learn({"a": 1}, 2)
+        >>> Workspace.from_bytes(workspace.to_bytes()).predict({"a": 1}) == workspace.predict({"a": 1})
+        True
+        """
+        return storing.to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Workspace:  # noqa: DOC502
+        """Makes a workspace in the state of another one.
+
+        Args:
+            data: Bytes of `to_bytes`; they may come from strangers, as no code is in them.
+
+        Returns:
+            The workspace.
+
+        Raises:
+            ModelError: If the bytes are not those of a workspace, or are damaged.
+            OptionError: If their options can't be used here.
+        """
+        return storing.from_bytes(cls, data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies by `to_bytes`."""
+        return type(self).from_bytes, (self.to_bytes(),)
+
+    def __enter__(self) -> Workspace:
+        """Returns the workspace."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Closes the workspace."""
+        self.close()
+
+    def close(self) -> None:
+        """Releases files that the workspace holds; it can't be used afterwards. A second call has no effect."""
+        self._closed = True
+        self.entities = None
+
+    def __repr__(self) -> str:
+        """The flags, and how many examples were learned."""
+        if "driver" not in self.__dict__:
+            return f"<{type(self).__name__} that was not made>"
+        examples = self.driver.counters.example_number
+        return f"<{type(self).__name__} {shlex.join(self.flags)!r}, {examples:,} examples learned>"
+
+    def __dir__(self) -> list[str]:
+        """The names of what a user may use."""
+        return [name for name in object.__dir__(self) if not name.startswith("_") or name.startswith("__")]
 
     def __getattr__(self, name: str) -> Any:
         """Raises AttributeError, with the new name of a renamed method."""
         now = RENAMED.get(name, "")
         hint = f": it is {now}() now" if now in type(self).__dict__ else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def _use_model(self, reader: ModelReader) -> None:
+        """Takes the options of a model."""
+        require(reader.path, reader.metadata)
+        self.notes += plugins.of_model(reader.metadata["stack"], self.options, reader.path)
+        kept = reader.metadata["options"]
+        if "workspace" not in reader.metadata or reader.metadata["vwlite_version"] != __version__:
+            kept = registry.upgrade(kept, self.options)
+        self.notes += self.options.merge_model(kept, self.options["vw_compat"], reader.path)
 
     def _driver(self) -> Driver:
         """Creates the driver for the stack's kind of examples."""
@@ -398,6 +472,8 @@ class Workspace:
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
     def _run(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
+        if self._closed:
+            raise ValueError("the workspace is closed")
         if not self._lock.acquire(blocking=False):
             raise RuntimeError("another thread is using this Workspace: give each thread its own, or use a lock")
         try:
@@ -453,53 +529,15 @@ class Workspace:
         Raises:
             ModelError: If the file can't be written, or a weight is not finite.
         """
-        from vwlite.model import model_file
-        from vwlite.model.model_io import Saver, names_to_arrays, save_load
-
-        self.driver.before_save()
-        saver = Saver(self.options["predict_only_model"])
-        save_load(self.top, saver)
-        saver.require_finite()
-        arrays = saver.arrays
-        arrays |= names_to_arrays(self.names, "slot") | names_to_arrays(self.hash_names, "hash")
-        metadata = self.metadata() | ({} if stream is None else {"stream": stream})
-        if self.entities is not None:
-            with self.entities.saved(path) as entities:
-                model_file.write(path, arrays, {**metadata, "entities": entities})
-            return
-        model_file.write(path, arrays, metadata)
-        if os.path.exists(f"{os.path.realpath(path)}.entities"):
-            from vwlite.entities import store as entity_store
-
-            entity_store.discard(path)
+        storing.save(self, path, stream)
 
     def metadata(self) -> dict[str, Any]:
         """The metadata of the model, as saved in its file.
 
         Returns:
-            Version, id, time, stack, options, journal of runs and counts, in values that JSON can represent.
+            Version, time, stack, options, journal of runs and counts, in values that JSON can represent.
         """
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        record = {
-            "when": now,
-            "version": __version__,
-            "arguments": self.flags,
-            "seed": self.options["random_seed"],
-            "sources": self.sources,
-            "examples": self.driver.counters.example_number - self._examples_before,
-            "loss_before": self._loss_before,
-            "loss_after": self._loss(),
-            "parent": self.parent,
-        }
-        return {
-            "vwlite_version": __version__,
-            "id": os.urandom(8).hex(),
-            "created": now,
-            "stack": stack.describe(self.top),
-            "options": self.options.kept(),
-            "journal": [*self.journal, record],
-            "figures": {name: value for name, value in self._figures() if math.isfinite(value)},
-        }
+        return storing.metadata_of(self)
 
     def _limit_entities(self, base: StoreFile | None) -> None:
         """Limits entities in memory to --entity_limit; `base` is the file with those of the loaded model."""
@@ -510,40 +548,3 @@ class Workspace:
         for learner in walk(self.top):
             for effect in learner.beside:
                 effect.limit_entities(self.options["entity_limit"], self.entities)
-
-    def _restore_learners(self, reader: ModelReader, store: StoreFile | None) -> None:
-        """Restores the learners of a loaded model, before the driver is created."""
-        from vwlite.model.model_io import Loader, save_load
-
-        ours, theirs = ([entry["name"] for entry in s] for s in (stack.describe(self.top), reader.metadata["stack"]))
-        if ours[-1] != theirs[-1]:
-            raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
-        save_load(self.top, Loader(reader, store=store))
-        if self.options["testonly"] and not self.options["final_regressor"]:
-            for learner in walk(self.top):
-                learner.close_batches()  # applies pending examples of a batch; a model that is saved again stores them
-
-    def _restore_rest(self, reader: ModelReader) -> None:
-        """Restores the journal of runs, the names and the counts of a loaded model."""
-        from vwlite.model.model_io import names_of
-
-        metadata = reader.metadata
-        self.journal = list(metadata["journal"])
-        self.parent = metadata["id"]
-        self.names, self.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
-        if self.options["preserve_performance_counters"] and self.driver.training:
-            for name, value in metadata["figures"].items():
-                if name in FIGURES:
-                    setattr(self._holder(name), name, value)
-
-    def _figures(self) -> list[tuple[str, float]]:
-        return [(name, getattr(self._holder(name), name)) for name in FIGURES]
-
-    def _holder(self, figure: str) -> Any:
-        """The object that has a count of the model: the counters or the driver."""
-        return self.driver.counters if hasattr(self.driver.counters, figure) else self.driver
-
-    def _loss(self) -> float | None:
-        """The progressive loss so far; None if it is undefined."""
-        weight, loss = self.driver.counters.weighted_labeled, self.driver.counters.sum_loss
-        return loss / weight if weight > 0 and math.isfinite(loss) else None

@@ -22,6 +22,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from vwlite.core.files import require_stream, state, writing
@@ -120,11 +121,40 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
         ValueError: If an array's type, shape and buffer disagree.
     """
     path = os.fspath(path)
+    pieces = pack(path, arrays, metadata)
+    try:
+        with writing(path, sync=True) as file:
+            for piece in pieces:
+                file.write(piece)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not saved, and any older model there is unchanged: {explain(error, path)}"
+        ) from error
+
+
+def pack(path: str, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> Iterator[bytes | memoryview]:  # noqa: DOC502
+    """The bytes of a model file, in pieces: a function of the arrays and the metadata.
+
+    Args:
+        path: The name of the file in messages.
+        arrays: As for `write`.
+        metadata: As for `write`; without an "id" it gets a digest of everything.
+
+    Returns:
+        The pieces; all is checked before the first.
+
+    Raises:
+        ModelError: If the metadata are too long.
+        ValueError: If an array's type, shape and buffer disagree.
+    """
     contents = {name: _as_pieces(name, *array) for name, array in arrays.items()}
     # Wide items first, so that every array is aligned although the format has no gaps.
     order = sorted(arrays, key=lambda name: -ITEM_SIZES[arrays[name][0]])
     digests = {name: _digest(pieces) for name, (_, pieces) in contents.items()}
-    text = json.dumps({**metadata, "format_version": FORMAT_VERSION, "digests": digests})
+    whole = {**metadata, "format_version": FORMAT_VERSION, "digests": digests}
+    if "id" not in whole:
+        whole = {"id": hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16], **whole}
+    text = json.dumps(whole)
 
     tensors = {}
     stop = 0
@@ -136,17 +166,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: M
     header += b" " * (-len(header) % 8)
     if len(header) > HEADER_LIMIT:
         _fail(path, f"the metadata would take {len(header)} bytes of at most {HEADER_LIMIT}", "nothing was written")
-
-    try:
-        with writing(path, sync=True) as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            for name in order:
-                for piece in contents[name][1]:
-                    file.write(piece)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path}: not saved, and any older model there is unchanged: {explain(error, path)}"
-        ) from error
+    return chain((len(header).to_bytes(8, "little") + header,), (piece for name in order for piece in contents[name][1]))
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -190,6 +210,11 @@ def open(path: str | os.PathLike[str]) -> ModelReader:
             return _read(path, file)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot read the model: {explain(error, path)}") from error
+
+
+def from_bytes(name: str, content: bytes | bytearray | memoryview) -> ModelReader:
+    """Reads the bytes of a model file and checks their header; raises `ModelError` if they are invalid."""
+    return _read(name, io.BytesIO(content))
 
 
 def _fail(path: str, what: str, remedy: str) -> NoReturn:
@@ -240,9 +265,9 @@ def _digest(pieces: Iterable[bytes | memoryview]) -> str:
 # Reading
 
 
-def _read(path: str, file: io.FileIO) -> ModelReader:
-    state = os.fstat(file.fileno())
-    regular = stat.S_ISREG(state.st_mode)
+def _read(path: str, file: io.FileIO | io.BytesIO) -> ModelReader:
+    state = None if isinstance(file, io.BytesIO) else os.fstat(file.fileno())
+    regular = state is not None and stat.S_ISREG(state.st_mode)
     start = _read_exactly(file, 72)  # enough for the length, and for the longest version VW reads back
     if not start:
         _fail_foreign(path, "the file is empty")
@@ -253,7 +278,7 @@ def _read(path: str, file: io.FileIO) -> ModelReader:
     metadata, tensors = _parse_header(path, header[:length])
     entries, size = _check_tensors(path, tensors, metadata["digests"])
 
-    if regular:
+    if regular and state is not None:
         present = state.st_size - 8 - length
     else:
         data = memoryview(header[length:] + _read_exactly(file, size + 1 + length - len(header)))
@@ -267,7 +292,7 @@ def _read(path: str, file: io.FileIO) -> ModelReader:
     return ModelReader(path, metadata, entries, data)
 
 
-def _read_exactly(file: io.FileIO, size: int) -> bytes:
+def _read_exactly(file: io.FileIO | io.BytesIO, size: int) -> bytes:
     parts = []
     while size > 0 and (part := file.read(min(size, 1 << 24))):
         parts.append(part)

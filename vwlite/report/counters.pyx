@@ -7,6 +7,11 @@ from vwlite.core.example cimport Example, SimpleExample
 cdef class Counters:
     """Counts the examples of a run, their weights, labels and losses."""
 
+    FIELDS = ("example_number", "total_features", "problems", "constants", "left_out", "held_out", "weighted_labeled",
+              "weighted_labels", "weighted_unlabeled", "sum_loss", "sum_loss_since", "weighted_labeled_before",
+              "holdout_loss", "holdout_weight", "holdout_loss_since", "holdout_weight_since", "holdout_loss_of_pass",
+              "holdout_weight_of_pass", "first_label", "second_label", "more_labels")
+
     def __init__(self):
         self.first_label = self.second_label = float("nan")
 

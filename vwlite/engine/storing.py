@@ -1,0 +1,217 @@
+"""Storing: a workspace as a model file, and as bytes, from which an equal workspace is made."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vwlite import __version__
+from vwlite.core.learner import walk
+from vwlite.engine import stack
+from vwlite.errors import ModelError, StackError
+from vwlite.model.metadata import FIGURES as KINDS_OF_FIGURES
+
+if TYPE_CHECKING:
+    from vwlite.engine.workspace import Workspace
+    from vwlite.entities.store_file import StoreFile
+    from vwlite.model.model_file import Array, ModelReader
+
+# Modules for model files are imported where they are used, which saves time in a run without a model.
+
+FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
+COPIED = ("<bytes>", "to_bytes")  # how messages name the bytes
+
+
+class Stamp:
+    """The time of a state: that of the first save after its last change. So two saves of one state are equal."""
+
+    def __init__(self) -> None:
+        self._state: object = None
+        self._when = ""
+
+    def of(self, state: object) -> str:
+        """The time of a state, in UTC; a new one if the state is new."""
+        if state != self._state:
+            self._state, self._when = state, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return self._when
+
+    def take(self, state: object, when: str) -> None:
+        """Sets the time of a state that was saved before."""
+        self._state, self._when = state, when
+
+
+def contents(
+    workspace: Workspace, stream: dict[str, Any] | None = None
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays and the metadata of a workspace's model. Raises ModelError if a weight is not finite."""
+    from vwlite.model.model_io import Saver, names_to_arrays, save_load
+
+    workspace.driver.before_save()
+    saver = Saver(workspace.options["predict_only_model"])
+    save_load(workspace.top, saver)
+    saver.require_finite()
+    arrays = saver.arrays
+    arrays |= names_to_arrays(workspace.names, "slot") | names_to_arrays(workspace.hash_names, "hash")
+    return arrays, workspace.metadata() | ({} if stream is None else {"stream": stream})
+
+
+def save(workspace: Workspace, path: str | os.PathLike[str], stream: dict[str, Any] | None) -> None:
+    """Saves a workspace's model; see Workspace.save."""
+    from vwlite.model import model_file
+
+    arrays, metadata = contents(workspace, stream)
+    if workspace.entities is not None:
+        with workspace.entities.saved(path) as entities:
+            model_file.write(path, arrays, {**metadata, "entities": entities})
+        return
+    model_file.write(path, arrays, metadata)
+    if os.path.exists(f"{os.path.realpath(path)}.entities"):
+        from vwlite.entities import store as entity_store
+
+        entity_store.discard(path)
+
+
+def metadata_of(workspace: Workspace) -> dict[str, Any]:
+    """The metadata of a workspace's model; see Workspace.metadata."""
+    counters = workspace.driver.counters
+    when = workspace.stamp.of((counters.example_number, counters.sum_loss, workspace.changes))
+    record = {
+        "when": when,
+        "version": __version__,
+        "arguments": workspace.flags,
+        "seed": workspace.options["random_seed"],
+        "sources": workspace.sources,
+        "examples": counters.example_number - workspace.examples_before,
+        "loss_before": workspace.loss_before,
+        "loss_after": loss_of(workspace),
+        "parent": workspace.parent,
+    }
+    return {
+        "vwlite_version": __version__,
+        "created": when,
+        "stack": workspace.described or stack.describe(workspace.top),
+        "options": workspace.options.kept(),
+        "journal": [*workspace.journal, record],
+        "figures": {name: value for name, value in figures_of(workspace) if math.isfinite(value)},
+    }
+
+
+def to_bytes(workspace: Workspace) -> bytes:
+    """The state of a workspace as the bytes of a model file; see Workspace.to_bytes."""
+    from vwlite.model import model_file
+
+    if workspace.entities is not None:
+        raise ModelError("with --entity_limit entities are in a file: save() the model instead")
+    arrays, metadata = contents(workspace)
+    driver = workspace.driver
+    counters = {name: getattr(driver.counters, name) for name in driver.counters.FIELDS}
+    metadata["workspace"] = {
+        "flags": list(workspace.flags),
+        "own_flags": list(workspace.own_flags),
+        "examples_before": workspace.examples_before,
+        "loss_before": workspace.loss_before,
+        "changes": workspace.changes,
+        "counters": {name: value for name, value in counters.items() if math.isfinite(value)},
+        "passes": driver.current_pass,
+    }
+    return b"".join(model_file.pack(COPIED[1], arrays, metadata))
+
+
+def from_bytes(kind: type[Workspace], data: bytes | bytearray | memoryview) -> Workspace:
+    """A workspace in the state of the bytes; see Workspace.from_bytes."""
+    from vwlite.model import model_file
+
+    reader = model_file.from_bytes(COPIED[0], data)
+    copied = reader.metadata.get("workspace")
+    if not is_copy(copied):
+        raise ModelError(f"{COPIED[0]}: the bytes of a model file, not of to_bytes(): save them and use Workspace.load")
+    workspace = kind.__new__(kind)
+    workspace._begin(without_model(copied["flags"]), "library", reader)  # noqa: SLF001
+    workspace.flags, workspace.own_flags = copied["flags"], copied["own_flags"]
+    *workspace.journal, run = reader.metadata["journal"]
+    workspace.parent, workspace.sources = run["parent"], run["sources"]
+    workspace.examples_before, workspace.loss_before = copied["examples_before"], copied["loss_before"]
+    workspace.changes, workspace.described = copied["changes"], reader.metadata["stack"]
+    driver = workspace.driver
+    for name, value in copied["counters"].items():
+        if name in driver.counters.FIELDS:
+            setattr(driver.counters, name, value)
+    driver.current_pass = copied["passes"]
+    state = (driver.counters.example_number, driver.counters.sum_loss, workspace.changes)
+    workspace.stamp.take(state, run["when"])
+    return workspace
+
+
+def is_copy(copied: Any) -> bool:
+    """Whether metadata describe a workspace; a digest has shown that they are as they were written."""
+    return (
+        isinstance(copied, dict)
+        and isinstance(copied.get("flags"), list)
+        and isinstance(copied.get("own_flags"), list)
+        and all(isinstance(word, str) for word in [*copied["flags"], *copied["own_flags"]])
+        and isinstance(copied.get("counters"), Mapping)
+        and all(type(copied.get(n)) is int and 0 <= copied[n] < 1 << 63 for n in ("passes", "examples_before"))
+        and type(copied.get("changes")) is int
+        and "loss_before" in copied
+        and all(isinstance(value, (int, float)) for value in copied["counters"].values())
+    )
+
+
+def without_model(flags: list[str]) -> list[str]:
+    """Flags without the model that they load."""
+    found, words = [], iter(flags)
+    for word in words:
+        name = word.partition("=")[0].replace("-", "_")
+        if word == "-i" or name in ("__initial_regressor", "__init"):
+            if "=" not in word:
+                next(words, None)
+        elif not (word.startswith("-i") and len(word) > 2):
+            found.append(word)
+    return found
+
+
+def restore_learners(workspace: Workspace, reader: ModelReader, store: StoreFile | None) -> None:
+    """Restores the learners of a loaded model, before the driver is created."""
+    from vwlite.model.model_io import Loader, save_load
+
+    described = stack.describe(workspace.top), reader.metadata["stack"]
+    ours, theirs = ([entry["name"] for entry in each] for each in described)
+    if ours[-1] != theirs[-1]:
+        raise StackError(f"{reader.path} was made with {theirs[-1]} at the bottom, the options ask for {ours[-1]}")
+    save_load(workspace.top, Loader(reader, store=store))
+    if workspace.options["testonly"] and not workspace.options["final_regressor"]:
+        for learner in walk(workspace.top):
+            learner.close_batches()  # applies pending examples of a batch; a model that is saved again stores them
+
+
+def restore_rest(workspace: Workspace, reader: ModelReader) -> None:
+    """Restores the journal of runs, the names and the counts of a loaded model."""
+    from vwlite.model.model_io import names_of
+
+    metadata = reader.metadata
+    workspace.journal = list(metadata["journal"])
+    workspace.parent = metadata["id"]
+    workspace.names, workspace.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
+    if workspace.options["preserve_performance_counters"] and workspace.driver.training:
+        for name, value in metadata["figures"].items():
+            if name in FIGURES:
+                setattr(_holder(workspace, name), name, value)
+
+
+def figures_of(workspace: Workspace) -> list[tuple[str, float]]:
+    """The counts that a model stores."""
+    return [(name, getattr(_holder(workspace, name), name)) for name in FIGURES]
+
+
+def _holder(workspace: Workspace, figure: str) -> Any:
+    """The object that has a count of the model: the counters or the driver."""
+    return workspace.driver.counters if hasattr(workspace.driver.counters, figure) else workspace.driver
+
+
+def loss_of(workspace: Workspace) -> float | None:
+    """The progressive loss so far; None if it is undefined."""
+    weight, loss = workspace.driver.counters.weighted_labeled, workspace.driver.counters.sum_loss
+    return loss / weight if weight > 0 and math.isfinite(loss) else None
