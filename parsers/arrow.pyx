@@ -202,7 +202,7 @@ cdef class Tables:
             layout.add(schema.children[i], "", "", 0)
         known = (layout.names, layout.kinds, column_map, learning)
         if self.columns is None or self.known != known:
-            rules = column_map.resolve(layout.names, "the table", learning and labels is None)
+            rules = column_map.resolve(layout.names, "the table", learning and labels is None, self.rows.naming.entities)
             rules = [settled(*each) for each in zip(rules, layout.names, layout.namespaces, layout.kinds, strict=True)]
             self.rows.restart()
             self.columns = Columns(layout.features, rules, self.rows, full_names=layout.names)

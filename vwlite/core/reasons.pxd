@@ -64,4 +64,5 @@ cdef enum Reason:
     QUOTE_INSIDE
     QUOTE_BEHIND
     QUOTE_OPEN
+    TEXT_ENCODING
     REASONS                           # new ones go before this: caches hold reasons as numbers

@@ -71,5 +71,6 @@ REASONS_IN_WORDS = {
     QUOTE_INSIDE: "a quote inside a cell without quotes: put the cell in quotes and write the quote twice",
     QUOTE_BEHIND: "text behind the quotes of a cell: a quote inside quotes is written twice",
     QUOTE_OPEN: "a cell in quotes does not end",
+    TEXT_ENCODING: "not UTF-8 text: convert the file first, perhaps by `iconv -f LATIN1 -t UTF-8`",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

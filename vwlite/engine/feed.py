@@ -10,6 +10,7 @@ from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, is_multiline
 from vwlite.errors import OptionError, VwliteError
+from vwlite.input.formats import IN_WORDS, OF_TABLES, format_of
 from vwlite.input.naming import entity_namespaces
 from vwlite.input.parser import Ring
 from vwlite.input.sniff import HEAD
@@ -86,6 +87,12 @@ class Feed:
                 except OSError as error:
                     raise VwliteError(f"{path}: can't read examples: {explain(error, path)}") from error
         self.names = ["stdin" if path == "-" else path for path in self.paths]
+        self.format, self.note = format_of(options, self.paths)
+        if self.format != "vw" and self.multiline:
+            raise OptionError(
+                f"{', '.join(self.names)}: this stack learns decisions of several lines, which {IN_WORDS[self.format]} "
+                "can't give: write VW's text"
+            )
         # names of features are stored with their hashes only if they are used
         self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
         # a client of a pipe may wait for each prediction
@@ -142,7 +149,8 @@ class Feed:
             else:
                 sources.append(path)
         options = {
-            name: self.options[name] for name in ("hash", "hash_seed", "redefine", "vw_compat", "max_line_bytes")
+            name: self.options[name]
+            for name in ("hash", "hash_seed", "redefine", "vw_compat", "max_line_bytes", *(OF_TABLES * (self.format != "vw")))
         }
         return {
             "sources": sources,
@@ -161,7 +169,7 @@ class Feed:
             writer = None
         else:
             digest = bool(self.options["final_regressor"])
-            self.parser = TextParser(self.options, self.paths, digest, self.labels, self.multiline)
+            self.parser = self._parser(digest)
             wanted = self.cache_path is not None or self.again
             place = self.cache_path if self.keeps_cache else None
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
@@ -195,9 +203,32 @@ class Feed:
             elif writer is not None:
                 writer.discard()
 
+    def _parser(self, digest: bool) -> Any:
+        """Creates the parser of the format."""
+        if self.format == "vw":
+            return TextParser(self.options, self.paths, digest, self.labels, self.multiline)
+        from vwlite.input.column_map import read_map
+        from vwlite.parsers.csv import CsvParser
+
+        options, learns = self.options, not self.options["testonly"]
+        column_map = read_map(options["columns_in"], options["label"])
+        if learns and column_map.label is None and not any(rule.role == "label" for rule in column_map.rules):
+            raise OptionError(
+                f"{', '.join(self.names)}: which column is the label? Say --label NAME, or --label none to only predict"
+            )
+        return CsvParser(
+            options, self.paths, digest, self.labels, column_map, self.wants_names, learns, self.format, self._decided
+        )
+
+    def _decided(self, rules: list[Any]) -> None:
+        """Keeps what the columns are, so that the model reads other tables alike."""
+        if not self.options["testonly"]:
+            given = [str(rule) for rule in rules if rule.role != "label"]
+            self.options.set("columns_in", given, "model")
+
     def progress(self) -> int | None:
         """Bytes of the first pass read so far; None if a cache is read."""
-        return self.parser.reader.progress() if isinstance(self.parser, TextParser) else None
+        return None if self.cached or self.parser is None else int(self.parser.reader.progress())
 
     def interrupt(self) -> None:
         """Makes blocks() end soon; safe in a signal handler."""

@@ -77,6 +77,8 @@ class Run:
         options, driver = self.options, self.driver
         for note in self.workspace.notes:
             self.log("info", note)
+        if self.feed.note:
+            self.log("info", self.feed.note)
         if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
             flag = "--cache_file" if options["cache_file"] else "--cache"
             self.log("info", f"{flag}: input from a pipe is not cached: name a file")

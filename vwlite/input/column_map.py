@@ -170,13 +170,16 @@ class ColumnMap:
     label: Rule | None = None
     strict: bool = field(default=True)
 
-    def resolve(self, columns: Sequence[str], source: str, with_label: bool) -> list[Rule]:
+    def resolve(
+        self, columns: Sequence[str], source: str, with_label: bool, entities: Sequence[str] = ()
+    ) -> list[Rule]:
         """The rule of each column.
 
         Args:
             columns: The names of the columns.
             source: The name of the input, for messages.
             with_label: Whether a label is needed.
+            entities: Namespaces of entities: a column of that name has their names.
 
         Returns:
             The rules, in the order of the columns.
@@ -190,6 +193,10 @@ class ColumnMap:
         if "" in columns:
             raise OptionError(f"{source}: column {columns.index('') + 1} has no name")
         found = [self._rule_of(name, source) for name in columns]
+        found = [
+            Rule(name, "entity") if rule.role == "auto" and name in entities and not rule.namespace else rule
+            for name, rule in zip(columns, found, strict=True)
+        ]
         wanted = [rule for rule in (self.label, *self.rules) if rule is not None and rule.response != "none"]
         for rule in wanted:
             optional = rule.role == "label" and not with_label

@@ -13,6 +13,7 @@ cdef class Naming:
     cdef uint32_t[256] letter_hash    # of namespaces with names of one byte
     cdef uint32_t[MOST_ENTITIES] entity_hash     # of namespaces whose features name entities
     cdef size_t n_entities
+    cdef readonly list entities       # their names
     cdef bint names_entities(self, uint32_t namespace) noexcept nogil
 
 cdef inline uint32_t hash_name(Naming naming, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:

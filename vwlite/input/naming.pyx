@@ -15,7 +15,8 @@ cdef class Naming:
         self.anonymous = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
-        for i, name in enumerate(entity_namespaces(options)):
+        self.entities = entity_namespaces(options)
+        for i, name in enumerate(self.entities):
             self.entity_hash[i] = namespace_hash(options, name)
             self.n_entities = i + 1
 

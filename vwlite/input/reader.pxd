@@ -26,6 +26,7 @@ cdef class LineReader:
     cdef bint open_next(self) except -1
     cdef int close_source(self) except -1
     cdef ssize_t read(self, char* into, size_t n, bint wait) except -2 nogil
+    cdef size_t whole(self, const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil
     cdef size_t shorten(self, char* text, size_t have) noexcept nogil
     cdef size_t skip_to_decision_end(self, char* text, size_t have) noexcept nogil
     cdef size_t skip_to_line_end(self, char* text, size_t have) noexcept nogil

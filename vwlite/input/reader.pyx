@@ -126,7 +126,7 @@ cdef class LineReader:
         cdef size_t have, target, scanned
         cdef ssize_t got = 1
         cdef size_t whole = 0         # bytes up to the last line end, or empty line, inclusive
-        block.truncated = False
+        block.truncated = block.begins = False
         if self.wants_close:
             with gil:
                 self.close_source()
@@ -134,6 +134,7 @@ cdef class LineReader:
             with gil:
                 if not self.open_next():
                     return ENDED
+        block.begins = self.position == 0 and self.carried == 0
         have = self.carried
         target = have + BLOCK_BYTES
         block.reserve_text(target + 1)
@@ -164,10 +165,7 @@ cdef class LineReader:
                 have = self.skip_to_decision_end(block.text, have) if self.decisions \
                     else self.skip_to_line_end(block.text, have)
                 scanned = 0
-            if self.decisions:
-                whole = last_empty_line(block.text, scanned, have, whole)
-            else:
-                whole = last_line_end(block.text, scanned, have, whole)
+            whole = self.whole(block.text, scanned, have, whole)
             if have == target and not whole:
                 if have > self.limit + 2 * self.decisions:
                     block.truncated = self.skipping = True
@@ -205,6 +203,12 @@ cdef class LineReader:
                 from vwlite.input.sniff import HEAD, require_text
                 require_text(self.source.name, (<const char*>start)[:min(n, <size_t>HEAD)])
         return 0
+
+    cdef size_t whole(self, const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
+        """The position after the last complete line, or multi-line example, that ends in text[begin:end]."""
+        if self.decisions:
+            return last_empty_line(text, begin, end, otherwise)
+        return last_line_end(text, begin, end, otherwise)
 
     cdef size_t shorten(self, char* text, size_t have) noexcept nogil:
         """Truncates a line over the limit whose end is not read yet to the beginning that messages show."""

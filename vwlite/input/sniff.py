@@ -57,6 +57,28 @@ def require_text(name: str, head: bytes) -> None:
         raise VwliteError(f"{name}: not lines of text but {found[0]}: {found[1]}")
 
 
+def recognized(head: bytes) -> str | None:
+    """The format of the first bytes of a file, if they can't be examples in VW's text; None if they can.
+
+    >>> recognized(b"age,city\\n3,oslo\\n"), recognized(b"1 | a,b")
+    ('csv', None)
+    """
+    if foreign(head) is not None or b"\0" in head:
+        return None
+    text = head.lstrip(b"\xef\xbb\xbf\r\n")
+    lines = text.split(b"\n")[:20]
+    if len(head) == HEAD and len(lines) > 1:
+        lines.pop()  # it may be cut
+    lines = [line.rstrip(b"\r") for line in lines if line.strip()]
+    if len(lines) < 2 or b"|" in lines[0]:
+        return None
+    for separator, name in ((b",", "csv"), (b"\t", "tsv"), (b";", "csv")):
+        counts = [b"".join(line.split(b'"')[::2]).count(separator) for line in lines]
+        if counts[0] > 0 and (min(counts) == max(counts) or b'"' in text):
+            return name
+    return None
+
+
 def looks_like(head: bytes) -> str:
     """Guesses the format of bytes without examples, for a message; "" if it is unknown.
 
