@@ -97,6 +97,7 @@ cdef class Block:
     cdef bint numbered            # first_line is set by the block's producer
     cdef uint64_t checksum        # of the block's record in a cache
     cdef bint truncated           # its only line is over the limit and truncated
+    cdef bint joined              # its text has not a line for each row
     cdef bint begins              # its text is the first of its source
     cdef int reserve_text(self, size_t n) except -1 nogil
     cdef int reserve_parsed(self) except -1 nogil

@@ -65,4 +65,14 @@ cdef enum Reason:
     QUOTE_BEHIND
     QUOTE_OPEN
     TEXT_ENCODING
+    JSON_SYNTAX
+    JSON_OBJECT
+    JSON_NUMBER
+    JSON_ESCAPE
+    JSON_DEEP
+    JSON_TWICE
+    JSON_LIST
+    JSON_NESTED
+    JSON_SPECIAL
+    JSON_RULE
     REASONS                           # new ones go before this: caches hold reasons as numbers

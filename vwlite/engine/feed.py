@@ -212,6 +212,11 @@ class Feed:
 
         options, learns = self.options, not self.options["testonly"]
         column_map = read_map(options["columns_in"], options["label"])
+        if self.format == "json":
+            from vwlite.parsers.json import JsonParser
+
+            mapped = column_map if column_map.rules or column_map.label else None
+            return JsonParser(options, self.paths, digest, self.labels, mapped, self.wants_names)
         if learns and column_map.label is None and not any(rule.role == "label" for rule in column_map.rules):
             raise OptionError(
                 f"{', '.join(self.names)}: which column is the label? Say --label NAME, or --label none to only predict"

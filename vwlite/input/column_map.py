@@ -209,6 +209,14 @@ class ColumnMap:
                 raise OptionError(f"{source}: the columns {' and '.join(of_role)} are both the {role}")
         return found
 
+    def rule_of(self, key: str, entities: Sequence[str] = ()) -> Rule | None:
+        """The rule of a key of JSON or of a dict; None if there are rules, and none matches."""
+        try:
+            rule = self._rule_of(key, "")
+        except OptionError:
+            return None
+        return Rule(key, "entity") if rule.role == "auto" and key in entities else rule
+
     def _rule_of(self, column: str, source: str) -> Rule:
         if self.label is not None and self.label.response != "none" and self.label.matches(column):
             return self.label
@@ -235,7 +243,7 @@ def read_map(  # noqa: DOC502
     """Reads a column map.
 
     Args:
-        rules: Rules in one text, separated by blanks; or a list of rules; or roles by name.
+        rules: Rules in one text, separated by blanks; or several such texts; or roles by name.
         label: The value of --label.
 
     Returns:
@@ -247,11 +255,13 @@ def read_map(  # noqa: DOC502
     >>> [rule.role for rule in read_map("a:number b:ignore").rules]
     ['number', 'ignore']
     """
-    if isinstance(rules, str):
-        try:
-            rules = shlex.split(rules)
-        except ValueError as error:
-            raise OptionError(f"--columns_in {rules}: {str(error).lower()}") from error
-    elif isinstance(rules, Mapping):
-        rules = [f"{name}:{role}" for name, role in rules.items()]
-    return ColumnMap(tuple(map(read_rule, rules or ())), read_label(label) if label else None)
+    if isinstance(rules, Mapping):
+        words = [f"{name}:{role}" for name, role in rules.items()]
+    else:
+        words = []
+        for text in [rules] if isinstance(rules, str) else rules or ():
+            try:
+                words += shlex.split(text)
+            except ValueError as error:
+                raise OptionError(f"--columns_in {text}: {str(error).lower()}") from error
+    return ColumnMap(tuple(map(read_rule, words)), read_label(label) if label else None)

@@ -1,8 +1,9 @@
 """The cells of a table's columns, put into rows by a column map. See columns.pxd."""
 from libc.math cimport INFINITY, NAN, floor, isnan
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.stdlib cimport free
+from libc.string cimport memcmp, memcpy, memset
 
+from vwlite.core.arrays cimport resize
 from vwlite.core.reasons cimport (
     CELL_DATE, CELL_FLAG, CELL_LABEL, CELL_NUMBER, ENTITY_NAMELESS, LABEL_FINITE, Reason,
 )
@@ -32,55 +33,61 @@ cdef class Columns:
     """
 
     def __init__(self, names, rules, Rows rows not None, str comma=".", full_names=None):
-        cdef size_t i
+        self.comma = ord(comma)
+        self.names, self.known = [], {}
+        self.start = rows.text
+        rows.next_row(0, 0, 0)
+        for name, rule, full_name in zip(names, rules, full_names or names, strict=True):
+            self.add(rows, name, rule, full_name)
+        self.text = rows.block.text[self.start:rows.text]
+        rows.drop_row()
+        rows.text = self.start
+
+    cdef size_t add(self, Rows rows, str name, rule, str full_name) except? 0xFFFFFFFF:
+        """Add a column, whose name goes into the text of `rows`; returns its number."""
         cdef Column* column
         cdef Space space
-        names = list(names)
-        self.names = list(full_names or names)
-        self.n = len(names)
-        self.comma = ord(comma)
-        self.columns = <Column*>calloc(self.n + 1, sizeof(Column))
-        self.spaces = <Space*>calloc(self.n + 1, sizeof(Space))
-        if self.columns == NULL or self.spaces == NULL:
-            raise MemoryError
-        rows.next_row(0, 0, 0)
-        begin = rows.text
-        spaces = {}
-        for i, (name, rule) in enumerate(zip(names, rules, strict=True)):
-            column = &self.columns[i]
-            column.role = ROLES[rule.role]
-            if column.role == LABEL and rule.response == "none":
-                column.role = IGNORE
-            raw = name.encode("utf-8", "surrogateescape")
-            namespace = rule.namespace or (name if rule.role in ("entity", "text") else "")
-            if namespace not in spaces:
-                spaces[namespace] = len(spaces)
-                name_of = namespace.encode("utf-8", "surrogateescape")
-                rows.namespace(<const uint8_t*><char*>name_of, len(name_of), &space)
-                if namespace:
-                    space.name -= <uint32_t>begin
-                self.spaces[spaces[namespace]] = space
-            column.space = spaces[namespace]
-            column.name = rows.put(<const uint8_t*><char*>raw, len(raw)) - <size_t>begin
-            column.length = len(raw)
-            column.hash = rows.hash_in(&self.spaces[column.space], rows.text, len(raw))
-            rows.text += len(raw)
-            if rule.response == "binary":
-                value = rule.arguments[0].encode("utf-8", "surrogateescape")
-                column.response = BINARY
-                rows.more_text(len(value))
-                memcpy(rows.block.text + rows.text, <char*>value, len(value))
-                column.value, column.value_length = rows.text - <size_t>begin, len(value)
-                rows.text += len(value)
-            elif rule.response == "above":
-                column.response, column.above = ABOVE, float(rule.arguments[0])
-            for part in rule.arguments if column.role == DATE else ():
-                column.parts |= PARTS[part]
-            self.labelled = self.labelled or column.role == LABEL
-        self.n_spaces = len(spaces)
-        self.text = rows.block.text[begin:rows.text]
-        rows.drop_row()
-        rows.text = begin
+        cdef Space before = rows.space
+        if self.n == self.capacity:
+            self.capacity = 2 * self.capacity + 8
+            resize(&self.columns, self.capacity, sizeof(Column))
+            resize(&self.spaces, self.capacity, sizeof(Space))
+        column = &self.columns[self.n]
+        memset(column, 0, sizeof(Column))
+        column.role = ROLES[rule.role]
+        if column.role == LABEL and rule.response == "none":
+            column.role = IGNORE
+        raw = name.encode("utf-8", "surrogateescape")
+        namespace = rule.namespace or (name if rule.role in ("entity", "text") else "")
+        if namespace not in self.known:
+            name_of = namespace.encode("utf-8", "surrogateescape")
+            rows.namespace(<const uint8_t*><char*>name_of, len(name_of), &space)
+            if namespace:
+                space.name -= <uint32_t>self.start
+            self.spaces[len(self.known)] = space
+            self.known[namespace] = len(self.known)
+        column.space = self.known[namespace]
+        column.name = rows.put(<const uint8_t*><char*>raw, len(raw)) - self.start
+        column.length = len(raw)
+        column.hash = rows.hash_in(&self.spaces[column.space], rows.text, len(raw))
+        rows.text += len(raw)
+        if rule.response == "binary":
+            value = rule.arguments[0].encode("utf-8", "surrogateescape")
+            column.response = BINARY
+            rows.more_text(len(value))
+            memcpy(rows.block.text + rows.text, <char*>value, len(value))
+            column.value, column.value_length = rows.text - self.start, len(value)
+            rows.text += len(value)
+        elif rule.response == "above":
+            column.response, column.above = ABOVE, float(rule.arguments[0])
+        for part in rule.arguments if column.role == DATE else ():
+            column.parts |= PARTS[part]
+        self.labelled = self.labelled or column.role == LABEL
+        self.names.append(full_name)
+        self.n += 1
+        rows.space = before
+        rows.open = False
+        return self.n - 1
 
     def __dealloc__(self):
         free(self.columns)

@@ -17,7 +17,7 @@ OPTIONS = OptionGroup(
             str,
             "the format of the data; otherwise the name of the file says it, or its first bytes",
             default="",
-            choices=("", "vw", "csv", "tsv"),
+            choices=("", "vw", "csv", "tsv", "json"),
         ),
         Option(
             "columns_in",
@@ -43,10 +43,12 @@ OPTIONS = OptionGroup(
     examples=("vwlite trips.csv --label 'delay:above(15)' --columns_in 'carrier:category dep_time:number /.*/:ignore'",),
 )
 
-SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".vw": "vw", ".dat": "vw"}
+SUFFIXES = {
+    ".json": "json", ".ndjson": "json", ".jsonl": "json",
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".vw": "vw", ".dat": "vw"}
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 OF_TABLES = ("columns_in", "label", "missing", "separator", "decimal", "header")  # options without effect on VW's text
-IN_WORDS = {"vw": "VW's text", "csv": "CSV", "tsv": "a table with tabs"}
+IN_WORDS = {"vw": "VW's text", "csv": "CSV", "tsv": "a table with tabs", "json": "JSON"}
 
 
 def by_suffix(path: str) -> str | None:

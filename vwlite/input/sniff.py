@@ -66,6 +66,8 @@ def recognized(head: bytes) -> str | None:
     if foreign(head) is not None or b"\0" in head:
         return None
     text = head.lstrip(b"\xef\xbb\xbf\r\n")
+    if re.match(rb'[ \t\r\n]*(\[[ \t\r\n]*)?\{[ \t\r\n]*["}]', text):
+        return "json"
     lines = text.split(b"\n")[:20]
     if len(head) == HEAD and len(lines) > 1:
         lines.pop()  # it may be cut
