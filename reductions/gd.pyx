@@ -14,6 +14,8 @@ With another --power_t the exponents -1/2 become -power_t. Without adaptive the 
 L1 and L2 are lazy: two scalars (Langford, Li and Zhang 2009, truncated gradient), gravity g and contraction c. The
 weight in force, which predicts and is exported, is  c sign(w) max(|w| - g, 0).
 """
+from array import array
+
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, copysignf, fabs, fabsf, isfinite, isnan, sqrt, sqrtf
 from libc.stdint cimport int32_t, uint32_t
@@ -23,7 +25,7 @@ from libc.string cimport memset
 from vwlite.bases.table_learner cimport TableLearner, finish, judge, slot_at, vwl_slot, vwl_table
 from vwlite.core.arrays cimport grow
 from vwlite.core.elementary cimport powf
-from vwlite.core.equations cimport evaluate_logistic, evaluate_squared, logistic_flow, squared_flow
+from vwlite.core.equations cimport FEW, evaluate_logistic, evaluate_squared, logistic_flow, squared_flow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, SimpleExample
 from vwlite.core.learner cimport Learner, Scored
 from vwlite.core.losses cimport Logistic, Squared
@@ -76,12 +78,6 @@ cdef enum Equations:
     SQUARED                           # compiled in
     LOGISTIC                          # compiled into learn_many
 
-cdef struct Scale:
-    # sums over the examples that a weight vector has learned
-    double t                          # of weights, plus initial_t: the clock of the decay of the learning rate
-    double normalized_sum, total_weight                  # S and T
-    double multiplier                 # sqrt(T / S) of the last update, in single precision
-
 cdef float TINY = 1.084202e-19        # |x| below this counts as this in the norms: its square is the smallest float
 
 # bounds of the lazy scalars, with a margin to the limits of single precision
@@ -105,6 +101,20 @@ cdef extern from "vwlite/bases/vectors.h" nogil:
                             const vwl_lanes* each, float* ppu, float* norm)
     void vwl_step_lanes(uint32_t lanes, float** at, int group, const void* features, size_t n, size_t place,
                         const vwl_lanes* each, const float* u, int32_t* left_out)
+
+cdef extern from "vwlite/bases/squared.h" nogil:
+    enum:
+        VWL_CHUNK
+    ctypedef struct Scales "vwl_scales":
+        double* t
+        double* normalized_sum
+        double* total_weight
+        double* multiplier
+    ctypedef struct vwl_squared:
+        float weight, rate, low, high, few
+    int vwl_learn_squared(float** at, int group, const void* features, size_t n, size_t place, const vwl_squared* how,
+                          const float* scored, const float* labels, uint32_t count, const Scales* scales,
+                          size_t offset)
 
 IN_WORDS = "gradient descent (gd)"
 KINDS_OF_LEARNERS = ("table",)
@@ -148,7 +158,7 @@ cdef class GD(TableLearner):
     # state
     cdef public double gravity, contraction
     cdef float decayed
-    cdef Scale* scales                # one for each weight vector
+    cdef Scales scales                # of all weight vectors
 
     def __init__(self, options):
         taken = {option.name: options[option.name] for option in OPTIONS.options
@@ -186,34 +196,37 @@ cdef class GD(TableLearner):
         self.shown_decay = options["decay_learning_rate"] if options["passes"] > 1 else None
 
     def __dealloc__(self):
-        free(self.scales)
+        free(self.scales.t)
 
     cdef int make_scales(self, size_t width) except -1:
-        """Allocate and initialize the Scale of each weight vector."""
-        cdef size_t i
-        free(self.scales)
-        self.scales = <Scale*>malloc(width * sizeof(Scale))
-        if self.scales == NULL:
+        """Allocate and initialize the scales of the weight vectors, and of a few that are processed with the last."""
+        cdef size_t i, whole = width + VWL_MOST_LANES
+        free(self.scales.t)
+        self.scales.t = <double*>malloc(4 * whole * sizeof(double))
+        if self.scales.t == NULL:
             raise MemoryError
-        for i in range(width):
-            self.scales[i].t = self.scales[i].normalized_sum = self.scales[i].total_weight = self.initial_t
-            self.scales[i].multiplier = 1
+        self.scales.normalized_sum = self.scales.t + whole
+        self.scales.total_weight = self.scales.t + 2 * whole
+        self.scales.multiplier = self.scales.t + 3 * whole
+        for i in range(whole):
+            self.scales.t[i] = self.scales.normalized_sum[i] = self.scales.total_weight[i] = self.initial_t
+            self.scales.multiplier[i] = 1
         return 0
 
     @property
     def t(self):
         """t of the first weight vector."""
-        return self.scales[0].t
+        return self.scales.t[0]
 
     @property
     def normalized_sum(self):
         """S of the first weight vector."""
-        return self.scales[0].normalized_sum
+        return self.scales.normalized_sum[0]
 
     @property
     def total_weight(self):
         """T of the first weight vector."""
-        return self.scales[0].total_weight
+        return self.scales.total_weight[0]
 
     def set_width(self, width):
         cdef uint32_t i
@@ -267,7 +280,7 @@ cdef class GD(TableLearner):
         cdef float h = ex.weight, ppu = 1, scale, u = 0
         if not ex.labelled or not 0 < h <= FLT_MAX:
             return ex.prediction
-        self.scales[ex.offset].t += h
+        self.scales.t[ex.offset] += h
         self.where.offset = ex.offset
         if not judge(self, ex, &at):
             return at.p
@@ -278,7 +291,7 @@ cdef class GD(TableLearner):
                 ppu = self.usual_rates(ex, h * at.square, h) if self.usual else self.rates(ex, h * at.square, h)
             scale = self.learning_rate * h
             if not self.adaptive:
-                scale *= powf(<float>self.scales[ex.offset].t, -self.power_t)
+                scale *= powf(<float>self.scales.t[ex.offset], -self.power_t)
             u = self.loss.update(&at, scale, ppu) if self.invariant else self.loss.plain_update(&at, scale)
             if self.regularizes and fabsf(u) > 1e-8:
                 u = self.regularize(u, at.derivative)
@@ -287,11 +300,11 @@ cdef class GD(TableLearner):
         if not fabsf(u) <= FLT_MAX:
             self.left_out += 1
         elif u != 0:
-            self.left_out += vwl_add(&self.where, ex.features, ex.n, u * <float>self.scales[ex.offset].multiplier)
+            self.left_out += vwl_add(&self.where, ex.features, ex.n, u * <float>self.scales.multiplier[ex.offset])
         if self.regularizes and (self.contraction < 1e-9 or self.gravity > 1e3):
             self.materialize()
         if ex.is_part:
-            self.scales[ex.offset].t += ex.age - h
+            self.scales.t[ex.offset] += ex.age - h
         return at.p
 
     cdef Py_ssize_t predict_many(self, SimpleExample* examples, size_t n) except -1 nogil:
@@ -308,7 +321,6 @@ cdef class GD(TableLearner):
         """As learn() for each, by the usual rule, up to the first score that is not finite."""
         cdef SimpleExample* example
         cdef vwl_table where = self.where
-        cdef Scale scale = self.scales[0]
         cdef Point at
         cdef float ppu, norm, rate, u, sign, low = 0, width = 2
         cdef bint of_class            # the label is that of one of two classes
@@ -337,28 +349,29 @@ cdef class GD(TableLearner):
             else:
                 evaluate(self, &at)
             example.loss = at.loss
-            scale.t += example.weight
+            self.scales.t[0] += example.weight
             if not at.loss > 0:
                 continue
             ppu, norm = 1, 0
             if at.square != 0:
                 ppu = 0
                 vwl_usual_rates(&where, example.features, example.n, example.weight * at.square, &ppu, &norm)
-                ppu *= note_norm(&scale, example.weight, norm)
+                ppu *= note_norm(&self.scales, 0, example.weight, norm)
             rate = self.learning_rate * example.weight
             u = logistic_flow(at.p, sign, at.exponential, rate, ppu) if of_class else update_of(self, &at, rate, ppu)
             if not fabsf(u) <= FLT_MAX:
                 left_out += 1
             elif u != 0:
-                left_out += vwl_add(&where, example.features, example.n, u * <float>scale.multiplier)
-        self.scales[0] = scale
+                left_out += vwl_add(&where, example.features, example.n, u * <float>self.scales.multiplier[0])
         self.left_out += left_out
         return n
 
     cdef int multiupdate(self, Example ex, uint32_t count, uint32_t step, const float* labels, Scored* at) \
             except -1 nogil:
         """Update of several weight vectors by the usual rule, four or eight at a time if they lie in planes."""
-        cdef uint32_t k = 0, lanes
+        cdef uint32_t k = 0, lanes, end
+        cdef vwl_squared how
+        cdef int got
         self.where.offset = ex.offset
         lanes = vwl_lanes_of(&self.where, step, self.wide)
         if (not self.usual or self.regularizes or self.sparse_l2 or ex.is_part or lanes == 1
@@ -368,6 +381,17 @@ cdef class GD(TableLearner):
             return 0
         grow(&self.at, &self.n_at, ex.n, sizeof(float*))
         vwl_find(&self.where, ex.features, ex.n, 0, self.at)
+        if lanes == 8 and self.invariant and self.equations == SQUARED:
+            how.weight, how.rate, how.few = ex.weight, self.learning_rate * ex.weight, FEW
+            how.low, how.high = self.loss.min_label, self.loss.max_label
+            while k < count:
+                end = min(k + VWL_CHUNK, count)
+                got = vwl_learn_squared(self.at, self.where.group, ex.features, ex.n, k, &how, &at[k].score,
+                                        &labels[k], end - k, &self.scales, ex.offset + k)
+                if got < 0:
+                    break
+                self.left_out += got
+                k = end
         while k < count:
             self.update_lanes(ex, lanes, k, min(lanes, count - k), &labels[k], &at[k])
             k += lanes
@@ -381,8 +405,7 @@ cdef class GD(TableLearner):
         cdef float[VWL_MOST_LANES] ppu, norm, u
         cdef int32_t[VWL_MOST_LANES] left_out
         cdef float h = ex.weight, rate = self.learning_rate * ex.weight
-        cdef Scale* scales = &self.scales[ex.offset + first]
-        cdef uint32_t i
+        cdef uint32_t i, offset = ex.offset + first
         cdef bint some = False
         memset(&each, 0, sizeof(each))
         for i in range(n):
@@ -393,7 +416,7 @@ cdef class GD(TableLearner):
                 Learner.multiupdate(self, ex, 1, 1, &labels[i], &at[i])
                 ex.offset -= first + i
                 continue
-            scales[i].t += h
+            self.scales.t[offset + i] += h
             if points[i].loss > 0:
                 each.active[i], each.g2[i], some = -1, h * points[i].square, True
         if not some:
@@ -403,9 +426,9 @@ cdef class GD(TableLearner):
         for i in range(n):
             if not each.active[i]:
                 continue
-            u[i] = update_of(self, &points[i], rate, ppu[i] * note_norm(&scales[i], h, norm[i]))
+            u[i] = update_of(self, &points[i], rate, ppu[i] * note_norm(&self.scales, offset + i, h, norm[i]))
             if fabsf(u[i]) <= FLT_MAX and u[i] != 0:
-                u[i] *= <float>scales[i].multiplier
+                u[i] *= <float>self.scales.multiplier[offset + i]
             else:
                 self.left_out += u[i] != 0
                 each.active[i] = 0
@@ -418,7 +441,7 @@ cdef class GD(TableLearner):
         """rates() for adaptive, normalized and power_t 0.5 (the usual rule), for the weight vector at self.where."""
         cdef float ppu = 0, norm = 0
         vwl_usual_rates(&self.where, ex.features, ex.n, g2, &ppu, &norm)
-        return ppu * note_norm(&self.scales[self.where.offset], h, norm)
+        return ppu * note_norm(&self.scales, self.where.offset, h, norm)
 
     cdef float rates(self, Example ex, float g2, float h) noexcept nogil:
         """Update G, N, S and T, store each feature's rate in its slot, return ppu, the prediction's move per update.
@@ -429,7 +452,7 @@ cdef class GD(TableLearner):
         cdef const Feature* end = feature + ex.n
         cdef float* at
         cdef float x, x2, rate, shrunk, ppu = 0, norm = 0
-        cdef Scale* scale = &self.scales[ex.offset]
+        cdef Scales* scales = &self.scales
         cdef size_t g = <size_t>G << self.where.group, n = <size_t>N << self.where.group
         cdef size_t r = <size_t>R << self.where.group
         while feature < end:
@@ -457,11 +480,11 @@ cdef class GD(TableLearner):
             ppu += x2 * rate
             feature += 1
         if self.normalized:
-            scale.normalized_sum += <double>h * norm
-            scale.total_weight += h
-            x = self.shrinkage_of_square(<float>(scale.normalized_sum / scale.total_weight))
+            scales.normalized_sum[ex.offset] += <double>h * norm
+            scales.total_weight[ex.offset] += h
+            x = self.shrinkage_of_square(<float>(scales.normalized_sum[ex.offset] / scales.total_weight[ex.offset]))
             if fabsf(x) <= FLT_MAX:
-                scale.multiplier = x
+                scales.multiplier[ex.offset] = x
             ppu *= x
         return ppu
 
@@ -534,12 +557,12 @@ cdef class GD(TableLearner):
                 rate *= self.shrinkage(n)
             ppu += x * x * rate
             feature += 1
-        if self.normalized and self.scales[ex.offset].total_weight > 0:
+        if self.normalized and self.scales.total_weight[ex.offset] > 0:
             ppu *= self.shrinkage_of_square(
-                <float>(self.scales[ex.offset].normalized_sum / self.scales[ex.offset].total_weight))
+                <float>(self.scales.normalized_sum[ex.offset] / self.scales.total_weight[ex.offset]))
         rate = self.learning_rate
         if not self.adaptive:
-            rate *= powf(<float>self.scales[ex.offset].t + 1, -self.power_t)
+            rate *= powf(<float>self.scales.t[ex.offset] + 1, -self.power_t)
         return rate * ppu
 
     def settings(self):
@@ -581,21 +604,24 @@ cdef class GD(TableLearner):
     def save_load_scales(self, io):
         """Save or load the scales of all weight vectors; those of the first are numbers, as in models with one."""
         cdef uint32_t i
-        cdef Scale* first = self.scales
-        first.t = io.float64("t", first.t)
-        first.normalized_sum = io.float64("normalized_sum", first.normalized_sum)
-        first.total_weight = io.float64("total_weight", first.total_weight)
-        first.multiplier = io.float32("multiplier", first.multiplier)
+        cdef Scales* scales = &self.scales
+        scales.t[0] = io.float64("t", scales.t[0])
+        scales.normalized_sum[0] = io.float64("normalized_sum", scales.normalized_sum[0])
+        scales.total_weight[0] = io.float64("total_weight", scales.total_weight[0])
+        scales.multiplier[0] = io.float32("multiplier", scales.multiplier[0])
         if self.width == 1:
             return
-        others = io.array("scales", "F64", <bytes>(<char*>(first + 1))[:(self.width - 1) * sizeof(Scale)])
+        others = array("d")
+        for i in range(1, self.width if io.saving else 1):
+            others.extend((scales.t[i], scales.normalized_sum[i], scales.total_weight[i], scales.multiplier[i]))
+        others = io.array("scales", "F64", others.tobytes())
         if not io.saving:
             if len(others) != 4 * (self.width - 1) or not all(isfinite(number) and number >= 0 for number in others):
                 io.refuse("its scales don't fit the number of weight vectors in the stack")
             for i in range(1, self.width):
                 at = 4 * i - 4
-                self.scales[i].t, self.scales[i].normalized_sum = others[at], others[at + 1]
-                self.scales[i].total_weight, self.scales[i].multiplier = others[at + 2], others[at + 3]
+                scales.t[i], scales.normalized_sum[i] = others[at], others[at + 1]
+                scales.total_weight[i], scales.multiplier[i] = others[at + 2], others[at + 3]
 
     def weight_at(self, unsigned int hash, unsigned int offset=0):
         """(weight in force, adaptive, normalizer) of a slot, for audits and tests."""
@@ -630,13 +656,13 @@ cdef inline float update_of(GD learner, const Point* at, float scale, float ppu)
     return learner.loss.update(at, scale, ppu)
 
 
-cdef inline float note_norm(Scale* scale, float h, float norm) noexcept nogil:
-    """Add sum x^2/N^2 of an example of weight h to S, and h to T; returns sqrt(T / S)."""
-    scale.normalized_sum += <double>h * norm
-    scale.total_weight += h
-    if scale.normalized_sum > 0:      # else no example has had a feature
-        scale.multiplier = <float>sqrt(scale.total_weight / scale.normalized_sum)
-    return <float>scale.multiplier
+cdef inline float note_norm(Scales* scales, size_t i, float h, float norm) noexcept nogil:
+    """Add sum x^2/N^2 of an example of weight h to S of a weight vector, and h to T; returns sqrt(T / S)."""
+    scales.normalized_sum[i] += <double>h * norm
+    scales.total_weight[i] += h
+    if scales.normalized_sum[i] > 0:  # else no example has had a feature
+        scales.multiplier[i] = <float>sqrt(scales.total_weight[i] / scales.normalized_sum[i])
+    return <float>scales.multiplier[i]
 
 
 cdef inline float truncated(float w, float gravity) noexcept nogil:

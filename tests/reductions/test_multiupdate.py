@@ -110,3 +110,10 @@ def test_of_several_classes_that_hold(state):
     examples = [f"{source.randrange(6)},{6} |a x{i % 5} y{i % 7}:0.3" for i in range(60)]
     same("--multilabel_oaa 7 -b 9", examples, state)
     same("--multilabel_oaa 7 -b 9 --loss_function logistic --link logistic", examples, state)
+
+
+@pytest.mark.parametrize("classes", [9, 65, 100])
+@pytest.mark.parametrize("others", ["", "-l 1e-9", "-l 1e6", "-l 1e35", "--max_prediction 0.9"])
+def test_of_more_vectors_than_are_computed_side_by_side(classes, others, state):
+    """With steps so small that the plain update is taken, and so large that e^-x is 0 or that nothing is finite."""
+    same(f"--oaa {classes} -b 12 {others}", lines(classes), state)
