@@ -189,7 +189,8 @@ cdef class JsonParser(Parser):
         members.end = stop
         end = members.read(at)
         if members.reason == FINE:
-            end = members.blanks(end)
+            while end < stop and members.text[end] <= 32:
+                end += 1
             if end != stop:           # something behind the object, or the object goes on in the next line
                 members.fail(JSON_SYNTAX, min(end, stop))
         return self.finish(members, start, stop, truncated)
@@ -234,9 +235,9 @@ cdef class JsonParser(Parser):
                 start += 1
 
     cdef int stop(self, Members members, size_t line, size_t start) except -1:
-        text = <bytes>(<char*>members.text + start)[:members.problem - start]
-        source = members.rows.block.source
+        """Raises VwliteError for an object that can't be read."""
+        cdef size_t shown = min(<size_t>60, members.end - start), problem = max(members.problem, start)
+        text = (<bytes>(<char*>members.text + start)[:shown]).decode("utf-8", "replace")
         raise VwliteError(
-            f"{self.reader.records[source]['name']}: the object that begins with "
-            f"{(<bytes>(<char*>members.text + start)[:40]).decode('utf-8', 'replace')!r}, byte {len(text) + 1} of it: "
-            f"{REASONS_IN_WORDS[members.reason]}")
+            f"{self.reader.records[members.rows.block.source]['name']}: byte {problem - start + 1} of the object that "
+            f"begins with {text!r}: {REASONS_IN_WORDS[members.reason]}")

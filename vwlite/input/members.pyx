@@ -254,6 +254,8 @@ cdef class Members:
         number = self.numbers.get(path)
         if number is None:
             rule = self.column_map.rule_of(path, self.rows.naming.entities if not outer else ())
+            if rule is None and outer and self.numbers.get(outer.decode("utf-8", "replace")) == -1:
+                rule = Rule(path, "auto")     # as the record that it is in
             number = -1
             if rule is None:
                 number = -2
