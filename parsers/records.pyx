@@ -13,6 +13,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_Check
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from vwlite.core.example cimport Block
@@ -23,7 +24,7 @@ from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, number_in_words
 
 from collections.abc import Mapping
-from itertools import islice
+from itertools import islice, repeat
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
@@ -91,8 +92,16 @@ cdef int read_member(Rows rows, object key, object value, int depth) except -1:
     if value is True:
         return rows.number(name.at, name.n, 1)
     if PyLong_Check(value):
-        return rows.number(name.at, name.n, PyLong_AsDouble(value))
+        return rows.number(name.at, name.n, whole_number(value))
     return read_other(rows, key, name, value, depth)
+
+
+cdef double whole_number(object value) except? -1:
+    """An integer as a number; infinity if it is too large."""
+    try:
+        return PyLong_AsDouble(value)
+    except OverflowError:
+        return INFINITY
 
 
 cdef int read_other(Rows rows, object key, Text name, object value, int depth) except -1:
@@ -202,7 +211,7 @@ cdef class Records:
             self.block.first_line = 1 + len(predictions)
             predictions += self.run(chunk, columns, learning)
         for name, part in zip(("y", "weight", "tag"), parts, strict=True):
-            if part is not None and next(part, END) is not END:
+            if part is not None and not isinstance(part, repeat) and next(part, END) is not END:
                 raise ValueError(f"{name} has more values than x has records ({len(predictions):,}): these were run")
         return predictions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from vwlite.input.naming import Naming
@@ -90,8 +90,7 @@ class Doors:
                 if isinstance(values, TEXT):
                     raise TypeError(f"{name} is the text {values!r}, where one value for each record is expected")
             if isinstance(weight, (int, float)):
-                x = ({"_weight": weight} | record for record in x)
-                weight = None
+                weight = repeat(weight)
             return self.records.many(x, y, weight, tag, learning)
         raise TypeError(
             f"a list holds lines of text or dicts, not {type(first).__name__}: give rows of numbers as an array of NumPy"

@@ -13,7 +13,7 @@ cdef extern from "Python.h":
 
 cdef double number_of(object key, object value) except? -1:
     """A number of any type; `key` is its name in messages."""
-    if hasattr(value, "__float__") and not hasattr(value, "__complex__") or isinstance(value, Number):
+    if hasattr(value, "__float__") and not isinstance(value, complex):
         try:
             return float(value)
         except OverflowError:

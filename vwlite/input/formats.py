@@ -67,16 +67,17 @@ def by_content(path: str) -> str | None:
     """The format of a file without a telling name, by its first bytes; None if they can be VW's text."""
     from vwlite.input.sniff import HEAD, recognized
 
+    fd = -1
     try:
+        state = os.stat(path) if path != "-" else os.fstat(0)
+        if not stat.S_ISREG(state.st_mode):
+            return None  # to look at what is in a pipe would take it out
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path != "-" else 0
+        return recognized(os.pread(fd, HEAD, 0 if fd else os.lseek(0, 0, os.SEEK_CUR)))
     except OSError:
         return None  # the reader says why
-    try:
-        return recognized(os.pread(fd, HEAD, 0)) if stat.S_ISREG(os.fstat(fd).st_mode) else None
-    except OSError:
-        return None
     finally:
-        if fd:
+        if fd > 0:
             os.close(fd)
 
 
