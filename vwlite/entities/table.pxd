@@ -5,8 +5,9 @@ a) A record is one allocation: name, means, and the data's precision, for each c
    (full). So a new entity costs one allocation. It is reallocated as it grows, from 129 coefficients on with a
    sixteenth of spare capacity.
    Most entities get the same features in the same order, so their hashes are in memory once: a record has the first n
-   hashes of a Sequence, which never moves and only grows at its end. A feature that continues no sequence begins a new
-   one; once there are MOST_SEQUENCES, or FEW hashes, the record gets hashes of its own.
+   hashes of a Sequence, which never moves and only grows at its end. A record of more than FEW coefficients, or with a
+   feature that continues no sequence, gets hashes of its own. A vote among the latter (Boyer and Moore 1991) finds the
+   next sequence: one of a few percent of the entities hardly ever wins it.
 b) Precisions are stored without the prior's: zero means no data, and the prior may change later.
 c) Features are 32-bit hashes here as everywhere: the probability of a collision among n features is about n^2 / 2^33
    (1,000: 0.0001; 10,000: 0.01).
@@ -34,7 +35,7 @@ from vwlite.core.example cimport Example
 from vwlite.entities.record cimport FEW, Record, factor_of, means_of, triangle
 
 cdef enum:
-    MOST_SEQUENCES = 16               # each is tried when an entity gets a feature that no other one had at its place
+    MOST_SEQUENCES = 8
 
 cdef struct Sequence:
     uint32_t n
@@ -50,8 +51,8 @@ cdef class EntityTable:
     cdef readonly bint limited        # call bring(key) before find(key)
     cdef uint64_t* slots              # hash table (open addressing) by key: a tag and a pointer, 0 for a free slot
     cdef size_t mask
-    cdef (Sequence*)[MOST_SEQUENCES] sequences      # of hashes that records share
-    cdef size_t n_sequences
+    cdef Sequence[MOST_SEQUENCES] sequences       # of hashes that records share; after these the vote's candidate
+    cdef size_t n_sequences, votes
     cdef uint64_t last_key            # the last find(), which is often repeated for an example
     cdef Record* last
     cdef bint has_last

@@ -12,6 +12,7 @@ from vwlite.entities.record cimport (
 )
 
 cdef enum:
+    ELECTED = 8                       # votes by which a sequence is elected
     SPARE = 16                        # larger records have 1/16 of spare capacity
 
 cdef double NOT_MADE = -1             # a factor that is not computed
@@ -45,17 +46,14 @@ cdef class EntityTable:
         self.salt = int.from_bytes(os.urandom(8), "little") | 1
         self.mask = 63
         self.slots = <uint64_t*>calloc(self.mask + 1, sizeof(uint64_t))
-        self.sequences[0] = <Sequence*>calloc(1, sizeof(Sequence))
         self.n_sequences = 1
-        if self.slots == NULL or self.sequences[0] == NULL:
+        if self.slots == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         if self.slots != NULL:
             self.clear()
         free(self.slots)
-        for i in range(self.n_sequences):
-            free(self.sequences[i])
 
     cdef void clear(self) noexcept nogil:
         """Remove and free all records."""
@@ -284,19 +282,26 @@ cdef class EntityTable:
         cdef uint32_t n = record.n
         cdef size_t i
         cdef Sequence* each
-        if n == FEW:
+        for i in range(self.n_sequences if n < FEW else 0):
+            each = &self.sequences[i]
+            if n == each.n or (n < each.n and each.hashes[n] == hash):
+                if begins_with(each, record):
+                    return each
+        if n >= FEW or self.n_sequences == MOST_SEQUENCES:
             return NULL
-        for i in range(self.n_sequences):
-            each = self.sequences[i]
-            if (n == each.n or (n < each.n and each.hashes[n] == hash)) and (
-                    record.hashes == each.hashes or memcmp(record.hashes, each.hashes, n * sizeof(uint32_t)) == 0):
-                return each
-        each = <Sequence*>malloc(sizeof(Sequence)) if self.n_sequences < MOST_SEQUENCES else NULL
-        if each != NULL:
+        each = &self.sequences[self.n_sequences]
+        if self.votes == 0:
             memcpy(each.hashes, record.hashes, n * sizeof(uint32_t))
-            each.n = n
-            self.sequences[self.n_sequences] = each
-            self.n_sequences += 1
+            each.hashes[n] = hash
+            each.n = n + 1
+        if n + 1 == each.n and each.hashes[n] == hash and begins_with(each, record):
+            self.votes += 1
+        else:
+            self.votes -= 1
+        if self.votes < ELECTED:
+            return NULL
+        self.votes = 0
+        self.n_sequences += 1
         return each
 
     cdef int wait(self, Record* record, Example ex) except -1 nogil:
@@ -388,6 +393,12 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread, to.dof = record.prior, record.spread, record.dof
     return 0
+
+
+cdef inline bint begins_with(Sequence* sequence, Record* record) noexcept nogil:
+    """Whether a sequence, which is as long, begins with the hashes of a record."""
+    return (record.hashes == sequence.hashes
+            or memcmp(record.hashes, sequence.hashes, record.n * sizeof(uint32_t)) == 0)
 
 
 cdef int own_hashes(Record* record) except -1 nogil:
