@@ -84,6 +84,10 @@ cdef class EntityTable:
     cdef int append_hash(self, Record* record, uint32_t hash) except -1 nogil
     cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil
 
+cdef inline bint continues(Record* record, size_t n, uint32_t hash) noexcept nogil:
+    """Whether this hash is the n-th of the record's sequence, n >= record.n. Then the record has no such coefficient."""
+    return not record.own and n < (<Sequence*>(record.hashes - 1)).n and record.hashes[n] == hash
+
 cdef inline uint64_t tag_of(EntityTable table, uint64_t key) noexcept nogil:
     """Highest 16 bits of a slot: those of the mixed key that its home does not depend on. No pointer has them, and most
     other keys are told apart by them, without a look at their record."""

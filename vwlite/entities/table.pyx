@@ -11,7 +11,11 @@ from vwlite.entities.record cimport (
     index_place, means_of, name_of, precisions_in, precisions_of, size_of_hashes, triangle,
 )
 
+cdef extern from "vwlite/entities/table.h" nogil:
+    void vwl_prefetch(const void* place)
+
 cdef enum:
+    AHEAD = 16                        # records between prefetch and use
     ELECTED = 8                       # votes by which a sequence is elected
     SPARE = 16                        # larger records have 1/16 of spare capacity
 
@@ -169,13 +173,20 @@ cdef class EntityTable:
         cdef size_t mask = 2 * self.mask + 1
         cdef uint64_t* slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
         cdef Record* record = self.oldest
+        cdef Record* later = record
+        cdef size_t i
         if slots == NULL:
             with gil:
                 raise MemoryError(f"no memory for more than {self.count:,} entities")
         free(self.slots)
         self.slots = slots
         self.mask = mask
+        for i in range(AHEAD):
+            later = later.newer if later != NULL else NULL
         while record != NULL:
+            if later != NULL:
+                vwl_prefetch(&slots[home_of(self, later.key)])
+                later = later.newer
             self.put(record)
             record = record.newer
         return 0
@@ -241,7 +252,8 @@ cdef class EntityTable:
     cdef uint32_t place(self, Record* record, uint32_t hash) except? 0xFFFFFFFE nogil:
         """Append a new feature to a record with capacity for it; its coefficient is 0, without data."""
         cdef uint32_t i = record.n
-        self.append_hash(record, hash)
+        if not continues(record, i, hash):
+            self.append_hash(record, hash)
         means_of(record)[i] = 0
         if record.full:
             memset(precisions_of(record) + triangle(i), 0, (i + 1) * sizeof(double))
