@@ -2,10 +2,13 @@
 
 A learner with effects has a learner for each of them. point() sets the example to the entity and to the features that
 the effect has coefficients of; unpoint() restores the whole example.
+
+The driver shows each example's row two examples ahead: look_ahead() prefetches the slots of its entities then, and their
+records one example later. Otherwise an example of one of a million entities waits for memory several times.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.core.example cimport PADDING, Example, Feature
+from vwlite.core.example cimport PADDING, Block, Example, Feature, Row
 from vwlite.core.learner cimport Learner, Learners
 
 cdef enum:
@@ -27,6 +30,7 @@ cdef struct Effect:
     size_t n_known
     double power                      # of --count_weight
     bint frozen
+    uint64_t later                    # hash of the entity last seen by look_ahead(), 0 for none
     uint64_t n_of_known, n_of_new, n_of_none      # examples of the first pass with a known, a new, and no entity
     # of the current example
     bint present, known_before        # known_before: the entity has a record
@@ -45,6 +49,8 @@ cdef class Effects(Learner):
     cdef bint later_pass              # entities are counted in the first pass only
     cdef bint bounded                 # full posteriors have a limit
     cdef Feature[PADDING + 1] intercept
+    cdef (void*)[MOST_EFFECTS] posteriors         # of the learners; NULL for those without
+    cdef void look_ahead(self, Block block, const Row* row) noexcept nogil
     cdef int vet_entities(self, Example ex) except -1 nogil
     cdef int resolve(self, Example ex) except -1 nogil
     cdef int key_of(self, size_t r, Example ex) except -1 nogil
