@@ -3,8 +3,8 @@
 A learner with effects has a learner for each of them. point() sets the example to the entity and to the features that
 the effect has coefficients of; unpoint() restores the whole example.
 
-The driver shows each example's row two examples ahead: look_ahead() prefetches the slots of its entities then, and their
-records one example later. Otherwise an example of one of a million entities waits for memory several times.
+Before each example, the driver shows the row of the next one to look_ahead(), which prefetches the slots of its entities
+in their tables: those of a million entities are in no cache. (Prefetching the records, too, gains nothing.)
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -30,7 +30,6 @@ cdef struct Effect:
     size_t n_known
     double power                      # of --count_weight
     bint frozen
-    uint64_t later                    # hash of the entity last seen by look_ahead(), 0 for none
     uint64_t n_of_known, n_of_new, n_of_none      # examples of the first pass with a known, a new, and no entity
     # of the current example
     bint present, known_before        # known_before: the entity has a record

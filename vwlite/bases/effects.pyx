@@ -8,7 +8,7 @@ from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport CONSTANT_HASH, Block, Example, Extent, Feature, NameSpan, Row, extent_end
 from vwlite.core.learner cimport Learner, Learners
 from vwlite.core.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
-from vwlite.entities.table cimport home_of, record_in, tag_of
+from vwlite.entities.table cimport home_of
 
 from vwlite.features.interactions import namespace_hash
 
@@ -17,9 +17,6 @@ cdef extern from "vwlite/core/bytescan.h" nogil:
 
 cdef extern from "vwlite/entities/table.h" nogil:
     void vwl_prefetch(const void* place)
-
-cdef enum:
-    LINES = 8                         # cache lines of a record to prefetch; the processor goes on by itself
 
 
 cdef inline uint64_t hash_of_name(const Effect* effect, const char* name, uint32_t length) noexcept nogil:
@@ -30,20 +27,11 @@ cdef inline uint64_t hash_of_name(const Effect* effect, const char* name, uint32
 
 
 # Called through a pointer, as a list's items have no type.
-ctypedef void (*Fetched)(void*, uint64_t, bint) noexcept nogil
+ctypedef void (*Fetched)(void*, uint64_t) noexcept nogil
 
-cdef void fetch(Posterior learner, uint64_t key, bint whole) noexcept nogil:
-    """Prefetch the slot of an entity, or its record."""
-    cdef const uint64_t* slots = learner.table.slots
-    cdef size_t at = home_of(learner.table, key), i
-    cdef uint64_t tag = tag_of(learner.table, key)
-    if not whole:
-        vwl_prefetch(slots + at)
-        return
-    while slots[at] and slots[at] >> 48 << 48 != tag:
-        at = (at + 1) & learner.table.mask
-    for i in range(LINES if slots[at] else 0):
-        vwl_prefetch(<const char*>record_in(slots[at]) + 64 * i)
+cdef void fetch(Posterior learner, uint64_t key) noexcept nogil:
+    """Prefetch the slot of an entity."""
+    vwl_prefetch(learner.table.slots + home_of(learner.table, key))
 
 cdef Fetched call_fetch = <Fetched>fetch
 
@@ -98,22 +86,16 @@ cdef class Effects(Learner):
         driver.effects = self
 
     cdef void look_ahead(self, Block block, const Row* row) noexcept nogil:
+        """Prefetch the slots of the entities of the next example."""
         cdef const Extent* extents = block.extents + row.extent
         cdef const NameSpan* name
-        cdef Effect* effect
         cdef size_t i, r
         for r in range(self.n_effects if block.names != NULL else 0):
-            effect = &self.effects[r]
-            if self.posteriors[r] == NULL:
-                continue
-            if effect.later:
-                call_fetch(self.posteriors[r], effect.later, True)
-            effect.later = 0
-            for i in range(row.n_extents):
-                if extents[i].hash == effect.namespace and extents[i].begin < row.n_features:
+            for i in range(row.n_extents if self.posteriors[r] != NULL else 0):
+                if extents[i].hash == self.effects[r].namespace and extents[i].begin < row.n_features:
                     name = block.names + row.feature + extents[i].begin
-                    effect.later = hash_of_name(effect, block.text + name.begin, name.length)
-                    call_fetch(self.posteriors[r], effect.later, False)
+                    call_fetch(self.posteriors[r],
+                               hash_of_name(&self.effects[r], block.text + name.begin, name.length))
                     break
 
     cdef int vet(self, Example ex) except -1 nogil:
