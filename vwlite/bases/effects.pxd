@@ -3,8 +3,8 @@
 A learner with effects has a learner for each of them. point() sets the example to the entity and to the features that
 the effect has coefficients of; unpoint() restores the whole example.
 
-Before each example, the driver shows the row of the next one to look_ahead(), which prefetches the slots of its entities
-in their tables: those of a million entities are in no cache. (Prefetching the records, too, gains nothing.)
+Before each example, the driver shows the row of the next one to look_ahead(), which prefetches the slots of its
+entities in their tables: those of a million entities are in no cache. (Prefetching the records, too, gains nothing.)
 """
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -1,8 +1,8 @@
 """Record of an EntityTable: the posterior of one entity's coefficients, in one allocation.
 
 The record is followed by the name, the means, and the data's precision; table.pxd has the design notes. The features'
-hashes are elsewhere, often shared with other records. Lookup of a feature tries the index after the last one found, then
-all hashes four at a time, and with a capacity of more than 128 coefficients a hash table.
+hashes are elsewhere, often shared with other records. Lookup of a feature tries the index after the last one found,
+then all hashes four at a time, and with a capacity of more than 128 coefficients a hash table.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 

@@ -85,7 +85,7 @@ cdef class EntityTable:
     cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil
 
 cdef inline bint continues(Record* record, size_t n, uint32_t hash) noexcept nogil:
-    """Whether this hash is the n-th of the record's sequence, n >= record.n. Then the record has no such coefficient."""
+    """Whether this hash is the n-th of the record's sequence, n >= record.n: then it is new to the record."""
     return not record.own and n < (<Sequence*>(record.hashes - 1)).n and record.hashes[n] == hash
 
 cdef inline uint64_t tag_of(EntityTable table, uint64_t key) noexcept nogil:

@@ -174,14 +174,13 @@ cdef class EntityTable:
         cdef uint64_t* slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
         cdef Record* record = self.oldest
         cdef Record* later = record
-        cdef size_t i
         if slots == NULL:
             with gil:
                 raise MemoryError(f"no memory for more than {self.count:,} entities")
         free(self.slots)
         self.slots = slots
         self.mask = mask
-        for i in range(AHEAD):
+        for _ in range(AHEAD):
             later = later.newer if later != NULL else NULL
         while record != NULL:
             if later != NULL:
