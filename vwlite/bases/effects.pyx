@@ -3,15 +3,37 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
+from vwlite.bayes.posterior cimport Posterior
 from vwlite.core.arrays cimport grow
-from vwlite.core.example cimport CONSTANT_HASH, Example, Feature, extent_end
+from vwlite.core.example cimport CONSTANT_HASH, Block, Example, Extent, Feature, NameSpan, Row, extent_end
 from vwlite.core.learner cimport Learner, Learners
 from vwlite.core.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
+from vwlite.entities.table cimport home_of
 
 from vwlite.features.interactions import namespace_hash
 
 cdef extern from "vwlite/core/bytescan.h" nogil:
     uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
+
+cdef extern from "vwlite/entities/table.h" nogil:
+    void vwl_prefetch(const void* place)
+
+
+cdef inline uint64_t hash_of_name(const Effect* effect, const char* name, uint32_t length) noexcept nogil:
+    """Hash of an entity's name."""
+    cdef const uint8_t* text = <const uint8_t*>name
+    return (<uint64_t>vwl_murmur3_32_padded(text, length, effect.namespace) << 32
+            | vwl_murmur3_32_padded(text, length, ~effect.namespace))
+
+
+# Called through a pointer, as a list's items have no type.
+ctypedef void (*Fetched)(void*, uint64_t) noexcept nogil
+
+cdef void fetch(Posterior learner, uint64_t key) noexcept nogil:
+    """Prefetch the slot of an entity."""
+    vwl_prefetch(learner.table.slots + home_of(learner.table, key))
+
+cdef Fetched call_fetch = <Fetched>fetch
 
 
 cdef class Effects(Learner):
@@ -41,6 +63,7 @@ cdef class Effects(Learner):
             for j, other in enumerate(named or []):
                 effect.named[j] = namespace_hash(options, other)
             effect.n_named = len(named or [])
+            self.posteriors[i] = <void*>learners[i] if isinstance(learners[i], Posterior) else NULL
         memset(self.intercept, 0, sizeof(self.intercept))
         self.intercept[0].hash = CONSTANT_HASH
         self.intercept[0].value = 1
@@ -58,6 +81,22 @@ cdef class Effects(Learner):
     def sets_aside(self):
         """The namespaces of entities."""
         return self.names
+
+    def init_driver(self, driver):
+        driver.effects = self
+
+    cdef void look_ahead(self, Block block, const Row* row) noexcept nogil:
+        """Prefetch the slots of the entities of the next example."""
+        cdef const Extent* extents = block.extents + row.extent
+        cdef const NameSpan* name
+        cdef size_t i, r
+        for r in range(self.n_effects if block.names != NULL else 0):
+            for i in range(row.n_extents if self.posteriors[r] != NULL else 0):
+                if extents[i].hash == self.effects[r].namespace and extents[i].begin < row.n_features:
+                    name = block.names + row.feature + extents[i].begin
+                    call_fetch(self.posteriors[r],
+                               hash_of_name(&self.effects[r], block.text + name.begin, name.length))
+                    break
 
     cdef int vet(self, Example ex) except -1 nogil:
         cdef size_t i, r, count, begin
@@ -103,10 +142,7 @@ cdef class Effects(Learner):
                     effect.present = True
                     effect.name = ex.text + ex.names[begin].begin
                     effect.name_length = ex.names[begin].length
-                    effect.entity = (<uint64_t>vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
-                                                                     effect.namespace) << 32
-                                     | vwl_murmur3_32_padded(<const uint8_t*>effect.name, effect.name_length,
-                                                             ~effect.namespace))
+                    effect.entity = hash_of_name(effect, effect.name, effect.name_length)
                     self.key_of(r, ex)
                     break
             if effect.present and effect.kind == NAMED:

@@ -96,6 +96,18 @@ cdef class Spread(Posterior):
         precisions_of(self.center)[place] += more
         return 0
 
+    cdef int move_centers(self, const uint32_t* hashes, const double* u, double g, size_t n) except -1 nogil:
+        """move_center() for n coefficients that have moved by u g."""
+        cdef uint32_t place
+        cdef size_t k
+        for k in range(n if not self.center_fixed else 0):
+            place = track(self.center, hashes[k], self.center_guesses)
+            if place != ABSENT:
+                means_of(self.center)[place] += u[k] * g
+            else:
+                self.move_center(hashes[k], u[k] * g, 0)
+        return 0
+
     # online estimate of the prior variance
 
     cdef bint is_time_for_spread(self, Record* record) noexcept nogil:

@@ -13,6 +13,7 @@ from vwlite.entities.record cimport (
     ABSENT, FACTORED, CrossPrecision, Record, clocks_of, factor_of, hashes_of, lookup, means_of, name_of, precisions_of,
     triangle,
 )
+from vwlite.entities.table cimport continues
 
 cdef extern from "vwlite/core/newton.h" nogil:
     const double VWL_BEYOND
@@ -95,6 +96,7 @@ cdef class Updates(Spread):
         cdef Record* record
         cdef double now
         cdef size_t n, k
+        cdef double part = 0
         if self.estimates_prior and not self.n_prior:
             self.see_scales(ex.features, ex.n)
             if self.table.limited:    # other entities may have had to come into memory
@@ -108,9 +110,9 @@ cdef class Updates(Spread):
             self.pass_time(record, now, n)
         self.subject, self.n_gathered = record, n
         self.hold_down(record, n)
-        self.part = 0
         for k in range(n):
-            self.part += means_of(record)[self.places[k]] * self.work[k]
+            part += means_of(record)[self.places[k]] * self.work[k]
+        self.part = part
         return 0
 
     cdef int glance(self, Example ex) except -1 nogil:
@@ -170,18 +172,18 @@ cdef class Updates(Spread):
         cdef bint full = record != NULL and record.full
         cdef double* x
         cdef double* u
-        cdef double precision
+        cdef double precision, prior, reach = 0
         cdef uint32_t place
         self.reserve(n + (4 * d + triangle(d) if full else n))
         x = self.work
         u = x + n
-        self.reach = 0
         if full:
             memset(u, 0, d * sizeof(double))
         for k in range(n):
             place = self.places[k]
-            if place == ABSENT or (data_of(self, record, place) <= 0 and ridge(self, self.hashes[k]) <= 0):
-                self.reach += self.unknown_sd(self.hashes[k], x[k]) ** 2
+            prior = ridge(self, self.hashes[k])
+            if place == ABSENT or (prior <= 0 and data_of(self, record, place) <= 0):
+                reach += self.unknown_sd(self.hashes[k], x[k]) ** 2
                 if not full:
                     u[k] = 0
             elif full:
@@ -190,13 +192,14 @@ cdef class Updates(Spread):
                 precision = precisions_of(record)[place]
                 if self.table.clocked:
                     self.decayed(record, place, &precision)
-                u[k] = x[k] / (precision * self.left + ridge(self, self.hashes[k]))
-                self.reach += x[k] * u[k]
+                u[k] = x[k] / (precision * self.left + prior)
+                reach += x[k] * u[k]
         if full:
             self.solve_for(record, u, u + 4 * d)
             for k in range(n):
                 if self.places[k] != ABSENT:
-                    self.reach += x[k] * u[self.places[k]]
+                    reach += x[k] * u[self.places[k]]
+        self.reach = reach
         return 0
 
     cdef int weigh_loads(self) except -1 nogil:
@@ -328,8 +331,8 @@ cdef class Updates(Spread):
         else:
             for k in range(n):
                 mean[self.places[k]] += u[k] * g
-                if self.center != NULL:
-                    self.move_center(self.hashes[k], u[k] * g, 0)
+            if self.center != NULL:
+                self.move_centers(self.hashes, u, g, n)
         self.add_curvature(record, n, c)
         if record.factored:
             self.add_to_factor(record, n, c, u, u + d)
@@ -386,7 +389,10 @@ cdef class Updates(Spread):
         cdef size_t k, known = record.n if record != NULL else 0, missing = 0, repeated = 0
         cdef bint full = self.full if record == NULL else record.full != 0
         for k in range(n):
-            place = ABSENT if record == NULL else lookup(record, features[k].hash, place + 1)
+            if record == NULL or continues(record, known + missing, features[k].hash):
+                place = ABSENT
+            else:
+                place = lookup(record, features[k].hash, place + 1)
             missing += place == ABSENT
         if known + missing <= self.table.most_full or not full:
             return missing
@@ -411,7 +417,8 @@ cdef class Updates(Spread):
                 self.watch_size(record, record.n + missing)
             record = self.table.room(record, <uint32_t>(record.n + missing))
             for k in range(n):
-                place = lookup(record, features[k].hash, place + 1)
+                place = ABSENT if continues(record, record.n, features[k].hash) else lookup(record, features[k].hash,
+                                                                                            place + 1)
                 if place == ABSENT:
                     place = self.table.place(record, features[k].hash)
                     self.spread_count += not (self.intercept_l2 > 0 and features[k].hash == CONSTANT_HASH)

@@ -12,6 +12,7 @@ d) Files and lines from Python both use run: they differ in where predictions ar
 """
 from libc.stdint cimport uint32_t
 
+from vwlite.bases.effects cimport Effects
 from vwlite.core.class_names cimport ClassNames
 from vwlite.core.example cimport Block, Example, Feature, Row, SimpleExample
 from vwlite.core.learner cimport Learner, Learners
@@ -46,6 +47,7 @@ cdef class Driver:
     cdef size_t line
     cdef public bint training, counting, constant, quiet, audits
     cdef public bint again            # not the first pass: malformed lines were reported
+    cdef public Effects effects       # random effects, which look ahead at rows, or None
     cdef Learners vetters             # the learners that may refuse examples
     cdef Learners finishers           # the learners with finish_example
     cdef ClassNames classes           # of the stack, or None

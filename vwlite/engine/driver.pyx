@@ -109,6 +109,8 @@ cdef class Driver:
             # VW counts empty lines towards --examples and the holdout
             if row.kind != ROW_PROBLEM:
                 take_in(self)
+            if self.effects is not None and i < block.n_rows and block.rows[i].kind == ROW_EXAMPLE:
+                self.effects.look_ahead(block, &block.rows[i])
             if row.kind == ROW_EXAMPLE:
                 self.one(block, row, ex)
         return self.show(block, i)

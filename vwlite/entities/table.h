@@ -1,4 +1,4 @@
-/* Linear search (SIMD) of a hash among n, four at a time; returns n if absent. Reads up to the next even number. */
+/* Linear search (SIMD) of a hash among n, four at a time; returns n if absent. */
 #ifndef VWLITE_ENTITIES_H
 #define VWLITE_ENTITIES_H
 #include <stdint.h>

@@ -1,9 +1,13 @@
 """Entity table: a record of coefficients for each entity of a learner with a posterior.
 
 Design:
-a) A record is one allocation: name, the features' hashes, means, and the data's precision, for each coefficient
-   (diagonal) or packed by rows (full). So a new entity costs one allocation. It is reallocated as it grows, from 129
-   coefficients on with a sixteenth of spare capacity.
+a) A record is one allocation: name, means, and the data's precision, for each coefficient (diagonal) or packed by rows
+   (full). So a new entity costs one allocation. It is reallocated as it grows, from 129 coefficients on with a
+   sixteenth of spare capacity.
+   Most entities get the same features in the same order, so their hashes are in memory once: a record has the first n
+   hashes of a Sequence, which never moves and only grows at its end. A record of more than FEW coefficients, or with a
+   feature that continues no sequence, gets hashes of its own. A vote among the latter (Boyer and Moore 1991) finds the
+   next sequence: one of a few percent of the entities hardly ever wins it.
 b) Precisions are stored without the prior's: zero means no data, and the prior may change later.
 c) Features are 32-bit hashes here as everywhere: the probability of a collision among n features is about n^2 / 2^33
    (1,000: 0.0001; 10,000: 0.01).
@@ -28,7 +32,14 @@ k) A full record of an informed table has the data's information vector b. With 
 from libc.stdint cimport uint32_t, uint64_t
 
 from vwlite.core.example cimport Example
-from vwlite.entities.record cimport Record, factor_of, means_of, triangle
+from vwlite.entities.record cimport FEW, Record, factor_of, means_of, triangle
+
+cdef enum:
+    MOST_SEQUENCES = 8
+
+cdef struct Sequence:
+    uint32_t n
+    uint32_t[FEW] hashes
 
 cdef class EntityTable:
     cdef readonly bint full, clocked  # clocked: diagonal records have clocks
@@ -40,6 +51,8 @@ cdef class EntityTable:
     cdef readonly bint limited        # call bring(key) before find(key)
     cdef uint64_t* slots              # hash table (open addressing) by key: a tag and a pointer, 0 for a free slot
     cdef size_t mask
+    cdef Sequence[MOST_SEQUENCES] sequences       # of hashes that records share; after these the vote's candidate
+    cdef size_t n_sequences, votes
     cdef uint64_t last_key            # the last find(), which is often repeated for an example
     cdef Record* last
     cdef bint has_last
@@ -67,7 +80,13 @@ cdef class EntityTable:
     cdef size_t size(self, Record* record) noexcept nogil
     cdef void let_between_go(self, Record* record) noexcept nogil
     cdef int grow_slots(self) except -1 nogil
-    cdef int grow_index(self, Record* record) except -1 nogil
+    cdef void share_hashes(self, Record* record) noexcept nogil
+    cdef int append_hash(self, Record* record, uint32_t hash) except -1 nogil
+    cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil
+
+cdef inline bint continues(Record* record, size_t n, uint32_t hash) noexcept nogil:
+    """Whether this hash is the n-th of the record's sequence, n >= record.n: then it is new to the record."""
+    return not record.own and n < (<Sequence*>(record.hashes - 1)).n and record.hashes[n] == hash
 
 cdef inline uint64_t tag_of(EntityTable table, uint64_t key) noexcept nogil:
     """Highest 16 bits of a slot: those of the mixed key that its home does not depend on. No pointer has them, and most

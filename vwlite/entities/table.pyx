@@ -7,12 +7,16 @@ from libc.string cimport memcmp, memcpy, memset
 from vwlite.core.example cimport Feature
 from vwlite.entities.cross_precision cimport copy_between
 from vwlite.entities.record cimport (
-    FACTORED, MOST, MOST_FULL, UNTOLD, Record, Waiting, bytes_between, clocks_of, factor_in, factor_of, hashes_of,
-    index_place, means_of, name_of, precisions_in, precisions_of, triangle,
+    FACTORED, FEW, MOST, MOST_FULL, UNTOLD, Record, Waiting, bytes_between, clocks_of, factor_in, factor_of, hashes_of,
+    index_place, means_of, name_of, precisions_in, precisions_of, size_of_hashes, triangle,
 )
 
+cdef extern from "vwlite/entities/table.h" nogil:
+    void vwl_prefetch(const void* place)
+
 cdef enum:
-    FEW = 128                         # coefficients up to which lookup is a linear search
+    AHEAD = 16                        # records between prefetch and use
+    ELECTED = 8                       # votes by which a sequence is elected
     SPARE = 16                        # larger records have 1/16 of spare capacity
 
 cdef double NOT_MADE = -1             # a factor that is not computed
@@ -20,13 +24,13 @@ cdef double NOT_MADE = -1             # a factor that is not computed
 
 cdef inline size_t size_of(EntityTable table, uint32_t name_length, size_t capacity, bint full,
                            bint factored) noexcept nogil:
-    """Bytes of a record."""
+    """Bytes of a record without its hashes."""
     cdef size_t doubles = 2 * capacity if table.anchored else capacity
     if full:
         doubles += triangle(capacity) * (1 + factored) + factored + (capacity if table.informed else 0)
     else:
         doubles += 2 * capacity if table.clocked else capacity
-    return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 4 * capacity + 8 * doubles
+    return sizeof(Record) + ((name_length + 7) & ~<size_t>7) + 8 * doubles
 
 
 cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0:
@@ -46,6 +50,7 @@ cdef class EntityTable:
         self.salt = int.from_bytes(os.urandom(8), "little") | 1
         self.mask = 63
         self.slots = <uint64_t*>calloc(self.mask + 1, sizeof(uint64_t))
+        self.n_sequences = 1
         if self.slots == NULL:
             raise MemoryError
 
@@ -72,13 +77,13 @@ cdef class EntityTable:
         self.bytes -= self.size(record)
         self.forget_waiting(record)
         self.let_between_go(record)
-        free(record.index)
+        self.share_hashes(record)
         free(record)
 
     cdef size_t size(self, Record* record) noexcept nogil:
-        """Bytes of a record with its index, without its CrossPrecision."""
+        """Bytes of a record with its own hashes, without its CrossPrecision."""
         return (size_of(self, record.name_length, record.capacity, record.full, record.factored)
-                + <size_t>record.index_size * (4 if record.wide else 2))
+                + (size_of_hashes(record.capacity) if record.own else 0))
 
     cdef void let_between_go(self, Record* record) noexcept nogil:
         """Free the record's CrossPrecision."""
@@ -141,7 +146,7 @@ cdef class EntityTable:
         cdef Record* record
         if 2 * (self.count + 1) > self.mask:
             self.grow_slots()
-        capacity = max(2, (capacity + 1) & ~<uint32_t>1)
+        capacity = max(1, capacity)
         size = size_of(self, name_length, capacity, full, factored)
         record = allocate(self, size, capacity, full)
         memset(record, 0, sizeof(Record))
@@ -150,6 +155,7 @@ cdef class EntityTable:
         record.full, record.factored = full, factored
         record.name_length = name_length
         memcpy(name_of(record), name, name_length)
+        self.share_hashes(record)
         if factored:
             factor_of(record)[0] = NOT_MADE
         record.older = self.newest
@@ -167,13 +173,19 @@ cdef class EntityTable:
         cdef size_t mask = 2 * self.mask + 1
         cdef uint64_t* slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
         cdef Record* record = self.oldest
+        cdef Record* later = record
         if slots == NULL:
             with gil:
                 raise MemoryError(f"no memory for more than {self.count:,} entities")
         free(self.slots)
         self.slots = slots
         self.mask = mask
+        for _ in range(AHEAD):
+            later = later.newer if later != NULL else NULL
         while record != NULL:
+            if later != NULL:
+                vwl_prefetch(&slots[home_of(self, later.key)])
+                later = later.newer
             self.put(record)
             record = record.newer
         return 0
@@ -192,17 +204,17 @@ cdef class EntityTable:
     cdef Record* shaped(self, Record* record, uint32_t capacity, bint full, bint factored) except NULL nogil:
         """Reallocate a record for a capacity and kind of posterior; it may move."""
         cdef Record* other
-        cdef size_t size, n = record.n, k
+        cdef size_t n = record.n, k
         if capacity <= record.capacity and full == record.full and factored == record.factored:
             return record
         if capacity > record.capacity:
             capacity += capacity // SPARE if capacity > FEW else 0
-        capacity = (max(capacity, <uint32_t>n) + 1) & ~<uint32_t>1
-        size = size_of(self, record.name_length, capacity, full, factored)
-        other = allocate(self, size, capacity, full)
+        capacity = max(1, max(capacity, <uint32_t>n))
+        other = allocate(self, size_of(self, record.name_length, capacity, full, factored), capacity, full)
         memcpy(other, record, sizeof(Record) + record.name_length)
         other.capacity, other.full, other.factored = capacity, full, factored
-        memcpy(hashes_of(other), hashes_of(record), n * sizeof(uint32_t))
+        if record.own:
+            own_hashes(other)
         memcpy(means_of(other), means_of(record), n * sizeof(double))
         if full == record.full:
             memcpy(precisions_of(other), precisions_of(record), precisions_in(record) * sizeof(double))
@@ -220,7 +232,7 @@ cdef class EntityTable:
         if factored:
             factor_of(other)[0] = NOT_MADE
             memcpy(factor_of(other), factor_of(record), factor_in(record) * sizeof(double))
-        self.bytes += size - (self.size(record) - <size_t>record.index_size * (4 if record.wide else 2))
+        self.bytes += self.size(other) - self.size(record)
         self.slots[self.place_of(record.key)] = tag_of(self, record.key) | <size_t>other
         self.has_last = False
         if other.older != NULL:
@@ -231,13 +243,16 @@ cdef class EntityTable:
             other.newer.older = other
         else:
             self.newest = other
+        if record.own:
+            free(record.hashes)
         free(record)
         return other
 
     cdef uint32_t place(self, Record* record, uint32_t hash) except? 0xFFFFFFFE nogil:
         """Append a new feature to a record with capacity for it; its coefficient is 0, without data."""
         cdef uint32_t i = record.n
-        hashes_of(record)[i] = hash
+        if not continues(record, i, hash):
+            self.append_hash(record, hash)
         means_of(record)[i] = 0
         if record.full:
             memset(precisions_of(record) + triangle(i), 0, (i + 1) * sizeof(double))
@@ -250,30 +265,55 @@ cdef class EntityTable:
         if self.informed and record.full:
             information_of(self, record)[i] = 0
         record.n = i + 1
-        if record.n > FEW:
-            if record.index == NULL or 3 * <uint64_t>record.n > 2 * <uint64_t>record.index_size:
-                self.grow_index(record)
-            else:
-                index_place(record, i)
+        if record.own and record.capacity > FEW:
+            index_place(record, i)
         return i
 
-    cdef int grow_index(self, Record* record) except -1 nogil:
-        """Rebuild the index for the capacity of the record, with a load factor of 2/3 or 1/2."""
-        cdef bint wide = record.capacity >= 0xFFFF
-        cdef uint32_t size = 2 * record.capacity if wide else 3 * record.capacity // 2 + 1
-        cdef uint32_t i
-        cdef void* index = calloc(size, 4 if wide else 2)
-        if index == NULL:
-            with gil:
-                raise MemoryError(f"no memory for the index of {record.n:,} coefficients")
-        self.bytes -= self.size(record)
-        free(record.index)
-        record.index = index
-        record.index_size, record.wide = size, wide
-        self.bytes += self.size(record)
-        for i in range(record.n):
-            index_place(record, i)
+    cdef void share_hashes(self, Record* record) noexcept nogil:
+        """Set the hashes of a record without coefficients: none yet, of the first sequence."""
+        if record.own:
+            free(record.hashes)
+        record.own = False
+        record.hashes = self.sequences[0].hashes
+
+    cdef int append_hash(self, Record* record, uint32_t hash) except -1 nogil:
+        """Append the hash of a new feature: to those of a sequence, or else to the record's own."""
+        cdef Sequence* sequence = self.sequence_for(record, hash) if not record.own else NULL
+        if sequence != NULL:
+            sequence.n = max(sequence.n, record.n + 1)
+            record.hashes = sequence.hashes
+        elif not record.own:
+            own_hashes(record)
+            self.bytes += size_of_hashes(record.capacity)
+        record.hashes[record.n] = hash
         return 0
+
+    cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil:
+        """Sequence of the record's hashes that can continue with this one; NULL if there is none."""
+        cdef uint32_t n = record.n
+        cdef size_t i
+        cdef Sequence* each
+        for i in range(self.n_sequences if n < FEW else 0):
+            each = &self.sequences[i]
+            if n == each.n or (n < each.n and each.hashes[n] == hash):
+                if begins_with(each, record):
+                    return each
+        if n >= FEW or self.n_sequences == MOST_SEQUENCES:
+            return NULL
+        each = &self.sequences[self.n_sequences]
+        if self.votes == 0:
+            memcpy(each.hashes, record.hashes, n * sizeof(uint32_t))
+            each.hashes[n] = hash
+            each.n = n + 1
+        if n + 1 == each.n and each.hashes[n] == hash and begins_with(each, record):
+            self.votes += 1
+        else:
+            self.votes -= 1
+        if self.votes < ELECTED:
+            return NULL
+        self.votes = 0
+        self.n_sequences += 1
+        return each
 
     cdef int wait(self, Record* record, Example ex) except -1 nogil:
         """Store a pending example of a batch."""
@@ -301,10 +341,8 @@ cdef class EntityTable:
         """Remove all coefficients of a record; it may move."""
         self.forget_waiting(record)
         self.let_between_go(record)
-        self.bytes -= <size_t>record.index_size * (4 if record.wide else 2)
-        free(record.index)
-        record.index = NULL
-        record.index_size = 0
+        self.bytes -= size_of_hashes(record.capacity) if record.own else 0
+        self.share_hashes(record)
         record.n = 0
         record.count = 0
         record.clock = 0
@@ -365,6 +403,26 @@ cdef int copy_content(EntityTable table, Record* to, Record* record) except -1 n
     copy_between(&table.bytes, to, record)
     to.count, to.clock, to.latest = record.count, record.clock, record.latest
     to.prior, to.spread, to.dof = record.prior, record.spread, record.dof
+    return 0
+
+
+cdef inline bint begins_with(Sequence* sequence, Record* record) noexcept nogil:
+    """Whether a sequence, which is as long, begins with the hashes of a record."""
+    return (record.hashes == sequence.hashes
+            or memcmp(record.hashes, sequence.hashes, record.n * sizeof(uint32_t)) == 0)
+
+
+cdef int own_hashes(Record* record) except -1 nogil:
+    """Copy a record's hashes to memory of its own, with an index if the capacity is beyond FEW."""
+    cdef uint32_t* hashes = <uint32_t*>calloc(1, size_of_hashes(record.capacity))
+    cdef uint32_t i
+    if hashes == NULL:
+        with gil:
+            raise MemoryError(f"no memory for the hashes of {record.n:,} coefficients")
+    memcpy(hashes, record.hashes, record.n * sizeof(uint32_t))
+    record.hashes, record.own = hashes, True
+    for i in range(record.n if record.capacity > FEW else 0):
+        index_place(record, i)
     return 0
 
 
