@@ -38,6 +38,13 @@ struct ArrowArrayStream {
     void *private_data;
 };
 
+/* A whole number of 128 bits as a double. */
+static inline double vwl_whole128(const void *at) {
+    __int128 number;
+    memcpy(&number, at, 16);
+    return (double)number;
+}
+
 /* A half-precision number (IEEE 754 binary16) as a double. */
 static inline double vwl_half(uint16_t h) {
     const uint32_t sign = (uint32_t)(h >> 15) << 31, e = (h >> 10) & 31, m = h & 1023;

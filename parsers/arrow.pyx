@@ -39,6 +39,7 @@ cdef extern from "parsers/arrow.h" nogil:
         const char* (*get_last_error)(ArrowArrayStream*)
         void (*release)(ArrowArrayStream*)
     double vwl_half(uint16_t h)
+    double vwl_whole128(const void* at)
 
 cdef enum:
     ROWS = 1                          # source of a block: rows, not lines
@@ -162,15 +163,17 @@ cdef class Tables:
         cdef ArrowArrayStream* stream
         cdef ArrowSchema schema
         cdef ArrowArray array
-        cdef int failed
         predictions = []
+        length = None                 # asked for before the table is read, as some count by a query
+        if not (labels is None and weights is None and tags is None) and hasattr(table, "__len__"):
+            length = len(table)
         if hasattr(table, "__arrow_c_stream__"):
             capsule = table.__arrow_c_stream__()
             stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
             memset(&schema, 0, sizeof(schema))
             require(stream, stream.get_schema(stream, &schema))
             try:
-                beside = self.prepare(&schema, column_map, table, labels, weights, tags, learning)
+                beside = self.prepare(&schema, column_map, length, labels, weights, tags, learning)
                 while True:
                     memset(&array, 0, sizeof(array))
                     require(stream, stream.get_next(stream, &array))
@@ -186,13 +189,13 @@ cdef class Tables:
                 raise ValueError(f"there are {len(predictions):,} rows, and y, weight or tag has {beside.n:,} values")
             return predictions
         capsules = table.__arrow_c_array__()
-        beside = self.prepare(<ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema"), column_map, table, labels,
+        beside = self.prepare(<ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema"), column_map, length, labels,
                               weights, tags, learning)
         self.batch(<ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema"),
                    <ArrowArray*>PyCapsule_GetPointer(capsules[1], "arrow_array"), beside, learning, predictions)
         return predictions
 
-    cdef object prepare(self, ArrowSchema* schema, column_map, table, labels, weights, tags, bint learning):
+    cdef object prepare(self, ArrowSchema* schema, column_map, length, labels, weights, tags, bint learning):
         """Find the roles of the columns."""
         cdef Layout layout = Layout()
         cdef int64_t i
@@ -209,7 +212,6 @@ cdef class Tables:
             self.known = known
         if labels is not None and self.columns.labelled:
             raise ValueError("labels are given twice: as y, and as a column of the table")
-        length = len(table) if hasattr(table, "__len__") else None
         return Beside(length, labels, weights, tags)
 
     cdef int batch(self, ArrowSchema* schema, ArrowArray* array, Beside beside, bint learning,
@@ -424,7 +426,6 @@ cdef inline int64_t whole(const Cells* cells, int64_t i, Kind kind) noexcept nog
 cdef double number_at(const Cells* cells, int64_t i) noexcept nogil:
     """The i-th value of a kind of numbers; NaN of other kinds."""
     cdef int64_t j = i + cells.offset
-    cdef const uint64_t* parts
     if cells.kind == FLOAT64:
         return (<const double*>cells.values)[j]
     if cells.kind == FLOAT32:
@@ -435,9 +436,8 @@ cdef double number_at(const Cells* cells, int64_t i) noexcept nogil:
         return (<const uint8_t*>cells.values)[j >> 3] >> (j & 7) & 1
     if cells.kind == UINT64:
         return <double>(<const uint64_t*>cells.values)[j]
-    if cells.kind == DECIMAL:         # of 128 bits, the low ones first
-        parts = <const uint64_t*>cells.values + 2 * j
-        return (<double><int64_t>parts[1] * 18446744073709551616.0 + <double>parts[0]) / cells.divisor
+    if cells.kind == DECIMAL:
+        return vwl_whole128(<const uint64_t*>cells.values + 2 * j) / cells.divisor
     if cells.kind >= INT8 and cells.kind <= UINT32:
         return <double>whole(cells, i, cells.kind)
     return NAN

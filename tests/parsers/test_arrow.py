@@ -100,9 +100,15 @@ def test_labels_weights_tags_and_entities_are_columns_by_name():
     assert ours.learn(table, "y:binary(yes)", weight="w", tag="id").tolist() == pytest.approx(
         text.learn(["1 1 t1|user ann | x:1", "-1 2 t2|user bob | x:2", "1 0.5 t3|user ann | x:3"]), abs=1e-6
     )
-    mapped = Workspace(flags)
-    assert mapped.learn(table, columns="y:label w:weight id:tag user:entity x:ignore"[9:], y="y:binary(yes)") is not None
-    assert Workspace("--label y:binary(yes)").learn(table, weight="w", columns={"id": "tag", "/.*/": "auto"}) is not None
+    for words in (
+        {"columns": "w:weight id:tag user:entity x:number", "y": "y:binary(yes)"},
+        {"columns": {"w": "weight", "/^id$/": "tag", "/.*/": "auto"}, "y": "y:binary(yes)"},
+    ):
+        assert Workspace(flags).learn(table, **words).tolist() == Workspace(flags).learn(
+            table, "y:binary(yes)", weight="w", tag="id"
+        ).tolist()
+    kept = Workspace(f"{flags} --label y:binary(yes) --columns_in 'w:weight id:tag /.*/:auto'")
+    assert kept.learn(table).tolist() == Workspace(flags).learn(table, "y:binary(yes)", weight="w", tag="id").tolist()
 
 
 def test_dates_give_the_parts_that_the_map_names():
