@@ -30,29 +30,82 @@ cdef extern from "vwlite/core/utf8.h" nogil:
 cdef enum:
     MOST_COLUMNS = 1 << 20
 
-SEPARATORS = b",;\t"
 MISSING = ("", "na", "nan", "n/a", "null", "none")   # as is_missing() of columns.pyx
+
+
+cdef struct Quotes:
+    # where a scan of a table is
+    bint quoted                       # inside quotes
+    bint closing                      # behind a quote that may be the first of two
+    bint inside                       # inside a cell: a quote there begins nothing
+
+
+cdef inline bint ends_record(Quotes* at, char c, char separator) noexcept nogil:
+    """Whether a character ends a record; quotes count at the beginning of a cell only."""
+    if at.quoted:
+        at.closing = c == b'"'
+        at.quoted = not at.closing
+        at.inside = True
+        return False
+    if c == b'"':
+        at.quoted = at.closing or not at.inside
+        at.inside = True
+    else:
+        at.inside = c != separator and c != b"\n"
+    at.closing = False
+    return c == b"\n"
 
 
 cdef class RecordReader(LineReader):
     """Reads blocks of whole records: line ends in quotes don't end them."""
 
-    cdef bint quoted                  # at the end of what was read
+    cdef Quotes place                 # at the end of what was read
+    cdef char separator               # 0: not known yet
+    cdef char given
 
     cdef bint open_next(self) except -1:
-        self.quoted = False
+        memset(&self.place, 0, sizeof(Quotes))
+        self.separator = self.given
         return LineReader.open_next(self)
 
     cdef size_t whole(self, const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
         cdef size_t i
-        cdef bint quoted = self.quoted
+        if not self.separator:
+            self.separator = guess(text, end)
+            if not self.separator:
+                return otherwise
+            begin = 0
+        if not self.place.quoted and not self.place.closing and memchr(text + begin, 34, end - begin) == NULL:
+            if end > begin:
+                self.place.inside = text[end - 1] != self.separator and text[end - 1] != b"\n"
+            return LineReader.whole(self, text, begin, end, otherwise)
         for i in range(begin, end):
-            if text[i] == b'"':
-                quoted = not quoted
-            elif text[i] == b"\n" and not quoted:
+            if ends_record(&self.place, text[i], self.separator):
                 otherwise = i + 1
-        self.quoted = quoted
         return otherwise
+
+
+cdef char guess(const char* text, size_t n) noexcept nogil:
+    """The separator of a table by its first line: that of which it has most, outside quotes; 0 if it has not ended."""
+    cdef size_t[3] counts
+    cdef size_t i, best = 0
+    cdef bint quoted = False
+    memset(counts, 0, sizeof(counts))
+    for i in range(n):
+        if text[i] == b'"':
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif text[i] == b"\n":
+            for best in range(3):
+                if counts[best] >= counts[0] and counts[best] >= counts[1] and counts[best] >= counts[2]:
+                    break
+            return b",;\t"[best]
+        else:
+            counts[0] += text[i] == b","
+            counts[1] += text[i] == b";"
+            counts[2] += text[i] == b"\t"
+    return 0
 
 
 cdef class CsvParser(Parser):
@@ -75,21 +128,21 @@ cdef class CsvParser(Parser):
     cdef object labels, column_map, decided, header
     cdef bint names, learns, skips
     cdef size_t limit
-    cdef char separator, comma
+    cdef char comma
     cdef dict columns                 # Columns by source
-    cdef dict headers                 # names by source
+    cdef dict headers                 # names and separators by source
 
-    def __init__(self, options, paths, digest, labels, column_map, names, learns, form="csv",
-                 decided=None):
-        self.reader = RecordReader(list(paths), options["max_line_bytes"], digest, False)
+    def __init__(self, options, paths, digest, labels, column_map, names, learns, form="csv", decided=None):
+        cdef RecordReader reader = RecordReader(list(paths), options["max_line_bytes"], digest, False)
+        reader.given = 9 if form == "tsv" else 0
+        if options["separator"]:
+            reader.given = separator_of(options["separator"])
+        self.reader = reader
         self.reader.stopping = &self.stopping
         self.naming = Naming(options)
         self.labels, self.column_map, self.decided = labels, column_map, decided
         self.names, self.learns, self.skips = names, learns, options["missing"] == "skip"
         self.limit = options["max_line_bytes"]
-        self.separator = 9 if form == "tsv" else 0
-        if options["separator"]:
-            self.separator = separator_of(options["separator"])
         self.comma = ord(options["decimal"])
         self.header = options["header"].split(",") if options["header"] else None
         self.columns, self.headers = {}, {}
@@ -116,17 +169,19 @@ cdef class CsvParser(Parser):
         text = <bytes>block.text[:block.text_length]
         if text.startswith(b"\xef\xbb\xbf"):
             text = text[3:]
-        if not self.separator:
-            self.separator = guess(text)
-        records = first_records(text, chr(self.separator), name)
+        separator = (<RecordReader>self.reader).separator or ord(",")
+        records = first_records(text, chr(separator), name)
         if source not in self.headers:
             header = self.header or next(records, None)
             if header is None:
                 raise VwliteError(f"{name}: the first line has to name the columns, and there is none")
+            if any("\udc80" <= char <= "\udcff" for column in header for char in column):
+                raise VwliteError(f"{name}: the names of the columns are not UTF-8 text: convert the file first, perhaps by "
+                                  "`iconv -f LATIN1 -t UTF-8`")
             if len(header) > MOST_COLUMNS:
                 raise VwliteError(f"{name}: {len(header):,} columns, of at most {MOST_COLUMNS:,}")
-            self.headers[source] = header
-        header = self.headers[source]
+            self.headers[source] = header, separator
+        header, separator = self.headers[source]
         rules = self.column_map.resolve(header, name, self.learns, self.naming.entities)
         row = next(records, None)
         if row is None:
@@ -153,7 +208,7 @@ cdef class CsvParser(Parser):
         memset(block.text + block.text_length, 0, PADDING)
         table.at = table.lines = 0
         table.end = block.text_length
-        table.separator, table.limit = self.separator, self.limit
+        table.separator, table.limit = self.headers[block.source][1], self.limit
         table.truncated = block.truncated
         if block.begins:
             if block.text[:3] == b"\xef\xbb\xbf":
@@ -179,22 +234,20 @@ cdef struct Table:
     bint truncated
 
 
-cdef size_t record_end(const uint8_t* text, size_t at, size_t end, size_t* lines) noexcept nogil:
+cdef size_t record_end(const uint8_t* text, size_t at, size_t end, char separator, size_t* lines) noexcept nogil:
     """The position of the line end that ends a record; adds the lines that it has."""
     cdef const uint8_t* stop = <const uint8_t*>memchr(text + at, 10, end - at)
-    cdef bint quoted = False
+    cdef Quotes place
     if stop == NULL:
         return end
     if memchr(text + at, 34, stop - text - at) == NULL:
         lines[0] += 1
         return stop - text
+    memset(&place, 0, sizeof(place))
     while at < end:
-        if text[at] == b'"':
-            quoted = not quoted
-        elif text[at] == b"\n":
-            lines[0] += 1
-            if not quoted:
-                return at
+        lines[0] += text[at] == b"\n"
+        if ends_record(&place, text[at], separator):
+            return at
         at += 1
     return end
 
@@ -202,9 +255,9 @@ cdef size_t record_end(const uint8_t* text, size_t at, size_t end, size_t* lines
 cdef int skip_header(Block block, Table* table) except -1:
     cdef const uint8_t* text = <const uint8_t*>block.text
     while table.at < table.end and (text[table.at] == b"\n" or text[table.at] == b"\r" and text[table.at + 1] == b"\n"):
-        table.at = record_end(text, table.at, table.end, &table.lines) + 1
+        table.at = record_end(text, table.at, table.end, table.separator, &table.lines) + 1
     if table.at < table.end:
-        table.at = record_end(text, table.at, table.end, &table.lines) + 1
+        table.at = record_end(text, table.at, table.end, table.separator, &table.lines) + 1
     return 0
 
 
@@ -214,7 +267,7 @@ cdef int read_record(Rows rows, Columns columns, Table* table) except -1 nogil:
     cdef size_t at = table.at, start = at, line = table.lines, n, column = 0, cell, stop, behind
     cdef const uint8_t* found
     cdef Reason reason = FINE
-    stop = record_end(text, at, table.end, &table.lines)
+    stop = record_end(text, at, table.end, table.separator, &table.lines)
     table.at = stop + 1
     if stop > at and text[stop - 1] == b"\r":
         stop -= 1
@@ -278,13 +331,6 @@ cdef size_t unquote(uint8_t* text, size_t at, size_t stop, size_t* n) noexcept n
     return stop + 1
 
 
-def guess(text):
-    """The separator of a table, by its first line: the one that it has most of, outside quotes; by default a comma."""
-    line = text.split(b"\n", 1)[0]
-    outside = b"".join(line.split(b'"')[::2])
-    return max(SEPARATORS, key=outside.count)
-
-
 def separator_of(word):
     """A separator as it is given on the command line. Raises OptionError for more than one character of ASCII."""
     named = {"tab": "\t", "\\t": "\t"}.get(word, word)
@@ -296,10 +342,8 @@ def separator_of(word):
 def first_records(text, separator, name):
     """Yields the first records of a table: lists of cells."""
     try:
-        yield from (row for row in csv.reader(StringIO(text.decode()), delimiter=separator) if row)
-    except UnicodeDecodeError as error:
-        raise VwliteError(f"{name}: not UTF-8 text (byte {error.start + 1}): convert it first, perhaps by "
-                          "`iconv -f LATIN1 -t UTF-8`") from None
+        lines = StringIO(text.decode("utf-8", "surrogateescape"), newline="")
+        yield from (row for row in csv.reader(lines, delimiter=separator) if row)
     except csv.Error as error:
         raise VwliteError(f"{name}: the first records can't be read: {error}") from None
 
@@ -307,7 +351,7 @@ def first_records(text, separator, name):
 def settled(rule, column, cell, char comma):
     """The rule of a column whose map leaves it open, by its first cell."""
     cdef double value
-    cdef bytes text = cell.encode("utf-8", "surrogatepass")
+    cdef bytes text = cell.encode("utf-8", "surrogateescape")
     if cell.strip().lower() in MISSING:
         return rule
     if cell.lower() in ("true", "false"):

@@ -178,11 +178,13 @@ class Doors:
 
 
 def as_array(results: Sequence[Any]) -> Any:
-    """Predictions as an array: float32 for numbers; a list if they have different lengths."""
+    """Predictions as an array: float32 for numbers; a list of those that are dicts or have different lengths."""
     import numpy as np
 
     if results and isinstance(results[0], float):
         return np.array(results, np.float32)
+    if results and isinstance(results[0], Mapping):
+        return list(results)
     if results and isinstance(results[0], (list, tuple)):
         if len({len(one) for one in results}) > 1:
             return list(results)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vwlite.errors import OptionError
 
@@ -164,11 +164,12 @@ class ColumnMap:
     Args:
         rules: The first that matches a column holds; without any, each column is `auto`.
         label: The rule of --label, or None.
+        strict: Whether a column that no rule matches is an error, if there are rules; otherwise it is `auto`.
     """
 
     rules: tuple[Rule, ...] = ()
     label: Rule | None = None
-    strict: bool = field(default=True)
+    strict: bool = True
 
     def resolve(
         self, columns: Sequence[str], source: str, with_label: bool, entities: Sequence[str] = ()
@@ -223,7 +224,7 @@ class ColumnMap:
         for rule in self.rules:
             if rule.matches(column):
                 return rule
-        if self.rules:
+        if self.rules and self.strict:
             raise OptionError(
                 f"{source}: no rule of --columns_in matches the column {column!r}: add {column}:ROLE, or /.*/:auto or "
                 "/.*/:ignore for all that are left"

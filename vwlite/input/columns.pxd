@@ -1,7 +1,7 @@
 """Columns: puts the cells of a table's columns into rows, by a column map. All tables share it, from text or typed.
 
 Names of columns and their namespaces are written into the text of each block once; so a cell costs a hash only if it is
-a category.
+a category. Columns don't change while blocks are parsed: several threads use them at once.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -56,7 +56,6 @@ cdef class Columns:
     cdef size_t capacity
     cdef dict known                   # numbers of namespaces
     cdef size_t start                 # of the names in the text of the Rows they were made with
-    cdef size_t at                    # of the names in the block's text
     cdef char comma                   # of decimals
     cdef size_t add(self, Rows rows, str name, object rule, str full_name) except? 0xFFFFFFFF
     cdef int begin(self, Rows rows) except -1 nogil

@@ -100,7 +100,7 @@ cdef class Columns:
             n = len(self.text)
             rows.more_text(n)
             memcpy(rows.block.text + rows.text, <char*>self.text, n)
-        self.at = rows.text
+        rows.base = rows.text
         rows.text += n
         return 0
 
@@ -110,7 +110,7 @@ cdef class Columns:
         if not (rows.open and rows.space.hash == space.hash):
             rows.space = space[0]
             if space.name_length_index >> 8:
-                rows.space.name += <uint32_t>self.at
+                rows.space.name += <uint32_t>rows.base
             rows.open = False
         return 0
 
@@ -125,7 +125,7 @@ cdef class Columns:
                 return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
             if <float>value != 0:
                 self.enter(rows, column)
-                add(rows, column.hash, <float>value, self.at + column.name, column.length)
+                add(rows, column.hash, <float>value, rows.base + column.name, column.length)
             return 0
         if column.role == LABEL:
             return self.label_number(rows, column, value)
@@ -147,7 +147,7 @@ cdef class Columns:
         if column.role <= NUMBER or column.role == FLAG or column.role == CATEGORY:
             if column.role != IGNORE and value:
                 self.enter(rows, column)
-                add(rows, column.hash, 1, self.at + column.name, column.length)
+                add(rows, column.hash, 1, rows.base + column.name, column.length)
             return 0
         if column.role == LABEL and column.response == BINARY:
             return self.label(rows, column, b"true" if value else b"false", 4 if value else 5)
@@ -226,7 +226,7 @@ cdef class Columns:
         cdef double value
         if column.response == BINARY:
             value = 1 if n == column.value_length and memcmp(
-                rows.block.text + self.at + column.value, text, n) == 0 else -1
+                rows.block.text + rows.base + column.value, text, n) == 0 else -1
             return rows.label_number(value)
         if rows.head == SIMPLE_HEAD or column.response == ABOVE:
             if read_number(text, n, self.comma, &value):
@@ -283,7 +283,7 @@ cdef class Columns:
             n += 1
         length = column.length + n
         rows.more_text(2 * length + LONGEST_NUMBER)
-        memcpy(rows.block.text + rows.text, rows.block.text + self.at + column.name, column.length)
+        memcpy(rows.block.text + rows.text, rows.block.text + rows.base + column.name, column.length)
         memcpy(rows.block.text + rows.text + column.length, suffix, n)
         rows.text += length
         if name == NULL:
@@ -292,7 +292,7 @@ cdef class Columns:
                          number_in_words(<double>value, words))
 
     cdef inline const uint8_t* name_of(self, Rows rows, const Column* column) noexcept nogil:
-        return <const uint8_t*>rows.block.text + self.at + column.name
+        return <const uint8_t*>rows.block.text + rows.base + column.name
 
     cdef int refuse(self, Rows rows, int reason, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
         return rows.refuse(<Reason>reason, self.name_of(rows, column), column.length, text, n)

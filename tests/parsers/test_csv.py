@@ -1,0 +1,262 @@
+"""CSV on the command line: the same examples as dicts of the rows that Python's csv module reads."""
+
+import csv
+import gzip
+import io
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.models import arrays
+from vwlite import Workspace
+from vwlite.cli import main
+from vwlite.errors import ParseError
+
+CELLS = st.one_of(
+    st.sampled_from(["", "1", "-2.5", "1e3", "007", "+4", "x", "New York", 'a "b"', "a,b", "line\nend", "a:b|c", " 5 ", "é"]),
+    st.text('ab1.,;" \n', max_size=6),
+)
+
+
+def as_value(text: str, first: str) -> object:
+    """What a cell is, in a column whose first cell is `first`."""
+    if text == "":
+        return None
+    if is_number(first) or (first == "" and is_number(text)):
+        return float(text)
+    return text
+
+
+def is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and text.isascii() and "_" not in text and "\n" not in text
+    except ValueError:
+        return False
+
+
+@pytest.fixture
+def learn(tmp_path, capsys, monkeypatch):
+    """Trains on a table; the exit status, the predictions, the messages."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(
+        text: str | bytes, *words: str, name: str = "data.csv", read: bool = True
+    ) -> tuple[int, list[float], str]:
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        capsys.readouterr()
+        status = main([name, "-p", "p.txt", "-f", "m.model", *words])
+        path = tmp_path / "p.txt"
+        found = [float(line.split()[0]) for line in path.read_text().split("\n") if line and read] if path.exists() else []
+        return status, found, capsys.readouterr().err
+
+    return command
+
+
+def rounded(predictions) -> list[float]:
+    return [float(f"{value:.6f}") for value in predictions]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=8), st.booleans())
+def test_cells_are_those_of_pythons_csv_module(tmp_path_factory, rows, quoted):
+    folder = tmp_path_factory.mktemp("csv")
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL, lineterminator="\r\n")
+    writer.writerow(["y", "a", "b", "c"])
+    kept = [row for row in rows if not any("\x00" in cell or "\r" in cell for cell in row)]
+    for i, row in enumerate(kept):
+        writer.writerow([i % 3, *row])
+    (folder / "d.csv").write_text(out.getvalue(), newline="")
+    read = list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1:]
+    records, labels = [], []
+    first = read[0] if read else []
+    for row in read:
+        try:
+            values = [as_value(cell, begin) for cell, begin in zip(row[1:], first[1:], strict=True)]
+        except ValueError:
+            return  # a problem, which other tests have
+        if any(isinstance(value, str) and value.lower() in ("true", "false") for value in values):
+            return
+        records.append(dict(zip("abc", values, strict=False)))
+        labels.append(float(row[0]))
+    try:
+        expected = Workspace().learn([{k: v for k, v in record.items() if v is not None} for record in records], labels)
+    except (ValueError, ParseError):
+        return
+    assert main(["-d", str(folder / "d.csv"), "--label", "y", "-p", str(folder / "p"), "--quiet", "--allow_empty",
+                 "--columns_in", "y:number " + " ".join(
+                     f"{name}:{'auto' if begin == '' else 'number' if is_number(begin) else 'category'}"
+                     for name, begin in zip("abc", first[1:], strict=False))]) == 0  # fmt: skip
+    found = [float(line) for line in (folder / "p").read_text().split()]
+    assert found == rounded(expected)
+
+
+TABLE = "price,city,new,user,click\n1.5,New York,true,ann,yes\n2.5,Rome,False,bob,no\n3,,TRUE,ann,yes\n"
+RECORDS = [
+    {"price": 1.5, "city": "New York", "new": True, "user": "ann"},
+    {"price": 2.5, "city": "Rome", "user": "bob"},
+    {"price": 3, "new": True, "user": "ann"},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "name"),
+    [
+        (TABLE, [], "data.csv"),
+        (TABLE.replace("\n", "\r\n"), [], "data.csv"),
+        ("\ufeff" + TABLE, [], "data.csv"),
+        (TABLE.rstrip("\n"), [], "data.csv"),
+        (TABLE + "\n\n", [], "data.csv"),
+        (TABLE.replace(",", ";"), [], "data.csv"),
+        (TABLE.replace(",", "\t"), [], "data.tsv"),
+        (TABLE.replace(",", "\t"), ["--format", "csv"], "data.txt"),
+        (TABLE.replace(",", "~"), ["--separator", "~"], "data.csv"),
+        (TABLE.replace(",", ";").replace(".", ","), ["--decimal", ","], "data.csv"),
+        (TABLE.split("\n", 1)[1], ["--header", "price,city,new,user,click"], "data.csv"),
+        (gzip.compress(TABLE.encode()), [], "data.csv.gz"),
+        (TABLE.replace("Rome", '"Rome"').replace("1.5", '"1.5"'), [], "data.csv"),
+        (TABLE, [], "data.unknown"),
+        (TABLE, ["--onethread"], "data.csv"),
+        (TABLE, ["-c"], "data.csv"),
+    ],
+)
+def test_every_form_of_a_table_is_read_alike(learn, text, words, name):
+    expected = Workspace("--loss_function logistic").learn(RECORDS, [1, -1, 1])
+    status, found, said = learn(text, "--label", "click:binary(yes)", "--loss_function", "logistic", *words, name=name)
+    assert (status, found) == (0, rounded(expected))
+    assert ("read as CSV, as it looks like that (--format vw if it is not)" in said) == (name == "data.unknown")
+
+
+def test_the_model_keeps_what_the_columns_are(learn, tmp_path, capsys):
+    learn(TABLE, "--label", "click:binary(yes)")
+    for text, status in ((TABLE, 0), ("city,price,user,new\nRome,1,ann,true\n", 0), ("city,price\nRome,1\n", 1)):
+        (tmp_path / "ask.csv").write_text(text)
+        capsys.readouterr()
+        assert main(["-t", "-i", "m.model", "ask.csv", "-p", "q.txt", "--quiet"]) == status
+    assert "ask.csv: no column matches --columns_in new:flag; there are city, price" in capsys.readouterr().err
+    (tmp_path / "ask.csv").write_text("price,city,new,user\nabc,Rome,true,ann\n1,Rome,true,ann\n")
+    assert main(["-t", "-i", "m.model", "ask.csv", "-p", "q.txt"]) == 0
+    assert "skipped ask.csv:2:1: not a finite number" in capsys.readouterr().err
+
+
+def test_roles_namespaces_and_entities(learn):
+    text = "id,w,user,desc,when,/odd name,x\nt1,2,ann,red  large,2013-01-31T05:07:00Z,4,1\nt2,1,bob,,1969-12-31,5,2\n"
+    columns = "id:tag w:weight user:entity desc:text when:date(hour,dow) '/odd name:number@s' x:label"
+    status, found, _ = learn(text, "--columns_in", columns, "--bayes_linear", "--random_effect", "user")
+    lines = [
+        "1 2 t1|user ann |desc red large | when.dow=3 when.hour=5 |s /odd_name:4",
+        "2 1 t2|user bob | when.dow=2 when.hour=0 |s /odd_name:5",
+    ]
+    assert (status, found) == (0, rounded(Workspace("--bayes_linear --random_effect user").learn(lines)))
+
+
+def test_responses(learn):
+    text = "y,x\n1,1\n4,1\n3.5,2\n"
+    for response, labels in (("y", [1, 4, 3.5]), ("y:above(3.5)", [-1, 1, -1]), ("y:binary(4)", [-1, 1, -1])):
+        expected = Workspace().learn([{"x": x} for x in (1, 1, 2)], labels)
+        assert learn(text, "--label", response)[1] == rounded(expected)
+    assert learn(text, "--label", "none", "--allow_empty")[1] == [0, 0, 0]
+    status, found, _ = learn("kind,x\nred,1\nblue,2\nred,3\n", "--oaa", "2", "--label", "kind", "--named_labels", "red,blue",
+                             "--columns_in", "/.*/:auto", "--quiet", read=False)  # fmt: skip
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("y,a\n1,2\n3\n", "skipped data.csv:3:2: fewer cells than the table has columns: 3"),
+        ("y,a\n1,2\n3,4,5\n", "skipped data.csv:3:5: more cells than the table has columns"),
+        ('y,a\n1,x"y\n1,2\n', "skipped data.csv:2:3: a quote inside a cell without quotes"),
+        ('y,a\n1,"x"y\n1,2\n', "skipped data.csv:2:6: text behind the quotes of a cell"),
+        ('y,a\n1,2\n1,"x\n', "skipped data.csv:3:3: a cell in quotes does not end"),
+        ('y,a\n1,"p\nq"\n1,2\n1,2,3\n', "skipped data.csv:5:5: more cells"),
+        ("y,a\n1,2\n1,abc\n", "skipped data.csv:3:1: not a finite number, in a column of numbers"),
+        ("y,a\n1,2\n1,NA\n", "--missing skip leaves out NA, NaN and null"),
+        ("y,a\n1,2\n1,inf\n", "skipped data.csv:3:1: not a finite number"),
+        ("y,a\n1,2\nabc,4\n", "the label is no number (--label 'NAME:binary(VALUE)'"),
+        ("y,a\n1,true\n1,maybe\n", "skipped data.csv:3:1: neither true nor false, in a column of these"),
+        (b"y,a\n1,ok\n2,\xe9t\xe9\n", "skipped data.csv:3:3: not UTF-8 text: convert the file first"),
+    ],
+)
+def test_a_bad_row_is_skipped_with_place_and_reason(learn, text, message):
+    status, found, said = learn(text, "--label", "y")
+    assert status == 0
+    assert message in said
+    assert len(found) == (2 if '"p' in str(text) else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("y,y\n1,2\n", ["--label", "y"], "data.csv: two columns are called 'y'"),
+        ("y,\n1,2\n", ["--label", "y"], "data.csv: column 2 has no name"),
+        ("y,a\n1,2\n", [], "data.csv: which column is the label? Say --label NAME"),
+        ("y,a\n1,2\n", ["--label", "z"], "data.csv: no column matches --label z:label; there are y, a"),
+        ("y,a\n", ["--label", "y"], "data.csv: no example with a feature (0 lines)"),
+        ("", ["--label", "y"], "no example with a feature (0 lines)"),
+        (b"\xe9,a\n1,2\n", ["--label", "a"], "data.csv: the names of the columns are not UTF-8 text: convert the file first"),
+        ("y,a\n1,2\n", ["--label", "y", "--separator", "ab"], "--separator 'ab': expected one character"),
+        ("y,a\n1,2\n", ["--label", "y:odd"], "a label is auto, number, binary"),
+        ("y,a\n1,2\n", ["--label", "y:above(x)"], "above needs a number in parentheses"),
+        ("y,a\n1,2\n", ["--label", "y", "--cb_explore_adf"], "decisions of several lines, which CSV can't give"),
+    ],
+)
+def test_a_bad_table_ends_the_run_before_anything_is_written(learn, tmp_path, text, words, message):
+    status, _, said = learn(text, *words)
+    assert status == 1
+    assert message in said
+    assert not (tmp_path / "m.model").exists()
+
+
+def test_options_of_tables_are_refused_for_text(learn):
+    status, _, said = learn("1 | a\n", "--label", "y", name="data.vw")
+    assert status == 1
+    assert "--label is of tables, and data.vw is read as VW's text: give --format csv, for instance" in said
+
+
+def test_sources_have_one_format_and_the_same_columns(learn, tmp_path):
+    (tmp_path / "more.csv").write_text("click,user,new,city,price\nno,ann,true,Rome,4\n")
+    status, found, _ = learn(TABLE, "-d", "more.csv", "--label", "click:binary(yes)")
+    expected = Workspace().learn([*RECORDS, {"user": "ann", "new": True, "city": "Rome", "price": 4}], [1, -1, 1, -1])
+    assert (status, found) == (0, rounded(expected))
+    (tmp_path / "more.vw").write_text("1 | a\n")
+    assert "sources of one format are read in one run" in learn(TABLE, "-d", "more.vw", "--label", "click:binary(yes)")[2]
+
+
+def test_blocks_may_end_anywhere(learn):
+    rows = [f'{i % 2},"a\nb,{i % 7}",{i / 8}' for i in range(30_000)]
+    status, found, said = learn("y,c,x\n" + "\n".join(rows), "--label", "y", "-b", "12")
+    records = [{"c": f"a\nb,{i % 7}", "x": i / 8} for i in range(30_000)]
+    assert (status, found) == (0, rounded(Workspace("-b 12").learn(records, [i % 2 for i in range(30_000)])))
+    assert "skipped" not in said
+
+
+def test_a_table_from_a_pipe(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "vwlite", "--format", "csv", "--label", "y", "-p", "/dev/stdout", "--quiet"],
+        input="y,a\n1,2\n2,3\n", capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    assert [float(x) for x in done.stdout.split()] == rounded(Workspace().learn([{"a": 2}, {"a": 3}], [1, 2]))
+
+
+def test_passes_with_a_cache_are_those_of_text(learn, tmp_path):
+    learn(TABLE, "--label", "click:binary(yes)", "--passes", "3", "-c", "--holdout_off")
+    ours = arrays(tmp_path / "m.model")
+    lines = ["1 | price:1.5 city=New_York new user=ann", "-1 | price:2.5 city=Rome user=bob", "1 | price:3 new user=ann"]
+    (tmp_path / "text.vw").write_text("".join(f"{line}\n" for line in lines))
+    assert main(["text.vw", "-f", "t.model", "--passes", "3", "-c", "--holdout_off", "--quiet"]) == 0
+    assert ours == arrays(tmp_path / "t.model")
+
+
+def test_a_wide_table_and_a_long_cell(learn):
+    names = [f"c{i}" for i in range(20_000)]
+    text = ",".join(["y", *names]) + "\n" + ",".join(["1", *(str(i % 5) for i in range(20_000))]) + "\n"
+    assert learn(text, "--label", "y")[0] == 0
+    text = "y,a,b\n1,2,short\n2,3," + "x" * 2_000_000 + "\n3,4,z\n"
+    status, found, said = learn(text, "--label", "y", "--max_line_bytes", "100000")
+    assert (status, len(found)) == (0, 2)
+    assert "skipped data.csv:3:1: the line is longer than --max_line_bytes" in said
