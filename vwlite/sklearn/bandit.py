@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from vwlite.sklearn.frames import is_missing, words_of
 from vwlite.engine.workspace import words_of as flags_in
+from vwlite.sklearn.frames import is_missing, words_of
 from vwlite.wrappers.turns import SharedWorkspace
 
 OUTCOMES = {"number": "linear", "binary": "logistic"}
@@ -98,7 +98,7 @@ class ThompsonBandit(BaseEstimator):
         i = int(self.random_.choice(len(actions), p=found))
         return Choice(actions[i], float(found[i]))
 
-    def probabilities(self, context: Any, actions: Sequence[Any]) -> Any:  # noqa: DOC502
+    def probabilities(self, context: Any, actions: Sequence[Any]) -> Any:  # noqa: DOC503
         """With which probability each action would be chosen.
 
         Args:
@@ -143,9 +143,9 @@ class ThompsonBandit(BaseEstimator):
         """
         return self.partial_fit([context], [action], [reward], None if probability is None else [probability])
 
-    def partial_fit(
+    def partial_fit(  # noqa: DOC503
         self, contexts: Iterable[Any], actions: Iterable[Any], rewards: Iterable[float], probabilities: Any = None
-    ) -> Self:  # noqa: DOC502
+    ) -> Self:
         """Learns on from a log of choices.
 
         Args:
@@ -197,10 +197,10 @@ class ThompsonBandit(BaseEstimator):
             vwlite.errors.OptionError: If options can't be used together.
         """
         for name in ("workspace_", "random_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         return self.partial_fit(contexts, actions, rewards)
 
-    def predict(self, contexts: Iterable[Any], actions: Sequence[Any]) -> list[Any]:
+    def predict(self, contexts: Iterable[Any], actions: Sequence[Any]) -> list[Any]:  # noqa: DOC502
         """The action that is most probably the best, for each context: no exploration.
 
         Args:
@@ -212,7 +212,7 @@ class ThompsonBandit(BaseEstimator):
 
         Raises:
             sklearn.exceptions.NotFittedError: If nothing was learned yet.
-        """  # noqa: DOC502
+        """
         check_is_fitted(self, "workspace_")
         return [actions[int(np.argmax(self.probabilities(context, actions)))] for context in contexts]
 
@@ -229,7 +229,7 @@ class ThompsonBandit(BaseEstimator):
         words += [] if self.forget is None else ["--forget", repr(float(self.forget))]
         self.workspace_ = SharedWorkspace([*words, *flags_in(self.flags)])
         self.random_ = check_random_state(self.random_state)
-        if self.random_ is np.random.mtrand._rand:  # noqa: SLF001
+        if self.random_ is np.random.mtrand._rand:
             self.random_ = np.random.RandomState()
 
     def _cost(self, reward: Any) -> float:

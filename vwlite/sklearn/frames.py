@@ -77,14 +77,16 @@ def numbers_of(name: Any, values: Any) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         found = {type(value).__name__ for value in np.asarray(values, object).tolist() if not is_missing(value)}
         raise TypeError(
-            f"the column {name!r} holds values of type {' and '.join(sorted(found)) or 'none'}: convert it to numbers or "
-            "to texts, or leave it out"
+            f"the column {name!r} holds values of type {' and '.join(sorted(found)) or 'none'}: convert it to "
+            "numbers or to texts, or leave it out"
         ) from None
     if not (np.abs(numbers) <= LARGEST).all():
         row = int(np.argmin(np.abs(numbers) <= LARGEST))
         wrong = "NaN" if np.isnan(numbers[row]) else f"{numbers[row]}, which is infinity or too large for float32"
-        raise ValueError(f"the column {name!r} contains {wrong} in row {row} (counted from 0): Input X contains NaN or "
-                         "infinity; impute or drop such rows")
+        raise ValueError(
+            f"the column {name!r} contains {wrong} in row {row} (counted from 0): Input X contains NaN or "
+            "infinity; impute or drop such rows"
+        )
     return numbers
 
 
@@ -150,7 +152,8 @@ def entity(name: Any, value: Any) -> Any:
     if isinstance(value, (int, float, np.number)):
         return str(int(value)) if float(value).is_integer() else repr(float(value))
     raise TypeError(
-        f"the column {name!r} names entities: the argument must be a string or a real number, not {type(value).__name__}"
+        f"the column {name!r} names entities: the argument must be a string or a whole number, not "
+        f"{type(value).__name__}"
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from sklearn.utils.validation import check_array, validate_data
 
 from vwlite.sklearn import frames
+from vwlite.sklearn.base import Base, Rows
 from vwlite.sklearn.checks import names_told
-from vwlite.sklearn.estimators import Base, BaseClassifier, BaseRegressor, Rows
+from vwlite.sklearn.estimators import BaseClassifier, BaseRegressor
 from vwlite.wrappers.settings import Settings
 from vwlite.wrappers.turns import SharedWorkspace
 
@@ -21,6 +22,9 @@ from vwlite.wrappers.turns import SharedWorkspace
 class Game(Base):
     """What models of entities have in common."""
 
+    entities: Any
+    effect_l2: str | float
+    sweeps: int
     passes = 1
     shuffle = False
     random_state = None
@@ -36,7 +40,7 @@ class Game(Base):
                 f"entities={entities!r}: expected a list of columns that name entities, or a dict from each to the "
                 "columns with coefficients of their own"
             )
-        effects = dict(entities) if isinstance(entities, Mapping) else {name: () for name in entities}
+        effects = dict(entities) if isinstance(entities, Mapping) else dict.fromkeys(entities, ())
         for name, columns in effects.items():
             if columns != "*" and (isinstance(columns, str) or not isinstance(columns, Iterable)):
                 raise TypeError(f"entities: expected a list of columns, or '*' for all, for {name!r}, not {columns!r}")

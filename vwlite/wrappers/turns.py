@@ -51,9 +51,7 @@ class SharedWorkspace(Workspace):
     def waits_for_pass(self) -> bool:
         """Whether examples wait for the end of the pass before they are learned."""
         options = self.options
-        return options["batch_size"] == "all" or bool(
-            options["square"] or options["logistic"] or options["sweeps"]
-        )
+        return options["batch_size"] == "all" or bool(options["square"] or options["logistic"] or options["sweeps"])
 
     def anew(self) -> Self:
         """The same model without options of a single run, such as --sweeps.
@@ -66,5 +64,5 @@ class SharedWorkspace(Workspace):
         name = "<model>"
         reader = model_file.from_bytes(name, b"".join(model_file.pack(name, *storing.contents(self))))
         workspace = type(self).__new__(type(self))
-        workspace._begin([], "library", reader)  # noqa: SLF001
+        workspace._begin([], "library", reader)
         return workspace
