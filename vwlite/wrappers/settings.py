@@ -19,17 +19,22 @@ BOUNDS = (("min_prediction", "-3e38"), ("max_prediction", "3e38"))  # a line goe
 RIDGE = "0.1"  # of linear models; what of it helps depends on the scale of the columns
 
 # Flags that choose a learner, or that only another learner than the Bayesian one has: "auto" leaves the choice to them.
-DECISIVE = frozenset(
-    "bayes_linear bayes_logistic square logistic ftrl pistol coin sgd adaptive normalized invariant loss_function l "
-    "learning_rate power_t initial_t l1 sparse_l2".split()  # noqa: SIM905
-)
+# fmt: off
+DECISIVE = frozenset((
+    "bayes_linear", "bayes_logistic", "square", "logistic", "ftrl", "pistol", "coin", "sgd", "adaptive",
+    "normalized", "invariant", "loss_function", "l", "learning_rate", "power_t", "initial_t", "l1", "sparse_l2",
+))
+# fmt: on
 WHOLE = frozenset(("bayes_linear", "bayes_logistic", "square", "logistic"))  # these have their own loss
 
 # The estimators set them, and read what comes out.
-RESERVED = frozenset(
-    "columns interval oaa multilabel_oaa csoaa csoaa_ldf scores probabilities binary t testonly thompson explore "
-    "cb_adf cb_explore_adf report entity_limit predict_only_model classweight".split()  # noqa: SIM905
-)
+# fmt: off
+RESERVED = frozenset((
+    "columns", "interval", "oaa", "multilabel_oaa", "csoaa", "csoaa_ldf", "scores", "probabilities", "binary", "t",
+    "testonly", "thompson", "explore", "cb_adf", "cb_explore_adf", "report", "entity_limit", "predict_only_model",
+    "classweight",
+))
+# fmt: on
 
 
 @dataclass(frozen=True)
