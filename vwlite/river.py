@@ -71,8 +71,15 @@ class Online(base.Estimator):
         )
         return settings.words(n_classes=n_classes)
 
-    def _learn_rows(self, X: Any, y: list[float], w: Any) -> None:
+    def _label(self, y: Any) -> Any:
+        """The label as the workspace learns it."""
+        if y is None:
+            raise TypeError("the label is None: a model learns from labelled examples")
+        return y
+
+    def _learn_rows(self, X: Any, y: Any, w: Any) -> None:
         """Learns from the rows of a data frame, one after the other."""
+        y = list(map(self._label, y))
         weights = None if w is None else [w] * len(y) if isinstance(w, (int, float)) else list(w)
         self._workspace.learn(rows_of(X), y, weights)
 
@@ -136,9 +143,9 @@ class VWRegressor(Online, base.MiniBatchRegressor):
 
         Raises:
             vwlite.errors.ParseError: If a number is not finite.
-            TypeError: If a value is neither a number nor a text.
+            TypeError: If a value is neither a number nor a text, or a label is None.
         """
-        self._workspace.learn(features(x), y, None if w == 1 else w)
+        self._workspace.learn(features(x), self._label(y), None if w == 1 else w)
 
     def predict_one(self, x: dict[Any, Any]) -> float:  # noqa: DOC502
         """Predicts the label of one example.
@@ -168,7 +175,7 @@ class VWRegressor(Online, base.MiniBatchRegressor):
             TypeError: If a value is neither a number nor a text.
             ValueError: If there are not as many labels as rows.
         """
-        self._learn_rows(X, list(y), w)
+        self._learn_rows(X, y, w)
 
     def predict_many(self, X: pd.DataFrame) -> pd.Series:  # noqa: DOC502
         """Predicts the labels of the rows of a data frame.
@@ -262,7 +269,7 @@ class VWClassifier(Online, base.MiniBatchClassifier):
 
     def _label(self, y: Any) -> float:
         """The label as the workspace learns it."""
-        place = self._place(y)
+        place = self._place(super()._label(y))
         return place + 1 if self._multiclass else 2 * place - 1
 
     def _shares(self, found: Any) -> dict[Any, float]:
@@ -321,7 +328,7 @@ class VWClassifier(Online, base.MiniBatchClassifier):
             TypeError: If a value is neither a number nor a text.
             ValueError: If there are not as many labels as rows, or as of `learn_one`.
         """
-        self._learn_rows(X, list(map(self._label, y)), w)
+        self._learn_rows(X, y, w)
 
     def predict_proba_many(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: DOC502
         """Predicts the probabilities of the labels of the rows of a data frame.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any, NamedTuple, Self
@@ -13,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from vwlite.engine.workspace import words_of as flags_in
+from vwlite.sklearn.checks import LARGEST, LARGEST_LABEL
 from vwlite.sklearn.frames import is_missing, words_of
 from vwlite.wrappers.turns import SharedWorkspace
 
@@ -36,11 +36,15 @@ class ThompsonBandit(BaseEstimator):
 
     Thompson sampling (Thompson 1933; Chapelle and Li 2011) with a Bayesian linear model of the reward. An action is a
     name (a text or a whole number), or a dict of its features; a context is a dict of features, or None. A feature is a
-    number, a text (a category), or true or false. Each feature of an action is crossed with each of the context.
+    number, a text (a category), or true or false.
 
     Args:
         outcome: "number" for rewards of any size, "binary" for rewarded (1, True) or not (0, False).
-        alpha: The factor on the posterior's standard deviations: larger values explore more.
+        separate: Whether each action has a model of its own, with coefficients of the context: good for a few actions,
+            which have to be names then, and a context with many features. Otherwise there is one model, in which each
+            feature of an action is crossed with each of the context.
+        alpha: The factor on the posterior's standard deviations: larger values explore more. 1 is Thompson
+            sampling proper; 0.5, as on the command line, often earns more, and sometimes stays with a bad action.
         explore: The share of choices that is spread evenly over all actions, besides.
         l2: The precision of the prior of the coefficients.
         forget: The share of what is known that is kept at each reward, such as 0.999; None for all.
@@ -63,7 +67,8 @@ class ThompsonBandit(BaseEstimator):
         self,
         outcome: str = "number",
         *,
-        alpha: float = 0.5,
+        separate: bool = False,
+        alpha: float = 1.0,
         explore: float = 0.0,
         l2: float | None = None,
         forget: float | None = None,
@@ -71,6 +76,7 @@ class ThompsonBandit(BaseEstimator):
         flags: str = "",
     ) -> None:
         self.outcome = outcome
+        self.separate = separate
         self.alpha = alpha
         self.explore = explore
         self.l2 = l2
@@ -117,7 +123,7 @@ class ThompsonBandit(BaseEstimator):
         actions = list_of(actions, "actions")
         if not actions:
             raise ValueError("there are no actions to choose from")
-        pairs = self.workspace_.predict("\n".join([shared(context), *map(line_of, actions)]))
+        pairs = self.workspace_.predict("\n".join([shared(context), *map(self._line, actions)]))
         found = np.zeros(len(actions))
         for i, probability in pairs:
             found[i] = probability
@@ -175,7 +181,7 @@ class ThompsonBandit(BaseEstimator):
             cost = self._cost(reward)
             if not 0 < share <= 1:
                 raise ValueError(f"the probability {share!r} of an action is not above 0 and at most 1")
-            lines += [shared(context), f"0:{cost!r}:{float(share)!r} {line_of(action)}", ""]
+            lines += [shared(context), f"0:{cost!r}:{float(share)!r} {self._line(action)}", ""]
         if lines:  # all were read: nothing is learned of a log that has an error
             self.workspace_.learn(lines)
         return self
@@ -222,21 +228,35 @@ class ThompsonBandit(BaseEstimator):
             return
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome={self.outcome!r}: expected number or binary")
-        words = ["--thompson", f"--bayes_{OUTCOMES[self.outcome]}", "--quadratic", "ca"]
+        words = ["--thompson", f"--bayes_{OUTCOMES[self.outcome]}"]
+        if self.separate:
+            words += ["--random_effect", "a:c", "--fixed", "none"]
+            words += ["--effect_l2", repr(float(1 if self.l2 is None else self.l2))]
+        else:
+            words += ["--quadratic", "ca"]
+            words += [] if self.l2 is None else ["--l2", repr(float(self.l2))]
         words += ["--ts_alpha", repr(float(self.alpha))]
         words += ["--explore_rate", repr(float(self.explore))] if self.explore else []
-        words += [] if self.l2 is None else ["--l2", repr(float(self.l2))]
         words += [] if self.forget is None else ["--forget", repr(float(self.forget))]
         self.workspace_ = SharedWorkspace([*words, *flags_in(self.flags)])
         self.random_ = check_random_state(self.random_state)
         if self.random_ is np.random.mtrand._rand:
             self.random_ = np.random.RandomState()
 
+    def _line(self, action: Any) -> str:
+        """The line of an action."""
+        if isinstance(action, Mapping) and not self.separate:
+            return f"|a {' '.join(features_of(action))}"
+        if isinstance(action, (bool, np.bool_)) or not isinstance(action, (str, int, np.integer)):
+            what = "a text or a whole number" + ("" if self.separate else ", or a dict of features")
+            raise TypeError(f"an action is {what}, not {type(action).__name__}")
+        return f"|a ={word_of(action)}"
+
     def _cost(self, reward: Any) -> float:
         """The cost of an action with this reward. Raises ValueError for one that is not possible."""
         value = float(reward)
-        if not math.isfinite(value):
-            raise ValueError(f"the reward {reward!r} is not finite")
+        if not abs(value) <= LARGEST_LABEL:
+            raise ValueError(f"the reward {reward!r} is not finite, or too large for float32")
         if self.outcome == "binary" and value not in (0, 1):
             raise ValueError(f"the reward {reward!r} is neither 0 nor 1, and outcome='binary'")
         return -value
@@ -258,15 +278,6 @@ def shared(context: Any) -> str:
     return f"shared |c {' '.join(features_of(context))}"
 
 
-def line_of(action: Any) -> str:
-    """The line of an action."""
-    if isinstance(action, Mapping):
-        return f"|a {' '.join(features_of(action))}"
-    if isinstance(action, (bool, np.bool_)) or not isinstance(action, (str, int, np.integer)):
-        raise TypeError(f"an action is a text, a whole number, or a dict of features, not {type(action).__name__}")
-    return f"|a ={word_of(action)}"
-
-
 def word_of(text: Any) -> str:
     """A text without what separates words."""
     return words_of([text])[0]
@@ -279,8 +290,8 @@ def features_of(features: Mapping[Any, Any]) -> list[str]:
         if isinstance(value, (bool, np.bool_)):
             words += [word] if value else []
         elif isinstance(value, Number):
-            if not math.isfinite(number := float(value)):  # type: ignore[arg-type]
-                raise ValueError(f"the feature {name!r} is {number}: values are finite numbers")
+            if not abs(number := float(value)) <= LARGEST:  # type: ignore[arg-type]
+                raise ValueError(f"the feature {name!r} is {number}: values are finite numbers of float32")
             words.append(f"{word}:{number!r}")
         elif isinstance(value, str):
             words.append(f"{word}={word_of(value)}")

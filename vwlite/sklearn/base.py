@@ -23,7 +23,7 @@ class Rows(NamedTuple):
     """Examples as a workspace takes them."""
 
     x: Any  # an array, a sparse matrix, or Records
-    names: list[str] | None  # of an array's columns
+    names: list[str] | None  # of an array's columns; records have their own
 
     def width(self) -> int:
         """The number of coefficients; a category has one for each text."""
@@ -96,12 +96,11 @@ class Base(BaseEstimator):
         if first:
             self.text_columns_ = []
             self._kinds = [frames.NUMBER] * X.shape[1]
-        names = getattr(self, "feature_names_in_", None)
-        return Rows(X, None if names is None else frames.words_of(names)), y
+        return Rows(X, self._words(frames.names_seen(self))), y
 
     def _records(self, X: Any, first: bool) -> Rows:
         """Reads a table with columns of texts, or of entities."""
-        names = frames.names_of(X) if frames.is_frame(X) else list(range(X.shape[1]))
+        names = frames.names_seen(self)
         if X.shape[0] == 0:
             raise ValueError(f"Found array with 0 sample(s) (shape={tuple(X.shape)}) while a minimum of 1 is required.")
         known: list[str | None] = [None] * len(names) if first else list(self._kinds)
@@ -142,7 +141,8 @@ class Base(BaseEstimator):
             raise ValueError("all sample_weight are zero: there is nothing to learn")
         x, workspace = rows.x, self.workspace_
         waits = workspace.waits_for_pass()
-        source = check_random_state(self.random_state) if whole and self.shuffle and not waits else None
+        ordered = waits or not self.shuffle or self.forget is not None
+        source = check_random_state(self.random_state) if whole and not ordered else None
         for _ in range(self.passes if whole else 1):
             if source is not None:
                 order = source.permutation(len(y))

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_array, check_consistent_length
 
 LARGEST = float(np.finfo(np.float32).max)
+LARGEST_LABEL = 1e18  # beyond it losses overflow
 
 
 def weights_of(X: Any, weights: Any) -> NDArray[np.float64] | None:
@@ -30,10 +31,10 @@ def weights_of(X: Any, weights: Any) -> NDArray[np.float64] | None:
     return representable(weights, "sample_weight")
 
 
-def representable(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+def representable(values: NDArray[np.float64], name: str, most: float = LARGEST) -> NDArray[np.float64]:
     """Numbers that have to be in the range of float32, in which examples are stored; raises ValueError for others."""
-    if values.size and not max(values.max(), -values.min()) <= LARGEST:
-        raise ValueError(f"Input {name} contains a value too large for dtype('float32') (above {LARGEST:.1e} in size)")
+    if values.size and not max(values.max(), -values.min()) <= most:
+        raise ValueError(f"Input {name} contains a value too large for dtype('float32') (above {most:.1e} in size)")
     return values
 
 

@@ -12,7 +12,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from vwlite.sklearn.base import Base, Floats
-from vwlite.sklearn.checks import classes_of, places_of, representable, weights_of
+from vwlite.sklearn.checks import LARGEST_LABEL, classes_of, places_of, representable, weights_of
 
 
 class BaseRegressor(RegressorMixin, Base):
@@ -56,7 +56,7 @@ class BaseRegressor(RegressorMixin, Base):
 
     def _take(self, X: Any, y: Any, weights: Any, first: bool, whole: bool) -> Self:
         rows, y = self._read(X, y, fits=True, first=first)
-        y = representable(np.asarray(y, np.float64), "y")
+        y = representable(np.asarray(y, np.float64), "y", LARGEST_LABEL)
         weights = weights_of(rows.x, weights)
         if first:
             self._begin(rows, 2, whole)
@@ -222,7 +222,7 @@ class VWRegressor(BaseRegressor):
         l2: L2 regularization; of bayes, the precision of the prior in units of the noise (0.1 unless given).
         forget: Of bayes: the share of what is known that is kept at each example, such as 0.99.
         passes: Of gd: how often fit goes over the examples.
-        shuffle: Whether fit goes over them in random order. bayes has no order.
+        shuffle: Whether fit goes over them in random order. bayes has no order; with `forget` it is the one given.
         random_state: The seed of that order.
         flags: More options of the command line, such as "--loss_function quantile --quantile_tau 0.9".
 
@@ -279,7 +279,7 @@ class VWClassifier(BaseClassifier):
         l2: L2 regularization; of bayes, the precision of the prior (1 unless given).
         forget: Of bayes: the share of what is known that is kept at each example, such as 0.99.
         passes: Of gd: how often fit goes over the examples.
-        shuffle: Whether fit goes over them in random order. bayes has no order.
+        shuffle: Whether fit goes over them in random order. bayes has no order; with `forget` it is the one given.
         random_state: The seed of that order.
         flags: More options of the command line, such as "-q ::", which crosses each pair of columns.
 

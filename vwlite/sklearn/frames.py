@@ -26,6 +26,12 @@ def names_of(X: Any) -> list[Any]:
     return list(X.column_names if hasattr(X, "column_names") else X.columns)
 
 
+def names_seen(estimator: Any) -> list[Any]:
+    """The names of an estimator's columns, or their numbers if they had none."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return list(range(estimator.n_features_in_)) if names is None else list(names)
+
+
 def column_of(X: Any, index: int) -> Any:
     """A column of a data frame or an array, by its place."""
     if isinstance(X, np.ndarray):
@@ -51,13 +57,16 @@ def has_texts(X: Any) -> bool:
 def words_of(names: Sequence[Any]) -> list[str]:
     """Names of features for columns: different ones, without what separates words in a line of text.
 
-    >>> words_of(["a b", "a_b", "_tag", "price"])
-    ['a_b', 'a_b#1', '_tag#2', 'price']
+    A number gets an x before it: its hash would be itself, and the product of columns 0 and 1 be column 1.
+
+    >>> words_of(["a b", "a_b", "_tag", 3])
+    ['a_b', 'a_b#1', '_tag#2', 'x3']
     """
     words: list[str] = []
     seen: set[str] = set(SPECIAL)
     for i, name in enumerate(names):
         word = re.sub(r"[\x00-\x20:|\x7f]", "_", str(name)) or f"#{i}"
+        word = f"x{word}" if word.isdecimal() else word
         words.append(word if word not in seen else f"{word}#{i}")
         seen.add(word)
     return words
@@ -74,6 +83,8 @@ def numbers_of(name: Any, values: Any) -> NDArray[np.float64]:
     """A column of finite numbers; raises ValueError for others, TypeError for other things."""
     try:
         numbers = np.asarray(values, np.float64)
+        if numbers.ndim != 1:
+            raise TypeError("lists inside")
     except (TypeError, ValueError):
         found = {type(value).__name__ for value in np.asarray(values, object).tolist() if not is_missing(value)}
         raise TypeError(

@@ -51,9 +51,9 @@ class Game(Base):
             return super()._read(X, y, fits=fits, first=first)
         if not frames.is_frame(X):
             X = check_array(X, dtype=None)
-        names = frames.names_of(X) if frames.is_frame(X) else list(range(X.shape[1]))
-        with names_told(self, names):
+        with names_told(self, frames.names_of(X) if frames.is_frame(X) else None):
             validate_data(self, X, reset=first, skip_check_array=True)
+        names = frames.names_seen(self)
         if first:
             self._entity_columns = tuple(self._place(name, names) for name in self._effects())
         rows = self._records(X, first)
@@ -83,7 +83,7 @@ class Game(Base):
         if not effects:
             super()._begin(rows, n_classes, whole)
             return
-        names = list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
+        names = frames.names_seen(self)
         words = [spaced(word) for word in frames.words_of(names)]
         flags = ["--effect_l2", str(self.effect_l2)]
         for (name, columns), place in zip(effects.items(), self._entity_columns, strict=True):
