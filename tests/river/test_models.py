@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import warnings
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -78,7 +79,6 @@ def test_learn_many_is_learn_one_bit_for_bit(named, learner, weight):
     predicted = many.predict_many(frame)
     assert predicted.index.tolist() == frame.index.tolist()
     assert predicted.tolist() == [one.predict_one(dict(zip(names, row[:-1], strict=True))) for row in rows]
-    assert one._workspace.to_bytes() == many._workspace.to_bytes() or len(rows) > 1
 
 
 def test_many_labels_and_probabilities_are_those_of_one():
@@ -146,14 +146,16 @@ def test_columns_are_never_labels_or_weights():
 def test_bad_values_are_refused_and_nothing_is_learned(x, error, why):
     model = VWRegressor()
     model.learn_one({"x": 1.0}, 1.0)
-    before = model._workspace.to_bytes()
+    examples, before = model.workspace.driver.counters.example_number, model.predict_one({"x": 3.0})
     for call in (lambda: model.learn_one(x, 1.0), lambda: model.predict_one(x)):
         with pytest.raises(error, match=why):
             call()
-    for y in (math.nan, math.inf, "two", None):
+    labels: list[Any] = [math.nan, math.inf, "two", None]
+    for y in labels:
         with pytest.raises((ValueError, TypeError, ParseError)):
             model.learn_one({"x": 2.0}, y)
-    assert model._workspace.to_bytes() == before
+    assert model.predict_one({"x": 3.0}) == before
+    assert model.workspace.driver.counters.example_number == examples
 
 
 def test_copies_go_on_alike_and_clones_anew():

@@ -10,7 +10,10 @@ from vwlite.sklearn import VWClassifier, VWRegressor
 
 def progressive(dataset, model, rival):
     """Labels, and what was predicted before they were learned: by us, by River, by gradient descent."""
-    labels, ours, theirs, gradient = [], [], [], []
+    labels: list[float] = []
+    ours: list[float] = []
+    theirs: list[float] = []
+    gradient: list[float] = []
     classifies = isinstance(model, VWClassifier)
     classes = {"classes": [False, True]} if classifies else {}
     descent = type(model)("gd")
