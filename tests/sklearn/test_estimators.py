@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from joblib.externals.loky import get_reusable_executor
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -156,6 +157,14 @@ def test_a_clone_has_the_parameters_and_no_model():
     assert not hasattr(clone(model), "workspace_")
 
 
+@pytest.fixture
+def workers():
+    """Afterwards the processes of joblib have ended."""
+    yield
+    get_reusable_executor().shutdown(wait=True)
+
+
+@pytest.mark.usefixtures("workers")
 def test_a_grid_search_in_two_processes_finds_the_better_parameter():
     search = GridSearchCV(VWRegressor(), {"l2": [0.1, 1e6]}, n_jobs=2, cv=3)
     assert search.fit(X, Y).best_params_ == {"l2": 0.1}

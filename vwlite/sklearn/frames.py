@@ -127,7 +127,7 @@ def read(name: Any, column: Any, known: str | None) -> tuple[str, list[Any]]:
     found = set(map(type, values))
     if found != {str}:
         there = [value for value in values if not is_missing(value)]
-        if kind.startswith(("categor", "enum", "dictionary")):
+        if kind.startswith(("category", "categorical", "enum", "dictionary")):
             there = list(map(str, there))
             values = [None if is_missing(value) else str(value) for value in values]
         found = set(map(type, there))
