@@ -4,14 +4,15 @@ This module needs River (``pip install 'vwlite[river]'``) and is not imported by
 
 >>> from river import datasets, evaluate, metrics
 >>> from vwlite.river import VWClassifier
->>> evaluate.progressive_val_score(datasets.Phishing(), VWClassifier(), metrics.Accuracy())
-Accuracy: 89...
+>>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), VWClassifier(), metrics.Accuracy())
+>>> round(accuracy.get(), 2)
+0.89
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +42,18 @@ def features(x: Mapping[Any, Any]) -> Mapping[Any, Any]:
     return {f"{name}_" if name in SPECIAL else name: value for name, value in x.items()}
 
 
-def rows_of(X: Any) -> Iterable[Mapping[Any, Any]]:
-    """The rows of a data frame as dicts of Python's own values."""
+def rows_of(X: pd.DataFrame) -> tuple[Any, list[str] | None]:
+    """The rows of a data frame as a Workspace takes them, exactly as if each were a dict: x and columns.
+
+    A frame of numbers is an array, which is read faster, and any other one dicts of Python's own values.
+    """
     names = list(X.columns)
+    plain = all(isinstance(name, str) and name for name in names) and len(set(names)) == len(names)
+    if plain and names and all(getattr(kind, "kind", "O") in "biuf" for kind in X.dtypes):
+        return X.to_numpy(np.float64), list(features(dict.fromkeys(names)))
     columns = [X.iloc[:, i].tolist() for i in range(len(names))]
-    return (features(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
+    rows = zip(*columns, strict=True) if columns else [()] * len(X)
+    return (features(dict(zip(names, row, strict=True))) for row in rows), None
 
 
 class Online(base.Estimator):
@@ -81,7 +89,14 @@ class Online(base.Estimator):
         """Learns from the rows of a data frame, one after the other."""
         y = list(map(self._label, y))
         weights = None if w is None else [w] * len(y) if isinstance(w, (int, float)) else list(w)
-        self._workspace.learn(rows_of(X), y, weights)
+        rows, columns = rows_of(X)
+        self._workspace.learn(rows, y, weights, columns=columns)
+
+    def _predict_rows(self, X: Any) -> list[Any]:
+        """Predictions of the workspace for the rows of a data frame."""
+        rows, columns = rows_of(X)
+        found = self._workspace.predict(rows, columns=columns)
+        return found if isinstance(found, list) else found.tolist()
 
     @property
     def workspace(self) -> SharedWorkspace:
@@ -192,7 +207,7 @@ class VWRegressor(Online, base.MiniBatchRegressor):
         """
         import pandas as pd
 
-        return pd.Series(self._workspace.predict(rows_of(X)), index=X.index, dtype=float)
+        return pd.Series(self._predict_rows(X), index=X.index, dtype=float)
 
 
 class VWClassifier(Online, base.MiniBatchClassifier):
@@ -345,7 +360,7 @@ class VWClassifier(Online, base.MiniBatchClassifier):
         """
         import pandas as pd
 
-        found = list(map(self._shares, self._workspace.predict(rows_of(X))))
+        found = list(map(self._shares, self._predict_rows(X)))
         return pd.DataFrame(found, index=X.index, columns=self._labels or [False, True], dtype=float)
 
     def predict_many(self, X: pd.DataFrame) -> pd.Series:  # noqa: DOC502
@@ -363,7 +378,7 @@ class VWClassifier(Online, base.MiniBatchClassifier):
         """
         import pandas as pd
 
-        found = map(self._shares, self._workspace.predict(rows_of(X)))
+        found = map(self._shares, self._predict_rows(X))
         return pd.Series([max(each, key=each.__getitem__) for each in found], index=X.index)
 
     @classmethod
