@@ -5,8 +5,8 @@ This module needs River (``pip install 'vwlite[river]'``) and is not imported by
 >>> from river import datasets, evaluate, metrics
 >>> from vwlite.river import VWClassifier
 >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), VWClassifier(), metrics.Accuracy())
->>> round(accuracy.get(), 2)
-0.89
+>>> accuracy.get() > 0.88
+True
 """
 
 from __future__ import annotations
