@@ -265,7 +265,7 @@ class VWClassifier(Online, base.MiniBatchClassifier):
 
     @property
     def _multiclass(self) -> bool:
-        return len(self.classes or ()) > 2
+        return len(set(self.classes or ())) > 2
 
     def _place(self, y: Any) -> int:
         """The place of a label among the classes; a new one gets the next place."""

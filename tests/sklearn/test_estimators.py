@@ -209,3 +209,14 @@ def test_what_is_forgotten_makes_room_for_what_is_new():
     x, drift = np.ones((400, 1)), np.repeat([0.0, 10.0], 200)
     assert VWRegressor(forget=0.9).fit(x, drift).predict([[1]]) == pytest.approx([10], abs=0.1)
     assert VWRegressor().fit(x, drift).predict([[1]]) == pytest.approx([5], abs=0.1)
+
+
+@pytest.mark.parametrize("flags", ["--posterior_mode", "--moments", "--batch_size 10", "--posterior full", "--l2 1"])
+def test_flags_take_the_place_of_what_the_estimator_would_set(flags):
+    assert VWClassifier(flags=flags).fit(X, CLASSES).score(X, CLASSES) > 0.8
+    assert VWClassifier("bayes", flags=flags).fit(X, CLASSES).score(X, CLASSES) > 0.8
+
+
+def test_a_fit_of_the_whole_pass_by_flags_is_least_squares():
+    model = VWRegressor(flags="--square --l2 1e-6").fit(X, Y)
+    assert_allclose(model.predict(X), LinearRegression().fit(X, Y).predict(X), rtol=1e-4)

@@ -90,3 +90,10 @@ def test_names_of_entities_may_be_any():
 def test_without_entities_it_is_a_linear_model():
     x = TABLE[["age"]]
     assert_array_equal(GAMERegressor().fit(x, PLAIN).predict(x), VWRegressor().fit(x, PLAIN).predict(x))
+
+
+@pytest.mark.parametrize("flags", ["--fixed gd", "--shrink zero", "--square --effect_l2 reml"])
+def test_flags_change_parts_of_the_model(flags):
+    parameters = {"effect_l2": "reml", "flags": "--square"} if "reml" in flags else {"flags": flags}
+    model = GAMERegressor(["user", "item"], **parameters).fit(TABLE[TRAIN], PLAIN[TRAIN])
+    assert np.std(model.predict(TABLE[TEST]) - PLAIN[TEST]) < 0.6

@@ -122,7 +122,7 @@ class Base(BaseEstimator):
     def _labels(self, rows: Rows, y: Any) -> Any:
         """Validates labels beside records."""
         if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         y = column_or_1d(y, warn=True)
         check_consistent_length(rows.x, y)
         if self._classifies:
@@ -137,8 +137,6 @@ class Base(BaseEstimator):
 
     def _learn(self, rows: Rows, y: NDArray[Any], weights: Floats | None, whole: bool) -> None:
         """Learns from rows: from all that there are, if `whole`, otherwise from some."""
-        if whole and weights is not None and not weights.any():
-            raise ValueError("all sample_weight are zero: there is nothing to learn")
         x, workspace = rows.x, self.workspace_
         waits = workspace.waits_for_pass()
         ordered = waits or not self.shuffle or self.forget is not None

@@ -16,8 +16,11 @@ LARGEST = float(np.finfo(np.float32).max)
 LARGEST_LABEL = 1e18  # beyond it losses overflow
 
 
-def weights_of(X: Any, weights: Any) -> NDArray[np.float64] | None:
-    """Importance weights, one for each row of X; None for none. Raises ValueError for what can't be weights."""
+def weights_of(X: Any, weights: Any, whole: bool) -> NDArray[np.float64] | None:
+    """Importance weights, one for each row of X; None for none. Raises ValueError for what can't be weights.
+
+    Those of a `whole` fit have to be above 0 somewhere.
+    """
     if weights is None:
         return None
     if isinstance(weights, Number):
@@ -28,6 +31,8 @@ def weights_of(X: Any, weights: Any) -> NDArray[np.float64] | None:
     check_consistent_length(X, weights)
     if (weights < 0).any():
         raise ValueError("Negative values in data passed to `sample_weight`: a weight is at least 0")
+    if whole and not weights.any():
+        raise ValueError("all sample_weight are zero: there is nothing to learn")
     return representable(weights, "sample_weight")
 
 

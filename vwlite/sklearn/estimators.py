@@ -57,7 +57,7 @@ class BaseRegressor(RegressorMixin, Base):
     def _take(self, X: Any, y: Any, weights: Any, first: bool, whole: bool) -> Self:
         rows, y = self._read(X, y, fits=True, first=first)
         y = representable(np.asarray(y, np.float64), "y", LARGEST_LABEL)
-        weights = weights_of(rows.x, weights)
+        weights = weights_of(rows.x, weights, whole)
         if first:
             self._begin(rows, 2, whole)
         self._learn(rows, y, weights, whole)
@@ -144,7 +144,7 @@ class BaseClassifier(ClassifierMixin, Base):
         else:
             classes = self.classes_
         places = places_of(y, classes)
-        weights = weights_of(rows.x, weights)
+        weights = weights_of(rows.x, weights, whole)
         if first:
             self.classes_ = classes
             self._begin(rows, len(classes), whole)

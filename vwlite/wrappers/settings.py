@@ -27,6 +27,9 @@ DECISIVE = frozenset((
 # fmt: on
 WHOLE = frozenset(("bayes_linear", "bayes_logistic", "square", "logistic"))  # these have their own loss
 
+# These are about one example after the other.
+SINGLE = frozenset(("batch_size", "forget", "forget_time", "posterior_mode", "moments"))
+
 # The estimators set them, and read what comes out.
 # fmt: off
 RESERVED = frozenset((
@@ -80,10 +83,11 @@ class Settings:
         """
         if self.learner not in LEARNERS:
             raise ValueError(f"learner={self.learner!r}: expected one of {', '.join(LEARNERS)}; others by flags")
+        decisive = {"auto": DECISIVE, "bayes": WHOLE}.get(self.learner, frozenset())
+        if self.given() & decisive:
+            return "flags"
         if self.learner != "auto":
             return self.learner
-        if self.given() & DECISIVE:
-            return "flags"
         return "gd" if sparse else "bayes"
 
     def words(
@@ -113,13 +117,13 @@ class Settings:
         kind = "logistic" if self.classifies else "linear"
         if chosen == "bayes":
             words.append(f"--bayes_{kind}")
-            if not self.classifies:
-                words += [word for name, bound in BOUNDS if name not in given for word in (f"--{name}", bound)]
+        if not self.classifies and (chosen == "bayes" or given & WHOLE):
+            words += [word for name, bound in BOUNDS if name not in given for word in (f"--{name}", bound)]
         if chosen == "bayes" and not plain:
             words += [] if given & {"posterior", "posterior_full"} else DIAGONAL if width > MOST else FULL
             words += [] if "intercept_l2" in given else ["--intercept_l2", INTERCEPT[kind]]
             words += [] if self.classifies or "l2" in given else ["--l2", RIDGE]
-            words += ["--batch_size", "all"] if by_call and not given & {"batch_size", "forget"} else []
+            words += ["--batch_size", "all"] if by_call and not given & SINGLE else []
         if chosen != "bayes" and self.classifies and not given & {"loss_function", *WHOLE}:
             words += ["--loss_function", "logistic"]
         for name in ("learning_rate", "power_t", "l1", "l2", "forget"):
