@@ -64,6 +64,8 @@ class Online(base.Estimator):
     def _begin(self) -> None:
         """Makes the workspace."""
         self._workspace = SharedWorkspace(self._words())
+        if self._workspace.waits_for_pass():
+            raise ValueError(f"flags={self.flags!r}: it would learn at the end of a pass, and a stream has no end")
 
     def _words(self, n_classes: int = 2) -> list[str]:
         """The flags of the workspace."""

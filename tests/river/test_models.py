@@ -187,3 +187,17 @@ def test_the_workspace_of_a_model_can_be_saved_and_used(tmp_path):
         model.learn_one(x, y)
     model.workspace.save(tmp_path / "approval.model")
     assert Workspace.load(tmp_path / "approval.model").predict(x) == model.predict_one(x)
+
+
+def test_users_have_effects():
+    model = VWRegressor(flags="--random_effect user")
+    for i in range(300):
+        model.learn_one({"user": i % 3, "x": i % 7}, [1, 2, 6][i % 3] + 0.1 * (i % 7))
+    assert model.predict_one({"user": 2, "x": 0}) == pytest.approx(6, abs=0.1)
+    assert model.predict_one({"user": "new", "x": 0}) == pytest.approx(3, abs=0.3)
+
+
+@pytest.mark.parametrize("flags", ["--square", "--bayes_linear --batch_size all", "--random_effect user --sweeps 5"])
+def test_a_stream_has_no_end_for_a_learner_to_wait_for(flags):
+    with pytest.raises(ValueError, match=r"a stream has no end|sets --sweeps itself"):
+        VWRegressor(flags=flags)

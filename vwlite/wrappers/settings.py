@@ -35,7 +35,7 @@ SINGLE = frozenset(("batch_size", "forget", "forget_time", "posterior_mode", "mo
 RESERVED = frozenset((
     "columns", "interval", "oaa", "multilabel_oaa", "csoaa", "csoaa_ldf", "scores", "probabilities", "binary", "t",
     "testonly", "thompson", "explore", "cb_adf", "cb_explore_adf", "report", "entity_limit", "predict_only_model",
-    "classweight",
+    "classweight", "sweeps",
 ))
 # fmt: on
 
@@ -119,7 +119,7 @@ class Settings:
             words.append(f"--bayes_{kind}")
         if not self.classifies and (chosen == "bayes" or given & WHOLE):
             words += [word for name, bound in BOUNDS if name not in given for word in (f"--{name}", bound)]
-        if chosen == "bayes" and not plain:
+        if chosen == "bayes" and not plain and "random_effect" not in given:
             words += [] if given & {"posterior", "posterior_full"} else DIAGONAL if width > MOST else FULL
             words += [] if "intercept_l2" in given else ["--intercept_l2", INTERCEPT[kind]]
             words += [] if self.classifies or "l2" in given else ["--l2", RIDGE]
