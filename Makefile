@@ -53,7 +53,8 @@ IN_CHECKED := $(addprefix tests/,bases bayes core entities features input mixed 
 IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol.py daemon/test_client.py \
   engine/test_command_line.py engine/test_workspace.py model/test_format_1.py bandit/test_simulation.py cards \
   parsers/test_caches.py test_contract.py test_deploy.py \
-  test_docstrings.py test_examples.py test_examples_bandit.py test_examples_game.py test_packaging.py test_readme.py)
+  test_docstrings.py test_examples.py test_examples_bandit.py test_examples_estimators.py test_examples_game.py \
+  river sklearn test_packaging.py test_readme.py)
 
 build: .venv/built
 

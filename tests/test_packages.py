@@ -15,6 +15,7 @@ ROOT = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 PACKAGES = (
     *("errors", "core", "features", "input", "model", "entities", "bayes", "mixed", "bases", "report"),
     *("reductions", "parsers", "engine", "cards", "bandit", "daemon", "cli"),
+    *("wrappers", "sklearn", "river"),
 )
 DOORS = ("vwlite", "vwlite.__main__")
 

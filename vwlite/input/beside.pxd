@@ -4,8 +4,8 @@ from vwlite.input.rows cimport Rows
 cdef class Beside:
     cdef readonly size_t n            # rows, if any was given
     cdef bint given
-    cdef double[::1] numbers          # labels that are numbers
-    cdef double[::1] weights
+    cdef const double[::1] numbers    # labels that are numbers
+    cdef const double[::1] weights
     cdef list labels, tags            # other labels
     cdef bint has_numbers, has_weights
     cdef int take(self, np, str name, object values) except -1
