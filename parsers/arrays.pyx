@@ -7,21 +7,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from vwlite.core.example cimport Block
-from vwlite.engine.driver cimport LINES_AT_ONCE, Driver
 from vwlite.input.beside cimport Beside
 from vwlite.input.naming cimport Naming
-from vwlite.input.rows cimport Rows, add, is_number
+from vwlite.input.rows cimport MADE, ROWS_IN_A_BLOCK, Rows, add, is_number
 
 from vwlite.core.reasons cimport VALUE_FINITE
 
-cdef enum:
-    ROWS = 1                          # source of a block: rows, not lines
-
 
 cdef class Arrays:
-    """Learns from arrays, or predicts for them, with a driver of single-line examples."""
+    """Reads arrays into blocks of rows. The arguments are those of Records (records.pyx)."""
 
-    cdef Driver driver
     cdef Rows rows
     cdef Block block
     cdef bytes text                   # names of columns; the i-th ends where the next one begins
@@ -30,20 +25,18 @@ cdef class Arrays:
     cdef size_t at                    # of the names in the block's text
     cdef object names
 
-    def __init__(self, Driver driver not None, Naming naming not None, labels, bint skips_nan):
-        self.driver = driver
+    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan):
         self.block = Block()
-        self.block.source = ROWS
-        self.rows = Rows(naming, labels, self.block, driver.needs_names, skips_nan)
+        self.block.source = MADE
+        self.rows = Rows(naming, labels, self.block, names, skips_nan)
 
-    def run(self, x, names, Beside beside not None, bint learning):
-        """Runs the rows of an array; returns a list of predictions.
+    def blocks(self, x, names, Beside beside not None):
+        """Yields blocks of the rows of an array, always the same object.
 
         Args:
             x: Shape (n, d): an array of NumPy, or a sparse one of SciPy.
             names: Of the d columns; None: their numbers.
             beside: Labels, weights and tags.
-            learning: Whether labelled rows are learned.
 
         Raises:
             ValueError: If the shapes don't fit.
@@ -58,9 +51,8 @@ cdef class Arrays:
             raise TypeError(f"x holds values of type {x.dtype}, where numbers are expected: give columns of different "
                             "types as a data frame, or rows as dicts")
         self.name_columns(np, names, x.shape[1])
-        predictions = []
         while i < total:
-            n = min(total - i, <size_t>LINES_AT_ONCE)
+            n = min(total - i, <size_t>ROWS_IN_A_BLOCK)
             self.rows.restart()
             self.block.first_line = 1 + i
             self.at = self.rows.text
@@ -79,9 +71,9 @@ cdef class Arrays:
                 except (TypeError, ValueError) as error:
                     raise TypeError(f"rows {i + 1} to {i + n} hold a value that is no number: {error}") from None
                 self.dense(part, beside, i)
-            predictions += self.driver.run_made(self.rows, self.block, learning)
+            self.rows.end_block()
+            yield self.block
             i += n
-        return predictions
 
     cdef int name_columns(self, np, object names, size_t d) except -1:
         """Compute the hash of each column, unless it is known from the last array."""

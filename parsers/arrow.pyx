@@ -5,17 +5,16 @@ and CStreamInterface.html; the layout of columns: Columnar.html. A struct is a n
 a value that is missing.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport NAN, pow
+from libc.math cimport NAN
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strlen
 
 from vwlite.core.example cimport Block
-from vwlite.engine.driver cimport LINES_AT_ONCE, Driver
 from vwlite.input.beside cimport Beside
 from vwlite.input.columns cimport IGNORE, Columns
 from vwlite.input.naming cimport Naming
-from vwlite.input.rows cimport LONGEST_NUMBER, Rows, number_in_words
+from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, number_in_words
 
 from vwlite.input.column_map import Rule
 
@@ -42,7 +41,6 @@ cdef extern from "parsers/arrow.h" nogil:
     double vwl_whole128(const void* at)
 
 cdef enum:
-    ROWS = 1                          # source of a block: rows, not lines
     MOST_DEEP = 64
 
 cdef enum Kind:
@@ -131,69 +129,130 @@ def kind_of(form, name):
                     "or texts, or leave it out")
 
 
-cdef class Tables:
-    """Learns from tables, or predicts for them, with a driver of single-line examples."""
+cdef class Schema:
+    """A schema that is released with this object."""
 
-    cdef Driver driver
+    cdef ArrowSchema schema
+
+    def __dealloc__(self):
+        if self.schema.release != NULL:
+            self.schema.release(&self.schema)
+
+
+cdef class Batch:
+    """A batch of rows that is released with this object, with views of its columns."""
+
+    cdef ArrowArray array
+    cdef ArrowArray* rows             # the same, or one that belongs to a capsule
+    cdef Cells* cells
+    cdef size_t n
+
+    def __dealloc__(self):
+        cdef size_t k
+        for k in range(self.n):
+            release(&self.cells[k])
+        free(self.cells)
+        if self.array.release != NULL:
+            self.array.release(&self.array)
+
+    cdef int look(self, ArrowSchema* schema) except -1:
+        """Point at the columns."""
+        cdef size_t column = 0
+        self.cells = <Cells*>calloc(max(self.rows.n_children, 1), sizeof(Cells))
+        if self.cells == NULL:
+            raise MemoryError
+        self.n = self.rows.n_children
+        for k in range(self.rows.n_children):
+            view(&self.cells[k], schema.children[k], self.rows.children[k], self.rows.offset, &column)
+        return 0
+
+
+cdef class Tables:
+    """Reads tables into blocks of rows. The arguments are those of Records (records.pyx)."""
+
     cdef Rows rows
     cdef Block block
     cdef Columns columns
     cdef object known                 # what the columns were made for
 
-    def __init__(self, Driver driver not None, Naming naming not None, labels, bint skips_nan):
-        self.driver = driver
+    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan):
         self.block = Block()
-        self.block.source = ROWS
-        self.rows = Rows(naming, labels, self.block, driver.needs_names, skips_nan)
+        self.block.source = MADE
+        self.rows = Rows(naming, labels, self.block, names, skips_nan)
 
-    def run(self, table, column_map, labels, weights, tags, bint learning):
-        """Runs the rows of a table; returns a list of predictions.
+    def blocks(self, table, column_map, labels, weights, tags, bint learning):
+        """Yields blocks of the rows of a table, always the same object.
 
         Args:
             table: An object with __arrow_c_stream__ or __arrow_c_array__.
             column_map: A ColumnMap.
             labels, weights, tags: Given beside the table, or None.
-            learning: Whether labelled rows are learned.
+            learning: Whether a label is needed.
 
         Raises:
             OptionError: If the column map doesn't fit the table.
             TypeError: If a column is of a type that is not read.
             ValueError: If labels, weights or tags are of another length than the table.
         """
-        cdef ArrowArrayStream* stream
-        cdef ArrowSchema schema
-        cdef ArrowArray array
-        predictions = []
+        cdef ArrowArrayStream* stream = NULL
+        cdef ArrowSchema* schema
+        cdef Schema owned = Schema()
+        cdef Batch batch
+        cdef int64_t i, n, first = 0
         length = None                 # asked for before the table is read, as some count by a query
         if not (labels is None and weights is None and tags is None) and hasattr(table, "__len__"):
             length = len(table)
         if hasattr(table, "__arrow_c_stream__"):
-            capsule = table.__arrow_c_stream__()
-            stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
-            memset(&schema, 0, sizeof(schema))
-            require(stream, stream.get_schema(stream, &schema))
-            try:
-                beside = self.prepare(&schema, column_map, length, labels, weights, tags, learning)
-                while True:
-                    memset(&array, 0, sizeof(array))
-                    require(stream, stream.get_next(stream, &array))
-                    if array.release == NULL:
-                        break
-                    try:
-                        self.batch(&schema, &array, beside, learning, predictions)
-                    finally:
-                        array.release(&array)
-            finally:
-                schema.release(&schema)
-            if (<Beside>beside).given and (<Beside>beside).n != len(predictions):
-                raise ValueError(f"there are {len(predictions):,} rows, and y, weight or tag has {beside.n:,} values")
-            return predictions
-        capsules = table.__arrow_c_array__()
-        beside = self.prepare(<ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema"), column_map, length, labels,
-                              weights, tags, learning)
-        self.batch(<ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema"),
-                   <ArrowArray*>PyCapsule_GetPointer(capsules[1], "arrow_array"), beside, learning, predictions)
-        return predictions
+            capsules = table.__arrow_c_stream__()
+            stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsules, "arrow_array_stream")
+            require(stream, stream.get_schema(stream, &owned.schema))
+            schema = &owned.schema
+        else:
+            capsules = table.__arrow_c_array__()
+            schema = <ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema")
+        beside = self.prepare(schema, column_map, length, labels, weights, tags, learning)
+        while True:
+            batch = Batch()
+            if stream != NULL:
+                require(stream, stream.get_next(stream, &batch.array))
+                if batch.array.release == NULL:
+                    break
+                batch.rows = &batch.array
+            elif first:
+                break
+            else:
+                batch.rows = <ArrowArray*>PyCapsule_GetPointer(capsules[1], "arrow_array")
+            batch.look(schema)
+            if (<Beside>beside).given and first + batch.rows.length > <int64_t>(<Beside>beside).n:
+                raise ValueError(f"there are more rows than values of y, weight or tag ({beside.n:,})")
+            i = 0
+            while i < batch.rows.length:
+                n = min(batch.rows.length - i, <int64_t>ROWS_IN_A_BLOCK)
+                self.fill(batch, i, n, beside, first)
+                yield self.block
+                i += n
+            first += batch.rows.length
+            if stream == NULL:
+                break
+        if (<Beside>beside).given and <int64_t>(<Beside>beside).n != first:
+            raise ValueError(f"there are {first:,} rows, and y, weight or tag has {beside.n:,} values")
+
+    cdef int fill(self, Batch batch, int64_t begin, int64_t n, Beside beside, int64_t first) except -1:
+        """Read n rows of a batch into the block."""
+        cdef int64_t i
+        cdef size_t k
+        self.rows.restart()
+        self.columns.begin(self.rows)
+        self.block.first_line = 1 + first + begin
+        for i in range(begin, begin + n):
+            self.rows.next_row(i - begin, 0, 0)
+            for k in range(batch.n):
+                self.cell(&batch.cells[k], i)
+            if beside.given:
+                beside.set(self.rows, first + i)
+            self.rows.end_row()
+        self.rows.end_block()
+        return 0
 
     cdef object prepare(self, ArrowSchema* schema, column_map, length, labels, weights, tags, bint learning):
         """Find the roles of the columns."""
@@ -213,39 +272,6 @@ cdef class Tables:
         if labels is not None and self.columns.labelled:
             raise ValueError("labels are given twice: as y, and as a column of the table")
         return Beside(length, labels, weights, tags)
-
-    cdef int batch(self, ArrowSchema* schema, ArrowArray* array, Beside beside, bint learning,
-                   list predictions) except -1:
-        """Run the rows of a batch."""
-        cdef size_t n_cells = 0, column = 0
-        cdef int64_t i = 0, j, n, k, first = len(predictions)
-        cdef Cells* cells = <Cells*>calloc(max(array.n_children, 1), sizeof(Cells))
-        if cells == NULL:
-            raise MemoryError
-        try:
-            for k in range(array.n_children):
-                view(&cells[k], schema.children[k], array.children[k], array.offset, &column)
-            if beside.given and first + array.length > <int64_t>beside.n:
-                raise ValueError(f"there are more rows than values of y, weight or tag ({beside.n:,})")
-            while i < array.length:
-                n = min(array.length - i, <int64_t>LINES_AT_ONCE)
-                self.rows.restart()
-                self.columns.begin(self.rows)
-                self.block.first_line = 1 + first + i
-                for j in range(i, i + n):
-                    self.rows.next_row(j - i, 0, 0)
-                    for k in range(array.n_children):
-                        self.cell(&cells[k], j)
-                    if beside.given:
-                        beside.set(self.rows, first + j)
-                    self.rows.end_row()
-                predictions += self.driver.run_made(self.rows, self.block, learning)
-                i += n
-        finally:
-            for k in range(array.n_children):
-                release(&cells[k])
-            free(cells)
-        return 0
 
     cdef int cell(self, const Cells* cells, int64_t i) except -1 nogil:
         """Put one value into the row."""
@@ -367,7 +393,7 @@ cdef int view(Cells* cells, ArrowSchema* schema, ArrowArray* array, int64_t offs
         else:
             cells.ticks = UNITS[form[2]]
     elif cells.kind == DECIMAL:
-        cells.divisor = pow(10, int(form[2:].split(",")[1]))
+        cells.divisor = float(10 ** int(form[2:].split(",")[1]))
     elif cells.kind == FIXED_LIST:
         cells.width = int(form[3:])
     cells.n_inner = array.n_children if cells.kind >= STRUCT else 0

@@ -23,6 +23,7 @@ from vwlite.input.rows cimport Rows
 
 from vwlite.errors import OptionError, VwliteError
 from vwlite.input.column_map import Rule
+from vwlite.parsers.entities import entity_namespaces
 
 cdef extern from "vwlite/core/utf8.h" nogil:
     size_t vwl_utf8_problem(const uint8_t* text, size_t n)
@@ -139,7 +140,7 @@ cdef class CsvParser(Parser):
             reader.given = separator_of(options["separator"])
         self.reader = reader
         self.reader.stopping = &self.stopping
-        self.naming = Naming(options)
+        self.naming = Naming(options, entity_namespaces(options))
         self.labels, self.column_map, self.decided = labels, column_map, decided
         self.names, self.learns, self.skips = names, learns, options["missing"] == "skip"
         self.limit = options["max_line_bytes"]

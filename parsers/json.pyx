@@ -23,6 +23,7 @@ from vwlite.input.rows cimport Rows
 
 from vwlite.core.reasons import REASONS_IN_WORDS
 from vwlite.errors import VwliteError
+from vwlite.parsers.entities import entity_namespaces
 
 cdef extern from "vwlite/core/utf8.h" nogil:
     size_t vwl_utf8_problem(const uint8_t* text, size_t n)
@@ -133,7 +134,7 @@ cdef class JsonParser(Parser):
     def __init__(self, options, paths, digest, labels, column_map, names):
         self.reader = JsonReader(list(paths), options["max_line_bytes"], digest, False)
         self.reader.stopping = &self.stopping
-        self.naming = Naming(options)
+        self.naming = Naming(options, entity_namespaces(options))
         self.labels, self.column_map = labels, column_map
         self.names, self.skips = names, options["missing"] == "skip"
         self.limit = options["max_line_bytes"]
@@ -161,6 +162,7 @@ cdef class JsonParser(Parser):
         cdef const uint8_t* found
         memset(block.text + block.text_length, 0, PADDING)
         members.text, members.end = <uint8_t*>block.text, block.text_length
+        members.good = vwl_utf8_problem(members.text, members.end)
         if block.begins and block.text[:3] == b"\xef\xbb\xbf":
             at = 3
         with nogil:
@@ -187,7 +189,7 @@ cdef class JsonParser(Parser):
             return 0
         members.rows.next_row(line, start, stop - start)
         members.end = stop
-        end = members.read(at)
+        end = members.read(at) if self.is_text(members, start, stop) else stop
         if members.reason == FINE:
             while end < stop and members.text[end] <= 32:
                 end += 1
@@ -195,12 +197,20 @@ cdef class JsonParser(Parser):
                 members.fail(JSON_SYNTAX, min(end, stop))
         return self.finish(members, start, stop, truncated)
 
+    cdef bint is_text(self, Members members, size_t start, size_t stop) noexcept nogil:
+        """Whether bytes that were not read yet are UTF-8, of a block that is so up to members.good."""
+        cdef size_t bad
+        members.reason = FINE
+        if members.good >= stop:
+            return True
+        bad = start + vwl_utf8_problem(members.text + start, stop - start)
+        if bad < stop:
+            members.reason, members.problem = TEXT_ENCODING, bad
+        return bad == stop
+
     cdef int finish(self, Members members, size_t start, size_t stop, bint truncated) except -1 nogil:
         """End the row."""
-        cdef size_t bad = vwl_utf8_problem(members.text + start, stop - start)
         members.rows.row.column = 1
-        if bad < stop - start:
-            members.reason, members.problem = TEXT_ENCODING, start + bad
         if truncated or stop - start > self.limit:
             members.reason, members.problem = LINE_LENGTH, start
         if members.reason != FINE:
@@ -225,7 +235,7 @@ cdef class JsonParser(Parser):
             members.rows.next_row(line, at, 0)
             members.end = end
             start = at
-            at = members.read(at)
+            at = members.read(at) if self.is_text(members, at, end) else end
             self.finish(members, start, min(at, start + 80), False)
             if members.reason != FINE:
                 with gil:

@@ -18,10 +18,9 @@ from libc.stdint cimport uint8_t
 
 from vwlite.core.example cimport Block
 from vwlite.core.reasons cimport ENTITY_NAMELESS
-from vwlite.engine.driver cimport LINES_AT_ONCE, Driver
 from vwlite.input.beside cimport number_of, set_label, set_tag
 from vwlite.input.naming cimport Naming
-from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, number_in_words
+from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, Space, number_in_words
 
 from collections.abc import Mapping
 from itertools import islice, repeat
@@ -31,7 +30,6 @@ cdef extern from "Python.h":
 
 cdef enum:
     MOST_DEEP = 64                    # records inside records
-    ROWS = 1                          # source of a block: rows, not lines
 
 cdef struct Text:                     # in UTF-8
     const uint8_t* at
@@ -175,47 +173,59 @@ SPECIAL = {
 
 
 cdef class Records:
-    """Learns from dicts, or predicts for them, with a driver of single-line examples."""
+    """Reads dicts into blocks of rows.
 
-    cdef Driver driver
+    Args:
+        naming: The Naming of the run.
+        labels: The LabelType of the stack.
+        names: Whether learners read the names of features.
+        skips_nan: Whether NaN is a value that is missing.
+    """
+
     cdef Rows rows
     cdef Block block
 
-    def __init__(self, Driver driver not None, Naming naming not None, labels, bint skips_nan):
-        self.driver = driver
+    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan):
         self.block = Block()
-        self.block.source = ROWS
-        self.rows = Rows(naming, labels, self.block, driver.needs_names, skips_nan)
+        self.block.source = MADE
+        self.rows = Rows(naming, labels, self.block, names, skips_nan)
 
-    def one(self, record, label, weight, tag, bint learning):
-        """Runs one record; returns its prediction."""
+    def one(self, record, label, weight, tag):
+        """The block of one record."""
         self.rows.restart()
         self.block.first_line = 1
         self.read(record, label, weight, tag)
-        return self.driver.run_made(self.rows, self.block, learning)[0]
+        self.rows.end_block()
+        return self.block
 
-    def many(self, records, labels, weights, tags, bint learning):
-        """Runs records; returns a list of their predictions.
+    def blocks(self, records, labels, weights, tags):
+        """Yields blocks of records, always the same object; before an error, the block of the records before it.
 
-        `labels`, `weights` and `tags` are iterables of the same length, or None. Raises ValueError if one is shorter.
+        `labels`, `weights` and `tags` are iterables of the same length, or None. Raises TypeError or ValueError for a
+        record that can't be read, and ValueError if one of the others is shorter or longer.
         """
-        predictions = []
+        cdef size_t count = 0
         records = iter(records)
         parts = [None if part is None else iter(part) for part in (labels, weights, tags)]
-        while chunk := list(islice(records, LINES_AT_ONCE)):
+        while chunk := list(islice(records, ROWS_IN_A_BLOCK)):
             columns = [None if part is None else list(islice(part, len(chunk))) for part in parts]
-            for name, column in zip(("y", "weight", "tag"), columns, strict=True):
+            for name, column in zip(NAMES, columns, strict=True):
                 if column is not None and len(column) < len(chunk):
-                    raise ValueError(f"{name} has {len(predictions) + len(column):,} values and x more records")
+                    raise ValueError(f"{name} has {count + len(column):,} values and x more records")
             self.rows.restart()
-            self.block.first_line = 1 + len(predictions)
-            predictions += self.run(chunk, columns, learning)
-        for name, part in zip(("y", "weight", "tag"), parts, strict=True):
+            self.block.first_line = 1 + count
+            error = self.fill(chunk, columns)
+            self.rows.end_block()
+            count += self.block.n_rows
+            yield self.block
+            if error is not None:
+                raise error
+        for name, part in zip(NAMES, parts, strict=True):
             if part is not None and not isinstance(part, repeat) and next(part, END) is not END:
-                raise ValueError(f"{name} has more values than x has records ({len(predictions):,}): these were run")
-        return predictions
+                raise ValueError(f"{name} has more values than x has records ({count:,}): these were run")
 
-    cdef list run(self, list chunk, list columns, bint learning):
+    cdef object fill(self, list chunk, list columns):
+        """Reads records into the block, up to one that can't be read; returns the error."""
         cdef size_t i
         labels, weights, tags = columns
         for i, record in enumerate(chunk):
@@ -224,11 +234,9 @@ cdef class Records:
                           None if tags is None else tags[i])
             except (TypeError, ValueError, OverflowError) as error:
                 self.rows.drop_row()
-                if i:
-                    self.driver.run_made(self.rows, self.block, learning)
-                raise (TypeError if isinstance(error, TypeError) else ValueError)(
-                    f"row {self.block.first_line + i}: {error}") from None
-        return self.driver.run_made(self.rows, self.block, learning)
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                return kind(f"row {self.block.first_line + i}: {error}")
+        return None
 
     cdef int read(self, record, label, weight, tag) except -1:
         self.rows.next_row(self.rows.n_rows, 0, 0)
@@ -245,3 +253,4 @@ cdef class Records:
 
 
 END = object()
+NAMES = ("y", "weight", "tag")

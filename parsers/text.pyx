@@ -43,6 +43,7 @@ from vwlite.input.reader cimport LineReader
 from vwlite.core.options import Option, OptionGroup
 from vwlite.core.types import LabelType, is_multiline
 from vwlite.input.rows import HEADS
+from vwlite.parsers.entities import entity_namespaces
 
 cdef extern from "vwlite/core/bytescan.h" nogil:
     ctypedef struct vwl_cursor:
@@ -130,7 +131,7 @@ cdef class TextParser(Parser):
         self.multiline = is_multiline(labels) if multiline is None else multiline
         self.reader = LineReader(list(paths), options["max_line_bytes"], digest, self.multiline)
         self.reader.stopping = &self.stopping
-        self.naming = Naming(options)
+        self.naming = Naming(options, entity_namespaces(options))
         self.compat = options["vw_compat"]
         self.limit = options["max_line_bytes"]
 

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -168,6 +169,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "lines.vw": "\n".join(costs(30)) + "\n",
         "decisions.vw": "\n".join(decisions(40, rewards=True)) + "\n",
         "flags.toml": "passes = 1\n",
+        "trips.csv": "day,carrier,hour,delay\n" + "".join(f"{i},c{i % 4},{i % 24},{i % 31}\n" for i in range(60)),
+        "trips.txt": "".join(f"{i};{i % 24},5;{i % 31}\n" for i in range(60)),
+        "clicks.ndjson": '{"clicked": "yes", "site": "a"}\n{"clicked": "no", "site": "b"}\n' * 20,
         "token": "0123456789abcdef0123456789abcdef\n",
     }
     for name, text in made.items():
@@ -193,7 +197,7 @@ def test_the_examples_run(example, files, tmp_path, monkeypatch, capsys):
         serves(example, tmp_path)
         return
     monkeypatch.chdir(tmp_path)
-    assert main(example.split()[1:]) == 0
+    assert main(shlex.split(example)[1:]) == 0
     said = capsys.readouterr()
     assert "malformed" not in said.err and "nothing matched" not in said.err
 

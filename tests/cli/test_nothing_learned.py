@@ -44,10 +44,6 @@ def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (b"<html>502</html>\nx y z\n", "HTML, perhaps the error page of a download"),
         (b"<!DOCTYPE html>\n<p>502\n", "HTML"),
         (b"<?xml version='1.0'?><rows/>\n", "XML"),
-        (TABLE.encode(), "CSV: write label |namespace feature:value ... instead"),
-        (b"a;b\n1;2\n", "CSV"),
-        (b"a\tb\n1\tx\n", "a table with tabs"),
-        (b'{"age": 3, "label": 1}\n{"age": 4, "label": 0}\n', "JSON"),
         (b"1 3:0.5 7:1\n-1 2:1 9:0.25\n", "the format of svmlight: put a '|' behind each label"),
         (b"1\n2\n3.5\n", "labels without features"),
         (b"1 |\n2 |a\n", "lines without features behind their '|'"),
@@ -62,6 +58,22 @@ def test_a_run_without_an_example_with_a_feature_fails(content, looks, more, cap
     assert said.startswith("vwlite: error: data: no example with a feature")
     assert looks in said
     assert ("prod.model is unchanged" in said) == ("-f" in more)
+
+
+@pytest.mark.parametrize("content", [TABLE, TABLE.replace(",", ";"), TABLE.replace(",", "\t")])
+def test_a_table_is_read_as_one_and_needs_a_label(content, capsys):
+    Path("data").write_text(content)
+    said = fails(capsys, "-d", "data", "-f", "prod.model")
+    assert "data: which column is the label? --label NAME says it, --label none only predicts. It looks like" in said
+    assert "--format vw if it is not" in said
+    assert main(["-d", "data", "--label", "label", "-f", "new.model", "--quiet"]) == 0
+    assert main(["-t", "-i", "new.model", "-d", "data", "--quiet", "-p", "new.txt"]) == 0
+
+
+def test_json_without_labels_teaches_no_model(capsys):
+    Path("data").write_text('{"age": 3, "label": 1}\n{"age": 4, "label": 0}\n')
+    assert "no example has a label and a weight" in fails(capsys, "-d", "data", "-f", "prod.model")
+    assert main(["-d", "data", "--label", "label", "-f", "new.model", "--quiet"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -138,7 +150,7 @@ def test_nothing_is_fine_where_it_is_meant(words, capsys):
 
 
 def test_counters_of_a_loaded_model_are_not_those_of_the_run(capsys):
-    Path("data").write_text(TABLE)
+    Path("data").write_text("x y\n")
     words = ["-i", "prod.model", "--preserve_performance_counters", "-f", "prod.model"]
     assert "no example with a feature" in fails(capsys, "-d", "data", *words)
 

@@ -96,13 +96,13 @@ class Table:
 
 @pytest.mark.parametrize(
     "data",
-    [Table(), {"1 |a": 2}, [{"a": 1}], np.eye(2), np.ones(3), [1.0, 2.0], None, 7, [None], [["1 |a"]]],
+    [Table(), [1.0, 2.0], None, 7, [None], [["1 |a"]], np.array(["1 |a", 2], object)],
     ids=lambda data: type(data).__name__,
 )
 def test_what_is_no_text_is_refused_with_what_to_do(data):
     workspace = Workspace()
     for method in (workspace.learn, workspace.predict):
-        with pytest.raises(TypeError, match=r"examples are lines of text such as .* make a line of each row"):
+        with pytest.raises(TypeError, match="lines of text"):
             method(data)
     assert workspace.driver.counters.example_number == 0
 

@@ -72,6 +72,7 @@ VALUES = {
 # Options that ask for what a plain run does anyway; where it would not, their own tests show what they change.
 ALREADY_SO = {
     "allow_empty": "there are examples",
+    "format": "the data is VW's text",
     "holdout_off": "one pass holds nothing out",
     "no_stdin": "data is named",
     "onethread": "which thread parses can't be seen",
@@ -284,7 +285,7 @@ TESTED_ELSEWHERE = {
     "crossing_limit", "early_terminate", "feature_limit", "hash", "hash_seed", "holdout_off", "max_line_bytes",
     "max_malformed", "onethread", "posterior_full", "random_seed", "strict_parse", "vw_compat", "allow_empty", "cache",
     "examples", "no_stdin", "progress", "save_resume", "audit", "constant", "redefine", "loss_function",
-    "interactions",
+    "interactions", "format",
 }  # fmt: skip
 
 

@@ -302,12 +302,6 @@ def test_what_only_the_command_line_shows_is_refused(flag):
         Workspace(flag)
 
 
-def test_a_workspace_is_neither_copied_nor_pickled():
-    for function in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="can't be copied or pickled: save"):
-            function(Workspace())
-
-
 def test_a_line_may_be_any_kind_of_bytes():
     workspace = Workspace()
     assert workspace.learn(bytearray(b"1 | a")) == 0 == Workspace().learn(b"1 | a")

@@ -15,7 +15,7 @@ from vwlite.engine.daemon_flags import of_the_model
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
 from vwlite.features.interactions import LIMIT_OF_A_DAEMON
-from vwlite.input.naming import entity_namespaces
+from vwlite.parsers.entities import entity_namespaces
 
 # Options of a run over files that a daemon refuses, and the reason.
 NOT_HERE = {

@@ -7,11 +7,14 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from vwlite.input.naming import Naming
+from vwlite.parsers.entities import entity_namespaces
 
 if TYPE_CHECKING:
-    from vwlite.engine.workspace import Workspace
+    from vwlite.core.options import Options
+    from vwlite.engine.driver import Driver
 
 TEXT = (str, bytes, bytearray)
+END = object()
 
 
 def encoded(line: str | bytes | bytearray) -> bytes:
@@ -30,23 +33,28 @@ def is_table(x: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     """Whether an object is an array of NumPy or a sparse one of SciPy."""
-    return hasattr(x, "shape") and hasattr(x, "dtype") and hasattr(x, "ndim")
+    return hasattr(x, "shape") and hasattr(x, "dtype") and hasattr(x, "ndim") and not holds_text(x)
+
+
+def holds_text(x: Any) -> bool:
+    """Whether an array holds lines of text."""
+    return x.dtype.kind in "US" or bool(x.dtype.kind == "O" and x.ndim == 1 and len(x) and isinstance(x[0], TEXT))
 
 
 class Doors:
-    """Runs examples from Python through a workspace's stack.
+    """Runs examples from Python through a stack.
 
     Args:
-        workspace: The workspace.
+        driver: The driver of the stack.
+        parser: The parser of lines.
+        options: The options of the workspace.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        options = workspace.options
-        self.workspace = workspace
-        self.driver = workspace.driver
-        self.parser = workspace.parser
-        self.skips = options["missing"] == "skip"
-        self.made_with = Naming(options), workspace.top.takes_label, self.skips
+    def __init__(self, driver: Driver, parser: Any, options: Options) -> None:
+        self.driver = driver
+        self.parser = parser
+        self.options = options
+        self.naming = Naming(options, entity_namespaces(options))
         self._records: Any = None
         self._arrays: Any = None
         self._tables: Any = None
@@ -61,22 +69,22 @@ class Doors:
             self.refuse_decisions("a dict")
             if columns is not None:
                 raise TypeError("columns are of tables: the names of a dict are those of its features")
-            return self.records.one(x, y, weight, tag, learning)
+            return self.driver.run_rows(self.records.one(x, y, weight, tag), learning)[0]
         if is_table(x):
             return self.table(x, y, weight, tag, columns, learning)
         if is_array(x):
             return self.array(x, y, weight, tag, columns, learning)
-        if not isinstance(x, Iterable):
+        if not isinstance(x, Iterable) or hasattr(x, "columns"):  # iteration would give the names of columns
             raise TypeError(
-                f"examples are lines of text, dicts, an array, or a table such as a data frame; one of them, or several "
-                f"lines or dicts in a list, not {type(x).__name__}"
+                f"examples are lines of text, dicts, an array, or a table such as a data frame (anything with "
+                f"__arrow_c_stream__); one of them, or several lines or dicts in a list, not {type(x).__name__}"
             )
         return self.several(iter(x), y, weight, tag, columns, learning)
 
     def several(self, x: Iterator[Any], y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> list[Any]:
         """Runs lines or dicts."""
-        first = next(x, None)
-        if first is None:
+        first = next(x, END)
+        if first is END:
             return []
         x = chain((first,), x)
         if isinstance(first, TEXT):
@@ -91,7 +99,7 @@ class Doors:
                     raise TypeError(f"{name} is the text {values!r}, where one value for each record is expected")
             if isinstance(weight, (int, float)):
                 weight = repeat(weight)
-            return self.records.many(x, y, weight, tag, learning)
+            return self.rows(self.records.blocks(x, y, weight, tag), learning)
         raise TypeError(
             f"a list holds lines of text or dicts, not {type(first).__name__}: give rows of numbers as an array of NumPy"
         )
@@ -109,20 +117,27 @@ class Doors:
             raise ValueError(f"x has {x.ndim} dimensions, where rows and columns are expected")
         if isinstance(columns, (str, Mapping)):
             raise TypeError("the columns of an array are a list of their names")
-        results = self.arrays.run(x, columns, Beside(x.shape[0], y, weight, tag), learning)
+        results = self.rows(self.arrays.blocks(x, columns, Beside(x.shape[0], y, weight, tag)), learning)
         return results[0] if one else as_array(results)
 
     def table(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
         """Runs the rows of a table."""
         self.refuse_decisions("a table")
         column_map, y, weight, tag = self.column_map(y, weight, tag, columns)
-        return as_array(self.tables.run(x, column_map, y, weight, tag, learning))
+        return as_array(self.rows(self.tables.blocks(x, column_map, y, weight, tag, learning), learning))
+
+    def rows(self, blocks: Iterator[Any], learning: bool) -> list[Any]:
+        """Runs blocks of rows."""
+        results = []
+        for block in blocks:
+            results += self.driver.run_rows(block, learning)
+        return results
 
     def column_map(self, y: Any, weight: Any, tag: Any, columns: Any) -> tuple[Any, Any, Any, Any]:
         """The column map of a table, and what is given beside it: labels, weights, tags."""
         from vwlite.input.column_map import ColumnMap, Rule, read_label, read_map
 
-        options = self.workspace.options
+        options = self.options
         given = columns if columns is not None else options["columns_in"]
         if columns is not None and not isinstance(columns, (str, Mapping)):
             columns = given = list(columns)
@@ -140,12 +155,18 @@ class Doors:
         return ColumnMap((*rules, *found.rules), label, bool(found.rules)), y, weight, tag
 
     @property
+    def made_with(self) -> tuple[Any, ...]:
+        """What readers are made with."""
+        driver = self.driver
+        return self.naming, driver.top.takes_label, driver.needs_names, self.options["missing"] == "skip"
+
+    @property
     def records(self) -> Any:
         """The reader of dicts."""
         if self._records is None:
             from vwlite.parsers.records import Records
 
-            self._records = Records(self.driver, *self.made_with)
+            self._records = Records(*self.made_with)
         return self._records
 
     @property
@@ -154,7 +175,7 @@ class Doors:
         if self._arrays is None:
             from vwlite.parsers.arrays import Arrays
 
-            self._arrays = Arrays(self.driver, *self.made_with)
+            self._arrays = Arrays(*self.made_with)
         return self._arrays
 
     @property
@@ -163,7 +184,7 @@ class Doors:
         if self._tables is None:
             from vwlite.parsers.arrow import Tables
 
-            self._tables = Tables(self.driver, *self.made_with)
+            self._tables = Tables(*self.made_with)
         return self._tables
 
     def refuse_beside(self, *values: Any) -> None:
@@ -173,7 +194,7 @@ class Doors:
 
     def refuse_decisions(self, what: str) -> None:
         """Raises TypeError if the stack's examples have several lines, which `what` can't be."""
-        if self.workspace.top.multiline:
+        if self.driver.top.multiline:
             raise TypeError(f"this stack learns decisions of several lines, which {what} can't give: give text")
 
 

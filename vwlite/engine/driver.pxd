@@ -23,7 +23,6 @@ from vwlite.engine.simple_rows cimport ROWS_AT_ONCE
 from vwlite.engine.unmatched cimport Unmatched
 from vwlite.features.interactions cimport Expansion, Interactions
 from vwlite.input.parser cimport Parser
-from vwlite.input.rows cimport Rows
 from vwlite.report.counters cimport Counters
 from vwlite.report.predictions cimport Format
 
@@ -85,7 +84,6 @@ cdef class Driver:
     cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i) except -2 nogil
     cdef size_t most_together(self) noexcept nogil
     # rows that were made from Python objects
-    cdef list run_made(self, Rows rows, Block block, bint learning)
     cdef int run_for_python(self, Block block, bint learning, list predictions) except -1
     # what all drivers share
     cdef int show(self, Block block, size_t n) except -1 nogil

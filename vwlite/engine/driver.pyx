@@ -18,7 +18,6 @@ from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LA
 from vwlite.engine.simple_rows cimport ROWS_AT_ONCE, Given, collect
 from vwlite.features.interactions cimport Crossing, Interactions, crossing_of, use_crossing
 from vwlite.input.parser cimport Parser
-from vwlite.input.rows cimport Rows
 from vwlite.report.counters cimport Counters
 
 from vwlite.core.learner import chain, finishers, vetters, walk
@@ -399,11 +398,9 @@ cdef class Driver:
             block.first_line += len(chunk)
         return predictions
 
-    cdef list run_made(self, Rows rows, Block block, bint learning):
+    def run_rows(self, Block block not None, bint learning):
         """Learns or only predicts the rows of a block made from Python objects; returns a list of predictions."""
         predictions = []
-        rows.end_block()
-        block.n_lines = block.n_rows
         self.run_for_python(block, learning, predictions)
         return predictions
 

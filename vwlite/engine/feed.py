@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,10 @@ from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, is_multiline
 from vwlite.errors import OptionError, VwliteError
 from vwlite.input.formats import IN_WORDS, OF_TABLES, format_of
-from vwlite.input.naming import entity_namespaces
 from vwlite.input.parser import Ring
 from vwlite.input.sniff import HEAD
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
+from vwlite.parsers.entities import entity_namespaces
 from vwlite.parsers.text import TextParser
 
 OPTIONS = OptionGroup(
@@ -93,6 +94,7 @@ class Feed:
                 f"{', '.join(self.names)}: this stack learns decisions of several lines, which {IN_WORDS[self.format]} "
                 "can't give: write VW's text"
             )
+        self._require_label()
         # names of features are stored with their hashes only if they are used
         self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
         # a client of a pipe may wait for each prediction
@@ -203,6 +205,16 @@ class Feed:
             elif writer is not None:
                 writer.discard()
 
+    def _require_label(self) -> None:
+        """Raises OptionError for a table of which no column is said to be the label, unless it is only predicted."""
+        from_map = any(re.search(r":label(@|$|\s)", text) for text in self.options["columns_in"])
+        if self.format in ("vw", "json") or self.options["testonly"] or self.options["label"] or from_map:
+            return
+        looks = f" It looks like {IN_WORDS[self.format]}; --format vw if it is not." if self.note else ""
+        raise OptionError(
+            f"{', '.join(self.names)}: which column is the label? --label NAME says it, --label none only predicts.{looks}"
+        )
+
     def _parser(self, digest: bool) -> Any:
         """Creates the parser of the format."""
         if self.format == "vw":
@@ -217,10 +229,6 @@ class Feed:
 
             mapped = column_map if column_map.rules or column_map.label else None
             return JsonParser(options, self.paths, digest, self.labels, mapped, self.wants_names)
-        if learns and column_map.label is None and not any(rule.role == "label" for rule in column_map.rules):
-            raise OptionError(
-                f"{', '.join(self.names)}: which column is the label? Say --label NAME, or --label none to only predict"
-            )
         return CsvParser(
             options, self.paths, digest, self.labels, column_map, self.wants_names, learns, self.format, self._decided
         )

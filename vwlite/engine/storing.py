@@ -15,7 +15,6 @@ from vwlite.errors import ModelError, StackError
 from vwlite.model.metadata import FIGURES as KINDS_OF_FIGURES
 
 if TYPE_CHECKING:
-    from vwlite.engine.workspace import Workspace
     from vwlite.entities.store_file import StoreFile
     from vwlite.model.model_file import Array, ModelReader
 
@@ -44,7 +43,7 @@ class Stamp:
 
 
 def contents(
-    workspace: Workspace, stream: dict[str, Any] | None = None
+    workspace: Any, stream: dict[str, Any] | None = None
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the metadata of a workspace's model. Raises ModelError if a weight is not finite."""
     from vwlite.model.model_io import Saver, names_to_arrays, save_load
@@ -58,7 +57,7 @@ def contents(
     return arrays, workspace.metadata() | ({} if stream is None else {"stream": stream})
 
 
-def save(workspace: Workspace, path: str | os.PathLike[str], stream: dict[str, Any] | None) -> None:
+def save(workspace: Any, path: str | os.PathLike[str], stream: dict[str, Any] | None) -> None:
     """Saves a workspace's model; see Workspace.save."""
     from vwlite.model import model_file
 
@@ -74,7 +73,7 @@ def save(workspace: Workspace, path: str | os.PathLike[str], stream: dict[str, A
         entity_store.discard(path)
 
 
-def metadata_of(workspace: Workspace) -> dict[str, Any]:
+def metadata_of(workspace: Any) -> dict[str, Any]:
     """The metadata of a workspace's model; see Workspace.metadata."""
     counters = workspace.driver.counters
     when = workspace.stamp.of((counters.example_number, counters.sum_loss, workspace.changes))
@@ -99,7 +98,7 @@ def metadata_of(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def to_bytes(workspace: Workspace) -> bytes:
+def to_bytes(workspace: Any) -> bytes:
     """The state of a workspace as the bytes of a model file; see Workspace.to_bytes."""
     from vwlite.model import model_file
 
@@ -108,6 +107,7 @@ def to_bytes(workspace: Workspace) -> bytes:
     arrays, metadata = contents(workspace)
     driver = workspace.driver
     counters = {name: getattr(driver.counters, name) for name in driver.counters.FIELDS}
+    del counters["problems"]  # which predictions change
     metadata["workspace"] = {
         "flags": list(workspace.flags),
         "own_flags": list(workspace.own_flags),
@@ -120,7 +120,7 @@ def to_bytes(workspace: Workspace) -> bytes:
     return b"".join(model_file.pack(COPIED[1], arrays, metadata))
 
 
-def from_bytes(kind: type[Workspace], data: bytes | bytearray | memoryview) -> Workspace:
+def from_bytes(kind: Any, data: bytes | bytearray | memoryview) -> Any:
     """A workspace in the state of the bytes; see Workspace.from_bytes."""
     from vwlite.model import model_file
 
@@ -173,7 +173,7 @@ def without_model(flags: list[str]) -> list[str]:
     return found
 
 
-def restore_learners(workspace: Workspace, reader: ModelReader, store: StoreFile | None) -> None:
+def restore_learners(workspace: Any, reader: ModelReader, store: StoreFile | None) -> None:
     """Restores the learners of a loaded model, before the driver is created."""
     from vwlite.model.model_io import Loader, save_load
 
@@ -187,7 +187,7 @@ def restore_learners(workspace: Workspace, reader: ModelReader, store: StoreFile
             learner.close_batches()  # applies pending examples of a batch; a model that is saved again stores them
 
 
-def restore_rest(workspace: Workspace, reader: ModelReader) -> None:
+def restore_rest(workspace: Any, reader: ModelReader) -> None:
     """Restores the journal of runs, the names and the counts of a loaded model."""
     from vwlite.model.model_io import names_of
 
@@ -201,17 +201,17 @@ def restore_rest(workspace: Workspace, reader: ModelReader) -> None:
                 setattr(_holder(workspace, name), name, value)
 
 
-def figures_of(workspace: Workspace) -> list[tuple[str, float]]:
+def figures_of(workspace: Any) -> list[tuple[str, float]]:
     """The counts that a model stores."""
     return [(name, getattr(_holder(workspace, name), name)) for name in FIGURES]
 
 
-def _holder(workspace: Workspace, figure: str) -> Any:
+def _holder(workspace: Any, figure: str) -> Any:
     """The object that has a count of the model: the counters or the driver."""
     return workspace.driver.counters if hasattr(workspace.driver.counters, figure) else workspace.driver
 
 
-def loss_of(workspace: Workspace) -> float | None:
+def loss_of(workspace: Any) -> float | None:
     """The progressive loss so far; None if it is undefined."""
     weight, loss = workspace.driver.counters.weighted_labeled, workspace.driver.counters.sum_loss
     return loss / weight if weight > 0 and math.isfinite(loss) else None

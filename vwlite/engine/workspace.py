@@ -206,8 +206,8 @@ class Workspace:
         if reader is not None:
             storing.restore_rest(self, reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
-        self._doors = Doors(self)
-        self._lock = threading.Lock()
+        self._doors = Doors(self.driver, self.parser, options)
+        self._lock = threading.RLock()  # a generator of examples may predict
         self._closed = False
         self.examples_before = self.driver.counters.example_number
         self.loss_before = self.journal[-1]["loss_after"] if self.journal else None

@@ -28,7 +28,7 @@ ROLES = {
     "weight": "the importance weight",
     "initial": "the initial prediction (offset)",
     "tag": "the tag",
-    "ignore": "nothing",
+    "ignore": "not used",
 }
 SINGLE = ("label", "weight", "initial", "tag")  # roles of one column at most
 DATE_PARTS = ("year", "month", "day", "dow", "hour", "minute", "days")

@@ -16,8 +16,7 @@ OPTIONS = OptionGroup(
             "format",
             str,
             "the format of the data; otherwise the name of the file says it, or its first bytes",
-            default="",
-            choices=("", "vw", "csv", "tsv", "json"),
+            choices=("vw", "csv", "tsv", "json"),
         ),
         Option(
             "columns_in",
@@ -40,7 +39,11 @@ OPTIONS = OptionGroup(
             keep=True,
         ),
     ),
-    examples=("vwlite trips.csv --label 'delay:above(15)' --columns_in 'carrier:category dep_time:number /.*/:ignore'",),
+    examples=(
+        "vwlite trips.csv --label 'delay:above(15)' --columns_in 'carrier:category hour:number /.*/:ignore' --missing skip",
+        "vwlite --format csv trips.txt --separator ';' --decimal , --header day,hour,delay --label delay",
+        "vwlite clicks.ndjson --label 'clicked:binary(yes)' --loss_function logistic -f model",
+    ),
 )
 
 SUFFIXES = {

@@ -12,7 +12,7 @@ cdef struct Key:
 cdef class Members:
     cdef Rows rows
     cdef uint8_t* text
-    cdef size_t end
+    cdef size_t end, good             # of the text; it is UTF-8 up to there
     cdef Reason reason                # of the current object, and where
     cdef size_t problem
     cdef Key* keys                    # of the line's objects: a hash table

@@ -4,9 +4,9 @@ from vwlite.features.interactions import namespace_hash
 
 
 cdef class Naming:
-    """The naming options of a run: --hash, --hash_seed, --redefine, and the namespaces of random effects."""
+    """The naming options of a run: --hash, --hash_seed, --redefine; `entities` are namespaces that name entities."""
 
-    def __init__(self, options):
+    def __init__(self, options, entities=()):
         self.all_names = options["hash"] == "all"
         self.seed = options["hash_seed"]
         for i in range(256):
@@ -15,7 +15,7 @@ cdef class Naming:
         self.anonymous = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
-        self.entities = entity_namespaces(options)
+        self.entities = list(entities)
         for i, name in enumerate(self.entities):
             self.entity_hash[i] = namespace_hash(options, name)
             self.n_entities = i + 1
@@ -27,12 +27,6 @@ cdef class Naming:
             if self.entity_hash[i] == namespace:
                 return True
         return False
-
-
-def entity_namespaces(options):
-    """Namespaces whose features name entities; more than MOST_ENTITIES are refused elsewhere."""
-    specs = options["random_effect"] if "random_effect" in options else []
-    return [spec.partition(":")[0] for spec in specs][:MOST_ENTITIES]
 
 
 def redefined(rules):

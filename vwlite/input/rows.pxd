@@ -22,6 +22,8 @@ from vwlite.input.naming cimport Naming, hash_name
 
 cdef enum:
     LONGEST_NUMBER = 32               # bytes of a number in words
+    ROWS_IN_A_BLOCK = 1000            # that are made from Python objects
+    MADE = 1                          # source of a block whose rows were never lines
 
 cdef struct Space:
     # a namespace

@@ -121,7 +121,7 @@ cdef class Rows:
 
     cdef int end_block(self) except -1 nogil:
         """Complete the self.block."""
-        self.block.n_rows = self.n_rows
+        self.block.n_rows = self.block.n_lines = self.n_rows
         self.block.n_features = self.feature - self.block.features
         self.block.n_extents = self.extent - self.block.extents
         self.block.n_choices = self.n_choices
