@@ -78,7 +78,6 @@ cdef class Arrays:
     cdef int name_columns(self, np, object names, size_t d) except -1:
         """Compute the hash of each column, unless it is known from the last array."""
         cdef size_t k, n
-        cdef const uint8_t[::1] raw
         if names is None:
             names = d
         elif len(names) != d:

@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport NAN
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcpy
 
 from vwlite.core.example cimport Block
 from vwlite.input.beside cimport Beside
@@ -125,8 +125,8 @@ def kind_of(form, name):
             return DECIMAL
     if form.startswith("+w:"):
         return FIXED_LIST
-    raise TypeError(f"the column {name!r} is of a type of Arrow ({form!r}) that is not read here: convert it to numbers "
-                    "or texts, or leave it out")
+    raise TypeError(f"the column {name!r} is of a type of Arrow ({form!r}) that is not read here: convert it to "
+                    "numbers or texts, or leave it out")
 
 
 cdef class Schema:
@@ -264,7 +264,8 @@ cdef class Tables:
             layout.add(schema.children[i], "", "", 0)
         known = (layout.names, layout.kinds, column_map, learning)
         if self.columns is None or self.known != known:
-            rules = column_map.resolve(layout.names, "the table", learning and labels is None, self.rows.naming.entities)
+            rules = column_map.resolve(layout.names, "the table", learning and labels is None,
+                                       self.rows.naming.entities)
             rules = [settled(*each) for each in zip(rules, layout.names, layout.namespaces, layout.kinds, strict=True)]
             self.rows.restart()
             self.columns = Columns(layout.features, rules, self.rows, full_names=layout.names)
@@ -275,9 +276,8 @@ cdef class Tables:
 
     cdef int cell(self, const Cells* cells, int64_t i) except -1 nogil:
         """Put one value into the row."""
-        cdef const uint8_t* text
-        cdef size_t n, k
-        cdef int64_t at, begin, end
+        cdef size_t k
+        cdef int64_t at
         if not is_there(cells, i):
             return 0
         if cells.kind == STRUCT:

@@ -177,8 +177,8 @@ cdef class CsvParser(Parser):
             if header is None:
                 raise VwliteError(f"{name}: the first line has to name the columns, and there is none")
             if any("\udc80" <= char <= "\udcff" for column in header for char in column):
-                raise VwliteError(f"{name}: the names of the columns are not UTF-8 text: convert the file first, perhaps by "
-                                  "`iconv -f LATIN1 -t UTF-8`")
+                raise VwliteError(f"{name}: the names of the columns are not UTF-8 text: convert the file first, "
+                                  "perhaps by `iconv -f LATIN1 -t UTF-8`")
             if len(header) > MOST_COLUMNS:
                 raise VwliteError(f"{name}: {len(header):,} columns, of at most {MOST_COLUMNS:,}")
             self.headers[source] = header, separator

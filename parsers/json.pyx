@@ -3,12 +3,13 @@
     {"_label": 1, "_tag": "t7", "price": 2.5, "city": "Bonn", "new": true, "user": {"age": 31}, "words": ["red"]}
 
 is the example `1 t7| price:2.5 city=Bonn new |user age:31 |words red`. A key whose value is an object or an array is a
-namespace. In an array a string is a feature of that name, a number is numbered by its place, an object adds its members.
+namespace. In an array a string is a feature of that name, a number is numbered by its place, an object adds its
+members.
 `_label`, `_weight`, `_initial` and `_tag` are no features. A column map says more about keys at the top level, and, as
 `outer.inner`, about those inside.
 
-A key may occur once in an object. Of objects that are in an array, or have several lines, the first that is not JSON ends
-the run; of those a line each, it is skipped.
+A key may occur once in an object. Of objects that are in an array, or have several lines, the first that is not JSON
+ends the run; of those a line each, it is skipped.
 """
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memset

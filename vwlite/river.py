@@ -11,7 +11,6 @@ True
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError("vwlite.river needs River: pip install 'vwlite[river]'") from None
 
+from vwlite.core.elementary import array_exp
 from vwlite.wrappers.settings import Settings
 from vwlite.wrappers.turns import SharedWorkspace
 
@@ -293,7 +293,7 @@ class VWClassifier(Online, base.MiniBatchClassifier):
         """Probabilities by label, of a prediction of the workspace."""
         labels = self._labels
         if self._multiclass:
-            shares = [1 / (1 + math.exp(-score)) for score in found.values()]  # scores are within -50 and 50
+            shares = (1 / (1 + array_exp(-np.array(list(found.values()))))).tolist()  # scores are within -50 and 50
             total = sum(shares)
             return {label: share / total for label, share in zip(labels, shares, strict=True)}
         if len(labels) == 1:

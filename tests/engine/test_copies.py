@@ -36,7 +36,12 @@ def test_a_copy_learns_on_like_the_original(flags):
     original = Workspace(flags)
     original.learn(RECORDS[:40], y[:40])
     state = original.to_bytes()
-    copies = [Workspace.from_bytes(state), copy.deepcopy(original), copy.copy(original), pickle.loads(pickle.dumps(original))]
+    copies = [
+        Workspace.from_bytes(state),
+        copy.deepcopy(original),
+        copy.copy(original),
+        pickle.loads(pickle.dumps(original)),
+    ]
     for made in copies:
         assert made.to_bytes() == state
         assert repr(made) == repr(original)
@@ -104,7 +109,7 @@ def test_damaged_bytes_are_refused(damage, tmp_path):
         "empty": b"", "short": state[:200], "cut": state[:-4], "changed": state[:300] + b"x" + state[301:],
         "other": (tmp_path / "plain.model").read_bytes(),
     }[damage]  # fmt: skip
-    with pytest.raises(ModelError, match="^<bytes>: "):
+    with pytest.raises(ModelError, match=r"^<bytes>: "):
         Workspace.from_bytes(bad)
 
 

@@ -1,9 +1,7 @@
 """vwlite.Workspace: the engine from Python."""
 
-import copy
 import gzip
 import math
-import pickle
 import resource
 import sys
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"price": 1.5, "city": "New York", "new": True, "n": 3, "long": "a text of more than twelve bytes"},
     {"price": 2.5, "city": "Rome", "new": False, "n": 0, "long": ""},
     {"price": None, "city": None, "new": None, "n": None, "long": None},
@@ -30,7 +31,8 @@ def frames():
     yield "reader", pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=1))
     yield "slice", pa.concat_tables([table, table, table]).slice(4, 4)
     yield "large", table.cast(pa.schema([
-        ("price", pa.float32()), ("city", pa.large_string()), ("new", pa.bool_()), ("n", pa.int8()), ("long", pa.string_view())
+        ("price", pa.float32()), ("city", pa.large_string()), ("new", pa.bool_()), ("n", pa.int8()),
+        ("long", pa.string_view()),
     ]))  # fmt: skip
     yield "dictionary", table.set_column(1, "city", table["city"].dictionary_encode())
     yield "pandas", pd.DataFrame(ROWS).astype({"n": "Int64", "new": "boolean", "price": "Float64"})
@@ -38,7 +40,7 @@ def frames():
     yield "categories", pl.DataFrame(ROWS).with_columns(pl.col("city").cast(pl.Categorical))
 
 
-@pytest.mark.parametrize(("name", "frame"), frames(), ids=[name for name, _ in frames()])
+@pytest.mark.parametrize(("name", "frame"), [*frames()], ids=[name for name, _ in frames()])
 @pytest.mark.parametrize("flags", ["", "--hash all --hash_seed 3"])
 def test_a_table_is_the_dicts_of_its_rows(name, frame, flags):
     if name == "reader":
@@ -77,7 +79,7 @@ def test_decimals_bools_binary_and_nothing():
 
 
 def test_structs_and_lists_are_namespaces():
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"a": 1.5, "s": {"x": 2.0, "y": "u"}, "l": ["p", "q"], "v": [1.0, 0.0, 3.0], "f": [1.0, 2.0]},
         {"a": 2.5, "s": {"x": None, "y": "w"}, "l": [], "v": [0.5], "f": [0.0, 4.0]},
         {"a": 3.5, "s": None, "l": None, "v": None, "f": None},
@@ -93,8 +95,10 @@ def test_structs_and_lists_are_namespaces():
 
 
 def test_labels_weights_tags_and_entities_are_columns_by_name():
-    table = pa.table({"y": ["yes", "no", "yes"], "w": [1, 2, 0.5], "id": ["t1", "t2", "t3"], "user": ["ann", "bob", "ann"],
-                      "x": [1.0, 2.0, 3.0]})  # fmt: skip
+    table = pa.table({
+        "y": ["yes", "no", "yes"], "w": [1, 2, 0.5], "id": ["t1", "t2", "t3"], "user": ["ann", "bob", "ann"],
+        "x": [1.0, 2.0, 3.0],
+    })  # fmt: skip
     flags = "--bayes_logistic --random_effect user"
     ours, text = Workspace(flags), Workspace(flags)
     assert ours.learn(table, "y:binary(yes)", weight="w", tag="id").tolist() == pytest.approx(
@@ -104,9 +108,10 @@ def test_labels_weights_tags_and_entities_are_columns_by_name():
         {"columns": "w:weight id:tag user:entity x:number", "y": "y:binary(yes)"},
         {"columns": {"w": "weight", "/^id$/": "tag", "/.*/": "auto"}, "y": "y:binary(yes)"},
     ):
-        assert Workspace(flags).learn(table, **words).tolist() == Workspace(flags).learn(
-            table, "y:binary(yes)", weight="w", tag="id"
-        ).tolist()
+        assert (
+            Workspace(flags).learn(table, **words).tolist()
+            == Workspace(flags).learn(table, "y:binary(yes)", weight="w", tag="id").tolist()
+        )
     kept = Workspace(f"{flags} --label y:binary(yes) --columns_in 'w:weight id:tag /.*/:auto'")
     assert kept.learn(table).tolist() == Workspace(flags).learn(table, "y:binary(yes)", weight="w", tag="id").tolist()
 
@@ -138,7 +143,12 @@ TABLE = pa.table({"a": [1.0, 2.0], "city": ["Rome", "Bonn"]})
         (TABLE, {"y": [1]}, ValueError, "y has 1 values, and there are 2 rows"),
         (TABLE, {"y": "zz"}, OptionError, "the table: no column matches --label zz.*there are a, city"),
         (TABLE, {"y": "city"}, ParseError, "row 1: the label is no number .*: city=Rome"),
-        (TABLE, {"columns": "a:number"}, OptionError, "no rule of --columns_in matches the column 'city': add city:ROLE"),
+        (
+            TABLE,
+            {"columns": "a:number"},
+            OptionError,
+            "no rule of --columns_in matches the column 'city': add city:ROLE",
+        ),
         (TABLE, {"columns": "/^zz/:number /.*/:auto"}, OptionError, "no column matches --columns_in /\\^zz/:number"),
         (TABLE, {"columns": "a:number city:number"}, ParseError, "row 1: not a finite number, .*: city=Rome"),
         (TABLE, {"columns": "a:nonsense"}, OptionError, "there is no role 'nonsense', only auto, number"),
@@ -146,11 +156,21 @@ TABLE = pa.table({"a": [1.0, 2.0], "city": ["Rome", "Bonn"]})
         (TABLE, {"columns": "a:label city:label"}, OptionError, "a and city are both the label"),
         (TABLE, {"y": "a", "columns": "a:date(hour) /.*/:auto"}, None, ""),
         (TABLE["a"], {}, TypeError, "a table is expected, and this is a single column"),
-        (pa.table({"t": [datetime.datetime(2026, 1, 1)]}), {}, TypeError, "the column 't' holds times: say what matters"),
+        (
+            pa.table({"t": [datetime.datetime(2026, 1, 1)]}),
+            {},
+            TypeError,
+            "the column 't' holds times: say what matters",
+        ),
         (pa.table({"a": [float("nan")]}), {"y": [1]}, ParseError, "row 1: not a finite number.*a=nan"),
         (pa.table({"a": [[["x"]]]}), {}, TypeError, "a list of '[+]l' is not read"),
         (pa.table([[1], [2]], names=["a", "a"]), {}, OptionError, "two columns are called 'a'"),
-        (pa.table({"a": [{1: 2}]}, schema=pa.schema([("a", pa.map_(pa.int8(), pa.int8()))])), {}, TypeError, "not read here"),
+        (
+            pa.table({"a": [{1: 2}]}, schema=pa.schema([("a", pa.map_(pa.int8(), pa.int8()))])),
+            {},
+            TypeError,
+            "not read here",
+        ),
     ],
 )
 def test_bad_tables_are_refused_with_what_to_do(table, words, kind, match):

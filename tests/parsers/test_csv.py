@@ -17,7 +17,9 @@ from vwlite.cli import main
 from vwlite.errors import ParseError
 
 CELLS = st.one_of(
-    st.sampled_from(["", "1", "-2.5", "1e3", "007", "+4", "x", "New York", 'a "b"', "a,b", "line\nend", "a:b|c", " 5 ", "é"]),
+    st.sampled_from(
+        ["", "1", "-2.5", "1e3", "007", "+4", "x", "New York", 'a "b"', "a,b", "line\nend", "a:b|c", " 5 ", "é"]
+    ),
     st.text('ab1.,;" \n', max_size=6),
 )
 
@@ -50,7 +52,9 @@ def learn(tmp_path, capsys, monkeypatch):
         capsys.readouterr()
         status = main([name, "-p", "p.txt", "-f", "m.model", *words])
         path = tmp_path / "p.txt"
-        found = [float(line.split()[0]) for line in path.read_text().split("\n") if line and read] if path.exists() else []
+        found = (
+            [float(line.split()[0]) for line in path.read_text().split("\n") if line and read] if path.exists() else []
+        )
         return status, found, capsys.readouterr().err
 
     return command
@@ -160,8 +164,9 @@ def test_responses(learn):
         expected = Workspace().learn([{"x": x} for x in (1, 1, 2)], labels)
         assert learn(text, "--label", response)[1] == rounded(expected)
     assert learn(text, "--label", "none", "--allow_empty")[1] == [0, 0, 0]
-    status, found, _ = learn("kind,x\nred,1\nblue,2\nred,3\n", "--oaa", "2", "--label", "kind", "--named_labels", "red,blue",
-                             "--columns_in", "/.*/:auto", "--quiet", read=False)  # fmt: skip
+    text = "kind,x\nred,1\nblue,2\nred,3\n"
+    words = ["--oaa", "2", "--label", "kind", "--named_labels", "red,blue", "--columns_in", "/.*/:auto", "--quiet"]
+    status = learn(text, *words, read=False)[0]
     assert status == 0
 
 
@@ -194,11 +199,15 @@ def test_a_bad_row_is_skipped_with_place_and_reason(learn, text, message):
     [
         ("y,y\n1,2\n", ["--label", "y"], "data.csv: two columns are called 'y'"),
         ("y,\n1,2\n", ["--label", "y"], "data.csv: column 2 has no name"),
-        ("y,a\n1,2\n", [], "data.csv: which column is the label? Say --label NAME"),
+        ("y,a\n1,2\n", [], "data.csv: which column is the label? --label NAME says it"),
         ("y,a\n1,2\n", ["--label", "z"], "data.csv: no column matches --label z:label; there are y, a"),
         ("y,a\n", ["--label", "y"], "data.csv: no example with a feature (0 lines)"),
         ("", ["--label", "y"], "no example with a feature (0 lines)"),
-        (b"\xe9,a\n1,2\n", ["--label", "a"], "data.csv: the names of the columns are not UTF-8 text: convert the file first"),
+        (
+            b"\xe9,a\n1,2\n",
+            ["--label", "a"],
+            "data.csv: the names of the columns are not UTF-8 text: convert the file first",
+        ),
         ("y,a\n1,2\n", ["--label", "y", "--separator", "ab"], "--separator 'ab': expected one character"),
         ("y,a\n1,2\n", ["--label", "y:odd"], "a label is auto, number, binary"),
         ("y,a\n1,2\n", ["--label", "y:above(x)"], "above needs a number in parentheses"),
@@ -224,7 +233,9 @@ def test_sources_have_one_format_and_the_same_columns(learn, tmp_path):
     expected = Workspace().learn([*RECORDS, {"user": "ann", "new": True, "city": "Rome", "price": 4}], [1, -1, 1, -1])
     assert (status, found) == (0, rounded(expected))
     (tmp_path / "more.vw").write_text("1 | a\n")
-    assert "sources of one format are read in one run" in learn(TABLE, "-d", "more.vw", "--label", "click:binary(yes)")[2]
+    assert (
+        "sources of one format are read in one run" in learn(TABLE, "-d", "more.vw", "--label", "click:binary(yes)")[2]
+    )
 
 
 def test_blocks_may_end_anywhere(learn):
@@ -246,7 +257,11 @@ def test_a_table_from_a_pipe(tmp_path):
 def test_passes_with_a_cache_are_those_of_text(learn, tmp_path):
     learn(TABLE, "--label", "click:binary(yes)", "--passes", "3", "-c", "--holdout_off")
     ours = arrays(tmp_path / "m.model")
-    lines = ["1 | price:1.5 city=New_York new user=ann", "-1 | price:2.5 city=Rome user=bob", "1 | price:3 new user=ann"]
+    lines = [
+        "1 | price:1.5 city=New_York new user=ann",
+        "-1 | price:2.5 city=Rome user=bob",
+        "1 | price:3 new user=ann",
+    ]
     (tmp_path / "text.vw").write_text("".join(f"{line}\n" for line in lines))
     assert main(["text.vw", "-f", "t.model", "--passes", "3", "-c", "--holdout_off", "--quiet"]) == 0
     assert ours == arrays(tmp_path / "t.model")

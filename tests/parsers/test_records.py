@@ -6,6 +6,7 @@ import decimal
 import math
 import threading
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +18,14 @@ from vwlite import Workspace
 from vwlite.errors import ParseError
 
 NAMES = st.text("abcz019 _é:|\t=", min_size=1, max_size=6).filter(lambda name: not name.startswith("_"))
-NUMBERS = st.one_of(st.integers(-10**6, 10**6), st.floats(-1e6, 1e6, width=32))
+NUMBERS = st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6, width=32))
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=8))
 LISTS = st.lists(st.one_of(NUMBERS, NAMES, st.dictionaries(NAMES, NUMBERS, max_size=2)), max_size=4)
 RECORDS = st.dictionaries(NAMES, st.one_of(SCALARS, LISTS, st.dictionaries(NAMES, SCALARS, max_size=3)), max_size=6)
 FLAGS = ["", "-q ab --hash all", "--hash_seed 3 --redefine x:=a", "--bayes_linear"]
 
 
-def is_clear(record: dict) -> bool:
+def is_clear(record: dict[str, Any]) -> bool:
     """Whether no name is all blanks, and no two namespaces become one, of which text would have two parts."""
     inner = [key for key, value in record.items() if isinstance(value, (dict, list))]
     return len({key[0] for key in inner} - {" ", ":", "|", "\t"}) == len(inner)
@@ -86,7 +87,9 @@ def test_numbers_of_other_types_are_numbers():
     expected = Workspace().learn(["1 | a:1.5", "2 | a:1.5"])
     for value in kinds:
         assert Workspace().learn([{"a": value}] * 2, [1, 2]) == expected
-    assert Workspace().learn([{"a": np.int64(2), "b": np.True_}] * 2, [1, 2]) == Workspace().learn(["1 | a:2 b", "2 | a:2 b"])
+    assert Workspace().learn([{"a": np.int64(2), "b": np.True_}] * 2, [1, 2]) == Workspace().learn(
+        ["1 | a:2 b", "2 | a:2 b"]
+    )
     arrays = Workspace().learn([{"a": np.array([1.0, 0.0, 2.0])}] * 2, [1, 2])
     assert arrays == Workspace().learn(["1 |a 0:1 2:2", "2 |a 0:1 2:2"])
     mapping = [MappingProxyType({"a": 1}), collections.OrderedDict(a=1)]
@@ -98,7 +101,9 @@ def test_in_the_namespace_of_a_random_effect_a_value_names_an_entity(value):
     flags = "--bayes_linear --random_effect user"
     name = {"ann": "ann", "u 1": "u_1"}.get(value, "7")
     ours, text = Workspace(flags), Workspace(flags)
-    assert ours.learn([{"user": value, "x": 2}] * 3, [1, 2, 3]) == text.learn([f"{i} |user {name} | x:2" for i in (1, 2, 3)])
+    assert ours.learn([{"user": value, "x": 2}] * 3, [1, 2, 3]) == text.learn(
+        [f"{i} |user {name} | x:2" for i in (1, 2, 3)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +134,7 @@ def test_a_bad_record_is_named_and_those_before_it_are_learned(record, kind, mat
 
 
 def test_nesting_has_a_limit():
-    record: dict = {"a": 1}
+    record: dict[str, Any] = {"a": 1}
     for _ in range(70):
         record = {"a": record}
     with pytest.raises(ValueError, match="row 1: more than 64 records inside each other"):
@@ -181,8 +186,6 @@ def test_a_second_thread_gets_an_error():
     done.set()
     thread.join()
     assert isinstance(workspace.predict({"a": 1}), float)
-
-
 
 
 def test_an_interrupt_leaves_a_usable_workspace():

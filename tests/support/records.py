@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-CUT = str.maketrans({char: "_" for char in map(chr, [*range(33), 127, ord(":"), ord("|")])})
+CUT = str.maketrans(dict.fromkeys(map(chr, [*range(33), 127, ord(":"), ord("|")]), "_"))
 
 
 def number(value: float) -> str:

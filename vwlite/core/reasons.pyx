@@ -61,8 +61,8 @@ REASONS_IN_WORDS = {
     COSTS_ABSENT: "some choices of the example have costs, and others have none",
     NAME_EMPTY: "a value without a name",
     TEXT_MUCH: "more than a gigabyte of names: give smaller pieces",
-    CELL_NUMBER: "not a finite number, in a column of numbers (--missing skip leaves out NA, NaN and null; NAME:category "
-    "in --columns_in makes categories of it)",
+    CELL_NUMBER: "not a finite number, in a column of numbers (--missing skip leaves out NA, NaN and null; "
+    "NAME:category in --columns_in makes categories of it)",
     CELL_FLAG: "neither true nor false, in a column of these",
     CELL_DATE: "no date such as 2013-01-31 or 2013-01-31T05:00:00, in a column of dates",
     CELL_LABEL: "the label is no number (--label 'NAME:binary(VALUE)' makes 1 and -1 of two values)",
@@ -81,6 +81,7 @@ REASONS_IN_WORDS = {
     JSON_LIST: "an array inside an array: the features of an array are numbers, strings and objects",
     JSON_NESTED: "an object or array without a name",
     JSON_SPECIAL: "_label is a number or a string, _weight and _initial are numbers, _tag is a string",
-    JSON_RULE: "no rule of --columns_in matches the key: add KEY:ROLE, or /.*/:auto or /.*/:ignore for all that are left",
+    JSON_RULE: "no rule of --columns_in matches the key: add KEY:ROLE, or /.*/:auto or /.*/:ignore for all that "
+    "are left",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

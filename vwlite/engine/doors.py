@@ -38,7 +38,7 @@ def is_array(x: Any) -> bool:
 
 def holds_text(x: Any) -> bool:
     """Whether an array holds lines of text."""
-    return x.dtype.kind in "US" or bool(x.dtype.kind == "O" and x.ndim == 1 and len(x) and isinstance(x[0], TEXT))
+    return bool(x.ndim == 1 and len(x) and (x.dtype.kind in "US" or (x.dtype.kind == "O" and isinstance(x[0], TEXT))))
 
 
 class Doors:
@@ -101,7 +101,7 @@ class Doors:
                 weight = repeat(weight)
             return self.rows(self.records.blocks(x, y, weight, tag), learning)
         raise TypeError(
-            f"a list holds lines of text or dicts, not {type(first).__name__}: give rows of numbers as an array of NumPy"
+            f"a list holds lines of text or dicts, not {type(first).__name__}: give rows of numbers as an array"
         )
 
     def array(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:

@@ -152,7 +152,14 @@ class Feed:
                 sources.append(path)
         options = {
             name: self.options[name]
-            for name in ("hash", "hash_seed", "redefine", "vw_compat", "max_line_bytes", *(OF_TABLES * (self.format != "vw")))
+            for name in (
+                "hash",
+                "hash_seed",
+                "redefine",
+                "vw_compat",
+                "max_line_bytes",
+                *(OF_TABLES * (self.format != "vw")),
+            )
         }
         return {
             "sources": sources,
@@ -212,7 +219,8 @@ class Feed:
             return
         looks = f" It looks like {IN_WORDS[self.format]}; --format vw if it is not." if self.note else ""
         raise OptionError(
-            f"{', '.join(self.names)}: which column is the label? --label NAME says it, --label none only predicts.{looks}"
+            f"{', '.join(self.names)}: which column is the label? "
+            f"--label NAME says it, --label none only predicts.{looks}"
         )
 
     def _parser(self, digest: bool) -> Any:

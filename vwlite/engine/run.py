@@ -222,7 +222,9 @@ class Run:
                 f", {driver.counters.problems} malformed" if driver.counters.problems else ""
             )
             head = self.feed.head if self.feed.format == "vw" else None
-            told = driver.counters.problems and (head is None or b"|" in head)  # text with bars: show the first malformed line
+            told = driver.counters.problems and (
+                head is None or b"|" in head
+            )  # text with bars: show the first malformed line
             looks = "" if head is None else f"; this looks like {looks_like(head)}"
             looks = f"; the first is {self.first_problem}" if told else looks
             looks = self.left_out() or looks

@@ -42,9 +42,7 @@ class Stamp:
         self._state, self._when = state, when
 
 
-def contents(
-    workspace: Any, stream: dict[str, Any] | None = None
-) -> tuple[dict[str, Array], dict[str, Any]]:
+def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the metadata of a workspace's model. Raises ModelError if a weight is not finite."""
     from vwlite.model.model_io import Saver, names_to_arrays, save_load
 
@@ -125,11 +123,11 @@ def from_bytes(kind: Any, data: bytes | bytearray | memoryview) -> Any:
     from vwlite.model import model_file
 
     reader = model_file.from_bytes(COPIED[0], data)
-    copied = reader.metadata.get("workspace")
+    copied: Any = reader.metadata.get("workspace")
     if not is_copy(copied):
         raise ModelError(f"{COPIED[0]}: the bytes of a model file, not of to_bytes(): save them and use Workspace.load")
     workspace = kind.__new__(kind)
-    workspace._begin(without_model(copied["flags"]), "library", reader)  # noqa: SLF001
+    workspace._begin(without_model(copied["flags"]), "library", reader)
     workspace.flags, workspace.own_flags = copied["flags"], copied["own_flags"]
     *workspace.journal, run = reader.metadata["journal"]
     workspace.parent, workspace.sources = run["parent"], run["sources"]

@@ -3,8 +3,8 @@
     price:number city:category desc:text when:date(hour,dow,month) id:tag w:weight user:entity /^clk_/:number@ads
     /.*/:ignore
 
-A rule is NAME:ROLE, or /REGULAR EXPRESSION/:ROLE, with @NAMESPACE for the namespace of the features. The first rule that
-matches a column holds. A name that contains blanks is put in quotes.
+A rule is NAME:ROLE, or /REGULAR EXPRESSION/:ROLE, with @NAMESPACE for the namespace of the features. The first rule
+that matches a column holds. A name that contains blanks is put in quotes.
 """
 
 from __future__ import annotations

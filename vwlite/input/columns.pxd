@@ -57,7 +57,7 @@ cdef class Columns:
     cdef dict known                   # numbers of namespaces
     cdef size_t start                 # of the names in the text of the Rows they were made with
     cdef char comma                   # of decimals
-    cdef size_t add(self, Rows rows, str name, object rule, str full_name) except? 0xFFFFFFFF
+    cdef size_t append(self, Rows rows, str name, object rule, str full_name) except? 0xFFFFFFFF
     cdef int begin(self, Rows rows) except -1 nogil
     cdef int cell(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil
     cdef int number(self, Rows rows, size_t i, double value) except -1 nogil

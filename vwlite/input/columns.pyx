@@ -5,7 +5,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.core.arrays cimport resize
 from vwlite.core.reasons cimport (
-    CELL_DATE, CELL_FLAG, CELL_LABEL, CELL_NUMBER, ENTITY_NAMELESS, LABEL_FINITE, Reason,
+    CELL_DATE, CELL_FLAG, CELL_LABEL, CELL_NUMBER, ENTITY_NAMELESS, Reason,
 )
 from vwlite.input.heads cimport SIMPLE_HEAD
 from vwlite.input.rows cimport LONGEST_NUMBER, add, number_in_words
@@ -38,12 +38,12 @@ cdef class Columns:
         self.start = rows.text
         rows.next_row(0, 0, 0)
         for name, rule, full_name in zip(names, rules, full_names or names, strict=True):
-            self.add(rows, name, rule, full_name)
+            self.append(rows, name, rule, full_name)
         self.text = rows.block.text[self.start:rows.text]
         rows.drop_row()
         rows.text = self.start
 
-    cdef size_t add(self, Rows rows, str name, rule, str full_name) except? 0xFFFFFFFF:
+    cdef size_t append(self, Rows rows, str name, rule, str full_name) except? 0xFFFFFFFF:
         """Add a column, whose name goes into the text of `rows`; returns its number."""
         cdef Column* column
         cdef Space space
@@ -311,8 +311,9 @@ cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length
 
 cdef bint is_missing(const uint8_t* text, size_t n) noexcept nogil:
     """Whether a text says that a value is missing."""
-    return n == 0 or (n <= 4 and (is_word(text, n, b"na", 2) or is_word(text, n, b"nan", 3) or is_word(text, n, b"n/a", 3)
-                                  or is_word(text, n, b"null", 4) or is_word(text, n, b"none", 4)))
+    return n == 0 or (n <= 4 and (
+        is_word(text, n, b"na", 2) or is_word(text, n, b"nan", 3) or is_word(text, n, b"n/a", 3)
+        or is_word(text, n, b"null", 4) or is_word(text, n, b"none", 4)))
 
 
 cdef bint read_number(const uint8_t* text, size_t n, char comma, double* value) noexcept nogil:
@@ -412,7 +413,7 @@ cdef int64_t days_in(int64_t year, int64_t month) noexcept nogil:
 
 
 cdef int64_t days_of(int64_t year, int64_t month, int64_t day) noexcept nogil:
-    """Days from 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that a leap day is the last."""
+    """Days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March: a leap day is the last."""
     cdef int64_t y = year - (month <= 2), m = month - 3 if month > 2 else month + 9
     return 365 * y + y // 4 - y // 100 + y // 400 + (153 * m + 2) // 5 + day - 1 - 719468
 

@@ -40,15 +40,23 @@ OPTIONS = OptionGroup(
         ),
     ),
     examples=(
-        "vwlite trips.csv --label 'delay:above(15)' --columns_in 'carrier:category hour:number /.*/:ignore' --missing skip",
+        "vwlite trips.csv --label 'delay:above(15)' --columns_in 'carrier:category hour:number /.*/:ignore'",
+        "vwlite trips.csv --label delay --missing skip",
         "vwlite --format csv trips.txt --separator ';' --decimal , --header day,hour,delay --label delay",
         "vwlite clicks.ndjson --label 'clicked:binary(yes)' --loss_function logistic -f model",
     ),
 )
 
 SUFFIXES = {
-    ".json": "json", ".ndjson": "json", ".jsonl": "json",
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".vw": "vw", ".dat": "vw"}
+    ".json": "json",
+    ".ndjson": "json",
+    ".jsonl": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".vw": "vw",
+    ".dat": "vw",
+}
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 OF_TABLES = ("columns_in", "label", "missing", "separator", "decimal", "header")  # options without effect on VW's text
 IN_WORDS = {"vw": "VW's text", "csv": "CSV", "tsv": "a table with tabs", "json": "JSON"}
@@ -115,7 +123,7 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
         typed = [option for option in OF_TABLES if options.given(option) and options.source(option) != "model"]
         if typed:
             raise OptionError(
-                f"--{typed[0]} is of tables, and {', '.join(paths) or 'the input'} is read as VW's text: give --format csv, "
-                "for instance"
+                f"--{typed[0]} is of tables, and {', '.join(paths) or 'the input'} is read as VW's text: give "
+                "--format csv, for instance"
             )
     return name, note

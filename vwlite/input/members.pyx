@@ -1,6 +1,7 @@
 """Members of JSON objects, put into rows. The grammar is RFC 8259's; see parsers/json.pyx for the meaning.
 
-Strings lose their escapes in place, in the block's text. Positions, not pointers, are kept where names may move the text.
+Strings lose their escapes in place, in the block's text. Positions, not pointers, are kept where names may move the
+text.
 """
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
@@ -205,7 +206,8 @@ cdef class Members:
     cdef size_t special(self, size_t key, size_t n, size_t at) except? 0xFFFFFFFF nogil:
         """Read the value of a key that is no feature; 0 if the key is one."""
         cdef const uint8_t* name = self.text + key
-        cdef bint label = n == 6 and memcmp(name, b"_label", 6) == 0, weight = n == 7 and memcmp(name, b"_weight", 7) == 0
+        cdef bint label = n == 6 and memcmp(name, b"_label", 6) == 0
+        cdef bint weight = n == 7 and memcmp(name, b"_weight", 7) == 0
         cdef bint initial = n == 8 and memcmp(name, b"_initial", 8) == 0, tag = n == 4 and memcmp(name, b"_tag", 4) == 0
         cdef uint8_t c = self.text[at]
         cdef uint8_t[LONGEST_NUMBER] words
@@ -249,7 +251,6 @@ cdef class Members:
             return self.find_column((<char*>self.text + outer)[:n_outer], (<char*>self.text + key)[:n], key)
 
     cdef Py_ssize_t find_column(self, bytes outer, bytes name, size_t key) except? -2:
-        cdef Space space
         path = (outer + b"." + name if outer else name).decode("utf-8", "replace")
         number = self.numbers.get(path)
         if number is None:
@@ -261,8 +262,9 @@ cdef class Members:
                 number = -2
             elif rule.role != "auto":
                 if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date"):
-                    rule = Rule(rule.name, rule.role, namespace=outer.decode("utf-8", "replace"), arguments=rule.arguments)
-                number = self.columns.add(self.rows, name.decode("utf-8", "replace"), rule, path)
+                    namespace = outer.decode("utf-8", "replace")
+                    rule = Rule(rule.name, rule.role, namespace=namespace, arguments=rule.arguments)
+                number = self.columns.append(self.rows, name.decode("utf-8", "replace"), rule, path)
                 self.text = <uint8_t*>self.rows.block.text
             self.numbers[path] = number
         if number == -2:

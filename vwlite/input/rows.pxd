@@ -2,7 +2,7 @@
 
 Design:
 a) One rule of names holds for all of them, so that the same record is the same example, whatever format it came in, and
-   can be written as text that is learnt alike. A number is the feature `name:value`; a text is the feature `name=text`
+   can be written as text that is learned alike. A number is the feature `name:value`; a text is the feature `name=text`
    of value 1, a category; true is `name`; zero, false and nothing are left out. A record inside a record is a
    namespace. In names, what separates words in text (blanks, ':', '|' and control characters) becomes '_'.
 b) In a namespace of a random effect, a text or a number is the name of an entity.

@@ -166,7 +166,9 @@ def pack(path: str, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) ->
     header += b" " * (-len(header) % 8)
     if len(header) > HEADER_LIMIT:
         _fail(path, f"the metadata would take {len(header)} bytes of at most {HEADER_LIMIT}", "nothing was written")
-    return chain((len(header).to_bytes(8, "little") + header,), (piece for name in order for piece in contents[name][1]))
+    return chain(
+        (len(header).to_bytes(8, "little") + header,), (piece for name in order for piece in contents[name][1])
+    )
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

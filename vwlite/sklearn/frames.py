@@ -178,21 +178,21 @@ class Records:
 
     def __init__(self, words: Sequence[Any], columns: Sequence[list[Any]]) -> None:
         self.words = words
-        self.columns = columns
+        self.cells = columns
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self.cells[0])
 
     def width(self) -> int:
         """The number of different features."""
-        return sum(len(set(column)) if str in set(map(type, column)) else 1 for column in self.columns)
+        return sum(len(set(column)) if str in set(map(type, column)) else 1 for column in self.cells)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if not any(isinstance(word, tuple) for word in self.words):
-            for row in zip(*self.columns, strict=True):
+            for row in zip(*self.cells, strict=True):
                 yield dict(zip(self.words, row, strict=True))
             return
-        for row in zip(*self.columns, strict=True):
+        for row in zip(*self.cells, strict=True):
             record: dict[str, Any] = {}
             for word, value in zip(self.words, row, strict=True):
                 if isinstance(word, tuple):
@@ -203,4 +203,4 @@ class Records:
 
     def __getitem__(self, order: NDArray[np.intp]) -> Records:
         """The rows in another order."""
-        return Records(self.words, [[column[i] for i in order] for column in self.columns])
+        return Records(self.words, [[column[i] for i in order] for column in self.cells])
