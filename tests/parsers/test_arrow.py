@@ -163,6 +163,12 @@ TABLE = pa.table({"a": [1.0, 2.0], "city": ["Rome", "Bonn"]})
             "the column 't' holds times: say what matters",
         ),
         (pa.table({"a": [float("nan")]}), {"y": [1]}, ParseError, "row 1: not a finite number.*a=nan"),
+        (
+            pa.table({"a": [1.0, float("nan")]}),
+            {"y": [1, 2], "columns": "a:category"},
+            ParseError,
+            "row 2: not a finite",
+        ),
         (pa.table({"a": [[["x"]]]}), {}, TypeError, "a list of '[+]l' is not read"),
         (pa.table([[1], [2]], names=["a", "a"]), {}, OptionError, "two columns are called 'a'"),
         (

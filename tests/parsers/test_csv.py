@@ -267,6 +267,16 @@ def test_passes_with_a_cache_are_those_of_text(learn, tmp_path):
     assert ours == arrays(tmp_path / "t.model")
 
 
+def test_with_a_cache_each_run_keeps_what_the_columns_are(learn):
+    for _ in range(2):
+        status, _, said = learn(TABLE, "--label", "click:binary(yes)", "-c")
+        assert status == 0
+        assert "--cache: each run reads a table anew; the cache serves its further passes" in said
+        assert Workspace.load("m.model").options["columns_in"] == [
+            "price:number", "city:category", "new:flag", "user:category",
+        ]  # fmt: skip
+
+
 def test_a_wide_table_and_a_long_cell(learn):
     names = [f"c{i}" for i in range(20_000)]
     text = ",".join(["y", *names]) + "\n" + ",".join(["1", *(str(i % 5) for i in range(20_000))]) + "\n"

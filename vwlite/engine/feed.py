@@ -117,14 +117,16 @@ class Feed:
         if self.cache_path is None:
             return None
         require_place(self.cache_path)
-        if self.interactive or self.options["kill_cache"]:
-            return None  # a pipe's content can't be compared with that of an earlier run
+        if self.interactive or self.format != "vw" or self.options["kill_cache"]:
+            # a pipe's content can't be compared with that of an earlier run; what the columns of a table are is read
+            # from the table
+            return None
         return fitting(self.cache_path, self._key())
 
     @property
     def keeps_cache(self) -> bool:
-        """Whether the cache is saved for later runs; not for a pipe, whose content can't be compared."""
-        return self.cache_path is not None and not self.interactive
+        """Whether the cache is saved for later runs; only those of files of text are."""
+        return self.cache_path is not None and not self.interactive and self.format == "vw"
 
     def size(self) -> int | None:
         """Bytes to read in the first pass, for the progress bar; None if that is unknown."""

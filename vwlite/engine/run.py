@@ -81,7 +81,9 @@ class Run:
             self.log("info", self.feed.note)
         if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
             flag = "--cache_file" if options["cache_file"] else "--cache"
-            self.log("info", f"{flag}: input from a pipe is not cached: name a file")
+            pipe = "input from a pipe is not cached: name a file"
+            table = "each run reads a table anew; the cache serves its further passes"
+            self.log("info", f"{flag}: {pipe if self.feed.format == 'vw' else table}")
         if options["save_resume"]:
             self.log("info", "--save_resume is not needed: models store everything that resuming needs")
         if options["readable_model"] or options["invert_hash"]:

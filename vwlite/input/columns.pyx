@@ -120,6 +120,8 @@ cdef class Columns:
         cdef uint8_t[LONGEST_NUMBER] words
         if column.role == IGNORE or (isnan(value) and rows.skips_nan):
             return 0
+        if isnan(value) and (column.role < LABEL or column.role == TAG):
+            return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
         if column.role <= NUMBER:
             if not -INFINITY < value < INFINITY or not -INFINITY < <float>value < INFINITY:
                 return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
