@@ -346,3 +346,16 @@ def test_nothing_that_unpacks_is_imported_for_a_plain_file(make):
     )
     done = subprocess.run([sys.executable, "-c", script, make("a", b"")], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_place_in_a_source_that_another_thread_is_closing_is_unknown(tmp_path, monkeypatch):
+    (tmp_path / "data").write_text("1 | a\n")
+    source = open_source(str(tmp_path / "data"))
+    assert source.position() == 0
+
+    def gone(*_: object) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "lseek", gone)
+    assert source.position() is None
+    source.close()

@@ -214,7 +214,7 @@ def test_the_same_fixed_effect_may_be_named_again_wherever_it_lies():
 
 def test_another_fixed_effect_than_the_models_is_refused():
     train("fixed.model", "")
-    train("other.model", "")
+    train("other.model", "-l 0.3")
     Workspace("--fixed_effect fixed.model").save("both.model")
     with pytest.raises(ModelError, match=r"both.model: holds the fixed effect with the id .* other.model has"):
         Workspace("-i both.model --fixed_effect other.model")

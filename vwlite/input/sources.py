@@ -41,7 +41,12 @@ class Source:
 
     def position(self) -> int | None:
         """The number of bytes read so far, on the scale of `size`; None if it is unknown."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR) if self._open and self.size is not None else None
+        if not self._open or self.size is None:
+            return None
+        try:
+            return os.lseek(self.fd, 0, os.SEEK_CUR)
+        except OSError:
+            return None  # the parsing thread has just closed it
 
     def close(self) -> None:  # noqa: DOC502
         """Closes the input; a second call has no effect.
@@ -49,10 +54,10 @@ class Source:
         Raises:
             VwliteError: If a compressed file was read to its end and is damaged.
         """
+        was_open, self._open = self._open, False
         # Standard input belongs to the process.
-        if self._open and self.fd > 0:
+        if was_open and self.fd > 0:
             os.close(self.fd)
-        self._open = False
 
 
 class _Unpacked(Source):
