@@ -168,19 +168,27 @@ cdef class Batch:
 
 
 cdef class Tables:
-    """Reads tables into blocks of rows. The arguments are those of Records (records.pyx)."""
+    """Reads tables into blocks of rows.
+
+    Args:
+        naming: The Naming of the run.
+        labels: The LabelType of the stack.
+        names: Whether learners read the names of features.
+        skips_nan: Whether NaN is a value that is missing.
+        source: The number of the source in the run; by default the rows come from Python.
+    """
 
     cdef Rows rows
     cdef Block block
     cdef Columns columns
     cdef object known                 # what the columns were made for
 
-    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan):
+    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan, uint32_t source=MADE):
         self.block = Block()
-        self.block.source = MADE
+        self.block.source = source
         self.rows = Rows(naming, labels, self.block, names, skips_nan)
 
-    def blocks(self, table, column_map, labels, weights, tags, bint learning):
+    def blocks(self, table, column_map, labels, weights, tags, bint learning, name="the table", decided=None):
         """Yields blocks of the rows of a table, always the same object.
 
         Args:
@@ -188,6 +196,8 @@ cdef class Tables:
             column_map: A ColumnMap.
             labels, weights, tags: Given beside the table, or None.
             learning: Whether a label is needed.
+            name: Of the table, for messages.
+            decided: Called with the rules of the columns, or None.
 
         Raises:
             OptionError: If the column map doesn't fit the table.
@@ -210,7 +220,7 @@ cdef class Tables:
         else:
             capsules = table.__arrow_c_array__()
             schema = <ArrowSchema*>PyCapsule_GetPointer(capsules[0], "arrow_schema")
-        beside = self.prepare(schema, column_map, length, labels, weights, tags, learning)
+        beside = self.prepare(schema, column_map, length, labels, weights, tags, learning, name, decided)
         while True:
             batch = Batch()
             if stream != NULL:
@@ -254,7 +264,8 @@ cdef class Tables:
         self.rows.end_block()
         return 0
 
-    cdef object prepare(self, ArrowSchema* schema, column_map, length, labels, weights, tags, bint learning):
+    cdef object prepare(self, ArrowSchema* schema, column_map, length, labels, weights, tags, bint learning,
+                        name, decided):
         """Find the roles of the columns."""
         cdef Layout layout = Layout()
         cdef int64_t i
@@ -264,12 +275,14 @@ cdef class Tables:
             layout.add(schema.children[i], "", "", 0)
         known = (layout.names, layout.kinds, column_map, learning)
         if self.columns is None or self.known != known:
-            rules = column_map.resolve(layout.names, "the table", learning and labels is None,
+            rules = column_map.resolve(layout.names, name, learning and labels is None,
                                        self.rows.naming.entities)
             rules = [settled(*each) for each in zip(rules, layout.names, layout.namespaces, layout.kinds, strict=True)]
             self.rows.restart()
             self.columns = Columns(layout.features, rules, self.rows, full_names=layout.names)
             self.known = known
+            if decided is not None:
+                decided(rules)
         if labels is not None and self.columns.labelled:
             raise ValueError("labels are given twice: as y, and as a column of the table")
         return Beside(length, labels, weights, tags)
@@ -348,16 +361,21 @@ cdef int require(ArrowArrayStream* stream, int failed) except -1:
 def settled(rule, name, namespace, kind):
     """The rule of a column by its type, where the map leaves it open; raises TypeError for a type that doesn't fit."""
     is_list = kind in (LIST, LARGE_LIST, FIXED_LIST)
-    if rule.role == "auto":
+    role = rule.role
+    if role == "auto":
         if kind == TIME:
             raise TypeError(f"the column {name!r} holds times: say what matters of them, such as "
-                            f"'{name}:date(month,dow,hour)' or '{name}:ignore', in columns")
-        return Rule(rule.name, "text" if is_list else "auto", namespace=rule.namespace or namespace)
-    if is_list and rule.role not in ("text", "ignore"):
-        raise TypeError(f"the column {name!r} holds lists, which are no {rule.role}")
-    if rule.role in ("number", "category", "flag", "date") and not rule.namespace and namespace:
-        return Rule(rule.name, rule.role, namespace=namespace, arguments=rule.arguments)
-    return rule
+                            f"'{name}:date(month,dow,hour)' or '{name}:ignore', in columns (--columns_in)")
+        role = "text" if is_list else "flag" if kind == BOOLEAN else "number"
+        if kind in ("dictionary", TEXT, LARGE_TEXT, TEXT_VIEW):
+            role = "category"
+    elif is_list and role not in ("text", "ignore"):
+        raise TypeError(f"the column {name!r} holds lists, which are no {role}")
+    if role in ("number", "category", "flag", "date"):
+        namespace = rule.namespace or namespace
+    else:
+        namespace = rule.namespace
+    return rule if role == "label" else Rule(name, role, namespace=namespace, arguments=rule.arguments)
 
 
 cdef int view(Cells* cells, ArrowSchema* schema, ArrowArray* array, int64_t offset, size_t* column) except -1:

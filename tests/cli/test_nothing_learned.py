@@ -86,7 +86,7 @@ def test_json_without_labels_teaches_no_model(capsys):
         (gzip.compress(GOOD.encode(), mtime=0), "bytes compressed by gzip"),
         (b"PK\x03\x04" + GOOD.encode(), "a zip archive"),
         (b"\x07\x00\x00\x009.11.2\x00 | a b\n", "a model or cache of Vowpal Wabbit"),
-        (b"PAR1\x15\x04 1 | a\n", "a table in a binary format"),
+        (b"\x93NUMPY\x01 1 | a\n", "a table in a binary format"),
     ],
 )
 def test_formats_that_are_no_text_are_refused_at_once(content, what, capsys):

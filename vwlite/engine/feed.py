@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, is_multiline
 from vwlite.errors import OptionError, VwliteError
-from vwlite.input.formats import IN_WORDS, OF_TABLES, format_of
+from vwlite.input.databases import is_query
+from vwlite.input.formats import IN_WORDS, OF_ROWS, OF_TABLES, format_of
 from vwlite.input.parser import Ring
 from vwlite.input.sniff import HEAD
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
@@ -82,7 +83,7 @@ class Feed:
         self.again = again or options["passes"] > 1  # there may be a further pass
         self.paths = data_paths(options)
         for path in self.paths:
-            if path != "-":
+            if path != "-" and not is_query(path):
                 try:
                     os.stat(path)
                 except OSError as error:
@@ -186,9 +187,7 @@ class Feed:
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
             self.head = b""
-        workers = 0 if self.options["onethread"] else 1
-        ahead = [] if self.multiline else [stack.ahead() for stack in stacks]
-        self.ring = Ring(self.parser, workers, self.wants_names, [make for make in ahead if make is not None])
+        self.ring = self.parser if hasattr(self.parser, "take") else self._ring(stacks)
         self.ring.start()
         whole = False
         try:
@@ -214,6 +213,12 @@ class Feed:
             elif writer is not None:
                 writer.discard()
 
+    def _ring(self, stacks: Sequence[Any]) -> Ring:
+        """The ring buffer of the blocks of a text."""
+        workers = 0 if self.options["onethread"] else 1
+        ahead = [] if self.multiline else [stack.ahead() for stack in stacks]
+        return Ring(self.parser, workers, self.wants_names, [make for make in ahead if make is not None])
+
     def _require_label(self) -> None:
         """Raises OptionError for a table of which no column is said to be the label, unless it is only predicted."""
         from_map = any(re.search(r":label(@|$|\s)", text) for text in self.options["columns_in"])
@@ -234,6 +239,12 @@ class Feed:
 
         options, learns = self.options, not self.options["testonly"]
         column_map = read_map(options["columns_in"], options["label"])
+        if self.format in OF_ROWS:
+            from vwlite.engine.table_feed import TableFeed
+
+            return TableFeed(
+                options, self.paths, self.format, digest, self.labels, column_map, self.wants_names, self._decided
+            )
         if self.format == "json":
             from vwlite.parsers.json import JsonParser
 

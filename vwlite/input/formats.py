@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.errors import OptionError
+from vwlite.input.databases import is_query
 
 OPTIONS = OptionGroup(
     "Tables and records",
@@ -16,7 +17,7 @@ OPTIONS = OptionGroup(
             "format",
             str,
             "the format of the data; otherwise the name of the file says it, or its first bytes",
-            choices=("vw", "csv", "tsv", "json"),
+            choices=("vw", "csv", "tsv", "json", "parquet", "arrow"),
         ),
         Option(
             "columns_in",
@@ -48,6 +49,11 @@ OPTIONS = OptionGroup(
 )
 
 SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".json": "json",
     ".ndjson": "json",
     ".jsonl": "json",
@@ -58,8 +64,17 @@ SUFFIXES = {
     ".dat": "vw",
 }
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst")
+OF_ROWS = ("parquet", "arrow", "sql")  # formats that are no text
 OF_TABLES = ("columns_in", "label", "missing", "separator", "decimal", "header")  # options without effect on VW's text
-IN_WORDS = {"vw": "VW's text", "csv": "CSV", "tsv": "a table with tabs", "json": "JSON"}
+IN_WORDS = {
+    "vw": "VW's text",
+    "csv": "CSV",
+    "tsv": "a table with tabs",
+    "json": "JSON",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "sql": "a query of a database",
+}
 
 
 def by_suffix(path: str) -> str | None:
@@ -108,7 +123,7 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
     note = ""
     found = {}
     for path in paths:
-        named = options["format"] or by_suffix(path)
+        named = "sql" if is_query(path) else options["format"] or by_suffix(path)
         if named is None and not any(path.lower().endswith(suffix) for suffix in PACKED):
             named = by_content(path)
             if named is not None:

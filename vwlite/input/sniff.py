@@ -24,11 +24,12 @@ MAGIC = (
     ),
     (rb'.{8}\{"__metadata__"', "a model of vwlite", "give it as -i"),
     (rb"[\x04-\x20]\x00\x00\x00\d+\.\d+\.\d+", "a model or cache of Vowpal Wabbit", "give the text it was made from"),
-    (rb"SQLite format 3\x00", "an SQLite database", "write its rows as lines of text first"),
+    (rb"SQLite format 3\x00", "an SQLite database", "give a query of it (`-d 'sqlite:FILE?SELECT ...'`)"),
+    (rb"PAR1|ARROW1", "a table in a binary format", "name the file *.parquet or *.arrow, or give --format"),
     (
-        rb"PAR1|ARROW1|Obj\x01|\x93NUMPY|\x80[\x02-\x05][\x00-\xff]",
+        rb"Obj\x01|\x93NUMPY|\x80[\x02-\x05][\x00-\xff]",
         "a table in a binary format",
-        "write its rows as lines of text first",
+        "write its rows as CSV or as lines of text first",
     ),
     (rb"%PDF-|\x7fELF|\x89PNG|GIF8|\xff\xd8\xff", "a binary file", "give lines of text"),
 )
@@ -63,6 +64,8 @@ def recognized(head: bytes) -> str | None:
     >>> recognized(b"age,city\\n3,oslo\\n"), recognized(b"1 | a,b")
     ('csv', None)
     """
+    if head.startswith((b"PAR1", b"ARROW1")):
+        return "parquet" if head.startswith(b"PAR1") else "arrow"
     if foreign(head) is not None or b"\0" in head:
         return None
     text = head.lstrip(b"\xef\xbb\xbf\r\n")
