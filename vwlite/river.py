@@ -69,17 +69,7 @@ class Online(base.Estimator):
 
     def _words(self, n_classes: int = 2) -> list[str]:
         """The flags of the workspace."""
-        settings = Settings(
-            self._classifies,
-            self.learner,
-            self.learning_rate,
-            self.power_t,
-            self.l1,
-            self.l2,
-            self.forget,
-            self.flags,
-        )
-        return settings.words(n_classes=n_classes)
+        return Settings.of(self, self._classifies).words(n_classes=n_classes)
 
     def _label(self, y: Any) -> Any:
         """The label as the workspace learns it."""

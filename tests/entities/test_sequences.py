@@ -1,4 +1,4 @@
-"""Entities share the memory of their features' hashes, which nobody notices but in the memory they need."""
+"""Entities share one copy of their features' hashes: models are the same, and smaller."""
 
 import random
 

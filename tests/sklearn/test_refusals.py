@@ -45,7 +45,7 @@ MIXED = FRAME.assign(city=["Bonn", "Rome"] * 4)
 @pytest.mark.parametrize("model", [VWRegressor(), GAMERegressor(["city"])], ids=["VW", "GAME"])
 def test_a_bad_table_is_refused_and_leaves_a_model_as_it_was(model, x, why):
     if isinstance(model, GAMERegressor) and not isinstance(x, pd.DataFrame):
-        pytest.skip("no names")
+        pytest.skip('an effect of the column "city" needs columns with names')
     if isinstance(model, VWRegressor) or "city" not in why:
         with pytest.raises((ValueError, TypeError), match=why):
             model.fit(x, Y)

@@ -42,6 +42,12 @@ class Stamp:
         self._state, self._when = state, when
 
 
+def state_of(workspace: Any) -> tuple[int, float, int]:
+    """What changes whenever something is learned."""
+    counters = workspace.driver.counters
+    return counters.example_number, counters.sum_loss, workspace.changes
+
+
 def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the metadata of a workspace's model. Raises ModelError if a weight is not finite."""
     from vwlite.model.model_io import Saver, names_to_arrays, save_load
@@ -74,7 +80,7 @@ def save(workspace: Any, path: str | os.PathLike[str], stream: dict[str, Any] | 
 def metadata_of(workspace: Any) -> dict[str, Any]:
     """The metadata of a workspace's model; see Workspace.metadata."""
     counters = workspace.driver.counters
-    when = workspace.stamp.of((counters.example_number, counters.sum_loss, workspace.changes))
+    when = workspace.stamp.of(state_of(workspace))
     record = {
         "when": when,
         "version": __version__,
@@ -138,8 +144,7 @@ def from_bytes(kind: Any, data: bytes | bytearray | memoryview) -> Any:
         if name in driver.counters.FIELDS:
             setattr(driver.counters, name, value)
     driver.current_pass = copied["passes"]
-    state = (driver.counters.example_number, driver.counters.sum_loss, workspace.changes)
-    workspace.stamp.take(state, run["when"])
+    workspace.stamp.take(state_of(workspace), run["when"])
     return workspace
 
 

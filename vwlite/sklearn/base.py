@@ -51,16 +51,7 @@ class Base(BaseEstimator):
 
     def _settings(self) -> Settings:
         """The settings of the flags, from the parameters."""
-        return Settings(
-            self._classifies,
-            self.learner,
-            self.learning_rate,
-            self.power_t,
-            self.l1,
-            self.l2,
-            self.forget,
-            self.flags,
-        )
+        return Settings.of(self, self._classifies)
 
     def _begin(self, rows: Rows, n_classes: int, whole: bool) -> None:
         """Makes a workspace that has learned nothing, for all examples at once if `whole`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from vwlite.engine.workspace import words_of
 
@@ -63,6 +64,11 @@ class Settings:
     l2: float | None = None
     forget: float | None = None
     flags: str | Iterable[str] = ""
+
+    @classmethod
+    def of(cls, estimator: Any, classifies: bool) -> Settings:
+        """The settings of an estimator, from its parameters of the same names."""
+        return cls(classifies, *(getattr(estimator, each.name) for each in fields(cls)[1:]))
 
     def given(self) -> set[str]:
         """The names of the options that were given, by parameters or in flags."""
