@@ -51,6 +51,7 @@ CHUNK = 1 << 18
 # On asyncio's loop, as the echo server, and as installed without extras.
 VWLITE = (
     sys.executable,
+    "-P",  # the installed package, not the folder
     "-c",
     "import sys; sys.modules['uvloop'] = None; from vwlite.cli import main; sys.exit(main())",
 )

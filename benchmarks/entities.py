@@ -83,7 +83,7 @@ CROWDS = (Crowd("1,000,000 users", "users1m", 2_000_000), Crowd("2,000,000 users
 GROWTH = (Crowd("80 at once", "whole250k", 250_000), Crowd("20 in each of four examples", "growing250k", 1_000_000))
 BYTES_WANTED = 24  # of a coefficient, with all that belongs to its entity
 MODELS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("the mean", ("--ignore", "um", "--ignore", "g")),
+    ("the mean", ("--ignore", "um", "--ignore", "g", "--allow_empty")),
     ("users and movies as features of gd", ("--ignore", "g")),
     ("users", (*BATCH, "--random_effect", "user", "--ignore", "mg")),
     ("users + movies", (*BATCH, "--random_effect", "user", "--random_effect", "movie", "--ignore", "g")),
