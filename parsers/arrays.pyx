@@ -107,7 +107,7 @@ cdef class Arrays:
         cdef Rows rows = self.rows
         if not is_number(x):
             return self.refuse(k, x)
-        if <float>x != 0:
+        if <float>x != 0 or rows.naming.keeps_zeros:
             add(rows, self.hashes[k], <float>x, self.at + self.begins[k], self.begins[k + 1] - self.begins[k])
         return 0
 

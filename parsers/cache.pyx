@@ -290,6 +290,7 @@ cdef class CacheParser(Parser):
     cdef uint64_t n_sources
     cdef bint compat, multiline, first_format
     cdef bint simple, actions         # kind of labels
+    cdef bint transforms              # features without a value have NaN, see transforms.pxd
     cdef object path
 
     def __cinit__(self):
@@ -301,6 +302,7 @@ cdef class CacheParser(Parser):
         self.compat = key["options"]["vw_compat"]
         self.multiline = key["multiline"]
         self.simple = key["labels"] == LabelType.SIMPLE.value
+        self.transforms = "transforms" in key
         self.actions = key["labels"] == LabelType.CONTEXTUAL_BANDIT.value
         self.fd = os.dup(fd)
         self.size = os.fstat(fd).st_size
@@ -473,7 +475,7 @@ cdef class CacheParser(Parser):
                 odd |= not (isfinite(row.weight) and row.weight >= 0)
         if not self.compat:
             for i in range(block.n_features):
-                odd |= not isfinite(block.features[i].value)
+                odd |= not (isfinite(block.features[i].value) or (self.transforms and isnan(block.features[i].value)))
         if self.multiline:
             # malformed lines were found when the cache was made
             check_lines(<const uint8_t*>block.text, block.rows, block.choices, block.n_rows, SIZE_MAX, False, False)

@@ -10,15 +10,14 @@ from cpython.bool cimport PyBool_Check
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Check, PyDict_Next
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
-from cpython.long cimport PyLong_AsDouble, PyLong_Check
+from cpython.long cimport PyLong_Check
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_Check
-from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from vwlite.core.example cimport Block
 from vwlite.core.reasons cimport ENTITY_NAMELESS
-from vwlite.input.beside cimport number_of, set_label, set_tag
+from vwlite.input.beside cimport number_of, set_label, set_tag, whole_number
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, Space, number_in_words
 
@@ -88,18 +87,10 @@ cdef int read_member(Rows rows, object key, object value, int depth) except -1:
     if value is None or value is False:
         return 0
     if value is True:
-        return rows.number(name.at, name.n, 1)
+        return rows.plain_word(name.at, name.n)
     if PyLong_Check(value):
         return rows.number(name.at, name.n, whole_number(value))
     return read_other(rows, key, name, value, depth)
-
-
-cdef double whole_number(object value) except? -1:
-    """An integer as a number; infinity if it is too large."""
-    try:
-        return PyLong_AsDouble(value)
-    except OverflowError:
-        return INFINITY
 
 
 cdef int read_other(Rows rows, object key, Text name, object value, int depth) except -1:
@@ -240,7 +231,7 @@ cdef class Records:
 
     cdef int read(self, record, label, weight, tag) except -1:
         self.rows.next_row(self.rows.n_rows, 0, 0)
-        if not isinstance(record, Mapping):
+        if not PyDict_Check(record) and not isinstance(record, Mapping):
             raise TypeError(f"a record is a dict of names and values, not {type(record).__name__}")
         read_members(self.rows, record, 1)
         if label is not None:

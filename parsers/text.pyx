@@ -334,7 +334,7 @@ cdef class TextParser(Parser):
                 n = p - name
                 n_text = 0
                 behind = p
-                value = scale
+                value = naming.plain if scale == 1 else scale
                 if p[0] == b":":
                     text = p + 1
                     p = next_stop(&cursor)
@@ -363,7 +363,7 @@ cdef class TextParser(Parser):
                             break
                         behind = p
                         n_text = p - text
-                        value = 1
+                        value = naming.plain
                         if n_text == 0 and text != name + n + 1 and (text - 1)[0] == b" ":
                             continue                  # VW: blanks at the end of a line are no feature
                     else:
@@ -405,7 +405,7 @@ cdef class TextParser(Parser):
                         hash = hash_name(naming, name, n, ns_hash)
                 if n_text:
                     hash = hash_name(naming, text, n_text, hash)
-                if value != 0 or naming.names_entities(ns_hash):
+                if value != 0 or naming.keeps_zeros or naming.names_entities(ns_hash):
                     feature.hash = hash
                     feature.value = value
                     if names != NULL:

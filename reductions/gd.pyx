@@ -56,12 +56,15 @@ OPTIONS = OptionGroup("gd: gradient descent (the default learner)", (
            needs=(*REGULARIZED, "glm"), mild=MILD),
     Option("sparse_l2", float, "L2 regularization of the features of each example only", default=0.0, least=0,
            keep=True, vw_forgets=True, needs=LEARNING, mild=MILD),
+    Option("constant_rate", float, "learning rate of the constant; --learning_rate by default", above=0, keep=True,
+           fixed=True, needs=("gd & learning & !noconstant",), mild=MILD, metavar="RATE"),
     Option("constant", float, "initial weight of the constant", short="C", default=0.0,
            needs=("gd & !noconstant",)),
 ), needs=("gd",), examples=(
     "vwlite data.vw --learning_rate 0.3 --power_t 0.4 --initial_t 1 --constant 0.5",
     "vwlite data.vw --sgd --adaptive --invariant -l 0.1 --l1 1e-6 --l2 1e-6",
     "vwlite data.vw --normalized --sparse_l2 1e-6",
+    "vwlite data.vw --scale --sgd -l 0.01 --power_t 0 --constant_rate 0.1",
     "vwlite data.vw -c --passes 5 --decay_learning_rate 0.8",
 ))
 
@@ -151,6 +154,8 @@ cdef class GD(TableLearner):
     cdef Equations equations
     cdef bint forgets                 # --vw_compat: VW continues training of a model with gravity 0
     cdef object shown_decay
+    cdef bint has_constant_rate
+    cdef float constant_more          # how much more than the others the constant moves: ratio of the rates - 1
     cdef bint whole_initial           # L2 shrinks weights only; without an offset, when learning, initial ones too: VW
     cdef public float learning_rate
     cdef float power_t, norm_power, initial_t, sparse_l2, rate_decay, constant
@@ -175,6 +180,9 @@ cdef class GD(TableLearner):
         self.learning_rate = options["learning_rate"]
         if not options.given("learning_rate") and not (self.adaptive and self.normalized):
             self.learning_rate = 10
+        self.has_constant_rate = options["constant_rate"] is not None
+        if self.has_constant_rate:
+            self.constant_more = options["constant_rate"] / self.learning_rate - 1
         if not self.adaptive and not self.normalized:
             if not options.given("initial_t"):
                 self.initial_t = 1
@@ -289,6 +297,8 @@ cdef class GD(TableLearner):
                 ppu = squared_length(ex)
             elif at.square != 0:
                 ppu = self.usual_rates(ex, h * at.square, h) if self.usual else self.rates(ex, h * at.square, h)
+            if self.has_constant_rate:
+                ppu += self.constant_more * self.rate_of_constant(ex.offset)
             scale = self.learning_rate * h
             if not self.adaptive:
                 scale *= powf(<float>self.scales.t[ex.offset], -self.power_t)
@@ -301,6 +311,8 @@ cdef class GD(TableLearner):
             self.left_out += 1
         elif u != 0:
             self.left_out += vwl_add(&self.where, ex.features, ex.n, u * <float>self.scales.multiplier[ex.offset])
+            if self.has_constant_rate:
+                self.move_constant(ex.offset, u * self.constant_more)
         if self.regularizes and (self.contraction < 1e-9 or self.gravity > 1e3):
             self.materialize()
         if ex.is_part:
@@ -326,8 +338,8 @@ cdef class GD(TableLearner):
         cdef bint of_class            # the label is that of one of two classes
         cdef size_t i, left_out = 0
         cdef Equations equations = self.equations
-        if (not (self.usual and self.invariant) or self.regularizes or self.truncates or self.contracts
-                or self.sparse_l2):
+        if (not (self.usual and self.invariant) or self.has_constant_rate or self.regularizes or self.truncates
+                or self.contracts or self.sparse_l2):
             return 0
         if equations == LOGISTIC:
             low, width = (<Logistic>self.loss).low, (<Logistic>self.loss).width
@@ -374,7 +386,7 @@ cdef class GD(TableLearner):
         cdef int got
         self.where.offset = ex.offset
         lanes = vwl_lanes_of(&self.where, step, self.wide)
-        if (not self.usual or self.regularizes or self.sparse_l2 or ex.is_part or lanes == 1
+        if (not self.usual or self.has_constant_rate or self.regularizes or self.sparse_l2 or ex.is_part or lanes == 1
                 or not vwl_are_apart(&self.where, count, step)):
             return Learner.multiupdate(self, ex, count, step, labels, at)
         if not ex.labelled or not 0 < ex.weight <= FLT_MAX:
@@ -488,6 +500,22 @@ cdef class GD(TableLearner):
             ppu *= x
         return ppu
 
+    cdef float rate_of_constant(self, uint32_t offset) noexcept nogil:
+        """The factor of a step for the constant, by the rates of the last rates()."""
+        cdef float rate = <float>self.scales.multiplier[offset]
+        if self.adaptive or self.normalized:
+            rate *= slot_at(self, CONSTANT_HASH, offset)[<size_t>R << self.where.group]
+        return rate
+
+    cdef void move_constant(self, uint32_t offset, float u) noexcept nogil:
+        """Step of the constant alone."""
+        cdef float* at = slot_at(self, CONSTANT_HASH, offset)
+        cdef float w = at[W] + u * self.rate_of_constant(offset)
+        if fabsf(w) <= FLT_MAX:
+            at[W] = w
+        else:
+            self.left_out += 1
+
     cdef inline float shrinkage(self, float ratio) noexcept nogil:
         """Factor on a weight or rate when the feature's scale N grows by a ratio."""
         if self.usual_power:
@@ -555,6 +583,8 @@ cdef class GD(TableLearner):
             if self.normalized:
                 n = max(at[<size_t>N << self.where.group], x)
                 rate *= self.shrinkage(n)
+            if self.has_constant_rate and feature.hash == CONSTANT_HASH:
+                rate *= 1 + self.constant_more
             ppu += x * x * rate
             feature += 1
         if self.normalized and self.scales.total_weight[ex.offset] > 0:

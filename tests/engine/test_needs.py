@@ -391,11 +391,6 @@ def test_an_old_name_is_answered_with_the_new_one(old, new, tmp_path, capsys):
     assert f"--{old} is now {new}" in capsys.readouterr().err
 
 
-def test_the_method_of_old_names_the_new_one():
-    with pytest.raises(AttributeError, match=r"'metrics': it is report\(\) now"):
-        Workspace().metrics  # noqa: B018
-
-
 def test_values_kept_under_old_names_have_the_new_ones():
     new = Options([OptionGroup("", (Option("report", float, ""),))])
     assert renamed({"metrics": 0.1, "other": 1}, new.declared) == {"report": 0.1, "other": 1}

@@ -303,8 +303,3 @@ def test_what_only_the_command_line_shows_is_refused(flag):
 def test_a_line_may_be_any_kind_of_bytes():
     workspace = Workspace()
     assert workspace.learn(bytearray(b"1 | a")) == 0 == Workspace().learn(b"1 | a")
-
-
-def test_an_attribute_that_never_was_is_not_said_to_have_another_name():
-    with pytest.raises(AttributeError, match=r"no attribute 'confidence'$"):
-        _ = Workspace().confidence

@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 from vwlite.bayes.posterior cimport Posterior
 from vwlite.core.arrays cimport grow
-from vwlite.core.example cimport CONSTANT_HASH, Block, Example, Extent, Feature, NameSpan, Row, extent_end
+from vwlite.core.example cimport CONSTANT_HASH, Block, Example, Extent, Feature, NameSpan, Row, extent_end, problem_in
 from vwlite.core.learner cimport Learner, Learners
 from vwlite.core.reasons cimport ENTITY_NAMELESS, ENTITY_TWICE, ENTITY_VALUE, FINE
 from vwlite.entities.table cimport home_of
@@ -107,10 +107,10 @@ cdef class Effects(Learner):
                     begin = ex.extents[i].begin
                     count += extent_end(ex, i) - begin
                     if count > 1 or (count and ex.names[begin].length == 0):
-                        ex.problem_at = ex.text + ex.extents[i].name
+                        ex.problem_at = problem_in(ex, ex.extents[i].name)
                         return ENTITY_TWICE if count > 1 else ENTITY_NAMELESS
                     if count and ex.linear[begin].value != 1:
-                        ex.problem_at = ex.text + ex.names[begin].begin
+                        ex.problem_at = problem_in(ex, ex.names[begin].begin)
                         return ENTITY_VALUE
         return self.vet_entities(ex) if self.bounded else FINE
 
@@ -140,7 +140,7 @@ cdef class Effects(Learner):
                 begin = ex.extents[i].begin
                 if ex.extents[i].hash == effect.namespace and begin < extent_end(ex, i):
                     effect.present = True
-                    effect.name = ex.text + ex.names[begin].begin
+                    effect.name = ex.names_text + ex.names[begin].begin
                     effect.name_length = ex.names[begin].length
                     effect.entity = hash_of_name(effect, effect.name, effect.name_length)
                     self.key_of(r, ex)
@@ -208,7 +208,7 @@ cdef class Effects(Learner):
                 for j in range(ex.n_linear):
                     if ex.linear[j].hash == effect.features[i].hash:
                         with gil:
-                            name = <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                            name = <bytes>ex.names_text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
                             self.beside[r].names[ex.linear[j].hash] = name.decode("utf-8", "replace")
                         break
         return 0

@@ -133,7 +133,8 @@ cdef class Example:
     cdef const Extent* extents
     cdef size_t n_extents
     cdef const NameSpan* names
-    cdef const char* text         # of the block: names and tag are positions in it
+    cdef const char* text         # of the block: the tag and the names of a label are positions in it
+    cdef const char* names_text   # the names of features and namespaces are positions in it; mostly the same
     # the namespaces as parsed, before --ignore and the like; the constant follows here too
     cdef const Feature* parsed
     cdef size_t n_parsed
@@ -179,6 +180,10 @@ cdef list groups_of(Example ex)
 
 cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \
     noexcept nogil
+
+cdef inline const char* problem_in(Example ex, size_t place) noexcept nogil:
+    """Where in the block a name is; the start of the line if a transform has made it."""
+    return ex.text + place if ex.names_text == ex.text else ex.problem_at
 
 cdef inline size_t extent_end(Example ex, size_t i) noexcept nogil:
     return ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear

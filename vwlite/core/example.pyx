@@ -135,7 +135,7 @@ cdef class Example:
         self.parsed_extents = self.extents
         self.n_parsed_extents = self.n_extents
         self.parsed_names = self.names
-        self.text = block.text
+        self.text = self.names_text = block.text
         self.tag = block.text + row.tag
         self.tag_length = row.tag_length
         self.label = row.label
@@ -163,7 +163,7 @@ cdef class Example:
         self.extents = self.parsed_extents = other.parsed_extents
         self.n_extents = self.n_parsed_extents = other.n_parsed_extents
         self.names = self.parsed_names = other.parsed_names
-        self.text = other.text
+        self.text, self.names_text = other.text, other.names_text
         self.tag = other.tag
         self.tag_length = other.tag_length
         self.label = NAN
@@ -188,9 +188,9 @@ cdef list groups_of(Example ex):
     for i in range(ex.n_extents):
         begin = ex.extents[i].begin
         end = extent_end(ex, i)
-        name = ex.text[ex.extents[i].name:ex.extents[i].name + extent_name_length(&ex.extents[i])]
+        name = ex.names_text[ex.extents[i].name:ex.extents[i].name + extent_name_length(&ex.extents[i])]
         names = [None if ex.names == NULL else
-                 <bytes>ex.text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
+                 <bytes>ex.names_text[ex.names[j].begin:ex.names[j].begin + ex.names[j].length]
                  for j in range(begin, end)]
         groups.append(Group(extent_index(&ex.extents[i]), name, names,
                             [(ex.linear[j].hash, ex.linear[j].value) for j in range(begin, end)]))

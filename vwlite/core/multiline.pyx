@@ -54,7 +54,8 @@ cdef class MultiExample(Example):
         self.n_values = 0
         self.end = self.extents_end = 0
         grow(&self.lines, &self.line_capacity, self.n_lines, sizeof(Line))
-        self.line.text, self.line.tag, self.line.tag_length = self.text, self.tag, self.tag_length
+        self.line.text = self.line.names_text = self.text
+        self.line.tag, self.line.tag_length = self.tag, self.tag_length
         if self.shared != NULL:
             memset(self.shares, 0, 256)
             for i in range(self.shared.n_extents):

@@ -75,4 +75,5 @@ cdef enum Reason:
     JSON_NESTED
     JSON_SPECIAL
     JSON_RULE
+    TRANSFORM_TWICE
     REASONS                           # new ones go before this: caches hold reasons as numbers

@@ -83,5 +83,6 @@ REASONS_IN_WORDS = {
     JSON_SPECIAL: "_label is a number or a string, _weight and _initial are numbers, _tag is a string",
     JSON_RULE: "no rule of --columns_in matches the key: add KEY:ROLE, or /.*/:auto or /.*/:ignore for all that "
     "are left",
+    TRANSFORM_TWICE: "two rules of --transform match the feature: let only one match",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

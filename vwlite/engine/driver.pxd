@@ -22,6 +22,7 @@ from vwlite.core.textbuffer cimport TextBuffer
 from vwlite.engine.simple_rows cimport ROWS_AT_ONCE
 from vwlite.engine.unmatched cimport Unmatched
 from vwlite.features.interactions cimport Expansion, Interactions
+from vwlite.input.transforms cimport Transforms
 from vwlite.input.parser cimport Parser
 from vwlite.report.counters cimport Counters
 from vwlite.report.predictions cimport Format
@@ -35,6 +36,7 @@ cdef class Driver:
     cdef readonly Learner top
     cdef Loss loss
     cdef readonly Interactions interactions
+    cdef public Transforms transforms  # of features, or None
     cdef readonly Counters counters
     cdef readonly Format format
     cdef public object listener       # called for rows of the table, malformed lines and audits
@@ -88,6 +90,9 @@ cdef class Driver:
     # what all drivers share
     cdef int show(self, Block block, size_t n) except -1 nogil
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int learn_transformed(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int note(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int learn_one(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int run_bytes(self, Parser parser, Block block, Example ex, const char* text, size_t n) except -1 nogil
     cdef str in_words(self, int reason)
     cdef int vet_label(self, Example ex) except -1 nogil

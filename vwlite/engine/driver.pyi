@@ -5,6 +5,7 @@ from vwlite.core.learner import Learner
 from vwlite.core.observer import Gate, Observer
 from vwlite.core.textbuffer import TextBuffer
 from vwlite.engine.unmatched import Unmatched
+from vwlite.input.transforms import Transforms
 from vwlite.report.counters import Counters
 
 class Driver:
@@ -33,6 +34,7 @@ class Driver:
     progress_step: float
     progress_adds: bool
     needs_names: bool
+    transforms: Transforms | None
     @property
     def top(self) -> Learner: ...
     @property

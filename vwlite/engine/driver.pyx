@@ -116,7 +116,8 @@ cdef class Driver:
 
     cdef bint runs_together(self, Example ex) noexcept nogil:
         """Whether ordinary rows can be run together: nothing has to look at each example."""
-        return (self.scalar and (self.expansions != NULL or not self.interactions.active) and not self.vetting
+        return (self.scalar and self.transforms is None
+                and (self.expansions != NULL or not self.interactions.active) and not self.vetting
                 and self.finishers.n == 0 and not self.audits and self.observer is None and self.refusal is None
                 and (self.gate is None or not self.training) and self.format.n_columns == 0
                 and not ex.known.wants_variance and ex.known.interval == 0)
@@ -176,11 +177,14 @@ cdef class Driver:
         """Runs one example through the stack, the counters and the outputs."""
         cdef int reason = FINE
         cdef bint learns
-        cdef size_t i
         self.source, self.line = block.source, block.first_line + row.line
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
-        if self.expansions != NULL:
+        if self.transforms is not None:
+            reason = self.transforms.apply(ex)
+        if reason != FINE:
+            pass
+        elif self.expansions != NULL:
             use_crossing(self.crossed, self.expansions + (row - block.rows), ex)
         else:
             reason = self.interactions.expand(ex)
@@ -208,15 +212,43 @@ cdef class Driver:
             with gil:
                 self.listener.audit(self, self.view())
             ex.weight = row.weight
+        if learns and self.transforms is not None and self.transforms.learns:
+            return self.learn_transformed(block, row, ex)
         if learns:
-            self.top.learn(ex)
-            if self.counts_from_one and self.classes.first == 0:
-                self.count_from_zero()
-            if self.learned is not None:
-                self.learned.text(block.text + row.text, row.text_length)
-                self.learned.text(b"\n", 1)
+            self.learn_one(block, row, ex)
         else:
             self.top.predict(ex)
+        return self.note(block, row, ex)
+
+    cdef int learn_transformed(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """Predicts by the statistics so far, then lets them learn, and then the stack."""
+        cdef int reason
+        if self.sees:
+            self.loss.see(ex.label)
+        self.top.predict(ex)
+        self.note(block, row, ex)
+        ex.weight = row.weight
+        self.transforms.learn(ex)
+        reason = self.interactions.expand(ex)
+        if self.vetting and reason == FINE:
+            reason = self.vetters.vet_all(ex)
+        if reason != FINE:
+            return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
+        return self.learn_one(block, row, ex)
+
+    cdef int learn_one(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """Passes an example to the stack, and its line to where those learned are collected."""
+        self.top.learn(ex)
+        if self.counts_from_one and self.classes.first == 0:
+            self.count_from_zero()
+        if self.learned is not None:
+            self.learned.text(block.text + row.text, row.text_length)
+            self.learned.text(b"\n", 1)
+        return 0
+
+    cdef int note(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """Passes an example with its prediction to the counters and the outputs."""
+        cdef size_t i
         if self.counting:
             self.counters.count(ex, self.constant)
             for i in range(self.finishers.n):
@@ -446,6 +478,8 @@ cdef class Driver:
             return None
         self.line = 1
         ex.bind(block, &block.rows[0], self.constant)
+        if self.transforms is not None and self.transforms.apply(ex) != FINE:
+            return None
         if self.interactions.expand(ex) != FINE:
             return None
         self.top.predict(ex)

@@ -11,6 +11,7 @@ from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, is_multiline
 from vwlite.errors import OptionError, VwliteError
+from vwlite.features.transform_rules import transforms
 from vwlite.input.databases import is_query
 from vwlite.input.formats import IN_WORDS, OF_ROWS, OF_TABLES, format_of
 from vwlite.input.parser import Ring
@@ -164,14 +165,19 @@ class Feed:
                 *(OF_TABLES * (self.format != "vw")),
             )
         }
-        return {
+        key = {
             "sources": sources,
             "options": options,
             "names": self.wants_names,
             "labels": self.labels.value,
             "multiline": self.multiline,
             "parser": PARSER_VERSION,
-        } | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
+        }
+        return (
+            key
+            | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
+            | ({"transforms": True} if transforms(self.options) else {})
+        )
 
     def blocks(self, *stacks: Any) -> Iterator[Any]:
         """Yields the blocks of a pass; interactions of features are computed in advance for stacks that support it."""

@@ -72,6 +72,20 @@ cdef class MultilineDriver(Driver):
         return n
 
     cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil:
+        """Runs one example, with its features as they are transformed."""
+        cdef int reason
+        self.has_learned = False
+        if self.transforms is None:
+            return self.decide(block, rows, n, ex)
+        try:
+            reason = self.transforms.change_lines(block, rows, n)
+            if reason != FINE:
+                return self.refuse(block, rows, n, reason, self.transforms.problem)
+            return self.decide(block, rows, n, ex)
+        finally:
+            self.transforms.change_back(block, rows, n, self.has_learned)
+
+    cdef int decide(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil:
         """Runs one example through the stack, the counters and the outputs."""
         cdef int reason
         cdef bint learns
@@ -95,6 +109,7 @@ cdef class MultilineDriver(Driver):
             return self.turn_away()
         if learns:
             self.top.learn(ex)
+            self.has_learned = True
             if self.learned is not None:
                 self.note_learned(block, rows, n)
         else:

@@ -57,6 +57,8 @@ def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict
     save_load(workspace.top, saver)
     saver.require_finite()
     arrays = saver.arrays
+    if workspace.driver.transforms is not None:
+        arrays |= {f"transforms.{name}": array for name, array in workspace.driver.transforms.arrays().items()}
     arrays |= names_to_arrays(workspace.names, "slot") | names_to_arrays(workspace.hash_names, "hash")
     return arrays, workspace.metadata() | ({} if stream is None else {"stream": stream})
 
@@ -194,6 +196,7 @@ def restore_rest(workspace: Any, reader: ModelReader) -> None:
     """Restores the journal of runs, the names and the counts of a loaded model."""
     from vwlite.model.model_io import names_of
 
+    restore_transforms(workspace, reader)
     metadata = reader.metadata
     workspace.journal = list(metadata["journal"])
     workspace.parent = metadata["id"]
@@ -202,6 +205,28 @@ def restore_rest(workspace: Any, reader: ModelReader) -> None:
         for name, value in metadata["figures"].items():
             if name in FIGURES:
                 setattr(_holder(workspace, name), name, value)
+
+
+def restore_transforms(workspace: Any, reader: ModelReader) -> None:
+    """Restores the statistics of transformed features. Raises ModelError if they don't fit the rules."""
+    transforms = workspace.driver.transforms
+    if transforms is None:
+        return
+
+    def array(name: str, dtype: str) -> Any:
+        return reader.array(f"transforms.{name}", dtype)
+
+    try:
+        sketches, place = [], 0
+        if "transforms.sketch" in reader.names():
+            packed = bytes(array("sketch", "U8"))
+            for length in array("sketch_lengths", "U64"):
+                sketches.append(packed[place : place + length])
+                place += length
+        examples = array("examples", "F64")[0]
+        transforms.restore(array("hash", "U32"), array("rule", "U8"), array("state", "F64"), examples, sketches)
+    except (ValueError, IndexError) as error:
+        raise ModelError(f"{reader.path}: transforms can't be restored: {error}; train the model again") from error
 
 
 def figures_of(workspace: Any) -> list[tuple[str, float]]:

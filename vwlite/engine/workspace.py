@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
-from vwlite.core.options import RENAMED, Options
+from vwlite.core.options import Options
 from vwlite.engine import plugins, registry, stack, storing
 from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
+from vwlite.engine.turn import OneRecord, Turn
 from vwlite.engine.unmatched import Unmatched
 from vwlite.errors import OptionError, ParseError
 from vwlite.features.interactions import Interactions
+from vwlite.features.transform_rules import STEPS, read_rules
 from vwlite.model.metadata import require
 from vwlite.parsers.text import TextParser
 
@@ -203,12 +204,15 @@ class Workspace:
             self.reporter = figures.Report(options, self.top)
             self.driver.observer = self.reporter.metrics
             self.driver.needs_names = self.driver.needs_names or bool(self.reporter.namespaces)
+        self._transform_features()
         if reader is not None:
             storing.restore_rest(self, reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
         self._doors = Doors(self.driver, self.parser, options)
-        self._lock = threading.RLock()  # a generator of examples may predict
-        self._closed = False
+        self._turn = Turn()
+        # the shortest way of a dict, once one was learned
+        self._learn_one: Callable[..., Any] | None = None
+        self._predict_one: Callable[..., Any] | None = None
         self.examples_before = self.driver.counters.example_number
         self.loss_before = self.journal[-1]["loss_after"] if self.journal else None
 
@@ -252,6 +256,8 @@ class Workspace:
         >>> workspace.predict({"city": "Bonn"}) > 0.5 > workspace.predict({"city": "Rome"})
         True
         """
+        if type(x) is dict and columns is None and self._learn_one is not None:
+            return self._learn_one(x, y, weight, tag)
         return self._run(x, y, weight, tag, columns, self.driver.training)
 
     def predict(  # noqa: DOC502
@@ -281,6 +287,8 @@ class Workspace:
         >>> workspace.predict("| a"), workspace.predict("| new")
         ((1.5, 0.5), (0.0, 1.0))
         """
+        if type(x) is dict and columns is None and self._predict_one is not None:
+            return self._predict_one(x, y, weight, tag)
         return self._run(x, y, weight, tag, columns, False)
 
     def end_pass(self) -> None:
@@ -345,6 +353,8 @@ class Workspace:
         ['nothing matched --quadratic ab: no namespace begins with b (they begin with a or c)']
         """
         lines = [] if self.driver.unmatched is None else self.driver.unmatched.remarks()
+        if self.driver.transforms is not None:
+            lines += [f"nothing matched --transform {rule}" for rule in self.driver.transforms.unmatched()]
         return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
 
     def to_bytes(self) -> bytes:  # noqa: DOC502
@@ -396,7 +406,7 @@ class Workspace:
 
     def close(self) -> None:
         """Releases files that the workspace holds; it can't be used afterwards. A second call has no effect."""
-        self._closed = True
+        self._turn.closed = True
         self.entities = None
 
     def __repr__(self) -> str:
@@ -409,12 +419,6 @@ class Workspace:
     def __dir__(self) -> list[str]:
         """The names of what a user may use."""
         return [name for name in object.__dir__(self) if not name.startswith("_") or name.startswith("__")]
-
-    def __getattr__(self, name: str) -> Any:
-        """Raises AttributeError, with the new name of a renamed method."""
-        now = RENAMED.get(name, "")
-        hint = f": it is {now}() now" if now in type(self).__dict__ else ""
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _use_model(self, reader: ModelReader) -> None:
         """Takes the options of a model."""
@@ -433,6 +437,22 @@ class Workspace:
 
             kind = MultilineDriver
         return kind(self.top, self.interactions, not self.options["noconstant"])
+
+    def _transform_features(self) -> None:
+        """Creates the transforms of --transform. Raises OptionError for those that decisions can't have."""
+        rules = read_rules(self.options)
+        if not rules:
+            return
+        from vwlite.input.naming import Naming
+        from vwlite.input.transforms import Transforms
+        from vwlite.parsers.entities import entity_namespaces
+
+        transforms = Transforms(self.options, Naming(self.options, entity_namespaces(self.options)), rules)
+        if transforms.renames and self.top.multiline:
+            renaming = next(name for rule in rules for name, _ in rule.steps if STEPS[name].renames)
+            raise OptionError(f"--transform: {renaming} is of single lines, and this stack learns decisions of several")
+        self.driver.transforms = transforms
+        self.driver.needs_names = self.driver.needs_names or transforms.needs_names
 
     def _refuse_inert(self, use: Use) -> None:
         """Raises OptionError for options without effect; with --vw_compat notes them, as VW accepts many."""
@@ -472,14 +492,11 @@ class Workspace:
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
     def _run(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
-        if self._closed:
-            raise ValueError("the workspace is closed")
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError("another thread is using this Workspace: give each thread its own, or use a lock")
-        try:
+        if type(x) is dict and not self.top.multiline:
+            one = OneRecord(self.driver, self._doors.records, self._turn)
+            self._learn_one, self._predict_one = one.learn, one.predict
+        with self._turn:
             return self._doors.run(x, y, weight, tag, columns, learning)
-        finally:
-            self._lock.release()
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """Raises ParseError for a malformed line, unless --vw_compat uses it; called by the driver.

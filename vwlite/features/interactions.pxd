@@ -45,6 +45,7 @@ cdef class Interactions(Expander):
     cdef size_t capacity, n
     cdef Span[256] spans
     cdef bint constant
+    cdef bint transformed             # values of features are not yet those of the data
     cdef int expand_marked(self, Example ex, bint constant) except -1 nogil
     cdef int see(self, Example ex) except -1 nogil
     cdef int see_own(self, Example ex) except -1 nogil

@@ -10,12 +10,15 @@ from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.core.arrays cimport grow, resize
-from vwlite.core.example cimport CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, extent_end, extent_index
+from vwlite.core.example cimport (
+    CONSTANT_HASH, MAX_ACTIONS, PADDING, ROW_EXAMPLE, extent_end, extent_index, problem_in,
+)
 from vwlite.core.reasons cimport CROSSED_MANY, FINE
 
 from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.core.options import Option, OptionGroup
 from vwlite.features.terms import WILDCARD, decode_names, given_patterns, most_terms, terms_of
+from vwlite.features.transform_rules import transforms
 
 CROSSING = ("quadratic", "cubic", "interactions")
 
@@ -77,6 +80,7 @@ cdef class Interactions:
         self.keep_duplicates = options["leave_duplicate_interactions"]
         self.notes = []
         self.constant = not options["noconstant"]
+        self.transformed = transforms(options)
         self.many_terms = MANY_TERMS
         self.remembered = {}
         self.patterns, left_out = given_patterns(options)
@@ -229,15 +233,15 @@ cdef class Interactions:
             if n > self.limit and count:
                 for j in range(ex.n_extents):
                     if extent_index(&ex.extents[j]) == term[1]:
-                        ex.problem_at = ex.text + ex.extents[j].name
+                        ex.problem_at = problem_in(ex, ex.extents[j].name)
                         break
                 return n
             term += term[0] + 1
         return n
 
     def ahead(self):
-        """Factory of a Crossing for each block; None if crossing depends on earlier lines or features are removed."""
-        if not self.active or self.wildcards or self.choice.removes:
+        """Factory of a Crossing for each block; None if crossing depends on earlier lines or features are changed."""
+        if not self.active or self.wildcards or self.choice.removes or self.transformed:
             return None
         return lambda: Crossing(self, Interactions(*self.made_from))
 
@@ -315,7 +319,7 @@ cdef class Interactions:
             present = [i for i in range(32, 127) if letters[i]]
             everywhere = [pattern for pattern in self.patterns if pattern.count(WILDCARD) == len(pattern)]
             if max(most_terms(everywhere, len(present), self.keep_duplicates), default=0) > self.limit:
-                ex.problem_at = ex.text + ex.extents[0].name
+                ex.problem_at = problem_in(ex, ex.extents[0].name)
                 return CROSSED_MANY
             terms = terms_of(self.patterns, present, self.keep_duplicates)
             if len(self.remembered) >= REMEMBERED:

@@ -13,4 +13,5 @@ cdef class Beside:
 
 cdef int set_label(Rows rows, object value) except -1
 cdef int set_tag(Rows rows, object value) except -1
+cdef double whole_number(object value) except? -1
 cdef double number_of(object key, object value) except? -1

@@ -1,6 +1,7 @@
 """Labels, weights and tags of rows, given beside their features. See beside.pxd."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.long cimport PyLong_AsDouble, PyLong_CheckExact
 from cpython.unicode cimport PyUnicode_Check
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
@@ -31,6 +32,14 @@ def advice(value):
     return ""
 
 
+cdef double whole_number(object value) except? -1:
+    """An integer as a number; infinity if it is too large."""
+    try:
+        return PyLong_AsDouble(value)
+    except OverflowError:
+        return INFINITY
+
+
 cdef int set_label(Rows rows, object value) except -1:
     """Set the label: a number, a class, or what is before the '|' of a line; None for none."""
     cdef const uint8_t* text
@@ -39,6 +48,8 @@ cdef int set_label(Rows rows, object value) except -1:
         return 0
     if PyFloat_Check(value):
         return rows.label_number(PyFloat_AS_DOUBLE(value))
+    if PyLong_CheckExact(value):
+        return rows.label_number(whole_number(value))
     if PyBytes_Check(value):
         return rows.label_words(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
     if PyUnicode_Check(value):

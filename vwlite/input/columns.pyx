@@ -125,7 +125,7 @@ cdef class Columns:
         if column.role <= NUMBER:
             if not -INFINITY < value < INFINITY or not -INFINITY < <float>value < INFINITY:
                 return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
-            if <float>value != 0:
+            if <float>value != 0 or rows.naming.keeps_zeros:
                 self.enter(rows, column)
                 add(rows, column.hash, <float>value, rows.base + column.name, column.length)
             return 0
@@ -149,7 +149,7 @@ cdef class Columns:
         if column.role <= NUMBER or column.role == FLAG or column.role == CATEGORY:
             if column.role != IGNORE and value:
                 self.enter(rows, column)
-                add(rows, column.hash, 1, rows.base + column.name, column.length)
+                add(rows, column.hash, rows.naming.plain, rows.base + column.name, column.length)
             return 0
         if column.role == LABEL and column.response == BINARY:
             return self.label(rows, column, b"true" if value else b"false", 4 if value else 5)

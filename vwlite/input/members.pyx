@@ -189,7 +189,7 @@ cdef class Members:
             elif c == b"t" and self.rows.is_entity(name, n):
                 self.rows.refuse(ENTITY_NAMELESS, name, n, NULL, 0)
             elif c == b"t":
-                self.rows.number(name, n, 1)
+                self.rows.plain_word(name, n)
         else:
             at = self.number(at, &value)
             if self.reason != FINE:
@@ -298,7 +298,7 @@ cdef class Members:
                 m = self.literal(at)
                 at += m
                 if self.reason == FINE and c == b"t":
-                    self.rows.number(words, number_in_words(<double>place, words), 1)
+                    self.rows.plain_word(words, number_in_words(<double>place, words))
             else:
                 at = self.number(at, &value)
                 if self.reason == FINE:

@@ -14,6 +14,9 @@ cdef class Naming:
     cdef uint32_t[MOST_ENTITIES] entity_hash     # of namespaces whose features name entities
     cdef size_t n_entities
     cdef readonly list entities       # their names
+    # for transforms (vwlite/input/transforms.pxd):
+    cdef float plain                  # value of a feature without a value: 1, or NaN, so that it differs from a number
+    cdef bint keeps_zeros             # features of value 0 are kept
     cdef bint names_entities(self, uint32_t namespace) noexcept nogil
 
 cdef inline uint32_t hash_name(Naming naming, const uint8_t* name, size_t n, uint32_t seed) noexcept nogil:

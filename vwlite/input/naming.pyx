@@ -1,6 +1,9 @@
 """How names become hashes and namespaces. See naming.pxd."""
+from libc.math cimport NAN
+
 from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.features.interactions import namespace_hash
+from vwlite.features.transform_rules import transforms
 
 
 cdef class Naming:
@@ -19,6 +22,8 @@ cdef class Naming:
         for i, name in enumerate(self.entities):
             self.entity_hash[i] = namespace_hash(options, name)
             self.n_entities = i + 1
+        self.keeps_zeros = transforms(options)
+        self.plain = NAN if self.keeps_zeros else 1
 
     cdef bint names_entities(self, uint32_t namespace) noexcept nogil:
         """Whether the features of a namespace name entities: those of value 0 are kept."""

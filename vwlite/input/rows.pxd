@@ -49,6 +49,7 @@ cdef class Rows:
     cdef Space space                  # of the features that follow
     cdef Space plain                  # the namespace without a name
     cdef uint32_t[256] seen           # row (from 1) that last had features in the namespace
+    cpdef restart(self)
     cdef int next_row(self, size_t line, size_t text, size_t text_length) except -1 nogil
     cdef int end_row(self) except -1 nogil
     cdef int drop_row(self) except -1 nogil

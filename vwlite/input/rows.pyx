@@ -48,7 +48,7 @@ cdef class Rows:
         self.skips_nan = skips_nan
         self.restart()
 
-    def restart(self):
+    cpdef restart(self):
         """Begins the block anew."""
         cdef Block block = self.block
         if block.feature_capacity < AT_FIRST + PADDING or (self.names and block.names == NULL):
@@ -243,7 +243,7 @@ cdef class Rows:
             return self.refuse_number(VALUE_FINITE, name, n, value)
         if n == 0:
             return self.refuse_number(NAME_EMPTY, name, n, value)
-        if <float>value == 0 and not self.space.names_entities:
+        if <float>value == 0 and not (self.space.names_entities or self.naming.keeps_zeros):
             return 0
         at = self.put(name, n)
         add(self, hash_name(self.naming, <const uint8_t*>self.block.text + at, n, self.space.hash), <float>value, at, n)
@@ -262,13 +262,19 @@ cdef class Rows:
         self.text += n + 1
         self.put(text, m)
         self.text = at
-        add(self, hash_name(self.naming, <const uint8_t*>self.block.text + at, n + 1 + m, self.space.hash), 1, at,
-            n + 1 + m)
+        add(self, hash_name(self.naming, <const uint8_t*>self.block.text + at, n + 1 + m, self.space.hash),
+            self.naming.plain, at, n + 1 + m)
         return self.keep(n + 1 + m)
 
     cdef int plain_word(self, const uint8_t* text, size_t m) except -1 nogil:
         """A feature of value 1 with this name: a word of a text, a member of a set, an entity."""
-        return self.number(text, m, 1)
+        cdef size_t at
+        if m == 0:
+            return self.refuse_number(NAME_EMPTY, text, m, 1)
+        at = self.put(text, m)
+        add(self, hash_name(self.naming, <const uint8_t*>self.block.text + at, m, self.space.hash), self.naming.plain,
+            at, m)
+        return self.keep(m)
 
     cdef int entity(self, const uint8_t* name, size_t n, const uint8_t* text, size_t m) except -1 nogil:
         """The entity of this name in the namespace of a random effect; afterwards, features have no namespace."""

@@ -14,12 +14,18 @@ class SharedWorkspace(Workspace):
     """A workspace whose threads take turns, where a plain one refuses the second."""
 
     def _begin(self, *args: Any) -> None:
-        self._turn = threading.RLock()
+        self._patience = threading.RLock()
         super()._begin(*args)
 
-    def _run(self, *args: Any) -> Any:
-        with self._turn:
-            return super()._run(*args)
+    def learn(self, *args: Any, **others: Any) -> Any:
+        """Learns as Workspace.learn, after other threads."""
+        with self._patience:
+            return super().learn(*args, **others)
+
+    def predict(self, *args: Any, **others: Any) -> Any:
+        """Predicts as Workspace.predict, after other threads."""
+        with self._patience:
+            return super().predict(*args, **others)
 
     def predict_columns(self, names: Sequence[str], x: Any, columns: Sequence[str] | None = None) -> Any:  # noqa: DOC502
         """Predicts several numbers for each example, as a run with --columns does.
@@ -35,7 +41,7 @@ class SharedWorkspace(Workspace):
         Raises:
             OptionError: If the learner has no such number.
         """
-        with self._turn:
+        with self._patience:
             self.driver.set_columns(names, [], 0.0)
             try:
                 return self.predict(x, columns=columns)
