@@ -23,7 +23,7 @@ Numbers are VW's too, see number.h.
 """
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 from vwlite.core.example cimport (
     CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
@@ -33,6 +33,7 @@ from vwlite.core.example cimport (
 from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
     FEATURE_SYNTAX, FINE, LINE_LENGTH, NAMESPACE_NAME, NAMESPACE_SYNTAX, NAMESPACE_VALUE, VALUE_FINITE, VALUE_MISSING,
+    VALUE_NUMPY,
     Reason,
 )
 from vwlite.input.heads cimport ACTION_HEAD, SIMPLE_HEAD, Head, check_lines, parse_label, parse_simple
@@ -364,6 +365,10 @@ cdef class TextParser(Parser):
                         behind = p
                         n_text = p - text
                         value = naming.plain
+                        if n_text > 4 and memcmp(text, b"np.", 3) == 0 and (p - 1)[0] == b")" and not self.compat:
+                            reason[0] = VALUE_NUMPY
+                            p = text
+                            break
                         if n_text == 0 and text != name + n + 1 and (text - 1)[0] == b" ":
                             continue                  # VW: blanks at the end of a line are no feature
                     else:

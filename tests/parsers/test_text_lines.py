@@ -80,3 +80,11 @@ def test_names_of_values_behind_blanks_are_vws(line, names, tmp_path, capsys):
     assert main(["-d", str(tmp_path / "data"), "--vw_compat", "--audit", "--noconstant", "--quiet"]) == 0
     cells = capsys.readouterr().out.splitlines()[1].split("\t")[1:]
     assert [cell.split(":")[0] for cell in cells] == names
+
+
+@pytest.mark.parametrize("value", ["np.float64(0.3)", "np.int64(7)"])
+def test_a_number_as_numpy_shows_it_is_refused(value):
+    with pytest.raises(ParseError, match=r":1:5: this is how NumPy shows a number inside a list"):
+        Workspace().learn(f"| x:{value} b")
+    assert Workspace("--vw_compat").learn(f"1 | x:{value}") == 0
+    assert Workspace().learn("1 | x:np.float y:float64(3) np.float64(0.3)") == 0

@@ -76,4 +76,5 @@ cdef enum Reason:
     JSON_SPECIAL
     JSON_RULE
     TRANSFORM_TWICE
+    VALUE_NUMPY
     REASONS                           # new ones go before this: caches hold reasons as numbers

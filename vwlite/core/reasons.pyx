@@ -84,5 +84,7 @@ REASONS_IN_WORDS = {
     JSON_RULE: "no rule of --columns_in matches the key: add KEY:ROLE, or /.*/:auto or /.*/:ignore for all that "
     "are left",
     TRANSFORM_TWICE: "two rules of --transform match the feature: let only one match",
+    VALUE_NUMPY: "this is how NumPy shows a number inside a list: write the number alone, as {float(x)!r} does, or "
+    "give the numbers in a dict or an array",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

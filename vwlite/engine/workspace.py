@@ -23,6 +23,7 @@ from vwlite.model.metadata import require
 from vwlite.parsers.text import TextParser
 
 if TYPE_CHECKING:
+    from vwlite.engine.coefficients import Coefficients
     from vwlite.entities.store import EntityStore
     from vwlite.entities.store_file import StoreFile
     from vwlite.model.model_file import ModelReader
@@ -356,6 +357,31 @@ class Workspace:
         if self.driver.transforms is not None:
             lines += [f"nothing matched --transform {rule}" for rule in self.driver.transforms.unmatched()]
         return lines + [line for learner in walk(self.top) for line in learner.unmatched()]
+
+    def coefficients(self, effect: str | None = None, names: Iterable[str] = ()) -> Coefficients:  # noqa: DOC502
+        """The coefficients that were learned, as a table.
+
+        Args:
+            effect: The namespace of a random effect: the coefficients of its entities. By default those of the fixed
+                part, or of the whole stack without random effects.
+            names: Names of features (``price``, ``city=Bonn``, ``namespace^name``), to show in place of their hashes.
+
+        Returns:
+            A table with the columns entity, examples, class (of learners of classes), feature, number, mean and sd.
+            Each is an array of NumPy; ``to_pandas()`` and Arrow's C data interface make frames of them.
+
+        Raises:
+            OptionError: If there is no such random effect.
+
+        >>> workspace = Workspace("--bayes_linear --noise 1 --random_effect user")
+        >>> _ = workspace.learn([{"user": "ann"}, {"user": "bob"}] * 9, y=[1, -1] * 9)
+        >>> table = workspace.coefficients("user")
+        >>> table["entity"].tolist(), table["mean"].round(1).tolist()
+        (['ann', 'bob'], [0.9, -0.9])
+        """
+        from vwlite.engine.coefficients import coefficients
+
+        return coefficients(self, effect, names)
 
     def to_bytes(self) -> bytes:  # noqa: DOC502
         """The state of the workspace as bytes, from which `from_bytes` makes an equal one; pickle and copy use them.
