@@ -204,3 +204,13 @@ def test_columns_are_found_by_name_in_any_order():
 
 def test_an_empty_table_is_no_example():
     assert Workspace().learn(TABLE.slice(0, 0), []).shape == (0,)
+
+
+def test_the_index_of_a_shuffled_frame_is_no_column():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": [1.0, 0.0, 1.0]})
+    shuffled = frame.iloc[[2, 0, 1]]
+    again = shuffled.reset_index(drop=True)
+    for columns in (None, "a:number y:label"):
+        y = None if columns else "y"
+        expected = list(Workspace().learn(again, y=y, columns=columns))
+        assert list(Workspace().learn(shuffled, y=y, columns=columns)) == expected

@@ -45,7 +45,9 @@ def server() -> Iterator[str]:
 
     try:
         run("initdb", "-D", "data", "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-        run("pg_ctl", "-D", "data", "-w", "-t", "120", "-l", "log", "-o", f"-k {place} -c listen_addresses= -F", "start")
+        run(
+            "pg_ctl", "-D", "data", "-w", "-t", "120", "-l", "log", "-o", f"-k {place} -c listen_addresses= -F", "start"
+        )
         try:
             yield f"postgresql+psycopg://{USER}@/postgres?host={place}"
         finally:

@@ -45,15 +45,15 @@ def run_bash(words: Sequence[str], folder: Path, variables: dict[str, str]) -> s
     )
 
 
-def play(folder: str, script: str, out: Path) -> Played:
-    """Runs examples/FOLDER/SCRIPT with `out` as its argument, in a copy of the examples beside `out`.
+def play(folder: str, script: str, out: Path, *more: str) -> Played:
+    """Runs examples/FOLDER/SCRIPT with `out` and `more` as its arguments, in a copy of the examples beside `out`.
 
     Asserts that it ends well and leaves the examples as they were.
     """
     examples = copy_examples(out.parent)
     before = sorted(examples.rglob("*"))
     with all_ended(out.parent):
-        done = run_bash([str(Path("examples", folder, script)), str(out)], out.parent, environment())
+        done = run_bash([str(Path("examples", folder, script)), str(out), *more], out.parent, environment())
     assert done.returncode == 0, done.stdout
     assert sorted(examples.rglob("*")) == before
     return Played(out, done.stdout)

@@ -224,6 +224,8 @@ class ColumnMap:
         for rule in self.rules:
             if rule.matches(column):
                 return rule
+        if re.fullmatch(r"__index_level_\d+__", column):
+            return Rule(column, "ignore")  # the rows' numbers, which pandas writes beside a frame's columns
         if self.rules and self.strict:
             raise OptionError(
                 f"{source}: no rule of --columns_in matches the column {column!r}: add {column}:ROLE, or /.*/:auto or "
