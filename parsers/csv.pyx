@@ -28,62 +28,41 @@ from vwlite.parsers.entities import entity_namespaces
 cdef extern from "vwlite/core/utf8.h" nogil:
     size_t vwl_utf8_problem(const uint8_t* text, size_t n)
 
+cdef extern from "vwlite/core/cells.h" nogil:
+    ctypedef struct vwl_cells:
+        uint8_t separator
+    ctypedef struct vwl_quotes:
+        bint quoted, closing, inside
+    void vwl_seek_cell(vwl_cells* cells, const uint8_t* text, size_t at)
+    size_t vwl_next_cell(vwl_cells* cells, const uint8_t* text)
+    size_t vwl_records_end(vwl_quotes* place, const uint8_t* text, size_t begin, size_t end, uint8_t separator,
+                           size_t otherwise)
+
 cdef enum:
     MOST_COLUMNS = 1 << 20
 
 MISSING = ("", "na", "nan", "n/a", "null", "none")   # as is_missing() of columns.pyx
 
 
-cdef struct Quotes:
-    # where a scan of a table is
-    bint quoted                       # inside quotes
-    bint closing                      # behind a quote that may be the first of two
-    bint inside                       # inside a cell: a quote there begins nothing
-
-
-cdef inline bint ends_record(Quotes* at, char c, char separator) noexcept nogil:
-    """Whether a character ends a record; quotes count at the beginning of a cell only."""
-    if at.quoted:
-        at.closing = c == b'"'
-        at.quoted = not at.closing
-        at.inside = True
-        return False
-    if c == b'"':
-        at.quoted = at.closing or not at.inside
-        at.inside = True
-    else:
-        at.inside = c != separator and c != b"\n"
-    at.closing = False
-    return c == b"\n"
-
-
 cdef class RecordReader(LineReader):
     """Reads blocks of whole records: line ends in quotes don't end them."""
 
-    cdef Quotes place                 # at the end of what was read
+    cdef vwl_quotes place             # at the end of what was read
     cdef char separator               # 0: not known yet
     cdef char given
 
     cdef bint open_next(self) except -1:
-        memset(&self.place, 0, sizeof(Quotes))
+        memset(&self.place, 0, sizeof(vwl_quotes))
         self.separator = self.given
         return LineReader.open_next(self)
 
     cdef size_t whole(self, const char* text, size_t begin, size_t end, size_t otherwise) noexcept nogil:
-        cdef size_t i
         if not self.separator:
             self.separator = guess(text, end)
             if not self.separator:
                 return otherwise
             begin = 0
-        if not self.place.quoted and not self.place.closing and memchr(text + begin, 34, end - begin) == NULL:
-            if end > begin:
-                self.place.inside = text[end - 1] != self.separator and text[end - 1] != b"\n"
-            return LineReader.whole(self, text, begin, end, otherwise)
-        for i in range(begin, end):
-            if ends_record(&self.place, text[i], self.separator):
-                otherwise = i + 1
-        return otherwise
+        return vwl_records_end(&self.place, <const uint8_t*>text, begin, end, self.separator, otherwise)
 
 
 cdef char guess(const char* text, size_t n) noexcept nogil:
@@ -207,6 +186,8 @@ cdef class CsvParser(Parser):
         cdef Columns columns = self.columns.get(block.source)
         cdef Table table
         memset(block.text + block.text_length, 0, PADDING)
+        block.text[block.text_length] = 10    # ends the last record
+        rows.text = block.text_length + PADDING
         table.at = table.lines = 0
         table.end = block.text_length
         table.separator, table.limit = self.headers[block.source][1], self.limit
@@ -220,8 +201,12 @@ cdef class CsvParser(Parser):
             with nogil:
                 table.good = vwl_utf8_problem(<const uint8_t*>block.text, table.end)
                 columns.begin(rows)
+                table.cells.separator = table.separator
+                vwl_seek_cell(&table.cells, <const uint8_t*>block.text, table.at)
                 while table.at < table.end:
-                    read_record(rows, columns, &table)
+                    if not read_plain_record(rows, columns, &table):
+                        read_record(rows, columns, &table)
+                        vwl_seek_cell(&table.cells, <const uint8_t*>block.text, min(table.at, table.end))
         rows.end_block()
         block.n_lines = table.lines
         return 0
@@ -233,24 +218,24 @@ cdef struct Table:
     size_t good                       # the text is UTF-8 up to here
     char separator
     bint truncated
+    vwl_cells cells                   # from `at` on
 
 
 cdef size_t record_end(const uint8_t* text, size_t at, size_t end, char separator, size_t* lines) noexcept nogil:
-    """The position of the line end that ends a record; adds the lines that it has."""
-    cdef const uint8_t* stop = <const uint8_t*>memchr(text + at, 10, end - at)
-    cdef Quotes place
-    if stop == NULL:
-        return end
-    if memchr(text + at, 34, stop - text - at) == NULL:
-        lines[0] += 1
-        return stop - text
+    """The position of the line end that ends a record, `end` without one; adds the lines that it has."""
+    cdef const uint8_t* stop
+    cdef vwl_quotes place
+    cdef size_t found
     memset(&place, 0, sizeof(place))
-    while at < end:
-        lines[0] += text[at] == b"\n"
-        if ends_record(&place, text[at], separator):
-            return at
-        at += 1
-    return end
+    while True:
+        stop = <const uint8_t*>memchr(text + at, 10, end - at)
+        if stop == NULL:
+            return end
+        lines[0] += 1
+        found = stop - text
+        if vwl_records_end(&place, text, at, found + 1, separator, 0):
+            return found
+        at = found + 1
 
 
 cdef int skip_header(Block block, Table* table) except -1:
@@ -260,6 +245,61 @@ cdef int skip_header(Block block, Table* table) except -1:
     if table.at < table.end:
         table.at = record_end(text, table.at, table.end, table.separator, &table.lines) + 1
     return 0
+
+
+cdef bint read_plain_record(Rows rows, Columns columns, Table* table) except -1 nogil:
+    """Read the next record into a row; False for one with a problem, or with quotes or line ends inside quotes."""
+    cdef uint8_t* text = <uint8_t*>rows.block.text
+    cdef size_t start = table.at, cell = start, behind, n, column = 0
+    cdef uint8_t separator = <uint8_t>table.separator
+    cdef bint quoted
+    cdef size_t stop = vwl_next_cell(&table.cells, text)
+    if text[stop] == b"\n" and (stop == start or (stop == start + 1 and text[start] == b"\r")):
+        table.at = stop + 1
+        table.lines += 1
+        return True                   # an empty line is no record
+    if table.truncated:
+        return False
+    rows.next_row(table.lines, start, 0)
+    while True:
+        quoted = text[cell] == b'"'
+        if quoted:
+            cell += 1
+            behind = vwl_next_cell(&table.cells, text)
+            while text[behind] == separator:
+                behind = vwl_next_cell(&table.cells, text)
+            if text[behind] != b'"':
+                break
+            stop = vwl_next_cell(&table.cells, text)
+            n = behind - cell
+            behind += 1
+        else:
+            n = stop - cell
+            behind = stop
+        if text[stop] == b"\n" and stop > start and text[stop - 1] == b"\r":
+            if quoted:
+                behind += behind < stop
+            else:
+                n -= 1
+        if text[stop] == b'"' or behind != stop or column == columns.n:
+            break
+        columns.cell(rows, column, text + cell, n)
+        text = <uint8_t*>rows.block.text      # names may have moved it
+        column += 1
+        if text[stop] == b"\n":
+            if column < columns.n or table.good < stop or stop - start > table.limit:
+                break
+            if rows.row.reason == FINE:
+                rows.row.text_length = <uint32_t>(stop - start) - (text[stop - 1] == b"\r")
+            rows.row.column = 1
+            table.at = stop + 1
+            table.lines += 1
+            rows.end_row()
+            return True
+        cell = stop + 1
+        stop = vwl_next_cell(&table.cells, text)
+    rows.drop_row()
+    return False
 
 
 cdef int read_record(Rows rows, Columns columns, Table* table) except -1 nogil:

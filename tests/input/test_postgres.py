@@ -34,8 +34,8 @@ def url():
         with engine.begin() as connection:
             connection.execute(
                 sqlalchemy.text(
-                    "create table t (id integer, price numeric(9, 2), city text, seen timestamp, new boolean, n bigint, "
-                    "click text)"
+                    "create table t (id integer, price numeric(9, 2), city text, seen timestamp, new boolean, "
+                    "n bigint, click text)"
                 )
             )
             connection.execute(

@@ -1,9 +1,12 @@
 """CSV on the command line: the same examples as dicts of the rows that Python's csv module reads."""
 
+import contextlib
 import csv
 import gzip
 import io
 import math
+import random
+import re
 import subprocess
 import sys
 
@@ -285,3 +288,67 @@ def test_a_wide_table_and_a_long_cell(learn):
     status, found, said = learn(text, "--label", "y", "--max_line_bytes", "100000")
     assert (status, len(found)) == (0, 2)
     assert "skipped data.csv:3:1: the line is longer than --max_line_bytes" in said
+
+
+def records_of(text: str, separator: str) -> list[tuple[int, bool]]:
+    """For each record of a table in text: its first line, and whether it has two cells with good quotes."""
+    found, start, line, at = [], 0, 1, 0
+    quoted = closing = inside = False
+    for at, char in enumerate(text):
+        if quoted:
+            closing = char == '"'
+            quoted, inside = not closing, True
+            continue
+        if char == '"':
+            quoted = closing or not inside
+            inside = True
+        else:
+            inside = char not in (separator, "\n")
+        closing = False
+        if char == "\n":
+            found.append((start, at))
+            start = at + 1
+    found.append((start, len(text)))
+    records = []
+    for begin, end in found:
+        record = text[begin:end].removesuffix("\r")
+        if record:
+            records.append((line, cells_are_two(record, separator)))
+        line += text[begin : end + 1].count("\n")
+    return records
+
+
+def cells_are_two(record: str, separator: str) -> bool:
+    """Whether a record has two cells, each with quotes around it or none."""
+    plain = rf"[^\"{separator}]*"
+    cell = rf"(\"([^\"]|\"\")*\"|{plain})"
+    return re.fullmatch(rf"({cell}){separator}({cell})", record, re.DOTALL) is not None
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*'ab1,;" \n', "\r\n"]), max_size=300).map("".join), st.sampled_from(",;"))
+def test_records_with_any_quotes_are_told_apart(tmp_path_factory, text, separator):
+    folder = tmp_path_factory.mktemp("junk")
+    (folder / "d.csv").write_text(f"x{separator}z\n{text}", newline="")
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        main(["-d", str(folder / "d.csv"), "--label", "none", "--columns_in", "x:category z:category", "--separator",
+              separator, "-p", str(folder / "p"), "--allow_empty"])  # fmt: skip
+    skipped = [int(number) for number in re.findall(r"d\.csv:(\d+):\d+: ", err.getvalue())]
+    expected = records_of(text, separator)
+    assert skipped == [line + 1 for line, good in expected if not good], err.getvalue()
+    assert len((folder / "p").read_text().splitlines()) == sum(good for _, good in expected)
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_a_table_of_many_blocks_is_that_of_pythons_csv_module(learn, quoting, ends):
+    choose = random.Random(3)
+    words = ["red", "New York", "a,b", 'say "no"', "two\nlines", "", "x" * 40, "é", "'", "1e5", "0.25"]
+    rows = [[i % 2, round(choose.gauss(0, 9), choose.randrange(9)), choose.choice(words)] for i in range(60_000)]
+    out = io.StringIO()
+    csv.writer(out, quoting=quoting, lineterminator=ends).writerows([["y", "n", "w"], *rows])
+    status, found, _ = learn(out.getvalue(), "--label", "y", "--columns_in", "n:number w:category", "--quiet")
+    assert status == 0
+    records = [{"n": n, **({"w": w} if w else {})} for _, n, w in rows]
+    assert found == rounded(Workspace().learn(records, y=[row[0] for row in rows]))

@@ -1,9 +1,9 @@
 """Columns: puts the cells of a table's columns into rows, by a column map. All tables share it, from text or typed.
 
 Names of columns and their namespaces are written into the text of each block once; so a cell costs a hash only if it is
-a category. Columns don't change while blocks are parsed: several threads use them at once.
+a category that was not met lately. One thread at a time reads cells.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from vwlite.core.example cimport Block
 from vwlite.input.rows cimport Rows, Space
@@ -46,6 +46,15 @@ cdef struct Column:
     double above
     size_t value, value_length        # of a binary label, in the text of names
 
+cdef enum:
+    RECENT_BITS = 12                  # of the number of places for recent categories
+    LONGEST_RECENT = 16               # bytes of one
+
+cdef struct Recent:
+    # a category of a column, and the hash of its feature; `key`: the column and the length, plus 1
+    uint64_t a, b, key
+    uint32_t hash
+
 cdef class Columns:
     cdef readonly size_t n
     cdef readonly list names          # of all columns
@@ -57,6 +66,7 @@ cdef class Columns:
     cdef dict known                   # numbers of namespaces
     cdef size_t start                 # of the names in the text of the Rows they were made with
     cdef char comma                   # of decimals
+    cdef Recent* recent
     cdef size_t append(self, Rows rows, str name, object rule, str full_name) except? 0xFFFFFFFF
     cdef int begin(self, Rows rows) except -1 nogil
     cdef int cell(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil

@@ -1,17 +1,22 @@
 """The cells of a table's columns, put into rows by a column map. See columns.pxd."""
 from libc.math cimport INFINITY, NAN, floor, isnan
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from vwlite.core.arrays cimport resize
 from vwlite.core.reasons cimport (
-    CELL_DATE, CELL_FLAG, CELL_LABEL, CELL_NUMBER, ENTITY_NAMELESS, Reason,
+    CELL_DATE, CELL_FLAG, CELL_LABEL, CELL_NUMBER, ENTITY_NAMELESS, FINE, Reason,
 )
 from vwlite.input.heads cimport SIMPLE_HEAD
 from vwlite.input.rows cimport LONGEST_NUMBER, add, number_in_words
 
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
+
+cdef extern from "vwlite/core/cells.h" nogil:
+    bint vwl_cell_number(const uint8_t* p, size_t n, uint8_t comma, double* value)
+    void vwl_short_word(const uint8_t* p, size_t n, uint64_t* a, uint64_t* b)
+    size_t vwl_place_of(uint64_t a, uint64_t b, uint64_t key, int bits)
 
 cdef enum:
     LONGEST_CELL = 64                 # bytes of a number
@@ -34,6 +39,9 @@ cdef class Columns:
 
     def __init__(self, names, rules, Rows rows not None, str comma=".", full_names=None):
         self.comma = ord(comma)
+        self.recent = <Recent*>calloc(1 << RECENT_BITS, sizeof(Recent))
+        if self.recent == NULL:
+            raise MemoryError
         self.names, self.known = [], {}
         self.start = rows.text
         rows.next_row(0, 0, 0)
@@ -90,6 +98,7 @@ cdef class Columns:
         return self.n - 1
 
     def __dealloc__(self):
+        free(self.recent)
         free(self.columns)
         free(self.spaces)
 
@@ -204,9 +213,22 @@ cdef class Columns:
 
     cdef int category(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
         """The feature `name=text`."""
+        cdef Recent* recent
+        cdef uint64_t a, b, key
         self.enter(rows, column)
-        rows.more_text(column.length + n + 1)         # so that the name does not move while it is copied
-        return rows.word(self.name_of(rows, column), column.length, text, n)
+        if rows.names or n > LONGEST_RECENT:
+            rows.more_text(column.length + n + 1)     # so that the name does not move while it is copied
+            return rows.word(self.name_of(rows, column), column.length, text, n)
+        vwl_short_word(text, n, &a, &b)
+        key = <uint64_t>(column - self.columns) << 8 | n
+        recent = &self.recent[vwl_place_of(a, b, key, RECENT_BITS)]
+        if recent.a != a or recent.b != b or recent.key != key + 1:
+            rows.more_text(column.length + n + 1)
+            rows.word(self.name_of(rows, column), column.length, text, n)
+            if rows.row.reason == FINE:
+                recent.a, recent.b, recent.key, recent.hash = a, b, key + 1, (rows.feature - 1).hash
+            return 0
+        return add(rows, recent.hash, rows.naming.plain, 0, 0)
 
     cdef int words(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
         """A feature for each word of a text; words are separated by blanks."""
@@ -324,6 +346,8 @@ cdef bint read_number(const uint8_t* text, size_t n, char comma, double* value) 
     cdef float found
     cdef size_t i
     cdef bint digits = False
+    if vwl_cell_number(text, n, comma, value):
+        return True
     while n and text[0] == 32:
         text += 1
         n -= 1

@@ -3,22 +3,28 @@
 Strings lose their escapes in place, in the block's text. Positions, not pointers, are kept where names may move the
 text.
 """
-from libc.stdint cimport uint8_t, uint32_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
+from vwlite.core.arrays cimport grow
 from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
     ENTITY_NAMELESS, FINE, JSON_DEEP, JSON_ESCAPE, JSON_LIST, JSON_NESTED, JSON_NUMBER, JSON_OBJECT, JSON_RULE,
     JSON_SPECIAL, JSON_SYNTAX, JSON_TWICE, Reason,
 )
-from vwlite.input.columns cimport IGNORE, Columns
-from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, number_in_words
+from vwlite.input.columns cimport IGNORE, LONGEST_RECENT, RECENT_BITS, Columns, Recent
+from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, add, is_number, number_in_words
 
 from vwlite.input.column_map import Rule
 
 cdef extern from "vwlite/core/clocale.h" nogil:
     double vwl_strtod(const char* text, char** end)
+
+cdef extern from "vwlite/core/cells.h" nogil:
+    void vwl_short_word(const uint8_t* p, size_t n, uint64_t* a, uint64_t* b)
+    size_t vwl_place_of(uint64_t a, uint64_t b, uint64_t key, int bits)
+    double vwl_decimal_of(uint64_t digits, size_t decimals, size_t point, bint negative)
 
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
@@ -38,9 +44,12 @@ cdef class Members:
         self.rows = rows
         self.column_map = column_map
         self.mapped = column_map is not None
-        self.capacity = FEW_KEYS
+        self.capacity = self.known_capacity = FEW_KEYS
+        self.last = -1
         self.keys = <Key*>calloc(self.capacity, sizeof(Key))
-        if self.keys == NULL:
+        self.known = <Known*>calloc(self.known_capacity, sizeof(Known))
+        self.recent = <Recent*>calloc(1 << RECENT_BITS, sizeof(Recent))
+        if self.keys == NULL or self.known == NULL or self.recent == NULL:
             raise MemoryError
         if self.mapped:
             self.columns = Columns([], [], rows)
@@ -48,7 +57,13 @@ cdef class Members:
             self.numbers = {}
 
     def __dealloc__(self):
+        cdef size_t i
+        for i in range(self.known_capacity if self.known != NULL else 0):
+            free(self.known[i].text)
+        free(self.known)
         free(self.keys)
+        free(self.met)
+        free(self.recent)
 
     cdef size_t fail(self, Reason reason, size_t at) noexcept nogil:
         """Store the first problem; returns the end of the text."""
@@ -64,7 +79,7 @@ cdef class Members:
     cdef size_t read(self, size_t at) except? 0xFFFFFFFF nogil:
         """Read an object into the current row; returns the position after it."""
         self.reason = FINE
-        self.serial = 0
+        self.serial = self.n_met = 0
         if self.n_keys:
             memset(self.keys, 0, self.capacity * sizeof(Key))
             self.n_keys = 0
@@ -74,8 +89,10 @@ cdef class Members:
 
     cdef size_t object(self, size_t at, int depth, size_t outer, size_t n_outer) except? 0xFFFFFFFF nogil:
         """Read an object whose features go to the current namespace; returns the position after it."""
-        cdef size_t key, n
-        cdef uint32_t serial
+        cdef size_t key, n, first = self.n_met
+        cdef uint32_t serial, place = 0
+        cdef Py_ssize_t known
+        cdef bint ruled, ascends = True      # keys come in the order in which they were met first: they differ
         if depth > MOST_DEEP:
             return self.fail(JSON_DEEP, at)
         self.serial += 1
@@ -90,16 +107,31 @@ cdef class Members:
             at = self.string(at, &n)
             if self.reason != FINE:
                 return self.end
-            self.meet(serial, key, n)
+            known = -1
+            ruled = self.mapped and n_outer != NO_RULES
+            if ruled or not self.mapped:
+                known = self.look_up(key, n, outer if ruled else 0, n_outer if ruled else 0)
+            if not ascends:
+                self.meet(serial, key, n)
+            else:
+                grow(&self.met, &self.met_capacity, self.n_met + 1, sizeof(Met))
+                self.met[self.n_met].at, self.met[self.n_met].n = <uint32_t>key, <uint32_t>n
+                self.n_met += 1
+                if known >= 0 and self.known[known].place > place:
+                    place = self.known[known].place
+                else:
+                    ascends = False
+                    self.distinguish(serial, first)
             at = self.blanks(at)
             if self.text[at] != b":":
                 return self.fail(JSON_SYNTAX, at)
             at = self.blanks(at + 1)
-            at = self.member(key, n, at, depth, outer, n_outer)
+            at = self.member(known, ruled, key, n, at, depth)
             if self.reason != FINE:
                 return self.end
             at = self.blanks(at)
             if self.text[at] == b"}":
+                self.n_met = first
                 return at + 1
             if self.text[at] != b",":
                 return self.fail(JSON_SYNTAX, at)
@@ -120,6 +152,13 @@ cdef class Members:
             self.more_keys()
         return 0
 
+    cdef int distinguish(self, uint32_t serial, size_t first) except -1 nogil:
+        """Note the keys of an object that were met so far; one that it has twice is a problem."""
+        cdef size_t i
+        for i in range(first, self.n_met):
+            self.meet(serial, self.met[i].at, self.met[i].n)
+        return 0
+
     cdef int more_keys(self) except -1 nogil:
         cdef size_t i, j, capacity = 4 * self.capacity
         cdef Key* keys = <Key*>calloc(capacity, sizeof(Key))
@@ -136,21 +175,19 @@ cdef class Members:
         self.keys, self.capacity = keys, capacity
         return 0
 
-    cdef size_t member(self, size_t key, size_t n, size_t at, int depth, size_t outer, size_t n_outer) \
+    cdef size_t member(self, Py_ssize_t known, bint ruled, size_t key, size_t n, size_t at, int depth) \
             except? 0xFFFFFFFF nogil:
-        """Read the value of a key; returns the position after it."""
+        """Read the value of a key; returns the position after it. `ruled`: the column map says what it is."""
         cdef uint8_t c = self.text[at]
         cdef const uint8_t* name = self.text + key
         cdef uint8_t[LONGEST_NUMBER] words
         cdef size_t m = 0, begin
         cdef Space before = self.rows.space, space
         cdef double value = 0
-        cdef Py_ssize_t column = -1
-        if self.mapped and n_outer != NO_RULES:
-            column = self.column_of(key, n, outer, n_outer)
-            if column < 0 and self.reason != FINE:
-                return self.end
-        elif n and name[0] == b"_":
+        cdef Py_ssize_t column = self.known[known].column if known >= 0 else -1
+        if self.reason != FINE:
+            return self.end
+        if not ruled and n and name[0] == b"_":
             m = self.special(key, n, at)
             if m:
                 return m
@@ -178,7 +215,7 @@ cdef class Members:
                 else:
                     self.rows.entity(name, n, self.text + begin, m)
             else:
-                self.rows.word(name, n, self.text + begin, m)
+                self.word_of(known, name, n, self.text + begin, m)
         elif c == b"t" or c == b"f" or c == b"n":
             m = self.literal(at)
             if self.reason != FINE:
@@ -199,7 +236,7 @@ cdef class Members:
             elif self.rows.is_entity(name, n):
                 self.rows.entity(name, n, words, number_in_words(value, words))
             else:
-                self.rows.number(name, n, value)
+                self.number_of(known, name, n, value)
         self.text = <uint8_t*>self.rows.block.text
         return at
 
@@ -245,10 +282,113 @@ cdef class Members:
         self.text = <uint8_t*>self.rows.block.text
         return at
 
-    cdef Py_ssize_t column_of(self, size_t key, size_t n, size_t outer, size_t n_outer) except? -2 nogil:
-        """The number of the column that the map makes of a key; -1 if the key has no rule of its own."""
-        with gil:
-            return self.find_column((<char*>self.text + outer)[:n_outer], (<char*>self.text + key)[:n], key)
+    cdef inline bint is_known(self, size_t i, size_t key, size_t n, size_t outer, size_t n_outer) noexcept nogil:
+        """Whether the i-th known key is this one."""
+        cdef const Known* known = &self.known[i]
+        return (known.n == n and known.n_outer == n_outer and memcmp(known.text + n_outer, self.text + key, n) == 0
+                and memcmp(known.text, self.text + outer, n_outer) == 0)
+
+    cdef Py_ssize_t look_up(self, size_t key, size_t n, size_t outer, size_t n_outer) except? -2 nogil:
+        """The number of a known key, to which this one is added; -1 for want of memory, or of a rule of the map."""
+        cdef Py_ssize_t i = -1, last = self.last, column = -1
+        cdef uint32_t hash
+        if last >= 0 and self.known[last].next:
+            i = self.known[last].next - 1
+            if self.is_known(i, key, n, outer, n_outer):      # objects mostly have their keys in one order
+                self.last = i
+                return i
+        hash = hash_all(self.text + key, n, hash_all(self.text + outer, n_outer, 0))
+        i = hash & (self.known_capacity - 1)
+        while self.known[i].text != NULL and not (self.known[i].hash == hash
+                                                  and self.is_known(i, key, n, outer, n_outer)):
+            i = (i + 1) & (self.known_capacity - 1)
+        if self.known[i].text == NULL:
+            if self.mapped:
+                with gil:
+                    column = self.find_column((<char*>self.text + outer)[:n_outer], (<char*>self.text + key)[:n], key)
+                if self.reason != FINE:
+                    return -1
+            i = self.remember(hash, key, n, outer, n_outer, column)
+            last = self.last
+        if last >= 0 and i >= 0:
+            self.known[last].next = <uint32_t>i + 1
+        self.last = i
+        return i
+
+    cdef Py_ssize_t remember(self, uint32_t hash, size_t key, size_t n, size_t outer, size_t n_outer,
+                             Py_ssize_t column) except? -2 nogil:
+        """Add a key to the known ones; returns its number, -1 for want of memory."""
+        cdef uint8_t* text
+        cdef Known* known
+        cdef size_t i
+        if 2 * (self.n_known + 1) > self.known_capacity and not self.more_known():
+            return -1
+        text = <uint8_t*>malloc(n_outer + n + 1)
+        if text == NULL:
+            return -1
+        memcpy(text, self.text + outer, n_outer)
+        memcpy(text + n_outer, self.text + key, n)
+        i = hash & (self.known_capacity - 1)
+        while self.known[i].text != NULL:
+            i = (i + 1) & (self.known_capacity - 1)
+        self.n_known += 1
+        known = &self.known[i]
+        known.text, known.hash, known.column, known.place = text, hash, column, <uint32_t>self.n_known
+        known.n, known.n_outer = <uint32_t>n, <uint32_t>n_outer
+        return i
+
+    cdef bint more_known(self) except -1 nogil:
+        """Make the table of known keys larger; False for want of memory."""
+        cdef size_t i, j, capacity = 4 * self.known_capacity
+        cdef Known* known = <Known*>calloc(capacity, sizeof(Known))
+        if known == NULL:
+            return False
+        for i in range(self.known_capacity):
+            if self.known[i].text != NULL:
+                j = self.known[i].hash & (capacity - 1)
+                while known[j].text != NULL:
+                    j = (j + 1) & (capacity - 1)
+                known[j] = self.known[i]
+                known[j].next = 0
+        free(self.known)
+        self.known, self.known_capacity, self.last = known, capacity, -1
+        return True
+
+    cdef bint has_hash(self, Known* known) except -1 nogil:
+        """Finds the hash of a known key's feature in the current namespace; False if its name is needed, too."""
+        if known.hashed and known.space == self.rows.space.hash:
+            return True
+        if self.rows.names or known.n == 0 or self.rows.naming.n_entities:
+            return False
+        known.feature = self.rows.hash_in(&self.rows.space, self.rows.put(known.text + known.n_outer, known.n), known.n)
+        known.hashed, known.space = True, self.rows.space.hash
+        self.text = <uint8_t*>self.rows.block.text
+        return True
+
+    cdef int number_of(self, Py_ssize_t known, const uint8_t* name, size_t n, double value) except -1 nogil:
+        """A feature with a value."""
+        if known < 0 or not is_number(value) or not self.has_hash(&self.known[known]):
+            return self.rows.number(name, n, value)
+        if <float>value == 0 and not self.rows.naming.keeps_zeros:
+            return 0
+        return add(self.rows, self.known[known].feature, <float>value, 0, 0)
+
+    cdef int word_of(self, Py_ssize_t known, const uint8_t* name, size_t n, const uint8_t* text, size_t m) \
+            except -1 nogil:
+        """A category, `name=text`."""
+        cdef Recent* recent
+        cdef uint64_t a, b, key
+        if known < 0 or self.rows.names or n == 0 or m > LONGEST_RECENT or self.rows.naming.n_entities:
+            return self.rows.word(name, n, text, m)
+        vwl_short_word(text, m, &a, &b)
+        key = (<uint64_t>known << 40) ^ (<uint64_t>self.rows.space.hash << 8) ^ m
+        recent = &self.recent[vwl_place_of(a, b, key, RECENT_BITS)]
+        if recent.a == a and recent.b == b and recent.key == key + 1:
+            return add(self.rows, recent.hash, self.rows.naming.plain, 0, 0)
+        self.rows.word(name, n, text, m)
+        if self.rows.row.reason == FINE:
+            recent.a, recent.b, recent.key, recent.hash = a, b, key + 1, (self.rows.feature - 1).hash
+        return 0
 
     cdef Py_ssize_t find_column(self, bytes outer, bytes name, size_t key) except? -2:
         path = (outer + b"." + name if outer else name).decode("utf-8", "replace")
@@ -363,27 +503,31 @@ cdef class Members:
         cdef const uint8_t* text = self.text
         cdef size_t begin = at, n
         cdef char[LONGEST + 1] copy
-        cdef double whole = 0
+        cdef uint64_t digits = 0
         at += text[at] == b"-"
         if text[at] == b"0":
             at += 1
         else:
             n = at
             while 48 <= text[at] <= 57:
-                whole = 10 * whole + (text[at] - 48)
+                digits = 10 * digits + (text[at] - 48)
                 at += 1
             if at == n:
                 return self.fail(JSON_SYNTAX, at)
         if text[at] != b"." and text[at] != b"e" and text[at] != b"E" and at - begin < 16:
-            value[0] = -whole if text[begin] == b"-" else whole       # exact
+            value[0] = -<double>digits if text[begin] == b"-" else <double>digits       # exact
             return self.behind(at)
         if text[at] == b".":
             at += 1
             n = at
             while 48 <= text[at] <= 57:
+                digits = 10 * digits + (text[at] - 48)
                 at += 1
             if at == n:
                 return self.fail(JSON_NUMBER, at)
+            if at - begin <= 16 and text[at] != b"e" and text[at] != b"E":
+                value[0] = vwl_decimal_of(digits, at - n, n - 1 - begin, text[begin] == b"-")
+                return self.behind(at)
         if text[at] == b"e" or text[at] == b"E":
             at += 1
             at += text[at] == b"+" or text[at] == b"-"
