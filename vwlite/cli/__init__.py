@@ -15,6 +15,7 @@ from vwlite.errors import OptionError, VwliteError
 # Each module holds a click command named `command`.
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
+    "convert": "vwlite.cli.convert",
     "inspect": "vwlite.cli.inspect",
     "residual": "vwlite.cli.residual",
     "simulate": "vwlite.cli.simulate",
