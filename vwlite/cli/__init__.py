@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "inspect": "vwlite.cli.inspect",
     "residual": "vwlite.cli.residual",
     "simulate": "vwlite.cli.simulate",
+    "split": "vwlite.cli.split",
 }
 
 MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string

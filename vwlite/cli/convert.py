@@ -22,11 +22,12 @@ from vwlite.cli.data_options import options_of, with_run_options
     default="simple",
     show_default=True,
     type=click.Choice(("simple", "class", "classes", "costs", "lines", "decisions")),
-    help="What the labels are: a number; a class (--oaa); several (--multilabel_oaa); costs of classes (--csoaa), of "
-    "lines (--csoaa_ldf); decisions of several lines (--cb_adf).",
+    help="What the labels are: a number; a class; several classes (1,3); costs of classes (1:0.5 2:0); examples of several "
+    "lines, each with its cost (1:0.5); decisions of several lines (0:-1:0.5).",
 )
 @with_run_options(
     *("format", "columns_in", "label", "separator", "decimal", "header", "missing"),
+    *("where", "sample", "shuffle", "interleave", "random_seed"),
     *("strict_parse", "max_line_bytes", "quiet"),
 )
 def command(sources: tuple[str, ...], output: str, to: str | None, labels: str, **given: Any) -> None:
@@ -42,6 +43,7 @@ def command(sources: tuple[str, ...], output: str, to: str | None, labels: str, 
       vwlite convert trips.csv --label delay > trips.vw
       vwlite convert clicks.vw.gz -o clicks.ndjson
       zcat log.gz | vwlite convert --format json --to vw | vwlite -f model
+      vwlite convert trips.csv --label delay --where 'hour >= 6' --shuffle 1000 -o trips.parquet
     """
     # Imported here: `vwlite --help` loads this module too.
     from vwlite.engine.conversion import Conversion

@@ -16,11 +16,12 @@ Decorated = Callable[..., Any]
 def run_options(names: Iterable[str]) -> list[Option]:
     """The declarations of options of a run, by name."""
     from vwlite.engine.flags import RUN_OPTIONS
+    from vwlite.engine.selection import OPTIONS as SELECTION
     from vwlite.input.formats import OPTIONS as FORMAT
     from vwlite.parsers.text import OPTIONS as TEXT
     from vwlite.report.outputs import OPTIONS as OUTPUT
 
-    groups = (FORMAT, TEXT, RUN_OPTIONS, OUTPUT)
+    groups = (FORMAT, SELECTION, TEXT, RUN_OPTIONS, OUTPUT)
     declared = {option.name: option for group in groups for option in group.options}
     return [declared[name] for name in names]
 

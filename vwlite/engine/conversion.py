@@ -180,6 +180,11 @@ class Conversion:
     def _summary(self, lines: Lines) -> None:
         where = "" if self.output in ("-", "stdout") else f" to {os.fspath(self.output)}"
         self.say(f"wrote {lines.examples} examples{where}")
+        chosen = self.feed.selection
+        for name, count in chosen.figures().items() if chosen is not None else ():
+            self.say(f"{name} = {count}")
+        for remark in chosen.remarks() if chosen is not None else ():
+            self.say(f"[warning] {remark}")
         if self.skipped:
             total = lines.examples + self.skipped
             self.say(f"skipped malformed lines = {self.skipped} of {total} (--strict_parse stops at the first)")

@@ -128,6 +128,8 @@ cdef class Columns:
             if <float>value != 0:
                 self.enter(rows, column)
                 add(rows, column.hash, <float>value, rows.base + column.name, column.length)
+            elif rows.naming.zeros:
+                return rows.zero(self.name_of(rows, column), column.length, self.spaces[column.space].hash)
             return 0
         if column.role == LABEL:
             return self.label_number(rows, column, value)

@@ -6,7 +6,7 @@ from libc.string cimport memcmp
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.core.example cimport (
-    ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan, Row, extent_name_length,
+    ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan, Row, extent_name_length, source_of,
 )
 from vwlite.core.textbuffer cimport TextBuffer
 from vwlite.input.rows cimport LONGEST_NUMBER
@@ -279,8 +279,3 @@ cdef Refusal clean(const char* text, size_t n) noexcept nogil:
         if <uint8_t>text[i] <= 32 or text[i] == b"|" or text[i] == 127:
             return NAME_SIGNS
     return WRITTEN if vwl_utf8_problem(<const uint8_t*>text, n) >= n else NO_UTF8
-
-
-cdef uint32_t source_of(Block block, const Row* row) noexcept nogil:
-    """The source that a row is of."""
-    return block.source
