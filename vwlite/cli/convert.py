@@ -22,8 +22,8 @@ from vwlite.cli.data_options import options_of, with_run_options
     default="simple",
     show_default=True,
     type=click.Choice(("simple", "class", "classes", "costs", "lines", "decisions")),
-    help="What the labels are: a number; a class; several classes (1,3); costs of classes (1:0.5 2:0); examples of several "
-    "lines, each with its cost (1:0.5); decisions of several lines (0:-1:0.5).",
+    help="What the labels are: a number; a class; several classes (1,3); costs of classes (1:0.5 2:0); examples of "
+    "several lines, each with its cost (1:0.5); decisions of several lines (0:-1:0.5).",
 )
 @with_run_options(
     *("format", "columns_in", "label", "separator", "decimal", "header", "missing"),

@@ -81,4 +81,8 @@ def options_of(sources: Sequence[str], given: dict[str, Any]) -> Options:  # noq
             errors += error.errors
     if errors:
         raise OptionError(errors)
+    if options["columns_in"]:
+        from vwlite.input.column_map import expand
+
+        options.set("columns_in", expand(options["columns_in"]))
     return options
