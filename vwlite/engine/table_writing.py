@@ -151,12 +151,14 @@ class Columns:
         cells += [None] * len(self.order)
         before, ordered = 0, True
         for namespace, name, text, value in features:
-            if namespace not in self.parted:
-                at = n + self.places[namespace, ""]
+            key = (namespace, name if namespace in self.parted else "")
+            if key not in self.places:
+                raise VwliteError(f"{place}: {name} was not there when the columns were read: the source has changed")
+            at = n + self.places[key]
+            if not key[1]:
                 cells[at] = name if cells[at] is None else f"{cells[at]} {name}"
                 before, ordered = at, ordered and at >= before
                 continue
-            at = n + self.places[namespace, name]
             before, ordered = at, ordered and at >= before
             if cells[at] is not None:
                 raise VwliteError(f"{place}: {name} occurs twice, and a row has one cell for it: {ONLY_JSON}")

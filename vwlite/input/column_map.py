@@ -15,10 +15,13 @@ that matches a column holds. A name that contains blanks is put in quotes.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vwlite.core.paths import explain
 from vwlite.errors import OptionError
@@ -44,6 +47,7 @@ RESPONSES = {
     "number": "a number",
     "binary": "1 for the value in parentheses, -1 for others: binary(yes)",
     "above": "1 for numbers above that in parentheses, -1 for others: above(3.5)",
+    "bins": "the class 1 for numbers up to the first border in parentheses, 2 up to the second, ...: bins(1,5,20)",
     "class": "a class, as it is written",
     "none": "no label: everything is predicted only",
 }
@@ -132,6 +136,17 @@ def read_rule(text: str) -> Rule:  # noqa: DOC502
     return Rule(name, word, pattern, namespace, arguments)
 
 
+def _require_borders(texts: Sequence[str], what: str) -> None:
+    """Raises OptionError if texts are no borders of bins: numbers, each above the one before in single precision."""
+    try:
+        borders = array("f", map(float, texts))
+    except ValueError:
+        borders = array("f")
+    in_order = all(one < two for one, two in pairwise(borders))
+    if not borders or not in_order or not all(map(math.isfinite, borders)):
+        raise OptionError(f"{what}: bins has numbers in parentheses, each above the one before: bins(1,5,20)")
+
+
 def read_label(text: str) -> Rule:  # noqa: DOC502
     """Reads --label: NAME, or NAME:RESPONSE.
 
@@ -154,8 +169,10 @@ def read_label(text: str) -> Rule:  # noqa: DOC502
     response, arguments = _parts(rest, what)
     if response not in RESPONSES:
         raise OptionError(f"{what}: a label is {', '.join(RESPONSES)}, not {response!r}")
-    if len(arguments) != (response in ("binary", "above")):
+    if response != "bins" and len(arguments) != (response in ("binary", "above")):
         raise OptionError(f"{what}: {response} is {RESPONSES[response]}")
+    if response == "bins":
+        _require_borders(arguments, what)
     if response == "above":
         try:
             float(arguments[0])
