@@ -251,6 +251,17 @@ def test_a_label_that_vw_text_can_not_hold_is_refused(tmp_path, capsys):
     assert "has a weight" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("to", ["json", "csv", "parquet"])
+@pytest.mark.parametrize("line", [b"\xff | a", b"cat | \xff", b"cat \xff| a", b"cat |\xff a"])
+def test_bytes_that_are_no_utf8_stay_vw_text(line, to, tmp_path, capsys):
+    (tmp_path / "d.vw").write_bytes(b"cat | a\n" + line + b"\n")
+    words = [str(tmp_path / "d.vw"), "--labels", "class", "-o", str(tmp_path / "o"), "--to"]
+    assert main(["convert", *words, to]) == 1
+    assert "d.vw:2: the text is not UTF-8" in capsys.readouterr().err
+    assert main(["convert", *words, "vw"]) == 0
+    assert (tmp_path / "o").read_bytes() == (tmp_path / "d.vw").read_bytes()
+
+
 def test_pipes_carry_lines_and_can_not_become_tables(tmp_path):
     def run(words: str, text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*VWLITE, *words.split()], input=text, capture_output=True, text=True, check=False)

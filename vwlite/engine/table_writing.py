@@ -200,7 +200,7 @@ class CsvWriter:
             if (len(cells) == 1 and not text) or any(sign in text for sign in ',"\n\r'):
                 text = '"' + text.replace('"', '""') + '"'
             texts.append(text)
-        return (",".join(texts) + "\n").encode("utf-8", "surrogateescape")
+        return (",".join(texts) + "\n").encode()
 
     def write(self, records: Sequence[Record]) -> None:
         """Writes examples."""

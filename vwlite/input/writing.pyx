@@ -184,7 +184,9 @@ cdef class Lines:
             elif row.n_choices:
                 self.choices.used = 0
                 self.label(block, row, self.choices)
-                label = self.choices.buffer[:self.choices.used].decode("utf-8", "surrogateescape")
+                if vwl_utf8_problem(<uint8_t*>self.choices.buffer, self.choices.used) < self.choices.used:
+                    self.refuse(block, row, NO_UTF8)
+                label = self.choices.buffer[:self.choices.used].decode()
             place = f"{self.names[source_of(block, row)]}:{block.first_line + row.line}"
             tag = block.text[row.tag:row.tag + row.tag_length].decode()
             found.append((place, label, row.weight, row.initial, tag, features))
