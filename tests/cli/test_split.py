@@ -97,6 +97,16 @@ def test_columns_and_keys_split_alike(tmp_path):
     assert [[[one["user"], str(one["n"])] for one in part] for part in objects] == tables
 
 
+def test_the_number_0_is_a_name_as_others_are(tmp_path, capsys):
+    (tmp_path / "d.csv").write_text("user,n\n" + "".join(f"{i % 3},{i}\n" for i in range(300)))
+    (tmp_path / "d.vw").write_text("".join(f"1 |a user:{i % 3} n:{i}\n" for i in range(300)))
+    for name, by in (("d.csv", "user"), ("d.vw", "a^user")):
+        assert main(["split", str(tmp_path / name), "0.5", "0.5", "--by", by]) == 0
+        assert "by their lines" not in capsys.readouterr().err
+    one, two = ({text.split(",")[0] for text in part.splitlines()[1:]} for part in parts(tmp_path, ".csv"))
+    assert not one & two and one | two == {"0", "1", "2"}
+
+
 def test_decisions_stay_whole(tmp_path):
     text = "\n".join(decisions(60)).strip("\n")
     (tmp_path / "d.vw").write_text(text)

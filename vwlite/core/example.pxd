@@ -189,6 +189,17 @@ cdef list groups_of(Example ex)
 cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t n_features, NameSpan* names) \
     noexcept nogil
 
+cdef inline size_t first_zero(Block block, size_t i) noexcept nogil:
+    """The number of the first feature of value 0 of the i-th row, or of a row after it."""
+    cdef size_t k = 0, end = block.n_zeros, middle
+    while k < end:
+        middle = (k + end) // 2
+        if block.zeros[middle].row < i:
+            k = middle + 1
+        else:
+            end = middle
+    return k
+
 cdef inline uint32_t source_of(Block block, const Row* row) noexcept nogil:
     """The index of the source of a row."""
     return block.source if block.sources == NULL else block.sources[row - block.rows]

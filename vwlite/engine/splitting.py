@@ -52,6 +52,10 @@ class Split:
         self.parsed = by != "line" or bool(options["where"])
         self.path: str = options["data"][0]
         options.set("testonly", True)  # no label is needed
+        if by not in ("tag", "line") and not options["where"] and not self.multiline:
+            options.set(
+                "where", "has weight"
+            )  # holds for all: parsers keep the number 0, which may be a name, for --where
         self.feed = Feed(options, by != "line", LABELS[labels], self.multiline)
         if self.feed.format in OF_ROWS:
             raise OptionError(

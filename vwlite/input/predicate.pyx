@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
-from vwlite.core.example cimport ROW_EMPTY, ROW_EXAMPLE, Block, Choice, Extent, NameSpan, Row
+from vwlite.core.example cimport ROW_EMPTY, ROW_EXAMPLE, Block, Choice, Extent, NameSpan, Row, first_zero
 from vwlite.input.naming cimport Naming
 
 from vwlite.features.interactions import namespace_hash
@@ -219,13 +219,7 @@ cdef class Predicate:
 
     cdef bint find_zero(self, Block block, size_t i, Operand* operand) noexcept nogil:
         """Search a feature of value 0."""
-        cdef size_t k = 0, end = block.n_zeros, middle
-        while k < end:                # the first of the row: they are in the order of the rows
-            middle = (k + end) // 2
-            if block.zeros[middle].row < i:
-                k = middle + 1
-            else:
-                end = middle
+        cdef size_t k = first_zero(block, i)
         while k < block.n_zeros and block.zeros[k].row == i:
             if (block.zeros[k].space == operand.space and block.zeros[k].length == operand.n
                     and memcmp(block.text + block.zeros[k].begin, operand.name, operand.n) == 0):
