@@ -4,7 +4,8 @@
 
 is the example `| price:2.5 city=Bonn new |user age:31 |words red large`. A list is a namespace: a text in it is a
 feature of that name, a number is numbered by its place, a dict adds its members. The keys `_label`, `_weight`,
-`_initial` and `_tag` are not features.
+`_initial` and `_tag` are not features. With a column map, its rules say what keys are, and keys inside by
+`outer.inner`, as of JSON (members.pyx).
 """
 from cpython.bool cimport PyBool_Check
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
@@ -18,11 +19,14 @@ from libc.stdint cimport uint8_t
 from vwlite.core.example cimport Block
 from vwlite.core.reasons cimport ENTITY_NAMELESS
 from vwlite.input.beside cimport number_of, set_label, set_tag, whole_number
+from vwlite.input.columns cimport IGNORE, Columns
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, Space, number_in_words
 
 from collections.abc import Mapping
 from itertools import islice, repeat
+
+from vwlite.input.column_map import Rule
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
@@ -163,6 +167,102 @@ SPECIAL = {
 }
 
 
+cdef class Mapped:
+    """Reads dicts by a column map, into one block.
+
+    Args:
+        rows: The Rows of the block.
+        column_map: A ColumnMap.
+        rules: The rules that were found before, by the path of the key; more are added.
+    """
+
+    cdef Rows rows
+    cdef Columns columns              # of keys by the map, as they were met
+    cdef object column_map
+    cdef dict rules, numbers          # of columns, by the path of the key
+
+    def __init__(self, Rows rows not None, column_map, dict rules):
+        self.rows, self.column_map, self.rules = rows, column_map, rules
+        self.columns = Columns([], [], rows)
+        self.columns.start = 0
+        self.numbers = {}
+
+    cdef int read(self, members, str outer, int depth) except -1:
+        """Read a dict into the current namespace."""
+        cdef Text name
+        if depth > MOST_DEEP:
+            raise ValueError(f"more than {MOST_DEEP} records inside each other")
+        for key, value in members.items():
+            if not PyUnicode_Check(key):
+                key = name_of(key)
+            if key in SPECIAL:
+                SPECIAL[key](self.rows, value)
+                continue
+            column = self.column_of(key, outer)
+            if column is not None:
+                if not is_nested(value):
+                    self.put(column, key, value)
+                    continue
+                if self.columns.columns[<size_t>column].role == IGNORE:
+                    continue
+            name = text_of(key)
+            if isinstance(value, Mapping):
+                self.read_inside(name, key, value, depth)
+            else:
+                read_member(self.rows, key, value, depth)
+        return 0
+
+    cdef int read_inside(self, Text name, str key, members, int depth) except -1:
+        """Read a dict inside, which is a namespace."""
+        cdef Space outer = self.rows.space, space
+        if name.n == 0:
+            raise ValueError("a record or list without a name")
+        self.rows.namespace(name.at, name.n, &space)
+        self.read(members, key, depth + 1)
+        self.rows.space = outer
+        self.rows.open = False
+        return 0
+
+    cdef object column_of(self, str key, str outer):
+        """The number of the column that the map makes of a key; None if the key is what its value says."""
+        path = f"{outer}.{key}" if outer else key
+        if path in self.numbers:
+            return self.numbers[path]
+        if path not in self.rules:
+            self.rules[path] = self.rule_of(path, outer)
+        rule = self.rules[path]
+        if rule is None:
+            raise ValueError(f"no rule of the column map matches the key {path!r}: add {path}:ROLE, or /.*/:auto or "
+                             "/.*/:ignore for all that are left")
+        number = None
+        if rule.role != "auto":
+            if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date"):
+                rule = Rule(rule.name, rule.role, namespace=outer, arguments=rule.arguments)
+            number = self.columns.append(self.rows, key, rule, path)
+        self.numbers[path] = number
+        return number
+
+    cdef object rule_of(self, str path, str outer):
+        rule = self.column_map.rule_of(path, self.rows.naming.entities if not outer else ())
+        if rule is None and outer and self.numbers.get(outer, 0) is None:
+            return Rule(path, "auto")         # as the record that it is in
+        return rule
+
+    cdef int put(self, size_t column, str key, value) except -1:
+        """Put a value into the row."""
+        cdef Text text
+        if value is None:
+            return 0
+        if PyBool_Check(value):
+            return self.columns.flag(self.rows, column, value)
+        if hasattr(value, "isoformat"):
+            value = value.isoformat()         # a date or time
+        if PyUnicode_Check(value) or PyBytes_Check(value):
+            text = text_of(value)
+            return self.columns.word(self.rows, column, text.at, text.n)
+        return self.columns.number(self.rows, column, number_of(key, value))
+
+
 cdef class Records:
     """Reads dicts into blocks of rows.
 
@@ -175,15 +275,28 @@ cdef class Records:
 
     cdef Rows rows
     cdef Block block
+    cdef object column_map            # of the examples at hand, or None
+    cdef dict rules                   # that it has for keys
+    cdef Mapped mapped
 
     def __init__(self, Naming naming not None, labels, bint names, bint skips_nan):
         self.block = Block()
         self.block.source = MADE
         self.rows = Rows(naming, labels, self.block, names, skips_nan)
 
+    def use(self, column_map):
+        """Sets the ColumnMap of the records that follow; None: keys are what their values say."""
+        if column_map != self.column_map:
+            self.column_map, self.rules = column_map, {}
+
+    def restart(self):
+        """Begins a block."""
+        self.rows.restart()
+        self.mapped = None if self.column_map is None else Mapped(self.rows, self.column_map, self.rules)
+
     def one(self, record, label, weight, tag):
         """The block of one record."""
-        self.rows.restart()
+        self.restart()
         self.block.first_line = 1
         self.read(record, label, weight, tag)
         self.rows.end_block()
@@ -203,7 +316,7 @@ cdef class Records:
             for name, column in zip(NAMES, columns, strict=True):
                 if column is not None and len(column) < len(chunk):
                     raise ValueError(f"{name} has {count + len(column):,} values and x more records")
-            self.rows.restart()
+            self.restart()
             self.block.first_line = 1 + count
             error = self.fill(chunk, columns)
             self.rows.end_block()
@@ -233,7 +346,10 @@ cdef class Records:
         self.rows.next_row(self.rows.n_rows, 0, 0)
         if not PyDict_Check(record) and not isinstance(record, Mapping):
             raise TypeError(f"a record is a dict of names and values, not {type(record).__name__}")
-        read_members(self.rows, record, 1)
+        if self.mapped is None:
+            read_members(self.rows, record, 1)
+        else:
+            self.mapped.read(record, "", 1)
         if label is not None:
             set_label(self.rows, label)
         if weight is not None:

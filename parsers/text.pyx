@@ -25,10 +25,10 @@ from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memset
 
+from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport (
     CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
-    Row,
-    gather_namespaces,
+    Row, Zero, gather_namespaces,
 )
 from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
@@ -108,6 +108,8 @@ cdef struct Lines:
     Row* row
     Feature* feature
     Extent* extent
+    Zero* zeros                       # NULL: not wanted
+    size_t n_zeros
     uint32_t line
     vwl_queue queue                   # of names to be hashed and numbers to be read
     bint repeated                     # the line names a namespace twice
@@ -162,6 +164,9 @@ cdef class TextParser(Parser):
         if self.head != SIMPLE_HEAD:
             block.reserve_choices(block.text_capacity // 2 + 1)     # 2 bytes each at least, with the separator
         lines.choices = lines.choice = block.choices
+        if self.naming.zeros:
+            grow(&block.zeros, &block.zero_capacity, block.text_capacity // 2 + 1, sizeof(Zero))   # 2 bytes each, too
+            lines.zeros = block.zeros
         p = lines.text
         end = p + block.text_length
         while p < end:
@@ -175,6 +180,7 @@ cdef class TextParser(Parser):
         block.n_features = lines.feature - block.features
         block.n_extents = lines.extent - block.extents
         block.n_choices = lines.choice - block.choices
+        block.n_zeros = lines.n_zeros
         memset(<void*>lines.feature, 0, PADDING * sizeof(Feature))
         return 0
 
@@ -416,6 +422,8 @@ cdef class TextParser(Parser):
                     if names != NULL:
                         note(lines, feature, name, text + n_text - name if n_text else n)
                     feature += 1
+                elif lines.zeros != NULL:
+                    note_zero(lines, ns_hash, name, n)
                 if behind != p:
                     reason[0] = FEATURE_SYNTAX        # under --vw_compat, what was read of the feature is used
                     p = behind
@@ -439,6 +447,14 @@ cdef inline void note(Lines* lines, const Feature* feature, const uint8_t* name,
     """Store where the name of a feature is in the text."""
     lines.names[feature - lines.features].begin = <uint32_t>(name - lines.text)
     lines.names[feature - lines.features].length = <uint32_t>n
+
+
+cdef inline void note_zero(Lines* lines, uint32_t space, const uint8_t* name, size_t n) noexcept nogil:
+    """Store a feature of value 0."""
+    cdef Zero* zero = lines.zeros + lines.n_zeros
+    lines.n_zeros += 1
+    zero.row, zero.space = <uint32_t>(lines.line - 1), space
+    zero.begin, zero.length = <uint32_t>(name - lines.text), <uint32_t>n
 
 
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:

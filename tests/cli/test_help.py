@@ -169,6 +169,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "lines.vw": "\n".join(costs(30)) + "\n",
         "decisions.vw": "\n".join(decisions(40, rewards=True)) + "\n",
         "flags.toml": "passes = 1\n",
+        "columns.toml": '[columns]\nday = "number"\ncarrier = "category"\n"/.*/" = "ignore"\n',
         "trips.csv": "day,carrier,hour,delay\n" + "".join(f"{i},c{i % 4},{i % 24},{i % 31}\n" for i in range(60)),
         "trips.txt": "".join(f"{i};{i % 24},5;{i % 31}\n" for i in range(60)),
         "clicks.ndjson": '{"clicked": "yes", "site": "a"}\n{"clicked": "no", "site": "b"}\n' * 20,

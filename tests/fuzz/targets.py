@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -130,6 +131,66 @@ def text(r: random.Random) -> Reader:
     if r.random() < 0.5:
         words += ["-f", "out.model", "--readable_model", "out.text", "-p", "out.predictions"]
     return command("data.vw", *words)
+
+
+CHOICES = (
+    *("--shuffle 2", "--shuffle 50 -q xu", "--sample 0.5", "--sample_weights poisson", "--holdout 0.3"),
+    *(
+        "--where 'label > 0 or has x1'",
+        "--where 'x1^a < 0.5 and not user == \"u1\"'",
+        '--where "`b` == 0" --passes 2 -k',
+    ),
+    "-d data.vw --interleave --shuffle 3",
+)
+EXPRESSION = (
+    "(",
+    ")",
+    "not",
+    "and",
+    "or",
+    "a",
+    "x1^b",
+    "==",
+    "<",
+    "in",
+    "is",
+    "missing",
+    "has",
+    "1",
+    "'u1'",
+    "`b c`",
+    ",",
+    "=",
+)
+KINDS = ("simple", "simple", "class", "classes", "costs", "lines", "decisions")
+
+
+def chosen(r: random.Random) -> Reader:
+    """Examples as text or JSON, some with damage, that are chosen, mixed, split and converted."""
+    content = r.choice((lines.examples, lines.decisions, lambda r: lines.examples(r, lines.classed)))(r)
+    data, form = content.encode("utf-8", "surrogatepass"), "vw"
+    if r.random() < 0.3:
+        values = [r.choice(("1", "-0.5", "0", '"red"', "true", '["u1"]', '{"a": 2, "b": "x"}')) for _ in range(60)]
+        rows = (
+            f'"user": {one}, "x1": {two}, "b": {three}' for one, two, three in zip(*[iter(values)] * 3, strict=True)
+        )
+        data, form = "".join(f'{{"_label": 1, {row}}}\n' for row in rows).encode(), "json"
+    if r.random() < 0.5:
+        data = mutate.of_bytes(r, data)
+    Path("data.vw").write_bytes(data)
+    kind = r.choice(KINDS)
+    where = ["--where", " ".join(r.choices(EXPRESSION, k=r.randrange(1, 8)))] if r.random() < 0.3 else []
+    match r.randrange(3):
+        case 0:
+            stack = r.choice(("", "--oaa 3", "--cb_adf", "--bayes_linear --random_effect user"))
+            words = ["data.vw", *shlex.split(f"{r.choice(CHOICES)} {stack}"), "--cache_file", "out.cache"]
+        case 1:
+            to = r.choice(("vw", "json", "csv"))
+            words = ["convert", "data.vw", "--to", to, "-o", "out.file", "--labels", kind, *where]
+        case _:
+            by = r.choice(("line", "tag", "user", "x1^a"))
+            words = ["split", "data.vw", "0.5", "0.3", "--by", by, "-o", "out", "--labels", kind, *where]
+    return command(*words, "--format", form)
 
 
 def model(r: random.Random) -> Reader:
@@ -326,4 +387,4 @@ def connection(r: random.Random) -> Reader:
     return read
 
 
-TARGETS = (text, model, cache, store, json_lines, journal, configuration, logs, connection)
+TARGETS = (text, chosen, model, cache, store, json_lines, journal, configuration, logs, connection)

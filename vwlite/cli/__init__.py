@@ -15,9 +15,11 @@ from vwlite.errors import OptionError, VwliteError
 # Each module holds a click command named `command`.
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
+    "convert": "vwlite.cli.convert",
     "inspect": "vwlite.cli.inspect",
     "residual": "vwlite.cli.residual",
     "simulate": "vwlite.cli.simulate",
+    "split": "vwlite.cli.split",
 }
 
 MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string

@@ -79,6 +79,11 @@ cdef struct SimpleExample:
 cdef struct NameSpan:
     uint32_t begin, length        # the feature as written, `name` or `name:text`; length 0: anonymous
 
+cdef struct Zero:
+    # a feature of value 0, which is left out of the features; kept for --where alone
+    uint32_t row, space           # the number of its row; the hash of its namespace
+    uint32_t begin, length        # its name
+
 cdef class Block:
     cdef char* text
     cdef size_t text_length, text_capacity
@@ -88,11 +93,15 @@ cdef class Block:
     cdef Choice* choices
     cdef NameSpan* names          # NULL unless wants_names; one for each feature
     cdef bint wants_names
+    cdef Zero* zeros              # by row; only if the parser's Naming wants them
+    cdef size_t n_zeros, zero_capacity
     cdef list crossings           # of the stacks whose features the parsing thread crosses
-    cdef size_t n_features, n_extents, n_rows, n_lines, n_choices
+    cdef size_t n_features, n_extents, n_lines, n_choices
+    cdef readonly size_t n_rows
     cdef size_t feature_capacity, extent_capacity, row_capacity, choice_capacity
     cdef size_t first_line        # 1-based number of the block's first line in its source
-    cdef uint32_t source          # index of the source in the run
+    cdef readonly uint32_t source  # index of the source in the run
+    cdef uint32_t* sources        # the same of each row, where rows of several sources were gathered; else NULL
     cdef size_t lines_left_out    # skipped by the block's producer before its first line
     cdef bint numbered            # first_line is set by the block's producer
     cdef uint64_t checksum        # of the block's record in a cache
@@ -184,6 +193,21 @@ cdef void gather_namespaces(Extent* extents, size_t n, Feature* features, size_t
 cdef inline const char* problem_in(Example ex, size_t place) noexcept nogil:
     """Where in the block a name is; the start of the line if a transform has made it."""
     return ex.text + place if ex.names_text == ex.text else ex.problem_at
+
+cdef inline size_t first_zero(Block block, size_t i) noexcept nogil:
+    """The number of the first feature of value 0 of the i-th row, or of a row after it."""
+    cdef size_t k = 0, end = block.n_zeros, middle
+    while k < end:
+        middle = (k + end) // 2
+        if block.zeros[middle].row < i:
+            k = middle + 1
+        else:
+            end = middle
+    return k
+
+cdef inline uint32_t source_of(Block block, const Row* row) noexcept nogil:
+    """The index of the source of a row."""
+    return block.source if block.sources == NULL else block.sources[row - block.rows]
 
 cdef inline size_t extent_end(Example ex, size_t i) noexcept nogil:
     return ex.extents[i + 1].begin if i + 1 < ex.n_extents else ex.n_linear

@@ -72,6 +72,8 @@ cdef class Block:
         free(self.rows)
         free(self.choices)
         free(self.names)
+        free(self.sources)
+        free(self.zeros)
 
     cdef int reserve_text(self, size_t n) except -1 nogil:
         """Allocate n bytes of text and the padding; the content is preserved."""

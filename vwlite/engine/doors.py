@@ -66,7 +66,8 @@ class Doors:
             results = self.driver.run_lines(self.parser, self.driver.one_example(encoded(x)), learning)
             return results[0] if results else None
         if isinstance(x, Mapping):
-            self.refuse_for_records("a dict", columns)
+            self.refuse_decisions("a dict")
+            self.records.use(self.record_map(y, columns))
             return self.driver.run_rows(self.records.one(x, y, weight, tag), learning)[0]
         if is_table(x):
             return self.table(x, y, weight, tag, columns, learning)
@@ -89,7 +90,8 @@ class Doors:
             self.refuse_beside(y, weight, tag, columns)
             return self.driver.run_lines(self.parser, map(encoded, x), learning)
         if isinstance(first, Mapping):
-            self.refuse_for_records("dicts", columns)
+            self.refuse_decisions("dicts")
+            self.records.use(self.record_map(y, columns))
             for name, values in (("y", y), ("tag", tag), ("weight", weight)):
                 if isinstance(values, TEXT):
                     raise TypeError(f"{name} is the text {values!r}, where one value for each record is expected")
@@ -148,6 +150,17 @@ class Doors:
             label, y = read_label(y), None
         return ColumnMap((*rules, *found.rules), label, bool(found.rules)), y, weight, tag
 
+    def record_map(self, y: Any, columns: Any) -> Any:
+        """The column map of dicts, that given or that of the options; None without one."""
+        options = self.options
+        if columns is None and not options["columns_in"] and not options["label"]:
+            return None
+        from vwlite.input.column_map import read_map
+
+        given = columns if columns is not None else options["columns_in"]
+        found = read_map(given, options["label"] if y is None else None)
+        return found if found.rules or found.label else None
+
     @property
     def made_with(self) -> tuple[Any, ...]:
         """What readers are made with."""
@@ -185,12 +198,6 @@ class Doors:
         """Raises TypeError if labels or columns are given beside lines, which have their own."""
         if any(value is not None for value in values):
             raise TypeError("a line of text has its label, weight and tag inside: '1 2 tag| price:0.5'")
-
-    def refuse_for_records(self, what: str, columns: Any) -> None:
-        """Raises TypeError for what records can't have: several lines, or a column map."""
-        self.refuse_decisions(what)
-        if columns is not None:
-            raise TypeError("columns are of tables: the names of a dict are those of its features")
 
     def refuse_decisions(self, what: str) -> None:
         """Raises TypeError if the stack's examples have several lines, which `what` can't be."""

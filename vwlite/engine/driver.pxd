@@ -18,6 +18,7 @@ from vwlite.core.example cimport Block, Example, Feature, Row, SimpleExample
 from vwlite.core.learner cimport Learner, Learners
 from vwlite.core.losses cimport Loss
 from vwlite.core.observer cimport Gate, Observer
+from vwlite.core.sides cimport side_of_example
 from vwlite.core.textbuffer cimport TextBuffer
 from vwlite.engine.simple_rows cimport ROWS_AT_ONCE
 from vwlite.engine.unmatched cimport Unmatched
@@ -71,6 +72,7 @@ cdef class Driver:
     # holdout
     cdef public bint holdout
     cdef public size_t holdout_period, holdout_after, in_pass, current_pass
+    cdef public double holdout_share  # by what examples are (sides.pxd); 0: by their numbers
     # limits
     cdef public size_t example_limit  # of each pass, 0 for none
     cdef public bint done
@@ -111,8 +113,10 @@ cdef inline void take_in(Driver driver) noexcept nogil:
         driver.done = True
 
 
-cdef inline bint is_held_out(Driver driver) noexcept nogil:
-    """Whether the last example counted by take_in is held out; they are numbered from 1 in each pass."""
+cdef inline bint is_held_out(Driver driver, Block block, const Row* rows, size_t n) noexcept nogil:
+    """Whether the last example counted by take_in, of n rows, is held out; they are numbered from 1 in each pass."""
+    if driver.holdout_share:
+        return side_of_example(block, rows, n) >= 1 - driver.holdout_share
     if driver.holdout_after:
         return driver.in_pass > driver.holdout_after
     return driver.in_pass % driver.holdout_period == 0

@@ -26,6 +26,7 @@ class Driver:
     holdout: bool
     holdout_period: int
     holdout_after: int
+    holdout_share: float
     in_pass: int
     current_pass: int
     example_limit: int

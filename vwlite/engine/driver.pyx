@@ -11,7 +11,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, SimpleExample, groups_of
+from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, SimpleExample, groups_of, source_of
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
@@ -120,7 +120,8 @@ cdef class Driver:
                 and (self.expansions != NULL or not self.interactions.active) and not self.vetting
                 and self.finishers.n == 0 and not self.audits and self.observer is None and self.refusal is None
                 and (self.gate is None or not self.training) and self.format.n_columns == 0
-                and not ex.known.wants_variance and ex.known.interval == 0)
+                and not ex.known.wants_variance and ex.known.interval == 0
+                and not (self.holdout and self.holdout_share))
 
     cdef size_t most_together(self) noexcept nogil:
         """How many examples may follow before one that is held out or ends the pass."""
@@ -153,7 +154,7 @@ cdef class Driver:
         if done == 0:
             return -1
         self.in_pass += done
-        self.source, self.line = block.source, block.first_line + row[done - 1].line
+        self.source, self.line = source_of(block, row + done - 1), block.first_line + row[done - 1].line
         if self.counting:
             self.counters.count_many(each, done, self.constant)
         for k in range(done):
@@ -177,9 +178,9 @@ cdef class Driver:
         """Runs one example through the stack, the counters and the outputs."""
         cdef int reason = FINE
         cdef bint learns
-        self.source, self.line = block.source, block.first_line + row.line
+        self.source, self.line = source_of(block, row), block.first_line + row.line
         ex.bind(block, row, self.constant)
-        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
+        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self, block, row, 1))
         if self.transforms is not None:
             reason = self.transforms.apply(ex)
         if reason != FINE:
@@ -318,7 +319,7 @@ cdef class Driver:
         self.counters.problems += not used
         with gil:
             self.listener.problem(
-                block.source, block.first_line + row.line, column, self.in_words(reason),
+                source_of(block, row), block.first_line + row.line, column, self.in_words(reason),
                 PyBytes_FromStringAndSize(block.text + row.text, row.text_length), used,
             )
         return 0

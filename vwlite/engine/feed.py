@@ -10,6 +10,7 @@ from typing import Any
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, is_multiline
+from vwlite.engine import selection
 from vwlite.errors import OptionError, VwliteError
 from vwlite.features.transform_rules import transforms
 from vwlite.input.databases import is_query
@@ -97,8 +98,13 @@ class Feed:
                 "can't give: write VW's text"
             )
         self._require_label()
+        self.selection: selection.Selection | None = None  # of the first pass; further ones read what it has used
         # names of features are stored with their hashes only if they are used
         self.wants_names: bool = needs_names or options["audit"] or bool(options["invert_hash"])
+        if options["interleave"] and len(self.paths) < 2:
+            raise OptionError("--interleave has no effect with one source: name several with -d, or leave it out")
+        if selection.is_wanted(options):
+            self.selection = selection.Selection(options, self.wants_names, self.multiline)
         # a client of a pipe may wait for each prediction
         self.interactive = any(not is_regular(path) for path in self.paths)
         self.cache_path = cache_path(options, self.paths)
@@ -119,16 +125,19 @@ class Feed:
         if self.cache_path is None:
             return None
         require_place(self.cache_path)
-        if self.interactive or self.format != "vw" or self.options["kill_cache"]:
-            # a pipe's content can't be compared with that of an earlier run; what the columns of a table are is read
-            # from the table
+        if not self.keeps_cache or self.options["kill_cache"]:
             return None
         return fitting(self.cache_path, self._key())
 
     @property
     def keeps_cache(self) -> bool:
-        """Whether the cache is saved for later runs; only those of files of text are."""
-        return self.cache_path is not None and not self.interactive and self.format == "vw"
+        """Whether the cache is saved for later runs; only those of all examples of files of text are.
+
+        A pipe's content can't be compared with that of an earlier run; what the columns of a table are is read from the
+        table.
+        """
+        whole = self.cache_path is not None and not self.interactive and self.format == "vw"
+        return whole and self.selection is None
 
     def size(self) -> int | None:
         """Bytes to read in the first pass, for the progress bar; None if that is unknown."""
@@ -187,19 +196,20 @@ class Feed:
             writer = None
         else:
             digest = bool(self.options["final_regressor"])
-            self.parser = self._parser(digest)
+            self.parser = self._sources(digest)
             wanted = self.cache_path is not None or self.again
             place = self.cache_path if self.keeps_cache else None
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
             self.head = b""
-        self.ring = self.parser if hasattr(self.parser, "take") else self._ring(stacks)
+        self.ring = self._ring(self.parser, stacks)
         self.ring.start()
         whole = False
+        blocks = self._taken()
+        if self.selection is not None and not self.cached and not self.options["interleave"]:
+            blocks = self.selection.blocks(blocks, self.interactive)
         try:
-            while (block := self.ring.take()) is not None:
-                if self.head == b"":
-                    self.head = block.head(HEAD)
+            for block in blocks:
                 if writer is not None:
                     writer.write(block)
                 yield block
@@ -219,11 +229,36 @@ class Feed:
             elif writer is not None:
                 writer.discard()
 
-    def _ring(self, stacks: Sequence[Any]) -> Ring:
-        """The ring buffer of the blocks of a text."""
-        workers = 0 if self.options["onethread"] else 1
-        ahead = [] if self.multiline else [stack.ahead() for stack in stacks]
-        return Ring(self.parser, workers, self.wants_names, [make for make in ahead if make is not None])
+    def _taken(self) -> Iterator[Any]:
+        """The blocks of the ring."""
+        while (block := self.ring.take()) is not None:
+            if self.head == b"":
+                self.head = block.head(HEAD)
+            yield block
+
+    @property
+    def parses_names(self) -> bool:
+        """Whether parsers store names: learners, or --where, read them."""
+        return self.wants_names or bool(self.options["where"] and not self.cached)
+
+    def _ring(self, parser: Any, stacks: Sequence[Any] = (), workers: int = 1) -> Any:
+        """The ring buffer of the blocks of a parser, or what makes blocks itself."""
+        if hasattr(parser, "take"):
+            return parser
+        workers = 0 if self.options["onethread"] else workers
+        # rows that are chosen or reordered afterwards are crossed when they are learned
+        ahead = [] if self.multiline or self.selection is not None else [stack.ahead() for stack in stacks]
+        return Ring(parser, workers, self.parses_names, [make for make in ahead if make is not None])
+
+    def _sources(self, digest: bool) -> Any:
+        """The parser of all sources, one after the other or in turn."""
+        if self.selection is None or not self.options["interleave"]:
+            return self._parser(digest, self.paths)
+        from vwlite.engine.interleaved import MANY, Interleaved
+
+        workers = int(len(self.paths) <= MANY)
+        parsers = [self._parser(digest, [path]) for path in self.paths]
+        return Interleaved(parsers, [self._ring(parser, workers=workers) for parser in parsers], self.selection)
 
     def _require_label(self) -> None:
         """Raises OptionError for a table of which no column is said to be the label, unless it is only predicted."""
@@ -236,10 +271,10 @@ class Feed:
             f"--label NAME says it, --label none only predicts.{looks}"
         )
 
-    def _parser(self, digest: bool) -> Any:
-        """Creates the parser of the format."""
+    def _parser(self, digest: bool, paths: list[str]) -> Any:
+        """Creates the parser of sources of the run's format."""
         if self.format == "vw":
-            return TextParser(self.options, self.paths, digest, self.labels, self.multiline)
+            return TextParser(self.options, paths, digest, self.labels, self.multiline)
         from vwlite.input.column_map import read_map
         from vwlite.parsers.csv import CsvParser
 
@@ -249,15 +284,15 @@ class Feed:
             from vwlite.engine.table_feed import TableFeed
 
             return TableFeed(
-                options, self.paths, self.format, digest, self.labels, column_map, self.wants_names, self._decided
+                options, paths, self.format, digest, self.labels, column_map, self.parses_names, self._decided
             )
         if self.format == "json":
             from vwlite.parsers.json import JsonParser
 
             mapped = column_map if column_map.rules or column_map.label else None
-            return JsonParser(options, self.paths, digest, self.labels, mapped, self.wants_names)
+            return JsonParser(options, paths, digest, self.labels, mapped, self.parses_names)
         return CsvParser(
-            options, self.paths, digest, self.labels, column_map, self.wants_names, learns, self.format, self._decided
+            options, paths, digest, self.labels, column_map, self.parses_names, learns, self.format, self._decided
         )
 
     def _decided(self, rules: list[Any]) -> None:

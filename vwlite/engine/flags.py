@@ -6,7 +6,7 @@ from vwlite.bases.table_learner import OPTIONS as TABLE_OPTIONS
 from vwlite.core.class_names import OPTIONS as CLASS_OPTIONS
 from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.core.options import Option, OptionGroup
-from vwlite.engine import daemon_flags, feed, registry
+from vwlite.engine import daemon_flags, feed, registry, selection
 from vwlite.features.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.features.transform_rules import OPTIONS as TRANSFORM_OPTIONS
 from vwlite.input.formats import OPTIONS as FORMAT_OPTIONS
@@ -49,7 +49,7 @@ RUN_OPTIONS = OptionGroup(
             default=10,
             least=1,
             metavar="N",
-            needs=("passes>1 & !holdout_off & !holdout_after & !testonly",),
+            needs=("passes>1 & !holdout_off & !holdout_after & !holdout & !testonly",),
             mild=("!testonly",),
         ),
         Option(
@@ -59,7 +59,17 @@ RUN_OPTIONS = OptionGroup(
             default=0,
             least=0,
             metavar="N",
-            needs=("!holdout_off",),
+            needs=("!holdout_off & !holdout",),
+        ),
+        Option(
+            "holdout",
+            float,
+            "hold this share of the examples out: by a hash of the tag, or of the features and label without one, so "
+            "an example is always on the same side",
+            above=0,
+            most=0.999999,
+            metavar="SHARE",
+            needs=("command & !holdout_off & !holdout_after & !holdout_period & !testonly",),
         ),
         Option(
             "early_terminate",
@@ -80,6 +90,7 @@ RUN_OPTIONS = OptionGroup(
         "vwlite data.vw -c --passes 20 --holdout_period 5 --early_terminate 2 -f model",
         "vwlite data.vw -c --passes 3 --holdout_off -f model",
         "vwlite data.vw --holdout_after 100 --examples 150",
+        "vwlite data.vw --holdout 0.1 -f model",
         "vwlite decisions.vw --thompson --bayes_linear --random_seed 7 --onethread",
         "vwlite --dry_run --bayes_linear --random_effect user",
     ),
@@ -134,6 +145,7 @@ def builtin_groups() -> list[OptionGroup]:
         feed.OPTIONS,
         TEXT_OPTIONS,
         FORMAT_OPTIONS,
+        selection.OPTIONS,
         outputs.OPTIONS,
         MODEL_OPTIONS,
         RUN_OPTIONS,

@@ -1,7 +1,7 @@
 """The driver of multi-line examples. See driver.pxd."""
 from libc.string cimport memchr
 
-from vwlite.core.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row
+from vwlite.core.example cimport ROW_EMPTY, ROW_PROBLEM, Block, Example, Row, source_of
 from vwlite.core.multiline cimport MultiExample
 from vwlite.core.reasons cimport FINE
 from vwlite.engine.driver cimport Driver, is_held_out, take_in
@@ -91,9 +91,9 @@ cdef class MultilineDriver(Driver):
         cdef bint learns
         cdef size_t i
         ex.number = self.number + self.predicted
-        self.source, self.line = block.source, block.first_line
+        self.source, self.line = source_of(block, rows), block.first_line
         reason = ex.bind_lines(rows, n, self.interactions.decision_limit)
-        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self))
+        ex.test_only = not ex.labelled or (self.holdout and is_held_out(self, block, rows, n))
         if reason == FINE and self.line_vetters.n:
             reason = self.vet_lines(ex)
         if reason == FINE:

@@ -82,8 +82,11 @@ class Run:
         if self.feed.cache_path is not None and not self.feed.keeps_cache and not options["vw_compat"]:
             flag = "--cache_file" if options["cache_file"] else "--cache"
             pipe = "input from a pipe is not cached: name a file"
-            table = "each run reads a table anew; the cache serves its further passes"
-            self.log("info", f"{flag}: {pipe if self.feed.format == 'vw' else table}")
+            serves = "the cache serves its further passes"
+            words = pipe if self.feed.format == "vw" else f"each run reads a table anew; {serves}"
+            if self.feed.selection is not None:
+                words = f"each run selects its examples anew; {serves}"
+            self.log("info", f"{flag}: {words}")
         if options["save_resume"]:
             self.log("info", "--save_resume is not needed: models store everything that resuming needs")
         if options["readable_model"] or options["invert_hash"]:
@@ -96,11 +99,13 @@ class Run:
         driver.audits = options["audit"] or bool(options["invert_hash"])
         driver.example_limit = max(options["examples"] or 0, 0)
         driver.done = options["examples"] == 0
-        driver.holdout = (self.stops_early() or options["holdout_after"] > 0) and not options["holdout_off"]
+        shared = options["holdout"] is not None
+        driver.holdout = (self.stops_early() or options["holdout_after"] > 0 or shared) and not options["holdout_off"]
         if options["testonly"] and options["passes"] > 1:
             self.log("info", "--passes with -t: nothing is learned, so all passes make the same predictions")
         driver.holdout_period = options["holdout_period"]
         driver.holdout_after = options["holdout_after"]
+        driver.holdout_share = options["holdout"] or 0
         self.set_progress(options["progress"])
         if options["max_malformed"] is not None:
             malformed_limit(options["max_malformed"])
@@ -229,7 +234,7 @@ class Run:
             )  # text with bars: show the first malformed line
             looks = "" if head is None else f"; this looks like {looks_like(head)}"
             looks = f"; the first is {self.first_problem}" if told else looks
-            looks = self.left_out() or looks
+            looks = (self.feed.selection and self.feed.selection.why_nothing()) or self.left_out() or looks
             return f"{where}: no example with a feature ({lines}){looks}"
         if learning and driver.counters.weighted_labeled == self.weight_before:
             return f"{where}: no example has a label and a weight, so nothing was learned (-t only predicts)"
@@ -307,6 +312,8 @@ class Run:
             self.driver.figures,
             *(learner.metrics for learner in walk(self.workspace.top, copies=False)),
         ]
+        if self.feed.selection is not None:
+            sources.append(self.feed.selection.figures)
         for source in sources:
             for name, value in source().items():
                 self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
@@ -321,6 +328,9 @@ class Run:
             self.log(
                 "warning", "nothing was held out: there are too few examples, so the loss is not one of unseen data"
             )
+        chosen = self.feed.selection
+        for remark in chosen.remarks() if chosen is not None and self.stopped_by is None else ():
+            self.log("warning", remark)
         for remark in self.workspace.unmatched() if self.stopped_by is None else ():
             self.log("warning", remark)
         self.print_skipped()
@@ -416,6 +426,8 @@ class Run:
             if options["holdout_after"]
             else f"every {options['holdout_period']}th example"
         )
+        if options["holdout"] is not None:
+            what = f"a share of {options['holdout']:g}, by the tags or contents of the examples,"
         self.log("info", f"holding out {what} for early stopping; --holdout_off learns from all")
 
     def print_skipped(self) -> None:

@@ -43,6 +43,12 @@ RUN_ONLY = {
     "examples": "call learn() with fewer examples",
     "holdout_period": "call predict() for examples to hold out",
     "holdout_after": "call predict() for examples to hold out",
+    "holdout": "call predict() for examples to hold out",
+    "where": "give learn() these examples only",
+    "sample": "give learn() fewer examples",
+    "sample_weights": "give learn() weights",
+    "shuffle": "shuffle the examples",
+    "interleave": "give the examples in that order",
     "early_terminate": "stop calling learn()",
     "save_per_pass": "call save() after end_pass()",
     "progress": "a Workspace prints no table",
@@ -153,6 +159,11 @@ class Workspace:
             from vwlite.engine.command_line import option_groups, parse
 
             options = parse(options, option_groups())
+        if any(text.startswith("@") for text in options["columns_in"]):
+            from vwlite.input.column_map import expand
+
+            # the model keeps the rules, not the name of the file
+            options.set("columns_in", expand(options["columns_in"]), options.source("columns_in"))
         self.flags = self.own_flags = options.arguments
         self.options = options
         self.notes: list[str] = []
@@ -235,8 +246,8 @@ class Workspace:
                 its column, such as ``"click"`` or ``"click:binary(yes)"``. Lines have their own.
             weight: The importance weight, one for each example, or the name of its column.
             tag: The tag, one for each example, or the name of its column.
-            columns: Of a table, its column map (``"price:number city:category /.*/:ignore"``, or a dict); of an array,
-                the d names of its columns, by default their numbers.
+            columns: Of a table or of dicts, the column map (``"price:number city:category /.*/:ignore"``, or a dict; of
+                keys inside, ``"user.age:number"``); of an array, the d names of its columns, by default their numbers.
 
         Returns:
             For one example its prediction: a float for regression and binary classification, in the units of the label

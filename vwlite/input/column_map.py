@@ -3,17 +3,27 @@
     price:number city:category desc:text when:date(hour,dow,month) id:tag w:weight user:entity /^clk_/:number@ads
     /.*/:ignore
 
+or @FILE, a TOML file with a table of roles by name:
+
+    [columns]
+    price = "number"
+    "/^clk_/" = "number@ads"
+
 A rule is NAME:ROLE, or /REGULAR EXPRESSION/:ROLE, with @NAMESPACE for the namespace of the features. The first rule
 that matches a column holds. A name that contains blanks is put in quotes.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from vwlite.core.paths import explain
 from vwlite.errors import OptionError
 
 ROLES = {
@@ -37,6 +47,7 @@ RESPONSES = {
     "number": "a number",
     "binary": "1 for the value in parentheses, -1 for others: binary(yes)",
     "above": "1 for numbers above that in parentheses, -1 for others: above(3.5)",
+    "bins": "the class 1 for numbers up to the first border in parentheses, 2 up to the second, ...: bins(1,5,20)",
     "class": "a class, as it is written",
     "none": "no label: everything is predicted only",
 }
@@ -125,6 +136,17 @@ def read_rule(text: str) -> Rule:  # noqa: DOC502
     return Rule(name, word, pattern, namespace, arguments)
 
 
+def _require_borders(texts: Sequence[str], what: str) -> None:
+    """Raises OptionError if texts are no borders of bins: numbers, each above the one before in single precision."""
+    try:
+        borders = array("f", map(float, texts))
+    except ValueError:
+        borders = array("f")
+    in_order = all(one < two for one, two in pairwise(borders))
+    if not borders or not in_order or not all(map(math.isfinite, borders)):
+        raise OptionError(f"{what}: bins has numbers in parentheses, each above the one before: bins(1,5,20)")
+
+
 def read_label(text: str) -> Rule:  # noqa: DOC502
     """Reads --label: NAME, or NAME:RESPONSE.
 
@@ -147,8 +169,10 @@ def read_label(text: str) -> Rule:  # noqa: DOC502
     response, arguments = _parts(rest, what)
     if response not in RESPONSES:
         raise OptionError(f"{what}: a label is {', '.join(RESPONSES)}, not {response!r}")
-    if len(arguments) != (response in ("binary", "above")):
+    if response != "bins" and len(arguments) != (response in ("binary", "above")):
         raise OptionError(f"{what}: {response} is {RESPONSES[response]}")
+    if response == "bins":
+        _require_borders(arguments, what)
     if response == "above":
         try:
             float(arguments[0])
@@ -240,13 +264,68 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown or "none"
 
 
+def read_map_file(path: str) -> list[str]:
+    """The rules in a TOML file, in its table [columns].
+
+    Args:
+        path: The file.
+
+    Returns:
+        The rules, in the order of the file.
+
+    Raises:
+        OptionError: If the file can't be read, or has anything but roles by name.
+    """
+    import tomllib
+
+    what = f"--columns_in @{path}"
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise OptionError(f"{what}: {explain(error, path)}") from error
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"{what}: not a TOML file: {error}") from error
+    columns = content.pop("columns", None)
+    if not isinstance(columns, dict) or content:
+        extra = f", not {next(iter(content))!r}" if content else ""
+        raise OptionError(f'{what}: expected one table, [columns], with lines such as price = "number"{extra}')
+    for name, role in columns.items():
+        if not isinstance(role, str):
+            raise OptionError(f'{what}: the role of {name!r} is a text such as "number", not {role!r}')
+    try:
+        return [str(read_rule(f"{name}:{role}")) for name, role in columns.items()]
+    except OptionError as error:
+        raise OptionError(f"{what}: {str(error).removeprefix('--columns_in ')}") from None
+
+
+def expand(texts: Iterable[str]) -> list[str]:  # noqa: DOC502
+    """Texts of rules, with the rules of files in place of @FILE.
+
+    Args:
+        texts: The values of --columns_in.
+
+    Returns:
+        The texts.
+
+    Raises:
+        OptionError: If a file can't be read.
+    """
+    found = []
+    for text in texts:
+        path = text.strip()
+        is_file = path.startswith("@") and not re.search(rf":({'|'.join(ROLES)})(\(.*\))?(@\S+)?$", path)
+        found += read_map_file(path[1:]) if is_file else [text]
+    return found
+
+
 def read_map(  # noqa: DOC502
     rules: str | Iterable[str] | Mapping[str, str] | None, label: str | None = None
 ) -> ColumnMap:
     """Reads a column map.
 
     Args:
-        rules: Rules in one text, separated by blanks; or several such texts; or roles by name.
+        rules: Rules in one text, separated by blanks, or @FILE; or several such texts; or roles by name.
         label: The value of --label.
 
     Returns:
@@ -262,7 +341,7 @@ def read_map(  # noqa: DOC502
         words = [f"{name}:{role}" for name, role in rules.items()]
     else:
         words = []
-        for text in [rules] if isinstance(rules, str) else rules or ():
+        for text in expand([rules] if isinstance(rules, str) else rules or ()):
             try:
                 words += shlex.split(text)
             except ValueError as error:

@@ -26,6 +26,7 @@ cdef enum Response:
     AS_IT_IS
     BINARY
     ABOVE
+    BINS
 
 cdef enum Part:                       # of a date
     YEAR = 1
@@ -64,6 +65,8 @@ cdef class Columns:
     cdef Space* spaces                # with places in `text`
     cdef size_t capacity
     cdef dict known                   # numbers of namespaces
+    cdef float* borders               # of bins of the label
+    cdef size_t n_borders
     cdef size_t start                 # of the names in the text of the Rows they were made with
     cdef char comma                   # of decimals
     cdef Recent* recent

@@ -88,6 +88,12 @@ cdef class Columns:
             rows.text += len(value)
         elif rule.response == "above":
             column.response, column.above = ABOVE, float(rule.arguments[0])
+        elif rule.response == "bins":
+            column.response = BINS
+            resize(&self.borders, len(rule.arguments), sizeof(float))
+            self.n_borders = len(rule.arguments)
+            for i, border in enumerate(rule.arguments):
+                self.borders[<size_t>i] = float(border)
         for part in rule.arguments if column.role == DATE else ():
             column.parts |= PARTS[part]
         self.labelled = self.labelled or column.role == LABEL
@@ -100,6 +106,7 @@ cdef class Columns:
     def __dealloc__(self):
         free(self.recent)
         free(self.columns)
+        free(self.borders)
         free(self.spaces)
 
     cdef int begin(self, Rows rows) except -1 nogil:
@@ -137,6 +144,8 @@ cdef class Columns:
             if <float>value != 0 or rows.naming.keeps_zeros:
                 self.enter(rows, column)
                 add(rows, column.hash, <float>value, rows.base + column.name, column.length)
+            elif rows.naming.zeros:
+                return rows.zero(self.name_of(rows, column), column.length, self.spaces[column.space].hash)
             return 0
         if column.role == LABEL:
             return self.label_number(rows, column, value)
@@ -252,19 +261,24 @@ cdef class Columns:
             value = 1 if n == column.value_length and memcmp(
                 rows.block.text + rows.base + column.value, text, n) == 0 else -1
             return rows.label_number(value)
-        if rows.head == SIMPLE_HEAD or column.response == ABOVE:
+        if rows.head == SIMPLE_HEAD or column.response == ABOVE or column.response == BINS:
             if read_number(text, n, self.comma, &value):
                 return self.label_number(rows, column, value)
             return self.refuse(rows, CELL_LABEL, column, text, n)
         return rows.label_words(text, n)
 
     cdef int label_number(self, Rows rows, const Column* column, double value) except -1 nogil:
-        """A label that is a number."""
+        """A label that is a number. It is compared in single precision, which tables in text have."""
         cdef uint8_t[LONGEST_NUMBER] words
+        cdef size_t bin = 0
         if column.response == BINARY:
             return self.label(rows, column, words, number_in_words(value, words))
         if column.response == ABOVE and value == value:
-            return rows.label_number(1 if value > column.above else -1)
+            return rows.label_number(1 if <float>value > <float>column.above else -1)
+        if column.response == BINS and value == value:
+            while bin < self.n_borders and <float>value > self.borders[bin]:
+                bin += 1
+            return rows.label_number(1 + bin)
         return rows.label_number(value)
 
     cdef int time(self, Rows rows, size_t i, int64_t seconds) except -1 nogil:

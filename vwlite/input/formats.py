@@ -22,7 +22,8 @@ OPTIONS = OptionGroup(
         Option(
             "columns_in",
             str,
-            "what the columns of a table are: 'price:number city:category user:entity /.*/:ignore'",
+            "what the columns of a table are: 'price:number city:category user:entity /.*/:ignore'; or @FILE, a TOML "
+            "file with the same",
             many=True,
             keep=True,
             metavar="MAP",
@@ -42,6 +43,7 @@ OPTIONS = OptionGroup(
     ),
     examples=(
         "vwlite trips.csv --label 'delay:above(15)' --columns_in 'carrier:category hour:number /.*/:ignore'",
+        "vwlite trips.csv --label delay --columns_in @columns.toml",
         "vwlite trips.csv --label delay --missing skip",
         "vwlite --format csv trips.txt --separator ';' --decimal , --header day,hour,delay --label delay",
         "vwlite clicks.ndjson --label 'clicked:binary(yes)' --loss_function logistic -f model",

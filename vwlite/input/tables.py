@@ -12,7 +12,18 @@ from vwlite.errors import VwliteError
 ROWS = 8192  # of a batch
 
 
-def _pyarrow(path: str) -> Any:
+def require_pyarrow(path: str) -> Any:
+    """The package pyarrow.
+
+    Args:
+        path: The file that needs it, for the message.
+
+    Returns:
+        The module.
+
+    Raises:
+        VwliteError: If it is missing.
+    """
     try:
         import pyarrow
     except ImportError as error:
@@ -34,7 +45,7 @@ def opened(path: str, form: str) -> Iterator[Any]:
     Raises:
         VwliteError: If the file can't be read, or pyarrow is missing.
     """
-    pyarrow = _pyarrow(path)
+    pyarrow = require_pyarrow(path)
     with contextlib.ExitStack() as stack:
         try:
             if form == "parquet":

@@ -1,0 +1,305 @@
+"""--where: which examples an expression holds for, and what is said of one that is none."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.records import line
+from vwlite.cli import main
+from vwlite.errors import OptionError
+from vwlite.input.where import compile_where
+
+ROWS: list[dict[str, Any]] = [
+    {"city": "Rome", "price": 2.5, "sale": True, "user": {"age": 31}, "words": ["red", "large"], "_label": 1},
+    {"city": "New York", "price": 0, "sale": False, "user": {"age": 0, "job": "cook"}, "words": ["red"]},
+    {"price": -1, "hour": "7", "words": [], "_label": -1, "_weight": 3},
+    {"city": "Bonn", "hour": 7, "_initial": 0.5, "_label": 0.1, "x y": 1},
+    {},
+]
+
+HELD = {
+    'city == "Rome"': "0",
+    'city != "Rome"': "13",
+    "city == 'New York'": "1",
+    'city in ("Rome", "Bonn")': "03",
+    'city not in ("Rome", "Bonn")': "1",
+    "city is missing": "24",
+    "city is not missing": "013",
+    "has city": "013",
+    "not has city": "24",
+    'not (city == "Rome")': "1234",
+    'city < "C"': "3",
+    "price > 0": "0",
+    "price >= 0": "01",
+    "price == 0": "1",
+    "0 == price": "1",
+    "0 < price": "0",
+    "price < 0 or price > 2": "02",
+    "price < 1e-3 and price > -.5": "1",
+    "has sale": "0",
+    "sale == 1": "0",
+    "hour == 7": "23",
+    'hour == "7"': "23",
+    "hour != 8": "23",
+    'hour > "5"': "2 3",
+    "user^age > 30": "0",
+    "user^age == 0": "1",
+    "user^job == 'cook'": "1",
+    "has user": "01",
+    "has words": "01",
+    'words == "large"': "0",
+    'words != "large"': "1",
+    'words in ("large", "x")': "0",
+    "label > 0": "03",
+    "label == 0.1": "3",
+    "label is missing": "14",
+    "weight == 3": "2",
+    "initial > 0": "3",
+    'tag == "t0" or tag == "t4"': "04",
+    "`city` == 'Rome'": "0",
+    "`x y` == 1": "3",
+    "`label` > 0": "",
+    'city == "Rome" or city == "Bonn" and price > 5': "0",
+    '(city == "Rome" or city == "Bonn") and price > 5': "",
+    'NOT city == "Rome" AND has city': "13",
+    'city == "a\\"b"': "",
+    "not not has city": "013",
+}
+
+
+def kept(source: Path, expression: str, *words: str) -> str:
+    """The numbers of the rows for which an expression holds."""
+    out = source.parent / "p.txt"
+    files = ["-d", str(source), "-p", str(out), "--quiet", "--allow_empty", "--where", expression]
+    assert main([*files, *words]) == 0
+    return "".join(re.findall(r"t(\d+)$", out.read_text(), re.M))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("where") / "rows.ndjson"
+    path.write_text("".join(json.dumps(row | {"_tag": f"t{i}"}) + "\n" for i, row in enumerate(ROWS)))
+    return path
+
+
+@pytest.mark.parametrize("expression", HELD)
+def test_an_expression_holds_for(expression, source):
+    assert kept(source, expression) == HELD[expression].replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "expression", ["price == 0", 'city != "Rome"', "user^age == 0", "hour is missing", "price < 9"]
+)
+def test_an_expression_holds_for_the_same_rows_in_every_format(expression, source, tmp_path):
+    expected = kept(source, expression)
+    lines = []
+    for i, row in enumerate(ROWS):
+        members = {name: value for name, value in row.items() if name[0] != "_"}
+        text = line(members).replace("city=New_York", "city:New_York")  # VW's way of a text as a value
+        if row.get("price") == 0:
+            text = f"| price:0.0 {text.removeprefix('|')} |user age:0"
+        lines.append(f"t{i}{text}")
+    (tmp_path / "rows.vw").write_text("\n".join(lines))
+    assert kept(tmp_path / "rows.vw", expression) == expected
+    cells = [
+        [
+            f"t{i}",
+            row.get("city", ""),
+            str(row.get("price", "")),
+            str(row.get("hour", "")),
+            str(row.get("user", {}).get("age", "")),
+        ]
+        for i, row in enumerate(ROWS)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(map(",".join, [["id", "city", "price", "hour", "age"], *cells])))
+    words = ["--label", "none", "--columns_in", "id:tag hour:category city:category age:number@user price:number"]
+    assert kept(tmp_path / "rows.csv", expression, *words) == expected
+
+
+VALUES = st.one_of(st.integers(-2, 2), st.sampled_from((0.5, 0.1)), st.sampled_from(("a", "b", "1", "")))
+NAMES = ("x", "y", "z")
+
+
+def literal(value: Any) -> str:
+    return json.dumps(value)
+
+
+COMPARISONS = st.builds(
+    lambda name, sign, value: (f"{name} {sign} {literal(value)}", ("compare", name, sign, value)),
+    st.sampled_from(NAMES),
+    st.sampled_from(("==", "!=", "<", "<=", ">", ">=")),
+    VALUES,
+)
+TESTS = st.one_of(
+    COMPARISONS,
+    st.sampled_from([(f"has {name}", ("has", name)) for name in NAMES]),
+    st.builds(
+        lambda name, values: (f"{name} in ({', '.join(map(literal, values))})", ("in", name, values)),
+        st.sampled_from(NAMES),
+        st.lists(VALUES, min_size=1, max_size=3),
+    ),
+)
+EXPRESSIONS = st.recursive(
+    TESTS,
+    lambda inner: st.one_of(
+        st.builds(lambda one: (f"not ({one[0]})", ("not", one[1])), inner),
+        st.builds(
+            lambda one, join, two: (f"({one[0]}) {join} ({two[0]})", (join, one[1], two[1])),
+            inner,
+            st.sampled_from(("and", "or")),
+            inner,
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+def number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"-?\d+", text) else None
+
+
+def compared(found: Any, sign: str, value: Any) -> bool:
+    """A comparison as the page about it says."""
+    if found is None:
+        return False
+    if isinstance(found, str) and not isinstance(value, str):
+        found = number(found)
+    elif isinstance(value, str) and not isinstance(found, str):
+        value = number(value)
+    if found is None or value is None:
+        return False
+    if not isinstance(found, str):
+        found, value = np.float32(found), np.float32(value)
+    return bool(
+        {
+            "==": found == value,
+            "!=": found != value,
+            "<": found < value,
+            "<=": found <= value,
+            ">": found > value,
+            ">=": found >= value,
+        }[sign]
+    )
+
+
+def holds(tree: Any, row: dict[str, Any]) -> bool:
+    action, *rest = tree
+    if action == "compare":
+        return compared(row.get(rest[0]), rest[1], rest[2])
+    if action == "has":
+        return rest[0] in row
+    if action == "in":
+        return any(compared(row.get(rest[0]), "==", value) for value in rest[1])
+    if action == "not":
+        return not holds(rest[0], row)
+    one, two = (holds(part, row) for part in rest)
+    return one and two if action == "and" else one or two
+
+
+@given(EXPRESSIONS, st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES), min_size=1, max_size=8))
+@settings(max_examples=150)
+def test_any_expression_holds_for_what_it_says(expression, rows):
+    text, tree = expression
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.ndjson")
+        path.write_text("".join(json.dumps(row | {"_tag": f"t{i}"}) + "\n" for i, row in enumerate(rows)))
+        assert kept(path, text) == "".join(str(i) for i, row in enumerate(rows) if holds(tree, row))
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=500)
+def test_any_text_is_an_expression_or_is_refused_with_its_place(text):
+    message = "--where: "
+    try:
+        compile_where(text)
+    except OptionError as error:
+        message = str(error)
+    assert message.startswith("--where: ")
+
+
+@pytest.mark.parametrize(
+    ("expression", "message", "column"),
+    [
+        ("price = 3", "equal is written ==", 6),
+        ("price == ", "expected a number, or a text in quotes", 8),
+        ("price == Rome", "a name is compared with a number or a text in quotes", 9),
+        ('city == "Rome', 'this " has no second one', 8),
+        ("(a == 1", "expected `)`, `and` or `or` here", 7),
+        ("a == 1)", "expected `and`, `or` or the end here", 6),
+        ("a == 1 b == 2", "expected `and`, `or` or the end here", 7),
+        ("a == 1 && b == 2", "write `and` and `or`", 7),
+        ("a in 1", "expected `(` here", 5),
+        ("a in (1 2)", "expected `,` or `)` here", 8),
+        ("a is 3", "expected `missing` here", 5),
+        ("price", "expected a comparison", 5),
+        ("has 3", "expected the name of a feature here", 4),
+        ("1 2", "expected a comparison", 2),
+        ("3x == 1", "not a number", 0),
+        ("user^ == 1", "no name of a feature behind '^'", 0),
+        ("a == 1 ; b", "no name, number or text begins like this", 7),
+        ("(" * 60, "parentheses and negations inside each other", 50),
+        ("a == 1 and " * 2000, "has 22,000 characters", None),
+    ],
+)
+def test_a_mark_stands_under_the_place_of_an_error(expression, message, column, tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("1 | a\n")
+    assert main(["-d", str(tmp_path / "d.vw"), "--where", expression, "-f", str(tmp_path / "m")]) == 1
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith("vwlite: error: --where: ") and message in first
+    assert not (tmp_path / "m").exists()
+    if column is not None:
+        shown, mark = (text.removeprefix("vwlite: error:   ") for text in rest)
+        assert mark == " " * column + "^"
+        assert shown.rstrip() == expression[:100].rstrip()
+
+
+@pytest.mark.parametrize(
+    "flags", ["", "--passes 3 -c", "--passes 2 -c --holdout_off -q aa", "-q ab --onethread", "--examples 7"]
+)
+def test_a_run_with_an_expression_is_one_over_the_lines_for_which_it_holds(flags, run):
+    lines = [f"{i % 3} 1 0.1 t{i}|a x:{i % 5} y:{i / 7} |b z{i % 4} |a w:{i % 2}" for i in range(3000)]
+    wanted = [text for i, text in enumerate(lines) if i % 5 > 2 or i % 4 == 0]
+    predictions, model = run(wanted, *flags.split())
+    assert run(lines, "--where", "a^x >= 3 or has b^z0", *flags.split()) == (predictions, model)
+
+
+def test_what_is_left_out_is_counted_and_a_name_that_nothing_has_is_said(tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("1 |a x:1\n1 |a x:3\njunk\n")
+    words = ["-d", str(tmp_path / "d.vw"), "--where"]
+    assert main([*words, "a^x > 2 or `no such` == 1"]) == 0
+    said = capsys.readouterr().err
+    assert "number of examples = 1\n" in said and "left out by --where = 1\n" in said
+    assert "[warning] nothing matched no such of --where" in said and "a^x of" not in said
+    assert "skipped malformed lines = 1 of 2" in said
+    assert main([*words, "x > 2"]) == 1
+    assert (
+        "d.vw: no example with a feature (1 lines, 1 malformed); left out by --where = 2; " in capsys.readouterr().err
+    )
+
+
+def test_classes_are_compared_by_their_names(tmp_path):
+    (tmp_path / "d.vw").write_text("cat t0| a\ndog t1| a\nt2| a\n")
+    assert kept(tmp_path / "d.vw", 'label == "cat" or label == 2', "--oaa", "3") == "0"
+    (tmp_path / "d.vw").write_text("1 t0| a\n2 t1| a\n")
+    assert kept(tmp_path / "d.vw", "label > 1", "--oaa", "3") == "1"
+    (tmp_path / "d.vw").write_text("0,1 t0| a\n2 t1| a\n")
+    assert kept(tmp_path / "d.vw", "label in (1, 3)", "--multilabel_oaa", "3") == "0"
+
+
+def test_examples_of_several_lines_are_refused(tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("0:1:0.5 | a\n| b\n\n")
+    for words in (["--where", "a == 1"], ["--sample_weights", "poisson"]):
+        assert main(["-d", str(tmp_path / "d.vw"), "--cb_adf", *words]) == 1
+        assert f"{words[0]} is for examples of one line" in capsys.readouterr().err
+
+
+def test_names_that_learners_do_not_need_are_not_stored(run):
+    lines = [f"{i % 2} |a x:{i}" for i in range(10)]
+    assert run(lines, "--where", "a^x >= 0", "--passes", "2", "-c") == run(lines, "--passes", "2", "-c")

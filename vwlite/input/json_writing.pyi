@@ -1,0 +1,3 @@
+from vwlite.input.writing import Lines
+
+class JsonLines(Lines): ...
