@@ -20,7 +20,12 @@ from vwlite.input.column_map import Rule
 cdef extern from "vwlite/core/clocale.h" nogil:
     double vwl_strtod(const char* text, char** end)
 
+cdef extern from "vwlite/core/json_text.h" nogil:
+    const uint8_t* vwl_string_stop(const uint8_t* p)
+
 cdef extern from "vwlite/core/number.h" nogil:
+    const double[23] vwl_power
+    const double[9] vwl_inverse
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
 
 cdef size_t NO_RULES = <size_t>-1     # instead of the length of the outer key: the column map has none for these
@@ -364,7 +369,9 @@ cdef class Members:
         cdef size_t begin = at, n
         cdef char[LONGEST + 1] copy
         cdef double whole = 0
-        at += text[at] == b"-"
+        cdef size_t whole_digits
+        cdef bint minus = text[at] == b"-"
+        at += minus
         if text[at] == b"0":
             at += 1
         else:
@@ -375,15 +382,26 @@ cdef class Members:
             if at == n:
                 return self.fail(JSON_SYNTAX, at)
         if text[at] != b"." and text[at] != b"e" and text[at] != b"E" and at - begin < 16:
-            value[0] = -whole if text[begin] == b"-" else whole       # exact
+            value[0] = -whole if minus else whole       # exact
             return self.behind(at)
         if text[at] == b".":
+            whole_digits = at - begin
             at += 1
             n = at
             while 48 <= text[at] <= 57:
+                whole = 10 * whole + (text[at] - 48)
                 at += 1
             if at == n:
                 return self.fail(JSON_NUMBER, at)
+            if text[at] != b"e" and text[at] != b"E" and at - begin < 16:
+                # exact until here; the operations of vwl_number, so the same bits
+                n = at - n
+                if whole_digits == 1 and n <= 8:
+                    whole = <float>(whole * vwl_inverse[n])
+                else:
+                    whole = <float>(whole / vwl_power[n])
+                value[0] = -whole if minus else whole
+                return self.behind(at)
         if text[at] == b"e" or text[at] == b"E":
             at += 1
             at += text[at] == b"+" or text[at] == b"-"
@@ -412,9 +430,7 @@ cdef class Members:
         cdef uint8_t* text = self.text
         cdef size_t begin = at + 1, to
         cdef uint32_t code, low
-        at += 1
-        while text[at] != b'"' and text[at] != b"\\" and text[at] >= 32:
-            at += 1
+        at = vwl_string_stop(text + begin) - text
         to = at
         while text[at] != b'"':
             if text[at] < 32:

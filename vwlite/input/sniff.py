@@ -70,7 +70,7 @@ def recognized(head: bytes) -> str | None:
         return None
     text = head.lstrip(b"\xef\xbb\xbf\r\n")
     if re.match(rb'[ \t\r\n]*(\[[ \t\r\n]*)?\{[ \t\r\n]*["}]', text):
-        return "json"
+        return "dsjson" if is_dsjson(text) else "json"
     lines = text.split(b"\n")[:20]
     if len(head) == HEAD and len(lines) > 1:
         lines.pop()  # it may be cut
@@ -82,6 +82,17 @@ def recognized(head: bytes) -> str | None:
         if counts[0] > 0 and (min(counts) == max(counts) or b'"' in text):
             return name
     return None
+
+
+def is_dsjson(text: bytes) -> bool:
+    """Whether JSON begins like the log of a decision service: an object with its keys.
+
+    >>> is_dsjson(b'{"EventId":"e","a":[1],"c":{"x":{"y":1},"_multi":[{}]},"p":[1]}')
+    True
+    """
+    return all(re.search(rb'[{,]\s*"%b"\s*:\s*%b' % key, text) for key in ((b"c", rb"\{"), (b"a", rb"\["))) and any(
+        re.search(rb'[{,]\s*"%b"\s*:' % key, text) for key in (b"EventId", b"_label_cost", b"_labelIndex")
+    )
 
 
 def looks_like(head: bytes) -> str:
