@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -32,14 +33,14 @@ class Pair:
         self.json = VwJsonParser(self.names.options, [], False, labels, None, True, **how)
         self.text = self.names.parser
 
-    def of_json(self, line: bytes) -> list[dict]:
+    def of_json(self, line: bytes) -> list[dict[str, Any]]:
         return shown(parse(self.json, line).examples())
 
-    def of_text(self, text: bytes) -> list[dict]:
+    def of_text(self, text: bytes) -> list[dict[str, Any]]:
         return shown(parse(self.text, text).examples())
 
 
-def shown(rows: list[dict]) -> list[dict]:
+def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows without what depends on the form: places, and shared lines without a feature."""
     return [
         {name: value for name, value in row.items() if name not in ("line", "column")}
@@ -48,11 +49,11 @@ def shown(rows: list[dict]) -> list[dict]:
     ]
 
 
-def by_index(rows: list[dict]) -> list[dict]:
+def by_index(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the features of a namespace in any order."""
     found = []
     for row in rows:
-        groups: dict = {}
+        groups: dict[Any, Any] = {}
         for index, hash_, features in row["namespaces"]:
             groups.setdefault((index, hash_), []).extend(features)
         found.append({**row, "namespaces": sorted((key, sorted(group)) for key, group in groups.items())})
@@ -186,7 +187,7 @@ def lines_of(rng: random.Random, count: int) -> list[str]:
     for i in range(count):
         n = rng.randint(2, 5)
         taken = rng.randrange(n)
-        line = {
+        line: dict[str, Any] = {
             "_label_cost": -float(rng.random() < 0.4),
             "_label_probability": round(rng.uniform(0.1, 0.9), 3),
             "_label_Action": taken + 1,
@@ -219,7 +220,7 @@ def lines_of(rng: random.Random, count: int) -> list[str]:
     return found
 
 
-def run_both(folder: Path, lines: list[str], flags: str) -> tuple[dict, dict]:
+def run_both(folder: Path, lines: list[str], flags: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What vwlite and Vowpal Wabbit predict, learn and report."""
     (folder / "data.txt").write_text("".join(line + "\n" for line in lines))
     words = [*flags.split(), "-d", str(folder / "data.txt"), "--quiet"]
@@ -243,7 +244,7 @@ def run_both(folder: Path, lines: list[str], flags: str) -> tuple[dict, dict]:
     return found[0], found[1]
 
 
-def assert_alike(found: dict, wanted: dict) -> None:
+def assert_alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert len(found["predictions"]) == len(wanted["predictions"])
     for mine, theirs in zip(found["predictions"], wanted["predictions"], strict=True):
         assert mine == pytest.approx(theirs, abs=2e-5)

@@ -101,4 +101,12 @@ cdef enum Reason:
     NAME_SIGNS
     ENTITY_SIGNS
     ENTITY_KIND
+    SVM_FEATURE
+    SVM_INDEX
+    SVM_ORDER
+    SVM_VALUE
+    WORDS_MARK
+    NTV_FEATURE
+    NTV_BAG
+    NTV_SCALAR
     REASONS                           # new ones go before this: caches hold reasons as numbers

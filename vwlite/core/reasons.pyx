@@ -112,5 +112,13 @@ REASONS_IN_WORDS = {
     ENTITY_SIGNS: "the name of an entity is empty or contains a blank, ':', '|' or a control character, which VW's text "
     "can't represent",
     ENTITY_KIND: "the name of an entity is a string or a number",
+    SVM_FEATURE: "a line of libsvm is a label and features index:value, such as 1 7:0.5 12:3",
+    SVM_INDEX: "the index of a feature is a whole number below 4,294,967,296: names need another format, such as VW's text",
+    SVM_ORDER: "the indices of a line ascend, and each occurs once",
+    SVM_VALUE: "the value of the feature is not a finite number",
+    WORDS_MARK: "no '##' in the line: a label, '##' and words, such as 1 ## a fine day",
+    NTV_FEATURE: "a feature is {\"name\": TEXT, \"term\": TEXT, \"value\": NUMBER}; term may be left out",
+    NTV_BAG: "a bag of features is an array of objects",
+    NTV_SCALAR: "label (or response), weight and offset are numbers, uid is a string or a number",
     VALUE_MISSING: "no value after ':', where a blank ends the word: write name:1, or name without ':'",
 }

@@ -248,6 +248,18 @@ class Feed:
                 enveloped=self.format == "dsjson",
                 chained=self.options["chain_hash"],
             )
+        if self.format in ("libsvm", "words"):
+            from vwlite.parsers.libsvm import LibsvmParser
+            from vwlite.parsers.words import WordsParser
+
+            kind = LibsvmParser if self.format == "libsvm" else WordsParser
+            return kind(
+                self.options, self.paths, digest, self.labels, self.wants_names, entity_namespaces(self.options)
+            )
+        if self.format == "ntv":
+            from vwlite.parsers.json import JsonParser
+
+            return JsonParser(self.options, self.paths, digest, self.labels, None, self.wants_names, bags=True)
         from vwlite.input.column_map import read_map
         from vwlite.parsers.csv import CsvParser
 

@@ -17,7 +17,7 @@ OPTIONS = OptionGroup(
             "format",
             str,
             "the format of the data; otherwise the name of the file says it, or its first bytes",
-            choices=("vw", "csv", "tsv", "json", "vwjson", "dsjson", "parquet", "arrow"),
+            choices=("vw", "csv", "tsv", "json", "vwjson", "dsjson", "libsvm", "words", "ntv", "parquet", "arrow"),
         ),
         Option("json", bool, "the data is VW's JSON, an object a line; the same as --format vwjson"),
         Option("dsjson", bool, "the data is the log of a decision service in JSON; the same as --format dsjson"),
@@ -56,6 +56,7 @@ OPTIONS = OptionGroup(
         "vwlite clicks.ndjson --label 'clicked:binary(yes)' --loss_function logistic -f model",
         "vwlite --json examples.json --chain_hash -f model",
         "vwlite --dsjson decisions.json --cb_explore_adf -f model",
+        "vwlite --format libsvm heart.txt --loss_function logistic -f model",
     ),
 )
 
@@ -66,6 +67,9 @@ SUFFIXES = {
     ".feather": "arrow",
     ".ipc": "arrow",
     ".dsjson": "dsjson",
+    ".libsvm": "libsvm",
+    ".svm": "libsvm",
+    ".svmlight": "libsvm",
     ".json": "json",
     ".ndjson": "json",
     ".jsonl": "json",
@@ -78,7 +82,14 @@ SUFFIXES = {
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 OF_ROWS = ("parquet", "arrow", "sql")  # formats that are no text
 OF_TABLES = ("columns_in", "label", "missing", "separator", "decimal", "header")  # options of formats with columns
-WITHOUT_COLUMNS = ("vw", "vwjson", "dsjson")  # formats whose lines have their labels in a place of their own
+WITHOUT_COLUMNS = (
+    "vw",
+    "vwjson",
+    "dsjson",
+    "libsvm",
+    "words",
+    "ntv",
+)  # the label has a place of its own
 OF_DECISIONS = ("vw", "vwjson", "dsjson")  # formats with multi-line examples
 IN_WORDS = {
     "vw": "VW's text",
@@ -87,6 +98,9 @@ IN_WORDS = {
     "json": "JSON",
     "vwjson": "VW's JSON",
     "dsjson": "dsjson",
+    "libsvm": "libsvm",
+    "words": "labels and words",
+    "ntv": "records of bags of features",
     "parquet": "Parquet",
     "arrow": "Arrow",
     "sql": "a query of a database",
@@ -154,7 +168,7 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
         named = "sql" if is_query(path) else given or by_suffix(path)
         if named in (None, "json") and not given and not any(path.lower().endswith(suffix) for suffix in PACKED):
             before, named = named, by_content(path)
-            if before == "json" and named != "dsjson":
+            if before == "json" and named not in ("dsjson", "ntv"):
                 found[path] = before
                 continue
             if named is not None:

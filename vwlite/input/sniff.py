@@ -70,7 +70,7 @@ def recognized(head: bytes) -> str | None:
         return None
     text = head.lstrip(b"\xef\xbb\xbf\r\n")
     if re.match(rb'[ \t\r\n]*(\[[ \t\r\n]*)?\{[ \t\r\n]*["}]', text):
-        return "dsjson" if is_dsjson(text) else "json"
+        return "dsjson" if is_dsjson(text) else "ntv" if is_ntv(text) else "json"
     lines = text.split(b"\n")[:20]
     if len(head) == HEAD and len(lines) > 1:
         lines.pop()  # it may be cut
@@ -95,6 +95,18 @@ def is_dsjson(text: bytes) -> bool:
     )
 
 
+def is_ntv(text: bytes) -> bool:
+    """Whether JSON begins with a record that has a bag of features of name, term and value.
+
+    >>> is_ntv(b'{"label": 1, "features": [{"name": "a", "term": "b", "value": 1}]}')
+    True
+    """
+    feature = re.search(rb'"features"\s*:\s*\[\s*(\{[^{}\[\]]*\})', text)
+    return feature is not None and all(
+        re.search(rb'[{,]\s*"%b"\s*:' % key, feature[1]) for key in (b"name", b"term", b"value")
+    )
+
+
 def looks_like(head: bytes) -> str:
     """Guesses the format of bytes without examples, for a message; "" if it is unknown.
 
@@ -116,7 +128,7 @@ def looks_like(head: bytes) -> str:
     if b"|" in text:
         return "lines without features behind their '|'"
     if all(re.match(rb"[-+.\d]+( +\d+:[-+.\deE]+)+ *(#|$)", line) for line in lines):
-        return "the format of svmlight: put a '|' behind each label"
+        return "the format of libsvm: give --format libsvm"
     for separator, name in ((b",", "CSV"), (b"\t", "a table with tabs"), (b";", "CSV")):
         counts = {line.count(separator) for line in lines[:-1] or lines}
         if min(counts) > 0:
