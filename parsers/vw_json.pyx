@@ -37,8 +37,8 @@ The features are those that Vowpal Wabbit reads, with these exceptions:
 - Features of namespaces whose names begin with a byte above 127 are read. VW loses them.
 - After an array inside an object inside an array, numbering continues from the outer array, in VW from the inner one.
 - A label at the top level without `_labelIndex` is refused; VW doesn't learn it, or ends the run. In dsjson
-  `_label_Action`, from 1, does as well. `_label` at the top level with `_labelIndex`, labels behind `c` or `_multi`, and
-  `_label_Cost` and similar keys inside an action, are read; VW ignores them or ends the run.
+  `_label_Action`, from 1, does as well. `_label` at the top level with `_labelIndex`, labels behind `c` or `_multi`,
+  and `_label_Cost` and similar keys inside an action, are read; VW ignores them or ends the run.
 - VW drops lines of dsjson with `_skipLearn`, and those without `a`. It ignores `pdrop` in single-line examples.
 - Probabilities above 1, and a pdrop below 0, are refused.
 """
@@ -60,7 +60,7 @@ cdef extern from "vwlite/core/utf8.h" nogil:
     size_t vwl_utf8_problem(const uint8_t* text, size_t n)
 
 cdef enum:
-    CAPACITIES = 4                    # of the text, for what is written behind it
+    CAPACITIES = 8                    # of the text, for what is written behind it
 
 
 cdef class VwJsonParser(Parser):

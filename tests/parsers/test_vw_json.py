@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.daemon.test_json_beside_vw import EXAMPLE, decision
-from tests.daemon.test_json_examples import JSON_VALUE, KEYS
+from tests.support.jsonlines import JSON_VALUE, KEYS
+from tests.support.vw_json_as_text import JSONLineError, to_text
 from vwlite.cli import main
 from vwlite.core.types import LabelType
-from vwlite.daemon.json_examples import JSONLineError, to_text
 from vwlite.engine.driver import parse
 from vwlite.engine.workspace import Workspace
 from vwlite.parsers.vw_json import VwJsonParser
@@ -292,7 +292,7 @@ def test_single_examples_are_learned_as_by_vw(tmp_path, flags, label):
 
 
 def test_readable_names_are_those_of_vw(tmp_path):
-    line = '{"_label":1,"city":"Bonn","u":{"12":"34","a b":"c d","x":{"y":1}},"v":{"t":true}}'
+    line = '{"_label":1,"city":"Bonn","u":{"12":"34","a b":"c d","x":{"y":1}},"v":{"t":true},"w":[2,0,3]}'
     (tmp_path / "d").write_text(f"{line}\n{line}\n")
     names = []
     for module, extra in (("vwlite", []), ("vowpalwabbit", ["--predict_only_model"])):

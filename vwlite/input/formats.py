@@ -19,14 +19,24 @@ OPTIONS = OptionGroup(
             "the format of the data; otherwise the name of the file says it, or its first bytes",
             choices=("vw", "csv", "tsv", "json", "vwjson", "dsjson", "libsvm", "words", "ntv", "parquet", "arrow"),
         ),
-        Option("json", bool, "the data is VW's JSON, an object a line; the same as --format vwjson"),
-        Option("dsjson", bool, "the data is the log of a decision service in JSON; the same as --format dsjson"),
+        Option(
+            "json",
+            bool,
+            "the data is VW's JSON, an object a line; the same as --format vwjson",
+            needs=("command",),
+        ),
+        Option(
+            "dsjson",
+            bool,
+            "the data is the log of a decision service in JSON; the same as --format dsjson",
+            needs=("command",),
+        ),
         Option(
             "chain_hash",
             bool,
             "in VW's JSON, hash a string with the hash of its name as the seed",
             keep=True,
-            needs=("json", "dsjson", "format=vwjson", "format=dsjson"),
+            needs=("json", "dsjson", "format=vwjson", "format=dsjson", "serving"),
         ),
         Option(
             "columns_in",

@@ -38,6 +38,15 @@ cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length
     return True
 
 
+cdef inline bint is_whole(const uint8_t* text, size_t n) noexcept nogil:
+    """Whether a number has digits alone."""
+    cdef size_t i
+    for i in range(n):
+        if not 48 <= text[i] <= 57:
+            return False
+    return True
+
+
 cdef inline uint64_t first_bytes(const uint8_t* text, size_t n) noexcept nogil:
     """The first 8 bytes of a text as a number; 0 for those it doesn't have."""
     cdef uint64_t found
@@ -123,6 +132,8 @@ cdef class Labels(Members):
         at = self.number(at, &value)
         if self.reason != FINE:
             return self.end
+        if is_whole(self.text + begin, at - begin):
+            return self.set_words(at, begin, at - begin)
         n = number_in_words(value, words)
         memcpy(self.text + self.rows.text, words, n)
         begin = self.rows.text
@@ -322,11 +333,17 @@ cdef class Labels(Members):
 
     cdef int apply(self, Label* label, size_t at, size_t number) except -1 nogil:
         """Give a row its label; `number` is that of the action."""
+        cdef Choice* choice
+        cdef size_t copy, i
         cdef Row* row = &self.rows.block.rows[at]
         if label.given & HAS_WORDS:
             self.rows.row = row
             row.choice = <uint32_t>self.rows.n_choices
+            copy = self.rows.text
             self.rows.label_words(self.text + label.words, label.n_words)
+            for i in range(row.n_choices):        # named where they stand, for messages
+                choice = &self.rows.block.choices[row.choice + i]
+                choice.name = <uint32_t>(choice.name - copy + label.words)
             self.text = <uint8_t*>self.rows.block.text
             self.rows.n_choices += row.n_choices
             if row.reason != FINE:

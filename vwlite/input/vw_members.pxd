@@ -1,5 +1,6 @@
 """Members of objects in Vowpal Wabbit's JSON: reads an example, or a decision with its actions, into rows."""
 cimport cython
+from libc.stdint cimport uint32_t
 from vwlite.core.reasons cimport Reason
 from vwlite.input.rows cimport Space
 from vwlite.input.vw_names cimport Names
@@ -24,6 +25,7 @@ cdef class VwMembers(Names):
     cdef size_t value(self, size_t key, size_t n, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil
     cdef size_t inner(self, size_t key, size_t n, size_t at, int depth) except? 0xFFFFFFFF nogil
     cdef size_t list(self, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil
+    cdef size_t put_place(self, uint32_t place) noexcept nogil
     cdef size_t special_key(self, size_t key, size_t n, size_t at, int depth, const Space* space) \
         except? 0xFFFFFFFF nogil
     cdef size_t actions(self, size_t at, int depth) except? 0xFFFFFFFF nogil

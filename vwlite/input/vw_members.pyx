@@ -14,7 +14,7 @@ from vwlite.core.reasons cimport (
     VALUE_FINITE, Reason,
 )
 from vwlite.input.naming cimport hash_name
-from vwlite.input.rows cimport Space
+from vwlite.input.rows cimport Space, number_in_words
 from vwlite.input.vw_labels cimport Scope, behind_blanks, is_word
 from vwlite.input.vw_names cimport Names, hash_in, separates
 from vwlite.input.vw_rows cimport Assembly, push
@@ -273,8 +273,11 @@ cdef class VwMembers(Names):
                 at = self.number(at, &value)
                 if not fabs(value) <= FLT_MAX:
                     self.fail(VALUE_FINITE, begin)
-                elif <float>value != 0 or space.names_entities:
+                elif space.names_entities:
                     push(self.assembly, space.hash + place, <float>value, 0, 0)
+                elif <float>value != 0:
+                    m = self.put_place(place) if self.rows.names else 0
+                    push(self.assembly, space.hash + place, <float>value, self.rows.text - m, m)
                 place += 1
             else:
                 self.fail(ARRAY_MEMBER if c == b'"' or c == b"[" or c == b"t" or c == b"f" else JSON_SYNTAX, at)
@@ -286,6 +289,14 @@ cdef class VwMembers(Names):
             if self.text[at] != b",":
                 return self.fail(JSON_SYNTAX, at)
             at = behind_blanks(self, at + 1)
+
+    cdef size_t put_place(self, uint32_t place) noexcept nogil:
+        """Write the name of a feature in an array, `[0]`, as VW shows it; returns its length."""
+        cdef uint8_t* to = self.text + self.rows.text
+        cdef size_t n = number_in_words(place, to + 1) + 2
+        to[0], to[n - 1] = b"[", b"]"
+        self.rows.text += n
+        return n
 
     # keys that begin with "_"
 
