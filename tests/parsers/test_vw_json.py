@@ -31,6 +31,7 @@ class Pair:
         self.names = Workspace(flags + " --random_effect user --random_effect item" * bool(how.pop("entities", False)))
         how = {"writable": True, **how}
         self.json = VwJsonParser(self.names.options, [], False, labels, None, True, **how)
+        self.of_files = VwJsonParser(self.names.options, [], False, labels, None, False, **{**how, "writable": False})
         self.text = self.names.parser
 
     def of_json(self, line: bytes) -> list[dict[str, Any]]:
@@ -75,6 +76,11 @@ def assert_same(pair: Pair, line: bytes, text: bytes) -> None:
     if " :" in text.decode():  # numbers without a name are a namespace of their own in text
         found, wanted = by_index(found), by_index(wanted)
     assert repr(found) == repr(wanted), (line, text)
+    # several lines of a file, whose namespaces are remembered
+    found = shown(parse(pair.of_files, b"\n".join([line, line, b"", line])).examples())
+    if " :" in text.decode():
+        found = by_index(found)
+    assert repr(found) == repr(wanted * 3), (line, text)
 
 
 @settings(max_examples=300)

@@ -19,4 +19,21 @@ static inline const uint8_t *vwl_string_stop(const uint8_t *p) {
     return p;
 #endif
 }
+
+/* Copies n bytes, at most 16, unless one of them separates words in VW's text or is another control character; returns
+ * whether it did. Both sides need 16 bytes, and may not overlap. */
+static inline int vwl_copy_word(uint8_t *to, const uint8_t *from, size_t n) {
+#if defined(__SSE2__)
+    const __m128i v = _mm_loadu_si128((const __m128i *)from), blank = _mm_set1_epi8(32);
+    const __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, blank), v),
+                                     _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8(':')),
+                                                  _mm_cmpeq_epi8(v, _mm_set1_epi8('|'))));
+    if ((uint32_t)_mm_movemask_epi8(odd) & ((1u << n) - 1)) return 0;
+    _mm_storeu_si128((__m128i *)to, v);
+    return 1;
+#else
+    (void)to, (void)from, (void)n;
+    return 0;
+#endif
+}
 #endif

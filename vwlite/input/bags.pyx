@@ -58,7 +58,7 @@ cdef class Bags(Members):
         return self.blanks(at + 1)
 
     cdef size_t scalar(self, size_t at, int depth, Scalar* found) except? 0xFFFFFFFF nogil:
-        """Read a string, number, true, false or null, or an object of Avro around one; returns the position after it."""
+        """Read a string, number, true, false or null, or Avro's object around one; returns the position after it."""
         cdef size_t key = 0, n = 0
         found.kind, found.at = self.text[at], at
         if found.kind == b'"':
@@ -84,7 +84,7 @@ cdef class Bags(Members):
         return at + 1 if self.text[at] == b"}" else self.fail(NTV_SCALAR, at)
 
     cdef size_t record(self, size_t at, int depth, bint inner) except? 0xFFFFFFFF nogil:
-        """Read a record, or (`inner`) an object in it that has only names of entities; returns the position after it."""
+        """Read a record, or (`inner`) an object in it, with names of entities alone; returns the position after it."""
         cdef size_t key = 0, n = 0
         cdef uint32_t serial
         if depth > MOST_DEEP:

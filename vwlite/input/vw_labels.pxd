@@ -1,10 +1,17 @@
 """Labels in Vowpal Wabbit's JSON: the keys that begin with `_label`, their values, and the rows they belong to."""
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
-from vwlite.core.reasons cimport Reason
+from vwlite.core.reasons cimport FINE, JSON_SYNTAX, JSON_TWICE, Reason
 from vwlite.input.heads cimport Head
 from vwlite.input.members cimport Members
 from vwlite.input.vw_rows cimport Assembly
+
+cdef extern from "vwlite/core/json_text.h" nogil:
+    const uint8_t* vwl_string_stop(const uint8_t* p)
+
+cdef enum:
+    FEW = 16                          # keys of an object that are compared one by one
 
 cdef enum Part:
     # of a label
@@ -53,7 +60,6 @@ cdef class Labels(Members):
     cdef size_t set_words(self, size_t at, size_t begin, size_t n) noexcept nogil
     cdef bint set_numbers(self, const uint8_t* text, size_t n) noexcept nogil
     cdef bint set_action(self, const float* values) noexcept nogil
-    cdef size_t key(self, size_t at, Scope* scope, size_t* key, size_t* n) except? 0xFFFFFFFF nogil
     cdef int meet_long(self, Scope* scope, size_t at, size_t n) except -1 nogil
     cdef int note_key(self, uint64_t beginning, size_t at, size_t n) except -1 nogil
     cdef int meet_many(self, Scope* scope, size_t at, size_t n) except -1 nogil
@@ -66,5 +72,47 @@ cdef class Labels(Members):
 cdef inline size_t behind_blanks(Labels members, size_t at) noexcept nogil:
     """The position of the next character that is no blank; most often there is none."""
     return at if members.text[at] > 32 else members.blanks(at)
+
+cdef inline uint64_t first_bytes(const uint8_t* text, size_t n) noexcept nogil:
+    """The first 8 bytes of a text as a number; 0 for those it doesn't have."""
+    cdef uint64_t found
+    memcpy(&found, text, 8)
+    return found if n >= 8 else found & ((<uint64_t>1 << 8 * n) - 1)
+
+cdef inline size_t read_key(Labels members, size_t at, Scope* scope, size_t* key, size_t* n) \
+        except? 0xFFFFFFFF nogil:
+    """Read a key of an object, and the colon; returns the position of the value."""
+    cdef uint8_t* text = members.text
+    cdef const uint8_t* stop
+    cdef uint64_t beginning
+    cdef size_t i
+    if text[at] != b'"':
+        return members.fail(JSON_SYNTAX, at)
+    at += 1
+    key[0] = at
+    stop = vwl_string_stop(text + at)
+    members.escaped = stop[0] != b'"'
+    if members.escaped:
+        at = members.string(at - 1, n)
+        if members.reason != FINE:
+            return members.end
+    else:
+        n[0] = stop - text - at
+        at += n[0] + 1
+    if members.n_open - scope.first < FEW and n[0] <= 8 and members.n_open < members.open_capacity:
+        beginning = first_bytes(text + key[0], n[0])
+        for i in range(scope.first, members.n_open):
+            if members.open[i].beginning == beginning and members.open[i].n == n[0]:
+                return members.fail(JSON_TWICE, key[0])
+        members.open[members.n_open].beginning = beginning
+        members.open[members.n_open].at, members.open[members.n_open].n = <uint32_t>key[0], <uint32_t>n[0]
+        members.n_open += 1
+    else:
+        members.meet_long(scope, key[0], n[0])
+    if text[at] != b":":
+        at = members.blanks(at)
+        if text[at] != b":":
+            return members.fail(JSON_SYNTAX, at)
+    return behind_blanks(members, at + 1)
 
 cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length) noexcept nogil

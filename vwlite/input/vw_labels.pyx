@@ -23,9 +23,6 @@ cdef extern from "vwlite/core/json_text.h" nogil:
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_any_number(const uint8_t* start, float* value)
 
-cdef enum:
-    FEW = 16                          # keys of an object that are compared one by one
-
 
 cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length) noexcept nogil:
     """Whether a text is a word of small letters, in any case."""
@@ -45,13 +42,6 @@ cdef inline bint is_whole(const uint8_t* text, size_t n) noexcept nogil:
         if not 48 <= text[i] <= 57:
             return False
     return True
-
-
-cdef inline uint64_t first_bytes(const uint8_t* text, size_t n) noexcept nogil:
-    """The first 8 bytes of a text as a number; 0 for those it doesn't have."""
-    cdef uint64_t found
-    memcpy(&found, text, 8)
-    return found if n >= 8 else found & ((<uint64_t>1 << 8 * n) - 1)
 
 
 cdef class Labels(Members):
@@ -198,39 +188,6 @@ cdef class Labels(Members):
         self.label.given |= HAS_ACTION | HAS_COST | HAS_PROBABILITY
         return True
 
-    cdef size_t key(self, size_t at, Scope* scope, size_t* key, size_t* n) except? 0xFFFFFFFF nogil:
-        """Read a key of an object, and the colon; returns the position of the value."""
-        cdef const uint8_t* stop
-        cdef uint64_t beginning
-        cdef size_t i
-        if self.text[at] != b'"':
-            return self.fail(JSON_SYNTAX, at)
-        at += 1
-        key[0] = at
-        stop = vwl_string_stop(self.text + at)
-        if stop[0] == b'"':
-            n[0] = stop - self.text - at
-            at += n[0] + 1
-            self.escaped = False
-        else:
-            self.escaped = True
-            at = self.string(at - 1, n)
-            if self.reason != FINE:
-                return self.end
-        if self.n_open - scope.first < FEW and n[0] <= 8:
-            beginning = first_bytes(self.text + key[0], n[0])
-            for i in range(scope.first, self.n_open):
-                if self.open[i].beginning == beginning and self.open[i].n == n[0]:
-                    return self.fail(JSON_TWICE, key[0])
-            self.note_key(beginning, key[0], n[0])
-        else:
-            self.meet_long(scope, key[0], n[0])
-        if self.text[at] != b":":
-            at = self.blanks(at)
-            if self.text[at] != b":":
-                return self.fail(JSON_SYNTAX, at)
-        return behind_blanks(self, at + 1)
-
     cdef int meet_long(self, Scope* scope, size_t at, size_t n) except -1 nogil:
         """Note a key of more than 8 bytes, or of an object of many; one that its object has already is a problem."""
         cdef size_t i
@@ -272,7 +229,7 @@ cdef class Labels(Members):
         if self.text[at] == b"}":
             return at + 1
         while True:
-            at = self.key(at, &scope, &key, &n)
+            at = read_key(self, at, &scope, &key, &n)
             if self.reason == FINE:
                 at = self.read_part(self.text + key, n, at)
             if self.reason != FINE:

@@ -15,12 +15,13 @@ from vwlite.core.reasons cimport (
 )
 from vwlite.input.naming cimport hash_name
 from vwlite.input.rows cimport Space, number_in_words
-from vwlite.input.vw_labels cimport Scope, behind_blanks, is_word
+from vwlite.input.vw_labels cimport Scope, behind_blanks, is_word, read_key
 from vwlite.input.vw_names cimport Names, hash_in, separates
 from vwlite.input.vw_rows cimport Assembly, push
 
 cdef extern from "vwlite/core/json_text.h" nogil:
     const uint8_t* vwl_string_stop(const uint8_t* p)
+    bint vwl_copy_word(uint8_t* to, const uint8_t* source, size_t n)
 
 cdef enum:
     MOST_DEEP = 64                    # objects and arrays inside each other, as in members.pyx
@@ -124,7 +125,7 @@ cdef class VwMembers(Names):
         if self.text[at] == b"}":
             return at + 1
         while True:
-            at = self.key(at, &scope, &key, &n)
+            at = read_key(self, at, &scope, &key, &n)
             if self.reason == FINE:
                 at = self.envelope_member(key, n, at)
             if self.reason != FINE:
@@ -189,7 +190,7 @@ cdef class VwMembers(Names):
         if self.text[at] == b"}":
             return at + 1
         while True:
-            at = self.key(at, &scope, &key, &n)
+            at = read_key(self, at, &scope, &key, &n)
             if self.reason == FINE:
                 at = self.value(key, n, at, depth, space)
             if self.reason != FINE:
@@ -393,7 +394,7 @@ cdef class VwMembers(Names):
         if self.text[at] == b"}":
             return at + 1
         while True:
-            at = self.key(at, &scope, &key, &n)
+            at = read_key(self, at, &scope, &key, &n)
             if self.reason != FINE:
                 return self.end
             c = self.text[at]
@@ -440,8 +441,9 @@ cdef class VwMembers(Names):
         if self.chained and m:
             put[0] = b":"
             put += 1
-        for i in range(m):
-            put[i] = b"_" if separates(text[i]) else text[i]
+        if m > 16 or not vwl_copy_word(put, text, m):
+            for i in range(m):
+                put[i] = b"_" if separates(text[i]) else text[i]
         if self.chained and m:
             hash = hash_name(self.rows.naming, put, m, hash_in(self, to, n, space.hash))
             m += 1

@@ -1,5 +1,5 @@
 """Names in Vowpal Wabbit's JSON: what may be in them, and how they are hashed."""
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from vwlite.core.hashing cimport hash_all
 from vwlite.input.naming cimport hash_name
@@ -12,7 +12,16 @@ cdef enum Sign:
     ENDS = 2
     MARKS = 4
 
+cdef enum:
+    KNOWN = 64                        # namespaces that are remembered
+
+cdef struct KnownSpace:
+    # a namespace with a name of at most 8 bytes
+    uint64_t beginning                # the name; 0: none
+    Space space
+
 cdef class Names(Labels):
+    cdef KnownSpace[KNOWN] known
     cdef size_t read_tag(self, size_t at) except? 0xFFFFFFFF nogil
     cdef size_t read_text(self, size_t at, const Space* space) except? 0xFFFFFFFF nogil
     cdef size_t entity_value(self, size_t key, size_t n, size_t at, const Space* space) except? 0xFFFFFFFF nogil

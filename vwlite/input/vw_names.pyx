@@ -1,14 +1,14 @@
 """Names in Vowpal Wabbit's JSON: of namespaces, entities and tags, and words of texts."""
 from libc.float cimport FLT_MAX
 from libc.math cimport fabs
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from vwlite.core.example cimport Row
 from vwlite.core.reasons cimport ENTITY_SIGNS, FINE, JSON_STRING, NAME_SIGNS, VALUE_FINITE
 from vwlite.input.naming cimport hash_name
 from vwlite.input.rows cimport Space
-from vwlite.input.vw_labels cimport Labels
+from vwlite.input.vw_labels cimport Labels, first_bytes
 from vwlite.input.vw_rows cimport push
 
 cdef uint8_t[256] SIGNS
@@ -23,6 +23,15 @@ cdef class Names(Labels):
         """The namespace of a name; one of blanks has none."""
         cdef const uint8_t* name = self.text + key
         cdef size_t i = 0
+        cdef uint64_t beginning = 0
+        cdef KnownSpace* known = NULL
+        if 0 < n <= 8 and not self.escaped and not self.writable:
+            beginning = first_bytes(name, n)
+            known = &self.known[(beginning ^ beginning >> 17 ^ beginning >> 40) % KNOWN]
+            if known.beginning == beginning:      # no name has a NUL: it needs an escape
+                space[0] = known.space
+                space.name = <uint32_t>key
+                return 0
         while i < n and name[i] == 32:
             i += 1
         if i == n:
@@ -35,6 +44,8 @@ cdef class Names(Labels):
         space.name = <uint32_t>key
         space.name_length_index = <uint32_t>(n << 8) | self.rows.naming.index_of[name[0]]
         space.names_entities = self.rows.naming.n_entities and self.rows.naming.names_entities(space.hash)
+        if known != NULL:
+            known.beginning, known.space = beginning, space[0]
         return 0
 
     cdef bint clean_name(self, size_t at, size_t n, bint tag) noexcept nogil:
