@@ -465,7 +465,7 @@ cdef class CacheParser(Parser):
                 continue
             if not self.simple:
                 odd |= not (isnan(row.label) or row.label == 0) or row.initial != 0
-                odd |= (self.multiline != 0) & (row.weight != 1)
+                odd |= (self.multiline != 0) & (not (isfinite(row.weight) and row.weight >= 0))
             for j in range(row.n_choices):
                 choice = &block.choices[row.choice + j]
                 odd |= not (isnan(choice.cost) or isfinite(choice.cost))

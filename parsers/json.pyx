@@ -16,6 +16,7 @@ from libc.string cimport memchr, memset
 
 from vwlite.core.example cimport PADDING, Block
 from vwlite.core.reasons cimport FINE, JSON_SYNTAX, LINE_LENGTH, TEXT_ENCODING
+from vwlite.input.bags cimport Bags
 from vwlite.input.members cimport Members
 from vwlite.input.naming cimport Naming
 from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
@@ -124,21 +125,23 @@ cdef class JsonParser(Parser):
         labels: The LabelType of the stack.
         column_map: A ColumnMap, or None.
         names: Whether learners read the names of features.
+        bags: Whether records have bags of features of name, term and value (vwlite/input/bags.pyx).
     """
 
     cdef public LineReader reader
     cdef Naming naming
     cdef object labels, column_map
-    cdef bint names, skips
+    cdef bint names, skips, bags
     cdef size_t limit
 
-    def __init__(self, options, paths, digest, labels, column_map, names):
+    def __init__(self, options, paths, digest, labels, column_map, names, bags=False):
         self.reader = JsonReader(list(paths), options["max_line_bytes"], digest, False)
         self.reader.stopping = &self.stopping
         self.naming = Naming(options, entity_namespaces(options))
         self.labels, self.column_map = labels, column_map
         self.names, self.skips = names, options["missing"] == "skip"
         self.limit = options["max_line_bytes"]
+        self.bags = bags
 
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
         cdef Filled got = self.reader.fill(block, wait)
@@ -158,7 +161,7 @@ cdef class JsonParser(Parser):
 
     cdef int parse_rows(self, Block block) except -1:
         cdef Rows rows = Rows(self.naming, self.labels, block, self.names, self.skips)
-        cdef Members members = Members(rows, self.column_map)
+        cdef Members members = Bags(rows) if self.bags else Members(rows, self.column_map)
         cdef size_t at = 0, line = 0, stop
         cdef const uint8_t* found
         memset(block.text + block.text_length, 0, PADDING)

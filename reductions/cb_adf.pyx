@@ -190,7 +190,7 @@ cdef class CbAdf(LineLearner):
             lines.policy = lines.chosen == best
             lines.predicted_cost = self.costs[lines.chosen]
             if lines.chosen == best:
-                lines.loss = bounded(<double>lines.cost / lines.probability)
+                lines.loss = bounded(<double>lines.cost / lines.probability * lines.weight)
         return lines.prediction
 
     cdef inline float cost_of(self, float score) noexcept nogil:
@@ -224,7 +224,7 @@ cdef class CbAdf(LineLearner):
             label = self.targets[k]
             self.targets[k] += (cost - label) / q
             i = lines.order[0]
-            lines.loss = bounded(self.targets[i] if i != k else label + (<double>cost - label) / p)
+            lines.loss = bounded((self.targets[i] if i != k else label + (<double>cost - label) / p) * lines.weight)
         elif self.kind == SM:
             self.find_softmax(lines, k, cost, p)
         else:

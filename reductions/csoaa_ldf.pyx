@@ -18,7 +18,7 @@ from vwlite.bases.ranking cimport rank
 from vwlite.core.arrays cimport grow
 from vwlite.core.elementary cimport expf, log
 from vwlite.core.example cimport Example
-from vwlite.core.multiline cimport MultiExample
+from vwlite.core.multiline cimport MultiExample, bounded
 from vwlite.core.reasons cimport COST_SECOND, COSTS_ABSENT, FINE
 
 from vwlite.core.options import Option, OptionGroup
@@ -129,7 +129,7 @@ cdef class CsoaaLdf(LineLearner):
         if self.probable:
             self.find_probabilities(lines)
         lines.score = lines.prediction = self.scores[best]
-        lines.loss = lines.choice_of(best).cost if lines.labelled else 0
+        lines.loss = bounded(<double>lines.choice_of(best).cost * lines.weight) if lines.labelled else 0
         return lines.prediction
 
     cdef int find_probabilities(self, MultiExample lines) except -1 nogil:
@@ -174,7 +174,7 @@ cdef class CsoaaLdf(LineLearner):
         for i in range(1, lines.n_lines):
             if lines.choice_of(i).cost < lines.choice_of(best).cost:
                 best = i
-        self.log_loss -= log(max(<double>lines.values[best], 1e-15))
+        self.log_loss -= lines.weight * log(max(<double>lines.values[best], 1e-15))
         self.log_loss_weight += lines.weight
 
     def metrics(self):

@@ -173,6 +173,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trips.csv": "day,carrier,hour,delay\n" + "".join(f"{i},c{i % 4},{i % 24},{i % 31}\n" for i in range(60)),
         "trips.txt": "".join(f"{i};{i % 24},5;{i % 31}\n" for i in range(60)),
         "clicks.ndjson": '{"clicked": "yes", "site": "a"}\n{"clicked": "no", "site": "b"}\n' * 20,
+        "examples.json": '{"_label": 1, "site": {"name": "a"}}\n{"_label": -1, "site": {"name": "b"}}\n' * 20,
+        "decisions.json": '{"_label_cost": -1, "_label_probability": 0.5, "_labelIndex": 0, '
+        '"c": {"_multi": [{"x": 1}, {"y": 1}]}}\n' * 20,
+        "heart.txt": "+1 1:0.5 3:1\n-1 2:1 9:0.25 # a comment\n" * 20,
         "token": "0123456789abcdef0123456789abcdef\n",
     }
     for name, text in made.items():

@@ -44,7 +44,7 @@ def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (b"<html>502</html>\nx y z\n", "HTML, perhaps the error page of a download"),
         (b"<!DOCTYPE html>\n<p>502\n", "HTML"),
         (b"<?xml version='1.0'?><rows/>\n", "XML"),
-        (b"1 3:0.5 7:1\n-1 2:1 9:0.25\n", "the format of svmlight: put a '|' behind each label"),
+        (b"1 3:0.5 7:1\n-1 2:1 9:0.25\n", "the format of libsvm: give --format libsvm"),
         (b"1\n2\n3.5\n", "labels without features"),
         (b"1 |\n2 |a\n", "lines without features behind their '|'"),
         (b"once upon a time\nthere was\n", "text without a '|'"),

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.jsonlines import LETTERS, NUMBER, VALUE, text
-from vwlite.daemon.json_examples import to_text
+from tests.support.vw_json_as_text import to_text
 from vwlite.engine.driver import parse
 from vwlite.engine.workspace import Workspace
 

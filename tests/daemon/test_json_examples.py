@@ -1,281 +1,258 @@
-"""JSON lines become text, or are refused with the reason."""
+"""Examples in JSON that a daemon refuses, with reason and place; those that it has learned, after a kill."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.jsonlines import VALUE, text
-from vwlite.daemon.json_examples import KEPT, LONGEST_KEPT, MOST_DEEP, JSONLineError, Names, to_text
-from vwlite.engine.driver import parse
-from vwlite.engine.workspace import Workspace
+from tests.support.daemon import serving
+from tests.support.models import arrays
+from vwlite import Workspace
+from vwlite.daemon.engine import Engine
+
+DECISIONS = "--thompson --bayes_logistic"
 
 
-def refusal(line: str | bytes, decisions: bool = False) -> str:
-    with pytest.raises(JSONLineError) as caught:
-        to_text(line if isinstance(line, bytes) else line.encode(), decisions)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 250
-    return str(caught.value)
+@pytest.fixture(scope="module")
+def engines() -> dict[bool, Engine]:
+    """Of single examples and of decisions."""
+    return {False: Engine(Workspace("").options), True: Engine(Workspace(DECISIONS).options)}
 
 
-# where text and VW's JSON part ways
+def refusal(engine: Engine, line: str | bytes) -> str:
+    answer = engine.run_json((line if isinstance(line, bytes) else line.encode()) + b"\n")
+    assert engine.lines == 1
+    found = json.loads(engine.in_json(answer))
+    assert set(found) == {"error"}, found
+    assert "\n" not in found["error"]
+    return str(found["error"])
 
 
-def test_line_ends_and_nul_in_texts_become_underscores():
-    assert text('{"x":"a\\nb\\rc\\u0000d"}') == "| xa_b_c_d\n"
-    assert text('{"_text":"a\\nb\\u0000"}') == "| a b_\n"
+@pytest.mark.parametrize(
+    ("line", "words", "place"),
+    [
+        ('{"x":1', "not JSON here (RFC 8259)", 7),
+        ("{x:1}", "not JSON here (RFC 8259)", 2),
+        ('{"x":1} {"x":2}', "not JSON here (RFC 8259)", 9),
+        ('{"x":"a\tb"}', "not JSON here (RFC 8259)", 8),
+        ("[1]", "an example in JSON is an object", 1),
+        (b'{"x":"\xff"}', "not UTF-8 text", 7),
+        ('{"x":NaN}', "not JSON here (RFC 8259)", 6),
+        ('{"x":-Infinity}', "not JSON here (RFC 8259)", 7),
+        ('{"x":1e400}', "the feature's value is not finite", 6),
+        ('{"x":3.5e38}', "the feature's value is not finite", 6),
+        ('{"x":-1000000000000000000000000000000000000000}', "the feature's value is not finite", 6),
+        ('{"x":1' + "0" * 5000 + "}", "not a number of JSON (RFC 8259), or one of more than 512 digits", 6),
+        ('{"a":[1e39]}', "the feature's value is not finite", 7),
+        ('{"a":[1' + "0" * 400 + "]}", "the feature's value is not finite", 7),
+        ('{"":1e39}', "the feature's value is not finite", 5),
+        ('{"x":1,"y":2,"x":3}', "the key occurs twice in one object", 15),
+        ('{"a":{"x":1,"x":1}}', "the key occurs twice in one object", 14),
+        ('{"x":"\\ud800"}', "not an escape of JSON, or half of a surrogate pair", 7),
+        ('{"\\udc00":1}', "not an escape of JSON, or half of a surrogate pair", 3),
+        ('{"a":["u"]}', "an array of features has numbers and objects in it", 7),
+        ('{"a":[[1]]}', "an array of features has numbers and objects in it", 7),
+        ('{"a":[true]}', "an array of features has numbers and objects in it", 7),
+        ('{"_text":5}', "_text and _tag are strings", 10),
+        ('{"_tag":5}', "_text and _tag are strings", 9),
+        ('{"_label":true}', "_label is a number, a string", 11),
+        ('{"_label":[1]}', "_label is a number, a string", 11),
+        ('{"_label":1e39}', "the label, importance or initial prediction is not finite", 11),
+        ('{"_label":"a"}', "in a string, _label is 'label importance initial'", 11),
+        ('{"_label":"1 2 3 4"}', "in a string, _label is 'label importance initial'", 11),
+        ('{"_label":"nan"}', "in a string, _label is 'label importance initial'", 11),
+        ('{"_label":"1_0"}', "in a string, _label is 'label importance initial'", 11),
+        ('{"_label":{"Label":"1"}}', "a part of the label is a number, or null", 20),
+        ('{"_label":{"Foo":1}}', "no part of this kind of label", 13),
+        ('{"_label_cost":1}', "no part of this kind of label", 10),
+        ('{"_label":{"Initial":0.5}}', "an initial prediction without a label, which VW's text can't represent", 3),
+        ('{"_labels":1}', "there is no such key: only _label, _labelIndex, _label_Label and similar", 3),
+        ('{"_labelIndex":1}', "_labelIndex is the number of an action, from 0", 16),
+        ('{"_multi":[{}]}', "_multi is for multi-line examples, and the stack learns single ones", 11),
+        ('{"_slots":[]}', "_slots and _outcomes are of examples of several slots, which are not supported", 3),
+    ],
+)
+def test_what_is_no_example_is_refused_with_reason_and_place(engines, line, words, place):
+    said = refusal(engines[False], line)
+    assert said.startswith(words)
+    assert f", at byte {place}" in said
 
 
-def test_namespaces_beyond_ascii_count():
-    assert text('{"é":{"x":1},"":{"y":2}}') == "|é x:1 | y:2\n"
-
-
-def test_arrays_within_arrays_have_counts_of_their_own():
-    assert text('{"a":[1,{"b":[5,6]},3]}') == "|b :5 :6 |a :1 :3\n"
+@pytest.mark.parametrize(
+    ("line", "words", "place"),
+    [
+        ('{"x":1}', "the stack learns multi-line examples, which need _multi, an array of actions", 1),
+        ('{"_multi":[]}', "_multi is an array with an object for each action", 12),
+        ('{"_multi":{"x":1}}', "_multi is an array with an object for each action", 11),
+        ('{"_multi":[{},null]}', "_multi is an array with an object for each action", 15),
+        ('{"_multi":[{"_multi":[{}]}]}', "_multi inside _multi, or twice", 22),
+        ('{"a":{"_multi":[{}]},"_multi":[{}]}', "_multi inside _multi, or twice", 31),
+        (
+            '{"_labelIndex":1,"_multi":[{}]}',
+            "_labelIndex: there is no action of this number",
+            16,
+        ),
+        (
+            '{"_labelIndex":1,"_label":"0:1:1","_multi":[{}]}',
+            "_labelIndex: there is no action of this number",
+            16,
+        ),
+        ('{"_labelIndex":-1,"_multi":[{}]}', "_labelIndex is the number of an action, from 0", 16),
+        ('{"_labelIndex":"0","_multi":[{}]}', "_labelIndex is the number of an action, from 0", 16),
+        ('{"_labelIndex":true,"_multi":[{}]}', "_labelIndex is the number of an action, from 0", 16),
+        ('{"_multi":[{"_labelIndex":0}]}', "_labelIndex is the number of an action, from 0", 27),
+        (
+            '{"_label_cost":1,"_label_probability":1,"_label_Action":1,"_multi":[{}]}',
+            "the label has no action",
+            3,
+        ),
+        (
+            '{"_labelIndex":0,"_label_cost":1,"_multi":[{}]}',
+            "the label of an action needs both",
+            19,
+        ),
+        ('{"_multi":[{},{"_label_probability":1}]}', "the label of an action needs both", 17),
+        (
+            '{"_labelIndex":0,"_label":"0:1:1","_multi":[{"_label":"0:1:1"}]}',
+            "the action has two labels",
+            19,
+        ),
+        ('{"_label":1,"_multi":[{}]}', "in a string, _label is 'label importance initial'", 11),
+        ('{"_multi":[{"_label":"1:2"}]}', "in a string, _label is 'label importance initial'", 22),
+        (
+            '{"_multi":[{"_label":{"Weight":2}}]}',
+            "the labels of actions have no weights",
+            32,
+        ),
+        ('{"_multi":[{"_label":{"Label":2}}]}', "no part of this kind of label", 24),
+        (
+            '{"_multi":[{"a b":1}]}',
+            "the name or tag contains a blank",
+            14,
+        ),
+    ],
+)
+def test_what_is_no_decision_is_refused_with_reason_and_place(engines, line, words, place):
+    said = refusal(engines[True], line)
+    assert said.startswith(words)
+    assert f", at byte {place}" in said
 
 
 @pytest.mark.parametrize("char", [*"\0\t\n\r :|"])
 @pytest.mark.parametrize("value", ["1", '"v"', "true", '{"x":1}', "[1]"])
-def test_names_that_text_has_no_way_to_write_are_refused_by_name(char, value):
+def test_names_that_text_has_no_way_to_write_are_refused(engines, char, value):
     escaped = json.dumps(char)[1:-1]
-    said = refusal(f'{{"a{escaped}b":{value}}}')
-    assert said.startswith(f'the name "a{escaped}b" contains ')
-    assert refusal(f'{{"a{escaped}b":{value}}}') == said  # it is not taken for a good one the second time
+    for _ in range(2):
+        assert refusal(engines[False], f'{{"a{escaped}b":{value}}}').startswith("the name or tag contains a blank")
 
 
 @pytest.mark.parametrize("char", [*"\0\t\n\r |"])
-def test_tags_that_text_has_no_way_to_write_are_refused(char):
-    assert refusal(json.dumps({"_tag": f"a{char}b"})).startswith("the tag ")
-
-
-def test_names_seen_are_kept_in_bounded_memory():
-    names = Names(" ")
-    for i in range(3 * KEPT):
-        assert names[f"n{i}"] == f" n{i}"
-    assert 0 < len(names) <= KEPT
-    assert names["x" * (LONGEST_KEPT + 1)] == " " + "x" * (LONGEST_KEPT + 1)
-    assert max(map(len, names)) <= LONGEST_KEPT
-
-
-def test_labels_that_vw_reads_but_does_not_learn_mean_what_they_say():
-    wanted = "|i x:1\n1:-1:0.5 |i x:2\n\n"
-    label = '{"Cost":-1,"Probability":0.5,"Action":2}'
-    assert text(f'{{"_label":{label},"_labelIndex":1,"_multi":[{{"i":{{"x":1}}}},{{"i":{{"x":2}}}}]}}', True) == wanted
-    inside = '"_label_cost":-1,"_label_probability":0.5,"_label_Action":2'
-    assert text(f'{{"_multi":[{{"i":{{"x":1}}}},{{"i":{{"x":2}},{inside}}}]}}', True) == wanted
-
-
-# what is no example
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ('{"x":1', "not JSON: Expecting ',' delimiter at character 7"),
-        ("{x:1}", "not JSON: Expecting property name enclosed in double quotes at character 2"),
-        ('{"x":1} {"x":2}', "not JSON: text follows the object at character 8"),
-        ('{"x":"a\tb"}', "not JSON: Invalid control character at"),
-        ("[1]", "a JSON example is an object, such as {...}"),
-        ("", "not JSON: Expecting value at character 1"),
-        (b'{"x":"\xff"}', "not UTF-8: byte 7 of the line"),
-        ('{"x":NaN}', "NaN is not a number in JSON"),
-        ('{"x":-Infinity}', "-Infinity is not a number in JSON"),
-        ('{"x":1e400}', 'the value of "x" is too large'),
-        ('{"x":3.5e38}', 'the value of "x" is too large'),
-        ('{"x":-1' + "0" * 39 + "}", 'the value of "x" is too large'),
-        ('{"x":1' + "0" * 5000 + "}", "a number of too many digits"),
-        ('{"a":[1e39]}', "a number in an array is too large"),
-        ('{"a":[1' + "0" * 400 + "]}", "a number in an array is too large"),
-        ('{"":1e39}', 'the value of "" is too large'),
-        ('{"x":1,"y":2,"x":3}', 'the key "x" occurs twice in one object'),
-        ('{"a":{"x":1,"x":1}}', 'the key "x" occurs twice in one object'),
-        ('{"x":"\\ud800"}', "half of a surrogate pair (such as \\ud800) without the other half"),
-        ('{"\\udc00":1}', "half of a surrogate pair"),
-        ('{"a":["u"]}', "an array of features holds numbers and objects, not a string"),
-        ('{"a":[[1]]}', "an array of features holds numbers and objects, not an array"),
-        ('{"a":[true]}', "an array of features holds numbers and objects, not true or false"),
-        ('{"_text":5}', '"_text" expects a string'),
-        ('{"_tag":5}', '"_tag" expects a string'),
-        ('{"_label":true}', '"_label" expects a number'),
-        ('{"_label":[1]}', '"_label" expects a number'),
-        ('{"_label":1e39}', 'the value of "_label" is too large'),
-        ('{"_label":"a"}', '"_label" is "a", but a string there has the form "label importance initial"'),
-        ('{"_label":"1 2 3 4"}', '"_label" is "1 2 3 4"'),
-        ('{"_label":"nan"}', '"_label" is "nan"'),
-        ('{"_label":"1_0"}', '"_label" is "1_0"'),
-        ('{"_label":{"Label":"1"}}', '"Label" expects a number'),
-        ('{"_label":{"Foo":1}}', '"Foo" is not a part of the label of a single example, only label, weight, initial'),
-        ('{"_label_cost":1}', '"_label_cost" is not a part of the label of a single example'),
-        ('{"_label":{"Initial":0.5}}', "an initial prediction without a label"),
-        ('{"_labels":1}', 'there is no key "_labels", only _label, _labelIndex'),
-        ('{"_labelIndex":1}', '"_labelIndex" is for multi-line examples'),
-        ('{"_multi":[{}]}', '"_multi" is for multi-line examples'),
-        ('{"_slots":[]}', '"_slots" is for examples of several slots'),
-    ],
-)
-def test_what_is_no_example_is_refused_with_the_reason(line, words):
-    assert refusal(line).startswith(words)
+def test_tags_that_text_has_no_way_to_write_are_refused(engines, char):
+    assert refusal(engines[False], json.dumps({"_tag": f"a{char}b"})).startswith("the name or tag contains a blank")
 
 
 def nested(depth: int, opening: str, closing: str) -> str:
     return opening * depth + "1" + closing * depth
 
 
-def test_nesting_has_a_limit():
-    assert text(nested(MOST_DEEP, '{"x":', "}")) == "|x x:1\n"
-    assert refusal(nested(MOST_DEEP + 1, '{"x":', "}")) == f"more than {MOST_DEEP} nested objects and arrays"
-    refusal(nested(MOST_DEEP, '{"x":[', "]}"))
+def test_nesting_has_a_limit(engines):
+    assert engines[False].run_json(nested(64, '{"x":', "}").encode() + b"\n") == b"0\n"
+    deep = "more than 64 objects and arrays inside each other"
+    assert refusal(engines[False], nested(65, '{"x":', "}")).startswith(deep)
     for opening, closing in (('{"x":', "}"), ('{"x":[', "]}"), ('{"_x":[', "]}")):
-        assert refusal(nested(100_000, opening, closing)) == f"more than {MOST_DEEP} nested objects and arrays"
+        assert refusal(engines[False], nested(100_000, opening, closing)).startswith(deep)
 
 
-# what is no decision
+@given(
+    line=st.one_of(st.binary(), st.text().map(lambda s: ("{" + s).encode("utf-8", "surrogatepass"))), kind=st.booleans()
+)
+def test_any_line_has_one_answer(engines, line, kind):
+    answer = engines[kind].run_json(line.replace(b"\n", b"") + b"\n")
+    assert answer.count(b"\n") == (0 if not line.strip(b" \r\n\t") else 1 + (kind and not answer.startswith(b"!")))
+
+
+ENTITIES = "--bayes_linear --random_effect user"
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"x":1}', 'this model reads multi-line examples, which need "_multi"'),
-        ('{"_multi":[]}', '"_multi" expects an array with an object for each action'),
-        ('{"_multi":{"x":1}}', '"_multi" expects an array with an object for each action'),
-        ('{"_multi":[{},null]}', '"_multi" expects an array with an object for each action'),
-        ('{"_multi":[{"_multi":[{}]}]}', '"_multi" inside "_multi", or twice'),
-        ('{"a":{"_multi":[{}]},"_multi":[{}]}', '"_multi" inside "_multi", or twice'),
-        ('{"_labelIndex":1,"_multi":[{}]}', '"_labelIndex" is 1, but there are 1 actions, counted from 0'),
-        ('{"_labelIndex":1,"_label":"0:1:1","_multi":[{}]}', '"_labelIndex" is 1, but there are 1 actions'),
-        ('{"_labelIndex":-1,"_multi":[{}]}', '"_labelIndex" expects the number of an action, from 0'),
-        ('{"_labelIndex":"0","_multi":[{}]}', '"_labelIndex" expects the number of an action, from 0'),
-        ('{"_labelIndex":true,"_multi":[{}]}', '"_labelIndex" expects the number of an action, from 0'),
-        ('{"_multi":[{"_labelIndex":0}]}', '"_labelIndex" has to be beside "_multi"'),
-        ('{"_label_cost":1,"_label_probability":1,"_label_Action":1,"_multi":[{}]}', "the label has no action"),
-        ('{"_labelIndex":0,"_label_cost":1,"_multi":[{}]}', "the label of action 0 needs both Cost and Probability"),
-        ('{"_multi":[{},{"_label_probability":1}]}', "the label of action 1 needs both Cost and Probability"),
-        ('{"_labelIndex":0,"_label":"0:1:1","_multi":[{"_label":"0:1:1"}]}', "action 0 has two labels"),
-        (
-            '{"_label":1,"_multi":[{}]}',
-            '"_label" of actions expects {"Cost": , "Probability": } or "action:cost:probability"',
-        ),
-        (
-            '{"_multi":[{"_label":"1:2"}]}',
-            '"_label" is "1:2", but a string there has the form "action:cost:probability"',
-        ),
-        ('{"_multi":[{"_label":{"Weight":2}}]}', '"Weight" is 2, but the labels of actions have no weights'),
-        ('{"_multi":[{"_label":{"Label":2}}]}', '"Label" is not a part of the label of an action'),
-        ('{"_multi":[{"a b":1}]}', 'the name "a b" contains a blank'),
+        ('{"user":true}', "the name of an entity is a string or a number"),
+        ('{"user":""}', "the name of an entity is empty or contains"),
+        ('{"user":{"id":""}}', "the name of an entity is empty or contains"),
+        ('{"user":"10.0.0.1:80"}', "the name of an entity is empty or contains a blank, ':'"),
+        ('{"user":{"id":"a b"}}', "the name of an entity is empty or contains a blank, ':'"),
+        ('{"user":[7]}', "the feature in the namespace of a random effect has no name"),
     ],
 )
-def test_what_is_no_decision_is_refused_with_the_reason(line, words):
-    assert refusal(line, True).startswith(words)
+def test_what_names_no_entity_or_could_be_mistaken_for_another_is_refused(line, words):
+    assert refusal(Engine(Workspace(ENTITIES).options), line).startswith(words)
 
 
-# anything
+def test_the_place_of_a_class_that_is_none_is_that_in_the_line():
+    engine = Engine(Workspace("--oaa 3").options)
+    said = refusal(engine, '{"x":1,"_label":7}')
+    assert said == "there is no class of this number: they are numbered 1 to 3, or from 0, at byte 17: 7}"
+    assert refusal(engine, '{"x":1,"_label":"7 2"}').endswith(', at byte 18: 7 2"}')
 
 
-@given(line=st.one_of(st.binary(), st.text().map(lambda s: ("{" + s).encode("utf-8", "surrogatepass"))))
-def test_any_bytes_are_text_or_refused(line):
-    for kind in (False, True):
-        try:
-            found = to_text(line, kind)
-        except JSONLineError as error:
-            reason = str(error)
-        else:
-            reason = ""
-            assert found.endswith(b"\n")
-        assert "\n" not in reason
+# after a kill
+
+SINGLE = [
+    '{"_label":1,"city":"Bonn \\u00e9\\n","u":{"age":0.5,"list":[1,{"x":true}]}}',
+    "-1 |u age:2 |v x",
+    '{"u":{"age":3},"_label":"0.5 2 0.25","_tag":"t"}',
+    "0.5 |u age",
+]
+TAKEN = '"_labelIndex":1,"_label_cost":-1,"_label_probability":0.5'
+SEVERAL = [
+    f'{{{TAKEN},"s":{{"n":"a\\tb"}},"_multi":[{{"x":1}},{{"y":{{"z":2}}}}]}}',
+    "shared |s n\n|a x\n1:0:0.5 |a y\n",
+    '{"h":1,"_multi":[{"x":1,"_label":"1:1:0.25"},{"y":1}],"s":{"n":1}}',
+    f'{{{TAKEN},"_multi":[{{"x":1}},{{"y":3}}]}}',
+]
 
 
-# Entities
-
-USERS = frozenset({"user", "item"})
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ('{"user":"u10"}', "|user u10"),
-        ('{"user":7}', "|user 7"),
-        ('{"user":"7","x":1}', "| x:1 |user 7"),
-        ('{"user":0}', "|user 0"),
-        ('{"user":-3}', "|user -3"),
-        ('{"user":7.0}', "|user 7"),
-        ('{"user":7.25}', "|user 7.25"),
-        ('{"user":{"id":7}}', "|user id7"),
-        ('{"user":{"id":"7"}}', "|user id7"),
-        ('{"user":{"id":"u10"}}', "|user idu10"),
-        ('{"user":{"":"u10"}}', "|user u10"),
-        ('{"user":{"ann":true}}', "|user ann"),
-        ('{"user":{"_text":"ann"}}', "|user ann"),
-        ('{"user":{"id":null},"x":1}', "| x:1"),
-        ('{"user":null,"x":1}', "| x:1"),
-        ('{"user":{},"x":1}', "| x:1"),
-        ('{"user":"ann","item":4,"use":4}', "| use:4 |user ann |item 4"),
-        ('{"user":[7]}', "|user :7"),
-        ('{"ctx":{"user":"ann","x":2}}', "|user ann |ctx x:2"),
-    ],
-)
-def test_texts_and_numbers_name_entities_where_a_random_effect_looks_for_them(line, expected):
-    found = to_text(line.encode(), False, USERS).decode().rstrip("\n")
-    assert sorted(found.replace(" |", "\n|").split("\n")) == sorted(expected.replace(" |", "\n|").split("\n"))
+@pytest.mark.parametrize(("flags", "lines"), [("--bayes_linear", SINGLE), ("-q uv", SINGLE), ("--cb_adf", SEVERAL)])
+def test_json_and_text_that_were_learned_come_back_after_a_kill(flags, lines, tmp_path):
+    files = ["--journal", "journal", "-f", "final.model"]
+    for line in lines:
+        with serving(tmp_path, *flags.split(), *files) as daemon:
+            answer = daemon.talk(line.encode() + b"\n")
+            assert answer
+            assert b"error" not in answer
+            daemon.kill()
+    with serving(tmp_path, *flags.split(), *files) as daemon:
+        assert daemon.end() == 0
+    shutil.rmtree(tmp_path / "journal")
+    with serving(tmp_path, *flags.split(), "-f", "straight.model") as daemon:
+        for line in lines:
+            daemon.talk(line.encode() + b"\n")
+        assert daemon.end() == 0
+    assert arrays(tmp_path / "final.model") == arrays(tmp_path / "straight.model")
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ('{"user":true}', '"user" expects the name of an entity, a string or a number'),
-        ('{"user":""}', '"user" expects the name of an entity, not an empty string'),
-        ('{"user":{"id":""}}', '"user" expects the name of an entity, not an empty string'),
-        ('{"user":"10.0.0.1:80"}', """the name "10.0.0.1:80" of an entity of "user" contains ':', which VW's text"""),
-        ('{"user":{"id":"a b"}}', 'the name "a b" of an entity of "user" contains a blank, which VW\'s text'),
-    ],
-)
-def test_what_names_no_entity_or_could_be_mistaken_for_another_is_refused(line, reason):
-    with pytest.raises(JSONLineError) as caught:
-        to_text(line.encode(), False, USERS)
-    assert reason in str(caught.value)
+def test_lines_of_text_that_an_earlier_version_made_of_json_are_learned_as_text(tmp_path):
+    text = b"1 |u age:0.5 | cityBonn\n"
+    old, new = Engine(Workspace("").options), Engine(Workspace("").options)
+    old.learn_again(text)
+    new.learn_again(b'\n{"_label":1,"u":{"age":0.5},"city":"Bonn"}\n')
+    for name, engine in (("old", old), ("new", new)):
+        engine.save(str(tmp_path / name))
+    assert arrays(tmp_path / "old") == arrays(tmp_path / "new")
 
 
-def test_entities_of_actions_are_named_alike():
-    line = '{"user":7,"_multi":[{"item":1},{"item":{"id":2}}]}'
-    assert to_text(line.encode(), True, USERS) == b"shared |user 7\n|item 1\n|item id2\n\n"
-
-
-KEYS = st.sampled_from(
-    ("a", "b", "_label", "_labelIndex", "_multi", "_tag", "_text", "_label_Cost", "_label_Weight", "Label", "Cost")
-)
-JSON_VALUE = st.recursive(
-    st.one_of(VALUE, st.text(max_size=3), st.floats(allow_nan=True)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(
-            st.one_of(KEYS, st.text(max_size=3)),
-            inner,
-            max_size=4,
-        ),
-    ),
-)
-
-
-@pytest.fixture(scope="module")
-def parsers():
-    """Of single examples and of decisions."""
-    return Workspace("").parser, Workspace("--thompson --bayes_logistic").parser
-
-
-@given(
-    members=st.dictionaries(KEYS, JSON_VALUE, max_size=5),
-    kind=st.booleans(),
-    entities=st.sampled_from((frozenset(), frozenset({"a"}))),
-)
-def test_any_json_is_lines_that_can_be_read_or_refused(parsers, members, kind, entities):
-    try:
-        found = to_text(json.dumps(members).encode(), kind, entities)
-    except JSONLineError:
-        return
-    rows = parse(parsers[kind], found).examples()
-    assert len(rows) == found.count(b"\n")
-    # numbers out of bounds are for the parser to refuse
-    problems = [row["reason"] for row in rows if row["kind"] == "problem"]
-    assert kind or len(rows) == 1
-    assert all("negative" in reason or "probability" in reason or "shared" in reason for reason in problems), problems
+def test_classes_whose_names_begin_like_json_come_back(tmp_path):
+    line = b"\xef\xbb\xbf{a |x y\n"  # the mark of the byte order keeps it from being JSON
+    engine = Engine(Workspace("--oaa 2 --named_labels {a,b").options)
+    engine.note_learned()
+    engine.run(line)
+    learned = engine.take_learned()
+    assert learned == b"{a |x y\n"
+    again = Engine(Workspace("--oaa 2 --named_labels {a,b").options)
+    again.learn_again(learned)
+    for name, one in (("first", engine), ("again", again)):
+        one.save(str(tmp_path / name))
+    assert arrays(tmp_path / "first") == arrays(tmp_path / "again")

@@ -257,6 +257,7 @@ def store(r: random.Random) -> Reader:
 def json_lines(r: random.Random) -> Reader:
     """JSON lines, and lines of text between them, as a daemon runs them."""
     from vwlite.daemon.engine import Engine
+    from vwlite.daemon.protocol import JSON, parts
     from vwlite.engine.command_line import option_groups, parse
 
     flags = r.choice((*lines.FLAGS, *lines.POLICIES, *lines.CLASSES, *lines.COSTS)).split()
@@ -268,7 +269,12 @@ def json_lines(r: random.Random) -> Reader:
     Path("command").write_text("vwlite --daemon --foreground " + " ".join(flags) + "  # and the bytes of lines\n")
 
     def read() -> None:
-        Engine(parse(flags, option_groups())).run(data + b"\n")
+        engine = Engine(parse(flags, option_groups()))
+        for kind, part in parts(data + b"\n", engine.blocks):
+            if kind == JSON:
+                engine.in_json(engine.run_json(part))
+            else:
+                engine.run(part)
 
     return read
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from vwlite.daemon.json_examples import to_text
+from tests.support.vw_json_as_text import to_text
 
 LETTERS = "abcXYZ09.-'é☃\x01/"
 NUMBER = st.one_of(
@@ -16,6 +16,16 @@ TEXT = st.one_of(
     st.text(LETTERS + " \t|:", max_size=6), st.sampled_from(("", "Bonn", "12", "a b|c:d\te", " v", "_label"))
 )
 VALUE = st.one_of(NUMBER, TEXT, st.sampled_from((True, False, None)))
+
+KEYS = st.sampled_from(
+    ("a", "b", "_label", "_labelIndex", "_multi", "_tag", "_text", "_label_Cost", "_label_Weight", "Label", "Cost")
+)
+JSON_VALUE = st.recursive(
+    st.one_of(VALUE, st.text(max_size=3), st.floats(allow_nan=True)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, st.text(max_size=3)), inner, max_size=4)
+    ),
+)
 
 
 def text(line: str, decisions: bool = False) -> str:

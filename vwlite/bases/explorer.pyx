@@ -90,7 +90,7 @@ cdef class Explorer(Learner):
             lines.policy_cost += self.probabilities[i] * lines.costs_predicted[i]
         if lines.chosen < n:
             lines.policy = self.probabilities[lines.chosen]
-            lines.loss = bounded(<double>lines.cost * lines.policy / lines.probability)
+            lines.loss = bounded(<double>lines.cost * lines.policy / lines.probability * lines.weight)
         lines.values, lines.order, lines.n_values = self.probabilities, self.ranked, n
         lines.prediction = self.probabilities[self.ranked[0]]
         return lines.prediction

@@ -64,15 +64,15 @@ cdef class LineLearner(Learner):
         """Update the base by the label of a line; returns the prediction before the update.
 
         As in VW, the clock of each weight vector counts examples, not lines: `age` is 1 with the last line learned of
-        an example, 0 with the others.
+        an example, 0 with the others. Both count as often as the weight of the whole says.
         """
-        if not (fabsf(label) <= LARGEST and weight <= FLT_MAX):
+        if not (fabsf(label) <= LARGEST and weight * lines.weight <= FLT_MAX):
             self.left_out += 1
             return 0
         lines.select(i)
-        if not weight > 0:
+        if not weight * lines.weight > 0:
             self.loss.see(label)          # as in VW, the label widens the range of predictions
             return 0
-        line.label, line.weight, line.age = label, weight, age
+        line.label, line.weight, line.age = label, weight * lines.weight, age * lines.weight
         line.labelled, line.test_only = True, False
         return self.base.learn(line)

@@ -49,7 +49,7 @@ cdef class MultiExample(Example):
         # a multi-line label is not a number to sum up over examples: as in VW it counts as 0
         self.labelled = self.n_known > 0
         self.label = 0 if self.labelled else NAN
-        self.weight = 1
+        self.weight = rows.weight
         self.n_counted = self.n_visited = 0
         self.n_values = 0
         self.end = self.extents_end = 0

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /* The place of the first byte that is not part of UTF-8 text; n if there is none. */
 static size_t vwl_utf8_problem(const uint8_t *text, size_t n) {
@@ -11,6 +14,15 @@ static size_t vwl_utf8_problem(const uint8_t *text, size_t n) {
     uint32_t code;
     uint64_t eight;
     while (i < n) {
+#if defined(__SSE2__)
+        while (i + 32 <= n) { /* ASCII */
+            const __m128i one = _mm_loadu_si128((const __m128i *)(text + i));
+            const __m128i two = _mm_loadu_si128((const __m128i *)(text + i + 16));
+            if (_mm_movemask_epi8(_mm_or_si128(one, two))) break;
+            i += 32;
+        }
+        if (i == n) return n;
+#endif
         if (i + 8 <= n) {
             memcpy(&eight, text + i, 8);
             if (!(eight & 0x8080808080808080ull)) {

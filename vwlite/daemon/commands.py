@@ -9,9 +9,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from vwlite.daemon import json_answers, json_examples
+from vwlite.daemon import json_answers
 from vwlite.daemon.protocol import COMMAND, JSON, SAVE, TEXT, parts, save_tag
-from vwlite.errors import ModelError, VwliteError
+from vwlite.errors import ModelError
 
 if TYPE_CHECKING:
     from vwlite.daemon.host import Client, Host
@@ -67,21 +67,14 @@ class Commands:
 
     def example_in_json(self, connection: Client, text: bytes) -> None:
         """Processes one example in JSON, and answers in JSON."""
-        blocks, most = self.server.blocks, self.server.options["max_json"]
-        try:
-            if len(text) > most + 1:  # its line end doesn't count
-                raise json_examples.JSONLineError(f"an example in JSON of more than {most} bytes (--max_json)")
-            engine = self.server.engine
-            lines = json_examples.to_text(text, blocks, engine.entities, engine.labels_in_words)
-        except VwliteError as error:
-            connection.answer(json_answers.error(str(error).encode("utf-8", "backslashreplace").decode()))
-        else:
-            before = connection.lines
-            answers, entry = self.server.learn(connection, lines)
-            connection.lines = before
-            if answers:
-                connection.answer(engine.in_json(answers), entry)
-        connection.lines += 1
+        engine, most = self.server.engine, self.server.options["max_json"]
+        if len(text) > most + 1:  # its line end doesn't count
+            connection.lines += 1
+            connection.answer(json_answers.error(f"an example in JSON of more than {most} bytes (--max_json)"))
+            return
+        answers, entry = self.server.learn(connection, text, json=True)
+        if answers:
+            connection.answer(engine.in_json(answers), entry)
 
     def command(self, connection: Client, text: str) -> None:
         """Executes a command, a line that starts with "!", and answers it with one line."""

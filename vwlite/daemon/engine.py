@@ -9,13 +9,14 @@ from vwlite.core.example import Block
 from vwlite.core.learner import walk
 from vwlite.core.options import Options
 from vwlite.core.textbuffer import TextBuffer
-from vwlite.core.types import LabelType
 from vwlite.daemon import json_answers
+from vwlite.daemon.protocol import JSON_ENTRY
 from vwlite.engine.daemon_flags import of_the_model
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
 from vwlite.features.interactions import LIMIT_OF_A_DAEMON
-from vwlite.parsers.entities import entity_namespaces
+
+SHOWN = 40  # bytes of JSON in the message about it
 
 # Options of a run over files that a daemon refuses, and the reason.
 NOT_HERE = {
@@ -57,7 +58,6 @@ class Engine:
 
     Attributes:
         blocks: Whether examples are multi-line: each ends with an empty line.
-        entities: The namespaces whose features name entities.
         remarks: Messages about options and data that the server has not logged yet.
         learns: Whether labelled lines are learned.
         flags: The options of the command line that affect how the model learns.
@@ -81,12 +81,9 @@ class Engine:
         self.crossings = [self.workspace.interactions, *filter(None, crossings)]  # the latter of fixed models
         self.limit_crossing(options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.blocks: bool = self.workspace.top.multiline
-        labels = self.workspace.top.takes_label
-        self.labels_in_words = labels not in (LabelType.SIMPLE, LabelType.CONTEXTUAL_BANDIT)
         self.remarks = list(self.workspace.notes)
         for learner in walk(self.workspace.top):
             learner.tell = self.remarks.append
-        self.entities = frozenset(entity_namespaces(options))
         self.learns = bool(self.driver.training)
         self.columns = ["prediction"]  # names of the numbers in an answer
         if options.given("columns"):
@@ -94,6 +91,8 @@ class Engine:
         elif options.given("interval"):
             self.columns += ["low", "high"]
         self.block = Block()
+        self.json_parser: Any = None
+        self.json_line: bytes | None = None  # that is read
         self.lines = self.bytes = 0  # of the last run
         self.text = self.expected = 0  # bytes of text in all, and as many as the learners were told of
         self.answers, self.learned = TextBuffer(), TextBuffer()
@@ -112,8 +111,35 @@ class Engine:
         `first_line` is the number of the first one, for messages. Stops after so many `seconds`; the attributes `lines`
         and `bytes` count what was processed.
         """
+        return self._run(self.workspace.parser, lines, first_line, seconds)
+
+    def run_json(self, line: bytes, first_line: int = 1) -> bytes:
+        """As `run`, for an example in JSON, with its line end."""
+        self.json_line = line
+        try:
+            return self._run(self._parser_of_json(), line, first_line, math.inf)
+        finally:
+            self.json_line = None
+
+    def _parser_of_json(self) -> Any:
+        if self.json_parser is None:
+            from vwlite.parsers.vw_json import VwJsonParser
+
+            self.json_parser = VwJsonParser(
+                self.options,
+                [],
+                False,
+                self.workspace.top.takes_label,
+                self.blocks,
+                self.driver.needs_names,
+                chained=self.options["chain_hash"],
+                writable=True,
+            )
+        return self.json_parser
+
+    def _run(self, parser: Any, lines: memoryview | bytes, first_line: int, seconds: float) -> bytes:
         self.lines = self.bytes = 0
-        self.lines, self.bytes = self.driver.run_some(self.workspace.parser, self.block, lines, first_line, seconds)
+        self.lines, self.bytes = self.driver.run_some(parser, self.block, lines, first_line, seconds)
         self.text += self.bytes
         if self.text > 2 * self.expected:
             self.expected = self.text
@@ -136,12 +162,14 @@ class Engine:
         return self.learned.drain() if self.learned.size else b""
 
     def learn_again(self, lines: bytes) -> None:
-        """Learns lines from a journal; raises ModelError if neither disk nor memory has space for their entities.
+        """Learns an entry of a journal; raises ModelError if neither disk nor memory has space for its entities.
 
-        Lines that were acknowledged under another --crossing_limit, or none, are learned in any case.
+        An entry has learned lines of text, or JSON_ENTRY and an example in JSON as it came. Lines that were
+        acknowledged under another --crossing_limit, or none, are learned in any case.
         """
         self.limit_crossing(None)
-        self.driver.run_text(self.workspace.parser, self.block, lines, 1, answering=False)
+        parser = self._parser_of_json() if lines.startswith(JSON_ENTRY) else self.workspace.parser
+        self.driver.run_text(parser, self.block, lines.removeprefix(JSON_ENTRY), 1, answering=False)
         self.limit_crossing(self.options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.answers.drain()
         self.learned.drain()
@@ -162,7 +190,10 @@ class Engine:
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """Answers a malformed line with an error; one that is used nevertheless (--vw_compat) gets a prediction."""
-        if not used:
+        if self.json_line is not None:
+            shown = self.json_line[column - 1 :].rstrip()[:SHOWN].decode("utf-8", "replace")
+            self.answers.add(f"!error {reason}, at byte {column}{': ' * bool(shown)}{shown}\n".encode())
+        elif not used:
             self.answers.add(f"!error line {line}, column {column}: {reason}\n".encode())
 
     def place(self, source: int, line: int) -> str:

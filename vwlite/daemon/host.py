@@ -98,6 +98,8 @@ class Host(Protocol):
         """Processes complete lines of a client; returns the number of bytes processed."""
         ...
 
-    def learn(self, connection: Any, lines: memoryview | bytes, until: float = ...) -> tuple[bytes, int]:
+    def learn(
+        self, connection: Any, lines: memoryview | bytes, until: float = ..., json: bool = ...
+    ) -> tuple[bytes, int]:
         """Passes lines to the model; returns answers, and the journal entry to be committed before they are sent."""
         ...

@@ -8,6 +8,7 @@ from vwlite.core.marks import has_marks
 
 JSON, COMMAND, BINARY, SAVE, TEXT = b"{", b"!", b"\0", b"save", b""  # kinds of lines; the first three are prefixes
 SPECIAL = (JSON, COMMAND, BINARY)
+JSON_ENTRY = b"\n"  # begins a journal's entry of JSON; learned lines of text begin with no empty line
 EMPTY = (b"\n", b"\r\n")
 
 

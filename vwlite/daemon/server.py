@@ -19,6 +19,7 @@ from vwlite.daemon.admission import Admission
 from vwlite.daemon.commands import Commands
 from vwlite.daemon.connection import LARGE, TIME_SLICE, Connection
 from vwlite.daemon.line_buffer import SMALL
+from vwlite.daemon.protocol import JSON_ENTRY
 from vwlite.daemon.saving import Saving, shown
 from vwlite.daemon.stats import Latency, Rate
 from vwlite.errors import VwliteError
@@ -203,14 +204,19 @@ class Server:
             self.slice = min(max(int(self.speed * TIME_SLICE), SMALLEST_SLICE), LARGE)
         return done
 
-    def learn(self, connection: Connection, lines: memoryview | bytes, until: float = math.inf) -> tuple[bytes, int]:
-        """Passes lines to the model until the time `until`.
+    def learn(
+        self, connection: Connection, lines: memoryview | bytes, until: float = math.inf, json: bool = False
+    ) -> tuple[bytes, int]:
+        """Passes lines, or one example in JSON, to the model until the time `until`.
 
         Returns their answers, and the journal entry that must be committed before they are sent (0 for none).
         """
         trouble = b""
         try:
-            answers = self.engine.run(lines, connection.lines + 1, until - self.now())
+            if json:
+                answers = self.engine.run_json(bytes(lines), connection.lines + 1)
+            else:
+                answers = self.engine.run(lines, connection.lines + 1, until - self.now())
         except Exception as error:  # such as a full disk; the line that caused it is unknown
             self.complain("lines of a client could not be processed", why=repr(error))
             answers = self.engine.answers.drain()
@@ -221,7 +227,7 @@ class Server:
         if self.journal is not None:
             learned = self.engine.take_learned()
             if learned:
-                entry = self.journal.append(learned)
+                entry = self.journal.append(JSON_ENTRY + bytes(lines) if json else learned)
         self.saving.look()
         if trouble:
             connection.answer(answers + trouble, entry)

@@ -14,7 +14,7 @@ from vwlite.engine import selection
 from vwlite.errors import OptionError, VwliteError
 from vwlite.features.transform_rules import transforms
 from vwlite.input.databases import is_query
-from vwlite.input.formats import IN_WORDS, OF_ROWS, OF_TABLES, format_of
+from vwlite.input.formats import IN_WORDS, OF_DECISIONS, OF_ROWS, OF_TABLES, WITHOUT_COLUMNS, format_of
 from vwlite.input.parser import Ring
 from vwlite.input.sniff import HEAD
 from vwlite.parsers.cache import CacheParser, CacheWriter, fitting, require_place
@@ -92,10 +92,11 @@ class Feed:
                     raise VwliteError(f"{path}: can't read examples: {explain(error, path)}") from error
         self.names = ["stdin" if path == "-" else path for path in self.paths]
         self.format, self.note = format_of(options, self.paths)
-        if self.format != "vw" and self.multiline:
+        if self.multiline and self.format not in OF_DECISIONS:
+            advice = "if this is VW's JSON, add --json or --dsjson" if self.format == "json" else "write VW's text"
             raise OptionError(
                 f"{', '.join(self.names)}: this stack learns decisions of several lines, which {IN_WORDS[self.format]} "
-                "can't give: write VW's text"
+                f"can't give: {advice}"
             )
         self._require_label()
         self.selection: selection.Selection | None = None  # of the first pass; further ones read what it has used
@@ -263,7 +264,7 @@ class Feed:
     def _require_label(self) -> None:
         """Raises OptionError for a table of which no column is said to be the label, unless it is only predicted."""
         from_map = any(re.search(r":label(@|$|\s)", text) for text in self.options["columns_in"])
-        if self.format in ("vw", "json") or self.options["testonly"] or self.options["label"] or from_map:
+        if self.format in (*WITHOUT_COLUMNS, "json") or self.options["testonly"] or self.options["label"] or from_map:
             return
         looks = f" It looks like {IN_WORDS[self.format]}; --format vw if it is not." if self.note else ""
         raise OptionError(
@@ -275,6 +276,31 @@ class Feed:
         """Creates the parser of sources of the run's format."""
         if self.format == "vw":
             return TextParser(self.options, paths, digest, self.labels, self.multiline)
+        if self.format in ("vwjson", "dsjson"):
+            from vwlite.parsers.vw_json import VwJsonParser
+
+            return VwJsonParser(
+                self.options,
+                paths,
+                digest,
+                self.labels,
+                self.multiline,
+                self.wants_names,
+                enveloped=self.format == "dsjson",
+                chained=self.options["chain_hash"],
+            )
+        if self.format in ("libsvm", "words"):
+            from vwlite.parsers.libsvm import LibsvmParser
+            from vwlite.parsers.words import WordsParser
+
+            kind = LibsvmParser if self.format == "libsvm" else WordsParser
+            return kind(
+                self.options, paths, digest, self.labels, self.wants_names, entity_namespaces(self.options)
+            )
+        if self.format == "ntv":
+            from vwlite.parsers.json import JsonParser
+
+            return JsonParser(self.options, paths, digest, self.labels, None, self.wants_names, bags=True)
         from vwlite.input.column_map import read_map
         from vwlite.parsers.csv import CsvParser
 

@@ -11,10 +11,8 @@ INSTEAD = {
     "cb_explore": "--cb_explore_adf makes decisions, with a line for each action",
     "conjugate_gradient": "--square and --logistic fit all examples of a pass at once",
     "cover": "--thompson explores by the posterior of one model",
-    "dsjson": "write lines of text first",
     "csv": "write lines of text first",
     "extra_metrics": "--report adds figures to the summary",
-    "json": "write lines of text first; the daemon reads JSON lines",
     "marginal": "--random_effect has a coefficient for each value of a namespace",
     "regcb": "--explore ucb",
     "softmax": "--cb_explore_adf --epsilon, or --thompson",
@@ -27,12 +25,12 @@ autolink automl automl_significance_level bag bandwidth baseline baseline_challe
 batch_sz_no_doubling bern_hyper beta_scale bfgs block_size bonferroni_denominator boosting bootstrap bs_type cats
 cats_pdf cats_tree cb cb_c_alpha cb_c_tau cb_discrete cb_dro cb_dro_alpha cb_dro_tau cb_dro_wmax cb_explore
 cb_explore_pdf cb_force_legacy cb_max_cost cb_min_cost cb_sample cb_to_cbadf cbify cbify_cs
-cbify_ldf cbify_reg cbzo ccb_explore_adf ccb_no_slot_index chain_hash challenger_epsilon check_enabled
+cbify_ldf cbify_reg cbzo ccb_explore_adf ccb_no_slot_index challenger_epsilon check_enabled
 choices_lambda compete compressed confidence confidence_after_training conjugate_gradient
 constant_epsilon corrupt_prob_warm_start corrupt_type_warm_start cost_max cost_min cover cs_active
 csa_debug csv csv_header csv_no_file_header csv_ns_value csv_separator csv_trace
 debug_reversed_learn decay default_lease degree dictionary dictionary_path direct domination
-dont_output_best_constant dream_at_update dream_repeats driver_output driver_output_off dropout dsjson
+dont_output_best_constant dream_at_update dream_repeats driver_output driver_output_off dropout
 dump_json_weights_experimental dump_json_weights_include_extra_online_state_experimental
 dump_json_weights_include_feature_names_experimental ect elim emt emt_initial emt_leaf emt_router emt_scorer
 emt_tree epoch_size epsilon_decay epsilon_decay_audit epsilon_decay_significance_level error eval
@@ -41,7 +39,7 @@ feature_mask fepsilon first fixed_significance_level flatbuffer flip_loss_sign f
 gamma_exponent gamma_scale get_pmf global_only graph_feedback greedify hessian_on
 hexfloat_weights id ignore_features_dsjson_experimental initial_denominator initial_epsilon
 initial_numerator initial_pass_length inpass input_feature_regularizer interact interaction interaction_type
-interaction_update json kary_tree kernel ksvm l1_state l2_state lambda lambda_scheme large_action_space
+interaction_update kary_tree kernel ksvm l1_state l2_state lambda lambda_scheme large_action_space
 las_hint_explicit_simd lda lda_D lda_alpha lda_epsilon lda_rho ldf_override leaf_example_multiplier learn
 learn_at_leaf learning_rate_cnt limit_output log_level log_multi log_output loss0 loss1 loss_01_ratio loss_option
 loss_report lr_multiplier lrq lrqdropout lrqfa marginal max_actions max_candidates max_depth max_labels

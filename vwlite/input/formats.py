@@ -17,7 +17,26 @@ OPTIONS = OptionGroup(
             "format",
             str,
             "the format of the data; otherwise the name of the file says it, or its first bytes",
-            choices=("vw", "csv", "tsv", "json", "parquet", "arrow"),
+            choices=("vw", "csv", "tsv", "json", "vwjson", "dsjson", "libsvm", "words", "ntv", "parquet", "arrow"),
+        ),
+        Option(
+            "json",
+            bool,
+            "the data is VW's JSON, an object a line; the same as --format vwjson",
+            needs=("command",),
+        ),
+        Option(
+            "dsjson",
+            bool,
+            "the data is the log of a decision service in JSON; the same as --format dsjson",
+            needs=("command",),
+        ),
+        Option(
+            "chain_hash",
+            bool,
+            "in VW's JSON, hash a string with the hash of its name as the seed",
+            keep=True,
+            needs=("json", "dsjson", "format=vwjson", "format=dsjson", "serving"),
         ),
         Option(
             "columns_in",
@@ -47,6 +66,9 @@ OPTIONS = OptionGroup(
         "vwlite trips.csv --label delay --missing skip",
         "vwlite --format csv trips.txt --separator ';' --decimal , --header day,hour,delay --label delay",
         "vwlite clicks.ndjson --label 'clicked:binary(yes)' --loss_function logistic -f model",
+        "vwlite --json examples.json --chain_hash -f model",
+        "vwlite --dsjson decisions.json --cb_explore_adf -f model",
+        "vwlite --format libsvm heart.txt --loss_function logistic -f model",
     ),
 )
 
@@ -56,6 +78,10 @@ SUFFIXES = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    ".dsjson": "dsjson",
+    ".libsvm": "libsvm",
+    ".svm": "libsvm",
+    ".svmlight": "libsvm",
     ".json": "json",
     ".ndjson": "json",
     ".jsonl": "json",
@@ -67,12 +93,26 @@ SUFFIXES = {
 }
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 OF_ROWS = ("parquet", "arrow", "sql")  # formats that are no text
-OF_TABLES = ("columns_in", "label", "missing", "separator", "decimal", "header")  # options without effect on VW's text
+OF_TABLES = ("columns_in", "label", "missing", "separator", "decimal", "header")  # options of formats with columns
+WITHOUT_COLUMNS = (
+    "vw",
+    "vwjson",
+    "dsjson",
+    "libsvm",
+    "words",
+    "ntv",
+)  # the label has a place of its own
+OF_DECISIONS = ("vw", "vwjson", "dsjson")  # formats with multi-line examples
 IN_WORDS = {
     "vw": "VW's text",
     "csv": "CSV",
     "tsv": "a table with tabs",
     "json": "JSON",
+    "vwjson": "VW's JSON",
+    "dsjson": "dsjson",
+    "libsvm": "libsvm",
+    "words": "labels and words",
+    "ntv": "records of bags of features",
     "parquet": "Parquet",
     "arrow": "Arrow",
     "sql": "a query of a database",
@@ -109,6 +149,17 @@ def by_content(path: str) -> str | None:
             os.close(fd)
 
 
+def by_flag(options: Options) -> str | None:
+    """The format that a flag says; None if none does. Raises OptionError for flags that differ."""
+    given = [f"--format {options['format']}"] if options["format"] else []
+    given += [flag for flag in ("--json", "--dsjson") if options[flag[2:]]]
+    formats = {"--json": "vwjson", "--dsjson": "dsjson"}
+    named = {formats.get(flag, options["format"]) for flag in given}
+    if len(named) > 1:
+        raise OptionError(f"{' and '.join(given)}: one run reads one format, leave one of them out")
+    return named.pop() if named else None
+
+
 def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noqa: DOC502
     """The format of the sources of a run.
 
@@ -124,10 +175,14 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
     """
     note = ""
     found = {}
+    given = by_flag(options)
     for path in paths:
-        named = "sql" if is_query(path) else options["format"] or by_suffix(path)
-        if named is None and not any(path.lower().endswith(suffix) for suffix in PACKED):
-            named = by_content(path)
+        named = "sql" if is_query(path) else given or by_suffix(path)
+        if named in (None, "json") and not given and not any(path.lower().endswith(suffix) for suffix in PACKED):
+            before, named = named, by_content(path)
+            if before == "json" and named not in ("dsjson", "ntv"):
+                found[path] = before
+                continue
             if named is not None:
                 shown = "stdin" if path == "-" else path
                 note = f"{shown}: read as {IN_WORDS[named]}, as it looks like that (--format vw if it is not)"
@@ -135,12 +190,12 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
     if len(set(found.values())) > 1:
         each = ", ".join(f"{path} is {IN_WORDS[found[path]]}" for path in found)
         raise OptionError(f"sources of one format are read in one run: {each}; convert some of them, or give --format")
-    name = next(iter(found.values()), options["format"] or "vw")
-    if name == "vw":
+    name = next(iter(found.values()), given or "vw")
+    if name in WITHOUT_COLUMNS:
         typed = [option for option in OF_TABLES if options.given(option) and options.source(option) != "model"]
         if typed:
             raise OptionError(
-                f"--{typed[0]} is of tables, and {', '.join(paths) or 'the input'} is read as VW's text: give "
+                f"--{typed[0]} is of tables, and {', '.join(paths) or 'the input'} is read as {IN_WORDS[name]}: give "
                 "--format csv, for instance"
             )
     return name, note

@@ -25,6 +25,8 @@ cdef extern from "vwlite/core/cells.h" nogil:
     void vwl_short_word(const uint8_t* p, size_t n, uint64_t* a, uint64_t* b)
     size_t vwl_place_of(uint64_t a, uint64_t b, uint64_t key, int bits)
     double vwl_decimal_of(uint64_t digits, size_t decimals, size_t point, bint negative)
+cdef extern from "vwlite/core/json_text.h" nogil:
+    const uint8_t* vwl_string_stop(const uint8_t* p)
 
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
@@ -556,9 +558,7 @@ cdef class Members:
         cdef uint8_t* text = self.text
         cdef size_t begin = at + 1, to
         cdef uint32_t code, low
-        at += 1
-        while text[at] != b'"' and text[at] != b"\\" and text[at] >= 32:
-            at += 1
+        at = vwl_string_stop(text + begin) - text
         to = at
         while text[at] != b'"':
             if text[at] < 32:

@@ -125,6 +125,7 @@ cdef class Rows:
         self.block.n_features = self.feature - self.block.features
         self.block.n_extents = self.extent - self.block.extents
         self.block.n_choices = self.n_choices
+        self.block.text_length = self.text        # with the names behind it, which caches store
         memset(<void*>self.feature, 0, PADDING * sizeof(Feature))
         return 0
 

@@ -70,7 +70,7 @@ def recognized(head: bytes) -> str | None:
         return None
     text = head.lstrip(b"\xef\xbb\xbf\r\n")
     if re.match(rb'[ \t\r\n]*(\[[ \t\r\n]*)?\{[ \t\r\n]*["}]', text):
-        return "json"
+        return "dsjson" if is_dsjson(text) else "ntv" if is_ntv(text) else "json"
     lines = text.split(b"\n")[:20]
     if len(head) == HEAD and len(lines) > 1:
         lines.pop()  # it may be cut
@@ -82,6 +82,29 @@ def recognized(head: bytes) -> str | None:
         if counts[0] > 0 and (min(counts) == max(counts) or b'"' in text):
             return name
     return None
+
+
+def is_dsjson(text: bytes) -> bool:
+    """Whether JSON begins like the log of a decision service: an object with its keys.
+
+    >>> is_dsjson(b'{"EventId":"e","a":[1],"c":{"x":{"y":1},"_multi":[{}]},"p":[1]}')
+    True
+    """
+    return all(re.search(rb'[{,]\s*"%b"\s*:\s*%b' % key, text) for key in ((b"c", rb"\{"), (b"a", rb"\["))) and any(
+        re.search(rb'[{,]\s*"%b"\s*:' % key, text) for key in (b"EventId", b"_label_cost", b"_labelIndex")
+    )
+
+
+def is_ntv(text: bytes) -> bool:
+    """Whether JSON begins with a record that has a bag of features of name, term and value.
+
+    >>> is_ntv(b'{"label": 1, "features": [{"name": "a", "term": "b", "value": 1}]}')
+    True
+    """
+    feature = re.search(rb'"features"\s*:\s*\[\s*(\{[^{}\[\]]*\})', text)
+    return feature is not None and all(
+        re.search(rb'[{,]\s*"%b"\s*:' % key, feature[1]) for key in (b"name", b"term", b"value")
+    )
 
 
 def looks_like(head: bytes) -> str:
@@ -105,7 +128,7 @@ def looks_like(head: bytes) -> str:
     if b"|" in text:
         return "lines without features behind their '|'"
     if all(re.match(rb"[-+.\d]+( +\d+:[-+.\deE]+)+ *(#|$)", line) for line in lines):
-        return "the format of svmlight: put a '|' behind each label"
+        return "the format of libsvm: give --format libsvm"
     for separator, name in ((b",", "CSV"), (b"\t", "a table with tabs"), (b";", "CSV")):
         counts = {line.count(separator) for line in lines[:-1] or lines}
         if min(counts) > 0:
