@@ -31,7 +31,8 @@ def labels(flags: str) -> list[int]:
 
 
 @pytest.mark.parametrize("flags", FLAGS)
-def test_a_copy_learns_on_like_the_original(flags):
+def test_a_copy_learns_on_like_the_original(flags, monkeypatch):
+    monkeypatch.setattr("vwlite.engine.storing.time.strftime", lambda *_: "2026-11-30T00:00:00Z")  # one second for all
     y = labels(flags)
     original = Workspace(flags)
     original.learn(RECORDS[:40], y[:40])
