@@ -46,7 +46,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memset
 
 from vwlite.core.example cimport PADDING, Block
-from vwlite.core.reasons cimport LINE_LENGTH, TEXT_ENCODING
+from vwlite.core.reasons cimport LINE_LENGTH, TEXT_ENCODING, TEXT_MUCH
 from vwlite.input.naming cimport Naming
 from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
 from vwlite.input.reader cimport LineReader
@@ -60,7 +60,8 @@ cdef extern from "vwlite/core/utf8.h" nogil:
     size_t vwl_utf8_problem(const uint8_t* text, size_t n)
 
 cdef enum:
-    CAPACITIES = 8                    # of the text, for what is written behind it
+    CAPACITIES = 4                    # of the text, for what is written behind it; with names twice that
+    MOST_TEXT = 1 << 29               # bytes of a block: places in it have 32 bits
 
 
 cdef class VwJsonParser(Parser):
@@ -113,7 +114,7 @@ cdef class VwJsonParser(Parser):
         cdef VwMembers members = VwMembers(rows, self.multiline, self.writable, self.enveloped, self.chained)
         cdef size_t at = 0, line = 0, stop, n = block.text_length
         cdef const uint8_t* found
-        block.reserve_text(CAPACITIES * n + 2 * PADDING)
+        block.reserve_text((CAPACITIES << self.names) * n + 2 * PADDING if n <= MOST_TEXT else n + 2 * PADDING)
         rows.text = n + PADDING       # names are copied by 16 bytes, which must not overlap
         memset(block.text + n, 0, PADDING)
         members.text, members.end = <uint8_t*>block.text, n
@@ -138,6 +139,8 @@ cdef class VwJsonParser(Parser):
             return 0
         if truncated or stop - start > self.limit:
             return members.refuse(LINE_LENGTH, start, line, start, stop)
+        if stop > MOST_TEXT:
+            return members.refuse(TEXT_MUCH, start, line, start, stop)
         if members.good < stop:       # of the block, a line before or this one
             bad = start + vwl_utf8_problem(members.text + start, stop - start)
             if bad < stop:
