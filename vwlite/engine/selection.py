@@ -87,7 +87,7 @@ class Selection:
         Args:
             blocks: Parsed blocks.
             at_once: Whether the examples of each block are passed on before the next one is read, unless they are
-                shuffled: somebody may wait for the predictions.
+                shuffled: the client of a pipe may wait for the predictions.
 
         Yields:
             Blocks, always the same object.
