@@ -6,8 +6,8 @@ a) A MultiExample has the tag, label and prediction of the whole. bind_lines() m
    learners of single lines; what a learner writes into it doesn't change the whole.
 b) As in VW, shared features of a namespace that a line has too follow the line's own; then come the other shared ones.
 c) Lines beyond MOST_KEPT features are built again at each visit, so that one example doesn't need gigabytes.
-d) The label: each line has the choices of its row. `chosen` is the first line whose cost is known. The weight is that of
-   the first row; the losses of learners are weighted by it, and so is what they teach their bases (`LineLearner.teach`).
+d) The label: each line has the choices of its row. `chosen` is the first line whose cost is known. The weight is that
+   of the first row; learners weigh by it their losses, and what they teach their bases (`LineLearner.teach`).
 e) If a learner above sets `joint`, the joint distribution of the lines' scores is collected there (joint.pxd).
 """
 from libc.float cimport FLT_MAX
