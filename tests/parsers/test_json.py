@@ -212,3 +212,11 @@ def test_no_data_is_no_example(learn):
         status, _, said = learn(text)
         assert status == 1
         assert "no example with a feature" in said
+
+
+def test_keys_that_are_no_features_are_none_under_a_column_map_either(learn):
+    text = '{"_label": 1, "a": 2, "_tag": "t", "_weight": 3}\n{"a": 1, "_label": 0}\n' * 20
+    for words in ([], ["--columns_in", "/.*/:auto"], ["--columns_in", "a:number"]):
+        status, found, _ = learn(text, *words, "--quiet")
+        assert status == 0
+        assert found == pytest.approx(Workspace().learn(["1 3 t| a:2", "0 | a:1"] * 20), abs=1e-5)

@@ -107,16 +107,17 @@ REASONS_IN_WORDS = {
     JSON_STRING: "_text and _tag are strings",
     JSON_FLAG: "_skipLearn is true or false",
     PDROP_RANGE: "pdrop, the probability with which such events were left out, is 0 or more and below 1",
-    CONTEXT_ABSENT: "a line of dsjson has the context in the key c: --json reads VW's JSON without it, --format json any "
-    "other",
+    CONTEXT_ABSENT: "a line of dsjson has the context in the key c: --json reads VW's JSON without it, --format json "
+    "any other",
     CONTEXT_KIND: "c, the context, is an object",
     ARRAY_MEMBER: "an array of features has numbers and objects in it",
     NAME_SIGNS: "the name or tag contains a blank, ':', '|' or a control character, which VW's text can't represent",
-    ENTITY_SIGNS: "the name of an entity is empty or contains a blank, ':', '|' or a control character, which VW's text "
-    "can't represent",
+    ENTITY_SIGNS: "the name of an entity is empty or contains a blank, ':', '|' or a control character, which VW's "
+    "text can't represent",
     ENTITY_KIND: "the name of an entity is a string or a number",
     SVM_FEATURE: "a line of libsvm is a label and features index:value, such as 1 7:0.5 12:3",
-    SVM_INDEX: "the index of a feature is a whole number below 4,294,967,296: names need another format, such as VW's text",
+    SVM_INDEX: "the index of a feature is a whole number below 4,294,967,296: names need another format, such as VW's "
+    "text",
     SVM_ORDER: "the indices of a line ascend, and each occurs once",
     SVM_VALUE: "the value of the feature is not a finite number",
     WORDS_MARK: "no '##' in the line: a label, '##' and words, such as 1 ## a fine day",

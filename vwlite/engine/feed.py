@@ -294,9 +294,7 @@ class Feed:
             from vwlite.parsers.words import WordsParser
 
             kind = LibsvmParser if self.format == "libsvm" else WordsParser
-            return kind(
-                self.options, paths, digest, self.labels, self.wants_names, entity_namespaces(self.options)
-            )
+            return kind(self.options, paths, digest, self.labels, self.wants_names, entity_namespaces(self.options))
         if self.format == "ntv":
             from vwlite.parsers.json import JsonParser
 

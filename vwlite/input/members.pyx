@@ -189,10 +189,8 @@ cdef class Members:
         cdef Py_ssize_t column = self.known[known].column if known >= 0 else -1
         if self.reason != FINE:
             return self.end
-        if not ruled and n and name[0] == b"_":
-            m = self.special(key, n, at)
-            if m:
-                return m
+        if column < 0 and is_special(name, n):
+            return self.special(key, n, at)
         if c == b"{" or c == b"[":
             if column >= 0 and self.columns.columns[column].role == IGNORE:
                 return self.skip(at, depth)
@@ -243,17 +241,12 @@ cdef class Members:
         return at
 
     cdef size_t special(self, size_t key, size_t n, size_t at) except? 0xFFFFFFFF nogil:
-        """Read the value of a key that is no feature; 0 if the key is one."""
-        cdef const uint8_t* name = self.text + key
-        cdef bint label = n == 6 and memcmp(name, b"_label", 6) == 0
-        cdef bint weight = n == 7 and memcmp(name, b"_weight", 7) == 0
-        cdef bint initial = n == 8 and memcmp(name, b"_initial", 8) == 0, tag = n == 4 and memcmp(name, b"_tag", 4) == 0
+        """Read the value of a key that is no feature; returns the position after it."""
+        cdef bint label = n == 6, weight = n == 7, initial = n == 8, tag = n == 4
         cdef uint8_t c = self.text[at]
         cdef uint8_t[LONGEST_NUMBER] words
         cdef double value = 0
         cdef size_t m, begin = at + 1
-        if not (label or weight or initial or tag):
-            return 0
         if c == b"n":
             m = self.literal(at)
             return self.end if self.reason != FINE else at + m
@@ -305,7 +298,7 @@ cdef class Members:
                                                   and self.is_known(i, key, n, outer, n_outer)):
             i = (i + 1) & (self.known_capacity - 1)
         if self.known[i].text == NULL:
-            if self.mapped:
+            if self.mapped and not is_special(self.text + key, n):
                 with gil:
                     column = self.find_column((<char*>self.text + outer)[:n_outer], (<char*>self.text + key)[:n], key)
                 if self.reason != FINE:
@@ -588,6 +581,13 @@ cdef class Members:
             to += 1
         n[0] = to - begin
         return at + 1
+
+
+cdef inline bint is_special(const uint8_t* name, size_t n) noexcept nogil:
+    """Whether a key is no feature: _label, _weight, _initial or _tag."""
+    return n and name[0] == b"_" and (
+        n == 6 and memcmp(name, b"_label", 6) == 0 or n == 7 and memcmp(name, b"_weight", 7) == 0
+        or n == 8 and memcmp(name, b"_initial", 8) == 0 or n == 4 and memcmp(name, b"_tag", 4) == 0)
 
 
 cdef double read_decimal(char* text, size_t n) noexcept nogil:
