@@ -130,3 +130,22 @@ def test_a_model_keeps_the_rules_and_not_the_file(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().out == "4 | a_b n1:2 @x:3\n"
     Path("map.toml").unlink()
     assert main(["d.csv", "-t", "-i", "m", "--quiet"]) == 0
+
+
+def test_a_map_is_for_the_dict_that_it_is_given_with():
+    row = {"a": 1.0, "b": 2.0}
+    workspace = Workspace()
+    workspace.learn(row, y=1)
+    workspace.learn(row, y=1, columns="a:ignore b:number")
+    assert workspace.predict(row) == workspace.predict([row])[0]
+    assert workspace.predict(row) > workspace.predict(row, columns="a:ignore b:number")
+
+
+def test_a_label_is_read_from_each_dict_that_has_none_beside_it():
+    one, many = Workspace("--label y"), Workspace("--label y")
+    for _ in range(3):
+        one.learn({"a": 1.0, "y": 5.0}, y=1)
+        one.learn({"a": 1.0, "y": 5.0})
+        many.learn([{"a": 1.0, "y": 5.0}], y=[1])
+        many.learn([{"a": 1.0, "y": 5.0}])
+    assert one.predict({"a": 1.0}) == many.predict([{"a": 1.0}])[0]

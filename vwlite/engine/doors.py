@@ -12,6 +12,7 @@ from vwlite.parsers.entities import entity_namespaces
 if TYPE_CHECKING:
     from vwlite.core.options import Options
     from vwlite.engine.driver import Driver
+    from vwlite.engine.turn import OneRecord, Turn
 
 TEXT = (str, bytes, bytearray)
 END = object()
@@ -79,6 +80,18 @@ class Doors:
                 f"__arrow_c_stream__); one of them, or several lines or dicts in a list, not {type(x).__name__}"
             )
         return self.several(iter(x), y, weight, tag, columns, learning)
+
+    def one_record(self, turn: Turn) -> OneRecord | None:
+        """The shortest way of one dict; None if dicts have a column map, or can't be examples.
+
+        Its reader is its own: a map that is given with another dict is not for these.
+        """
+        if self.driver.top.multiline or self.options["columns_in"] or self.options["label"]:
+            return None
+        from vwlite.engine.turn import OneRecord
+        from vwlite.parsers.records import Records
+
+        return OneRecord(self.driver, Records(*self.made_with), turn)
 
     def several(self, x: Iterator[Any], y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> list[Any]:
         """Runs lines or dicts."""

@@ -14,7 +14,7 @@ from vwlite.engine import plugins, registry, stack, storing
 from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
-from vwlite.engine.turn import OneRecord, Turn
+from vwlite.engine.turn import Turn
 from vwlite.engine.unmatched import Unmatched
 from vwlite.errors import OptionError, ParseError
 from vwlite.features.interactions import Interactions
@@ -529,9 +529,10 @@ class Workspace:
         self.driver.set_columns(columns, parts, quantile((1 + interval) / 2) if interval else 0.0)
 
     def _run(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
-        if type(x) is dict and not self.top.multiline:
-            one = OneRecord(self.driver, self._doors.records, self._turn)
-            self._learn_one, self._predict_one = one.learn, one.predict
+        if type(x) is dict and self._learn_one is None:
+            one = self._doors.one_record(self._turn)
+            if one is not None:
+                self._learn_one, self._predict_one = one.learn, one.predict
         with self._turn:
             return self._doors.run(x, y, weight, tag, columns, learning)
 
