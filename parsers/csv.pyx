@@ -16,10 +16,10 @@ from vwlite.core.reasons cimport (
     CELLS_FEW, CELLS_MANY, FINE, LINE_LENGTH, QUOTE_BEHIND, QUOTE_INSIDE, QUOTE_OPEN, TEXT_ENCODING, Reason,
 )
 from vwlite.input.columns cimport Columns, read_number
-from vwlite.input.naming cimport Naming
-from vwlite.input.parser cimport FAILED, WHOLE, Filled, Parser, Readiness
+from vwlite.input.parser cimport FAILED, WHOLE, Filled
 from vwlite.input.reader cimport LineReader
 from vwlite.input.rows cimport Rows
+from vwlite.input.source_parser cimport SourceParser
 
 from vwlite.errors import OptionError, VwliteError
 from vwlite.input.column_map import Rule
@@ -88,7 +88,7 @@ cdef char guess(const char* text, size_t n) noexcept nogil:
     return 0
 
 
-cdef class CsvParser(Parser):
+cdef class CsvParser(SourceParser):
     """Parser of the tables in `paths` ("-" is standard input).
 
     Args:
@@ -103,11 +103,8 @@ cdef class CsvParser(Parser):
         decided: Called with the rules of the first source, in words.
     """
 
-    cdef public LineReader reader
-    cdef Naming naming
     cdef object labels, column_map, decided, header
     cdef bint names, learns, skips
-    cdef size_t limit
     cdef char comma
     cdef dict columns                 # Columns by source
     cdef dict headers                 # names and separators by source
@@ -117,28 +114,19 @@ cdef class CsvParser(Parser):
         reader.given = 9 if form == "tsv" else 0
         if options["separator"]:
             reader.given = separator_of(options["separator"])
-        self.reader = reader
-        self.reader.stopping = &self.stopping
-        self.naming = Naming(options, entity_namespaces(options))
+        super().__init__(reader, options, entity_namespaces(options))
         self.labels, self.column_map, self.decided = labels, column_map, decided
         self.names, self.learns, self.skips = names, learns, options["missing"] == "skip"
-        self.limit = options["max_line_bytes"]
         self.comma = ord(options["decimal"])
         self.header = options["header"].split(",") if options["header"] else None
         self.columns, self.headers = {}, {}
 
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
-        cdef Filled got = self.reader.fill(block, wait)
+        cdef Filled got = SourceParser.fill(self, block, wait)
         if got == WHOLE:
             with gil:
                 self.begin(block)
         return got
-
-    cdef Readiness ready(self) noexcept nogil:
-        return self.reader.ready()
-
-    def close(self):
-        self.reader.close()
 
     cdef int begin(self, Block block) except -1:
         """Read the header, and decide what the columns are as soon as there is a row."""

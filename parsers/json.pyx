@@ -18,10 +18,10 @@ from vwlite.core.example cimport PADDING, Block
 from vwlite.core.reasons cimport FINE, JSON_SYNTAX, LINE_LENGTH, TEXT_ENCODING
 from vwlite.input.bags cimport Bags
 from vwlite.input.members cimport Members
-from vwlite.input.naming cimport Naming
-from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
+from vwlite.input.parser cimport FAILED, Filled
 from vwlite.input.reader cimport LineReader
 from vwlite.input.rows cimport Rows
+from vwlite.input.source_parser cimport SourceParser
 
 from vwlite.core.reasons import REASONS_IN_WORDS
 from vwlite.errors import VwliteError
@@ -115,7 +115,7 @@ cdef Layout layout_of(const uint8_t* text, size_t n) noexcept nogil:
     return UNKNOWN
 
 
-cdef class JsonParser(Parser):
+cdef class JsonParser(SourceParser):
     """Parser of the JSON in `paths` ("-" is standard input).
 
     Args:
@@ -128,31 +128,20 @@ cdef class JsonParser(Parser):
         bags: Whether records have bags of features of name, term and value (vwlite/input/bags.pyx).
     """
 
-    cdef public LineReader reader
-    cdef Naming naming
     cdef object labels, column_map
     cdef bint names, skips, bags
-    cdef size_t limit
 
     def __init__(self, options, paths, digest, labels, column_map, names, bags=False):
-        self.reader = JsonReader(list(paths), options["max_line_bytes"], digest, False)
-        self.reader.stopping = &self.stopping
-        self.naming = Naming(options, entity_namespaces(options))
+        super().__init__(JsonReader(list(paths), options["max_line_bytes"], digest, False), options,
+                         entity_namespaces(options))
         self.labels, self.column_map = labels, column_map
         self.names, self.skips = names, options["missing"] == "skip"
-        self.limit = options["max_line_bytes"]
         self.bags = bags
 
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
-        cdef Filled got = self.reader.fill(block, wait)
+        cdef Filled got = SourceParser.fill(self, block, wait)
         block.joined = (<JsonReader>self.reader).layout == WHOLE_TEXT
         return got
-
-    cdef Readiness ready(self) noexcept nogil:
-        return self.reader.ready()
-
-    def close(self):
-        self.reader.close()
 
     cdef int parse(self, Block block) except -1 nogil:
         with gil:

@@ -38,8 +38,8 @@ from vwlite.core.reasons cimport (
 )
 from vwlite.input.heads cimport ACTION_HEAD, SIMPLE_HEAD, Head, check_lines, parse_label, parse_simple
 from vwlite.input.naming cimport Naming, hash_name
-from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
 from vwlite.input.reader cimport LineReader
+from vwlite.input.source_parser cimport SourceParser
 
 from vwlite.core.options import Option, OptionGroup
 from vwlite.core.types import LabelType, is_multiline
@@ -116,36 +116,22 @@ cdef struct Lines:
     uint32_t[256] seen                # the last line (counted from 1) that has features in the namespace
 
 
-cdef class TextParser(Parser):
+cdef class TextParser(SourceParser):
     """Parser of the lines of `paths` ("-" is standard input).
 
     `labels` is the kind of label before the first '|'; with `multiline` an empty line ends an example.
     """
 
-    cdef public LineReader reader
     cdef bint compat
     cdef readonly bint multiline
     cdef Head head
-    cdef Naming naming
-    cdef size_t limit
 
     def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE, multiline=None):
         self.head = HEADS[labels]
         self.multiline = is_multiline(labels) if multiline is None else multiline
-        self.reader = LineReader(list(paths), options["max_line_bytes"], digest, self.multiline)
-        self.reader.stopping = &self.stopping
-        self.naming = Naming(options, entity_namespaces(options))
         self.compat = options["vw_compat"]
-        self.limit = options["max_line_bytes"]
-
-    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
-        return self.reader.fill(block, wait)
-
-    cdef Readiness ready(self) noexcept nogil:
-        return self.reader.ready()
-
-    def close(self):
-        self.reader.close()
+        super().__init__(LineReader(list(paths), options["max_line_bytes"], digest, self.multiline), options,
+                         entity_namespaces(options))
 
     cdef int parse(self, Block block) except -1 nogil:
         cdef Lines lines

@@ -47,9 +47,8 @@ from libc.string cimport memchr, memset
 
 from vwlite.core.example cimport PADDING, Block
 from vwlite.core.reasons cimport LINE_LENGTH, TEXT_ENCODING, TEXT_MUCH
-from vwlite.input.naming cimport Naming
-from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
 from vwlite.input.reader cimport LineReader
+from vwlite.input.source_parser cimport SourceParser
 from vwlite.input.vw_members cimport VwMembers
 from vwlite.input.vw_rows cimport Assembly
 
@@ -64,7 +63,7 @@ cdef enum:
     MOST_TEXT = 1 << 29               # bytes of a block: places in it have 32 bits
 
 
-cdef class VwJsonParser(Parser):
+cdef class VwJsonParser(SourceParser):
     """Parser of VW's JSON in `paths` ("-" is standard input).
 
     Args:
@@ -79,30 +78,16 @@ cdef class VwJsonParser(Parser):
         writable: Whether names that VW's text can't represent are refused.
     """
 
-    cdef public LineReader reader
-    cdef Naming naming
     cdef object labels
     cdef bint names, multiline, enveloped, chained, writable
-    cdef size_t limit
 
     def __init__(self, options, paths, digest, labels, multiline, names, *, enveloped=False, chained=False,
                  writable=False):
-        self.reader = LineReader(list(paths), options["max_line_bytes"], digest, False)
-        self.reader.stopping = &self.stopping
-        self.naming = Naming(options, entity_namespaces(options))
+        super().__init__(LineReader(list(paths), options["max_line_bytes"], digest, False), options,
+                         entity_namespaces(options))
         self.labels = labels
         self.multiline = is_multiline(labels) if multiline is None else multiline
         self.names, self.enveloped, self.chained, self.writable = names, enveloped, chained, writable
-        self.limit = options["max_line_bytes"]
-
-    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
-        return self.reader.fill(block, wait)
-
-    cdef Readiness ready(self) noexcept nogil:
-        return self.reader.ready()
-
-    def close(self):
-        self.reader.close()
 
     cdef int parse(self, Block block) except -1 nogil:
         with gil:

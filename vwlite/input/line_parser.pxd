@@ -5,17 +5,12 @@ A subclass reads a line into the current row; names are put into the block's tex
 from libc.stdint cimport uint8_t
 
 from vwlite.core.example cimport Block
-from vwlite.input.naming cimport Naming
-from vwlite.input.parser cimport Parser
-from vwlite.input.reader cimport LineReader
 from vwlite.input.rows cimport Rows
+from vwlite.input.source_parser cimport SourceParser
 
-cdef class LineParser(Parser):
-    cdef public LineReader reader
-    cdef Naming naming
+cdef class LineParser(SourceParser):
     cdef object labels
     cdef bint names
-    cdef size_t limit
     cdef int parse_lines(self, Block block) except -1
     cdef int line(self, Rows rows, size_t start, size_t stop, size_t line, size_t good) except -1 nogil
     cdef size_t until(self, const uint8_t* text, size_t at, size_t stop) noexcept nogil

@@ -4,8 +4,6 @@ from libc.string cimport memchr, memset
 
 from vwlite.core.example cimport PADDING, Block
 from vwlite.core.reasons cimport FINE, LINE_LENGTH, TEXT_ENCODING, Reason
-from vwlite.input.naming cimport Naming
-from vwlite.input.parser cimport FAILED, Filled, Parser, Readiness
 from vwlite.input.reader cimport LineReader
 from vwlite.input.rows cimport Rows
 
@@ -13,7 +11,7 @@ cdef extern from "vwlite/core/utf8.h" nogil:
     size_t vwl_utf8_problem(const uint8_t* text, size_t n)
 
 
-cdef class LineParser(Parser):
+cdef class LineParser(SourceParser):
     """Parser of the lines in `paths` ("-" is standard input).
 
     Args:
@@ -26,20 +24,8 @@ cdef class LineParser(Parser):
     """
 
     def __init__(self, options, paths, digest, labels, names, entities=()):
-        self.reader = LineReader(list(paths), options["max_line_bytes"], digest, False)
-        self.reader.stopping = &self.stopping
-        self.naming = Naming(options, entities)
+        super().__init__(LineReader(list(paths), options["max_line_bytes"], digest, False), options, entities)
         self.labels, self.names = labels, names
-        self.limit = options["max_line_bytes"]
-
-    cdef Filled fill(self, Block block, bint wait) except FAILED nogil:
-        return self.reader.fill(block, wait)
-
-    cdef Readiness ready(self) noexcept nogil:
-        return self.reader.ready()
-
-    def close(self):
-        self.reader.close()
 
     cdef int parse(self, Block block) except -1 nogil:
         with gil:
