@@ -149,3 +149,12 @@ def test_a_label_is_read_from_each_dict_that_has_none_beside_it():
         many.learn([{"a": 1.0, "y": 5.0}], y=[1])
         many.learn([{"a": 1.0, "y": 5.0}])
     assert one.predict({"a": 1.0}) == many.predict([{"a": 1.0}])[0]
+
+
+def test_regular_expressions_keep_their_backslashes():
+    row = {"x1": 1.0, "xd": 2.0}
+    workspace = Workspace(["--columns_in", r"/^x\d$/:ignore 'xd':number"])
+    workspace.learn(row, y=1)
+    assert workspace.predict({"x1": 1.0}) == workspace.predict({})
+    assert workspace.predict(row) > workspace.predict({})
+    assert Workspace.from_bytes(workspace.to_bytes()).predict(row) == workspace.predict(row)

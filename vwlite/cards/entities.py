@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vwlite.core.learner import walk
+from vwlite.core.view import CONSTANT
 from vwlite.errors import ModelError, OptionError, VwliteError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from vwlite.entities.store_file import StoreFile
     from vwlite.model.model_file import ModelReader
 
-CONSTANT = 11650396  # the hash of the constant feature
 AT_ONCE = 1000  # entities in memory, of a model with evicted entities
 SUMS = "_sums"  # suffix of owners of sums over examples, which are not entities
 

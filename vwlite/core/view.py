@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+CONSTANT = 11650396  # the hash of the constant feature, CONSTANT_HASH of example.pxd
+
 
 class Group(NamedTuple):
     """A namespace of one example."""

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vwlite.core.learner import walk
-from vwlite.core.view import View
+from vwlite.core.view import CONSTANT, View
 from vwlite.model.model_file import write_text
 
 if TYPE_CHECKING:
     from vwlite.engine.workspace import Workspace
 
 VW_VERSION = "9.11.2"  # the version whose format readable models have
-CONSTANT = 11650396
 
 
 def names(view: View, interactions: Any) -> Iterator[str]:

@@ -11,13 +11,12 @@ import numpy as np
 from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.core.learner import walk
 from vwlite.core.options import Options
+from vwlite.core.view import CONSTANT
 from vwlite.errors import OptionError
 from vwlite.features.interactions import namespace_hash
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CONSTANT = 11650396  # the hash of the constant feature
 
 
 class Coefficients:

@@ -11,11 +11,11 @@ rules of the first kind that match one feature are an error.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from vwlite.core.options import Option, OptionGroup, Options
+from vwlite.core.selectors import expression_of, split_rules
 from vwlite.errors import OptionError
 
 OPTIONS = OptionGroup(
@@ -176,11 +176,8 @@ def read_rule(text: str) -> Rule:  # noqa: DOC502
     if not colon or not selector:
         raise OptionError(f"{what}: expected SELECTOR:STEP,STEP, such as price:log,scale; steps are {', '.join(STEPS)}")
     steps = read_steps(rest, what)
-    if len(selector) > 1 and selector[0] == selector[-1] == "/":
-        try:
-            pattern = re.compile(selector[1:-1])
-        except re.error as error:
-            raise OptionError(f"{what}: not a regular expression: {error}") from error
+    pattern = expression_of(selector, what)
+    if pattern is not None:
         return Rule(selector, "", "", pattern, steps)
     namespace, caret, name = selector.rpartition("^")
     if caret and not (namespace and name):
@@ -205,15 +202,7 @@ def read_rules(options: Options) -> list[Rule]:  # noqa: DOC502
 
 def rules_of(texts: Iterable[str], scale: bool = False) -> list[Rule]:
     """Reads rules in several texts. Raises OptionError if one is none, or two have the same selector."""
-    words = []
-    for text in texts:
-        lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
-        lexer.whitespace_split = True
-        lexer.escape = lexer.commenters = ""  # regular expressions have their own escapes
-        try:
-            words += list(lexer)
-        except ValueError as error:
-            raise OptionError(f"--transform {text}: {str(error).lower()}") from error
+    words = [word for text in texts for word in split_rules(text, "--transform")]
     rules = [read_rule(word) for word in words]
     if scale:
         rules.append(read_rule("*:scale"))

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vwlite.core.paths import explain
+from vwlite.core.selectors import expression_of, split_rules
 from vwlite.errors import OptionError
 
 ROLES = {
@@ -126,14 +127,10 @@ def read_rule(text: str) -> Rule:  # noqa: DOC502
             raise OptionError(f"{what}: expected parts of a date in parentheses, of {', '.join(DATE_PARTS)}")
     elif arguments:
         raise OptionError(f"{what}: {word} has nothing in parentheses")
-    pattern = len(name) > 1 and name[0] == name[-1] == "/"
-    if pattern:
-        name = name[1:-1]
-        try:
-            re.compile(name)
-        except re.error as error:
-            raise OptionError(f"{what}: not a regular expression: {error}") from error
-    return Rule(name, word, pattern, namespace, arguments)
+    expression = expression_of(name, what)
+    if expression is not None:
+        name = expression.pattern
+    return Rule(name, word, expression is not None, namespace, arguments)
 
 
 def _require_borders(texts: Sequence[str], what: str) -> None:
@@ -342,8 +339,5 @@ def read_map(  # noqa: DOC502
     else:
         words = []
         for text in expand([rules] if isinstance(rules, str) else rules or ()):
-            try:
-                words += shlex.split(text)
-            except ValueError as error:
-                raise OptionError(f"--columns_in {text}: {str(error).lower()}") from error
+            words += split_rules(text, "--columns_in")
     return ColumnMap(tuple(map(read_rule, words)), read_label(label) if label else None)

@@ -12,13 +12,13 @@ from scipy import sparse
 from vwlite.bayes import fitted
 from vwlite.bayes.blas import in_one_thread
 from vwlite.core.elementary import array_log
+from vwlite.core.view import CONSTANT
 from vwlite.mixed.columns import Columns, effect_columns, fixed_columns, independent, sharing
 from vwlite.mixed.linear import Fit, fit_linear
 from vwlite.mixed.logistic import MOST_ROUNDS, Data, fit_logistic, probabilities
 from vwlite.mixed.posterior import Known, known, smallest_norm
 from vwlite.mixed.system import Array, Part, System
 
-CONSTANT = 11650396  # the hash of VW's constant
 MOST_DENSE = 4000  # coefficients beside those of the effect with most of them
 MOST_LOGISTIC = 500  # fixed coefficients, each of them a parameter of the likelihood
 MOST_BLOCKS = 30_000_000  # numbers of the matrices of all entities of an effect
