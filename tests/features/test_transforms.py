@@ -133,6 +133,7 @@ def test_categories_and_words_keep_their_value(capsys):
     ("rule", "last", "written"),
     [
         ("onehot", "1 | hour:13 rate:0.1 big:-1e10 red", "1 | hour=13 rate=0.1 big=-1e+10 red"),
+        ("onehot", "1 | zip:1000000 zero:-0", "1 | zip=1000000 zero=0"),
         ("log,onehot", "1 | zero:0 x:0", "1 | zero=0 x=0"),
         ("ngrams(2)", "1 | new york pizza |u x", "1 | new york pizza new_york york_pizza |u x"),
         ("ngrams(3)", "1 | a b:2 c", "1 | a b:2 c a_b:2 a_b_c:2 b_c:2"),

@@ -14,6 +14,7 @@ from vwlite.core.elementary cimport log, log1p
 from vwlite.core.example cimport CONSTANT_HASH, PADDING, extent_end, extent_name_length
 from vwlite.core.reasons cimport FINE, TRANSFORM_TWICE
 from vwlite.input.naming cimport hash_name
+from vwlite.input.writing cimport shortest
 
 from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.features.interactions import namespace_hash
@@ -22,7 +23,6 @@ from vwlite.features.transform_rules import STEPS
 
 cdef extern from "vwlite/core/clocale.h" nogil:
     int vwl_print(char* to, size_t size, const char* format, double value)
-    double vwl_strtod(const char* text, char** end)
 
 cdef enum:
     NONE = -1                         # no rule
@@ -394,7 +394,7 @@ cdef class Transforms:
         if op == BINS:
             memcpy(to + n + 1, b"bin", 3)
             return n + 4 + vwl_print(to + n + 4, LONGEST_NUMBER, b"%.0f", x)
-        return n + 1 + print_shortest(to + n + 1, <float>x)
+        return n + 1 + shortest(<float>x, <uint8_t*>to + n + 1)
 
     cdef int room_for_text(self, size_t n) except -1 nogil:
         """Ensure memory for n more bytes of text, which can be hashed."""
@@ -579,15 +579,3 @@ cdef class Transforms:
 
 cdef bint has_bins(const Chain* chain) noexcept nogil:
     return chain.n and chain.steps[chain.n - 1].op == BINS
-
-
-cdef size_t print_shortest(char* to, float x) noexcept nogil:
-    """Write a number as short as single precision needs; whole ones bare."""
-    cdef size_t n = vwl_print(to, LONGEST_NUMBER, b"%.6g", x)
-    if <float>vwl_strtod(to, NULL) != x:
-        n = vwl_print(to, LONGEST_NUMBER, b"%.7g", x)
-    if <float>vwl_strtod(to, NULL) != x:
-        n = vwl_print(to, LONGEST_NUMBER, b"%.8g", x)
-    if <float>vwl_strtod(to, NULL) != x:
-        n = vwl_print(to, LONGEST_NUMBER, b"%.9g", x)
-    return n

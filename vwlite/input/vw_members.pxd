@@ -21,7 +21,7 @@ cdef class VwMembers(Names):
     cdef size_t envelope(self, size_t at) except? 0xFFFFFFFF nogil
     cdef size_t envelope_member(self, size_t key, size_t n, size_t at) except? 0xFFFFFFFF nogil
     cdef size_t context(self, size_t at, int depth) except? 0xFFFFFFFF nogil
-    cdef size_t members(self, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil
+    cdef size_t members(self, size_t at, int depth, const Space* space, bint entity=*) except? 0xFFFFFFFF nogil
     cdef size_t value(self, size_t key, size_t n, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil
     cdef size_t inner(self, size_t key, size_t n, size_t at, int depth) except? 0xFFFFFFFF nogil
     cdef size_t list(self, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil
@@ -30,7 +30,6 @@ cdef class VwMembers(Names):
         except? 0xFFFFFFFF nogil
     cdef size_t actions(self, size_t at, int depth) except? 0xFFFFFFFF nogil
     cdef size_t entity_member(self, size_t key, size_t n, size_t at, int depth) except? 0xFFFFFFFF nogil
-    cdef size_t entity_members(self, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil
     cdef int number_feature(self, size_t key, size_t n, double value, size_t at, const Space* space) except -1 nogil
     cdef int plain_feature(self, size_t key, size_t n, const Space* space) except -1 nogil
     cdef int text_feature(self, size_t key, size_t n, size_t begin, size_t m, const Space* space) except -1 nogil

@@ -27,6 +27,11 @@ cdef enum:
     MOST_DEEP = 64                    # objects and arrays inside each other, as in members.pyx
 
 
+cdef inline bint is_scalar(uint8_t c) noexcept nogil:
+    """Whether a value is a text or a number, by its first character."""
+    return c == b'"' or c == b"-" or 48 <= c <= 57
+
+
 cdef inline bint same(const uint8_t* name, size_t n, const char* word, size_t length) noexcept nogil:
     return n == length and memcmp(name, word, n) == 0
 
@@ -179,8 +184,11 @@ cdef class VwMembers(Names):
             self.assembly.close(&self.rows.plain, 0)
         return at
 
-    cdef size_t members(self, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil:
-        """Read an object whose features are in a namespace; returns the position after it."""
+    cdef size_t members(self, size_t at, int depth, const Space* space, bint entity=False) except? 0xFFFFFFFF nogil:
+        """Read an object whose features are in a namespace; returns the position after it.
+
+        `entity`: texts and numbers name an entity, in parts: {"id": 7} is the entity id7.
+        """
         cdef size_t key = 0, n = 0
         cdef Scope scope
         if depth > MOST_DEEP:
@@ -191,7 +199,11 @@ cdef class VwMembers(Names):
             return at + 1
         while True:
             at = read_key(self, at, &scope, &key, &n)
-            if self.reason == FINE:
+            if self.reason != FINE:
+                return self.end
+            if entity and is_scalar(self.text[at]) and not (n and self.text[key] == b"_"):
+                at = self.entity_value(key, n, at, space)
+            else:
                 at = self.value(key, n, at, depth, space)
             if self.reason != FINE:
                 return self.end
@@ -371,7 +383,7 @@ cdef class VwMembers(Names):
             return at + m
         self.space_of(key, n, &space)
         if c == b"{":
-            at = self.entity_members(at, depth + 1, &space)
+            at = self.members(at, depth + 1, &space, True)
         elif c == b"[":
             at = self.list(at, depth + 1, &space)
         elif c == b"t" or c == b"f":
@@ -381,36 +393,6 @@ cdef class VwMembers(Names):
         if self.reason == FINE:
             self.assembly.close(&space, base)
         return at
-
-    cdef size_t entity_members(self, size_t at, int depth, const Space* space) except? 0xFFFFFFFF nogil:
-        """Read an object that names an entity, in parts: {"id": 7} is the entity id7."""
-        cdef size_t key = 0, n = 0
-        cdef Scope scope
-        cdef uint8_t c
-        if depth > MOST_DEEP:
-            return self.fail(JSON_DEEP, at)
-        scope.first, scope.serial = self.n_open, 0
-        at = behind_blanks(self, at + 1)
-        if self.text[at] == b"}":
-            return at + 1
-        while True:
-            at = read_key(self, at, &scope, &key, &n)
-            if self.reason != FINE:
-                return self.end
-            c = self.text[at]
-            if (c == b'"' or c == b"-" or 48 <= c <= 57) and not (n and self.text[key] == b"_"):
-                at = self.entity_value(key, n, at, space)
-            else:
-                at = self.value(key, n, at, depth, space)
-            if self.reason != FINE:
-                return self.end
-            at = behind_blanks(self, at)
-            if self.text[at] == b"}":
-                self.n_open = scope.first
-                return at + 1
-            if self.text[at] != b",":
-                return self.fail(JSON_SYNTAX, at)
-            at = behind_blanks(self, at + 1)
 
     # features
 
