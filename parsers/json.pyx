@@ -17,6 +17,7 @@ from libc.string cimport memchr, memset
 from vwlite.core.example cimport PADDING, Block
 from vwlite.core.reasons cimport FINE, JSON_SYNTAX, LINE_LENGTH, TEXT_ENCODING
 from vwlite.input.bags cimport Bags
+from vwlite.input.json_text cimport JsonText
 from vwlite.input.members cimport Members
 from vwlite.input.parser cimport FAILED, Filled
 from vwlite.input.reader cimport LineReader
@@ -150,7 +151,7 @@ cdef class JsonParser(SourceParser):
 
     cdef int parse_rows(self, Block block) except -1:
         cdef Rows rows = Rows(self.naming, self.labels, block, self.names, self.skips)
-        cdef Members members = Bags(rows) if self.bags else Members(rows, self.column_map)
+        cdef JsonText members = Bags(rows) if self.bags else Members(rows, self.column_map)
         cdef size_t at = 0, line = 0, stop
         cdef const uint8_t* found
         memset(block.text + block.text_length, 0, PADDING)
@@ -172,7 +173,7 @@ cdef class JsonParser(SourceParser):
         block.n_lines = line
         return 0
 
-    cdef int line(self, Members members, size_t at, size_t stop, size_t line, bint truncated) except -1 nogil:
+    cdef int line(self, JsonText members, size_t at, size_t stop, size_t line, bint truncated) except -1 nogil:
         """Read a line into a row; a line of blanks is none."""
         cdef size_t start = at, end
         if stop > at and members.text[stop - 1] == 13:
@@ -190,7 +191,7 @@ cdef class JsonParser(SourceParser):
                 members.fail(JSON_SYNTAX, min(end, stop))
         return self.finish(members, start, stop, truncated)
 
-    cdef bint is_text(self, Members members, size_t start, size_t stop) noexcept nogil:
+    cdef bint is_text(self, JsonText members, size_t start, size_t stop) noexcept nogil:
         """Whether bytes that were not read yet are UTF-8, of a block that is so up to members.good."""
         cdef size_t bad
         members.reason = FINE
@@ -201,7 +202,7 @@ cdef class JsonParser(SourceParser):
             members.reason, members.problem = TEXT_ENCODING, bad
         return bad == stop
 
-    cdef int finish(self, Members members, size_t start, size_t stop, bint truncated) except -1 nogil:
+    cdef int finish(self, JsonText members, size_t start, size_t stop, bint truncated) except -1 nogil:
         """End the row."""
         members.rows.row.column = 1
         if truncated or stop - start > self.limit:
@@ -212,7 +213,7 @@ cdef class JsonParser(SourceParser):
             members.rows.row.column = <uint32_t>(min(members.problem, stop) - start) + 1
         return members.rows.end_row()
 
-    cdef size_t several(self, Members members, size_t at) except? 0xFFFFFFFF nogil:
+    cdef size_t several(self, JsonText members, size_t at) except? 0xFFFFFFFF nogil:
         """Read objects between which there are commas or blanks, and an array's brackets; returns the number of lines.
 
         What is no JSON ends the run: where the next object would begin is not known.
@@ -237,7 +238,7 @@ cdef class JsonParser(SourceParser):
                 line += members.text[start] == 10
                 start += 1
 
-    cdef int stop(self, Members members, size_t line, size_t start) except -1:
+    cdef int stop(self, JsonText members, size_t line, size_t start) except -1:
         """Raises VwliteError for an object that can't be read."""
         cdef size_t shown = min(<size_t>60, members.end - start), problem = max(members.problem, start)
         text = (<bytes>(<char*>members.text + start)[:shown]).decode("utf-8", "replace")

@@ -122,6 +122,18 @@ def test_a_rule_is_of_a_feature_or_else_of_its_namespace_or_else_of_all(capsys):
     }  # fmt: skip
 
 
+def test_features_are_dropped_and_kept(capsys):
+    rules = "--noconstant --transform /^(a|city)(=|$)/:drop --transform b:keep --transform *:clip(0,1)"
+    found = audited(capsys, rules, ["1 | a:1"], "| a:3 b:3 c:3 city=Bonn red")
+    assert found == {"b": 3, "c": 1, "red": 1}
+    decisions = Workspace("--csoaa_ldf m --transform b:drop")
+    plain = Workspace("--csoaa_ldf m")
+    for i in range(9):
+        with_b = f"0:{i % 2} | a:{i} b:3\n1:0.5 | a:2.5 b:{i}"
+        without = f"0:{i % 2} | a:{i}\n1:0.5 | a:2.5"
+        assert decisions.learn(with_b) == plain.learn(without)
+
+
 def test_categories_and_words_keep_their_value(capsys):
     found = audited(
         capsys, "--noconstant --scale", ["1 | x:1 red |u v:2 city:Bonn", "1 | x:3 red"], "| x:3 red city:Rome"
@@ -323,6 +335,7 @@ def test_lines_of_decisions_are_scaled_by_what_was_learned_before():
         ("*:onehot,scale", "onehot is the last step"),
         ("*:idf,ngrams(2)", "ngrams is the first step"),
         ("*:ngrams(2),scale", "scale is of numbers"),
+        ("*:drop,idf", "drop is the only step of its rule"),
         ("/(/:scale", "not a regular expression"),
         ("u^:scale", "expected namespace"),
         ("^x:scale", "expected namespace"),

@@ -362,6 +362,7 @@ def test_a_pipe_in_the_place_of_a_store_hangs_nothing(folder):
         "--bayes_logistic --batch_size 100 --random_effect user --fixed same --shrink mean",
         "--thompson --bayes_linear --posterior diagonal",
         "--fixed_effect {good} --offset_scale fit",
+        "--scale --transform x^b:bins(2) --transform user^*:idf",
     ],
 )
 def test_arrays_that_make_no_sense_are_refused_or_harmless(flags, data, good, tmp_path_factory):

@@ -58,7 +58,9 @@ def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict
     saver.require_finite()
     arrays = saver.arrays
     if workspace.driver.transforms is not None:
-        arrays |= {f"transforms.{name}": array for name, array in workspace.driver.transforms.arrays().items()}
+        arrays |= {
+            f"transforms.{name}": array for name, array in workspace.driver.transforms.statistics.arrays().items()
+        }
     arrays |= names_to_arrays(workspace.names, "slot") | names_to_arrays(workspace.hash_names, "hash")
     return arrays, workspace.metadata() | ({} if stream is None else {"stream": stream})
 
@@ -224,7 +226,9 @@ def restore_transforms(workspace: Any, reader: ModelReader) -> None:
                 sketches.append(packed[place : place + length])
                 place += length
         examples = array("examples", "F64")[0]
-        transforms.restore(array("hash", "U32"), array("rule", "U8"), array("state", "F64"), examples, sketches)
+        transforms.statistics.restore(
+            array("hash", "U32"), array("rule", "U8"), array("state", "F64"), examples, sketches
+        )
     except (ValueError, IndexError) as error:
         raise ModelError(f"{reader.path}: transforms can't be restored: {error}; train the model again") from error
 

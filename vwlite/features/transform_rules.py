@@ -25,7 +25,7 @@ OPTIONS = OptionGroup(
             "transform",
             str,
             "change the values of features by statistics that are learned on the way: 'price:log,scale *:scale'; steps "
-            "are scale, minmax, maxabs, log, clip(LOW,HIGH), bins(N), onehot, idf, ngrams(N)",
+            "are scale, minmax, maxabs, log, clip(LOW,HIGH), bins(N), onehot, idf, ngrams(N), drop, keep",
             many=True,
             keep=True,
             fixed=True,
@@ -73,6 +73,8 @@ STEPS = {
     "bins": Step("the category of its quantile among N, name=binK", ("N",), state=1, renames=True),
     "onehot": Step("the category of its value, name=value", renames=True),
     "idf": Step("times the inverse document frequency, 1 + log((1 + n) / (1 + df))", state=2, of_all=True),
+    "drop": Step("left out", of_all=True),
+    "keep": Step("as it is, whatever other rules say", of_all=True),
     "ngrams": Step("with the sequences of up to N neighbours in a namespace, a_b", ("N",), renames=True, of_all=True),
 }
 MOST_RULES = 250
@@ -134,6 +136,9 @@ def read_steps(text: str, what: str) -> tuple[tuple[str, tuple[float, ...]], ...
     names = [name for name, _ in steps]
     if "ngrams" in names[1:]:
         raise OptionError(f"{what}: ngrams is the first step: the others are of its features, too")
+    for name in ("drop", "keep"):
+        if name in names and len(names) > 1:
+            raise OptionError(f"{what}: {name} is the only step of its rule")
     for name in ("bins", "onehot"):
         if name in names[:-1]:
             raise OptionError(f"{what}: {name} is the last step: what it makes has no value to change")

@@ -1,7 +1,7 @@
 """Bags of features in JSON: records of features that have a name, a term and a value."""
 from libc.stdint cimport uint8_t, uint32_t
 
-from vwlite.input.members cimport Members
+from vwlite.input.json_text cimport JsonText
 
 cdef struct Scalar:
     # a value that is no object or array
@@ -9,7 +9,7 @@ cdef struct Scalar:
     size_t at, begin, n               # its place; of a string, that of its text
     double number
 
-cdef class Bags(Members):
+cdef class Bags(JsonText):
     cdef size_t key(self, size_t at, uint32_t serial, size_t* key, size_t* n) except? 0xFFFFFFFF nogil
     cdef size_t scalar(self, size_t at, int depth, Scalar* found) except? 0xFFFFFFFF nogil
     cdef size_t record(self, size_t at, int depth, bint inner) except? 0xFFFFFFFF nogil

@@ -10,35 +10,28 @@ or in an object in it (`metadataMap`), are the names of entities if their key is
 they are ignored. A value may be in the object that Avro's JSON puts around it: {"double": 1}.
 """
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp
 
 from vwlite.core.reasons cimport (
     ENTITY_NAMELESS, FINE, JSON_DEEP, JSON_OBJECT, JSON_SYNTAX, NTV_BAG, NTV_FEATURE, NTV_SCALAR, VALUE_FINITE,
 )
-from vwlite.input.members cimport Members
+from vwlite.input.json_text cimport MOST_DEEP, JsonText
 from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, add, is_number, number_in_words
-
-cdef enum:
-    MOST_DEEP = 64                    # objects and arrays inside each other, as in members.pyx
 
 
 cdef inline bint same(const uint8_t* name, size_t n, const char* word, size_t length) noexcept nogil:
     return n == length and memcmp(name, word, n) == 0
 
 
-cdef class Bags(Members):
+cdef class Bags(JsonText):
     """Reads the records of a block into rows."""
 
     def __init__(self, Rows rows not None):
-        super().__init__(rows, None)
+        super().__init__(rows)
 
     cdef size_t read(self, size_t at) except? 0xFFFFFFFF nogil:
         """Read a record into the current row; returns the position after it."""
-        self.reason = FINE
-        self.serial = 0
-        if self.n_keys:
-            memset(self.keys, 0, self.capacity * sizeof(self.keys[0]))
-            self.n_keys = 0
+        self.begin_object()
         if self.text[at] != b"{":
             return self.fail(JSON_OBJECT, at)
         return self.record(at, 1, False)

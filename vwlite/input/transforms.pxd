@@ -12,34 +12,11 @@ e) Names that a transform makes are in a text of its own, with those of the othe
 f) Lines of a multi-line example are changed in the block, and changed back after the example; statistics learn from
    them after the stack.
 """
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from vwlite.core.example cimport Block, Example, Extent, Feature, NameSpan, Row
 from vwlite.input.naming cimport Naming
-
-cdef enum:
-    MOST_STEPS = 8
-    MOST_STATE = 16
-
-cdef enum Op:
-    SCALE, MINMAX, MAXABS, LOG, CLIP, BINS, ONEHOT, IDF
-
-cdef struct Step:
-    Op op
-    double low, high
-
-cdef struct Chain:
-    # the steps of a rule
-    Step[MOST_STEPS] steps
-    size_t n, n_state
-    bint of_all                       # for features without a value, too
-    bint renames                      # the last step makes a name
-    uint32_t ngrams                   # longest sequence of neighbours; 0: none are added
-
-cdef struct Slot:
-    uint32_t hash
-    int32_t rule                      # EMPTY, NONE, or its number
-    uint64_t state                    # place + 1 of its state; 0: nothing was learned
+from vwlite.input.statistics cimport Op, Statistics
 
 cdef class Transforms:
     cdef Naming naming
@@ -47,7 +24,7 @@ cdef class Transforms:
     cdef readonly bint learns         # some step has statistics
     cdef readonly bint renames        # some step makes names
     cdef bint has_patterns
-    cdef Chain* chains
+    cdef readonly Statistics statistics
     cdef int32_t rule_of_all          # NONE without one
     # rules by the hash of a name or of a namespace
     cdef uint32_t[256] own_hash, space_hash
@@ -55,13 +32,6 @@ cdef class Transforms:
     cdef size_t n_own, n_spaces
     cdef bint looked                  # at an example
     cdef bint[256] matched            # some feature matched the rule
-    # statistics
-    cdef Slot* slots
-    cdef size_t n_slots, mask, n_guests           # guests: slots that have learned nothing
-    cdef double* states
-    cdef size_t n_states, state_capacity
-    cdef readonly list sketches
-    cdef readonly double examples
     # the example as parsed
     cdef const Feature* linear
     cdef size_t n_linear
@@ -93,14 +63,8 @@ cdef class Transforms:
                           const NameSpan* name) except -4 nogil
     cdef int32_t by_patterns(self, const char* text, const Extent* extent, const NameSpan* name,
                              int32_t own) except -4
-    cdef double* state_of(self, uint32_t hash, int32_t rule, bint learns) except? NULL nogil
-    cdef double flow(self, const Chain* chain, double* state, double x, bint learns) except? -1e300 nogil
-    cdef double bin_of(self, double* state, double n, double x, bint learns) except? -1e300 nogil
     cdef size_t renamed(self, Op op, double x, const char* name, size_t n) except? 0 nogil
     cdef int room_for_text(self, size_t n) except -1 nogil
-    cdef Slot* find(self, uint32_t hash) noexcept nogil
-    cdef Slot* insert(self, uint32_t hash, int32_t rule) except NULL nogil
-    cdef int resize_slots(self, size_t n) except -1 nogil
     cdef int walk_lines(self, Block block, const Row* rows, size_t n, bint changes, bint learns) except -1 nogil
     cdef float value_of(self, int32_t rule, uint32_t hash, float x, bint learns) except? -1e30 nogil
     cdef int change_lines(self, Block block, const Row* rows, size_t n) except -1 nogil

@@ -1,24 +1,17 @@
-"""Transforms of features. Design notes are in transforms.pxd.
-
-Formulas: mean and variance by Welford 1962 (Note on a method for calculating corrected sums of squares and products),
-the variance being that of the population, as River's StandardScaler has it; the inverse document frequency
-1 + log((1 + n) / (1 + df)), as that of scikit-learn and River; quantiles by a t-digest (Dunning and Ertl 2019,
-Computing extremely accurate quantiles using t-digests).
-"""
-from libc.math cimport NAN, fabs, isnan, sqrt
-from libc.stdlib cimport calloc, free
+"""Transforms of features. Design notes are in transforms.pxd."""
+from libc.math cimport isnan
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from vwlite.core.arrays cimport grow, resize
-from vwlite.core.elementary cimport log, log1p
+from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport CONSTANT_HASH, PADDING, extent_end, extent_name_length
 from vwlite.core.reasons cimport FINE, TRANSFORM_TWICE
 from vwlite.input.naming cimport hash_name
+from vwlite.input.statistics cimport BINS, Chain, Op, Slot, Statistics
 from vwlite.input.writing cimport shortest
 
 from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.features.interactions import namespace_hash
-from vwlite.input.quantiles import Quantiles, sketch_type
 from vwlite.features.transform_rules import STEPS
 
 cdef extern from "vwlite/core/clocale.h" nogil:
@@ -27,52 +20,26 @@ cdef extern from "vwlite/core/clocale.h" nogil:
 cdef enum:
     NONE = -1                         # no rule
     TWICE = -2
-    EMPTY = -3
-    AT_FIRST = 1 << 10                # slots
     MOST_GUESTS = 1 << 20
     LONGEST_NUMBER = 40
     READABLE = 16                     # bytes past a name that is hashed
-
-OPS = {"scale": SCALE, "minmax": MINMAX, "maxabs": MAXABS, "log": LOG, "clip": CLIP, "bins": BINS, "onehot": ONEHOT,
-       "idf": IDF}
 
 
 cdef class Transforms:
     """Transforms of an Example's features by the rules of --transform (transform_rules.py)."""
 
     def __init__(self, options, Naming naming not None, rules):
-        cdef Chain* chain
         self.naming = naming
         self.rules = list(rules)
-        self.sketches = []
+        self.statistics = Statistics(self.rules)
         self.rule_of_all = NONE
-        self.chains = <Chain*>calloc(len(self.rules) + 1, sizeof(Chain))
-        if self.chains == NULL:
-            raise MemoryError
+        steps = [STEPS[name] for rule in self.rules for name, _ in rule.steps]
+        self.learns = any(step.state for step in steps)
+        self.renames = any(step.renames for step in steps)
         for i, rule in enumerate(self.rules):
-            chain = &self.chains[i]
-            for name, arguments in rule.steps:
-                chain.of_all = chain.of_all or STEPS[name].of_all
-                self.learns = self.learns or STEPS[name].state > 0
-                self.renames = self.renames or STEPS[name].renames
-                if name == "bins":
-                    sketch_type()     # whose package may be missing
-                if name == "ngrams":
-                    chain.ngrams = <uint32_t>arguments[0]
-                    continue
-                chain.renames = STEPS[name].renames
-                chain.n_state += STEPS[name].state
-                chain.steps[chain.n].op = OPS[name]
-                chain.steps[chain.n].low = arguments[0] if arguments else 0
-                chain.steps[chain.n].high = arguments[1] if len(arguments) > 1 else 0
-                chain.n += 1
             self.place(i, rule, options)
-        self.resize_slots(AT_FIRST)
 
     def __dealloc__(self):
-        free(self.chains)
-        free(self.slots)
-        free(self.states)
         free(self.features)
         free(self.own_extents)
         free(self.own_names)
@@ -118,7 +85,7 @@ cdef class Transforms:
 
     cdef int learn(self, Example ex) except -1 nogil:
         """Learn from the example of the last apply(), and point it to its features as they are transformed now."""
-        self.examples += 1
+        self.statistics.examples += 1
         return self.run(ex, True)
 
     cdef int run(self, Example ex, bint learns) except -1 nogil:
@@ -177,7 +144,7 @@ cdef class Transforms:
             if rule == TWICE:
                 ex.problem_at = name
                 return TRANSFORM_TWICE
-            if rule != NONE and isnan(x) and not self.chains[rule].of_all:
+            if rule != NONE and isnan(x) and not self.statistics.chains[rule].of_all:
                 rule = NONE
             if isnan(x):
                 x = 1
@@ -185,7 +152,7 @@ cdef class Transforms:
                 if x != 0 or aside:
                     self.append(self.linear[j].hash, x, name, span.length, span)
                 continue
-            if self.chains[rule].ngrams:
+            if self.statistics.chains[rule].ngrams:
                 grow(&self.members, &self.member_capacity, n_members + 1, sizeof(uint32_t))
                 self.members[n_members] = <uint32_t>j
                 n_members += 1
@@ -197,13 +164,13 @@ cdef class Transforms:
     cdef int put(self, Example ex, size_t i, uint32_t hash, double x, int32_t rule, const char* name, size_t n,
                  bint learns) except -1 nogil:
         """Append a feature after the steps of its rule."""
-        cdef const Chain* chain = &self.chains[rule]
+        cdef const Chain* chain = &self.statistics.chains[rule]
         cdef double* state = NULL
         cdef NameSpan span
         cdef size_t made
         if chain.n_state:
-            state = self.state_of(hash, rule, learns)
-        x = self.flow(chain, state, x, learns)
+            state = self.statistics.state_of(hash, rule, learns)
+        x = self.statistics.flow(chain, state, x, learns)
         if isnan(x):
             return 0
         if chain.renames:
@@ -242,7 +209,7 @@ cdef class Transforms:
         for k in range(n_members):
             rule = self.rule_for(ex.text, &self.extents[i], self.linear[self.members[k]].hash,
                                  &self.names[self.members[k]])
-            for length in range(2, min(<size_t>self.chains[rule].ngrams, n_members - k) + 1):
+            for length in range(2, min(<size_t>self.statistics.chains[rule].ngrams, n_members - k) + 1):
                 begin = end = self.used
                 x = 1
                 for j in range(k, k + length):
@@ -271,7 +238,7 @@ cdef class Transforms:
         cdef int32_t rule = NONE
         cdef Slot* slot
         if self.has_patterns:
-            slot = self.find(hash)
+            slot = self.statistics.find(hash)
             if slot != NULL:
                 return slot.rule
         for i in range(self.n_own):
@@ -287,9 +254,9 @@ cdef class Transforms:
                     rule = self.space_rule[i]
         if rule >= 0:
             self.matched[rule] = True
-        if self.has_patterns and self.n_guests < MOST_GUESTS:
-            self.insert(hash, rule)   # so that expressions are matched once
-            self.n_guests += 1
+        if self.has_patterns and self.statistics.n_guests < MOST_GUESTS:
+            self.statistics.insert(hash, rule)   # so that expressions are matched once
+            self.statistics.n_guests += 1
         return rule
 
     cdef int32_t by_patterns(self, const char* text, const Extent* extent, const NameSpan* name,
@@ -301,84 +268,6 @@ cdef class Transforms:
         found = [i for i, rule in enumerate(self.rules) if i == own or (
             rule.pattern is not None and (rule.pattern.search(feature) or rule.pattern.search(whole)))]
         return NONE if not found else found[0] if len(found) == 1 else TWICE
-
-    # statistics
-
-    cdef double* state_of(self, uint32_t hash, int32_t rule, bint learns) except? NULL nogil:
-        """The state of a feature; NULL if it has none and doesn't learn."""
-        cdef Slot* slot = self.find(hash)
-        cdef size_t n = self.chains[rule].n_state, i
-        if slot == NULL and learns:
-            slot = self.insert(hash, rule)
-            self.n_guests += 1
-        if slot == NULL or (slot.state == 0 and not learns):
-            return NULL
-        if slot.state == 0:
-            grow(&self.states, &self.state_capacity, self.n_states + n, sizeof(double))
-            for i in range(n):
-                self.states[self.n_states + i] = 0
-            slot.state = self.n_states + 1
-            self.n_states += n
-            self.n_guests -= 1
-        return self.states + slot.state - 1
-
-    cdef double flow(self, const Chain* chain, double* state, double x, bint learns) except? -1e300 nogil:
-        """A value after the steps of a rule; NaN if nothing is left of it."""
-        cdef double[MOST_STATE] nothing
-        cdef const Step* step
-        cdef double d
-        cdef size_t i
-        if state == NULL and chain.n_state:
-            memset(nothing, 0, sizeof(nothing))
-            state = nothing
-        for i in range(chain.n):
-            step = &chain.steps[i]
-            if step.op == SCALE:      # number, mean, variance
-                if learns:
-                    state[0] += 1
-                    d = x - state[1]
-                    state[1] += d / state[0]
-                    state[2] += (d * (x - state[1]) - state[2]) / state[0]
-                x = (x - state[1]) / sqrt(state[2]) if state[2] > 0 else 0
-                state += 3
-            elif step.op == MINMAX:   # number, least, largest
-                if learns:
-                    state[1] = min(state[1], x) if state[0] else x
-                    state[2] = max(state[2], x) if state[0] else x
-                    state[0] += 1
-                x = (x - state[1]) / (state[2] - state[1]) if state[2] > state[1] else 0
-                state += 3
-            elif step.op == MAXABS:
-                if learns:
-                    state[0] = max(state[0], fabs(x))
-                x = x / state[0] if state[0] > 0 else 0
-                state += 1
-            elif step.op == IDF:      # number of examples with the feature, the last of them
-                if learns and state[1] != self.examples:
-                    state[0] += 1
-                    state[1] = self.examples
-                x *= 1 + log((1 + self.examples) / (1 + state[0]))
-                state += 2
-            elif step.op == LOG:
-                x = log1p(x) if x >= 0 else -log1p(-x)
-            elif step.op == CLIP:
-                x = min(max(x, step.low), step.high)
-            elif step.op == BINS:
-                x = self.bin_of(state, step.low, x, learns)
-        return x
-
-    cdef double bin_of(self, double* state, double n, double x, bint learns) except? -1e300 nogil:
-        """The number of the quantile that a value is in, from 1 to n; NaN if nothing was learned."""
-        if state[0] == 0 and not learns:
-            return NAN
-        with gil:
-            if state[0] == 0:
-                self.sketches.append(Quantiles(<int>n))
-                state[0] = len(self.sketches)
-            sketch = self.sketches[<size_t>state[0] - 1]
-            if learns:
-                sketch.learn(x)
-            return sketch.bin_of(x)
 
     cdef size_t renamed(self, Op op, double x, const char* name, size_t n) except? 0 nogil:
         """Write the name `name=value` or `name=binK` at the end of the text; returns its length."""
@@ -400,47 +289,6 @@ cdef class Transforms:
         """Ensure memory for n more bytes of text, which can be hashed."""
         return grow(&self.text, &self.text_capacity, self.used + n + READABLE, 1)
 
-    cdef Slot* find(self, uint32_t hash) noexcept nogil:
-        """The slot of a feature, NULL without one."""
-        cdef size_t i = hash & self.mask
-        while self.slots[i].rule != EMPTY:
-            if self.slots[i].hash == hash:
-                return &self.slots[i]
-            i = (i + 1) & self.mask
-        return NULL
-
-    cdef Slot* insert(self, uint32_t hash, int32_t rule) except NULL nogil:
-        """Add a slot for a feature that has none."""
-        cdef size_t i
-        if 2 * (self.n_slots + 1) > self.mask:
-            self.resize_slots(2 * (self.mask + 1))
-        self.n_slots += 1
-        i = hash & self.mask
-        while self.slots[i].rule != EMPTY:
-            i = (i + 1) & self.mask
-        self.slots[i].hash, self.slots[i].rule, self.slots[i].state = hash, rule, 0
-        return &self.slots[i]
-
-    cdef int resize_slots(self, size_t n) except -1 nogil:
-        """Move the slots to a table of n places, a power of 2."""
-        cdef Slot* before = self.slots
-        cdef Slot* slots = NULL
-        cdef size_t i, j, n_before = self.mask + 1 if before != NULL else 0
-        resize(&slots, n, sizeof(Slot), b"for statistics of features")
-        self.slots = slots
-        self.mask = n - 1
-        for i in range(n):
-            self.slots[i].rule = EMPTY
-        for i in range(n_before):
-            if before[i].rule == EMPTY:
-                continue
-            j = before[i].hash & self.mask
-            while self.slots[j].rule != EMPTY:
-                j = (j + 1) & self.mask
-            self.slots[j] = before[i]
-        free(before)
-        return 0
-
     # lines of a multi-line example
 
     cdef int change_lines(self, Block block, const Row* rows, size_t n) except -1 nogil:
@@ -449,7 +297,7 @@ cdef class Transforms:
 
     cdef int change_back(self, Block block, const Row* rows, size_t n, bint learns) except -1 nogil:
         """Restore the features after change_lines(), and let statistics learn from them."""
-        self.examples += learns
+        self.statistics.examples += learns
         return self.walk_lines(block, rows, n, False, learns)
 
     cdef int walk_lines(self, Block block, const Row* rows, size_t n, bint changes, bint learns) except -1 nogil:
@@ -491,91 +339,15 @@ cdef class Transforms:
         return reason
 
     cdef float value_of(self, int32_t rule, uint32_t hash, float x, bint learns) except? -1e30 nogil:
-        """The value of a feature that keeps its name."""
+        """The value of a feature that keeps its name; 0 if it is left out."""
         cdef const Chain* chain
-        if rule == NONE or (isnan(x) and not self.chains[rule].of_all):
+        if rule == NONE or (isnan(x) and not self.statistics.chains[rule].of_all):
             return 1 if isnan(x) else x
-        chain = &self.chains[rule]
-        return <float>self.flow(chain, self.state_of(hash, rule, learns) if chain.n_state else NULL,
-                                1 if isnan(x) else x, learns)
-
-    # models
-
-    def arrays(self):
-        """What was learned, as arrays of a model: (name, type, shape, bytes) by the hashes of the features."""
-        import numpy as np
-        cdef size_t i, n
-        found = {}
-        for i in range(self.mask + 1):
-            if self.slots[i].rule >= 0 and self.slots[i].state:
-                found[self.slots[i].hash] = i
-        hashes = np.array(sorted(found), np.uint32)
-        rules, states, sketches = [], [], []
-        for hash in hashes.tolist():
-            i = found[hash]
-            n = self.chains[self.slots[i].rule].n_state
-            state = [self.states[self.slots[i].state - 1 + k] for k in range(n)]
-            if has_bins(&self.chains[self.slots[i].rule]) and state[n - 1]:
-                packed = self.sketches[<size_t>state[n - 1] - 1].to_bytes()
-                sketches.append(packed)
-                state[n - 1] = len(sketches)
-            rules.append(self.slots[i].rule)
-            states += state
-        lengths = np.array([len(packed) for packed in sketches], np.uint64)
-        return {
-            "hash": ("U32", [len(hashes)], hashes.tobytes()),
-            "rule": ("U8", [len(rules)], bytes(rules)),
-            "state": ("F64", [len(states)], np.array(states, np.float64).tobytes()),
-            "examples": ("F64", [], np.float64(self.examples).tobytes()),
-        } | ({"sketch": ("U8", [int(lengths.sum())], b"".join(sketches)),
-              "sketch_lengths": ("U64", [len(sketches)], lengths.tobytes())} if sketches else {})
-
-    def restore(self, hashes, rules, states, double examples, sketches):
-        """Restores what arrays() gave. Raises ValueError if it can't be of these rules."""
-        cdef size_t place = 0, n, k
-        cdef int32_t rule
-        cdef uint32_t hash
-        cdef Slot* slot
-        if len(hashes) != len(rules) or not examples >= 0:
-            raise ValueError("the numbers of hashes and rules differ")
-        bins = []
-        for hash, rule in zip(hashes, rules):
-            if rule >= len(self.rules) or self.find(hash) != NULL:
-                raise ValueError("a feature has two rules, or one that does not exist")
-            n = self.chains[rule].n_state
-            if n == 0 or place + n > len(states):
-                raise ValueError("the states are not those of the rules")
-            slot = self.insert(hash, rule)
-            grow(&self.states, &self.state_capacity, self.n_states + n, sizeof(double))
-            for k in range(n):
-                self.states[self.n_states + k] = states[place + k]
-            if has_bins(&self.chains[rule]):
-                bins.append(<int>self.chains[rule].steps[self.chains[rule].n - 1].low)
-                if self.states[self.n_states + n - 1] != len(bins):
-                    raise ValueError("a feature has not its own sketch")
-            slot.state = self.n_states + 1
-            self.n_states += n
-            place += n
-        if place != len(states):
-            raise ValueError("there are more states than features")
-        if len(bins) != len(sketches):
-            raise ValueError("a sketch is missing")
-        self.examples = examples
-        self.sketches = [Quantiles.from_bytes(bins[i], packed) for i, packed in enumerate(sketches)]
+        chain = &self.statistics.chains[rule]
+        x = <float>self.statistics.flow(chain, self.statistics.state_of(hash, rule, learns) if chain.n_state else NULL,
+                                        1 if isnan(x) else x, learns)
+        return 0 if isnan(x) else x
 
     def unmatched(self):
         """The rules that no feature has matched; none before the first example."""
         return [str(rule) for i, rule in enumerate(self.rules) if self.looked and not self.matched[i]]
-
-    def count(self):
-        """The number of features that each rule has statistics of."""
-        cdef size_t i
-        counts = [0] * len(self.rules)
-        for i in range(self.mask + 1):
-            if self.slots[i].rule >= 0 and self.slots[i].state:
-                counts[self.slots[i].rule] += 1
-        return counts
-
-
-cdef bint has_bins(const Chain* chain) noexcept nogil:
-    return chain.n and chain.steps[chain.n - 1].op == BINS

@@ -4,7 +4,7 @@ from libc.string cimport memcpy
 
 from vwlite.core.reasons cimport FINE, JSON_SYNTAX, JSON_TWICE, Reason
 from vwlite.input.heads cimport Head
-from vwlite.input.members cimport Members
+from vwlite.input.json_text cimport JsonText
 from vwlite.input.vw_rows cimport Assembly
 
 cdef extern from "vwlite/core/json_text.h" nogil:
@@ -39,7 +39,7 @@ cdef struct Label:
     size_t words, n_words             # in the text
     size_t at                         # place of the first part
 
-cdef class Labels(Members):
+cdef class Labels(JsonText):
     cdef Assembly assembly
     cdef Head head
     cdef bint decisions               # multi-line examples

@@ -13,7 +13,7 @@ from vwlite.core.reasons cimport (
     LABEL_UNKNOWN, LABEL_WEIGHT, WEIGHT_NEGATIVE, Reason,
 )
 from vwlite.input.heads cimport ACTION_HEAD, SIMPLE_HEAD
-from vwlite.input.members cimport Members
+from vwlite.input.json_text cimport JsonText
 from vwlite.input.rows cimport LONGEST_NUMBER, number_in_words
 from vwlite.input.vw_rows cimport Assembly
 
@@ -44,11 +44,11 @@ cdef inline bint is_whole(const uint8_t* text, size_t n) noexcept nogil:
     return True
 
 
-cdef class Labels(Members):
+cdef class Labels(JsonText):
     """Reads the labels of JSON objects."""
 
     def __init__(self, Assembly rows not None, bint decisions, bint writable):
-        super().__init__(rows, None)
+        super().__init__(rows)
         self.assembly = rows
         self.head = rows.head
         self.decisions, self.writable = decisions, writable

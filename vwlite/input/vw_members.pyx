@@ -5,7 +5,7 @@ The text has the capacity for what is written behind it (see Assembly), so it do
 from libc.float cimport FLT_MAX
 from libc.math cimport fabs
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
 from vwlite.core.example cimport MAX_ACTIONS
 from vwlite.core.reasons cimport (
@@ -13,6 +13,7 @@ from vwlite.core.reasons cimport (
     JSON_SYNTAX, MULTI_ABSENT, MULTI_ARRAY, MULTI_SINGLE, MULTI_TWICE, NAME_SIGNS, PDROP_RANGE, SLOTS_ABSENT,
     VALUE_FINITE, Reason,
 )
+from vwlite.input.json_text cimport MOST_DEEP
 from vwlite.input.naming cimport hash_name
 from vwlite.input.rows cimport Space, number_in_words
 from vwlite.input.vw_labels cimport Scope, behind_blanks, is_word, read_key
@@ -22,9 +23,6 @@ from vwlite.input.vw_rows cimport Assembly, push
 cdef extern from "vwlite/core/json_text.h" nogil:
     const uint8_t* vwl_string_stop(const uint8_t* p)
     bint vwl_copy_word(uint8_t* to, const uint8_t* source, size_t n)
-
-cdef enum:
-    MOST_DEEP = 64                    # objects and arrays inside each other, as in members.pyx
 
 
 cdef inline bint is_scalar(uint8_t c) noexcept nogil:
@@ -53,11 +51,7 @@ cdef class VwMembers(Names):
 
     cdef int example(self, size_t at, size_t line, size_t start, size_t stop) except -1 nogil:
         """Read the object of a line into rows; `at` is the place of its brace."""
-        self.reason = FINE
-        self.serial = 0
-        if self.n_keys:
-            memset(self.keys, 0, self.capacity * sizeof(self.keys[0]))
-            self.n_keys = 0
+        self.begin_object()
         self.end = stop
         self.whole.given = 0
         self.label = &self.whole
