@@ -100,6 +100,7 @@ def test_a_decision_is_that_of_its_text(decisions, members, ascii_only):
 
 @settings(max_examples=500)
 @given(members=st.dictionaries(KEYS, JSON_VALUE, max_size=5), kind=st.booleans())
+@example(members={"_labelIndex": None}, kind=False)
 def test_what_has_no_text_is_refused(single, decisions, members, kind):
     pair, line = (single, decisions)[kind], json.dumps(members).encode()
     try:

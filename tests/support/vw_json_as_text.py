@@ -317,9 +317,11 @@ class Example:
 
     def set_index(self, value: Any) -> None:
         """Reads the index of the action that has the label at the top level."""
+        if value is None:
+            return
         if not self.decisions:
             raise JSONLineError('"_labelIndex" is for multi-line examples, but this model reads single ones')
-        if value is not None and (type(value) is not int or value < 0):
+        if type(value) is not int or value < 0:
             raise JSONLineError('"_labelIndex" expects the number of an action, from 0')
         self.index = value
 
