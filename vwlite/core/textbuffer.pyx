@@ -1,5 +1,5 @@
 """Output buffer of text. Design notes are in textbuffer.pxd."""
-from libc.math cimport floorf, rint
+from libc.math cimport floorf, signbit
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -11,6 +11,10 @@ from vwlite.core.example cimport Example
 
 cdef extern from "vwlite/core/clocale.h" nogil:
     int vwl_print(char* to, size_t size, const char* format, double value)
+
+cdef extern from "vwlite/core/digits.h" nogil:
+    char* vwl_whole(char* to, uint32_t number)
+    char* vwl_millionths(char* to, double size)
 
 cdef double SMALL = 1e-4              # below this, six decimals show two significant digits at most
 
@@ -63,40 +67,22 @@ cdef class TextBuffer:
     cdef int number(self, float value) except -1 nogil:
         """Append a number in VW's format: whole numbers bare, others as %.6f; small ones in six digits, 9.87654e-05."""
         cdef double size = -value if value < 0 else value
-        cdef unsigned long long millionths
-        cdef unsigned int whole, part
-        cdef int i
-        cdef char[12] digits
+        cdef bint few = size < 1e6                                # digits before the point
+        cdef bint bare = few and <float><int>value == value
+        cdef char* to
         self.reserve(64)
-        if not size < 1e6 or floorf(value) == value:
-            self.used += vwl_print(self.buffer + self.used, 64, b"%.0f" if floorf(value) == value else b"%.6f", value)
+        if not few or (bare and signbit(value) and value == 0):   # also -0
+            bare = floorf(value) == value
+            self.used += vwl_print(self.buffer + self.used, 64, b"%.0f" if bare else b"%.6f", value)
             return 0
-        if size < SMALL and not self.as_vw:
+        if size < SMALL and not bare and not self.as_vw:
             self.used += vwl_print(self.buffer + self.used, 64, b"%.6g", value)
             return 0
-        # a float32 below 2^20 times 10^6 is exact in double precision, so this rounds as printf does: ties to even
-        millionths = <unsigned long long>rint(size * 1e6)
-        whole = <unsigned int>(millionths // 1000000)
-        part = <unsigned int>(millionths % 1000000)
-        if value < 0:
-            self.buffer[self.used] = b"-"
-            self.used += 1
-        i = 0
-        while True:
-            digits[i] = 48 + whole % 10
-            whole //= 10
-            i += 1
-            if whole == 0:
-                break
-        while i:
-            i -= 1
-            self.buffer[self.used] = digits[i]
-            self.used += 1
-        self.buffer[self.used] = b"."
-        for i in range(6):
-            self.buffer[self.used + 6 - i] = 48 + part % 10
-            part //= 10
-        self.used += 7
+        to = self.buffer + self.used
+        to[0] = b"-"
+        to += value < 0
+        to = vwl_whole(to, <uint32_t>size) if bare else vwl_millionths(to, size)
+        self.used = to - self.buffer
         return 0
 
     cdef int action(self, uint32_t action, float value) except -1 nogil:
