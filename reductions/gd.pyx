@@ -620,7 +620,9 @@ cdef class GD(TableLearner):
             self.contracts = self.l2 > 0 or self.contraction != 1
             self.regularizes = self.l1 > 0 or self.l2 > 0 or ((self.truncates or self.contracts) and not self.forgets)
             if self.weights_only:
-                self.materialize()
+                if self.truncates or self.contracts:
+                    self.materialize()
+                self.gravity, self.contraction = 0, 1
                 self.regularizes = self.truncates = self.contracts = False
 
     def is_whole(self, io):
