@@ -1,7 +1,7 @@
 """Base class of reductions that learn multi-line examples by a learner of single lines."""
 from libc.stdint cimport uint32_t
 
-from vwlite.core.example cimport Example
+from vwlite.core.example cimport Example, SimpleExample
 from vwlite.core.learner cimport Learner
 from vwlite.core.multiline cimport MultiExample
 
@@ -12,7 +12,10 @@ cdef class LineLearner(Learner):
     cdef float* costs                 # predicted expected cost of each line; NaN if a score is NaN
     cdef uint32_t* ranked             # lines in the order of the report
     cdef size_t capacity
+    cdef SimpleExample* together      # the lines, for a base that takes several
+    cdef size_t n_together
     cdef int reserve(self, size_t n) except -1 nogil
     cdef int score_lines(self, MultiExample lines, Example line) except -1 nogil
+    cdef bint score_together(self, MultiExample lines) except -1 nogil
     cdef float teach(self, MultiExample lines, Example line, size_t i, float label, float weight, float age) \
         except? -1e10 nogil

@@ -1,12 +1,12 @@
 """Base class of reductions that learn multi-line examples by a learner of single lines."""
 from libc.float cimport FLT_MAX
-from libc.math cimport fabsf, isnan
+from libc.math cimport NAN, fabsf, isnan
 from libc.stdlib cimport free
 
-from vwlite.core.arrays cimport grow_together
-from vwlite.core.example cimport Example
+from vwlite.core.arrays cimport grow, grow_together
+from vwlite.core.example cimport Example, SimpleExample
 from vwlite.core.learner cimport Learner
-from vwlite.core.multiline cimport MultiExample
+from vwlite.core.multiline cimport Line, MultiExample
 
 cdef float LARGEST = 1e18             # of labels: beyond, losses overflow
 
@@ -21,6 +21,7 @@ cdef class LineLearner(Learner):
         free(self.variances)
         free(self.costs)
         free(self.ranked)
+        free(self.together)
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         """Abstract: Learner.predict would pass a multi-line example to the base, which accepts single lines only."""
@@ -43,6 +44,8 @@ cdef class LineLearner(Learner):
         cdef bint unsure = lines.known.wants_variance
         self.reserve(n)
         lines.scores, lines.variances, lines.costs_predicted = self.scores, self.variances, self.costs
+        if lines.offset == 0 and not unsure and lines.joint is None and self.score_together(lines):
+            return 0
         if lines.joint is not None:
             lines.joint.clear()
         for i in range(n):
@@ -58,6 +61,26 @@ cdef class LineLearner(Learner):
                     self.base.uncertainty(line, lines.joint)
         line.known.wants_variance = False
         return 0
+
+    cdef bint score_together(self, MultiExample lines) except -1 nogil:
+        """Compute the scores by one call of the base; returns whether it takes several examples."""
+        cdef SimpleExample* each
+        cdef const Line* line
+        cdef size_t i, n = lines.n_lines
+        grow(&self.together, &self.n_together, n, sizeof(SimpleExample))
+        each = self.together
+        for i in range(n):
+            line = &lines.lines[i]
+            if not line.kept:
+                return False
+            each[i].features = lines.features_kept + line.features
+            each[i].n, each[i].n_counted = <uint32_t>line.n, <uint32_t>line.n_counted
+            each[i].label, each[i].weight = NAN, 1
+        if self.base.predict_many(each, n) < <Py_ssize_t>n:
+            return False
+        for i in range(n):
+            self.scores[i] = 0 if isnan(each[i].score) else each[i].score
+        return True
 
     cdef float teach(self, MultiExample lines, Example line, size_t i, float label, float weight, float age) \
             except? -1e10 nogil:
