@@ -6,8 +6,29 @@ cdef enum:
 
 
 cdef void rank(uint32_t* order, const float* scores, size_t n, bint largest_first) noexcept nogil:
-    """Rank the actions 0 ... n - 1 by their scores, none of which is NaN."""
-    cdef uint32_t i
+    """Rank the actions 0 ... n - 1 by their scores, none of which is NaN.
+
+    A few are placed by the number of those before each, without a branch: the order is unpredictable.
+    """
+    cdef uint32_t i, j, place
+    cdef uint32_t[FEW] places
+    cdef float[FEW] keys
+    cdef float sign = -1 if largest_first else 1
+    cdef bint before
+    if n <= FEW:
+        for i in range(<uint32_t>n):
+            keys[i] = sign * scores[i]
+            places[i] = 0
+        for i in range(1, <uint32_t>n):
+            place = 0
+            for j in range(i):
+                before = keys[i] < keys[j]
+                places[j] += before
+                place += not before
+            places[i] += place
+        for i in range(<uint32_t>n):
+            order[places[i]] = i
+        return
     for i in range(<uint32_t>n):
         order[i] = i
     sort(order, n, scores, largest_first)
