@@ -32,7 +32,7 @@ cdef class MultiExample(Example):
     cdef Example line                 # view of the selected line
     cdef size_t selected, n_visited   # index of the selected line; number of select() calls
     cdef Block block
-    cdef Expander expander
+    cdef Expander expander            # None: features are used as they are
     cdef bint constant
     cdef const Row* rows              # rows of the lines, without the shared one
     cdef const Row* shared            # NULL if there is none
@@ -64,6 +64,7 @@ cdef class MultiExample(Example):
     cdef int bind_lines(self, const Row* rows, size_t n, size_t limit) except -1 nogil
     cdef int foresee(self, const Row* last) except -1 nogil
     cdef int lay(self, size_t i) except -1 nogil
+    cdef int expand(self, size_t i) except -1 nogil
     cdef bint meets_shared(self, const Row* own) noexcept nogil
     cdef int put_after(self, const Row* own, Line* line) except -1 nogil
     cdef int merge_shared(self, const Row* own, Line* line) except -1 nogil

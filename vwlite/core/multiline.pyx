@@ -85,8 +85,7 @@ cdef class MultiExample(Example):
         cdef Line* line = &self.lines[i]
         cdef const Row* own = self.rows + i
         cdef size_t first = self.end, first_extent = self.extents_end
-        cdef const Feature* parsed
-        cdef int reason
+        cdef int reason = FINE
         line.kept = True
         if self.shared != NULL and self.meets_shared(own):
             self.merge_shared(own, line)
@@ -96,7 +95,19 @@ cdef class MultiExample(Example):
         line.extents, line.n_extents = line.parsed_extents, line.n_parsed_extents
         line.features, line.n = line.parsed, line.n_parsed + self.constant
         line.n_counted = line.n
-        self.line.problem_at = self.text + own.text
+        if self.expander is not None:
+            reason = self.expand(i)
+        if reason == FINE and self.end > MOST_KEPT:
+            line.kept = False
+            self.end, self.extents_end = first, first_extent
+        return reason
+
+    cdef int expand(self, size_t i) except -1 nogil:
+        """Choose and cross the features of a line; returns the Reason why they can't be crossed, or FINE."""
+        cdef Line* line = &self.lines[i]
+        cdef const Feature* parsed
+        cdef int reason
+        self.line.problem_at = self.text + self.rows[i].text
         self.point(i)
         parsed = self.line.features
         reason = self.expander.expand(self.line)
@@ -111,9 +122,6 @@ cdef class MultiExample(Example):
         if self.line.features != parsed and self.line.features != self.line.linear:
             line.features = self.keep(self.line.features, NULL, self.line.n)
         line.n, line.n_counted = self.line.n, self.line.n_counted
-        if self.end > MOST_KEPT:
-            line.kept = False
-            self.end, self.extents_end = first, first_extent
         return FINE
 
     cdef bint meets_shared(self, const Row* own) noexcept nogil:

@@ -25,7 +25,7 @@ cdef class MultilineDriver(Driver):
     def new_example(self):
         """See Driver."""
         self.lines = MultiExample()
-        self.lines.expander = self.interactions
+        self.lines.expander = self.interactions if self.interactions.active else None
         self.lines.constant = self.constant
         return self.lines
 
