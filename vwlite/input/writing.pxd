@@ -41,4 +41,3 @@ cdef class Lines:
 
 cdef int shortest(float value, uint8_t* to) noexcept nogil
 cdef Refusal clean(const char* text, size_t n) noexcept nogil
-
