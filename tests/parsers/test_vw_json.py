@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -447,6 +448,24 @@ def test_formats_that_contradict_each_other(learn):
     status, _, said = learn('{"x":1}\n', "--cb_explore_adf", name="data.json")
     assert status == 1
     assert "if this is VW's JSON, add --json or --dsjson" in said
+
+
+@pytest.mark.parametrize("flags", ["--epsilon 0.2", "--epsilon 0.2 --cb_type ips -q UA"])
+def test_decisions_stand_for_those_that_the_log_left_out(learn, tmp_path, flags):
+    rng = random.Random(flags)
+    log = [{**json.loads(line), "pdrop": rng.choice([0, 0.5, 0.9])} for line in lines_of(rng, 300)]
+    text = "".join(json.dumps(line) + "\n" for line in log)
+    said = dict(row.split(" = ") for row in learn(text, *ADF, *flags.split())[2].split("\n") if " = " in row)
+    command = [sys.executable, "-m", "vowpalwabbit", "-d", str(tmp_path / "data.txt"), *ADF, *flags.split()]
+    theirs = subprocess.run(command, check=True, capture_output=True, text=True)
+    average = re.search(r"average loss = (\S+)", theirs.stderr + theirs.stdout)
+    assert average is not None
+    assert float(said["ips"]) == pytest.approx(float(average[1]), abs=2e-6)
+    weights = [1 / (1 - line["pdrop"]) for line in log]
+    assert float(said["weighted decisions"]) == pytest.approx(sum(weights), abs=1e-3)
+    costs = sum(weight * line["_label_cost"] for weight, line in zip(weights, log, strict=True))
+    assert float(said["logged cost"]) == pytest.approx(costs / sum(weights), abs=1e-6)
+    assert said["decisions"] == "300"
 
 
 def test_weights_of_lines_weigh_the_loss(learn):

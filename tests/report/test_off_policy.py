@@ -269,6 +269,70 @@ def test_intervals_hold_the_truth_at_least_as_often_as_they_say(level, problem):
         assert count / rounds > level - 0.01 - 3 * math.sqrt(level * (1 - level) / rounds), name
 
 
+def test_intervals_hold_where_a_log_left_decisions_out():
+    """As decision services do: those without a reward are mostly dropped, and those that stay stand for the others."""
+    source = np.random.default_rng(3)
+    logging, new = np.array([0.7, 0.2, 0.1]), np.array([0.2, 0.3, 0.5])
+    rewarded = np.array([0.05, 0.1, 0.3])
+    predicted = -0.7 * rewarded
+    truth = -new @ rewarded
+    rounds, n, level = 600, 400, 0.95
+    hits = dict.fromkeys(("ips", "snips", "dr"), 0)
+    naive = 0
+    for _ in range(rounds):
+        actions = source.choice(3, n, p=logging)
+        costs = -(source.uniform(size=n) < rewarded[actions]).astype(float)
+        drop = np.where(costs == 0, 0.8, 0.0)
+        policy, unweighted = OffPolicy(-1, 0), OffPolicy(-1, 0)
+        for i in np.flatnonzero(source.uniform(size=n) >= drop):
+            row = costs[i], logging[actions[i]], new[actions[i]], predicted[actions[i]], float(new @ predicted)
+            policy.note(*row, weight=1 / (1 - drop[i]))
+            unweighted.note(*row)
+        found = policy.estimates(level)
+        for name in hits:
+            _, low, high = getattr(found, name)
+            hits[name] += low - 1e-12 <= truth <= high + 1e-12
+        _, low, high = unweighted.estimates(level).snips
+        naive += low <= truth <= high
+    for name, count in hits.items():
+        assert count / rounds > level - 0.01 - 3 * math.sqrt(level * (1 - level) / rounds), name
+    assert naive < rounds / 10  # the test can tell
+
+
+@given(st.lists(st.tuples(costs(), st.floats(0.01, 1), shares, costs(), costs(), st.floats(0.1, 100)), min_size=2))
+def test_weighted_decisions_by_hand(rows):
+    policy = OffPolicy(-100, 100)
+    for *row, weight in rows:
+        policy.note(*row, weight=weight)
+    cost, logged, new, q, v, g = np.array(rows).T
+    w = new / logged
+    found = policy.estimates()
+    close = {"rel": 1e-9, "abs": 1e-9}
+    assert found.logged == pytest.approx(g @ cost / g.sum(), **close)
+    assert found.ips.value == pytest.approx(g @ (w * cost) / g.sum(), **close)
+    assert found.dr.value == pytest.approx(g @ (v + w * (cost - q)) / g.sum(), **close)
+    assert found.mean_weight == pytest.approx(g @ w / g.sum(), **close)
+    assert found.max_weight == pytest.approx(w.max())
+    if w.any():
+        assert found.snips.value == pytest.approx(g @ (w * cost) / (g @ w), **close)
+        assert found.effective_n == pytest.approx((g @ w) ** 2 / ((g * w) ** 2).sum(), **close)
+
+
+def test_equal_weights_are_no_weights():
+    source = np.random.default_rng(5)
+    rows = [(c, 0.5, p, c / 2, c / 3) for c, p in zip(source.normal(size=50), source.uniform(size=50), strict=True)]
+    policy = OffPolicy(-4, 4)
+    for row in rows:
+        policy.note(*row, weight=8.0)
+    found, plain = policy.figures(), estimates(rows, costs=(-4, 4))
+    assert found["weighted decisions"] == 400
+    for name in ("ips", "snips", "dr"):
+        each = [found[name], found[f"{name} low"], found[f"{name} high"]]
+        assert each == pytest.approx(list(getattr(plain, name)), rel=1e-12)
+    with pytest.raises(ValueError, match="the weight must be positive"):
+        policy.note(1, 0.5, 0.5, weight=0)
+
+
 def test_no_reward_seen_says_how_many_there_may_be():
     decisions = [(0, 0.5, 0.5)] * 200
     ips = estimates(decisions, costs=(-1, 0)).ips

@@ -8,14 +8,21 @@ and v = sum_a pi(a) q(a), what it expects of the new policy. Means are over n de
     SNIPS  mean(w c) / mean(w)         slightly biased, of lower variance (Swaminathan and Joachims 2015)
     DR     mean(v + w (c - q))         unbiased if p or the model is right (Dudik, Langford and Li 2011)
 
+A decision also has a weight g, 1 unless the log says otherwise: g = 1 / (1 - pdrop) in a log that left each decision out
+with probability pdrop, as decision services do with those that have no reward (Agarwal et al. 2016, "Making contextual
+decisions with low technical debt"). Each decision stands for g of them, and all means are weighted: mean(x) is
+sum(g x) / sum(g) (Hajek 1971). IPS is then the average loss that Vowpal Wabbit reports for such a log.
+
 Intervals have at least their nominal coverage, also with few decisions and rare rewards, where normal ones are far too
 narrow (a log without any reward has no variance at all). To the terms of an estimate, each end adds the worst possible
 one: the largest weight seen, at least 1, times the worst possible cost; mean and variance are of these n + 1, and the
 quantile is Student's with n degrees of freedom. The intervals of Karampatziakis, Langford and Mineiro (2020, "Empirical
 likelihood for contextual bandits") add the worst observation, too.
 SNIPS is a ratio of two means, its terms are w (c - SNIPS) / mean(w) (the delta method, Owen 2013, "Monte Carlo theory,
-methods and examples", 9.2). The range of costs is the given one, or else that of the costs seen; without a range there
-are no intervals. The effective sample size is (sum w)^2 / sum w^2 (Kong 1992).
+methods and examples", 9.2). A weighted mean is such a ratio, too: its terms are g (x - mean) / (sum(g) / n), the worst
+one has the largest g, and the degrees of freedom are (sum g)^2 / sum g^2. The range of costs is the given one, or else
+that of the costs seen; without a range there are no intervals. The effective sample size is
+(sum g w)^2 / sum (g w)^2 (Kong 1992).
 
 An interval can't cover missing support: if the logging policy never takes an action that the new policy takes, the
 mean weight is below its expectation, 1. remarks() tests that.
@@ -44,7 +51,7 @@ class Estimate(NamedTuple):
 class Estimates(NamedTuple):
     """The off-policy estimates of a new policy.
 
-    n             number of decisions
+    n             number of decisions, whatever their weights
     logged        mean cost of the logging policy
     n_predicted   number of decisions with predicted costs, used by the doubly robust estimate
     effective_n   effective sample size
@@ -75,6 +82,18 @@ cdef inline void gather(Moments* m, double x, double weight) noexcept nogil:
     m.mean += step
 
 
+cdef inline void weigh(WeightedMean* m, double x, double weight) noexcept nogil:
+    """Adds a value to a weighted mean."""
+    gather(&m.once, x, weight)
+    gather(&m.twice, x, weight * weight)
+
+
+cdef inline double squares_of(const WeightedMean* m) noexcept nogil:
+    """The sum of squares weight^2 (x - mean)^2, about the weighted mean."""
+    cdef double gap = m.twice.mean - m.once.mean
+    return m.twice.square + m.twice.weight * gap * gap
+
+
 cdef double end_of(double mean, double squares, size_t n, double worst, double t, int side) noexcept nogil:
     """The lower (side -1) or upper (1) end of an interval for a mean of n terms; squares are summed about it.
 
@@ -96,12 +115,12 @@ cdef double cotangent(double x) noexcept nogil:
 cdef double student_quantile(double p, double n) noexcept nogil:
     """The p-quantile (p > 0.5) of Student's distribution with n degrees of freedom, to about 3 digits from n = 3.
 
-    Abramowitz and Stegun 26.7.5; exact for 1 and 2.
+    Abramowitz and Stegun 26.7.5; exact for 1 and 2. Below 3, n is rounded down: quantiles are then too large, if at all.
     """
     cdef double z, z2
-    if n <= 1:
+    if n < 2:
         return cotangent(3.14159265358979323846 * (1 - p))
-    if n <= 2:
+    if n < 3:
         return (p - 0.5) * sqrt(2 / (p * (1 - p)))
     z = normal_quantile(p)
     z2 = z * z
@@ -130,10 +149,10 @@ cdef class OffPolicy:
             self.low, self.high = INFINITY, -INFINITY
 
     cdef void add(self, double cost, double probability, double policy,
-                  double predicted_logged, double predicted_policy) noexcept nogil:
+                  double predicted_logged, double predicted_policy, double weight) noexcept nogil:
         """Adds a decision; predictions are NaN if there are none. An invalid one is counted as refused and ignored."""
-        cdef double w
-        if fault(cost, probability, policy, predicted_logged, predicted_policy) != NULL:
+        cdef double w, both
+        if fault(cost, probability, policy, predicted_logged, predicted_policy, weight) != NULL:
             self.refused += 1
             return
         w = policy / probability
@@ -141,31 +160,33 @@ cdef class OffPolicy:
             w = 0  # its square would vanish
         self.n += 1
         self.n_weighted += w > 0
-        self.weights += w
-        self.squared_weights += w * w
-        self.greatest = max(self.greatest, w)
+        self.greatest, self.heaviest = fmax(self.greatest, w), fmax(self.heaviest, weight)
         self.low, self.high = fmin(self.low, cost), fmax(self.high, cost)
-        gather(&self.logged, cost, 1)
-        gather(&self.weight, w, 1)
-        gather(&self.plain, w * cost, 1)
-        gather(&self.by_weight, cost, w)
-        gather(&self.by_square, cost, w * w)
+        gather(&self.logged, cost, weight)
+        weigh(&self.weight, w, weight)
+        weigh(&self.plain, w * cost, weight)
+        both = w * weight
+        self.weights += both
+        self.squared_weights += both * both
+        gather(&self.by_weight, cost, both)
+        gather(&self.by_square, cost, both * both)
         if not isnan(predicted_logged):
             self.n_predicted += 1
-            gather(&self.corrected, predicted_policy + w * (cost - predicted_logged), 1)
+            weigh(&self.corrected, predicted_policy + w * (cost - predicted_logged), weight)
 
     def note(self, double cost, double probability, double policy,
-             double predicted_logged=float("nan"), double predicted_policy=float("nan"), *, bint strict=True):
-        """Adds a decision.
+             double predicted_logged=float("nan"), double predicted_policy=float("nan"), *, bint strict=True,
+             double weight=1):
+        """Adds a decision, which stands for `weight` of them.
 
         An invalid one is not added: it raises ValueError or, if not strict, is counted in `refused`.
         """
-        cdef const char* wrong = fault(cost, probability, policy, predicted_logged, predicted_policy)
+        cdef const char* wrong = fault(cost, probability, policy, predicted_logged, predicted_policy, weight)
         if strict and wrong != NULL:
             raise ValueError(f"{wrong.decode()}: cost {cost:g}, logged probability {probability:g}, probability under "
                              f"the new policy {policy:g}, predicted costs {predicted_logged:g} and "
-                             f"{predicted_policy:g}")
-        self.add(cost, probability, policy, predicted_logged, predicted_policy)
+                             f"{predicted_policy:g}, weight {weight:g}")
+        self.add(cost, probability, policy, predicted_logged, predicted_policy, weight)
 
     def estimates(self, double level=0.95):
         """The estimates, with intervals of coverage `level`.
@@ -173,38 +194,47 @@ cdef class OffPolicy:
         There is no interval until two decisions have weight, nor without a range of costs: not given, and all costs are
         equal. Raises ValueError unless 0 < level < 1.
         """
-        cdef double t, ratio, spread, gap, mean_weight
+        cdef double ratio, spread, gap, mean_weight
         cdef double worst = fmax(self.greatest, 1)
         cdef bint enough = self.n_weighted >= 2 and self.low < self.high
         if not 0 < level < 1:
             raise ValueError(f"the level of an interval has to be between 0 and 1, not {level:g}")
-        t = student_quantile(0.5 + level / 2, self.n)
         nothing = Estimate(None, None, None)
         ips = snips = dr = nothing
         if self.n:
-            ips = self.estimate(self.plain.mean, self.plain.square, self.n, t,
-                                fmin(worst * self.low, 0) - self.plain.mean,
-                                fmax(worst * self.high, 0) - self.plain.mean, enough)
+            ips = self.mean_of(&self.plain, self.n, level,
+                               fmin(worst * self.low, 0) - self.plain.once.mean,
+                               fmax(worst * self.high, 0) - self.plain.once.mean, enough)
         if self.weights > 0:
             ratio = self.by_weight.mean
             mean_weight = self.weights / self.n
-            # sum w^2 (c - ratio)^2, about its own mean and the gap from there to the ratio
+            # sum (g w)^2 (c - ratio)^2, about its own mean and the gap from there to the ratio
             gap = self.by_square.mean - ratio
             spread = self.by_square.square + self.by_square.weight * gap * gap
-            snips = self.estimate(ratio, spread / (mean_weight * mean_weight), self.n, t,
+            worst *= self.heaviest
+            snips = self.estimate(ratio, spread / (mean_weight * mean_weight), self.n,
+                                  self.quantile(&self.plain, level),
                                   worst * (self.low - ratio) / mean_weight, worst * (self.high - ratio) / mean_weight,
                                   enough)
         if self.n_predicted:
-            gap = worst * (self.high - self.low)
-            dr = self.estimate(self.corrected.mean, self.corrected.square, self.n_predicted,
-                               student_quantile(0.5 + level / 2, self.n_predicted), -gap, gap,
-                               enough and self.n_predicted >= 2)
+            gap = fmax(self.greatest, 1) * (self.high - self.low)
+            dr = self.mean_of(&self.corrected, self.n_predicted, level, -gap, gap, enough and self.n_predicted >= 2)
         return Estimates(
             self.n, self.logged.mean if self.n else None, self.n_predicted, level, ips, snips, dr,
             self.weights * self.weights / self.squared_weights if self.squared_weights > 0 else 0.0,
-            self.weights / self.n if self.n else None,
+            self.weights / self.weight.once.weight if self.n else None,
             self.greatest if self.n else None,
         )
+
+    cdef double quantile(self, const WeightedMean* m, double level):
+        """Student's quantile, with as many degrees of freedom as there are decisions of equal weight."""
+        return student_quantile(0.5 + level / 2, m.once.weight * m.once.weight / m.twice.weight)
+
+    cdef object mean_of(self, const WeightedMean* m, size_t n, double level, double low, double high, bint enough):
+        """A weighted mean of n decisions with its interval; low and high are the differences of the worst values."""
+        cdef double mean_weight = m.once.weight / n, worst = self.heaviest / mean_weight
+        return self.estimate(m.once.mean, squares_of(m) / (mean_weight * mean_weight), n, self.quantile(m, level),
+                             low * worst, high * worst, enough)
 
     cdef object estimate(self, double value, double squares, size_t n, double t, double low, double high, bint enough):
         """A value with its interval; low and high are the differences of the worst terms from the value."""
@@ -216,8 +246,8 @@ cdef class OffPolicy:
         """The mean weight with its interval, as an Estimate."""
         if not self.n:
             return Estimate(None, None, None)
-        return self.estimate(self.weight.mean, self.weight.square, self.n, student_quantile(0.5 + level / 2, self.n),
-                             -self.weight.mean, fmax(self.greatest, 1) - self.weight.mean, self.n >= 2)
+        return self.mean_of(&self.weight, self.n, level, -self.weight.once.mean,
+                            fmax(self.greatest, 1) - self.weight.once.mean, self.n >= 2)
 
     def remarks(self):
         """Warnings about the log: a mean weight that differs significantly from 1."""
@@ -235,6 +265,8 @@ cdef class OffPolicy:
         """The estimates as name -> number, for Learner.metrics(); omits undefined ones."""
         found = self.estimates(level)
         figures = {"decisions": float(found.n), "logged cost": found.logged}
+        if self.logged.weight != self.n:
+            figures["weighted decisions"] = self.logged.weight
         for name, each in (("ips", found.ips), ("snips", found.snips), ("dr", found.dr)):
             figures |= {name: each.value, f"{name} low": each.low, f"{name} high": each.high}
         figures["effective decisions"] = found.effective_n
@@ -246,7 +278,7 @@ cdef class OffPolicy:
 
 
 cdef const char* fault(double cost, double probability, double policy,
-                       double predicted_logged, double predicted_policy) noexcept nogil:
+                       double predicted_logged, double predicted_policy, double weight) noexcept nogil:
     """The error of an invalid decision, NULL if it is valid."""
     if not fabs(cost) <= GREATEST:
         return b"the cost must be a finite number, at most 1e39"
@@ -260,6 +292,8 @@ cdef const char* fault(double cost, double probability, double policy,
         return b"predicted costs go together: that of the logged action and that of the policy"
     if fabs(predicted_logged) > GREATEST or fabs(predicted_policy) > GREATEST:
         return b"predicted costs must be finite numbers, at most 1e39"
+    if not 1 / GREATEST <= weight <= GREATEST:
+        return b"the weight must be positive, at most 1e39"
     return NULL
 
 
@@ -280,9 +314,9 @@ cdef class PolicyTally:
         if isnan(ex.policy):
             return
         if held_out:
-            self.tests.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost)
+            self.tests.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost, ex.weight)
         elif not self.later_pass:
-            self.off_policy.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost)
+            self.off_policy.add(ex.cost, ex.probability, ex.policy, ex.predicted_cost, ex.policy_cost, ex.weight)
 
     @property
     def held_out(self):
