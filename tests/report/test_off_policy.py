@@ -1,6 +1,7 @@
 """Off-policy estimates: by hand, in simulation, and against vw-estimators and NumPy."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -307,15 +308,15 @@ def test_weighted_decisions_by_hand(rows):
     cost, logged, new, q, v, g = np.array(rows).T
     w = new / logged
     found = policy.estimates()
-    close = {"rel": 1e-9, "abs": 1e-9}
-    assert found.logged == pytest.approx(g @ cost / g.sum(), **close)
-    assert found.ips.value == pytest.approx(g @ (w * cost) / g.sum(), **close)
-    assert found.dr.value == pytest.approx(g @ (v + w * (cost - q)) / g.sum(), **close)
-    assert found.mean_weight == pytest.approx(g @ w / g.sum(), **close)
+    close = partial(pytest.approx, rel=1e-9, abs=1e-9)
+    assert found.logged == close(g @ cost / g.sum())
+    assert found.ips.value == close(g @ (w * cost) / g.sum())
+    assert found.dr.value == close(g @ (v + w * (cost - q)) / g.sum())
+    assert found.mean_weight == close(g @ w / g.sum())
     assert found.max_weight == pytest.approx(w.max())
     if w.any():
-        assert found.snips.value == pytest.approx(g @ (w * cost) / (g @ w), **close)
-        assert found.effective_n == pytest.approx((g @ w) ** 2 / ((g * w) ** 2).sum(), **close)
+        assert found.snips.value == close(g @ (w * cost) / (g @ w))
+        assert found.effective_n == close((g @ w) ** 2 / ((g * w) ** 2).sum())
 
 
 def test_equal_weights_are_no_weights():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
@@ -91,10 +91,17 @@ def words_of(flags: str | Iterable[str]) -> list[str]:
     return [os.fspath(word) for word in words]
 
 
+class LoadFunction(Protocol):
+    """The signature of `load`."""
+
+    def __call__(self, path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:
+        """See Workspace.load."""
+
+
 class _Load:
     """The descriptor of `load`: of the class it creates a workspace, of a workspace it replaces the model."""
 
-    def __get__(self, instance: Workspace | None, owner: type[Workspace]) -> Any:
+    def __get__(self, instance: Workspace | None, owner: type[Workspace]) -> LoadFunction:
         def load(path: str | os.PathLike[str], flags: str | Sequence[str] = "") -> Workspace:  # noqa: DOC502
             """Loads a saved model: of the class, into a new workspace; of a workspace, in place of its model.
 
