@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.fuzz import lines, mutate
+from tests.fuzz import formats, lines, mutate
 from tests.support import caches
 from vwlite.cli import main
 from vwlite.model import model_file
@@ -133,6 +133,14 @@ def text(r: random.Random) -> Reader:
     return command("data.vw", *words)
 
 
+def other_formats(r: random.Random) -> Reader:
+    """Examples or decisions in JSON, libsvm and the like, some with random damage."""
+    content, words = formats.any_format(r)
+    data = content.encode("utf-8", "surrogatepass")
+    Path("data").write_bytes(mutate.of_bytes(r, data) if r.random() < 0.3 else data)
+    return command("data", *words, "-p", "out.predictions")
+
+
 CHOICES = (
     *("--shuffle 2", "--shuffle 50 -q xu", "--sample 0.5", "--sample_weights poisson", "--holdout 0.3"),
     *(
@@ -143,24 +151,8 @@ CHOICES = (
     "-d data.vw --interleave --shuffle 3",
 )
 EXPRESSION = (
-    "(",
-    ")",
-    "not",
-    "and",
-    "or",
-    "a",
-    "x1^b",
-    "==",
-    "<",
-    "in",
-    "is",
-    "missing",
-    "has",
-    "1",
-    "'u1'",
-    "`b c`",
-    ",",
-    "=",
+    *("(", ")", "not", "and", "or", "==", "<", "in", "is", "missing", "has", ",", "="),
+    *("a", "x1^b", "`b c`", "1", "'u1'"),
 )
 KINDS = ("simple", "simple", "class", "classes", "costs", "lines", "decisions")
 
@@ -393,4 +385,4 @@ def connection(r: random.Random) -> Reader:
     return read
 
 
-TARGETS = (text, chosen, model, cache, store, json_lines, journal, configuration, logs, connection)
+TARGETS = (text, other_formats, chosen, model, cache, store, json_lines, journal, configuration, logs, connection)
