@@ -66,7 +66,7 @@ MISTAKES = (
     ("vwlite.Workspace(flags=7)", 'Argument "flags" to "Workspace" has incompatible type "int"'),
     ("vwlite.Workspace.load(7)", 'Argument 1 to "__call__" of "LoadFunction" has incompatible type "int"'),
     ('feature_hash("price")', 'Argument 1 to "feature_hash" has incompatible type "str"'),
-    ("workspace.lern([])", '"Workspace" has no attribute "lern"'),
+    ("workspace.teach([])", '"Workspace" has no attribute "teach"'),
 )
 
 

@@ -8,10 +8,10 @@ and v = sum_a pi(a) q(a), what it expects of the new policy. Means are over n de
     SNIPS  mean(w c) / mean(w)         slightly biased, of lower variance (Swaminathan and Joachims 2015)
     DR     mean(v + w (c - q))         unbiased if p or the model is right (Dudik, Langford and Li 2011)
 
-A decision also has a weight g, 1 unless the log says otherwise: g = 1 / (1 - pdrop) in a log that left each decision out
-with probability pdrop, as decision services do with those that have no reward (Agarwal et al. 2016, "Making contextual
-decisions with low technical debt"). Each decision stands for g of them, and all means are weighted: mean(x) is
-sum(g x) / sum(g) (Hajek 1971). IPS is then the average loss that Vowpal Wabbit reports for such a log.
+A decision also has a weight g, 1 unless the log says otherwise: g = 1 / (1 - pdrop) in a log that left each decision
+out with probability pdrop, as decision services do with those that have no reward (Agarwal et al. 2016, "Making
+contextual decisions with low technical debt"). Each decision stands for g of them, and all means are weighted: mean(x)
+is sum(g x) / sum(g) (Hajek 1971). IPS is then the average loss that Vowpal Wabbit reports for such a log.
 
 Intervals have at least their nominal coverage, also with few decisions and rare rewards, where normal ones are far too
 narrow (a log without any reward has no variance at all). To the terms of an estimate, each end adds the worst possible
@@ -115,7 +115,7 @@ cdef double cotangent(double x) noexcept nogil:
 cdef double student_quantile(double p, double n) noexcept nogil:
     """The p-quantile (p > 0.5) of Student's distribution with n degrees of freedom, to about 3 digits from n = 3.
 
-    Abramowitz and Stegun 26.7.5; exact for 1 and 2. Below 3, n is rounded down: quantiles are then too large, if at all.
+    Abramowitz and Stegun 26.7.5; exact for 1 and 2. Below 3, n is rounded down, which makes quantiles larger.
     """
     cdef double z, z2
     if n < 2:
