@@ -28,7 +28,7 @@ from libc.string cimport memcmp, memset
 from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport (
     CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
-    Row, Zero, gather_namespaces,
+    Noted, Row, gather_namespaces,
 )
 from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
@@ -108,8 +108,8 @@ cdef struct Lines:
     Row* row
     Feature* feature
     Extent* extent
-    Zero* zeros                       # NULL: not wanted
-    size_t n_zeros
+    Noted* noted                      # NULL: not wanted
+    size_t n_noted
     uint32_t line
     vwl_queue queue                   # of names to be hashed and numbers to be read
     bint repeated                     # the line names a namespace twice
@@ -150,9 +150,9 @@ cdef class TextParser(SourceParser):
         if self.head != SIMPLE_HEAD:
             block.reserve_choices(block.text_capacity // 2 + 1)     # 2 bytes each at least, with the separator
         lines.choices = lines.choice = block.choices
-        if self.naming.zeros:
-            grow(&block.zeros, &block.zero_capacity, block.text_capacity // 2 + 1, sizeof(Zero))   # 2 bytes each, too
-            lines.zeros = block.zeros
+        if self.naming.notes:
+            grow(&block.noted, &block.noted_capacity, block.text_capacity // 2 + 1, sizeof(Noted))   # 2 bytes each, too
+            lines.noted = block.noted
         p = lines.text
         end = p + block.text_length
         while p < end:
@@ -166,7 +166,7 @@ cdef class TextParser(SourceParser):
         block.n_features = lines.feature - block.features
         block.n_extents = lines.extent - block.extents
         block.n_choices = lines.choice - block.choices
-        block.n_zeros = lines.n_zeros
+        block.n_noted = lines.n_noted
         memset(<void*>lines.feature, 0, PADDING * sizeof(Feature))
         return 0
 
@@ -408,7 +408,7 @@ cdef class TextParser(SourceParser):
                     if names != NULL:
                         note(lines, feature, name, text + n_text - name if n_text else n)
                     feature += 1
-                elif lines.zeros != NULL:
+                elif lines.noted != NULL:
                     note_zero(lines, ns_hash, name, n)
                 if behind != p:
                     reason[0] = FEATURE_SYNTAX        # under --vw_compat, what was read of the feature is used
@@ -437,10 +437,11 @@ cdef inline void note(Lines* lines, const Feature* feature, const uint8_t* name,
 
 cdef inline void note_zero(Lines* lines, uint32_t space, const uint8_t* name, size_t n) noexcept nogil:
     """Store a feature of value 0."""
-    cdef Zero* zero = lines.zeros + lines.n_zeros
-    lines.n_zeros += 1
-    zero.row, zero.space = <uint32_t>(lines.line - 1), space
-    zero.begin, zero.length = <uint32_t>(name - lines.text), <uint32_t>n
+    cdef Noted* noted = lines.noted + lines.n_noted
+    lines.n_noted += 1
+    noted.row, noted.space = <uint32_t>(lines.line - 1), space
+    noted.begin, noted.length = <uint32_t>(name - lines.text), <uint32_t>n
+    noted.text_length, noted.is_text, noted.is_shared = 0, False, False
 
 
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:

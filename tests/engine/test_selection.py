@@ -167,6 +167,30 @@ def test_a_bootstrap_replicate_is_the_lines_with_drawn_weights(run):
     assert run(LINES, *words, "--passes", "2", "-c") == run(lines, "--random_seed", "3", "--passes", "2", "-c")
 
 
+def test_a_decision_has_one_drawn_weight(run, tmp_path):
+    rng = random.Random(4)
+    log = [
+        {
+            "_label_cost": rng.choice([-1, 0]),
+            "_label_probability": 0.5,
+            "_labelIndex": rng.randrange(2),
+            "c": {"u": rng.randrange(5), "_multi": [{"a": i % 3}, {"b": 1}]},
+        }
+        for i in range(300)
+    ]
+    seed = at(3, 2)[0]
+    drawn = [int(poisson.ppf(at(seed, i)[1], 1)) for i in range(300)]
+    for line, weight in zip(log, drawn, strict=True):
+        line["_skipLearn"] = weight not in (0, 1, 2, 4)  # 1 / (1 - pdrop) is not exactly 3
+    weighted = [line | {"pdrop": 1 - 1 / weight} for line, weight in zip(log, drawn, strict=True) if weight]
+    for name, lines in (("log", log), ("weighted", weighted)):
+        (tmp_path / f"{name}.dsjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for stack in ("--cb_explore_adf", "--cb_adf --cb_type dr", "--thompson --bayes_logistic", "--passes 2 -c --cb_adf"):
+        words = [*stack.split(), "--random_seed", "3"]
+        found = result(tmp_path, ["-d", str(tmp_path / "log.dsjson"), *words, "--sample_weights", "poisson"])
+        assert found == result(tmp_path, ["-d", str(tmp_path / "weighted.dsjson"), *words])
+
+
 # holdout
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.models import arrays
 from tests.support.records import line
 from vwlite.cli import main
 from vwlite.errors import OptionError
@@ -293,11 +294,149 @@ def test_classes_are_compared_by_their_names(tmp_path):
     assert kept(tmp_path / "d.vw", "label in (1, 3)", "--multilabel_oaa", "3") == "0"
 
 
-def test_examples_of_several_lines_are_refused(tmp_path, capsys):
-    (tmp_path / "d.vw").write_text("0:1:0.5 | a\n| b\n\n")
-    for words in (["--where", "a == 1"], ["--sample_weights", "poisson"]):
-        assert main(["-d", str(tmp_path / "d.vw"), "--cb_adf", *words]) == 1
-        assert f"{words[0]} is for examples of one line" in capsys.readouterr().err
+DECISIONS: list[dict[str, Any]] = [
+    {"city": "Rome", "price": 2.5, "sale": True, "User": {"id": "ann", "age": 31}, "cost": -1},
+    {"city": "New York", "price": 0, "sale": False, "User": {"id": "bob", "age": 0}, "cost": 0, "drop": 0.5},
+    {"price": -1, "sizes": [3, 0], "cost": None},
+    {"city": "Rom", "cost": 0.5},
+    {"price": 0, "cost": -1},
+    {"cost": -1},
+]
+
+DECISIONS_HELD = {
+    'city == "Rome"': "0",
+    'city != "Rome"': "13",
+    'city in ("Rom", "New_York")': "13",
+    "price == 0": "14",
+    "price < 1": "124",
+    "has sale": "0",
+    "sale is missing": "12345",
+    "User^age == 0": "1",
+    'User^id == "bob"': "1",
+    "`sizes^[0]` == 3": "2",
+    "`sizes^[1]` == 0": "2",
+    "has User": "01",
+    "has a": "",  # of actions
+    "x == 0": "",
+    'word == "w"': "",
+    "label < 0": "045",
+    "label is missing": "2",
+    "weight == 2": "1",
+    'tag == "t3"': "3",
+}
+
+
+def as_dsjson(i: int, row: dict[str, Any]) -> dict[str, Any]:
+    """A logged decision, with its actions behind or before what is shared."""
+    shared = {name: value for name, value in row.items() if name not in ("cost", "drop")} | {"_tag": f"t{i}"}
+    actions = {"_multi": [{"a": 1, "x": 0, "word": "w", "price": 7}, {"b": 1, "city": "Bonn"}]}
+    label = {} if row["cost"] is None else {"_label_cost": row["cost"], "_label_probability": 0.5, "_labelIndex": i % 2}
+    return label | {"pdrop": row.get("drop", 0), "c": shared | actions if i % 2 else actions | shared}
+
+
+def held(source: Path, expression: str, *words: str) -> str:
+    """The numbers of the decisions for which an expression holds."""
+    flags = ["--cb_explore_adf", "-p", str(source.parent / "p.txt"), "--quiet", "--allow_empty"]
+    assert main(["-d", str(source), *flags, "--where", expression, *words]) == 0
+    return "".join(re.findall(r"t(\d+)$", (source.parent / "p.txt").read_text(), re.M))
+
+
+@pytest.mark.parametrize("chained", [False, True])
+@pytest.mark.parametrize("expression", DECISIONS_HELD)
+def test_an_expression_holds_for_a_decision_as_a_whole(expression, chained, tmp_path):
+    records = [as_dsjson(i, row) for i, row in enumerate(DECISIONS)]
+    # a malformed line and an outcome that came late leave nothing behind
+    lines = [json.dumps(record) for record in records]
+    lines[1:1] = ['{"c": {"price": 0, "city": "Rome", "_multi": [{"a"}]}}', '{"EventId": "e", "price": 0}']
+    (tmp_path / "log.dsjson").write_text("\n".join(lines))
+    chain = ["--chain_hash"] if chained else []
+    assert held(tmp_path / "log.dsjson", expression, "--dsjson", *chain) == DECISIONS_HELD[expression]
+    (tmp_path / "log.json").write_text("\n".join(json.dumps(record["c"]) for record in records))
+    if not expression.startswith(("label", "weight")):
+        assert held(tmp_path / "log.json", expression, "--json", *chain) == DECISIONS_HELD[expression]
+        singles = [{name: value for name, value in record["c"].items() if name != "_multi"} for record in records]
+        (tmp_path / "one.json").write_text("\n".join(map(json.dumps, singles)))
+        assert kept(tmp_path / "one.json", expression, "--json", *chain) == DECISIONS_HELD[expression]
+
+
+@pytest.mark.parametrize(
+    ("form", "lines", "expected"),
+    [
+        (
+            "libsvm",
+            ["1 qid:0 3:0 5:2", "1 qid:1 5:3", "1 qid:2 3:1"],
+            {"`3` == 0": "0", "`5` > 2": "1", "has `3`": "02", "`7` == 1": ""},
+        ),
+        (
+            "ntv",
+            [
+                '{"uid": "t0", "features": [{"name": "city", "term": "Rome", "value": 1},{"name": "age", "value": 0}]}',
+                '{"uid": "t1", "features": [{"name": "city", "term": "Bonn", "value": 2}],'
+                ' "bag": [{"name": "x", "value": 3}]}',
+            ],
+            {'city == "Rome"': "0", "age == 0": "0", "bag^x == 3": "1", "has bag": "1", "`city=Bonn` == 2": "1"},
+        ),
+    ],
+)
+def test_an_expression_reads_the_names_of_every_format(form, lines, expected, tmp_path):
+    (tmp_path / "d.txt").write_text("\n".join(lines))
+    for expression, numbers in expected.items():
+        kept(tmp_path / "d.txt", expression, "--format", form)
+        predictions = (tmp_path / "p.txt").read_text()
+        assert "".join(re.findall(r" t?(\d)$", predictions, re.M)) == numbers, expression
+
+
+def test_an_expression_reads_words(tmp_path):
+    (tmp_path / "d.txt").write_text("1 ## Dear Ann\n2 ## you win\n3 ## dear you\n")
+    for expression, labels in {"has you": [2, 3], "has Dear": [1], "label > 1 and has win": [2]}.items():
+        words = ["--format", "words", str(tmp_path / "d.txt"), "--where", expression, "-o", str(tmp_path / "d.vw")]
+        assert main(["convert", *words]) == 0
+        assert [int(row[0]) for row in (tmp_path / "d.vw").read_text().splitlines()] == labels
+
+
+def test_lines_of_text_are_a_decision(tmp_path):
+    path = tmp_path / "d.vw"
+    path.write_text(
+        "shared t0| price:0 city:Rome |user ann\n0:-1:0.5 | a\n| b\n\n"
+        "shared t1| price:2\n| a price:0\n1:0.25:0.5 | b\n\n"
+        "t2| a price:0 city:Rome\n| b\n\n"
+        "shared t3|\n| price:0\n"
+    )
+    expected = {
+        "price == 0": "0",
+        "price is missing": "23",
+        'city == "Rome"': "0",
+        'user == "ann"': "0",
+        "label == -1": "0",
+        "label > 0": "1",
+        "label is missing": "23",
+        "has a": "",
+        'tag == "t2"': "2",
+    }
+    assert {expression: held(path, expression) for expression in expected} == expected
+    path.write_text("shared | u\n1:0.5 | a\n2:0 | b\n\nshared |\n1:1 | a\n2:2 | b\n")
+    flags = ["-d", str(path), "--csoaa_ldf", "m", "--where"]
+    assert main([*flags, "has u and label == 0.5", "-f", str(tmp_path / "one")]) == 0
+    assert main([*flags[:-1], "--examples", "1", "-f", str(tmp_path / "two")]) == 0
+    assert arrays(tmp_path / "one") == arrays(tmp_path / "two")
+
+
+def test_a_shared_feature_that_no_decision_has_is_said(tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("shared | a\n| b\n\n")
+    assert main(["-d", str(tmp_path / "d.vw"), "--cb_adf", "--where", "has a or has b"]) == 0
+    assert "nothing matched b of --where: no decision has such a feature in its shared line" in capsys.readouterr().err
+
+
+def test_decisions_are_converted_and_split_where_an_expression_holds(tmp_path):
+    path = tmp_path / "d.vw"
+    parts = [f"shared |u x:{i % 3}\n0:{i}:0.5 | a\n| b\n\n" for i in range(20)]
+    path.write_text("".join(parts))
+    wanted = "".join(part for i, part in enumerate(parts) if i % 3 == 0)
+    words = ["--labels", "decisions", "--where", "u^x == 0"]
+    assert main(["convert", str(path), "-o", str(tmp_path / "out.vw"), *words]) == 0
+    assert (tmp_path / "out.vw").read_text() == wanted
+    assert main(["split", str(path), "1", *words, "-o", str(tmp_path / "part")]) == 0
+    assert (tmp_path / "part.1.vw").read_text() == wanted
 
 
 def test_names_that_learners_do_not_need_are_not_stored(run):

@@ -79,10 +79,14 @@ cdef struct SimpleExample:
 cdef struct NameSpan:
     uint32_t begin, length        # the feature as written, `name` or `name:text`; length 0: anonymous
 
-cdef struct Zero:
-    # a feature of value 0, which is left out of the features; kept for --where alone
+cdef struct Noted:
+    # what --where alone reads: a feature of value 0, which is left out of the features, or a text of VW's JSON, whose
+    # feature is not called `name=text`
     uint32_t row, space           # the number of its row; the hash of its namespace
     uint32_t begin, length        # its name
+    uint32_t text_length          # of the text, which follows the name
+    bint is_text
+    bint is_shared                # of all lines of a multi-line example, whatever its row is
 
 cdef class Block:
     cdef char* text
@@ -93,8 +97,8 @@ cdef class Block:
     cdef Choice* choices
     cdef NameSpan* names          # NULL unless wants_names; one for each feature
     cdef bint wants_names
-    cdef Zero* zeros              # by row; only if the parser's Naming wants them
-    cdef size_t n_zeros, zero_capacity
+    cdef Noted* noted             # by row; only if the parser's Naming says so
+    cdef size_t n_noted, noted_capacity
     cdef list crossings           # of the stacks whose features the parsing thread crosses
     cdef size_t n_features, n_extents, n_lines, n_choices
     cdef readonly size_t n_rows
@@ -194,12 +198,12 @@ cdef inline const char* problem_in(Example ex, size_t place) noexcept nogil:
     """Where in the block a name is; the start of the line if a transform has made it."""
     return ex.text + place if ex.names_text == ex.text else ex.problem_at
 
-cdef inline size_t first_zero(Block block, size_t i) noexcept nogil:
-    """The number of the first feature of value 0 of the i-th row, or of a row after it."""
-    cdef size_t k = 0, end = block.n_zeros, middle
+cdef inline size_t first_noted(Block block, size_t i) noexcept nogil:
+    """The number of the first feature that is noted of the i-th row, or of a row after it."""
+    cdef size_t k = 0, end = block.n_noted, middle
     while k < end:
         middle = (k + end) // 2
-        if block.zeros[middle].row < i:
+        if block.noted[middle].row < i:
             k = middle + 1
         else:
             end = middle

@@ -73,7 +73,7 @@ cdef class Block:
         free(self.choices)
         free(self.names)
         free(self.sources)
-        free(self.zeros)
+        free(self.noted)
 
     cdef int reserve_text(self, size_t n) except -1 nogil:
         """Allocate n bytes of text and the padding; the content is preserved."""

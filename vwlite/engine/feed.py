@@ -285,7 +285,7 @@ class Feed:
                 digest,
                 self.labels,
                 self.multiline,
-                self.wants_names,
+                self.parses_names,
                 enveloped=self.format == "dsjson",
                 chained=self.options["chain_hash"],
             )
@@ -294,11 +294,11 @@ class Feed:
             from vwlite.parsers.words import WordsParser
 
             kind = LibsvmParser if self.format == "libsvm" else WordsParser
-            return kind(self.options, paths, digest, self.labels, self.wants_names, entity_namespaces(self.options))
+            return kind(self.options, paths, digest, self.labels, self.parses_names, entity_namespaces(self.options))
         if self.format == "ntv":
             from vwlite.parsers.json import JsonParser
 
-            return JsonParser(self.options, paths, digest, self.labels, None, self.wants_names, bags=True)
+            return JsonParser(self.options, paths, digest, self.labels, None, self.parses_names, bags=True)
         from vwlite.input.column_map import read_map
         from vwlite.parsers.csv import CsvParser
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vwlite.core.options import Option, OptionGroup, Options
-from vwlite.errors import OptionError
 
 OPTIONS = OptionGroup(
     "Selection of examples",
@@ -51,25 +50,20 @@ class Selection:
         multiline: Whether an empty line ends an example.
 
     Raises:
-        OptionError: If an option can't be used with examples of several lines, or --where is no expression.
+        OptionError: If --where is no expression.
     """
 
-    def __init__(self, options: Options, names: bool, multiline: bool) -> None:
+    def __init__(self, options: Options, names: bool, multiline: bool) -> None:  # noqa: DOC502
         from vwlite.input.naming import Naming
         from vwlite.input.selecting import Selector
 
-        self.options = options
+        self.options, self.multiline = options, multiline
         predicate = None
-        for name in ("where", "sample_weights"):
-            if multiline and options[name]:
-                raise OptionError(
-                    f"--{name} is for examples of one line, and this stack learns decisions of several: leave it out"
-                )
         if options["where"]:
             from vwlite.input.predicate import Predicate
             from vwlite.input.where import compile_where
 
-            predicate = Predicate(options, Naming(options), compile_where(options["where"]))
+            predicate = Predicate(options, Naming(options), compile_where(options["where"]), multiline)
         self.selector = Selector(
             predicate,
             1 if options["sample"] is None else options["sample"],
@@ -142,9 +136,9 @@ class Selection:
         predicate = self.selector.predicate
         if predicate is None or not self.selector.seen:
             return []
+        which = "decision has such a feature in its shared line" if self.multiline else "example has such a feature"
         return [
-            f"nothing matched {name} of --where: no example has such a feature (one of a namespace is called "
-            "namespace^name)"
+            f"nothing matched {name} of --where: no {which} (one of a namespace is called namespace^name)"
             for name in predicate.unseen()
         ]
 

@@ -144,7 +144,7 @@ cdef class Columns:
             if <float>value != 0 or rows.naming.keeps_zeros:
                 self.enter(rows, column)
                 add(rows, column.hash, <float>value, rows.base + column.name, column.length)
-            elif rows.naming.zeros:
+            elif rows.naming.notes:
                 return rows.zero(self.name_of(rows, column), column.length, self.spaces[column.space].hash)
             return 0
         if column.role == LABEL:

@@ -19,7 +19,7 @@ cdef class Gather:
     cdef uint32_t text(self, const char* text, size_t n) except? 0xFFFFFFFF nogil
     cdef uint32_t moved(self, Block block, const Row* row, size_t at, size_t place, size_t n) \
         except? 0xFFFFFFFF nogil
-    cdef int zeros(self, Block block, const Row* row, size_t at) except -1 nogil
+    cdef int copy_noted(self, Block block, const Row* row, size_t at) except -1 nogil
     cdef int features(self, Block block, const Row* row, size_t at) except -1 nogil
     cdef uint32_t name_of(self, Block block, const Row* row, size_t at, const Extent* extent) \
         except? 0xFFFFFFFF nogil

@@ -6,8 +6,8 @@ from libc.string cimport memcmp, memcpy, memset
 from vwlite.core.arrays cimport grow, resize
 from vwlite.core.draws cimport mix
 from vwlite.core.example cimport (
-    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan, Row, Zero,
-    extent_name_length, first_zero,
+    CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan, Noted, Row,
+    extent_name_length, first_noted,
 )
 
 cdef enum:
@@ -32,7 +32,7 @@ cdef class Gather:
     def clear(self):
         """Empties the block."""
         cdef Block block = self.block
-        block.n_rows = block.n_extents = block.n_features = block.n_choices = block.n_zeros = block.text_length = 0
+        block.n_rows = block.n_extents = block.n_features = block.n_choices = block.n_noted = block.text_length = 0
         block.first_line = 0          # rows have their own
         self.examples = 0
         self.reserve(AT_FIRST, AT_FIRST, AT_FIRST)
@@ -137,8 +137,8 @@ cdef class Gather:
             self.block.names[self.block.n_features + i].begin = self.moved(block, row, at, span.begin, span.length)
             self.block.names[self.block.n_features + i].length = span.length
         self.block.n_features += row.n_features
-        if self.block.wants_names and block.n_zeros:
-            self.zeros(block, row, at)
+        if self.block.wants_names and block.n_noted:
+            self.copy_noted(block, row, at)
         self.block.features[self.block.n_features].hash = CONSTANT_HASH
         self.block.features[self.block.n_features].value = 1
         if self.block.wants_names:
@@ -146,17 +146,17 @@ cdef class Gather:
         self.block.n_features += 1
         return 0
 
-    cdef int zeros(self, Block block, const Row* row, size_t at) except -1 nogil:
-        """Copy the features of value 0, which --where and a split by a name use."""
-        cdef size_t i = row - block.rows, k = first_zero(block, i)
-        cdef Zero* zero
-        while k < block.n_zeros and block.zeros[k].row == i:
-            grow(&self.block.zeros, &self.block.zero_capacity, self.block.n_zeros + 1, sizeof(Zero))
-            zero = &self.block.zeros[self.block.n_zeros]
-            zero[0] = block.zeros[k]
-            zero.row = <uint32_t>self.block.n_rows
-            zero.begin = self.moved(block, row, at, block.zeros[k].begin, block.zeros[k].length)
-            self.block.n_zeros += 1
+    cdef int copy_noted(self, Block block, const Row* row, size_t at) except -1 nogil:
+        """Copy what --where and a split by a name read beside the features."""
+        cdef size_t i = row - block.rows, k = first_noted(block, i)
+        cdef Noted* copy
+        while k < block.n_noted and block.noted[k].row == i:
+            grow(&self.block.noted, &self.block.noted_capacity, self.block.n_noted + 1, sizeof(Noted))
+            copy = &self.block.noted[self.block.n_noted]
+            copy[0] = block.noted[k]
+            copy.row = <uint32_t>self.block.n_rows
+            copy.begin = self.moved(block, row, at, copy.begin, copy.length + copy.text_length)
+            self.block.n_noted += 1
             k += 1
         return 0
 
@@ -236,7 +236,7 @@ cdef class Gather:
         free(self.block.rows)
         free(self.block.sources)
         self.block.rows, self.block.sources = rows, sources
-        self.block.n_zeros = 0        # they go by the numbers of rows
+        self.block.n_noted = 0        # they go by the numbers of rows
         return 0
 
     cdef bint is_malformed(self, size_t i) noexcept nogil:

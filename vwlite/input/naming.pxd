@@ -8,7 +8,7 @@ cdef enum:
 
 cdef class Naming:
     cdef bint all_names               # --hash all
-    cdef public bint zeros            # parsers note the features of value 0, for --where
+    cdef public bint notes            # parsers note features of value 0 and texts, for --where
     cdef uint32_t seed, anonymous     # --hash_seed; hash of the namespace without a name
     cdef uint8_t[256] index_of        # --redefine
     cdef uint32_t[256] letter_hash    # of namespaces with names of one byte

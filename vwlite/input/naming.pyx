@@ -18,7 +18,7 @@ cdef class Naming:
         self.anonymous = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
-        self.zeros = "where" in options and bool(options["where"])
+        self.notes = "where" in options and bool(options["where"])
         self.entities = list(entities)
         for i, name in enumerate(self.entities):
             self.entity_hash[i] = namespace_hash(options, name)

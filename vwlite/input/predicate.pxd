@@ -6,7 +6,9 @@ a) A name is resolved once for each example: to a number, to a text, to the name
    stands for the names of that namespace's features: an entity, the words of a text. A comparison holds if it holds for
    one of them; `!=` if it does for all.
 b) A comparison with what is missing is false, != too. A text is compared with a number by its value, if it is one.
-c) Numbers are compared in single precision, as features have it: price == 0.1 holds for 0.1 in the data.
+c) VW's JSON joins a text to its name, cityRome, and leaves 0 out: parsers note both beside the features (Noted).
+d) A decision holds or not as a whole: names are those of its shared line, the label is the first cost that is known.
+e) Numbers are compared in single precision, as features have it: price == 0.1 holds for 0.1 in the data.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -47,6 +49,7 @@ cdef struct Instruction:
 
 cdef class Predicate:
     cdef Naming naming
+    cdef bint multiline
     cdef readonly list names          # as they were written
     cdef list texts                   # what the pointers point to
     cdef Operand* operands
@@ -59,5 +62,6 @@ cdef class Predicate:
     cdef bint holds(self, Block block, size_t i) noexcept nogil
     cdef void resolve(self, Block block, size_t i, Operand* operand) noexcept nogil
     cdef bint find(self, Block block, const Row* row, Operand* operand) noexcept nogil
-    cdef bint find_zero(self, Block block, size_t i, Operand* operand) noexcept nogil
+    cdef bint find_noted(self, Block block, size_t i, Operand* operand) noexcept nogil
+    cdef void find_cost(self, Block block, size_t i, Operand* operand) noexcept nogil
     cdef bint compare(self, Block block, const Row* row, const Operand* operand, const Instruction* step) noexcept nogil

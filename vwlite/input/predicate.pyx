@@ -4,7 +4,9 @@ from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
-from vwlite.core.example cimport ROW_EMPTY, ROW_EXAMPLE, Block, Choice, Extent, NameSpan, Row, first_zero
+from vwlite.core.example cimport (
+    ROW_EMPTY, ROW_EXAMPLE, ROW_SHARED, Block, Choice, Extent, NameSpan, Noted, Row, first_noted,
+)
 from vwlite.input.naming cimport Naming
 
 from vwlite.features.interactions import namespace_hash
@@ -46,10 +48,12 @@ cdef class Predicate:
         options: The options of the run, for hashes of namespaces.
         naming: The Naming of the run.
         program: A Program of where.py.
+        multiline: Whether it is about examples of several lines as a whole.
     """
 
-    def __init__(self, options, Naming naming not None, program):
+    def __init__(self, options, Naming naming not None, program, bint multiline=False):
         cdef size_t i
+        self.multiline = multiline
         self.naming = naming
         self.names = [str(name) for name in program.names]
         self.texts = []
@@ -148,7 +152,7 @@ cdef class Predicate:
                 if not self.operands[i].seen and not self.operands[i].reserved]
 
     cdef bint holds(self, Block block, size_t i) noexcept nogil:
-        """Whether the expression holds for the i-th row, an example."""
+        """Whether the expression holds for the example that begins at the i-th row."""
         cdef bint[DEEPEST] stack
         cdef size_t k, n = 0
         cdef const Instruction* step
@@ -173,7 +177,9 @@ cdef class Predicate:
         """Set what a name is in the i-th row."""
         cdef const Row* row = &block.rows[i]
         operand.kind = MISSING
-        if operand.reserved == LABEL:
+        if operand.reserved == LABEL and self.multiline:
+            self.find_cost(block, i, operand)
+        elif operand.reserved == LABEL:
             if row.n_choices:
                 operand.kind = SEVERAL
             elif not isnan(row.label):
@@ -185,8 +191,8 @@ cdef class Predicate:
         elif operand.reserved == TAG:
             if row.tag_length:
                 operand.kind, operand.text, operand.length = TEXT, block.text + row.tag, row.tag_length
-        elif not self.find(block, row, operand):
-            self.find_zero(block, i, operand)
+        elif self.multiline and not row.flags & ROW_SHARED or not self.find(block, row, operand):
+            self.find_noted(block, i, operand)
         operand.seen = operand.seen or operand.kind != MISSING
 
     cdef bint find(self, Block block, const Row* row, Operand* operand) noexcept nogil:
@@ -219,16 +225,32 @@ cdef class Predicate:
                 return True
         return False
 
-    cdef bint find_zero(self, Block block, size_t i, Operand* operand) noexcept nogil:
-        """Search a feature of value 0."""
-        cdef size_t k = first_zero(block, i)
-        while k < block.n_zeros and block.zeros[k].row == i:
-            if (block.zeros[k].space == operand.space and block.zeros[k].length == operand.n
-                    and memcmp(block.text + block.zeros[k].begin, operand.name, operand.n) == 0):
-                operand.kind, operand.number = NUMBER, 0
-                return True
+    cdef bint find_noted(self, Block block, size_t i, Operand* operand) noexcept nogil:
+        """Search a feature of value 0, or a text of VW's JSON."""
+        cdef size_t k = first_noted(block, i)
+        cdef const Noted* noted
+        while k < block.n_noted and block.noted[k].row == i:
+            noted = &block.noted[k]
             k += 1
+            if self.multiline and not (noted.is_shared or block.rows[i].flags & ROW_SHARED):
+                continue
+            if (noted.space == operand.space and noted.length == operand.n
+                    and memcmp(block.text + noted.begin, operand.name, operand.n) == 0):
+                operand.kind = TEXT if noted.is_text else NUMBER
+                operand.number = 0
+                operand.text, operand.length = block.text + noted.begin + noted.length, noted.text_length
+                return True
         return False
+
+    cdef void find_cost(self, Block block, size_t i, Operand* operand) noexcept nogil:
+        """Search the first known cost in the lines of a multi-line example."""
+        cdef const Row* row
+        while i < block.n_rows and block.rows[i].kind == ROW_EXAMPLE:
+            row = &block.rows[i]
+            if row.n_choices and not isnan(block.choices[row.choice].cost):
+                operand.kind, operand.number = NUMBER, block.choices[row.choice].cost
+                return
+            i += 1
 
     cdef bint compare(
         self, Block block, const Row* row, const Operand* operand, const Instruction* step

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from vwlite.core.arrays cimport grow, resize
-from vwlite.core.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, ROW_PROBLEM, Zero, gather_namespaces
+from vwlite.core.example cimport CONSTANT_HASH, PADDING, ROW_EXAMPLE, ROW_PROBLEM, Noted, gather_namespaces
 from vwlite.core.reasons cimport FINE, LABEL_FINITE, NAME_EMPTY, TEXT_MUCH, VALUE_FINITE, WEIGHT_NEGATIVE
 from vwlite.input.heads cimport (
     ACTION_HEAD, CLASS_HEAD, CLASSES_HEAD, COSTS_HEAD, SIMPLE_HEAD, parse_label,
@@ -56,7 +56,7 @@ cdef class Rows:
         self.feature = block.features
         self.last_feature = block.features + block.feature_capacity - PADDING - 1
         self.extent = block.extents
-        self.n_rows = self.n_choices = block.n_zeros = 0
+        self.n_rows = self.n_choices = block.n_noted = 0
         self.text = block.text_length
         block.reserve_text(self.text + AT_FIRST)
         self.plain.hash = self.naming.anonymous
@@ -245,19 +245,20 @@ cdef class Rows:
         if n == 0:
             return self.refuse_number(NAME_EMPTY, name, n, value)
         if <float>value == 0 and not (self.space.names_entities or self.naming.keeps_zeros):
-            return self.zero(name, n, self.space.hash) if self.naming.zeros else 0
+            return self.zero(name, n, self.space.hash) if self.naming.notes else 0
         at = self.put(name, n)
         add(self, hash_name(self.naming, <const uint8_t*>self.block.text + at, n, self.space.hash), <float>value, at, n)
         return self.keep(n)
 
     cdef int zero(self, const uint8_t* name, size_t n, uint32_t space) except -1 nogil:
         """Note a feature of value 0, of the namespace with this hash."""
-        cdef Zero* zero
-        grow(&self.block.zeros, &self.block.zero_capacity, self.block.n_zeros + 1, sizeof(Zero))
-        zero = &self.block.zeros[self.block.n_zeros]
-        self.block.n_zeros += 1
-        zero.row, zero.space, zero.length = <uint32_t>self.n_rows, space, <uint32_t>n
-        zero.begin = <uint32_t>self.put(name, n)
+        cdef Noted* noted
+        grow(&self.block.noted, &self.block.noted_capacity, self.block.n_noted + 1, sizeof(Noted))
+        noted = &self.block.noted[self.block.n_noted]
+        self.block.n_noted += 1
+        noted.row, noted.space, noted.length = <uint32_t>self.n_rows, space, <uint32_t>n
+        noted.begin = <uint32_t>self.put(name, n)
+        noted.text_length, noted.is_text, noted.is_shared = 0, False, False
         self.text += n
         return 0
 

@@ -285,6 +285,9 @@ cdef class VwMembers(Names):
                 elif <float>value != 0 or self.rows.naming.keeps_zeros:
                     m = self.put_place(place) if self.rows.names else 0
                     push(self.assembly, space.hash + place, <float>value, self.rows.text - m, m)
+                elif self.rows.naming.notes and not self.in_action:
+                    m = self.put_place(place)
+                    self.assembly.note(space.hash, self.rows.text - m, m, 0, False)
                 place += 1
             else:
                 self.fail(ARRAY_MEMBER if c == b'"' or c == b"[" or c == b"t" or c == b"f" else JSON_SYNTAX, at)
@@ -398,6 +401,8 @@ cdef class VwMembers(Names):
             self.fail(VALUE_FINITE, at)
         elif <float>value != 0 or space.names_entities or self.rows.naming.keeps_zeros:
             push(self.assembly, hash_in(self, key, n, space.hash), <float>value, key, n)
+        elif self.rows.naming.notes and not self.in_action:
+            self.assembly.note(space.hash, key, n, 0, False)
         return 0
 
     cdef int plain_feature(self, size_t key, size_t n, const Space* space) except -1 nogil:
@@ -436,4 +441,6 @@ cdef class VwMembers(Names):
         push(self.assembly, hash, self.rows.naming.plain, to, n + m)
         if self.rows.names:
             self.rows.text += n + m
+        if self.rows.naming.notes and not self.chained and not self.in_action:
+            self.assembly.note(space.hash, to, n, m, True)
         return 0

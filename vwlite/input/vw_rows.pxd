@@ -19,7 +19,7 @@ cdef class Assembly(Rows):
     cdef NameSpan* stack_names
     cdef size_t n_stack, stack_capacity
     cdef size_t example_line, example_text, example_length
-    cdef size_t first_row, first_feature, first_extent, first_choice      # of the example
+    cdef size_t first_row, first_feature, first_extent, first_choice, first_noted      # of the example
     cdef size_t current               # row
     cdef uint64_t stamp               # of the row
     cdef uint64_t[256] stamps         # of the row that last had a namespace of this index
@@ -28,6 +28,7 @@ cdef class Assembly(Rows):
     cdef int complete_row(self) except -1 nogil
     cdef int end_example(self) except -1 nogil
     cdef int take_back(self) except -1 nogil
+    cdef int note(self, uint32_t space, size_t begin, size_t n, size_t n_text, bint is_text) except -1 nogil
     cdef int refuse_example(self, Reason reason, size_t at, size_t stop) except -1 nogil
     cdef int close(self, const Space* space, size_t base) except -1 nogil
     cdef int gather(self) except -1 nogil

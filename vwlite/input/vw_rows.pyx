@@ -3,9 +3,9 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memmove, memset
 
-from vwlite.core.arrays cimport resize
+from vwlite.core.arrays cimport grow, resize
 from vwlite.core.example cimport (
-    CONSTANT_HASH, ROW_EMPTY, ROW_SHARED, Block, Choice, Extent, Feature, NameSpan, Row,
+    CONSTANT_HASH, ROW_EMPTY, ROW_SHARED, Block, Choice, Extent, Feature, NameSpan, Noted, Row,
     gather_namespaces,
 )
 from vwlite.core.reasons cimport Reason
@@ -41,6 +41,7 @@ cdef class Assembly(Rows):
         self.first_row, self.first_choice = self.n_rows, self.n_choices
         self.first_feature = self.feature - self.block.features
         self.first_extent = self.extent - self.block.extents
+        self.first_noted = self.block.n_noted
         self.n_stack = 0
         return self.begin_row()
 
@@ -106,6 +107,18 @@ cdef class Assembly(Rows):
         self.n_rows, self.n_choices = self.first_row, self.first_choice
         self.feature = self.block.features + self.first_feature
         self.extent = self.block.extents + self.first_extent
+        self.block.n_noted = self.first_noted
+        return 0
+
+    cdef int note(self, uint32_t space, size_t begin, size_t n, size_t n_text, bint is_text) except -1 nogil:
+        """Note a feature of the example, or of its shared row, for --where; `n_text` bytes follow the name."""
+        cdef Noted* noted
+        grow(&self.block.noted, &self.block.noted_capacity, self.block.n_noted + 1, sizeof(Noted))
+        noted = &self.block.noted[self.block.n_noted]
+        self.block.n_noted += 1
+        noted.row, noted.space = <uint32_t>self.first_row, space
+        noted.begin, noted.length, noted.text_length = <uint32_t>begin, <uint32_t>n, <uint32_t>n_text
+        noted.is_text, noted.is_shared = is_text, True
         return 0
 
     cdef int refuse_example(self, Reason reason, size_t at, size_t stop) except -1 nogil:
