@@ -355,3 +355,31 @@ def test_a_table_of_many_blocks_is_that_of_pythons_csv_module(learn, quoting, en
     assert status == 0
     records = [{"n": n, **({"w": w} if w else {})} for _, n, w in rows]
     assert found == rounded(Workspace().learn(records, y=[row[0] for row in rows]))
+
+
+@pytest.mark.parametrize("name", ["shop.dat", "shop.txt", "shop"])
+def test_a_table_is_recognized_whatever_its_name(learn, name):
+    status, _, said = learn("city,y\nRome,1\nBonn,2\n", "--label", "y", name=name)
+    assert status == 0
+    assert f"{name}: read as CSV, as it looks like that" in said
+
+
+@pytest.mark.parametrize(
+    ("label", "warning"),
+    [
+        ("y:binary(Yes)", "--label y:binary(Yes): no label is 'Yes', so all are -1"),
+        ("z:binary(1)", "--label z:binary(1): every label is '1', so all are 1"),
+        ("x:above(9)", "--label x:above(9): no label is above 9, so all are -1"),
+        ("x:above(0)", "--label x:above(0): every label is above 0, so all are 1"),
+        ("y:binary(yes)", ""),
+        ("x:above(1)", ""),
+        ("x", ""),
+    ],
+)
+def test_one_label_for_all_is_said(learn, label, warning):
+    text = "a,x,y,z\n1,1,yes,1\n2,2,no,1\n"
+    status, _, said = learn(text, "--label", label)
+    assert status == 0
+    found = [line.partition("[warning] ")[2] for line in said.splitlines() if "[warning] --label" in line]
+    assert found == ([warning] if warning else [])
+    assert "[warning] --label" not in learn(text, "-i", "m.model")[2]  # the next day may have one class

@@ -328,6 +328,12 @@ class Run:
             self.log(
                 "warning", "nothing was held out: there are too few examples, so the loss is not one of unseen data"
             )
+        if self.options["label"] and self.options.source("label") != "model" and self.driver.training:
+            from vwlite.input.column_map import remark_on_labels
+
+            counters = self.driver.counters
+            if remark := remark_on_labels(self.options["label"], counters.first_label, counters.second_label):
+                self.log("warning", remark)
         chosen = self.feed.selection
         for remark in chosen.remarks() if chosen is not None and self.stopped_by is None else ():
             self.log("warning", remark)

@@ -178,6 +178,28 @@ def read_label(text: str) -> Rule:  # noqa: DOC502
     return Rule(name, "label", arguments=arguments, response=response)
 
 
+def remark_on_labels(text: str, first: float, second: float) -> str:
+    """The warning that --label has made one label of all values, often by a value that is spelled otherwise.
+
+    Args:
+        text: The value of the option.
+        first: The first label of the run; NaN if there was none.
+        second: The first one that differs from it; NaN if there was none.
+
+    Returns:
+        The warning; "" if there were several labels, or they are no two classes.
+
+    >>> remark_on_labels("click:binary(Yes)", -1.0, math.nan)
+    "--label click:binary(Yes): no label is 'Yes', so all are -1"
+    """
+    rule = read_label(text)
+    if rule.response not in ("binary", "above") or math.isnan(first) or not math.isnan(second):
+        return ""
+    value = repr(rule.arguments[0]) if rule.response == "binary" else f"above {rule.arguments[0]}"
+    quantity = "no label is" if first < 0 else "every label is"
+    return f"--label {text}: {quantity} {value}, so all are {first:g}"
+
+
 @dataclass(frozen=True)
 class ColumnMap:
     """The rules of a run, and how columns are found.

@@ -89,7 +89,6 @@ SUFFIXES = {
     ".tsv": "tsv",
     ".tab": "tsv",
     ".vw": "vw",
-    ".dat": "vw",
 }
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 OF_ROWS = ("parquet", "arrow", "sql")  # formats that are no text
@@ -194,8 +193,9 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
     if name in WITHOUT_COLUMNS:
         typed = [option for option in OF_TABLES if options.given(option) and options.source(option) != "model"]
         if typed:
+            shown = ", ".join("stdin" if path == "-" else path for path in paths)
             raise OptionError(
-                f"--{typed[0]} is of tables, and {', '.join(paths) or 'the input'} is read as {IN_WORDS[name]}: give "
-                "--format csv, for instance"
+                f"--{typed[0]} is of tables, and {shown or 'the input'} is read as {IN_WORDS[name]}: give --format csv, "
+                "for instance"
             )
     return name, note

@@ -111,7 +111,7 @@ def looks_like(head: bytes) -> str:
     """Guesses the format of bytes without examples, for a message; "" if it is unknown.
 
     >>> looks_like(b"age,city\\n3,oslo\\n")
-    'CSV: write label |namespace feature:value ... instead'
+    'CSV: give --format csv'
     """
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     lines = [line.rstrip(b"\r") for line in text.split(b"\n")[:20] if line.strip()]
@@ -122,17 +122,18 @@ def looks_like(head: bytes) -> str:
     if text.startswith(b"<"):
         return "XML"
     if text.startswith((b"{", b"[")):
-        return "JSON: write label |namespace feature:value ... instead"
+        return "JSON: give --format json, or --json for Vowpal Wabbit's"
     if any(byte < 9 for byte in head):
         return "a binary file"
     if b"|" in text:
         return "lines without features behind their '|'"
     if all(re.match(rb"[-+.\d]+( +\d+:[-+.\deE]+)+ *(#|$)", line) for line in lines):
         return "the format of libsvm: give --format libsvm"
-    for separator, name in ((b",", "CSV"), (b"\t", "a table with tabs"), (b";", "CSV")):
+    for separator, name in ((b",", "CSV: give --format csv"), (b"\t", "a table: give --format tsv"),
+                            (b";", "CSV: give --format csv")):  # fmt: skip
         counts = {line.count(separator) for line in lines[:-1] or lines}
         if min(counts) > 0:
-            return f"{name}: write label |namespace feature:value ... instead"
+            return name
     if all(re.fullmatch(rb"[-+.\deE ]+", line) for line in lines):
         return "labels without features"
     return "text without a '|': features follow a '|'"
