@@ -195,7 +195,7 @@ def format_of(options: Options, paths: Sequence[str]) -> tuple[str, str]:  # noq
         if typed:
             shown = ", ".join("stdin" if path == "-" else path for path in paths)
             raise OptionError(
-                f"--{typed[0]} is of tables, and {shown or 'the input'} is read as {IN_WORDS[name]}: give --format csv, "
-                "for instance"
+                f"--{typed[0]} is of tables, and {shown or 'the input'} is read as {IN_WORDS[name]}: give "
+                "--format csv, for instance"
             )
     return name, note
