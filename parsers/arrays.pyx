@@ -85,6 +85,8 @@ cdef class Arrays:
         if names == self.names:
             return 0
         words = [str(name).encode() for name in (range(d) if isinstance(names, int) else names)]
+        if len(set(words)) < d:
+            raise ValueError(f"two columns are called {next(name for name in names if list(names).count(name) > 1)!r}")
         self.rows.restart()
         self.rows.next_row(0, 0, 0)
         self.hashes = np.zeros(d, np.uint32)

@@ -213,7 +213,11 @@ cdef class Tables:
         if not (labels is None and weights is None and tags is None) and hasattr(table, "__len__"):
             length = len(table)
         if hasattr(table, "__arrow_c_stream__"):
-            capsules = table.__arrow_c_stream__()
+            try:
+                capsules = table.__arrow_c_stream__()
+            except (TypeError, ValueError) as error:      # of pyarrow, for columns of several types
+                require_one_type(table, error)
+                raise
             stream = <ArrowArrayStream*>PyCapsule_GetPointer(capsules, "arrow_array_stream")
             require(stream, stream.get_schema(stream, &owned.schema))
             schema = &owned.schema
@@ -356,6 +360,27 @@ cdef int require(ArrowArrayStream* stream, int failed) except -1:
         words = (<bytes>why).decode("utf-8", "replace") if why != NULL else f"error {failed}"
         raise ValueError(f"the table can't be read: {words}")
     return 0
+
+
+def require_one_type(table, error):
+    """Raises TypeError if a column of a data frame of pandas has values of different types."""
+    for name, dtype in dict(getattr(table, "dtypes", {})).items():
+        if dtype != object:
+            continue
+        kinds = [type(value) for value in table[name]]
+        first = next((i for i, kind in enumerate(kinds) if not is_nothing(table[name].iloc[i], kind)), 0)
+        for i in range(first, len(kinds)):
+            if kinds[i] is not kinds[first] and not is_nothing(table[name].iloc[i], kinds[i]):
+                raise TypeError(
+                    f"the column {name!r} has values of different types: row {first + 1} is of type "
+                    f"{kinds[first].__name__}, row {i + 1} of type {kinds[i].__name__}; make it one, such as "
+                    f"frame[{name!r}].astype(str)"
+                ) from error
+
+
+def is_nothing(value, kind):
+    """Whether a value of a data frame is missing."""
+    return value is None or kind is float and value != value
 
 
 def settled(rule, name, namespace, kind):

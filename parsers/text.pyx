@@ -23,7 +23,7 @@ Numbers are VW's too, see number.h.
 """
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memchr, memcmp, memset
 
 from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport (
@@ -357,7 +357,7 @@ cdef class TextParser(SourceParser):
                         behind = p
                         n_text = p - text
                         value = naming.plain
-                        if n_text > 4 and memcmp(text, b"np.", 3) == 0 and (p - 1)[0] == b")" and not self.compat:
+                        if n_text > 4 and shows_numpy(text, n_text) and not self.compat:
                             reason[0] = VALUE_NUMPY
                             p = text
                             break
@@ -427,6 +427,12 @@ cdef class TextParser(SourceParser):
         lines.feature = feature
         lines.extent = extent
         return p
+
+
+cdef inline bint shows_numpy(const uint8_t* text, size_t n) noexcept nogil:
+    """Whether a value is a number as NumPy shows it, np.float64(0.3), or a list that begins with one."""
+    cdef size_t begin = text[0] == b"["
+    return memcmp(text + begin, b"np.", 3) == 0 and memchr(text, b"(", n) != NULL
 
 
 cdef inline void note(Lines* lines, const Feature* feature, const uint8_t* name, size_t n) noexcept nogil:

@@ -57,6 +57,11 @@ def test_columns_may_have_names():
     )
 
 
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two columns are called 'b'"):
+        Workspace().learn(np.eye(3), [1, 2, 3], columns=["a", "b", "b"])
+
+
 def test_a_row_of_one_dimension_is_one_example():
     workspace = Workspace()
     assert isinstance(workspace.learn(X[0], 1.0), float)

@@ -202,6 +202,30 @@ def test_columns_are_found_by_name_in_any_order():
     assert workspace.predict(TABLE).tolist() == pytest.approx(workspace.predict(TABLE.select(["city", "a"])).tolist())
 
 
+def test_a_column_that_is_missing_at_prediction_is_named():
+    workspace = Workspace()
+    workspace.learn(TABLE.append_column("w", pa.array([1.0, 2.0])), [1, 2], weight="w")
+    with pytest.raises(ValueError, match="the table has no column 'city', which those that were learned had"):
+        workspace.predict(TABLE.select(["a"]))
+    more = TABLE.append_column("new", pa.array([1.0, 2.0]))
+    assert workspace.predict(more).tolist() == pytest.approx(workspace.predict(TABLE).tolist())
+    assert workspace.predict({"a": 1.0}) != 0  # dicts have what they have
+    workspace.learn(TABLE.select(["a"]), [1, 2])  # a table that was learned lacked it, too
+    assert workspace.predict(TABLE.select(["a"])).shape == (2,)
+
+
+def test_a_column_of_several_types_is_named_with_the_row():
+    mixed = pd.DataFrame({"b": [1.0] * 3000, "a": [None, *range(2000), "x", *range(998)]}, dtype=object)
+    message = "the column 'a' has values of different types: row 2 is of type int, row 2002 of type str"
+    with pytest.raises(TypeError, match=message):
+        Workspace().learn(mixed, [1.0] * 3000)
+
+
+def test_nan_of_pandas_is_missing():
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": [2.0, 3.0]})
+    assert Workspace().learn(frame, [1, 2]).tolist() == Workspace().learn([{"a": 1, "b": 2}, {"b": 3}], [1, 2])
+
+
 def test_an_empty_table_is_no_example():
     assert Workspace().learn(TABLE.slice(0, 0), []).shape == (0,)
 

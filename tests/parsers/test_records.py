@@ -68,6 +68,11 @@ def test_label_weight_and_tag_are_given_beside_or_inside():
     assert Workspace().learn({"a": 1, "_initial": 0.5, "_label": 1}) == Workspace().learn("1 1 0.5 | a") == 0.5
 
 
+def test_what_is_given_beside_holds():
+    records = [{"a": 1, "_label": 9, "_weight": 5, "_tag": "x"}] * 5
+    assert Workspace().learn(records, [1] * 5, weight=2) == Workspace().learn([{"a": 1}] * 5, [1] * 5, weight=2)
+
+
 def test_a_single_weight_is_that_of_all_records():
     one, each = Workspace(), Workspace()
     assert one.learn([{"a": 1}, {"b": 1}], [1, 2], 3) == each.learn(["1 3 | a:1", "2 3 | b:1"])

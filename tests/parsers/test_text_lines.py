@@ -82,7 +82,7 @@ def test_names_of_values_behind_blanks_are_vws(line, names, tmp_path, capsys):
     assert [cell.split(":")[0] for cell in cells] == names
 
 
-@pytest.mark.parametrize("value", ["np.float64(0.3)", "np.int64(7)"])
+@pytest.mark.parametrize("value", ["np.float64(0.3)", "np.int64(7)", "[np.float64(0.3)]", "[np.float64(0.3),"])
 def test_a_number_as_numpy_shows_it_is_refused(value):
     with pytest.raises(ParseError, match=r":1:5: this is how NumPy shows a number inside a list"):
         Workspace().learn(f"| x:{value} b")

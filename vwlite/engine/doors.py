@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TEXT = (str, bytes, bytearray)
 END = object()
+NO_FEATURES = ("label", "weight", "initial", "tag", "ignore")  # roles of columns
 
 
 def encoded(line: str | bytes | bytearray) -> bytes:
@@ -59,6 +60,7 @@ class Doors:
         self._records: Any = None
         self._arrays: Any = None
         self._tables: Any = None
+        self.learned: set[str] | None = None  # columns of tables; see note_learned()
 
     def run(self, x: Any, y: Any, weight: Any, tag: Any, columns: Any, learning: bool) -> Any:
         """Learns from examples or predicts for them; see Workspace.learn."""
@@ -135,7 +137,22 @@ class Doors:
         """Runs the rows of a table."""
         self.refuse_decisions("a table")
         column_map, y, weight, tag = self.column_map(y, weight, tag, columns)
-        return as_array(self.rows(self.tables.blocks(x, column_map, y, weight, tag, learning), learning))
+        note = None if column_map.strict else self.note_learned if learning else self.require_learned
+        return as_array(self.rows(self.tables.blocks(x, column_map, y, weight, tag, learning, decided=note), learning))
+
+    def note_learned(self, rules: Sequence[Any]) -> None:
+        """Notes the columns of features of a table that is learned: those that all such tables have."""
+        names = {rule.name for rule in rules if rule.role not in NO_FEATURES}
+        self.learned = names if self.learned is None else self.learned & names
+
+    def require_learned(self, rules: Sequence[Any]) -> None:
+        """Raises ValueError for a table to be predicted without a column that all tables that were learned had."""
+        missing = (self.learned or set()) - {rule.name for rule in rules}
+        if missing:
+            raise ValueError(
+                f"the table has no column {min(missing)!r}, which those that were learned had: predict with the same "
+                "columns, in any order (dicts may lack some)"
+            )
 
     def rows(self, blocks: Iterator[Any], learning: bool) -> list[Any]:
         """Runs blocks of rows."""
