@@ -147,7 +147,8 @@ class Selection:
         out = {name: count for name, count in self.figures().items() if count}
         if not out or sum(out.values()) < self.selector.seen:
             return ""
-        return "; " + ", ".join(f"{name} = {count}" for name, count in out.items())
+        reasons = [", ".join(f"{name} = {count}" for name, count in out.items()), *self.remarks()]
+        return "".join(f"; {reason}" for reason in reasons)
 
 
 class _Stream:
