@@ -5,8 +5,7 @@ column map (vwlite/input/column_map.py). Where that says nothing, the first row 
 category; an empty cell there leaves open what the cells below are, and each is a number if it looks like one. Empty
 cells are missing values. The first record of each source is its header, unless the names are given.
 """
-import csv
-from io import StringIO
+import re
 
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memset
@@ -138,7 +137,10 @@ cdef class CsvParser(SourceParser):
         if text.startswith(b"\xef\xbb\xbf"):
             text = text[3:]
         separator = (<RecordReader>self.reader).separator or ord(",")
-        records = first_records(text, chr(separator), name)
+        if b"\r" in text and b"\n" not in text.rstrip():
+            raise VwliteError(f"{name}: its lines end with CR alone, as on old Macintosh computers: convert it first "
+                              "(`tr '\\r' '\\n'`)")
+        records = first_records(text, bytes((separator,)))
         if source not in self.headers:
             header = self.header or next(records, None)
             if header is None:
@@ -368,13 +370,25 @@ def separator_of(word):
     return ord(named)
 
 
-def first_records(text, separator, name):
-    """Yields the first records of a table: lists of cells."""
-    try:
-        lines = StringIO(text.decode("utf-8", "surrogateescape"), newline="")
-        yield from (row for row in csv.reader(lines, delimiter=separator) if row)
-    except csv.Error as error:
-        raise VwliteError(f"{name}: the first records can't be read: {error}") from None
+def first_records(bytes text, bytes separator):
+    """Yields the first records of a table: lists of cells. Cells have any length, unlike those of the module csv."""
+    sign = re.escape(separator)
+    cell = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^%b\n]*+))(%b|\r?\n|\r?\Z)' % (sign, sign))
+    row, end = [], separator
+    at = 0
+    while at < len(text) or row and end == separator:
+        found = cell.match(text, at)
+        quoted, plain, end = found.groups()
+        at = found.end()
+        if quoted is not None:
+            plain = quoted.replace(b'""', b'"')
+        elif end != separator:
+            plain = plain.removesuffix(b"\r")
+        row.append(plain.decode("utf-8", "surrogateescape"))
+        if end != separator:
+            if quoted is not None or row != [""]:
+                yield row
+            row = []
 
 
 def settled(rule, column, cell, char comma):

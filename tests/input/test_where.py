@@ -281,8 +281,9 @@ def test_what_is_left_out_is_counted_and_a_name_that_nothing_has_is_said(tmp_pat
     assert "skipped malformed lines = 1 of 2" in said
     assert main([*words, "x > 2"]) == 1
     assert (
-        "d.vw: no example with a feature (1 lines, 1 malformed); left out by --where = 2; nothing matched x of --where: "
-        "no example has such a feature (one of a namespace is called namespace^name); " in capsys.readouterr().err
+        "d.vw: no example with a feature (1 lines, 1 malformed); left out by --where = 2; nothing matched x of "
+        "--where: no example has such a feature (one of a namespace is called namespace^name); "
+        in capsys.readouterr().err
     )
 
 

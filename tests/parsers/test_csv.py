@@ -18,6 +18,7 @@ from tests.support.models import arrays
 from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.errors import ParseError
+from vwlite.parsers.csv import first_records
 
 CELLS = st.one_of(
     st.sampled_from(
@@ -355,6 +356,45 @@ def test_a_table_of_many_blocks_is_that_of_pythons_csv_module(learn, quoting, en
     assert status == 0
     records = [{"n": n, **({"w": w} if w else {})} for _, n, w in rows]
     assert found == rounded(Workspace().learn(records, y=[row[0] for row in rows]))
+
+
+@given(
+    st.lists(st.lists(st.text('ab", \n;é', max_size=4), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.sampled_from([b",", b";"]),
+    st.sampled_from(["\r\n", "\n"]),
+    st.booleans(),
+)
+def test_the_first_records_are_those_of_the_module_csv(table, separator, end, whole):
+    sink = io.StringIO(newline="")
+    csv.writer(sink, delimiter=separator.decode(), lineterminator=end).writerows(table)
+    text = sink.getvalue() if whole else sink.getvalue().removesuffix(end)
+    expected = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator.decode()) if row]
+    assert list(first_records(text.encode(), separator)) == expected
+
+
+def test_a_first_row_has_cells_of_any_length(learn):
+    long = "x" * 300_000
+    status, found, said = learn(f'a,b,y\n{long},"{long}",1\nb,,2\n', "--label", "y")
+    assert status == 0 and len(found) == 2, said
+    status, _, said = learn('a,y\n"x,1\n' + "b,2\n" * 100_000, "--label", "y")
+    assert status == 1
+    assert "data.csv:2:1: a cell in quotes does not end" in said
+
+
+def test_lines_that_end_with_cr_alone_are_refused_with_what_to_do(learn):
+    status, _, said = learn("a,y\r1,2\r3,4\r", "--label", "y")
+    assert status == 1
+    assert "data.csv: its lines end with CR alone" in said and r"`tr '\r' '\n'`" in said
+
+
+def test_a_label_that_no_record_has_is_said(learn):
+    status, _, said = learn('{"click": 1, "a": 2}\n', "--label", "clik", name="d.ndjson")
+    assert status == 1  # there is a model to be saved
+    status, _, said = learn('{"click": 1, "a": 2}\n', "--label", "clik", "--allow_empty", name="d.ndjson")
+    assert status == 0
+    assert "[warning] --label clik: no example has a label" in said
+    said = learn('{"click": "x", "a": 2}\n', "--label", "click", "--oaa", "2", name="d.ndjson")[2]
+    assert "[warning]" not in said
 
 
 @pytest.mark.parametrize("name", ["shop.dat", "shop.txt", "shop"])

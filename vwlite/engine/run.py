@@ -331,8 +331,9 @@ class Run:
         if self.options["label"] and self.options.source("label") != "model" and self.driver.training:
             from vwlite.input.column_map import remark_on_labels
 
-            counters = self.driver.counters
-            if remark := remark_on_labels(self.options["label"], counters.first_label, counters.second_label):
+            counts = self.driver.counters
+            labels = counts.weighted_labeled, counts.first_label, counts.second_label
+            if remark := remark_on_labels(self.options["label"], *labels):
                 self.log("warning", remark)
         chosen = self.feed.selection
         for remark in chosen.remarks() if chosen is not None and self.stopped_by is None else ():

@@ -178,21 +178,24 @@ def read_label(text: str) -> Rule:  # noqa: DOC502
     return Rule(name, "label", arguments=arguments, response=response)
 
 
-def remark_on_labels(text: str, first: float, second: float) -> str:
-    """The warning that --label has made one label of all values, often by a value that is spelled otherwise.
+def remark_on_labels(text: str, weight: float, first: float, second: float) -> str:
+    """The warning that --label has made no label, or one of all values, often because a name or value has a typo.
 
     Args:
         text: The value of the option.
-        first: The first label of the run; NaN if there was none.
+        weight: The sum of the weights of examples with a label.
+        first: The first label of the run; NaN if there was none, or they are no numbers.
         second: The first one that differs from it; NaN if there was none.
 
     Returns:
-        The warning; "" if there were several labels, or they are no two classes.
+        The warning; "" if there were several labels, or one that is not one of two classes.
 
-    >>> remark_on_labels("click:binary(Yes)", -1.0, math.nan)
+    >>> remark_on_labels("click:binary(Yes)", 9.0, -1.0, math.nan)
     "--label click:binary(Yes): no label is 'Yes', so all are -1"
     """
     rule = read_label(text)
+    if not weight and rule.response != "none":
+        return f"--label {text}: no example has a label"
     if rule.response not in ("binary", "above") or math.isnan(first) or not math.isnan(second):
         return ""
     value = repr(rule.arguments[0]) if rule.response == "binary" else f"above {rule.arguments[0]}"
