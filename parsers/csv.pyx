@@ -137,7 +137,7 @@ cdef class CsvParser(SourceParser):
         if text.startswith(b"\xef\xbb\xbf"):
             text = text[3:]
         separator = (<RecordReader>self.reader).separator or ord(",")
-        if b"\r" in text and b"\n" not in text.rstrip():
+        if b"\r" in text.rstrip() and b"\n" not in text.rstrip():
             raise VwliteError(f"{name}: its lines end with CR alone, as on old Macintosh computers: convert it first "
                               "(`tr '\\r' '\\n'`)")
         records = first_records(text, bytes((separator,)))

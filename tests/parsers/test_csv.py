@@ -388,11 +388,11 @@ def test_lines_that_end_with_cr_alone_are_refused_with_what_to_do(learn):
 
 
 def test_a_label_that_no_record_has_is_said(learn):
-    status, _, said = learn('{"click": 1, "a": 2}\n', "--label", "clik", name="d.ndjson")
+    status, _, said = learn('{"click": 1, "a": 2}\n', "--label", "no_such", name="d.ndjson")
     assert status == 1  # there is a model to be saved
-    status, _, said = learn('{"click": 1, "a": 2}\n', "--label", "clik", "--allow_empty", name="d.ndjson")
+    status, _, said = learn('{"click": 1, "a": 2}\n', "--label", "no_such", "--allow_empty", name="d.ndjson")
     assert status == 0
-    assert "[warning] --label clik: no example has a label" in said
+    assert "[warning] --label no_such: no example has a label" in said
     said = learn('{"click": "x", "a": 2}\n', "--label", "click", "--oaa", "2", name="d.ndjson")[2]
     assert "[warning]" not in said
 
