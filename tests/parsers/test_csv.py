@@ -381,6 +381,32 @@ def test_a_first_row_has_cells_of_any_length(learn):
     assert "data.csv:2:1: a cell in quotes does not end" in said
 
 
+@pytest.mark.parametrize("flags", ["", "--where has_not is missing", "--bayes_linear --random_effect e"])
+@pytest.mark.parametrize("role", ["category", "text", "auto"])
+def test_memory_of_names_grows_while_a_cell_is_read(tmp_path, role, flags):
+    cells = [
+        "a",
+        "x" * 1_000_000,
+        "b c " * 50 + "w" * 1_500_000,
+        "y" * 3_000_000,
+        "a",
+        '"' + "z" * 2_000_000 + '"',
+        "b",
+    ]
+    (tmp_path / "d.csv").write_text("c,e,y\n" + "".join(f"{cell},u,{i}\n" for i, cell in enumerate(cells)))
+    columns = f"c:{role} e:entity" if "random" in flags else f"c:{role} e:ignore"
+    words = ["d.csv", "--label", "y", "--columns_in", columns, "-p", "p.txt", "--quiet"]
+    where = flags.partition("--where ")
+    words += ["--where", where[2]] if where[1] else flags.split()
+    done = subprocess.run([sys.executable, "-m", "vwlite", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # not the signal of a read of memory that was freed
+    workspace = Workspace("" if where[1] else flags)
+    values = [cell.strip('"').split() if role == "text" else cell.strip('"') for cell in cells]
+    records = [{"c": value} | ({"e": "u"} if "random" in flags else {}) for value in values]
+    found = [float(line) for line in (tmp_path / "p.txt").read_text().split()]
+    assert found == pytest.approx(workspace.learn(records, y=list(range(len(cells)))), abs=1e-5)
+
+
 def test_lines_that_end_with_cr_alone_are_refused_with_what_to_do(learn):
     status, _, said = learn("a,y\r1,2\r3,4\r", "--label", "y")
     assert status == 1

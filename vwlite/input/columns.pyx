@@ -224,15 +224,16 @@ cdef class Columns:
         """The feature `name=text`."""
         cdef Recent* recent
         cdef uint64_t a, b, key
+        cdef const uint8_t* none = NULL
         self.enter(rows, column)
         if rows.names or n > LONGEST_RECENT:
-            rows.more_text(column.length + n + 1)     # so that the name does not move while it is copied
+            rows.room_for(column.length + n + 1, &text, &none)     # so that nothing moves while it is copied
             return rows.word(self.name_of(rows, column), column.length, text, n)
         vwl_short_word(text, n, &a, &b)
         key = <uint64_t>(column - self.columns) << 8 | n
         recent = &self.recent[vwl_place_of(a, b, key, RECENT_BITS)]
         if recent.a != a or recent.b != b or recent.key != key + 1:
-            rows.more_text(column.length + n + 1)
+            rows.room_for(column.length + n + 1, &text, &none)
             rows.word(self.name_of(rows, column), column.length, text, n)
             if rows.row.reason == FINE:
                 recent.a, recent.b, recent.key, recent.hash = a, b, key + 1, (rows.feature - 1).hash
@@ -241,9 +242,12 @@ cdef class Columns:
 
     cdef int words(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
         """A feature for each word of a text; words are separated by blanks."""
-        cdef const uint8_t* end = text + n
+        cdef const uint8_t* end
         cdef const uint8_t* word
+        cdef const uint8_t* none = NULL
         self.enter(rows, column)
+        rows.room_for(n, &text, &none)    # for all words: none moves while the next one is read
+        end = text + n
         while text < end:
             while text < end and text[0] <= 32:
                 text += 1
