@@ -156,7 +156,7 @@ def test_labels_must_be_as_many_as_records():
         Workspace().learn([{"a": 1}] * 2, [1])
     with pytest.raises(ValueError, match="y has more values than x has records"):
         Workspace().learn([{"a": 1}] * 2, [1, 2, 3])
-    with pytest.raises(TypeError, match="y is the text 'label', where one value for each record"):
+    with pytest.raises(TypeError, match=r"y is the text 'label', where one .* by columns=..label.: .label.}"):
         Workspace().learn([{"a": 1}], "label")
 
 

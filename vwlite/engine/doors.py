@@ -109,7 +109,11 @@ class Doors:
             self.records.use(self.record_map(y, columns))
             for name, values in (("y", y), ("tag", tag), ("weight", weight)):
                 if isinstance(values, TEXT):
-                    raise TypeError(f"{name} is the text {values!r}, where one value for each record is expected")
+                    role = "label" if name == "y" else name
+                    raise TypeError(
+                        f"{name} is the text {values!r}, where one value for each record is expected; a key of dicts "
+                        f"is the {role} by columns={{{values.partition(':')[0]!r}: {role!r}}}"
+                    )
             if isinstance(weight, (int, float)):
                 weight = repeat(weight)
             return self.rows(self.records.blocks(x, y, weight, tag), learning)
