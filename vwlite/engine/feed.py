@@ -65,7 +65,7 @@ OPTIONS = OptionGroup(
 
 # To be increased whenever the parser's result for a text changes, or reasons (reasons.pxd) are renumbered:
 # older caches are rewritten then. 1 is that of vwlite 0.1.0.
-PARSER_VERSION = 4
+PARSER_VERSION = 5
 
 
 class Feed:
