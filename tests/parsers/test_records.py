@@ -158,6 +158,8 @@ def test_labels_must_be_as_many_as_records():
         Workspace().learn([{"a": 1}] * 2, [1, 2, 3])
     with pytest.raises(TypeError, match=r"y is the text 'label', where one .* by columns=..label.: .label.}"):
         Workspace().learn([{"a": 1}], "label")
+    with pytest.raises(TypeError, match="weight is the text b'w'"):
+        Workspace().learn([{"a": 1}], [1], weight=b"w")
 
 
 def test_what_can_not_be_an_example_is_refused_with_what_can():

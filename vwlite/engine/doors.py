@@ -110,9 +110,10 @@ class Doors:
             for name, values in (("y", y), ("tag", tag), ("weight", weight)):
                 if isinstance(values, TEXT):
                     role = "label" if name == "y" else name
+                    key = encoded(values).decode(errors="replace").partition(":")[0]
                     raise TypeError(
                         f"{name} is the text {values!r}, where one value for each record is expected; a key of dicts "
-                        f"is the {role} by columns={{{values.partition(':')[0]!r}: {role!r}}}"
+                        f"is the {role} by columns={{{key!r}: {role!r}}}"
                     )
             if isinstance(weight, (int, float)):
                 weight = repeat(weight)
