@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks import daemon
 from benchmarks.run import CommandError, rewrite
-from tests.support.daemon import read_all
+from tests.support.daemon import PATIENCE, read_all
 from tests.support.leftovers import all_ended, working_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +63,10 @@ def test_a_small_run_measures_everything_and_writes_where_it_is_told(tmp_path, c
     words.append(f"--vwlite={' '.join(VWLITE)}")
     with all_ended(tmp_path):
         assert daemon.main(words) == 0
-        assert working_in(tmp_path) == set()
+        until = time.monotonic() + PATIENCE
+        while working_in(tmp_path):  # one that was told to end may take a while
+            assert time.monotonic() < until
+            time.sleep(0.01)
     written = json.loads(output.read_text())
     figures = written["figures"]
     assert figures.keys() == {*daemon.WANTED, "memory"}
