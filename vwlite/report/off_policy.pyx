@@ -194,7 +194,7 @@ cdef class OffPolicy:
         There is no interval until two decisions have weight, nor without a range of costs: not given, and all costs are
         equal. Raises ValueError unless 0 < level < 1.
         """
-        cdef double ratio, spread, gap, mean_weight
+        cdef double ratio, spread, gap, mean_weight, heaviest
         cdef double worst = fmax(self.greatest, 1)
         cdef bint enough = self.n_weighted >= 2 and self.low < self.high
         if not 0 < level < 1:
@@ -211,13 +211,13 @@ cdef class OffPolicy:
             # sum (g w)^2 (c - ratio)^2, about its own mean and the gap from there to the ratio
             gap = self.by_square.mean - ratio
             spread = self.by_square.square + self.by_square.weight * gap * gap
-            worst *= self.heaviest
+            heaviest = worst * self.heaviest
             snips = self.estimate(ratio, spread / (mean_weight * mean_weight), self.n,
                                   self.quantile(&self.plain, level),
-                                  worst * (self.low - ratio) / mean_weight, worst * (self.high - ratio) / mean_weight,
-                                  enough)
+                                  heaviest * (self.low - ratio) / mean_weight,
+                                  heaviest * (self.high - ratio) / mean_weight, enough)
         if self.n_predicted:
-            gap = fmax(self.greatest, 1) * (self.high - self.low)
+            gap = worst * (self.high - self.low)
             dr = self.mean_of(&self.corrected, self.n_predicted, level, -gap, gap, enough and self.n_predicted >= 2)
         return Estimates(
             self.n, self.logged.mean if self.n else None, self.n_predicted, level, ips, snips, dr,
