@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "convert": "vwlite.cli.convert",
     "inspect": "vwlite.cli.inspect",
     "residual": "vwlite.cli.residual",
+    "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",
     "split": "vwlite.cli.split",
 }

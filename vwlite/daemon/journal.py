@@ -97,6 +97,11 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._told: Callable[[], object] = bool
 
+    def first(self) -> int:
+        """The number of the first entry that the journal has, or of the next one if it has none."""
+        with self._changed:
+            return self._firsts[0]
+
     def entries(self, after: int) -> Iterator[tuple[int, Text]]:
         """Yields number and text of all entries after the one numbered `after`, in order; to be called before `start`.
 

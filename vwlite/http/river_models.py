@@ -27,6 +27,8 @@ LOSSES = {"Squared": "squared", "Log": "logistic", "Hinge": "hinge", "Quantile":
 SCALERS = {"StandardScaler": "scale", "MinMaxScaler": "minmax", "MaxAbsScaler": "maxabs"}
 NEARLY_SCALED = ("RobustScaler", "AdaptiveStandardScaler", "Normalizer")
 NEAR_OPTIMIZERS = ("AdaGrad", "Adam", "AdaDelta", "AdaMax", "AMSGrad", "AdaBound", "Nadam", "RMSProp", "Momentum")
+OF_CLASSES = ("OneVsRestClassifier", "OneVsOneClassifier", "OutputCodeClassifier", "SoftmaxRegression")
+CLASSES = 20  # of --oaa, as models of River say nothing of their number
 WIDE = "--min_prediction -1e30 --max_prediction 1e30"
 INSTEAD = {
     "PA": "--loss_function hinge, or LogisticRegression",
@@ -53,13 +55,13 @@ class Translation:
         options: The flags.
         exact: Whether predictions are the same, to five digits.
         notes: What is different.
-        steps: The names of the model's steps.
+        models: The model's steps, by the names of their classes.
     """
 
     options: list[str] = field(default_factory=list)
     exact: bool = True
     notes: list[str] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
+    models: list[tuple[str, Any]] = field(default_factory=list)
 
     def differ(self, note: str) -> None:
         """Notes a difference."""
@@ -105,7 +107,7 @@ def translate(value: Any) -> Translation:
             "such as '--loss_function logistic'"
         )
     *before, model = flat(value)
-    found = Translation(steps=[kind_of(each) or "?" for each in (*before, model)])
+    found = Translation(models=[(kind_of(each) or "?", each) for each in (*before, model)])
     for each in before:
         transformer(each, found)
     learner(model, found)
@@ -177,11 +179,22 @@ def learner(model: Any, found: Translation) -> None:
         alpha, beta = number(state.get("alpha"), "alpha"), number(state.get("beta"), "beta")
         found.options += ["--bayes_linear", "--noise", f"{1 / beta:.9g}", "--l2", f"{alpha:.9g}", "--noconstant"]
         found.options += WIDE.split()
+    elif kind in OF_CLASSES:
+        of_classes(kind, state, found)
     elif kind == "TargetStandardScaler":
         learner(state.get("regressor"), found)
         found.differ("labels are not scaled")
     else:
         raise Refused(refusal(model, kind))
+
+
+def of_classes(kind: str, state: dict[str, Any], found: Translation) -> None:
+    """Adds the flags of a model of several classes, one against all others."""
+    inner = kind_of(state.get("classifier")) if kind != "SoftmaxRegression" else "LogisticRegression"
+    if inner != "LogisticRegression":
+        raise Refused(f"{kind} of {inner or '?'}: only of LogisticRegression")
+    found.options += ["--oaa", str(CLASSES), "--loss_function", "logistic", "--probabilities"]
+    found.differ(f"--oaa takes the place of {kind}, for up to {CLASSES} classes: upload flags with --oaa K for more")
 
 
 def refusal(model: Any, kind: str) -> str:

@@ -25,8 +25,8 @@ cdef enum:
 cdef class JsonText:
     """Reads the text of a block's objects; a subclass puts them into rows."""
 
-    def __init__(self, Rows rows not None):
-        self.rows = rows
+    def __init__(self, Rows rows):
+        self.rows = rows              # None for a text that makes none
         self.capacity = FEW_KEYS
         self.keys = <Key*>calloc(self.capacity, sizeof(Key))
         if self.keys == NULL:
@@ -44,7 +44,16 @@ cdef class JsonText:
         self.reason = FINE
         self.serial = 0
         if self.n_keys:
-            memset(self.keys, 0, self.capacity * sizeof(Key))
+            if self.capacity > 64 * (self.n_keys + FEW_KEYS):        # one object had very many: clearing takes long
+                free(self.keys)
+                self.keys = NULL      # in case that there is no memory
+                self.capacity = FEW_KEYS
+                self.keys = <Key*>calloc(self.capacity, sizeof(Key))
+                if self.keys == NULL:
+                    with gil:
+                        raise MemoryError("no memory for the keys of a line of JSON")
+            else:
+                memset(self.keys, 0, self.capacity * sizeof(Key))
             self.n_keys = 0
         return 0
 

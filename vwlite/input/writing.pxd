@@ -32,6 +32,7 @@ cdef class Lines:
     cdef TextBuffer out, choices
     cdef bint copies, multiline, simple, classes, joined
     cdef object problem, names
+    cdef float plain                  # value of a feature that is written without one
     cdef readonly size_t examples
     cdef int report(self, Block block, const Row* row) except -1
     cdef int refuse(self, Block block, const Row* row, Refusal refusal) except -1

@@ -9,6 +9,7 @@ from vwlite.core.example cimport (
     ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan, Row, extent_name_length, source_of,
 )
 from vwlite.core.textbuffer cimport TextBuffer
+from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER
 
 from vwlite.core.reasons import REASONS_IN_WORDS
@@ -84,15 +85,18 @@ cdef class Lines:
         multiline: Whether an empty line ends an example.
         problem: Called with (source, line, column, reason, text) for each malformed line.
         names: Of the sources, for messages.
+        naming: The Naming of the rows, if they are written for a reader that tells features without a value from those
+            of value 1, as --transform does.
     """
 
-    def __init__(self, labels, bint copies, bint multiline, problem, names):
+    def __init__(self, labels, bint copies, bint multiline, problem, names, Naming naming=None):
         self.out, self.choices = TextBuffer(), TextBuffer()
         self.copies, self.multiline = copies, multiline
         self.simple = labels is LabelType.SIMPLE
         self.classes = labels is LabelType.MULTICLASS
         self.joined = labels is LabelType.MULTILABEL
         self.problem, self.names = problem, names
+        self.plain = 1 if naming is None else naming.plain
 
     def text(self, Block block not None):
         """The lines of a block.
@@ -241,7 +245,7 @@ cdef class Lines:
                 name = &block.names[row.feature + j]
                 self.out.text(b" ", 1)
                 self.out.text(block.text + name.begin, name.length)
-                if feature.value != 1:
+                if feature.value != self.plain and not isnan(feature.value):
                     self.out.text(b":", 1)
                     self.number(feature.value)
             if i + 1 < row.n_extents:

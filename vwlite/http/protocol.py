@@ -1,0 +1,103 @@
+"""The protocol of HTTP/1.1: uvicorn's, with limits to the size of a head and to the time that a request may take."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from vwlite.http.calls import encode
+from vwlite.http.problems import Problem
+
+HEAD_END = b"\r\n\r\n"
+
+
+def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
+    """The class of connections with these limits.
+
+    Args:
+        max_head: The most bytes of a request's head.
+        seconds: In which a request has to arrive.
+    """
+
+    class Limited(HttpToolsProtocol):
+        """A connection that is closed if a request takes too long, or has a head that is too large."""
+
+        timer: asyncio.TimerHandle | None = None
+        head = 0  # bytes of the head so far; -1 in a body
+
+        def connection_made(self, transport: Any) -> None:
+            """Begins to wait for a request."""
+            super().connection_made(transport)
+            self.arm()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            """Ends."""
+            self.disarm()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            """Passes on what was received, within the limits."""
+            if self.timer is None:
+                self.arm()
+            if self.head >= 0:
+                end = data.find(HEAD_END)
+                self.head += len(data) if end < 0 else end
+                if self.head > max_head:
+                    self.refuse(431, f"the head of the request has more than {max_head} bytes")
+                    return
+            super().data_received(data)
+
+        def on_headers_complete(self) -> None:
+            """Notes that the head is complete."""
+            self.head = -1
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            """Notes that the request is complete."""
+            super().on_message_complete()
+            self.disarm()
+            self.head = 0
+
+        def arm(self) -> None:
+            """Starts the time in which a request has to arrive."""
+            self.disarm()
+            self.timer = self.loop.call_later(seconds, self.late)
+
+        def disarm(self) -> None:
+            """Stops the time."""
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+
+        def late(self) -> None:
+            """Closes the connection of a request that has not arrived in time."""
+            self.timer = None
+            started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+            if started or self.transport.is_closing():
+                return
+            if self.head == 0 and (self.cycle is None or self.cycle.response_complete):
+                self.transport.close()  # nothing was sent
+                return
+            self.refuse(408, f"the request has not arrived within {seconds:g} seconds (--read_timeout)")
+
+        def send_400_response(self, msg: str) -> None:
+            """Refuses what is no HTTP."""
+            self.refuse(400, msg)
+
+        def refuse(self, status: int, why: str) -> None:
+            """Answers with a problem, and closes."""
+            if self.transport.is_closing():
+                return
+            problem = Problem(status, why)
+            body = encode(problem.members())
+            title = problem.members()["title"]
+            head = (
+                f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+            self.transport.close()
+
+    return Limited
