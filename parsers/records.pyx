@@ -70,7 +70,7 @@ cdef int read_member(Rows rows, object key, object value, int depth) except -1:
     if not PyUnicode_Check(key):
         key = name_of(key)
     name = text_of(key)
-    if name.n and name.at[0] == b"_" and key in SPECIAL:
+    if name.n and name.at[0] == b"_" and not rows.all_features and key in SPECIAL:
         return SPECIAL[key](rows, value)
     if rows.naming.n_entities and value is not None and is_entity(rows, name) and not is_nested(value):
         if PyUnicode_Check(value) or PyBytes_Check(value):
@@ -195,7 +195,7 @@ cdef class Mapped:
         for key, value in members.items():
             if not PyUnicode_Check(key):
                 key = name_of(key)
-            if key in SPECIAL:
+            if key in SPECIAL and not self.rows.all_features:
                 SPECIAL[key](self.rows, value)
                 continue
             column = self.column_of(key, outer)
@@ -271,6 +271,7 @@ cdef class Records:
         labels: The LabelType of the stack.
         names: Whether learners read the names of features.
         skips_nan: Whether NaN is a value that is missing.
+        all_features: Whether keys such as `_label` are features as all others: the label is given beside the record.
     """
 
     cdef Rows rows
@@ -279,10 +280,11 @@ cdef class Records:
     cdef dict rules                   # that it has for keys
     cdef Mapped mapped
 
-    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan):
+    def __init__(self, Naming naming not None, labels, bint names, bint skips_nan, bint all_features=False):
         self.block = Block()
         self.block.source = MADE
         self.rows = Rows(naming, labels, self.block, names, skips_nan)
+        self.rows.all_features = all_features
 
     def use(self, column_map):
         """Sets the ColumnMap of the records that follow; None: keys are what their values say."""

@@ -36,6 +36,7 @@ class Kind:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.top = engine.workspace.top
+        self.is_number = self.top.gives_prediction is PredictionType.SCALAR and engine.columns == ["prediction"]
 
     def state(self) -> dict[str, Any]:
         """What has to be stored with the model."""
@@ -50,6 +51,8 @@ class Kind:
 
     def members(self, answer: bytes) -> bytes:
         """The answer to an example, as JSON without its braces."""
+        if self.is_number and answer[-1:].isdigit():  # the usual one: a finite number alone
+            return b'"prediction": ' + answer
         return self.engine.in_json(answer)[1:-2]
 
     def prediction(self, answer: bytes) -> Any:

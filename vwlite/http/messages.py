@@ -15,7 +15,7 @@ Features = Annotated[
     ),
 ]
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Weight = Annotated[float, msgspec.Meta(ge=0, le=3e38)]
+Importance = Annotated[float, msgspec.Meta(ge=0, le=3e38)]
 Probability = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Value = bool | int | float | str
 
@@ -35,7 +35,7 @@ class Learn(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     features: Features | None = None
     label: Value | None = None
-    weight: Weight = 1.0
+    weight: Importance = 1.0
     context: Features | None = None
     actions: dict[str, Features] | None = None
     action: str | None = None
@@ -49,7 +49,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     id: Identifier
     label: Value | None = None
-    weight: Weight = 1.0
+    weight: Importance = 1.0
     cost: float | None = None
     reward: float | None = None
 
@@ -65,3 +65,123 @@ PREDICT = msgspec.json.Decoder(Predict)
 LEARN = msgspec.json.Decoder(Learn)
 LABEL = msgspec.json.Decoder(Label)
 PUT = msgspec.json.Decoder(Put)
+
+
+# What is answered. Answers are written by hand, as that is faster; tests compare them with these types.
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What is wrong with a request (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    message: str
+    pointer: str | None = None
+    offset: int | None = None
+
+
+class Term(msgspec.Struct):
+    """A term of a score: value times weight."""
+
+    feature: str
+    value: float
+    weight: float
+    term: float
+
+
+class Prediction(msgspec.Struct, omit_defaults=True):
+    """A prediction: a number, the probability of the positive class, or a class; of a bandit, an action."""
+
+    model: str
+    prediction: float | int | str | None = None
+    of: str | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    probabilities: dict[str, float] | None = None
+    action: str | None = None
+    probability: float | None = None
+    id: str | None = None
+    terms: list[Term] | None = None
+
+
+class Learned(Prediction, omit_defaults=True):
+    """An example that was learned, and the prediction that was made before."""
+
+    examples: int = 0
+    repeated: bool = False
+
+
+class Card(msgspec.Struct, omit_defaults=True):
+    """A model in short."""
+
+    name: str
+    id: str
+    kind: str
+    examples: int
+    loss: float | None
+    options: str = ""
+    made: str = ""
+    notes: list[str] = []
+    labels: dict[str, Any] = {}
+    stack: list[Any] = []
+
+
+class Models(msgspec.Struct):
+    """All models."""
+
+    models: list[Card]
+
+
+class Point(msgspec.Struct):
+    """A point of the curve of the loss: the weight of all examples up to it, and the mean loss since the one before."""
+
+    weight: float
+    loss: float
+
+
+class Bin(msgspec.Struct):
+    """A range of predicted probabilities."""
+
+    examples: int
+    predicted: float
+    observed: float
+
+
+class Action(msgspec.Struct, omit_defaults=True):
+    """An action of a bandit: how often it was chosen, how often its cost is known, and the mean of that."""
+
+    action: str
+    decisions: int
+    costs: int
+    mean_cost: float | None = None
+
+
+class Metrics(msgspec.Struct, omit_defaults=True):
+    """Metrics of predictions that were made before their labels were learned."""
+
+    model: str
+    metrics: dict[str, float]
+    curve: list[Point]
+    calibration: list[Bin] = []
+    recent_loss: float | None = None
+    actions: list[Action] = []
+
+
+class Weight(msgspec.Struct, omit_defaults=True):
+    """A coefficient, with its standard deviation where there is a posterior."""
+
+    feature: str
+    mean: float
+    sd: float | None = None
+    entity: str = ""
+    examples: int = 0
+
+
+class Weights(msgspec.Struct):
+    """The coefficients that are furthest from zero."""
+
+    model: str
+    weights: list[Weight]

@@ -7,9 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from vwlite.core.learner import walk
 from vwlite.http.curve import Curve
 from vwlite.http.engines import ServedEngine
 from vwlite.http.kinds import Kind, kind_of
+from vwlite.http.latency import Histogram, Recent
 from vwlite.http.problems import Problem
 from vwlite.http.records import Label, RecordWriter
 from vwlite.http.scores import scores_of
@@ -27,11 +29,13 @@ class CallTimes:
         self.calls = 0
         self.total = 0.0
         self.moving = 0.0
+        self.buckets = Histogram()
 
     def add(self, nanoseconds: float) -> None:
         """Counts a call."""
         self.calls += 1
         self.total += nanoseconds
+        self.buckets.add(nanoseconds / 1e9)
         self.moving = nanoseconds if self.calls == 1 else EWM * nanoseconds + (1 - EWM) * self.moving
 
     def members(self) -> dict[str, Any]:
@@ -75,6 +79,7 @@ class Model:
         self.scores = scores_of(self.kind)
         self.writer = RecordWriter(engine.workspace.options, engine.workspace.top.takes_label)
         self.curve = Curve()
+        self.recent = Recent()
         self.times = {"predict": CallTimes(), "learn": CallTimes()}
         self.made: str = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.notes: list[str] = []
@@ -157,8 +162,10 @@ class Model:
 
     def note_loss(self) -> None:
         """Adds what the counters say to the curve of the loss."""
-        counters = self.engine.driver.counters
-        self.curve.take(counters.weighted_labeled, counters.sum_loss)
+        counters, curve = self.engine.driver.counters, self.curve
+        weight, loss = counters.weighted_labeled, counters.sum_loss
+        self.recent.take(weight - curve.weight, loss - curve.loss)
+        curve.take(weight, loss)
 
     def note_names(self, record: dict[str, Any]) -> None:
         """Keeps the names of features of an example, so that weights can be shown by them."""
@@ -183,6 +190,18 @@ class Model:
         cell[1] += 1
         cell[2] += cost
 
+    def actions(self) -> list[dict[str, Any]]:
+        """Of each action: how often it was chosen, how often its cost is known, and the mean of that."""
+        return [
+            {
+                "action": name,
+                "decisions": int(decisions),
+                "costs": int(labels),
+                **({"mean_cost": total / labels} if labels else {}),
+            }
+            for name, (decisions, labels, total) in self.choices.items()
+        ]
+
     def choice(self, action: str) -> list[float]:
         """The counts of an action; of further ones, together."""
         if action not in self.choices and len(self.choices) >= MOST_ACTIONS:
@@ -202,6 +221,13 @@ class Model:
         counters = self.engine.driver.counters
         value = counters.sum_loss / counters.weighted_labeled if counters.weighted_labeled > 0 else math.nan
         return value if math.isfinite(value) else None
+
+    def entities(self) -> int | None:
+        """The number of entities of random effects in memory; None of a model without."""
+        learners: list[Any] = list(walk(self.engine.workspace.top))
+        counts = [each.counts_of_entities() for each in learners if hasattr(each, "counts_of_entities")]
+        found = [number for each in counts for name, number in each.items() if name.endswith("entities")]
+        return int(sum(found)) if found else None
 
     @property
     def id(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from vwlite.http.auth import Auth
@@ -12,6 +14,19 @@ from vwlite.http.events import Listener, text_of
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 from vwlite.http.service import Service
+
+ASSETS = {"style.css": b"text/css; charset=utf-8", "page.js": b"text/javascript; charset=utf-8"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+FRAMES = {"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+@cache
+def asset(name: str) -> bytes:
+    """A file of the page."""
+    return resources.files("vwlite.http").joinpath("page", name).read_bytes()
 
 
 class Operations:
@@ -32,6 +47,10 @@ class Operations:
             ("/healthz", "GET", self.health, False),
             ("/readyz", "GET", self.readiness, False),
             ("/metrics", "GET", self.figures, True),
+            ("/openapi.json", "GET", self.document, False),
+            ("/docs", "GET", self.reference, False),
+            ("/", "GET", self.page, False),
+            ("/page/{name}", "GET", self.asset, False),
         ]
 
     async def health(self, call: Call) -> Answer:
@@ -53,6 +72,42 @@ class Operations:
 
         body, media = exposition(self.service, self.guard)
         return Answer(body, media=media)
+
+    async def document(self, call: Call) -> Answer:
+        """The OpenAPI document."""
+        from vwlite.http.openapi import document
+
+        settings = self.service.settings
+        return json_answer(document(settings.prefix, settings.root_path))
+
+    async def reference(self, call: Call) -> Answer:
+        """The page of reference."""
+        from vwlite.http.openapi import page
+
+        settings = self.service.settings
+        return self.html(page(settings.prefix, settings.root_path).encode())
+
+    async def page(self, call: Call) -> Answer:
+        """The page to look at; without a token, the one to sign in."""
+        try:
+            self.auth.require(call.scope)
+            name = "index.html"
+        except Problem:
+            name = "sign_in.html"
+        root = self.service.settings.root_path
+        return self.html(asset(name).replace(b"{root}", root.encode()))
+
+    async def asset(self, call: Call) -> Answer:
+        """A style or script of the page."""
+        name = call.parts["name"]
+        if name not in ASSETS:
+            raise Problem(404, f"no file named {name!r}")
+        return Answer(asset(name), media=ASSETS[name], headers={"Cache-Control": "no-cache"})
+
+    @staticmethod
+    def html(body: bytes) -> Answer:
+        """A page, which may use nothing from elsewhere."""
+        return Answer(body, media=b"text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY, **FRAMES})
 
     async def events(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends events of one model, or of all; those after Last-Event-ID first, as far as they are known."""

@@ -27,7 +27,7 @@ class RecordWriter:
 
     def __init__(self, options: Options, labels: LabelType) -> None:
         naming = Naming(options, entity_namespaces(options))
-        self.records = Records(naming, labels, True, False)
+        self.records = Records(naming, labels, True, False, True)
         self.lines = Lines(labels, False, False, self.problem, [""], naming)
         self.problems: dict[int, str] = {}  # by the number of the record, from 1
 

@@ -130,6 +130,10 @@ class V1:
         model = self.house.find(call.parts["name"])
         curve = [{"weight": weight, "loss": loss} for weight, loss in model.curve.rows()]
         found: dict[str, Any] = {"model": model.id, "metrics": model.scores.figures(), "curve": curve}
+        if model.recent.weight:
+            found["recent_loss"] = model.recent.mean
+        if model.choices:
+            found["actions"] = model.actions()
         if hasattr(model.scores, "calibration"):
             found["calibration"] = model.scores.calibration()
         return json_answer(found)

@@ -36,6 +36,7 @@ cdef class Rows:
     cdef Block block
     cdef bint names                   # of features are kept
     cdef bint skips_nan               # NaN is a value that is missing
+    cdef bint all_features            # of records: `_label` and the like are names as all others
     cdef Feature* feature             # the next one, and the end of their memory
     cdef Feature* last_feature
     cdef Extent* extent
