@@ -15,7 +15,11 @@ from vwlite.errors import OptionError
     epilog="See docs/http.md for the requests. Needs the extra http: pip install 'vwlite[http]'.",
 )
 @click.option("--dir", "folder", metavar="DIR", help="keep models in this folder; without it they are in memory only")
-@click.option("--model", "models", multiple=True, metavar="NAME=FLAGS|FILE", help="a model to begin with")
+@click.option("--model", "models", multiple=True, metavar="NAME=FLAGS|FILE|module:object",
+              help="a model to begin with")  # fmt: skip
+@click.option("--line_port", "line_ports", multiple=True, metavar="NAME=PORT",
+              help="a port for the lines of VW's clients, of a model")  # fmt: skip
+@click.option("--take_over", is_flag=True, help="take the socket of the server that runs with DIR, which then ends")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="TCP port; 0: a free one")
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="address to listen at")
 @click.option("--socket", metavar="PATH", help="listen at this Unix socket instead")
@@ -56,8 +60,11 @@ def command(**given: Any) -> int:
     from vwlite.daemon.log import Log
 
     settings, models, tls = read(given)
+    ports = {name: int(port) for name, _, port in (text.partition("=") for text in given["line_ports"])}
     log = Log(as_json=given["log_format"] == "json", quiet=given["quiet"])
-    return serve(settings, log, models, {"pid": given["pid_file"], "port": given["port_file"]}, tls)
+    return serve(
+        settings, log, models, {"pid": given["pid_file"], "port": given["port_file"]}, tls, given["take_over"], ports
+    )
 
 
 def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | None]:
@@ -74,6 +81,12 @@ def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | 
         elif name in models:
             errors.append(f"--model {name} is given twice")
         models[name] = what
+    for text in given["line_ports"]:
+        name, _, port = text.partition("=")
+        if not name or not port.isdigit() or int(port) > 65535:
+            errors.append(f"--line_port {text}: expected NAME=PORT")
+    if given["take_over"] and not given["folder"]:
+        errors.append("--take_over needs --dir: the running server is found by its folder")
     if given["journal"] and given["no_journal"]:
         errors.append("--journal and --no_journal exclude each other")
     if given["journal"] and not given["folder"]:

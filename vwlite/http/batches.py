@@ -305,5 +305,3 @@ def failure(number: int, problem: Problem) -> bytes:
     found = problem.members()
     about = {name: found[name] for name in ("detail", "pointer", "offset") if name in found}
     return encode({"error": {"line": number, **about}})
-
-

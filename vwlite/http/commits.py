@@ -39,6 +39,7 @@ class Commits:
         self.waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.changes: deque[tuple[int, Callable[[State], None]]] = deque()
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.told: list[Callable[[], None]] = []  # called after each commit, and each failure
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begins to commit."""
@@ -89,6 +90,8 @@ class Commits:
                 _, future = self.waiting.popleft()
                 if not future.done():
                     future.set_exception(Problem(503, unclear(failure), headers=AGAIN))
+        for each in self.told:
+            each()
 
     def apply(self) -> None:
         """Makes the changes whose entries are committed; those that fail are tried again later."""

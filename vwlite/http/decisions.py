@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar
 
 from vwlite.core.types import LabelType, PredictionType
-from vwlite.daemon import json_answers
 from vwlite.daemon.engine import Engine
 from vwlite.http.kinds import Kind
 from vwlite.http.problems import Problem, pointer
@@ -94,7 +94,6 @@ class Bandit(Kind):
 
     def chosen(self, action: str, probability: float, probabilities: Mapping[str, float]) -> bytes:
         """The members of the answer to a decision in JSON, without braces."""
-        quoted = json_answers.quoted
         shares = ", ".join(f"{quoted(name)}: {value:.6g}" for name, value in probabilities.items())
         words = f'"action": {quoted(action)}, "probability": {probability:.6g}, "probabilities": {{{shares}}}'
         return words.encode()

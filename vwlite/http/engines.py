@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from vwlite.core.options import Options
@@ -75,7 +76,7 @@ def with_defaults(words: list[str], kind: str | None) -> list[str]:
         bayesian = any(word.startswith(("--bayes", "--logistic")) for word in given)
         if "--loss_function" not in given and not bayesian and "--binary" not in given:
             words = [*words, "--loss_function", "logistic"]
-        losses = [after for word, after in zip(words, words[1:], strict=False) if word == "--loss_function"]
+        losses = [after for word, after in pairwise(words) if word == "--loss_function"]
         if "--link" not in given and (bayesian or losses == ["logistic"]):
             words = [*words, "--link", "logistic"]
     elif kind == "bandit" and not given & {"--cb_explore_adf", "--thompson", "--cb_adf"}:

@@ -23,6 +23,7 @@ class Header(msgspec.Struct, omit_defaults=True):
         done: How many examples of the request were learned, with these.
         status: Of the answer, once the request is complete.
         answer: The answer, if it is short.
+        scored: Whether the metrics have the examples; those of the socket are in the loss only.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Header(msgspec.Struct, omit_defaults=True):
     done: int = 0
     status: int = 0
     answer: bytes | None = None
+    scored: bool = True
 
 
 encoder = msgspec.json.Encoder()

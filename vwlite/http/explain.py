@@ -50,9 +50,9 @@ def explain(model: Model, line: bytes) -> list[dict[str, Any]]:
     view = collector.view
     if view is None:
         raise Problem(400, answer.removeprefix(ERROR).decode("utf-8", "replace"))
-    terms = []
+    terms: list[dict[str, Any]] = []
     for name, (number, value) in zip(names(view, workspace.interactions), view.features, strict=True):
         weight = float(bottom.weight_at(number, view.offset)[0])
         terms.append({"feature": name, "value": value, "weight": weight, "term": value * weight})
-    terms.sort(key=lambda each: -abs(float(each["term"])))
+    terms.sort(key=lambda each: -abs(each["term"]))
     return terms[:MOST]

@@ -121,8 +121,10 @@ class Guard:
         if origin is not None and not self.is_allowed(origin, host, scope, headers):
             shown = origin.decode("latin-1")
             raise Problem(403, f"pages of {shown} may not use this server; start it with --allow_origin {shown}")
-        if origin is None and headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and (
-            scope["method"] != "GET" or headers.get(b"sec-fetch-mode") != b"navigate"
+        if (
+            origin is None
+            and headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+            and (scope["method"] != "GET" or headers.get(b"sec-fetch-mode") != b"navigate")
         ):
             raise Problem(403, "pages of other sites may not use this server")
         if b"transfer-encoding" in headers and b"content-length" in headers:
@@ -133,8 +135,10 @@ class Guard:
                 raise Problem(400, "the Content-Length is no number")
             if int(length) > self.settings.max_body:
                 raise Problem(
-                    413, f"the body has {int(length):,} bytes, of which at most {self.settings.max_body:,} are taken "
-                    "(--max_body): send it in parts", headers={"Connection": "close"}
+                    413,
+                    f"the body has {int(length):,} bytes, of which at most {self.settings.max_body:,} are taken "
+                    "(--max_body): send it in parts",
+                    headers={"Connection": "close"},
                 )
         if b"token" in scope["query_string"] and re.search(rb"(^|&)(access_)?token=", scope["query_string"]):
             raise Problem(400, "a token in the URL gets into logs: send it in the header Authorization")

@@ -119,7 +119,7 @@ class House:
 
     def look(self, path: str) -> Known:
         """What a checkpoint says of its model. Raises ModelError."""
-        stream = model_file.open(path).metadata.get("stream")
+        stream: Any = model_file.open(path).metadata.get("stream")
         service = stream.get("service") if isinstance(stream, dict) else None
         if not isinstance(service, dict) or not isinstance(service.get("uid"), str):
             raise ModelError(f"{path}: is not a model that vwlite serve has saved; upload it instead")
@@ -159,8 +159,9 @@ class House:
         lines = split(entry.text, model.engine.blocks)
         answers = model.run(lines)
         given = entry.header.answers or answers
-        labels = labels_of(lines, model.engine.workspace.top.takes_label)
-        model.score(labels, given if len(given) == len(answers) else answers)
+        if entry.header.scored:
+            labels = labels_of(lines, model.engine.workspace.top.takes_label)
+            model.score(labels, given if len(given) == len(answers) else answers)
         model.note_loss()
         model.engine.take_learned()
         model.entry = entry.number
@@ -205,8 +206,8 @@ class House:
         if known.model is not None:
             return known.model
         path = os.path.join(self.folder(name), CHECKPOINT)
-        metadata = model_file.open(path).metadata
-        service = metadata["stream"]["service"]
+        stream: Any = model_file.open(path).metadata["stream"]
+        service = stream["service"]
         engine = engine_of([], path)
         model = Model(name, known.uid, engine, service)
         model.entry = known.entry
@@ -294,6 +295,14 @@ class House:
         self.tell("created", model)
         return model, True
 
+    def add(self, model: Model) -> None:
+        """Adds a model that is in memory only, as those in Python are. Raises Problem."""
+        require_name(model.name)
+        if model.name in self.known:
+            raise Problem(409, f"there is a model named {model.name!r} already: delete it first")
+        model.open += 1  # it stays in memory
+        self.known[model.name] = Known(model.uid, model=model)
+
     def make(self, name: str, words: list[str], kind: str | None, content: bytes | None, trusted: bool) -> Model:
         """A model with a new identity, that is nowhere yet. Raises Problem."""
         service: dict[str, Any] = {}
@@ -338,7 +347,7 @@ class House:
 
     def save_to(self, model: Model, path: str) -> None:
         """Saves a model with its place in the journal. Raises VwliteError."""
-        stream = {"flags": model.engine.flags}
+        stream: dict[str, Any] = {"flags": model.engine.flags}
         if self.journal is not None:
             stream |= {"id": self.journal.id, "entry": model.entry}
         model.engine.save(path, stream)
@@ -403,7 +412,7 @@ class House:
         if name not in self.known:
             self.find(name)
         known = self.known[name]
-        if self.settings.folder is not None:
+        if self.settings.folder is not None and os.path.isdir(self.folder(name)):
             old = self.folder(f"{OLD}{known.uid}")
             with refused("can't be deleted"):
                 os.rename(self.folder(name), old)
@@ -450,18 +459,20 @@ class House:
         self.commits.require()
         answers = model.run(lines)
         self.log_remarks(model)
-        given = answers if header is None or not header.answers else header.answers
-        model.score(labels, given)
-        model.note_loss()
+        model.score(labels, answers if header is None or not header.answers else header.answers)
         model.failures += sum(answer.startswith(ERROR) for answer in answers)
-        learned = model.engine.take_learned()
-        entry = 0
-        if self.journal is not None and learned:
-            header = header or Header(model.uid)
-            header.labels = model.kind.state() or None
-            entry = model.entry = self.journal.append(Entry.write(header, learned))
+        entry = self.note(model, header or Header(model.uid), model.engine.take_learned())
         self.commits.after(entry, effects)
         return answers, entry
+
+    def note(self, model: Model, header: Header, learned: bytes) -> int:
+        """Appends what a model has learned to the journal; returns the number of the entry, 0 without one."""
+        model.note_loss()
+        if self.journal is None or not learned:
+            return 0
+        header.labels = model.kind.state() or None
+        model.entry = self.journal.append(Entry.write(header, learned))
+        return model.entry
 
     def log_remarks(self, model: Model) -> None:
         """Logs what the model has to say of the data."""
@@ -562,4 +573,3 @@ class refused:  # noqa: N801
         """Raises Problem for an error of files."""
         if isinstance(error, (OSError, VwliteError)):
             raise Problem(503, f"the model {self.what}: {error}", headers={"Retry-After": "10"}) from error
-

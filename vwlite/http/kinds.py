@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar
 
 from vwlite.core.types import LabelType, PredictionType
-from vwlite.daemon import json_answers
 from vwlite.daemon.engine import Engine
 from vwlite.http.problems import Problem, pointer
 from vwlite.http.records import Label
@@ -150,7 +150,7 @@ class Binary(Kind):
         """The prediction, and which class it is the probability of."""
         found = super().members(answer)
         if self.positive is not None and not is_plain(self.positive):
-            found += b', "of": ' + json_answers.quoted(name(self.positive)).encode()
+            found += b', "of": ' + quoted(name(self.positive)).encode()
         return found
 
 
@@ -185,10 +185,8 @@ class Multiclass(Kind):
     def prediction(self, answer: bytes) -> Any:
         """The class that is most probable."""
         likely = self.probabilities(answer)
-        if likely:
-            word = max(likely, key=lambda each: likely[each])
-        else:
-            word = answer.decode("utf-8", "replace").strip()
+        whole = answer.decode("utf-8", "replace").strip()
+        word = max(likely, key=lambda each: likely[each]) if likely else whole
         named = self.top.classes is not None and self.top.classes.named
         return int(word) if word.isascii() and word.isdigit() and not named else word
 
@@ -197,7 +195,7 @@ class Multiclass(Kind):
         found = super().members(answer)
         if self.top.gives_prediction is PredictionType.PROBABILITIES:
             value = self.prediction(answer)
-            word = str(value) if isinstance(value, int) else json_answers.quoted(value)
+            word = str(value) if isinstance(value, int) else quoted(value)
             return b'"prediction": ' + word.encode() + b", " + found
         return found
 
@@ -218,9 +216,7 @@ def kind_of(engine: Engine, wanted: str | None = None) -> Kind:
 
         found = Bandit
     if wanted is not None and wanted != found.name:
-        raise Problem(
-            400, f"these options make a model of the kind {found.name!r}, not {wanted!r}", pointer("kind")
-        )
+        raise Problem(400, f"these options make a model of the kind {found.name!r}, not {wanted!r}", pointer("kind"))
     return found(engine)
 
 

@@ -80,6 +80,12 @@ class Model:
         self.writer = RecordWriter(engine.workspace.options, engine.workspace.top.takes_label)
         self.curve = Curve()
         self.recent = Recent()
+        self.begin()
+        engine.about = self.service
+        self.restore(service)
+
+    def begin(self) -> None:
+        """Sets what every model begins with."""
         self.times = {"predict": CallTimes(), "learn": CallTimes()}
         self.made: str = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.notes: list[str] = []
@@ -93,8 +99,6 @@ class Model:
         self.names: dict[str, None] = {}  # of features, as far as they are kept
         self.predicted = 0  # decisions that were only predicted
         self.choices: dict[str, list[float]] = {}  # by action: decisions, labels, sum of costs
-        engine.about = self.service
-        self.restore(service)
 
     def service(self) -> dict[str, Any]:
         """What is stored beside the model."""
@@ -124,7 +128,9 @@ class Model:
             self.steps = dict(service.get("steps", {}))
             self.words = [str(each) for each in service.get("words", [])]
             self.names = dict.fromkeys(str(each) for each in service.get("names", []))
-            self.choices = {str(name): [float(each) for each in cell] for name, cell in service.get("choices", {}).items()}
+            self.choices = {
+                str(name): [float(each) for each in cell] for name, cell in service.get("choices", {}).items()
+            }
         except (TypeError, ValueError, AttributeError) as error:
             raise Problem(400, f"what the model file says of its service makes no sense: {error}") from None
 

@@ -228,7 +228,8 @@ def page(prefix: str, root_path: str = "") -> str:
                 rows.append(f"<tr><td>{status}</td><td>{escape(each['description'])}</td><td>{what}</td></tr>")
             parts.append(
                 "<table><thead><tr><th>status</th><th>meaning</th><th>body</th></tr></thead><tbody>"
-                + "".join(rows) + "</tbody></table>"
+                + "".join(rows)
+                + "</tbody></table>"
             )
     parts.append("<h1>Types</h1>")
     for name, schema in found["components"]["schemas"].items():
@@ -243,7 +244,7 @@ def page(prefix: str, root_path: str = "") -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>vwlite: requests</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="stylesheet" href="{root_path}/page/style.css"></head><body class="reference"><main>'
-        f"<h1>Requests</h1><p>All of them as an <a href=\"{root_path}/openapi.json\">OpenAPI document</a>. River's API "
+        f'<h1>Requests</h1><p>All of them as an <a href="{root_path}/openapi.json">OpenAPI document</a>. River\'s API '
         f"is under <code>{root_path}/{escape(prefix)}/</code>, as its client speaks it.</p>{body}</main></body></html>"
     )
 

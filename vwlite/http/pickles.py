@@ -1,7 +1,7 @@
 """Reader of pickles as data: nothing is imported and nothing is called, whatever the bytes say.
 
-A pickle is a program for a stack machine, which names functions and calls them. Here the machine's values are records: a
-global is its name, a call is a function's name with arguments, an object is a class's name with its state. So
+A pickle is a program for a stack machine, which names functions and calls them. Here the machine's values are records:
+a global is its name, a call is a function's name with arguments, an object is a class's name with its state. So
 ``os.system("...")`` becomes ``Call(Name("posix", "system"), ("...",))``, which can be shown, and nothing else.
 
 >>> import pickle
@@ -78,7 +78,7 @@ OUTSIDE = {"PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READON
 
 
 class Machine:
-    """The stack machine. Its steps raise IndexError, KeyError, TypeError or Unreadable for a program that makes no sense."""
+    """The stack machine. Steps that make no sense raise IndexError, KeyError, TypeError or Unreadable."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []

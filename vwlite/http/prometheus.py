@@ -56,16 +56,16 @@ class Collector:
             for call, times in model.times.items():
                 buckets = times.buckets.cumulative()
                 bounds = [*[f"{bound:g}" for bound in BOUNDS], "+Inf"]
-                latency.add_metric(
-                    [model.name, call], list(zip(bounds, buckets, strict=True)), times.total / 1e9
-                )
+                latency.add_metric([model.name, call], list(zip(bounds, buckets, strict=True)), times.total / 1e9)
             for metric, figure in model.scores.figures().items():
                 metrics.add_metric([model.name, metric], figure)
         yield from (examples, problems, loss, recent, drift, entities, latency, metrics)
         yield GaugeMetricFamily("vwlite_models", "Models", value=len(house.known))
         yield GaugeMetricFamily("vwlite_models_loaded", "Models in memory", value=len(loaded))
         yield GaugeMetricFamily("vwlite_waiting_ids", "Predictions that are remembered", value=house.state.count)
-        yield GaugeMetricFamily("vwlite_listeners", "Listeners of event streams", value=len(self.service.streams.listeners))
+        yield GaugeMetricFamily(
+            "vwlite_listeners", "Listeners of event streams", value=len(self.service.streams.listeners)
+        )
         journal = house.journal
         if journal is not None:
             yield GaugeMetricFamily(
@@ -85,5 +85,5 @@ class Collector:
 def exposition(service: Service, guard: Any) -> tuple[bytes, bytes]:
     """The figures as text, and the media type."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(service, guard))  # type: ignore[arg-type]
+    registry.register(Collector(service, guard))
     return generate_latest(registry), CONTENT_TYPE_LATEST.encode()

@@ -49,9 +49,9 @@ class RecordWriter:
         return line
 
     def many(
-        self, records: Sequence[dict[str, Any]], labels: Iterable[Label], weights: Iterable[float]
+        self, records: Sequence[dict[str, Any]], labels: Iterable[Label], weights: Iterable[float | None]
     ) -> list[bytes | str]:
-        """Writes records as lines, with their ends; in place of a record that is no example, what is wrong with it."""
+        """Writes records as lines, with their ends; in place of one that is no example, what is wrong with it."""
         labels, weights = list(labels), list(weights)
         found: list[bytes | str] = []
         while len(found) < len(records):
@@ -63,7 +63,11 @@ class RecordWriter:
         return found
 
     def fill(
-        self, found: list[bytes | str], records: Sequence[dict[str, Any]], labels: list[Label], weights: list[float]
+        self,
+        found: list[bytes | str],
+        records: Sequence[dict[str, Any]],
+        labels: list[Label],
+        weights: list[float | None],
     ) -> str | None:
         """Appends lines up to the first record that can't be read; returns what is wrong with that."""
         start = len(found)

@@ -107,9 +107,7 @@ class RiverApi:
         name = call.parts.get("second")
         if name is None:
             name = f"{secrets.choice(FIRST)}-{secrets.choice(SECOND)}-{secrets.token_hex(2)}"
-        model, _ = self.house.create(
-            name, found.words, found.kind, found.content, notes=found.notes, steps=found.steps
-        )
+        model, _ = self.house.create(name, found.words, found.kind, found.content, notes=found.notes, steps=found.steps)
         answer: dict[str, Any] = {"name": name, "options": " ".join(model.words), "notes": found.notes}
         if found.exact is not None:
             answer["exact"] = found.exact
@@ -218,8 +216,21 @@ class RiverApi:
         await self.service.streams.serve(Listener(makes), receive, send)
 
 
-FIRST = ("amber", "brisk", "calm", "dapper", "eager", "fuzzy", "gentle", "humble", "jolly", "keen", "lucky", "mellow")
-SECOND = ("badger", "crane", "dolphin", "ferret", "heron", "ibex", "lemur", "marten", "otter", "puffin", "robin", "wren")
+FIRST = ("amber", "brisk", "calm", "dapper", "eager", "fuzzy", "gentle", "humble", "jolly", "keen", "lucky")
+SECOND = (
+    "badger",
+    "crane",
+    "dolphin",
+    "ferret",
+    "heron",
+    "ibex",
+    "lemur",
+    "marten",
+    "otter",
+    "puffin",
+    "robin",
+    "wren",
+)
 
 
 def features_of(body: Body) -> dict[str, Any]:
@@ -238,5 +249,3 @@ def text(value: Any, what: str) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= 200:
         raise Problem(400, f"{what!r} has to be a text of at most 200 characters", f"/{what}")
     return value
-
-

@@ -103,8 +103,8 @@ def translate(value: Any) -> Translation:
     unknown = strangers(value)
     if unknown:
         raise Refused(
-            f"the upload names {', '.join(unknown[:3])}, and nothing in an upload is run: send a model of River, or flags "
-            "such as '--loss_function logistic'"
+            f"the upload names {', '.join(unknown[:3])}, and nothing in an upload is run: send a model of River, or "
+            "flags such as '--loss_function logistic'"
         )
     *before, model = flat(value)
     found = Translation(models=[(kind_of(each) or "?", each) for each in (*before, model)])
@@ -126,7 +126,10 @@ def flat(value: Any) -> Iterator[Any]:
 
 def rule(selector: str, step: str) -> list[str]:
     """The flags of a transform."""
-    return ["--transform", shlex.quote(f"{selector}:{step}") if re.search(r"[\s'\"]", selector) else f"{selector}:{step}"]
+    return [
+        "--transform",
+        shlex.quote(f"{selector}:{step}") if re.search(r"[\s'\"]", selector) else f"{selector}:{step}",
+    ]
 
 
 def named(names: Any) -> str:

@@ -153,9 +153,7 @@ class MulticlassScores(Scores):
                 continue
             word, predicted = str(label), str(kind.prediction(answer))
             self.n += 1
-            self.sums["logarithmic"] -= math.log(
-                min(max(kind.probabilities(answer).get(word, 1.0), LEAST), 1 - LEAST)
-            )
+            self.sums["logarithmic"] -= math.log(min(max(kind.probabilities(answer).get(word, 1.0), LEAST), 1 - LEAST))
             of_label = self.cell(word)
             of_label[1] += 1
             of_label[0] += word == predicted

@@ -187,5 +187,3 @@ def new_identifier() -> str:
 def text_of(value: Any) -> bytes:
     """A value in JSON."""
     return encode(value)
-
-

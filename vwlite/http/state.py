@@ -145,9 +145,7 @@ class State:
 
     def find(self, identifier: str) -> Waiting | None:
         """The prediction with an identifier; None if there is none, or it is long gone."""
-        row = self.db.execute(
-            "select model, at, example, prediction from waiting where id=?", (identifier,)
-        ).fetchone()
+        row = self.db.execute("select model, at, example, prediction from waiting where id=?", (identifier,)).fetchone()
         return None if row is None else Waiting(*row)
 
     def is_expired(self, found: Waiting) -> bool:
@@ -169,7 +167,7 @@ class State:
         self.commit()
 
     def expire(self) -> bool:
-        """Deletes some of what is too old, and commits; returns whether there is more. Expired ones stay for a while."""
+        """Deletes some of what is too old, and commits; returns whether there is more."""
         self.begin()
         gone = self.delete("waiting", "at < ?", (self.now() - 2 * self.life,), AT_ONCE)
         self.count -= gone
@@ -182,7 +180,7 @@ class State:
         chosen = f"select n from {table} where {where} order by n limit ?"
         if where != "1":  # rows are in order of time, so the oldest decide
             chosen = f"select n from (select n, at from {table} order by n limit ?) where {where}"
-            values = (most, *values)  # type: ignore[assignment]
+            values = (most, *values)
         else:
             values = (most,)
         return self.db.execute(f"delete from {table} where n in ({chosen})", values).rowcount

@@ -163,5 +163,3 @@ def answer_table(model: Model, answers: list[bytes]) -> bytes:
         writer.write_table(table)
     found: bytes = sink.getvalue().to_pybytes()
     return found
-
-

@@ -177,9 +177,7 @@ class V1:
         answer = self.service.predict(model, text)
         names = list(body.actions)
         action, probability, probabilities = kind.choice(answer, names)
-        stored = encode(
-            Stored(context=body.context, actions=body.actions, action=action, probability=probability)
-        )
+        stored = encode(Stored(context=body.context, actions=body.actions, action=action, probability=probability))
         identifier = self.service.remember(model, stored, answer, body.id)
         members = kind.chosen(action, probability, probabilities) + b', "id": ' + encode(identifier)
         model.note_choice(action)
