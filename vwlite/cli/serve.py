@@ -19,6 +19,9 @@ from vwlite.errors import OptionError
               help="a model to begin with")  # fmt: skip
 @click.option("--line_port", "line_ports", multiple=True, metavar="NAME=PORT",
               help="a port for the lines of VW's clients, of a model")  # fmt: skip
+@click.option("--follow", "followed", multiple=True, metavar="[NAME=]FILE|URL",
+              help="predict by the model of a file or another server, loaded anew when there is a new one")  # fmt: skip
+@click.option("--follow_token_file", metavar="FILE", help="the token that the other server wants")
 @click.option("--take_over", is_flag=True, help="take the socket of the server that runs with DIR, which then ends")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="TCP port; 0: a free one")
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="address to listen at")
@@ -62,9 +65,15 @@ def command(**given: Any) -> int:
     settings, models, tls = read(given)
     ports = {name: int(port) for name, _, port in (text.partition("=") for text in given["line_ports"])}
     log = Log(as_json=given["log_format"] == "json", quiet=given["quiet"])
-    return serve(
-        settings, log, models, {"pid": given["pid_file"], "port": given["port_file"]}, tls, given["take_over"], ports
-    )
+    sources = None
+    if given["followed"]:
+        from vwlite.daemon.start import read_token
+        from vwlite.http.follow import source_of
+
+        token = read_token(given["follow_token_file"]) if given["follow_token_file"] else None
+        sources = [source_of(text, token) for text in given["followed"]]
+    files = {"pid": given["pid_file"], "port": given["port_file"]}
+    return serve(settings, log, models, files, tls, given["take_over"], ports, sources)
 
 
 def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | None]:
@@ -85,6 +94,8 @@ def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | 
         name, _, port = text.partition("=")
         if not name or not port.isdigit() or int(port) > 65535:
             errors.append(f"--line_port {text}: expected NAME=PORT")
+    if given["followed"] and (given["folder"] or given["models"]):
+        errors.append("--follow: a server that follows has no models of its own: leave out --dir and --model")
     if given["take_over"] and not given["folder"]:
         errors.append("--take_over needs --dir: the running server is found by its folder")
     if given["journal"] and given["no_journal"]:
@@ -138,6 +149,7 @@ def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | 
         max_connections=given["max_connections"],
         read_timeout=given["read_timeout"],
         log_requests=given["log_requests"],
+        follows=bool(given["followed"]),
     )
     tls = (given["cert"], given["key"]) if given["cert"] else None
     return settings, models, tls

@@ -49,7 +49,7 @@ def recover(options: Options, journal: Journal, log: Log) -> Engine:
     if options.given("initial_regressor"):
         log.info("loading the checkpoint; -i is ignored", checkpoint=checkpoint)
     place: dict[str, Any] = model_file.open(checkpoint).metadata.get("stream") or {}
-    if place.get("id") != journal.id:
+    if place.get("id") != journal.id or not {"flags", "entry"} <= place.keys():
         raise VwliteError(
             f"{checkpoint}: is not the checkpoint of the journal beside it; put back the one that is, or give "
             "another --journal folder"

@@ -40,6 +40,7 @@ class Endpoint:
         self, name: str, handlers: dict[str, tuple[Handler, bool]], auth: Auth, settings: Settings, log: Log
     ) -> None:
         self.name, self.handlers, self.auth, self.settings, self.log = name, handlers, auth, settings, log
+        self.writer: Callable[[], object] = bool  # raises Problem if models are not taught here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -52,6 +53,8 @@ class Endpoint:
                 raise Problem(405, f"the methods here are {names}", headers={"Allow": names})
             if guarded:
                 self.auth.require(scope)
+            if method in ("PUT", "DELETE") or (method == "POST" and not predicts(scope["path"])):
+                self.writer()
             answer = await handler(Call(scope, receive, self.settings.max_body))
         except Problem as problem:
             answer = problem_answer(problem)
@@ -63,6 +66,11 @@ class Endpoint:
         if method == "HEAD":
             answer = Answer(b"", answer.status, answer.media, answer.headers)
         await answer.send(send)
+
+
+def predicts(path: str) -> bool:
+    """Whether a path is one that leaves models as they are."""
+    return path.rstrip("/").endswith(("predict", "/sign_in"))
 
 
 class StreamEndpoint(Endpoint):
@@ -115,7 +123,11 @@ def create_app(settings: Settings | None = None, log: Log | None = None, service
     for path, method, handler, guarded in operations.routes():
         table.setdefault(path, {})[method] = handler, guarded
     table.setdefault("/sign_in", {})["POST"] = cookie_for(auth, settings), False
-    routes = [Route(path, Endpoint(path, handlers, auth, settings, log)) for path, handlers in table.items()]
+    routes = []
+    for path, handlers in table.items():
+        endpoint = Endpoint(path, handlers, auth, settings, log)
+        endpoint.writer = service.require_writer
+        routes.append(Route(path, endpoint))
     streams: list[tuple[str, Stream]] = [
         (f"{prefix}/stream/events/", lambda scope, receive, send: river.events(receive, send)),
         (f"{prefix}/stream/metrics/", lambda scope, receive, send: river.metric_events(receive, send)),
@@ -123,8 +135,8 @@ def create_app(settings: Settings | None = None, log: Log | None = None, service
         ("/v1/models/{name}/events", operations.events),
     ]
     for path, stream in streams:
-        endpoint = StreamEndpoint(path, stream, auth, log)
-        routes = [Route(each, endpoint) for each in {path, path.rstrip("/")}] + routes
+        listening = StreamEndpoint(path, stream, auth, log)
+        routes = [Route(each, listening) for each in {path, path.rstrip("/")}] + routes
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:

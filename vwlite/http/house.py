@@ -119,8 +119,8 @@ class House:
 
     def look(self, path: str) -> Known:
         """What a checkpoint says of its model. Raises ModelError."""
-        stream: Any = model_file.open(path).metadata.get("stream")
-        service = stream.get("service") if isinstance(stream, dict) else None
+        stream = stream_of(model_file.open(path).metadata)
+        service = stream.get("service")
         if not isinstance(service, dict) or not isinstance(service.get("uid"), str):
             raise ModelError(f"{path}: is not a model that vwlite serve has saved; upload it instead")
         entry = int(stream.get("entry", 0))
@@ -206,8 +206,7 @@ class House:
         if known.model is not None:
             return known.model
         path = os.path.join(self.folder(name), CHECKPOINT)
-        stream: Any = model_file.open(path).metadata["stream"]
-        service = stream["service"]
+        service = stream_of(model_file.open(path).metadata).get("service", {})
         engine = engine_of([], path)
         model = Model(name, known.uid, engine, service)
         model.entry = known.entry
@@ -312,9 +311,8 @@ class House:
             from tempfile import TemporaryDirectory
 
             try:
-                metadata = model_file.from_bytes("the upload", content).metadata
-                stream = metadata.get("stream")
-                service = dict(stream.get("service", {})) if isinstance(stream, dict) else {}
+                given = stream_of(model_file.from_bytes("the upload", content).metadata).get("service")
+                service = dict(given) if isinstance(given, dict) else {}
                 with TemporaryDirectory() as folder:
                     path = os.path.join(folder, "upload.model")
                     with open(path, "wb") as file:
@@ -552,6 +550,12 @@ class House:
         self.state.close()
         if trouble is not None:
             raise trouble
+
+
+def stream_of(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What a model file says beside the model; empty if it says nothing."""
+    stream = metadata.get("stream")
+    return stream if isinstance(stream, dict) else {}
 
 
 def require_name(name: str) -> None:

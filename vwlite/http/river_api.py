@@ -121,16 +121,20 @@ class RiverApi:
         features = features_of(body)
         answer = self.service.predict(model, model.writer.one(features))
         prediction = model.kind.prediction(answer)
+        found = {"model": model.name, "prediction": prediction}
+        if self.service.settings.follows:
+            model.times["predict"].add(time.perf_counter_ns() - began)
+            return json_answer(found)
         stored = STORED.encode(Remembered(features, prediction))
-        identifier = self.service.remember(model, stored, answer, text(body.identifier, "identifier"))
+        found["identifier"] = self.service.remember(model, stored, answer, text(body.identifier, "identifier"))
         model.times["predict"].add(time.perf_counter_ns() - began)
         self.house.tell("predict", model, features=features, prediction=prediction)
-        return json_answer({"model": model.name, "prediction": prediction, "identifier": identifier}, 201)
+        return json_answer(found, 201)
 
     async def learn(self, call: Call) -> Answer:
         """Learns an example, or the label of a remembered prediction."""
         body = await call.json(BODY)
-        if body.ground_truth is None:
+        if body.ground_truth is None and not self.learns_alone(body):
             raise Problem(400, "'ground_truth' is missing: this model learns from labels", "/ground_truth")
         if body.identifier is not None:
             model, features, prediction = await self.learn_label(body, body.ground_truth)
@@ -144,6 +148,10 @@ class RiverApi:
             model.times["learn"].add(time.perf_counter_ns() - began)
         self.house.tell("learn", model, features=features, prediction=prediction, ground_truth=body.ground_truth)
         return json_answer("Successful learn.", 201)
+
+    def learns_alone(self, body: Body) -> bool:
+        """Whether the model may learn without labels, as one in Python may that finds clusters."""
+        return body.identifier is None and self.house.find(body.model).kind.name == "python"
 
     async def label(self, call: Call) -> Answer:
         """Learns the label of a remembered prediction."""

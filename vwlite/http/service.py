@@ -39,6 +39,7 @@ class Service:
         self.streams = Streams()
         self.house.changed.append(self.streams.tell)
         self.v1: Any = None
+        self.follower: Any = None
         self.taken: set[str] = set()  # identifiers whose labels are being learned
         self.began = time.time()
         self.ready = False
@@ -49,7 +50,14 @@ class Service:
         loop = asyncio.get_running_loop()
         self.house.start(loop)
         self.tasks = [loop.create_task(self.work())]
+        if self.follower is not None:
+            self.tasks.append(loop.create_task(self.follower.run()))
         self.ready = True
+
+    def require_writer(self) -> None:
+        """Raises Problem if this server only follows another one."""
+        if self.settings.follows:
+            raise Problem(403, "this server follows another one and only predicts: send this to that one")
 
     async def end(self) -> None:
         """Saves and closes. Raises VwliteError if a model can't be saved."""
@@ -143,6 +151,7 @@ class Service:
 
     def remember(self, model: Model, example: bytes, prediction: bytes, identifier: str | None = None) -> str:
         """Stores a prediction; returns its identifier. Raises Problem if that is not new, or the disk is full."""
+        self.require_writer()
         name = identifier or new_identifier()
         try:
             if not self.house.state.remember(name, model.uid, example, prediction):

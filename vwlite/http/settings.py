@@ -33,6 +33,7 @@ class Settings:
         max_connections: Connections at a time.
         read_timeout: Seconds that a request may take to arrive.
         log_requests: Whether each request is logged.
+        follows: Whether models come from elsewhere and are not taught here.
     """
 
     folder: str | None = None
@@ -57,6 +58,7 @@ class Settings:
     max_connections: int = 1000
     read_timeout: float = 10.0
     log_requests: bool = False
+    follows: bool = False
 
     def __post_init__(self) -> None:
         if self.folder is not None:

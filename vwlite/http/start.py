@@ -21,6 +21,7 @@ from vwlite.daemon.start import allow_files, written
 from vwlite.daemon.start import unix_socket as daemon_socket
 from vwlite.errors import VwliteError
 from vwlite.http.app import create_app
+from vwlite.http.follow import Follower, Source
 from vwlite.http.handover import PATIENCE, Handover, take
 from vwlite.http.line_door import LineDoor
 from vwlite.http.notify import given_sockets, notify, watchdog_interval
@@ -68,6 +69,7 @@ def serve(
     tls: Any = None,
     take_over: bool = False,
     line_ports: dict[str, int] | None = None,
+    sources: list[Source] | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT.
 
@@ -79,6 +81,7 @@ def serve(
         tls: Certificate and key, for TLS.
         take_over: Whether to take the listening socket of a server that runs already, which then ends.
         line_ports: Ports for the lines of VW's clients, by the name of the model.
+        sources: Of models that are followed.
 
     Returns:
         The exit status.
@@ -99,6 +102,9 @@ def serve(
         port = None if one.family == socket.AF_UNIX else one.getsockname()[1]
         service = opened(settings, log, PATIENCE if take_over else 0.0)
         begin_with(service, models)
+        if sources:
+            service.follower = Follower(service, sources)
+            service.follower.begin()
         doors = line_doors(service, line_ports or {}, settings, log, stack)
         app = create_app(settings, log, service)
         server = QuietServer(

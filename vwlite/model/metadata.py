@@ -68,7 +68,7 @@ SCHEMA: dict[str, Any] = {
     "journal": [RUN],
     "figures": FIGURES,
     "digests": OBJECT,
-    "stream": {"id": TEXT, "entry": COUNT, "flags": OBJECT},
+    "stream": {"id?": TEXT, "entry?": COUNT, "flags?": OBJECT, "service?": OBJECT},
     "entities": {"id": TEXT, "sha256": TEXT},
 }
 NEEDED = ("id", "created", "vwlite_version", "stack", "options", "journal", "figures")
