@@ -22,6 +22,7 @@ from vwlite.http.model import ERROR, Model
 from vwlite.http.problems import Problem
 from vwlite.http.records import Label
 from vwlite.http.service import RETRY, Service
+from vwlite.http.state import Request
 
 SLICE = 250  # examples
 TURN = 0.004  # seconds after which other requests have their turn
@@ -100,8 +101,7 @@ class Batches:
         if known is not None and known.digest != digest:
             raise Problem(422, "this Idempotency-Key was used for another request: give each its own")
         if known is not None and known.answer is not None:
-            media = JSON if known.answer.startswith(b"{") and b"\n" not in known.answer else NDJSON
-            return Answer(known.answer, known.status, media, {"Idempotency-Replayed": "true"})
+            return Answer(known.answer, known.status, media_of(known.answer), {"Idempotency-Replayed": "true"})
         header = Header(model.uid, key=name, digest=digest, done=0 if known is None else known.done)
         self.open[(model.uid, name)] = header
         return header
@@ -133,10 +133,10 @@ class Batches:
         if what != "predict":
             summary["examples"] = model.examples
         output.append(encode(summary))
-        await self.finish(header, entry)
+        answer = await self.finish(header, entry, Answer(b"\n".join(output) + b"\n", 200, NDJSON))
         if what != "predict" and len(lines) > failed:
             self.house.tell("learn", model, examples=len(lines) - failed)
-        return Answer(b"\n".join(output) + b"\n", 200, NDJSON)
+        return answer
 
     def require_size(self, count: int) -> None:
         """Raises Problem for a batch that is too large."""
@@ -144,9 +144,24 @@ class Batches:
             most = self.service.settings.max_batch
             raise Problem(413, f"{count:,} examples, of which at most {most:,} go into a batch (--max_batch)")
 
-    async def finish(self, header: Header | None, entry: int) -> None:
-        """Waits until all is in the journal, and notes that the request is complete."""
+    async def finish(self, header: Header | None, entry: int, answer: Answer) -> Answer:
+        """Waits until all is in the journal; stores the answer to a request with a key; returns it."""
         await self.house.commits.wait(entry)
+        if header is not None:
+            self.store(header, answer)
+        return answer
+
+    def store(self, header: Header, answer: Answer) -> None:
+        """Stores the answer to a request with a key, for when it comes again."""
+        state = self.house.state
+        known = state.request(header.model, header.key)
+        done = 1 if known is None else known.done
+        try:
+            state.note_request(header.model, header.key, Request(header.digest, done, answer.status, answer.body))
+            state.commit()
+        except sqlite3.Error as error:  # then its examples are known to be done, without their answers
+            state.roll_back()
+            self.service.log.warning("the answer to a request with a key can't be stored", why=str(error))
 
     def slice(
         self, model: Model, what: str, part: Sequence[tuple[int, bytes]], header: Header | None, done: int
@@ -287,10 +302,11 @@ class Batches:
             if time.monotonic() - began > TURN:
                 await asyncio.sleep(0)
                 began = time.monotonic()
-        await self.finish(header, entry)
+        body = b"".join(each + end for each in output)
+        answer = await self.finish(header, entry, Answer(body, 200, TEXT, {"Model-Id": model.id}))
         if what != "predict" and examples:
             self.house.tell("learn", model, examples=len(examples))
-        return Answer(b"".join(each + end for each in output), 200, TEXT, {"Model-Id": model.id})
+        return answer
 
     def learn_text(
         self, model: Model, part: Sequence[bytes], labels: Sequence[Label], header: Header | None, done: int
@@ -298,6 +314,15 @@ class Batches:
         """Learns lines of VW's text: empty ones have no answer."""
         full = [(line, label) for line, label in zip(part, labels, strict=True) if line.strip()]
         return self.learn(model, [line for line, _ in full], [label for _, label in full], header, done)
+
+
+def media_of(answer: bytes) -> bytes:
+    """The media type of a stored answer."""
+    if answer.startswith(b"\xff\xff\xff\xff"):
+        return ARROW
+    if not answer.startswith(b"{"):
+        return TEXT
+    return NDJSON if answer.endswith(b"\n") else JSON
 
 
 def failure(number: int, problem: Problem) -> bytes:

@@ -8,6 +8,7 @@ name, in the namespace `action`; what is an object inside is a namespace of its 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from vwlite.http.problems import Problem, pointer
 from vwlite.http.records import RecordWriter
 
 MOST_ACTIONS = 10_000
+DRAWS = random.SystemRandom()
 
 
 class Bandit(Kind):
@@ -86,9 +88,14 @@ class Bandit(Kind):
         return pairs
 
     def choice(self, answer: bytes, names: list[str]) -> tuple[str, float, dict[str, float]]:
-        """The action that is chosen, its probability, and those of all actions by name."""
+        """An action drawn by the probabilities, its probability, and those of all actions by name.
+
+        Some policies list the likeliest action first and leave the draw to the caller, as Vowpal Wabbit's do. Others
+        have drawn one, for which another draw by the same probabilities is as good.
+        """
         pairs = self.pairs(answer)
-        chosen, probability = pairs[0]
+        shares = [value for _, value in pairs]
+        ((chosen, probability),) = DRAWS.choices(pairs, shares) if sum(shares) > 0 else pairs[:1]
         probabilities = {names[number]: value for number, value in pairs}
         return names[chosen], probability, {name: probabilities[name] for name in names if name in probabilities}
 

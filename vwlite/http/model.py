@@ -17,7 +17,6 @@ from vwlite.http.records import Label, RecordWriter
 from vwlite.http.scores import scores_of
 
 ERROR = b"!error "
-MOST_NAMES = 2000  # of features that are kept
 MOST_ACTIONS = 100  # that are counted each
 EWM = 0.3  # of the moving average of times of calls, as django-river-ml's
 
@@ -96,7 +95,6 @@ class Model:
         self.open = 0
         self.gone = False
         self.failures = 0
-        self.names: dict[str, None] = {}  # of features, as far as they are kept
         self.predicted = 0  # decisions that were only predicted
         self.choices: dict[str, list[float]] = {}  # by action: decisions, labels, sum of costs
 
@@ -112,7 +110,7 @@ class Model:
             "notes": self.notes,
             "steps": self.steps,
             "words": self.words,
-            "names": list(self.names),
+            "names": list(self.writer.names),
             "choices": self.choices,
             "card": {"id": self.id, "kind": self.kind.name, "examples": self.examples, "loss": self.loss()},
         }
@@ -127,7 +125,7 @@ class Model:
             self.notes = [str(each) for each in service.get("notes", [])]
             self.steps = dict(service.get("steps", {}))
             self.words = [str(each) for each in service.get("words", [])]
-            self.names = dict.fromkeys(str(each) for each in service.get("names", []))
+            self.writer.names = dict.fromkeys(str(each) for each in service.get("names", []))
             self.choices = {
                 str(name): [float(each) for each in cell] for name, cell in service.get("choices", {}).items()
             }
@@ -172,19 +170,6 @@ class Model:
         weight, loss = counters.weighted_labeled, counters.sum_loss
         self.recent.take(weight - curve.weight, loss - curve.loss)
         curve.take(weight, loss)
-
-    def note_names(self, record: dict[str, Any]) -> None:
-        """Keeps the names of features of an example, so that weights can be shown by them."""
-        if len(self.names) < MOST_NAMES:
-            for name, value in record.items():
-                if isinstance(value, str):
-                    self.names[f"{name}={value}"] = None
-                elif isinstance(value, dict):
-                    for inner, each in value.items():
-                        full = f"{name}^{inner}"
-                        self.names[f"{full}={each}" if isinstance(each, str) else full] = None
-                else:
-                    self.names[name] = None
 
     def note_choice(self, action: str) -> None:
         """Counts the choice of an action."""

@@ -94,12 +94,13 @@ async def arrow(
                 began = time.monotonic()
     except (VwliteError, TypeError, ValueError) as error:
         if output:
-            await batches.finish(header, entry)
+            await batches.house.commits.wait(entry)
         raise Problem(400, f"{error}; {len(output)} rows before were used" if output else str(error)) from None
-    await batches.finish(header, entry)
+    given = Answer(answer_table(model, output), 200, ARROW, {"Model-Id": model.id})
+    await batches.finish(header, entry, given)
     if what == "learn" and output:
         batches.house.tell("learn", model, examples=len(output))
-    return Answer(answer_table(model, output), 200, ARROW, {"Model-Id": model.id})
+    return given
 
 
 def read(content: bytes) -> Any:

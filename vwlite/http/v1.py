@@ -189,51 +189,51 @@ class V1:
         model = self.house.find(call.parts["name"])
         if call.media != JSON:
             return await self.batches.run(call, model, "learn")
-        content = await call.body()
-        header = self.keyed(call, model, content)
-        if isinstance(header, Answer):
-            return header
-        body = decoded(content, LEARN)
-        line, label = self.example(model, body)
-        answer = await self.learn_one(model, line, label, header, None, None)
-        self.tell("learn", model, body.features, answer, body.label)
-        return self.learned(model, answer)
+        body = await call.json(LEARN)
+
+        async def teach(header: Header | None) -> bytes:
+            line, label = self.example(model, body)
+            answer = await self.service.learn(model, line, label, header)
+            self.tell("learn", model, body.features, answer, body.label)
+            return answer
+
+        return await self.once(call, model, teach)
 
     async def label(self, call: Call) -> Answer:
         """Learns the label of a remembered prediction, or what a decision has cost; or of a batch."""
         model = self.house.find(call.parts["name"])
         if call.media != JSON:
             return await self.batches.run(call, model, "label")
-        content = await call.body()
-        header = self.keyed(call, model, content)
-        if isinstance(header, Answer):
-            return header
-        body = decoded(content, LABEL)
-        model, waiting = self.service.recall(body.id, model)
-        line, label, stored = self.remembered(model, body, waiting)
-        answer = await self.learn_one(model, line, label, header, body.id, waiting)
-        self.tell("label", model, stored.features, answer, body.label)
-        return self.learned(model, answer)
+        body = await call.json(LABEL)
+
+        async def teach(header: Header | None) -> bytes:
+            _, waiting = self.service.recall(body.id, model)
+            line, label, stored = self.remembered(model, body, waiting)
+            answer = await self.service.learn(model, line, label, header, body.id, waiting)
+            self.tell("label", model, stored.features, answer, body.label)
+            return answer
+
+        return await self.once(call, model, teach)
 
     # parts of these
 
-    async def learn_one(
-        self,
-        model: Model,
-        line: bytes,
-        label: Any,
-        header: Header | None,
-        identifier: str | None,
-        waiting: Waiting | None,
-    ) -> bytes:
-        """Learns an example; the answer to a request with a key is stored for when it comes again."""
-        if header is not None:
-            header.done = header.status = 1
+    async def once(self, call: Call, model: Model, teach: Callable[[Header | None], Awaitable[bytes]]) -> Answer:
+        """Teaches an example; a request with a key that was answered before gets that answer again."""
+        key = call.headers.get(b"idempotency-key")
+        if key is None:
+            return self.learned(model, await teach(None))
+        header = self.batches.begin(model, key, await call.body())
+        if isinstance(header, Answer):
+            return header
         try:
-            return await self.service.learn(model, line, label, header, identifier, waiting)
+            if header.done:  # the answer was lost, not the example
+                return json_answer({"repeated": True, "model": model.id, "examples": model.examples})
+            header.done = 1
+            answer = self.learned(model, await teach(header))
+            self.batches.store(header, answer)
+            return answer
         finally:
-            if header is not None:
-                self.batches.open.pop((model.uid, header.key), None)
+            self.batches.open.pop((model.uid, header.key), None)
 
     def example(self, model: Model, body: Learn) -> tuple[bytes, Any]:
         """The text of a labelled example, and its label. Raises Problem."""
@@ -266,19 +266,6 @@ class V1:
             raise Problem(400, "'label' is missing", "/label")
         label = kind.label(body.label)
         return self.writer(model).one(stored.features or {}, label, body.weight), label, stored
-
-    def keyed(self, call: Call, model: Model, content: bytes) -> Header | Answer | None:
-        """The header for a request with a key; the answer if it was answered before; None without a key."""
-        key = call.headers.get(b"idempotency-key")
-        if key is None:
-            return None
-        found = self.batches.begin(model, key, content)
-        if isinstance(found, Answer):
-            return found
-        if found.done:
-            self.batches.open.pop((model.uid, found.key), None)
-            return json_answer({"repeated": True, "model": model.id, "examples": model.examples})
-        return found
 
     @staticmethod
     def writer(model: Model) -> Any:
@@ -339,7 +326,7 @@ def top_weights(model: Model, count: int) -> list[dict[str, Any]]:
     """The coefficients that are furthest from zero."""
     found = [
         {name: value for name, value in row.items() if name != "number" and value is not None and value == value}
-        for row in model.engine.workspace.coefficients(names=model.names)
+        for row in model.engine.workspace.coefficients(names=model.writer.names)
         if row["mean"]
     ]
     found.sort(key=lambda row: -abs(float(row["mean"])))
