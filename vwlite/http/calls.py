@@ -140,22 +140,29 @@ class Answer:
         status: The HTTP status.
         media: The media type.
         headers: Further headers.
+
+    Attributes:
+        reason: What stands beside the status in the first line; "" for the usual words.
     """
 
-    __slots__ = ("body", "headers", "media", "status")
+    __slots__ = ("body", "headers", "media", "reason", "status")
 
     def __init__(
         self, body: bytes, status: int = 200, media: bytes = JSON, headers: Mapping[str, str] | None = None
     ) -> None:
         self.body, self.status, self.media = body, status, media
         self.headers = headers
+        self.reason = ""
 
     async def send(self, send: Send) -> None:
         """Sends the answer."""
         headers = [(b"content-type", self.media), (b"content-length", str(len(self.body)).encode())]
         if self.headers:
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        start: dict[str, Any] = {"type": "http.response.start", "status": self.status, "headers": headers}
+        if self.reason:
+            start["reason"] = self.reason
+        await send(start)
         await send({"type": "http.response.body", "body": self.body})
 
 
@@ -165,8 +172,10 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
 
 
 def problem_answer(problem: Problem) -> Answer:
-    """The answer that describes a problem."""
-    return Answer(encode(problem.members()), problem.status, PROBLEM, problem.headers)
+    """The answer that describes a problem; its first line does, too, which is all that River's client shows."""
+    answer = Answer(encode(problem.members()), problem.status, PROBLEM, problem.headers)
+    answer.reason = problem.detail
+    return answer
 
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[Type]) -> Type:

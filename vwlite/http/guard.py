@@ -62,6 +62,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                reason, tell = message.pop("reason", ""), scope.get("set_reason")
+                if reason and tell is not None:
+                    tell(reason)
                 message["headers"] = [*message.get("headers", ()), *SAFE, (b"x-request-id", request_id)]
                 if self.allowed is not None and b"origin" in headers:
                     message["headers"] += self.allowed(headers[b"origin"])

@@ -10,7 +10,36 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from vwlite.http.calls import encode
 from vwlite.http.problems import Problem
 
+START = b"HTTP/1.1 "
+LONGEST = 200  # characters of the words beside a status
 HEAD_END = b"\r\n\r\n"
+
+
+class Phrased:
+    """A transport that puts other words beside the status in the first line of the next answer.
+
+    ASGI has no place for them. River's client shows them and not the body.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+        self.words = b""
+
+    def say(self, words: str) -> None:
+        """Sets the words, of which what a line can't have is replaced."""
+        self.words = "".join(c if " " <= c <= "~" else "?" for c in words[:LONGEST]).encode()
+
+    def write(self, data: bytes) -> None:
+        """Writes bytes."""
+        if self.words and data.startswith(START):
+            end = data.find(b"\r\n")
+            data = data[: len(START) + 4] + self.words + data[end:]
+            self.words = b""
+        self.transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the transport's."""
+        return getattr(self.transport, name)
 
 
 def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
@@ -29,8 +58,15 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: Any) -> None:
             """Begins to wait for a request."""
-            super().connection_made(transport)
+            phrased: Any = Phrased(transport)
+            super().connection_made(phrased)
+            self.say = phrased.say
             self.arm()
+
+        def on_message_begin(self) -> None:
+            """Begins a request."""
+            super().on_message_begin()
+            self.scope["set_reason"] = self.say  # type: ignore[typeddict-unknown-key]
 
         def connection_lost(self, exc: Exception | None) -> None:
             """Ends."""
