@@ -91,13 +91,20 @@ class House:
             if settings.journal is not None:
                 self.journal = Journal(settings.journal)
         path = "" if folder is None else os.path.join(folder, "waiting.db")
-        self.state = State(path, settings.id_life, settings.max_ids)
-        self.commits = Commits(self.journal, self.state, log)
-        if folder is not None:
-            self.find_all()
+        self.ending = False
+        self.discarding: asyncio.Future[None] | None = None
+        try:
+            self.state = State(path, settings.id_life, settings.max_ids)
+            self.commits = Commits(self.journal, self.state, log)
+            if folder is not None:
+                self.find_all()
+                if self.journal is not None:
+                    self.state.follow(self.journal.id)
+                    self.recover(self.journal)
+        except BaseException:
             if self.journal is not None:
-                self.state.follow(self.journal.id)
-                self.recover(self.journal)
+                self.journal.close()
+            raise
 
     # at the start
 
@@ -516,13 +523,13 @@ class House:
 
     def trim(self) -> None:
         """Deletes the segments of the journal that no model needs any more."""
-        if self.journal is None or self.loop is None:
+        if self.journal is None or self.loop is None or self.ending:
             return
         needed = [
             each.saving.saved_entry for each in self.known.values() if each.saving is not None and each.saving.changed()
         ]
         upto = min([*needed, self.journal.last, self.commits.settled()])
-        self.loop.run_in_executor(None, self.discard, upto)
+        self.discarding = self.loop.run_in_executor(None, self.discard, upto)
 
     def discard(self, upto: int) -> None:
         """Deletes old segments; runs in another thread."""
@@ -534,6 +541,7 @@ class House:
 
     async def end(self) -> None:
         """Saves what has changed, and closes the files. Raises VwliteError."""
+        self.ending = True
         trouble: VwliteError | None = None
         for name, each in self.known.items():
             if each.saving is None or not (each.saving.changed() or each.saving.jobs):
@@ -543,6 +551,8 @@ class House:
             except VwliteError as error:  # the other models have to be saved, too
                 self.log.error("not saved", model=name, why=str(error))
                 trouble = error
+        if self.discarding is not None:  # the next server must not meet half of it
+            await self.discarding
         if self.journal is not None:
             self.journal.close()
             self.commits.note()

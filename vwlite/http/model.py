@@ -162,6 +162,9 @@ class Model:
 
     def score(self, labels: Sequence[Label], answers: Sequence[bytes]) -> None:
         """Adds examples that were learned to the metrics: their labels, and predictions made before."""
+        if any(answer.startswith(ERROR) for answer in answers):
+            pairs = [pair for pair in zip(labels, answers, strict=True) if not pair[1].startswith(ERROR)]
+            labels, answers = [label for label, _ in pairs], [answer for _, answer in pairs]
         self.scores.take(labels, answers)
 
     def note_loss(self) -> None:

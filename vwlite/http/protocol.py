@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from vwlite.http.calls import encode
 from vwlite.http.problems import Problem
 
+GRACE = 0.5  # seconds in which a request may come that a client has sent before the server ended
 START = b"HTTP/1.1 "
 LONGEST = 200  # characters of the words beside a status
 HEAD_END = b"\r\n\r\n"
@@ -55,6 +56,7 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
 
         timer: asyncio.TimerHandle | None = None
         head = 0  # bytes of the head so far; -1 in a body
+        last = False  # the server ends: the next request is the last one
 
         def connection_made(self, transport: Any) -> None:
             """Begins to wait for a request."""
@@ -62,6 +64,15 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
             super().connection_made(phrased)
             self.say = phrased.say
             self.arm()
+
+        def shutdown(self) -> None:
+            """Closes, when the server ends: after the request that is being answered, or one that is on its way."""
+            if self.cycle is not None and not self.cycle.response_complete:
+                super().shutdown()
+                return
+            self.last = True
+            self.disarm()
+            self.timer = self.loop.call_later(GRACE, self.transport.close)
 
         def on_message_begin(self) -> None:
             """Begins a request."""
@@ -89,11 +100,14 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
             """Notes that the head is complete."""
             self.head = -1
             super().on_headers_complete()
+            if self.last and self.cycle is not None:
+                self.cycle.keep_alive = False
 
         def on_message_complete(self) -> None:
             """Notes that the request is complete."""
             super().on_message_complete()
-            self.disarm()
+            if not self.last:
+                self.disarm()
             self.head = 0
 
         def arm(self) -> None:

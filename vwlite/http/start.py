@@ -145,8 +145,8 @@ def opened(settings: Settings, log: Log, patience: float) -> Service:
     while True:
         try:
             return Service(settings, log)
-        except JournalError:
-            if time.monotonic() > until:
+        except JournalError as error:
+            if "another process" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(0.05)
 
