@@ -208,6 +208,8 @@ class Batches:
         else:
             found, entry = self.learn(model, good, good_labels, header, done)
         members = kind.members
+        if kind.is_bare() and len(found) == len(part) and b"n" not in b"".join(found):  # no error, nan or inf
+            return [b'{"prediction": %b}' % answer for answer in found], entry
         for place, answer in zip(good_places, found, strict=True):
             if answer.startswith(ERROR):
                 detail = answer.removeprefix(ERROR).decode("utf-8", "replace")

@@ -27,7 +27,7 @@ OCTETS = b"application/octet-stream"
 
 STEP = re.compile(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]")
 
-checker = StrictJson()
+check = StrictJson().check
 encode = msgspec.json.Encoder().encode
 
 
@@ -180,7 +180,7 @@ def problem_answer(problem: Problem) -> Answer:
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[Type]) -> Type:
     """Decodes JSON. Raises Problem with the place of what is wrong."""
-    found = checker.check(body)
+    found = check(body)
     if found is not None:
         reason, offset = found
         raise Problem(400, f"{reason}, at byte {offset}", offset=offset)

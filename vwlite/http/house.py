@@ -29,7 +29,7 @@ from vwlite.http.checkpoints import saving_of
 from vwlite.http.commits import Commits
 from vwlite.http.engines import engine_of, with_defaults, words_of
 from vwlite.http.entries import Entry, Header, labels_of, split
-from vwlite.http.model import ERROR, Model
+from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 from vwlite.http.records import Label
 from vwlite.http.state import State
@@ -465,7 +465,7 @@ class House:
         answers = model.run(lines)
         self.log_remarks(model)
         model.score(labels, answers if header is None or not header.answers else header.answers)
-        model.failures += sum(answer.startswith(ERROR) for answer in answers)
+        model.failures += model.errors
         entry = self.note(model, header or Header(model.uid), model.engine.take_learned())
         self.commits.after(entry, effects)
         return answers, entry

@@ -55,6 +55,10 @@ class Kind:
             return b'"prediction": ' + answer
         return self.engine.in_json(answer)[1:-2]
 
+    def is_bare(self) -> bool:
+        """Whether an answer is a number alone, and nothing is said beside it."""
+        return self.is_number
+
     def prediction(self, answer: bytes) -> Any:
         """The prediction as River's API has it."""
         return answer.decode("utf-8", "replace").strip()
@@ -145,6 +149,10 @@ class Binary(Kind):
         negative, positive = self.names()
         rest = float(f"{1 - value:.6g}")
         return {negative: rest, positive: value} if negative else {positive: value}
+
+    def is_bare(self) -> bool:
+        """Whether an answer is a number alone, and it is clear which class it is the probability of."""
+        return self.is_number and (self.positive is None or is_plain(self.positive))
 
     def members(self, answer: bytes) -> bytes:
         """The prediction, and which class it is the probability of."""

@@ -95,6 +95,7 @@ class Model:
         self.open = 0
         self.gone = False
         self.failures = 0
+        self.errors = 0  # of the last run
         self.predicted = 0  # decisions that were only predicted
         self.choices: dict[str, list[float]] = {}  # by action: decisions, labels, sum of costs
 
@@ -140,6 +141,7 @@ class Model:
         What is labelled is learned. An answer that begins with ERROR is what is wrong with an example.
         """
         answers = self.engine.run(b"".join(lines))
+        self.errors = answers.count(ERROR)
         if self.engine.blocks:
             return [each.strip(b"\n") for each in split_blocks(answers)]
         return answers.split(b"\n")[:-1]
@@ -162,7 +164,7 @@ class Model:
 
     def score(self, labels: Sequence[Label], answers: Sequence[bytes]) -> None:
         """Adds examples that were learned to the metrics: their labels, and predictions made before."""
-        if any(answer.startswith(ERROR) for answer in answers):
+        if self.errors:
             pairs = [pair for pair in zip(labels, answers, strict=True) if not pair[1].startswith(ERROR)]
             labels, answers = [label for label, _ in pairs], [answer for _, answer in pairs]
         self.scores.take(labels, answers)

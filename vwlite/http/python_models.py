@@ -31,6 +31,10 @@ class PythonKind(Kind):
         self.name = "python"  # type: ignore[misc]
         self.probabilities = probabilities
 
+    def is_bare(self) -> bool:
+        """No: a prediction may be anything."""
+        return False
+
     def label(self, value: Any) -> Any:
         """The value as it is."""
         return value

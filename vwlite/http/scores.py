@@ -9,10 +9,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from vwlite.core.elementary import array_log
 from vwlite.http.kinds import Binary, Kind, Multiclass, Regression, number
 from vwlite.http.records import Label
 
+Array = npt.NDArray[np.float64]
+
 LEAST = 1e-15  # of a probability in a logarithm
+FEW = 16  # examples that are faster one by one
 BINS = 20  # of the calibration
 MOST_CLASSES = 1000  # that are counted each
 
@@ -51,18 +58,34 @@ class RegressionScores(Scores):
 
     def take(self, labels: Sequence[Label], answers: Sequence[bytes]) -> None:
         """Adds labels and predictions; those that are not finite are left out."""
-        sums = self.sums
-        for label, answer in zip(labels, answers, strict=True):
-            p = number(answer)
-            if not isinstance(label, float) or not math.isfinite(p):
-                continue
-            error = abs(p - label)
-            scale = abs(p) + abs(label)
-            self.n += 1
-            sums["absolute"] += error
-            sums["squared"] += error * error
-            if scale:
-                sums["symmetric"] += 2 * error / scale
+        if len(answers) < FEW:
+            for label, answer in zip(labels, answers, strict=True):
+                p = number(answer)
+                if isinstance(label, float) and math.isfinite(p):
+                    self.take_one(label, p)
+            return
+        self.take_arrays(numbers_of(labels), np.fromiter(map(number, answers), np.float64, len(answers)))
+
+    def take_one(self, label: float, p: float) -> None:
+        """Adds a label and a prediction."""
+        error = abs(p - label)
+        scale = abs(p) + abs(label)
+        self.n += 1
+        self.sums["absolute"] += error
+        self.sums["squared"] += error * error
+        if scale:
+            self.sums["symmetric"] += 2 * error / scale
+
+    def take_arrays(self, labels: Array, predictions: Array) -> None:
+        """Adds arrays of labels and predictions; NaN where there is none."""
+        good = np.isfinite(labels) & np.isfinite(predictions)
+        labels, predictions = labels[good], predictions[good]
+        error = np.abs(predictions - labels)
+        scale = np.abs(predictions) + np.abs(labels)
+        self.n += len(error)
+        self.sums["absolute"] += float(error.sum())
+        self.sums["squared"] += float(error @ error)
+        self.sums["symmetric"] += float((2 * error[scale > 0] / scale[scale > 0]).sum())
 
     def figures(self) -> dict[str, float]:
         """The metrics by name."""
@@ -87,20 +110,40 @@ class BinaryScores(Scores):
 
     def take(self, labels: Sequence[Label], answers: Sequence[bytes]) -> None:
         """Adds labels and probabilities; what is no probability is left out."""
-        total, hits, log, bins = 0.0, self.hits, math.log, self.bins
-        for label, answer in zip(labels, answers, strict=True):
-            p = number(answer)
-            if label is None or not 0 <= p <= 1:
-                continue
-            positive = label == 1
-            total -= log(min(max(p if positive else 1 - p, LEAST), 1 - LEAST))
-            hits[2 * positive + (p > 0.5)] += 1
-            cell = bins[min(int(p * BINS), BINS - 1)]
-            cell[0] += 1
-            cell[1] += p
-            cell[2] += positive
-            self.n += 1
-        self.sums["logarithmic"] += total
+        if len(answers) < FEW:
+            for label, answer in zip(labels, answers, strict=True):
+                p = number(answer)
+                if label is not None and 0 <= p <= 1:
+                    self.take_one(label == 1, p)
+            return
+        self.take_arrays(numbers_of(labels), np.fromiter(map(number, answers), np.float64, len(answers)))
+
+    def take_one(self, positive: bool, p: float) -> None:
+        """Adds a label and a probability."""
+        self.n += 1
+        self.sums["logarithmic"] -= math.log(min(max(p if positive else 1 - p, LEAST), 1 - LEAST))
+        self.hits[2 * positive + (p > 0.5)] += 1
+        cell = self.bins[min(int(p * BINS), BINS - 1)]
+        cell[0] += 1
+        cell[1] += p
+        cell[2] += positive
+
+    def take_arrays(self, labels: Array, predictions: Array) -> None:
+        """Adds arrays of labels, of which 1 is the positive class, and of predictions; NaN where there is none."""
+        good = ~np.isnan(labels) & (predictions >= 0) & (predictions <= 1)
+        positive, p = labels[good] == 1, predictions[good]
+        likely = np.clip(np.where(positive, p, 1 - p), LEAST, 1 - LEAST)
+        self.n += len(p)
+        self.sums["logarithmic"] -= float(array_log(likely).sum())
+        for cell, count in enumerate(np.bincount(2 * positive + (p > 0.5), minlength=4).tolist()):
+            self.hits[cell] += count
+        places = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+        for cell, count in enumerate(np.bincount(places, minlength=BINS).tolist()):
+            self.bins[cell][0] += count
+        for cell, total in enumerate(np.bincount(places, weights=p, minlength=BINS).tolist()):
+            self.bins[cell][1] += total
+        for cell, count in enumerate(np.bincount(places[positive], minlength=BINS).tolist()):
+            self.bins[cell][2] += count
 
     def figures(self) -> dict[str, float]:
         """The metrics by name."""
@@ -199,6 +242,11 @@ class MulticlassScores(Scores):
             for word, cell in dict(state.get("classes", {})).items()
             if len(cell) == 3
         }
+
+
+def numbers_of(labels: Sequence[Label]) -> Array:
+    """Labels as an array; NaN for what is no number."""
+    return np.fromiter((each if isinstance(each, float) else math.nan for each in labels), np.float64, len(labels))
 
 
 def ratio(part: float, whole: float) -> float:

@@ -1,6 +1,6 @@
 """Examples written as text, as VW's or otherwise. Design notes are in writing.pxd."""
-from libc.math cimport floorf, isnan
-from libc.stdint cimport uint8_t, uint32_t
+from libc.math cimport floorf, isnan, rint
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -50,6 +50,51 @@ cdef bint reads_back(uint8_t* text, int n, float value) noexcept nogil:
     return vwl_number(text, n, &found) == text + n and memcmp(&found, &value, sizeof(float)) == 0
 
 
+cdef double[13] POWERS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12]
+
+
+cdef int plain_digits(uint64_t n, int decimals, bint negative, uint8_t* to) noexcept nogil:
+    """Write n / 10^decimals without zeros at the end; returns the number of bytes."""
+    cdef uint8_t[24] back
+    cdef int length = 0, digits = 0, i
+    while decimals > 0 and n % 10 == 0:
+        n //= 10
+        decimals -= 1
+    while n or digits <= decimals:
+        if digits == decimals and decimals:
+            back[length] = b"."
+            length += 1
+        back[length] = <uint8_t>(48 + n % 10)
+        length += 1
+        digits += 1
+        n //= 10
+    if negative:
+        back[length] = b"-"
+        length += 1
+    for i in range(length):
+        to[i] = back[length - 1 - i]
+    return length
+
+
+cdef int quick(float value, uint8_t* to) noexcept nogil:
+    """As shortest() for the usual sizes, without printf; returns 0 if it can't be done so."""
+    cdef double x = -<double>value if value < 0 else <double>value
+    cdef int exponent = -4, digits, decimals, n
+    cdef uint64_t whole
+    if not 1e-4 <= x < 1e6:
+        return 0
+    while (x >= POWERS[exponent + 1] if exponent >= -1 else x * POWERS[-exponent - 1] >= 1):
+        exponent += 1
+    for digits in range(6, 10):
+        decimals = digits - 1 - exponent
+        whole = <uint64_t>rint(x * POWERS[decimals])
+        if <float>(<double>whole / POWERS[decimals]) == <float>x:
+            n = plain_digits(whole, decimals, value < 0, to)
+            if reads_back(to, n, value):
+                return n
+    return 0
+
+
 cdef int shortest(float value, uint8_t* to) noexcept nogil:
     """Write a number as short as it is read back to the same bits; returns the number of bytes."""
     cdef int digits, n
@@ -57,7 +102,10 @@ cdef int shortest(float value, uint8_t* to) noexcept nogil:
         to[0] = b"0"
         return 1
     if -1e9 < value < 1e9 and floorf(value) == value:
-        return vwl_print(<char*>to, LONGEST_NUMBER, b"%.0f", value)
+        return plain_digits(<uint64_t>(-value if value < 0 else value), 0, value < 0, to)
+    n = quick(value, to)
+    if n:
+        return n
     for digits in range(6, 10):
         n = vwl_print(<char*>to, LONGEST_NUMBER, format_of(digits), value)
         if reads_back(to, n, value):
