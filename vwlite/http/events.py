@@ -14,6 +14,7 @@ from vwlite.http.calls import Receive, Send, encode
 from vwlite.http.model import Model
 
 MOST = 1000  # events that wait for a listener, and that can be asked for again
+MOST_BYTES = 1 << 20  # of them, for a listener
 HEARTBEAT = 15.0  # seconds without an event
 HEAD = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -32,15 +33,17 @@ class Listener:
     def __init__(self, makes: Callable[[str, Model, dict[str, Any], int], bytes]) -> None:
         self.makes = makes
         self.queue: deque[bytes] = deque()
+        self.bytes = 0  # in it
         self.lost = 0
         self.wake = asyncio.Event()
 
     def put(self, text: bytes) -> None:
         """Adds an event; drops it if too many wait."""
-        if len(self.queue) >= MOST:
+        if len(self.queue) >= MOST or self.bytes + len(text) > MOST_BYTES:
             self.lost += 1
         else:
             self.queue.append(text)
+            self.bytes += len(text)
         self.wake.set()
 
     def take(self) -> bytes:
@@ -48,6 +51,7 @@ class Listener:
         self.wake.clear()
         text = b"".join(self.queue)
         self.queue.clear()
+        self.bytes = 0
         if self.lost:
             text += b'event: lost\ndata: {"events":%d}\n\n' % self.lost
             self.lost = 0
