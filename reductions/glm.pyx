@@ -484,6 +484,10 @@ cdef class GLM(Batches):
         for table in self.table.one_by_one():
             yield from self.entities_of(table)
 
+    def n_entities(self):
+        """The number of entities, in memory and on disk."""
+        return self.table.total if self.table.limited else self.table.count
+
     def entities_of(self, EntityTable table):
         """The same as entities(), for the entities in memory of a table."""
         cdef Record* record = table.oldest

@@ -163,6 +163,9 @@ cdef class Learner:
     def entities(self):
         """(name, number of examples learned, {hash: (mean, variance)}) of each entity; None if it has no entities."""
 
+    def n_entities(self):
+        """The number of entities; None if it has no entities."""
+
     def limit_entities(self, limit, store):
         """Hold at most `limit` entities in memory (LRU), the others in an EntityStore."""
 
