@@ -124,6 +124,7 @@ class Card(msgspec.Struct, omit_defaults=True):
     loss: float | None
     options: str = ""
     made: str = ""
+    entities: int | None = None
     notes: list[str] = []
     labels: dict[str, Any] = {}
     stack: list[Any] = []
@@ -140,6 +141,20 @@ class Point(msgspec.Struct):
 
     weight: float
     loss: float
+
+
+class MetricPoint(msgspec.Struct):
+    """A point of the curve of a metric: the number of examples up to it, and the mean since the one before."""
+
+    examples: float
+    value: float
+
+
+class MetricCurve(msgspec.Struct):
+    """The curve of the metric that is a mean over examples."""
+
+    metric: str
+    points: list[MetricPoint]
 
 
 class Bin(msgspec.Struct):
@@ -165,18 +180,21 @@ class Metrics(msgspec.Struct, omit_defaults=True):
     model: str
     metrics: dict[str, float]
     curve: list[Point]
+    metric_curve: MetricCurve | None = None
     calibration: list[Bin] = []
     recent_loss: float | None = None
     actions: list[Action] = []
 
 
 class Weight(msgspec.Struct, omit_defaults=True):
-    """A coefficient, with its standard deviation where there is a posterior."""
+    """A coefficient, with its standard deviation where there is a posterior; of an entity, or of a class (from 1)."""
 
     feature: str
     mean: float
     sd: float | None = None
+    effect: str = ""
     entity: str = ""
+    of_class: int | None = msgspec.field(name="class", default=None)
     examples: int = 0
 
 

@@ -17,6 +17,9 @@ from vwlite.http.records import Label, RecordWriter
 from vwlite.http.scores import scores_of
 
 ERROR = b"!error "
+MOST_NAMES = 2000  # of features that are stored
+FIRST_NAMED = 1000  # examples whose features are all named; of later ones, one in NAMED_EACH
+NAMED_EACH = 64
 MOST_ACTIONS = 100  # that are counted each
 EWM = 0.3  # of the moving average of times of calls, as django-river-ml's
 
@@ -77,7 +80,7 @@ class Model:
         self.kind: Kind = kind_of(engine)
         self.scores = scores_of(self.kind)
         self.writer = RecordWriter(engine.workspace.options, engine.workspace.top.takes_label)
-        self.curve = Curve()
+        self.curve, self.metric_curve = Curve(), Curve()
         self.recent = Recent()
         self.begin()
         engine.about = self.service
@@ -96,6 +99,8 @@ class Model:
         self.gone = False
         self.failures = 0
         self.errors = 0  # of the last run
+        self.names: dict[str, None] = {}  # of features, as far as they are stored
+        self.naming_due = 0  # the number of examples at which the next names are read
         self.predicted = 0  # decisions that were only predicted
         self.choices: dict[str, list[float]] = {}  # by action: decisions, labels, sum of costs
 
@@ -107,11 +112,12 @@ class Model:
             "labels": self.kind.state(),
             "scores": self.scores.state(),
             "curve": self.curve.state(),
+            "metric_curve": self.metric_curve.state(),
             "made": self.made,
             "notes": self.notes,
             "steps": self.steps,
             "words": self.words,
-            "names": list(self.writer.names),
+            "names": list(self.names),
             "choices": self.choices,
             "card": {"id": self.id, "kind": self.kind.name, "examples": self.examples, "loss": self.loss()},
         }
@@ -122,11 +128,12 @@ class Model:
             self.kind.restore(dict(service.get("labels", {})))
             self.scores.restore(dict(service.get("scores", {})))
             self.curve.restore(dict(service.get("curve", {})))
+            self.metric_curve.restore(dict(service.get("metric_curve", {})))
             self.made = str(service.get("made", self.made))
             self.notes = [str(each) for each in service.get("notes", [])]
             self.steps = dict(service.get("steps", {}))
             self.words = [str(each) for each in service.get("words", [])]
-            self.writer.names = dict.fromkeys(str(each) for each in service.get("names", []))
+            self.names = dict.fromkeys(str(each) for each in service.get("names", []))
             self.choices = {
                 str(name): [float(each) for each in cell] for name, cell in service.get("choices", {}).items()
             }
@@ -170,11 +177,28 @@ class Model:
         self.scores.take(labels, answers)
 
     def note_loss(self) -> None:
-        """Adds what the counters say to the curve of the loss."""
+        """Adds what the counters say to the curves of the loss and of the first metric."""
         counters, curve = self.engine.driver.counters, self.curve
         weight, loss = counters.weighted_labeled, counters.sum_loss
         self.recent.take(weight - curve.weight, loss - curve.loss)
         curve.take(weight, loss)
+        if self.scores.averaged:
+            self.metric_curve.take(*self.scores.total())
+
+    def note_names(self, lines: Sequence[bytes]) -> None:
+        """Stores the names of features of some examples in VW's text, so that weights can be shown by them."""
+        if len(self.names) >= MOST_NAMES or self.examples < self.naming_due:
+            return
+        if self.examples >= FIRST_NAMED:
+            lines, self.naming_due = lines[:1], self.examples + NAMED_EACH
+        for example in lines[:FIRST_NAMED]:
+            for line in example.split(b"\n"):
+                for namespace in line.split(b"|")[1:]:
+                    space, *words = namespace.split() if namespace[:1].strip() else [b"", *namespace.split()]
+                    before = space.partition(b":")[0] + b"^" if space else b""
+                    for word in words:
+                        name = before + word.partition(b":")[0]
+                        self.names[name.decode("utf-8", "surrogateescape")] = None
 
     def note_choice(self, action: str) -> None:
         """Counts the choice of an action."""
@@ -219,11 +243,19 @@ class Model:
         return value if math.isfinite(value) else None
 
     def entities(self) -> int | None:
-        """The number of entities of random effects in memory; None of a model without."""
+        """The number of entities of all random effects; None of a model without."""
+        counts = self.entities_of_effects()
+        return sum(counts.values()) if counts else None
+
+    def effects(self, most: int) -> list[str]:
+        """The random effects with at most so many entities."""
+        return [name for name, count in self.entities_of_effects().items() if count <= most]
+
+    def entities_of_effects(self) -> dict[str, int]:
+        """The number of entities of each random effect; the learners of further classes have the same."""
         learners: list[Any] = list(walk(self.engine.workspace.top))
-        counts = [each.counts_of_entities() for each in learners if hasattr(each, "counts_of_entities")]
-        found = [number for each in counts for name, number in each.items() if name.endswith("entities")]
-        return int(sum(found)) if found else None
+        counts = {each.owner: each.n_entities() for each in learners if "." in each.owner and ":" not in each.owner}
+        return {owner.partition(".")[2]: count for owner, count in counts.items() if count is not None}
 
     @property
     def id(self) -> str:
@@ -232,6 +264,7 @@ class Model:
 
     def card(self) -> dict[str, Any]:
         """What the model is, in short."""
+        entities = self.entities()
         return {
             "name": self.name,
             "id": self.id,
@@ -240,6 +273,7 @@ class Model:
             "examples": self.examples,
             "loss": self.loss(),
             "made": self.made,
+            **({} if entities is None else {"entities": entities}),
             **({"notes": self.notes} if self.notes else {}),
         }
 

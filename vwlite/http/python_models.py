@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -50,8 +50,6 @@ class PythonKind(Kind):
 
 class Writer:
     """Writes a record as a line of JSON."""
-
-    names: ClassVar[dict[str, None]] = {}
 
     def one(self, record: dict[str, Any], label: Any = None, weight: float | None = None) -> bytes:
         """The line of a record and its label."""

@@ -14,9 +14,6 @@ from vwlite.input.writing import Lines
 from vwlite.parsers.entities import entity_namespaces
 from vwlite.parsers.records import Records
 
-MOST_NAMES = 2000  # of features that are kept
-AT_FIRST = 20  # records of a batch whose names are looked at
-
 Label = float | str | None
 
 
@@ -32,21 +29,7 @@ class RecordWriter:
         naming = Naming(options, entity_namespaces(options))
         self.records = Records(naming, labels, True, False, True)
         self.lines = Lines(labels, False, False, self.problem, [""], naming)
-        self.names: dict[str, None] = {}  # of features, as far as they are kept
         self.problems: dict[int, str] = {}  # by the number of the record, from 1
-
-    def note(self, record: dict[str, Any]) -> None:
-        """Keeps the names of features of an example, so that weights can be shown by them."""
-        if len(self.names) < MOST_NAMES:
-            for name, value in record.items():
-                if isinstance(value, str):
-                    self.names[f"{name}={value}"] = None
-                elif isinstance(value, dict):
-                    for inner, each in value.items():
-                        full = f"{name}^{inner}"
-                        self.names[f"{full}={each}" if isinstance(each, str) else full] = None
-                else:
-                    self.names[name] = None
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes) -> None:
         """Stores what is wrong with a record (the listener of Lines)."""
@@ -57,7 +40,6 @@ class RecordWriter:
         """Writes a record as a line, with its end. Raises Problem for one that is no example."""
         if self.problems:
             self.problems = {}
-        self.note(record)
         try:
             line: bytes = self.lines.text(self.records.one(record, label, weight, None))
         except (TypeError, ValueError, OverflowError, VwliteError) as error:
@@ -72,9 +54,7 @@ class RecordWriter:
         """Writes records as lines, with their ends; in place of one that is no example, what is wrong with it."""
         labels, weights = list(labels), list(weights)
         found: list[bytes | str] = []
-        for record in records[:AT_FIRST]:
-            self.note(record)
-        while len(found) < len(records):
+            while len(found) < len(records):
             start = len(found)
             self.problems = {}
             error = self.fill(found, records[start:], labels[start:], weights[start:])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,16 @@ MOST_CLASSES = 1000  # that are counted each
 
 
 class Scores:
-    """Metrics over all examples so far; here none."""
+    """Metrics over all examples so far; here none.
+
+    Args:
+        kind: Of the model.
+
+    Attributes:
+        averaged: The metric that is a mean over examples, of which there is a curve; "" for none.
+    """
+
+    averaged: ClassVar[str] = ""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -39,6 +48,10 @@ class Scores:
         """The metrics by name."""
         return {}
 
+    def total(self) -> tuple[float, float]:
+        """The number of examples, and the sum over them of the metric that is a mean."""
+        return self.n, 0.0
+
     def state(self) -> dict[str, Any]:
         """What has to be stored with the model."""
         return {"n": self.n, **self.sums}
@@ -51,6 +64,8 @@ class Scores:
 
 class RegressionScores(Scores):
     """MAE, RMSE and SMAPE."""
+
+    averaged = "MAE"
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
@@ -87,6 +102,10 @@ class RegressionScores(Scores):
         self.sums["squared"] += float(error @ error)
         self.sums["symmetric"] += float((2 * error[scale > 0] / scale[scale > 0]).sum())
 
+    def total(self) -> tuple[float, float]:
+        """The number of examples, and the sum of absolute errors."""
+        return self.n, self.sums["absolute"]
+
     def figures(self) -> dict[str, float]:
         """The metrics by name."""
         if not self.n:
@@ -101,6 +120,8 @@ class RegressionScores(Scores):
 
 class BinaryScores(Scores):
     """Accuracy, LogLoss, Precision, Recall and F1; a probability above a half is the positive class."""
+
+    averaged = "Accuracy"
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
@@ -145,6 +166,10 @@ class BinaryScores(Scores):
         for cell, count in enumerate(np.bincount(places[positive], minlength=BINS).tolist()):
             self.bins[cell][2] += count
 
+    def total(self) -> tuple[float, float]:
+        """The number of examples, and of those whose class was predicted."""
+        return self.n, self.hits[0] + self.hits[3]
+
     def figures(self) -> dict[str, float]:
         """The metrics by name."""
         _, false_positive, false_negative, hit = self.hits
@@ -183,9 +208,11 @@ class BinaryScores(Scores):
 class MulticlassScores(Scores):
     """Accuracy, CrossEntropy, and precision, recall and F1 as means over classes (macro) and over examples (micro)."""
 
+    averaged = "Accuracy"
+
     def __init__(self, kind: Multiclass) -> None:
         super().__init__(kind)
-        self.sums = {"logarithmic": 0.0}
+        self.sums = {"logarithmic": 0.0, "hits": 0.0}
         self.of_class: dict[str, list[int]] = {}  # hits, labels, predictions
 
     def take(self, labels: Sequence[Label], answers: Sequence[bytes]) -> None:
@@ -200,7 +227,12 @@ class MulticlassScores(Scores):
             of_label = self.cell(word)
             of_label[1] += 1
             of_label[0] += word == predicted
+            self.sums["hits"] += word == predicted
             self.cell(predicted)[2] += 1
+
+    def total(self) -> tuple[float, float]:
+        """The number of examples, and of those whose class was predicted."""
+        return self.n, self.sums["hits"]
 
     def cell(self, word: str) -> list[int]:
         """The counts of a class."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from vwlite.http.batches import Batches
 from vwlite.http.calls import JSON, OCTETS, Answer, Call, decoded, encode, json_answer
@@ -20,6 +21,7 @@ from vwlite.http.state import Waiting
 
 KINDS = ("regression", "binary", "multiclass", "bandit", "lines")
 LONGEST_KEY = 200
+MOST_ENTITIES = 1000  # of a random effect whose coefficients are compared: requests wait meanwhile
 
 
 class Stored(msgspec.Struct, omit_defaults=True):
@@ -132,6 +134,9 @@ class V1:
         found: dict[str, Any] = {"model": model.id, "metrics": model.scores.figures(), "curve": curve}
         if model.recent.weight:
             found["recent_loss"] = model.recent.mean
+        if model.scores.averaged:
+            points = [{"examples": weight, "value": value} for weight, value in model.metric_curve.rows()]
+            found["metric_curve"] = {"metric": model.scores.averaged, "points": points}
         if model.choices:
             found["actions"] = model.actions()
         if hasattr(model.scores, "calibration"):
@@ -323,11 +328,16 @@ def require_media(call: Call, *media: bytes) -> None:
 
 
 def top_weights(model: Model, count: int) -> list[dict[str, Any]]:
-    """The coefficients that are furthest from zero."""
-    found = [
-        {name: value for name, value in row.items() if name != "number" and value is not None and value == value}
-        for row in model.engine.workspace.coefficients(names=model.writer.names)
-        if row["mean"]
-    ]
+    """The coefficients that are furthest from zero; those of random effects too, unless there are many entities."""
+    workspace = model.engine.workspace
+    found: list[dict[str, Any]] = []
+    for effect in ("", *model.effects(MOST_ENTITIES)):
+        table = workspace.coefficients(effect or None, names=model.names)
+        largest = np.argsort(-np.abs(table["mean"]), kind="stable")[:count]
+        columns = {name: column[largest].tolist() for name, column in table.columns.items() if name != "number"}
+        columns["effect"] = [effect] * len(largest)
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        found += [{name: value for name, value in row.items() if value != "" and value == value} for row in rows]
+    found = [row for row in found if row.get("mean")]
     found.sort(key=lambda row: -abs(float(row["mean"])))
     return found[:count]
