@@ -122,7 +122,7 @@ def create_app(settings: Settings | None = None, log: Log | None = None, service
     operations = Operations(service, auth)
     for path, method, handler, guarded in operations.routes():
         table.setdefault(path, {})[method] = handler, guarded
-    table.setdefault("/sign_in", {})["POST"] = cookie_for(auth, settings), False
+    table["/sign_in"] = {"POST": (cookie_for(auth, settings, operations), False), "GET": (operations.page, False)}
     routes = []
     for path, handlers in table.items():
         endpoint = Endpoint(path, handlers, auth, settings, log)
@@ -176,12 +176,14 @@ def sign_in(auth: Auth) -> Handler:
     return handler
 
 
-def cookie_for(auth: Auth, settings: Settings) -> Handler:
+def cookie_for(auth: Auth, settings: Settings, operations: Operations) -> Handler:
     """The handler that signs a page in: the key in a form, for a cookie."""
 
     async def handler(call: Call) -> Answer:
         given = (await call.form()).get("key", "")
         if auth.key is not None and not auth.is_key(given):
+            if b"text/html" in call.headers.get(b"accept", b""):
+                return operations.sign_in(wrong=True)
             raise Problem(403, "the key is wrong")
         path = settings.root_path or "/"
         secure = "; Secure" if call.scope.get("scheme") == "https" else ""

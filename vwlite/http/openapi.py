@@ -243,6 +243,7 @@ def page(prefix: str, root_path: str = "") -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>vwlite: requests</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:,">'
         f'<link rel="stylesheet" href="{root_path}/page/style.css"></head><body class="reference"><main>'
         f'<h1>Requests</h1><p>All of them as an <a href="{root_path}/openapi.json">OpenAPI document</a>. River\'s API '
         f"is under <code>{root_path}/{escape(prefix)}/</code>, as its client speaks it.</p>{body}</main></body></html>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
+from html import escape
 from importlib import resources
 from typing import Any
 
@@ -15,12 +16,21 @@ from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 from vwlite.http.service import Service
 
-ASSETS = {"style.css": b"text/css; charset=utf-8", "page.js": b"text/javascript; charset=utf-8"}
+STYLE, SCRIPT = b"text/css; charset=utf-8", b"text/javascript; charset=utf-8"
+ASSETS = {
+    "style.css": STYLE,
+    "page.css": STYLE,
+    "page.js": SCRIPT,
+    "details.js": SCRIPT,
+    "charts.js": SCRIPT,
+}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-FRAMES = {"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+# Without a referrer at all, the Origin of the form to sign in would be "null", which the guard refuses.
+FRAMES = {"X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
+WRONG_KEY = b'<p class="problem" role="alert">This is not the key of this server. Try again.</p>'
 
 
 @cache
@@ -91,11 +101,18 @@ class Operations:
         """The page to look at; without a token, the one to sign in."""
         try:
             self.auth.require(call.scope)
-            name = "index.html"
         except Problem:
-            name = "sign_in.html"
-        root = self.service.settings.root_path
-        return self.html(asset(name).replace(b"{root}", root.encode()))
+            return self.sign_in()
+        return self.html(self.filled("index.html"))
+
+    def sign_in(self, wrong: bool = False) -> Answer:
+        """The page to sign in; after a wrong key, it says so."""
+        body = self.filled("sign_in.html").replace(b"{message}", WRONG_KEY if wrong else b"")
+        return self.html(body, 403 if wrong else 200)
+
+    def filled(self, name: str) -> bytes:
+        """A page with the paths of this server."""
+        return asset(name).replace(b"{root}", escape(self.service.settings.root_path).encode())
 
     async def asset(self, call: Call) -> Answer:
         """A style or script of the page."""
@@ -105,9 +122,10 @@ class Operations:
         return Answer(asset(name), media=ASSETS[name], headers={"Cache-Control": "no-cache"})
 
     @staticmethod
-    def html(body: bytes) -> Answer:
+    def html(body: bytes, status: int = 200) -> Answer:
         """A page, which may use nothing from elsewhere."""
-        return Answer(body, media=b"text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY, **FRAMES})
+        headers = {"Content-Security-Policy": POLICY, **FRAMES}
+        return Answer(body, status, b"text/html; charset=utf-8", headers)
 
     async def events(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends events of one model, or of all; those after Last-Event-ID first, as far as they are known."""

@@ -54,7 +54,7 @@ class RecordWriter:
         """Writes records as lines, with their ends; in place of one that is no example, what is wrong with it."""
         labels, weights = list(labels), list(weights)
         found: list[bytes | str] = []
-            while len(found) < len(records):
+        while len(found) < len(records):
             start = len(found)
             self.problems = {}
             error = self.fill(found, records[start:], labels[start:], weights[start:])
