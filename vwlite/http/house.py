@@ -170,7 +170,7 @@ class House:
             labels = labels_of(lines, model.engine.workspace.top.takes_label)
             model.score(labels, given if len(given) == len(answers) else answers)
         model.note_loss()
-        model.note_names(lines)
+        model.names.read(lines, model.examples)
         model.engine.take_learned()
         model.entry = entry.number
         model.engine.limit_crossing(model.engine.options["crossing_limit"])
@@ -466,7 +466,7 @@ class House:
         answers = model.run(lines)
         self.log_remarks(model)
         model.score(labels, answers if header is None or not header.answers else header.answers)
-        model.note_names(lines)
+        model.names.read(lines, model.examples)
         model.failures += model.errors
         entry = self.note(model, header or Header(model.uid), model.engine.take_learned())
         self.commits.after(entry, effects)

@@ -12,14 +12,12 @@ from vwlite.http.curve import Curve
 from vwlite.http.engines import ServedEngine
 from vwlite.http.kinds import Kind, kind_of
 from vwlite.http.latency import Histogram, Recent
+from vwlite.http.names import FeatureNames
 from vwlite.http.problems import Problem
 from vwlite.http.records import Label, RecordWriter
 from vwlite.http.scores import scores_of
 
 ERROR = b"!error "
-MOST_NAMES = 2000  # of features that are stored
-FIRST_NAMED = 1000  # examples whose features are all named; of later ones, one in NAMED_EACH
-NAMED_EACH = 64
 MOST_ACTIONS = 100  # that are counted each
 EWM = 0.3  # of the moving average of times of calls, as django-river-ml's
 
@@ -99,8 +97,7 @@ class Model:
         self.gone = False
         self.failures = 0
         self.errors = 0  # of the last run
-        self.names: dict[str, None] = {}  # of features, as far as they are stored
-        self.naming_due = 0  # the number of examples at which the next names are read
+        self.names = FeatureNames()
         self.predicted = 0  # decisions that were only predicted
         self.choices: dict[str, list[float]] = {}  # by action: decisions, labels, sum of costs
 
@@ -117,7 +114,7 @@ class Model:
             "notes": self.notes,
             "steps": self.steps,
             "words": self.words,
-            "names": list(self.names),
+            "names": list(self.names.stored),
             "choices": self.choices,
             "card": {"id": self.id, "kind": self.kind.name, "examples": self.examples, "loss": self.loss()},
         }
@@ -133,7 +130,7 @@ class Model:
             self.notes = [str(each) for each in service.get("notes", [])]
             self.steps = dict(service.get("steps", {}))
             self.words = [str(each) for each in service.get("words", [])]
-            self.names = dict.fromkeys(str(each) for each in service.get("names", []))
+            self.names.restore(service.get("names", []))
             self.choices = {
                 str(name): [float(each) for each in cell] for name, cell in service.get("choices", {}).items()
             }
@@ -184,21 +181,6 @@ class Model:
         curve.take(weight, loss)
         if self.scores.averaged:
             self.metric_curve.take(*self.scores.total())
-
-    def note_names(self, lines: Sequence[bytes]) -> None:
-        """Stores the names of features of some examples in VW's text, so that weights can be shown by them."""
-        if len(self.names) >= MOST_NAMES or self.examples < self.naming_due:
-            return
-        if self.examples >= FIRST_NAMED:
-            lines, self.naming_due = lines[:1], self.examples + NAMED_EACH
-        for example in lines[:FIRST_NAMED]:
-            for line in example.split(b"\n"):
-                for namespace in line.split(b"|")[1:]:
-                    space, *words = namespace.split() if namespace[:1].strip() else [b"", *namespace.split()]
-                    before = space.partition(b":")[0] + b"^" if space else b""
-                    for word in words:
-                        name = before + word.partition(b":")[0]
-                        self.names[name.decode("utf-8", "surrogateescape")] = None
 
     def note_choice(self, action: str) -> None:
         """Counts the choice of an action."""

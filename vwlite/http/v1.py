@@ -330,11 +330,17 @@ def require_media(call: Call, *media: bytes) -> None:
 def top_weights(model: Model, count: int) -> list[dict[str, Any]]:
     """The coefficients that are furthest from zero; those of random effects too, unless there are many entities."""
     workspace = model.engine.workspace
+    bottom, names = workspace.bottom, model.names.by_hash(workspace)
     found: list[dict[str, Any]] = []
     for effect in ("", *model.effects(MOST_ENTITIES)):
-        table = workspace.coefficients(effect or None, names=model.names)
+        known = names
+        if not effect and bottom.has_slots:
+            known = {bottom.slot_of(number, i): name for number, name in names.items() for i in range(bottom.width)}
+        table = workspace.coefficients(effect or None)
         largest = np.argsort(-np.abs(table["mean"]), kind="stable")[:count]
-        columns = {name: column[largest].tolist() for name, column in table.columns.items() if name != "number"}
+        columns = {name: column[largest].tolist() for name, column in table.columns.items()}
+        numbers = columns.pop("number")
+        columns["feature"] = [known.get(*pair) for pair in zip(numbers, columns["feature"], strict=True)]
         columns["effect"] = [effect] * len(largest)
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         found += [{name: value for name, value in row.items() if value != "" and value == value} for row in rows]
