@@ -20,16 +20,15 @@ function draw(tag, attributes = {}, ...children) {
 
 // Numbers
 
-const PLAIN = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-// A number in at most four digits; a count in all of its digits.
-export function number(value) {
+// A number in at most so many digits; a whole one in all of them.
+export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return minus(WHOLE.format(value));
   const size = Math.abs(value);
-  return minus(size < 1e-4 || size >= 1e9 ? value.toExponential(2) : PLAIN.format(value));
+  return minus(size < 1e-4 || size >= 1e9 ? value.toExponential(2) : value.toLocaleString("en", { maximumSignificantDigits: digits }));
 }
 
 export const percent = (share) => `${(100 * share).toFixed(1)}%`;
@@ -56,9 +55,13 @@ function scale(low, high, from, to, log) {
 function ticks(low, high, count, log) {
   if (log) {
     const found = [];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) found.push(10 ** power);
-    const every = Math.ceil(found.length / count);
-    const inside = found.filter((value, i) => i % every === 0 && value >= low * 0.999);
+    const steps = Math.log10(high / low) * 3 <= count + 2 ? [1, 2, 5] : [1];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+      found.push(...steps.map((step) => step * 10 ** power));
+    }
+    const within = found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+    const every = Math.ceil(within.length / count);
+    const inside = within.filter((_, i) => i % every === 0);
     if (inside.length >= 2) return inside;
   }
   const least = (high - low) / count;

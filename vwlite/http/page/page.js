@@ -11,10 +11,12 @@ const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "s
 const RATE_TIME = 10; // seconds over which examples are counted for the rate
 
 let cards = []; // of all models, in short
-let metrics = null; // of the shown model
+let chosen = ""; // the name of the shown model
+let metrics = null; // of that
 let weights = null;
 const items = new Map(); // by name: the parts of the list that change
-const samples = new Map(); // by identity: [{time, examples}]
+const samples = new Map(); // by name: [{time, examples, identity}], for the rates
+const rates = new Map(); // by name: examples a second
 
 // Requests
 
@@ -63,23 +65,21 @@ function throttled(job, least) {
   return ask;
 }
 
-const path = (what) => `v1/models/${encodeURIComponent(shown())}/${what}`;
-
-// Fetches something of the shown model; null if another one is shown meanwhile.
+// Fetches something of the shown model; null if there is none, or another one is shown meanwhile.
 async function about(what) {
-  const name = shown();
-  if (!name) return null;
-  const found = await get(path(what));
-  return name === shown() ? found : null;
+  const name = chosen;
+  if (!cards.some((card) => card.name === name)) return null;
+  const found = await get(`v1/models/${encodeURIComponent(name)}/${what}`);
+  return name === chosen ? found : null;
 }
 
 const refreshList = throttled(async () => {
   cards = (await get("v1/models")).models;
   const now = performance.now() / 1000;
   for (const card of cards) sample(card, now);
+  choose();
   showList();
   showModel();
-  if (byId("loss").hidden) showDetails(); // they were fetched before the list
 }, 1000);
 
 const refreshMetrics = throttled(async () => {
@@ -100,6 +100,7 @@ const refreshWeights = throttled(async () => {
 
 function refresh() {
   refreshList();
+  if (!chosen) return; // the list comes first
   refreshMetrics();
   refreshWeights();
 }
@@ -126,10 +127,16 @@ function rate(name, now) {
 
 // The list of models
 
-// The name of the shown model: that of the address, or the first one.
-function shown() {
-  const chosen = new URLSearchParams(location.hash.slice(1)).get("model");
-  return chosen ?? cards[0]?.name ?? "";
+// Chooses the model of the address, or the first one.
+function choose() {
+  if (location.hash && !location.hash.startsWith("#model=") && chosen) return; // the link to the model
+  const name = new URLSearchParams(location.hash.slice(1)).get("model") ?? cards[0]?.name ?? "";
+  if (name === chosen) return;
+  chosen = name;
+  [metrics, weights] = [null, null];
+  for (const section of document.querySelectorAll("section")) section.hidden = true;
+  refreshMetrics();
+  refreshWeights();
 }
 
 function newItem(name) {
@@ -148,6 +155,7 @@ function showList() {
     found.item.remove();
     items.delete(name);
     samples.delete(name);
+    rates.delete(name);
   }
   cards.forEach((card, i) => {
     if (!items.has(card.name)) items.set(card.name, newItem(card.name));
@@ -155,11 +163,12 @@ function showList() {
     const list = byId("models");
     if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
     kind.textContent = card.kind;
-    const parts = [`${number(card.examples)} examples`, `loss ${number(card.loss)}`, `${rateText(rate(card.name, now))}/s`];
+    rates.set(card.name, rateText(rate(card.name, now)));
+    const parts = [`${number(card.examples)} examples`, `loss ${number(card.loss, 3)}`, `${rates.get(card.name)}/s`];
     if (numbers.textContent !== parts.join(" ")) {
       numbers.replaceChildren(...parts.flatMap((each) => [make("span", { textContent: each }), " "]).slice(0, -1));
     }
-    if (card.name === shown()) link.setAttribute("aria-current", "true");
+    if (card.name === chosen) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   });
   byId("no-models").hidden = cards.length > 0;
@@ -175,7 +184,7 @@ function problem(text) {
 }
 
 function showModel() {
-  const name = shown();
+  const name = chosen;
   const card = cards.find((each) => each.name === name);
   byId("model").hidden = !card;
   problem(card || !name || !cards.length ? "" : `There is no model named ${name}.`);
@@ -190,7 +199,7 @@ function showModel() {
 
 // Shows what has been fetched of the shown model.
 function showDetails() {
-  const card = cards.find((each) => each.name === shown());
+  const card = cards.find((each) => each.name === chosen);
   if (!card) return;
   showFigures(card);
   if (metrics) showMetrics(metrics, card.kind);
@@ -200,7 +209,7 @@ function showDetails() {
 function showFigures(card) {
   const figures = [
     ["examples", number(card.examples)],
-    ["examples/s", rateText(rate(card.name, performance.now() / 1000))],
+    ["examples/s", rates.get(card.name) ?? "–"],
     ["loss", number(card.loss)],
   ];
   if (metrics?.recent_loss !== undefined) figures.push(["loss of the last 1,000", number(metrics.recent_loss)]);
@@ -252,7 +261,7 @@ function disconnect() {
 
 function hear(what, model) {
   if (what !== "predict") refreshList();
-  if (model !== undefined && model !== shown()) return;
+  if (model !== undefined && model !== chosen) return;
   refreshMetrics();
   if (what !== "predict") refreshWeights();
 }
@@ -260,14 +269,11 @@ function hear(what, model) {
 // What the user does
 
 addEventListener("hashchange", () => {
-  if (location.hash && !location.hash.startsWith("#model=")) return; // the link to the model
-  [metrics, weights] = [null, null];
-  for (const section of document.querySelectorAll("section")) section.hidden = true;
+  const before = chosen;
+  choose();
   showList();
   showModel();
-  if (matchMedia("(max-width: 50rem)").matches) byId("shown").scrollIntoView();
-  refreshMetrics();
-  refreshWeights();
+  if (chosen !== before && matchMedia("(max-width: 50rem)").matches) byId("shown").scrollIntoView();
 });
 
 for (const id of ["log-examples", "log-loss"]) {
@@ -292,4 +298,4 @@ setInterval(() => {
 }, 2000);
 
 for (const section of document.querySelectorAll("section")) section.hidden = true;
-connect();
+if (!document.hidden) connect();
