@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from vwlite import Workspace
+from vwlite.engine.coefficients import coefficients
 from vwlite.errors import OptionError
 
 ROWS = [{"user": f"u{i % 5}", "x": {"p": i % 3, "q": 2.0}, "price": i / 7, "city": "Bonn"} for i in range(60)]
@@ -86,3 +87,16 @@ def test_entities_out_of_memory_are_in_the_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     workspace = learned("--bayes_linear --noise 1 --random_effect user --entity_limit 2")
     assert sorted(set(workspace.coefficients("user")["entity"])) == ["u0", "u1", "u2", "u3", "u4"]
+
+
+@pytest.mark.parametrize("flags", ["", "--oaa 3", "-b 8"])
+def test_most_are_those_furthest_from_zero(flags):
+    workspace = learned(flags, [1 + i % 3 for i in range(60)])
+    everything = workspace.coefficients(names=NAMES)
+    rows = sorted(everything, key=lambda row: -abs(row["mean"]))
+    for most in (1, 3, len(rows), 1000):
+        few = coefficients(workspace, None, NAMES, most)
+        assert sorted(abs(few["mean"])) == sorted(abs(row["mean"]) for row in rows[:most])  # some are equal
+        means = dict(zip(everything["number"], everything["mean"], strict=True))
+        assert all(means[row["number"]] == row["mean"] for row in few)
+        assert list(few.columns) == list(everything.columns)

@@ -103,6 +103,22 @@ def test_crossed_features_and_classes_have_names(server: Server) -> None:
     }
 
 
+def test_largest_weights_of_a_table_are_those_of_all(server: Server) -> None:
+    server.ask("PUT", "/v1/models/table", {"options": "--bit_precision 20"})
+    draw = random.Random(5)
+    rows = [
+        {"features": {f"x{draw.randrange(5000)}": draw.random() for _ in range(20)}, "label": draw.gauss(0, 5)}
+        for _ in range(200)
+    ]
+    server.batch("table", "learn", rows)
+    everything = server.get("/v1/models/table/weights?top=1000")["weights"]
+    few = server.get("/v1/models/table/weights?top=7")["weights"]
+    assert len(everything) == 1000
+    assert few == everything[:7]
+    sizes = [abs(row["mean"]) for row in everything]
+    assert sizes == sorted(sizes, reverse=True)
+
+
 def test_entities_are_counted_and_have_weights(server: Server) -> None:
     server.ask("PUT", "/v1/models/ratings", {"options": "--bayes_linear --random_effect user --random_effect movie"})
     assert server.get("/v1/models/ratings")["entities"] == 0

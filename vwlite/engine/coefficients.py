@@ -73,13 +73,23 @@ class Coefficients:
         return pa.table(self.columns).__arrow_c_stream__(requested_schema)
 
 
-def coefficients(workspace: Any, effect: str | None, names: Iterable[str]) -> Coefficients:
-    """The coefficients of a workspace; see Workspace.coefficients."""
+def coefficients(workspace: Any, effect: str | None, names: Iterable[str], most: int | None = None) -> Coefficients:
+    """The coefficients of a workspace; see Workspace.coefficients.
+
+    Args:
+        workspace: The workspace.
+        effect: The namespace of a random effect.
+        names: Of features.
+        most: Of a table of weights, only so many, which are furthest from zero: a large one has millions.
+
+    Returns:
+        The table.
+    """
     learners = learners_of(workspace, effect)
     known = {**workspace.hash_names, **hashes(workspace.options, names), CONSTANT: "Constant"}
     bottom = workspace.bottom
     if effect is None and bottom.has_slots:
-        return of_table(bottom, workspace, known)
+        return of_table(bottom, workspace, known, most)
     rows = [
         (entity, examples, number, known.get(feature, str(feature)), feature, mean, variance**0.5)
         for number, learner in learners
@@ -119,11 +129,14 @@ def learners_of(workspace: Any, effect: str | None) -> list[tuple[int, Any]]:
     )
 
 
-def of_table(bottom: Any, workspace: Any, known: dict[int, str]) -> Coefficients:
-    """The weights of a learner with a table."""
+def of_table(bottom: Any, workspace: Any, known: dict[int, str], most: int | None) -> Coefficients:
+    """The weights of a learner with a table: all, or those furthest from zero."""
     index, weights, *_ = bottom.columns(True, True)
     slots, means = np.frombuffer(index, np.uint32), np.frombuffer(weights, np.float32).astype(np.float64)
     slots, means = slots[means != 0], means[means != 0]
+    if most is not None and most < len(means):
+        largest = np.sort(np.argpartition(-np.abs(means), most)[:most])
+        slots, means = slots[largest], means[largest]
     width = bottom.width
     by_slot = {slot: name.partition("[")[0] for slot, name in workspace.names.items()}
     by_slot |= {bottom.slot_of(number, place): name for number, name in known.items() for place in range(width)}

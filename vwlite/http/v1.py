@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from vwlite.engine.coefficients import coefficients
 from vwlite.http.batches import Batches
 from vwlite.http.calls import JSON, OCTETS, Answer, Call, decoded, encode, json_answer
 from vwlite.http.decisions import Bandit, cost_of
@@ -336,7 +337,7 @@ def top_weights(model: Model, count: int) -> list[dict[str, Any]]:
         known = names
         if not effect and bottom.has_slots:
             known = {bottom.slot_of(number, i): name for number, name in names.items() for i in range(bottom.width)}
-        table = workspace.coefficients(effect or None)
+        table = coefficients(workspace, effect or None, (), count)
         largest = np.argsort(-np.abs(table["mean"]), kind="stable")[:count]
         columns = {name: column[largest].tolist() for name, column in table.columns.items()}
         numbers = columns.pop("number")

@@ -20,15 +20,20 @@ const rates = new Map(); // by name: examples a second
 
 // Requests
 
+// What the server refuses; without a message, the way to it: of that the state tells. All else is a mistake in this page.
+class Trouble extends Error {}
+
 // Fetches an answer in JSON. Someone who is not signed in any more gets the page to sign in.
 async function get(path) {
-  const answer = await fetch(new URL(path, root));
+  const answer = await fetch(new URL(path, root)).catch(() => {
+    throw new Trouble();
+  });
   if (answer.status === 401) {
     location.assign(root);
     await new Promise(() => {}); // the page is about to go
   }
-  const found = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(found.detail ?? answer.statusText), { status: answer.status });
+  const found = await answer.json().catch(() => ({ detail: "" }));
+  if (!answer.ok) throw new Trouble(found.detail || `The server answers with the status ${answer.status}.`);
   return found;
 }
 
@@ -48,8 +53,8 @@ function throttled(job, least) {
     try {
       await job();
     } catch (error) {
-      if (!(error instanceof TypeError)) problem(error.message); // the state tells of a lost connection
-      else console.debug(error);
+      if (!(error instanceof Trouble)) console.error(error);
+      else if (error.message) problem(error.message);
     }
     last = performance.now();
     took = last - began;
