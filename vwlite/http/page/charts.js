@@ -28,7 +28,8 @@ export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return minus(WHOLE.format(value));
   const size = Math.abs(value);
-  return minus(size < 1e-4 || size >= 1e9 ? value.toExponential(2) : value.toLocaleString("en", { maximumSignificantDigits: digits }));
+  if (size < 1e-4 || size >= 1e9) return minus(value.toExponential(2));
+  return minus(value.toLocaleString("en", { maximumSignificantDigits: digits }));
 }
 
 export const percent = (share) => `${(100 * share).toFixed(1)}%`;
@@ -83,9 +84,11 @@ function rounded(low, high, count) {
 
 // Charts. Each has a name and a description in words, for those who don't see it.
 
+const widthIn = (holder) => Math.max(240, holder.clientWidth);
+
 // An empty chart in a holder, as wide as that.
 function canvas(holder, height, name, words) {
-  const width = Math.max(240, holder.clientWidth);
+  const width = widthIn(holder);
   const id = `chart-${++charts}`;
   const svg = draw(
     "svg",
@@ -133,7 +136,8 @@ export function curves(holder, { name, words, series, logX, logY, xName }) {
   const ys = points.map((point) => point[1]);
   let low = Math.min(...ys);
   let high = Math.max(...ys);
-  if (low === high) [low, high] = logY ? [low / 2, high * 2] : [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
+  const margin = low === high ? (Math.abs(low) || 1) / 2 : 0; // of a level curve
+  [low, high] = [low - margin, high + margin];
   if (!logY) [low, high] = rounded(low, high, 5);
   const about = { low, high, first: points[0][0], last: points.at(-1)[0], logX, logY, xName };
   const box = { left: 48, right: width - 14, top: 12 + 18 * series.length, bottom: height - 40 };
@@ -179,7 +183,12 @@ export function calibration(holder, { name, words, bins }) {
         y1: y(Math.max(0, bin.observed - error)),
         y2: y(Math.min(1, bin.observed + error)),
       }),
-      draw("circle", { class: "bin", cx: x(bin.predicted), cy: y(bin.observed), r: 2.5 + 5 * Math.sqrt(bin.examples / most) }),
+      draw("circle", {
+        class: "bin",
+        cx: x(bin.predicted),
+        cy: y(bin.observed),
+        r: 2.5 + 5 * Math.sqrt(bin.examples / most),
+      }),
     );
   }
 }
@@ -200,21 +209,24 @@ function shortened(text, most) {
 }
 
 // Bars from zero, one a row. rows: [{label, value, sd, text}]; a bar with a deviation has a line from -2 to +2 of it.
+// The labels are beside the bars; if one is too long for that, all are above them.
 export function bars(holder, { name, words, rows }) {
-  const step = 24;
-  const height = step * rows.length + 8;
-  const { svg, width } = canvas(holder, height, name, words);
-  const labels = rows.map((row) => shortened(row.label, width * 0.42));
-  const left = Math.max(...labels.map(widthOf)) + 12;
+  const beside = Math.max(...rows.map((row) => widthOf(row.label))) <= 0.42 * widthIn(holder);
+  const step = beside ? 24 : 40;
+  const { svg, width } = canvas(holder, step * rows.length + 8, name, words);
+  const labels = rows.map((row) => shortened(row.label, width));
+  const left = beside ? Math.max(...labels.map(widthOf)) + 12 : 2;
   const right = width - Math.max(...rows.map((row) => widthOf(row.text))) - 12;
   const { low, high } = extent(rows);
   const x = scale(low, high, left, right);
   rows.forEach((row, i) => {
-    const middle = step * i + step / 2 + 4;
+    const middle = step * (i + 1) - 8; // of the bar
+    const half = beside ? 12 : 9; // of the axis here
+    const place = beside ? { x: left - 8, y: middle + 4, "text-anchor": "end" } : { x: 0, y: middle - 13 };
     const from = Math.min(x(0), x(row.value));
     const group = draw("g", {}, draw("title", {}, `${row.label}: ${row.words ?? row.text}`));
     group.append(
-      draw("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, labels[i]),
+      draw("text", place, labels[i]),
       draw("rect", {
         class: row.value < 0 ? "bar below" : "bar",
         x: from,
@@ -225,10 +237,12 @@ export function bars(holder, { name, words, rows }) {
       }),
     );
     if (row.sd !== undefined) group.append(interval(row, x, low, high, middle));
-    group.append(draw("text", { class: "mark", x: width - 2, y: middle + 4, "text-anchor": "end" }, row.text));
+    group.append(
+      draw("line", { class: "axis", x1: x(0), x2: x(0), y1: middle - half, y2: middle + half }),
+      draw("text", { class: "mark", x: width - 2, y: middle + 4, "text-anchor": "end" }, row.text),
+    );
     svg.append(group);
   });
-  svg.append(draw("line", { class: "axis", x1: x(0), x2: x(0), y1: 2, y2: height - 2 }));
 }
 
 // The range of bars: lines that are far longer than all bars are cut off.

@@ -184,8 +184,8 @@ function regret(actions) {
     headline: `Estimated regret: ${number(mean - best.mean_cost)} per decision`,
     words:
       `This is the mean cost, ${number(mean)}, less the least mean cost of an action, ${number(best.mean_cost)} of ` +
-      `${best.action}. It is an estimate from logged costs: decisions whose cost is not known are left out, and so are ` +
-      `actions with fewer than ${LEAST_COSTS} known costs in the search for the best one. A policy that makes good use ` +
-      "of the context can get below zero.",
+      `${best.action}. It is an estimate from logged costs: decisions whose cost is not known are left out, and so ` +
+      `are actions with fewer than ${LEAST_COSTS} known costs in the search for the best one. A policy that makes ` +
+      "good use of the context can get below zero.",
   };
 }

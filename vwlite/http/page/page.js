@@ -20,7 +20,8 @@ const rates = new Map(); // by name: examples a second
 
 // Requests
 
-// What the server refuses; without a message, the way to it: of that the state tells. All else is a mistake in this page.
+// What the server refuses; without a message the connection is lost, which the state says. Other errors are mistakes
+// in this page.
 class Trouble extends Error {}
 
 // Fetches an answer in JSON. Someone who is not signed in any more gets the page to sign in.
