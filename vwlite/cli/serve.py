@@ -48,6 +48,7 @@ from vwlite.errors import OptionError
 @click.option("--allow_host", multiple=True, metavar="NAME", help="a name of this server, as clients write it")
 @click.option("--allow_origin", multiple=True, metavar="URL", help="pages of this origin may use the server")
 @click.option("--trusted_proxy", multiple=True, metavar="ADDRESS", help="believe X-Forwarded headers from there")
+@click.option("--daemon", is_flag=True, help="go to the background; the command returns when clients can connect")
 @click.option("--pid_file", metavar="FILE", help="write the process id here")
 @click.option("--port_file", metavar="FILE", help="write the port here")
 @click.option("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True,
@@ -73,7 +74,12 @@ def command(**given: Any) -> int:
         token = read_token(given["follow_token_file"]) if given["follow_token_file"] else None
         sources = [source_of(text, token) for text in given["followed"]]
     files = {"pid": given["pid_file"], "port": given["port_file"]}
-    return serve(settings, log, models, files, tls, given["take_over"], ports, sources)
+    what = settings, log, models, files, tls, given["take_over"], ports, sources
+    if not given["daemon"]:
+        return serve(*what)
+    from vwlite.daemon.start import in_background
+
+    return in_background(lambda ready: serve(*what, ready), log)
 
 
 def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | None]:

@@ -101,7 +101,7 @@ class PythonModel(Model):
         self.kind = PythonKind(engine, hasattr(target, "predict_proba_one"))
         self.scores = Scores(self.kind)
         self.writer: Any = Writer()
-        self.curve, self.recent = Curve(), Recent()
+        self.curve, self.metric_curve, self.recent = Curve(), Curve(), Recent()
         self.begin()
         self.words = [where]
         self.notes = ["it is in memory only: what it learns ends with the server"]

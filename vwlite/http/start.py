@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +70,7 @@ def serve(
     take_over: bool = False,
     line_ports: dict[str, int] | None = None,
     sources: list[Source] | None = None,
+    ready: Callable[[], object] = bool,
 ) -> int:
     """Serves until SIGTERM or SIGINT.
 
@@ -82,6 +83,7 @@ def serve(
         take_over: Whether to take the listening socket of a server that runs already, which then ends.
         line_ports: Ports for the lines of VW's clients, by the name of the model.
         sources: Of models that are followed.
+        ready: Called once clients can connect.
 
     Returns:
         The exit status.
@@ -133,6 +135,7 @@ def serve(
             stack.enter_context(written(files.get("port"), f"{port}\n"))
             log.info("listening", **where, pid=os.getpid(), models=len(service.house.known))
             notify("READY=1")
+            ready()
 
         run(main(server, one, service, doors, log, told))
     log.info("ended")
