@@ -9,12 +9,13 @@
 #   make check           linters, formatters, docstrings and types
 #   make docs            the documentation site, in build/site
 #   make docs-figures    the site's pictures, made anew from runs
-#   make faults          at least 200 kills of a daemon under load (make test has at least 10)
+#   make faults          at least 200 kills of a daemon and of the HTTP service under load (make test has 10 and 20)
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-check     some of it on less data: fails if a ratio has dropped by more than 5% in three runs
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
 #   make bench-python    speed of Workspace in Python beside River, scikit-learn and VW; formats beside text
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
+#   make bench-http      speed of the HTTP service beside an echo on the same stack
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
 
@@ -22,7 +23,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon clean
+.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-http clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,7 +53,7 @@ IN_CHECKED := $(addprefix tests/,bases bayes core entities features input mixed 
   cli/test_labels.py cli/test_passes.py cli/test_run.py test_contract.py test_fuzz.py) \
   --ignore=tests/model/test_models_of_strangers.py
 IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol.py daemon/test_client.py \
-  engine/test_command_line.py engine/test_workspace.py model/test_format_1.py bandit/test_simulation.py cards \
+  engine/test_command_line.py engine/test_workspace.py http/test_v1.py model/test_format_1.py bandit/test_simulation.py cards \
   parsers/test_caches.py test_contract.py test_deploy.py \
   test_docstrings.py test_examples.py test_examples_bandit.py test_examples_estimators.py test_examples_game.py \
   river sklearn test_packaging.py test_readme.py)
@@ -136,7 +137,7 @@ $(INSTALLED)/installed: .venv/built $(PYTHON_SOURCES)
 	touch $@
 
 faults: build
-	VWLITE_FAULTS=200 $(BIN)/python -m pytest -n auto tests/daemon/test_faults.py
+	VWLITE_FAULTS=200 $(BIN)/python -m pytest -n auto tests/daemon/test_faults.py tests/http/test_durability.py
 
 check: build
 	$(BIN)/ruff check
@@ -170,6 +171,9 @@ bench-entities: $(INSTALLED)/installed
 
 bench-python: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.in_python
+
+bench-http: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python -m benchmarks.over_http
 
 bench-daemon: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.daemon

@@ -182,9 +182,12 @@ def test_names_of_models(client, name):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--no_such_flag", "-b 30", "-f /tmp/x", "-i /etc/passwd", "--cache_file x", "--port 1", "--journal x", "-d /etc/passwd",
-     "--config /etc/passwd", "--config=/etc/passwd", "/etc/passwd", "--passes 3", "--oaa 100000", "--fixed_effect x", "'",
-     "--columns_in @/etc/passwd", "-t", "--readable_model x", "--audit", "--daemon", "--token_file x"],
+    [
+        "--no_such_flag", "-b 30", "-f /tmp/x", "-i /etc/passwd", "--cache_file x", "--port 1", "--journal x", "'",
+        "-d /etc/passwd", "--config /etc/passwd", "--config=/etc/passwd", "/etc/passwd", "--passes 3", "--oaa 100000",
+        "--fixed_effect x", "--columns_in @/etc/passwd", "-t", "--readable_model x", "--audit", "--daemon",
+        "--token_file x",
+    ],
 )  # fmt: skip
 def test_flags_that_a_served_model_has_not(client, flags):
     found = problem(client.put("/v1/models/never", json={"options": flags}), 400)

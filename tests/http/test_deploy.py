@@ -211,12 +211,12 @@ def test_shards_behind_nginx_have_each_entity_in_one_of_them(tmp_path):
             servers[0].kill()
             servers[0] = HttpServer(one, "--dir", "models", "--model", model, port=servers[0].port)
             began = time.monotonic()
-            statuses = set()
+            statuses, empty = set(), {"features": {}}
             while time.monotonic() < began + PATIENCE:  # nginx leaves one alone that has failed, for some seconds
                 statuses = {
-                    client.post("/v1/models/ctr:predict", json={"features": {}}, headers={"X-Entity": f"u{i}"}).status_code
+                    client.post("/v1/models/ctr:predict", json=empty, headers={"X-Entity": f"u{i}"}).status_code
                     for i in range(20)
-                }  # fmt: skip
+                }
                 if statuses == {200}:
                     break
             assert statuses == {200}

@@ -148,11 +148,10 @@ def test_labels_of_another_model_are_refused_and_stay_good(client, model):
 def test_labels_come_in_batches(client, model):
     found = examples(30)
     lines = ndjson([{"features": each["features"], "remember": True} for each in found])
-    assert rows(client.post(f"{model}:predict", content=lines, headers=NDJSON))[-1]["done"] == 30
-    identifiers = [
-        client.post(f"{model}:predict", json={"features": each["features"], "remember": True}).json()["id"]
-        for each in found
-    ]
+    *answers, summary = rows(client.post(f"{model}:predict", content=lines, headers=NDJSON))
+    assert summary["done"] == 30
+    identifiers = [each["id"] for each in answers]
+    assert len(set(identifiers)) == 30
     labels = [{"id": name, "label": each["label"]} for name, each in zip(identifiers, found, strict=True)]
     labels.insert(10, labels[0])
     *lines, summary = rows(client.post(f"{model}:label", content=ndjson(labels), headers=NDJSON))

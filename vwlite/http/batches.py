@@ -176,6 +176,7 @@ class Batches:
         labels: list[Label] = []
         weights: list[float | None] = []
         places: list[int] = []
+        named: dict[int, str | None] = {}  # places of predictions to remember, and their identifiers
         for i, (number, line) in enumerate(part):
             try:
                 body = decoded(line, decoder)
@@ -189,6 +190,8 @@ class Batches:
                 else:
                     labels.append(None)
                     weights.append(None)
+                    if body.remember or body.id is not None:
+                        named[i] = body.id
             except Problem as problem:
                 answers[i] = failure(number, problem)
                 continue
@@ -205,6 +208,10 @@ class Batches:
         entry = 0
         if what == "predict":
             found = model.predict(good) if good else []
+            if named:
+                return self.remembered(
+                    model, part, records, places, named, dict(zip(good_places, found, strict=True)), answers
+                ), 0
         else:
             found, entry = self.learn(model, good, good_labels, header, done)
         members = kind.members
@@ -217,6 +224,39 @@ class Batches:
             else:
                 answers[place] = b"{" + members(answer) + b"}"
         return answers, entry
+
+    def remembered(
+        self,
+        model: Model,
+        part: Sequence[tuple[int, bytes]],
+        records: Sequence[dict[str, Any]],
+        places: Sequence[int],
+        named: dict[int, str | None],
+        found: dict[int, bytes],
+        answers: list[bytes],
+    ) -> list[bytes]:
+        """The answers to predictions of which some are remembered, all in one transaction."""
+        by_place = dict(zip(places, records, strict=True))
+        for place, answer in found.items():
+            number = part[place][0]
+            if answer.startswith(ERROR):
+                detail = answer.removeprefix(ERROR).decode("utf-8", "replace")
+                answers[place] = failure(number, Problem(400, detail))
+                continue
+            members = model.kind.members(answer)
+            if place in named:
+                stored = encode(self.service.v1.stored(by_place[place]))
+                try:
+                    identifier = self.service.remember(model, stored, answer, named[place], commits=False)
+                except Problem as problem:
+                    if problem.status == 503:
+                        raise
+                    answers[place] = failure(number, problem)
+                    continue
+                members += b', "id": ' + encode(identifier)
+            answers[place] = b"{" + members + b"}"
+        self.service.commit()
+        return answers
 
     def learn(
         self, model: Model, lines: Sequence[bytes], labels: Sequence[Label], header: Header | None, done: int

@@ -149,18 +149,32 @@ class Service:
 
     # predictions that wait for labels
 
-    def remember(self, model: Model, example: bytes, prediction: bytes, identifier: str | None = None) -> str:
+    def remember(
+        self, model: Model, example: bytes, prediction: bytes, identifier: str | None = None, commits: bool = True
+    ) -> str:
         """Stores a prediction; returns its identifier. Raises Problem if that is not new, or the disk is full."""
         self.require_writer()
         name = identifier or new_identifier()
         try:
             if not self.house.state.remember(name, model.uid, example, prediction):
-                raise Problem(409, f"the identifier {name!r} was used before", "/identifier")
+                raise Problem(409, f"the identifier {name!r} was used before", "/id")
+        except sqlite3.Error as error:
+            raise self.no_room(error) from error
+        if commits:
+            self.commit()
+        return name
+
+    def commit(self) -> None:
+        """Commits predictions that were stored. Raises Problem if that fails: then none of them is."""
+        try:
             self.house.state.commit()
         except sqlite3.Error as error:
-            self.house.state.roll_back()
-            raise Problem(503, f"the prediction can't be remembered: {error}", headers=RETRY) from error
-        return name
+            raise self.no_room(error) from error
+
+    def no_room(self, error: sqlite3.Error) -> Problem:
+        """The problem of predictions that can't be stored, which are taken back."""
+        self.house.state.roll_back()
+        return Problem(503, f"the prediction can't be remembered: {error}", headers=RETRY)
 
     def recall(self, identifier: str, model: Model | None) -> tuple[Model, Waiting]:
         """The prediction with an identifier, and its model. Raises Problem if it can't be used."""

@@ -274,6 +274,11 @@ class V1:
         return self.writer(model).one(stored.features or {}, label, body.weight), label, stored
 
     @staticmethod
+    def stored(features: dict[str, Any]) -> Stored:
+        """What is remembered of an example."""
+        return Stored(features=features)
+
+    @staticmethod
     def writer(model: Model) -> Any:
         """What writes the records of a model. Raises Problem if it takes none."""
         if not model.kind.takes_records:
