@@ -72,6 +72,8 @@ def test_objects_in_python_are_served(tmp_path):
         assert client.get("/v1/models/make").json()["notes"]
         assert client.get("/metrics").status_code == 200
         assert client.get("/v1/models/make/metrics").status_code == 200
+        assert client.get("/v1/models/make/weights").status_code == 400
+        assert client.post("/v1/models/make:predict?explain=1", json={"features": {}}).status_code == 400
 
 
 def test_an_import_path_that_leads_nowhere_is_told(tmp_path):
@@ -115,7 +117,7 @@ def test_followers_have_the_newest_model_and_only_predict(tmp_path):
                 answer = client.request(method, path, json=content)
                 assert answer.status_code == 403, answer.text
             found = client.post("/api/predict/", json={"model": "ctr", **body})
-            assert (found.status_code, set(found.json())) == (201, {"model", "prediction"})
+            assert (found.status_code, set(found.json())) == (200, {"model", "prediction"})
             writer.stop()
             assert client.post("/v1/models/ctr:predict", json=body).json() == wanted
 

@@ -35,8 +35,8 @@ def explain(model: Model, line: bytes) -> list[dict[str, Any]]:
         Problem: If the model's score is no sum of such terms, or the example can't be used.
     """
     workspace = model.engine.workspace
-    bottom = workspace.bottom
-    if model.engine.blocks or not hasattr(bottom, "weight_at"):
+    bottom = getattr(workspace, "bottom", None)  # None of one in Python
+    if bottom is None or model.engine.blocks or not hasattr(bottom, "weight_at"):
         raise Problem(400, "the predictions of this model are no sum of terms: leave out explain=1")
     driver = workspace.driver
     collector = Collector(driver.listener)

@@ -239,6 +239,12 @@ class Model:
         counts = {each.owner: each.n_entities() for each in learners if "." in each.owner and ":" not in each.owner}
         return {owner.partition(".")[2]: count for owner, count in counts.items() if count is not None}
 
+    def stack(self) -> list[dict[str, Any]]:
+        """The learners, top to bottom."""
+        from vwlite.engine.stack import describe
+
+        return describe(self.engine.workspace.top)
+
     @property
     def id(self) -> str:
         """The identity of the model and of its state: it changes as the model learns."""

@@ -60,6 +60,10 @@ class Operation:
     problems: dict[int, str] = field(default_factory=dict)
     open: bool = False
 
+    def __str__(self) -> str:
+        """Method and path."""
+        return f"{self.method} {self.path}"
+
 
 EXAMPLE_PROBLEMS = {**OF_BODY, **MISSING, 503: "the journal can't be written"}
 KEYED = {409: "a request with this key is being processed", 422: "the key was used for another request"}

@@ -133,6 +133,10 @@ class PythonModel(Model):
         except Exception as error:  # the operator's code; the server goes on
             return ERROR + f"{type(error).__name__}: {error}".encode("utf-8", "replace").replace(b"\n", b" ")
 
+    def stack(self) -> list[dict[str, Any]]:
+        """None that is known."""
+        return []
+
     def entities(self) -> int | None:
         """None: it has none."""
         return None

@@ -88,11 +88,9 @@ class V1:
 
     async def card(self, call: Call) -> Answer:
         """A model: what it is, and its stack."""
-        from vwlite.engine.stack import describe
-
         model = self.house.find(call.parts["name"])
-        stack = describe(model.engine.workspace.top)
-        return json_answer({**model.card(), "labels": model.kind.state(), "stack": stack}, headers=etag(model))
+        about = {**model.card(), "labels": model.kind.state(), "stack": model.stack()}
+        return json_answer(about, headers=etag(model))
 
     async def put(self, call: Call) -> Answer:
         """Makes a model of flags or of a model file; a file replaces the model of the name with ?replace=1."""
@@ -335,6 +333,8 @@ def require_media(call: Call, *media: bytes) -> None:
 
 def top_weights(model: Model, count: int) -> list[dict[str, Any]]:
     """The coefficients that are furthest from zero; those of random effects too, unless there are many entities."""
+    if not hasattr(model.engine.workspace, "coefficients"):
+        raise Problem(400, "the weights of a model in Python are not known")
     workspace = model.engine.workspace
     bottom, names = workspace.bottom, model.names.by_hash(workspace)
     found: list[dict[str, Any]] = []
