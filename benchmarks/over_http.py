@@ -156,7 +156,7 @@ def through_river(chosen: argparse.Namespace) -> dict[str, Any]:
     """Calls a second of River's client, beside the echo."""
     from riverapi.main import Client
 
-    calls = scaled(CALLS, chosen)
+    calls = scaled(CALLS, chosen.scale)
     features = record(np.random.default_rng(1))["features"]
     found: dict[str, Any] = {"learn": [], "predict": [], "rates": {"learn": [], "predict": []}}
     with service(chosen.vwlite, "--dir", "models", "--model", f"m={FLAGS}") as ours, echo() as theirs:
@@ -182,7 +182,7 @@ def through_river(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def call_cost(chosen: argparse.Namespace) -> dict[str, Any]:
     """CPU of the server for a call of /v1, beside the echo, with and without the journal."""
-    calls = scaled(CALLS * 5, chosen)
+    calls = scaled(CALLS * 5, chosen.scale)
     body = json.dumps(record(np.random.default_rng(1))).encode()
     found: dict[str, Any] = {"memory": [], "journal": [], "microseconds": []}
     words = ("--model", f"m={FLAGS}")
@@ -213,7 +213,7 @@ def batches(chosen: argparse.Namespace) -> dict[str, Any]:
     """Examples a CPU second of the server, in batches."""
     import pyarrow as pa
 
-    count = scaled(EXAMPLES, chosen)
+    count = scaled(EXAMPLES, chosen.scale)
     random = np.random.default_rng(2)
     lines = b"".join(json.dumps(record(random)).encode() + b"\n" for _ in range(count // 4))
     columns: dict[str, Any] = {f"f{i}": random.normal(size=count).astype(np.float32) for i in range(12)}
@@ -245,7 +245,7 @@ def batches(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def crowd(chosen: argparse.Namespace) -> dict[str, Any]:
     """Updates of many clients at once, and how long predictions take while batches are learned."""
-    each = scaled(100, chosen)
+    each = scaled(100, chosen.scale)
     random = np.random.default_rng(3)
     body = json.dumps(record(random)).encode()
     with service(chosen.vwlite, "--dir", "models", "--model", f"m={FLAGS}", "--model", f"n={FLAGS}") as server:
@@ -263,7 +263,7 @@ def crowd(chosen: argparse.Namespace) -> dict[str, Any]:
             thread.join()
         rate = CLIENTS * each / (time.perf_counter() - begun)
         card = json.loads(Caller(server.port).send("/v1/models/m", b"", method="GET"))
-        lines = b"".join(json.dumps(record(random)).encode() + b"\n" for _ in range(scaled(20_000, chosen)))
+        lines = b"".join(json.dumps(record(random)).encode() + b"\n" for _ in range(scaled(20_000, chosen.scale)))
         stop = threading.Event()
 
         def batch() -> None:
@@ -274,7 +274,7 @@ def crowd(chosen: argparse.Namespace) -> dict[str, Any]:
         thread = threading.Thread(target=batch)
         thread.start()
         caller, times = Caller(server.port), []
-        for _ in range(scaled(2000, chosen)):
+        for _ in range(scaled(2000, chosen.scale)):
             begun = time.perf_counter()
             caller.send("/v1/models/m:predict", body.replace(b', "label": true', b"").replace(b', "label": false', b""))
             times.append(1000 * (time.perf_counter() - begun))
@@ -292,7 +292,7 @@ def crowd(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def memory(chosen: argparse.Namespace) -> dict[str, Any]:
     """Memory of many models, after many calls, and with many predictions that wait for labels."""
-    count = scaled(MODELS, chosen)
+    count = scaled(MODELS, chosen.scale)
     flags = json.dumps({"options": f"{FLAGS} -b 14"}).encode()
     random = np.random.default_rng(4)
     learned = json.dumps({"features": {f"f{i}": float(i) for i in range(300)}, "label": True}).encode()
@@ -310,7 +310,7 @@ def memory(chosen: argparse.Namespace) -> dict[str, Any]:
     with service(chosen.vwlite, "--dir", "models", *limits, "--model", f"m={FLAGS}") as server:
         caller = Caller(server.port)
         body = json.dumps(record(random)).encode()
-        calls = scaled(1_000_000, chosen) // 10
+        calls = scaled(1_000_000, chosen.scale) // 10
         for _ in range(calls // 10):
             caller.send("/v1/models/m:learn", body)
         before = server.memory()
@@ -321,7 +321,7 @@ def memory(chosen: argparse.Namespace) -> dict[str, Any]:
         say(f"{calls:,} calls: {found['growth of calls']:+.1f} MB")
         before = server.memory()
         remembered = json.dumps({"features": {"a": 1, "b": "x"}, "remember": True}).encode() + b"\n"
-        ids = scaled(IDS, chosen)
+        ids = scaled(IDS, chosen.scale)
         for _ in range(0, ids, 10_000):
             caller.send("/v1/models/m:predict", remembered * min(10_000, ids), "application/x-ndjson")
         found["ids"] = ids

@@ -4,11 +4,12 @@ import json
 import sys
 import urllib.request
 from collections import deque
+from typing import Any
 
 LIKES = {"ann": "politics", "bob": "sports"}
 
 
-def send(url: str, body: dict, method: str = "POST") -> dict:
+def send(url: str, body: dict[str, Any], method: str = "POST") -> Any:
     """Sends JSON, and returns the answer."""
     data = json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
@@ -20,7 +21,7 @@ def main(url: str) -> None:
     """Makes decisions, tells their rewards ten visits later, and prints how many of the last hundred were right."""
     model = f"{url}/v1/models/news"
     send(model, {"options": "--cb_explore_adf --epsilon 0.1 -q ca"}, "PUT")
-    waiting: deque = deque()
+    waiting: deque[tuple[str, float]] = deque()
     hits = []
     for visit in range(400):
         user = ("ann", "bob")[visit % 2]

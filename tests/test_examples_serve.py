@@ -12,7 +12,7 @@ def test_models_behind_http_learn_and_survive_a_kill(tmp_path):
     assert "click 2\n" in played.printed
     assert "phishing 500\n" in played.printed
     assert "news 390\n" in played.printed
-    last = int(re.search(r"of the last hundred: (\d+)", played.printed)[1])
+    (last,) = map(int, re.findall(r"of the last hundred: (\d+)", played.printed))
     assert last > 80
     assert 'vwlite_loss{model="phishing"}' in played.printed
     assert "<title>vwlite" in played.printed

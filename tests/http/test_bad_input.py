@@ -100,7 +100,7 @@ def test_json_that_bites(client, ctr, body, words, offset):
         ({"features": {"": {"x": 1}}, "label": True}, "/features"),
         ({"features": {"a": 1}, "label": True, "weight": -1}, "/weight"),
         ({"features": {"a": 1}, "label": True, "weight": "1"}, "/weight"),
-        ({"features": {"a": 1}, "label": True, "lable": 1}, ""),
+        ({"features": {"a": 1}, "label": True, "labels": 1}, ""),
         ({"context": {}, "actions": {"a": {}}, "action": "a", "cost": 1, "probability": 1}, "/features"),
     ],
 )

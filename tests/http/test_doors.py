@@ -17,13 +17,17 @@ FLAGS = "--loss_function logistic --link logistic"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
+def run(*words, cwd):
+    """A command that ends by itself."""
+    return subprocess.run([*VWLITE, *words], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
+
+
 def test_lines_are_taken_at_a_port_of_their_own(tmp_path):
     (tmp_path / "lines").write_text("".join(f"{(-1) ** (i % 3)} | a{i % 7} x:0.5\n" for i in range(500)))
     words = ["--dir", "models", "--model", f"ctr={FLAGS}", "--line_port", "ctr=0"]
     with serving(tmp_path, *words) as server, server.client() as client:
         port = next(line for line in server.log if "listening for lines" in line).rpartition("port=")[2]
-        done = subprocess.run([*VWLITE, "client", "--port", port, "lines"], cwd=tmp_path, capture_output=True, text=True,
-                              timeout=PATIENCE)  # fmt: skip
+        done = run("client", "--port", port, "lines", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         wanted = Workspace(FLAGS).learn((tmp_path / "lines").read_text().splitlines())
         assert [float(line) for line in done.stdout.split()] == pytest.approx(wanted, abs=1e-6)
@@ -47,7 +51,9 @@ def test_objects_in_python_are_served(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from river import cluster, tree\n"
         "def make():\n    return tree.HoeffdingTreeClassifier(grace_period=10)\n"
-        "class Fails:\n    def learn_one(self, x, y): raise RuntimeError('no')\n    def predict_one(self, x): return 1\n"
+        "class Fails:\n"
+        "    def learn_one(self, x, y): raise RuntimeError('no')\n"
+        "    def predict_one(self, x): return 1\n"
         "clusters = cluster.KMeans(n_clusters=2, halflife=0.5, seed=1)\n"
     )
     words = [word for name in ("make", "Fails", "clusters") for word in ("--model", f"{name}=mine:{name}")]
@@ -82,8 +88,7 @@ def test_an_import_path_that_leads_nowhere_is_told(tmp_path):
         ("json:nothing", "AttributeError"),
         ("json:loads", "json:loads"),
     ):
-        done = subprocess.run([*VWLITE, "serve", "--port", "0", "--model", f"m={path}"], cwd=tmp_path, capture_output=True,
-                              text=True, timeout=PATIENCE)  # fmt: skip
+        done = run("serve", "--port", "0", "--model", f"m={path}", cwd=tmp_path)
         assert done.returncode == 1
         assert why in done.stderr
 
@@ -198,9 +203,7 @@ def test_tls_and_unix_sockets(tmp_path):
 )
 def test_mistakes_on_the_command_line_are_told_in_a_line(tmp_path, words, why):
     given = [] if "--port" in words else ["--port", "0"]
-    done = subprocess.run(
-        [*VWLITE, "serve", *given, *words], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
-    )
+    done = run("serve", *given, *words, cwd=tmp_path)
     assert done.returncode == 1
     assert why in done.stderr
     assert "Traceback" not in done.stderr
@@ -213,9 +216,7 @@ def test_two_servers_in_one_folder_and_one_port_are_told(tmp_path):
             (["--dir", "models", "--port", "0"], "another process"),
             (["--port", str(server.port)], "listen"),
         ):
-            done = subprocess.run(
-                [*VWLITE, "serve", *words], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
-            )
+            done = run("serve", *words, cwd=tmp_path)
             assert done.returncode == 1
             assert why in done.stderr
 

@@ -182,7 +182,7 @@ def test_two_clients_at_once_lose_nothing(server, river):
 def test_streams_are_read_while_another_learns(server, river, what):
     name = river.upload_model("--bayes_linear", "regression")
     listener = Client(server.url, quiet=True)
-    found: queue.Queue = queue.Queue()
+    found: queue.Queue[str] = queue.Queue()
 
     def listen():
         for line in listener.stream_events() if what == "events" else listener.stream_metrics():

@@ -19,7 +19,7 @@ TEXT = {"Content-Type": "text/plain"}
 ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
 
 
-def examples(n: int, seed: int = 1) -> list[dict]:
+def examples(n, seed=1):
     random = np.random.default_rng(seed)
     cities = ["Bonn", "Rome", "Oslo"]
     found = []
@@ -32,7 +32,7 @@ def examples(n: int, seed: int = 1) -> list[dict]:
     return found
 
 
-def as_library(found: list[dict], flags: str = FLAGS) -> list[float]:
+def as_library(found, flags=FLAGS):
     workspace = Workspace(flags)
     return [workspace.learn(each["features"], 1 if each["label"] else -1) for each in found]
 
@@ -154,9 +154,9 @@ def test_labels_come_in_batches(client, model):
     assert len(set(identifiers)) == 30
     labels = [{"id": name, "label": each["label"]} for name, each in zip(identifiers, found, strict=True)]
     labels.insert(10, labels[0])
-    *lines, summary = rows(client.post(f"{model}:label", content=ndjson(labels), headers=NDJSON))
+    *answers, summary = rows(client.post(f"{model}:label", content=ndjson(labels), headers=NDJSON))
     assert (summary["done"], summary["failed"]) == (30, 1)
-    assert "already" in lines[10]["error"]["detail"]
+    assert "already" in answers[10]["error"]["detail"]
 
 
 def test_a_prediction_is_explained(client, model):

@@ -7,12 +7,12 @@ from typing import Any
 __all__ = ["create_app"]
 
 
-def create_app(folder: str | None = None, **settings: Any) -> Any:
+def create_app(folder: str | None = None, **settings: Any) -> Any:  # noqa: DOC502
     """Makes the ASGI application, for a server of your own. It has to be the only process with these models.
 
     Args:
         folder: Where models are kept; None: in memory only.
-        settings: Others of vwlite.http.settings.Settings, such as token=b"..." or max_body=1000000.
+        **settings: Others of vwlite.http.settings.Settings, such as token=b"..." or max_body=1000000.
 
     Returns:
         The application. It opens its models at once, and saves them when its lifespan ends.

@@ -93,7 +93,7 @@ class StreamEndpoint(Endpoint):
         await self.stream(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, log: Log | None = None, service: Service | None = None) -> Any:
+def create_app(settings: Settings | None = None, log: Log | None = None, service: Service | None = None) -> Any:  # noqa: DOC502
     """Makes the application.
 
     Args:

@@ -44,6 +44,16 @@ class Bandit(Kind):
     ) -> bytes:
         """A decision in VW's text, with the empty line at its end; labelled if an action is the chosen one.
 
+        Args:
+            context: The features that all actions have.
+            actions: The features of each action, by its name.
+            chosen: The action that was taken; None if that is not known.
+            cost: What it has cost.
+            probability: With which it was taken.
+
+        Returns:
+            The lines.
+
         Raises:
             Problem: If it is none.
         """

@@ -32,6 +32,9 @@ BITS = {"bit_precision": MOST_BITS, "oaa": MOST_CLASSES, "multilabel_oaa": MOST_
 class ServedEngine(Engine):
     """An engine whose model is saved with what its service has to know.
 
+    Args:
+        options: The options of the model.
+
     Attributes:
         about: Returns what is saved beside the model.
         numbered: Whether messages about examples name the line, as for lines of text.

@@ -29,7 +29,14 @@ class Collector:
 
 
 def explain(model: Model, line: bytes) -> list[dict[str, Any]]:
-    """The terms of the score of an example without a label: feature, value, weight, and their product, largest first.
+    """The terms of the score of an example without a label.
+
+    Args:
+        model: The model.
+        line: The example in VW's text.
+
+    Returns:
+        Feature, value, weight and their product of each term, the largest first.
 
     Raises:
         Problem: If the model's score is no sum of such terms, or the example can't be used.

@@ -82,7 +82,13 @@ class Handover:
 
 
 def take(folder: str) -> socket.socket | None:
-    """Takes the listening socket of the server that uses a folder; None if there is no server.
+    """Takes the listening socket of the server that uses a folder.
+
+    Args:
+        folder: The folder of the models.
+
+    Returns:
+        The socket; None if there is no server.
 
     Raises:
         VwliteError: If it does not give it.

@@ -76,7 +76,7 @@ class House:
         VwliteError: If the folder can't be used, or what is in it is damaged.
     """
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log) -> None:  # noqa: DOC503
         self.settings, self.log = settings, log
         self.known: dict[str, Known] = {}
         self.loop: asyncio.AbstractEventLoop | None = None

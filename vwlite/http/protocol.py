@@ -49,6 +49,9 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
     Args:
         max_head: The most bytes of a request's head.
         seconds: In which a request has to arrive.
+
+    Returns:
+        The class.
     """
 
     class Limited(HttpToolsProtocol):

@@ -159,7 +159,14 @@ def spelled(name: Any) -> str:
 
 
 def load(name: str, where: str) -> PythonModel:
-    """Makes the model of an import path `module:object`; a function is called for it.
+    """Makes the model of an import path.
+
+    Args:
+        name: The name of the model.
+        where: `module:object`; an object without learn_one, such as a function, is called for it.
+
+    Returns:
+        The model.
 
     Raises:
         VwliteError: If there is none.

@@ -33,7 +33,7 @@ class Service:
         VwliteError: If the folder of the models can't be used.
     """
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log) -> None:  # noqa: DOC502
         self.settings, self.log = settings, log
         self.house = House(settings, log)
         self.streams = Streams()
@@ -93,7 +93,7 @@ class Service:
             raise refusal(answer)
         return answer
 
-    async def learn(
+    async def learn(  # noqa: DOC503
         self,
         model: Model,
         line: bytes,

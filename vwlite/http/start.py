@@ -61,7 +61,7 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         yield one
 
 
-def serve(
+def serve(  # noqa: DOC502
     settings: Settings,
     log: Log,
     models: dict[str, str],
