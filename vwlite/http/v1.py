@@ -63,9 +63,9 @@ class V1:
         """Path, method, handler, and whether a token is needed."""
         top = "/v1/models"
         return [
-            (top, "GET", self.models, True),
             (f"{top}/{{name}}:predict", "POST", self.predict, True),
             (f"{top}/{{name}}:learn", "POST", self.learn, True),
+            (top, "GET", self.models, True),
             (f"{top}/{{name}}:label", "POST", self.label, True),
             (f"{top}/{{name}}:rollback", "POST", self.roll_back, True),
             (f"{top}/{{name}}/file", "GET", self.file, True),
