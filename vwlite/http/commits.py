@@ -126,6 +126,7 @@ class Commits:
         """The changes of the state that an entry tells of."""
 
         def change(state: State) -> None:
+            """Makes the changes."""
             if header.ids:
                 state.use(header.ids)
             if header.key:

@@ -59,6 +59,7 @@ class Guard:
         status = 500
 
         async def answer(message: Any) -> None:
+            """Adds the headers that all answers have."""
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]

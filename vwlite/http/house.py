@@ -249,6 +249,7 @@ class House:
             used = model.used
 
             def saved(trouble: str) -> None:
+                """Lets the model leave if nothing has changed since."""
                 if not trouble and known.model is model and model.used == used and not saving.changed():
                     self.rest(name, known)
 

@@ -139,6 +139,7 @@ class Operations:
         last = scope["headers_by_name"].get(b"last-event-id", b"")
 
         def makes(what: str, model: Model, about: dict[str, Any], number: int) -> bytes:
+            """The text of an event of the model that is asked for."""
             if name is not None and model.name != name:
                 return b""
             return text_of(what, {"model": model.name, "id": model.id, **about}, number)

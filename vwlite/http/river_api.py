@@ -211,6 +211,7 @@ class RiverApi:
         """Sends what happens: learn, predict and label, with features and prediction."""
 
         def makes(what: str, model: Model, about: dict[str, Any], number: int) -> bytes:
+            """The text of an event with features."""
             return text_of(what, {"model": model.name, **about}) if "features" in about else b""
 
         await self.service.streams.serve(Listener(makes), receive, send)
@@ -219,6 +220,7 @@ class RiverApi:
         """Sends the metrics of a model whenever it has learned; River's have no name, ours say which model it is."""
 
         def makes(what: str, model: Model, about: dict[str, Any], number: int) -> bytes:
+            """The metrics after an event that teaches."""
             return text_of("", model.scores.figures()) if what in ("learn", "label") else b""
 
         await self.service.streams.serve(Listener(makes), receive, send)

@@ -142,6 +142,7 @@ class Service:
         change = self.house.commits.effects(header)
 
         def apply(state: State) -> None:
+            """Makes the changes."""
             change(state)
             self.taken.difference_update(header.ids)
 

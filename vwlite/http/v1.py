@@ -196,6 +196,7 @@ class V1:
         body = await call.json(LEARN)
 
         async def teach(header: Header | None) -> bytes:
+            """Learns the example; returns the prediction made before."""
             line, label = self.example(model, body)
             answer = await self.service.learn(model, line, label, header)
             self.tell("learn", model, body.features, answer, body.label)
@@ -211,6 +212,7 @@ class V1:
         body = await call.json(LABEL)
 
         async def teach(header: Header | None) -> bytes:
+            """Learns the label; returns the prediction of the model as it is now."""
             _, waiting = self.service.recall(body.id, model)
             line, label, stored = self.remembered(model, body, waiting)
             answer = await self.service.learn(model, line, label, header, body.id, waiting)
