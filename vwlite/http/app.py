@@ -162,6 +162,7 @@ def create_app(settings: Settings | None = None, log: Log | None = None, service
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        """Serves from the start to the end of the application."""
         await service.start()
         yield
         await service.end()
@@ -178,6 +179,7 @@ def missing(operations: Operations) -> Any:
     """What answers paths that there aren't."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers that there is no such path."""
         if scope["type"] != "http":
             return
         await problem_answer(Problem(404, f"there is no {scope['path']}; /docs has what there is")).send(send)
@@ -189,6 +191,7 @@ def sign_in(auth: Auth) -> Handler:
     """The handler that gives River's client a token for user and key."""
 
     async def handler(call: Call) -> Answer:
+        """Gives a token."""
         scheme, _, given = call.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if auth.key is not None and not (scheme.lower() == "basic" and auth.is_key(password(given.strip()))):
             raise Problem(403, "the token of the user is wrong")
@@ -202,6 +205,7 @@ def cookie_for(auth: Auth, settings: Settings, operations: Operations) -> Handle
     """The handler that signs a page in: the key in a form, for a cookie."""
 
     async def handler(call: Call) -> Answer:
+        """Gives a cookie."""
         given = (await call.form()).get("key", "")
         if auth.key is not None and not auth.is_key(given):
             if b"text/html" in call.headers.get(b"accept", b""):

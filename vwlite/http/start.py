@@ -203,6 +203,7 @@ async def main(
     stopped: list[str] = []
 
     def stop(why: str) -> None:
+        """Begins the end; a second signal ends at once."""
         if stopped:
             raise SystemExit(128 + signal.SIGTERM)
         stopped.append(why)
