@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.support.http_server import ndjson, rows
+from tests.support.http_server import ndjson, rows, serving
 from vwlite import Workspace
 from vwlite.http import messages
 
@@ -92,6 +92,40 @@ def test_text_and_tables_are_learned_as_on_the_command_line(client, model):
     wanted = workspace.learn(table, "click:binary(true)")
     assert found.column("prediction").to_pylist() == pytest.approx(list(wanted), abs=1e-6)
     assert found.column("error").null_count == 500
+
+
+def test_tables_are_learned_alike_with_and_without_a_journal(client, model, tmp_path):
+    """Without a journal rows go to the learners as they are, and with one as text."""
+    random = np.random.default_rng(4)
+    numbers = random.normal(size=3000)
+    numbers[[5, 1500]] = np.inf
+    columns = {
+        "x": numbers, "y": pa.array([None if i % 7 == 0 else i % 5 for i in range(3000)]), "one": [1.0] * 3000,
+        "city": pa.array(["Bonn", "Rome", None] * 1000).dictionary_encode(), "new": [True, False, None] * 1000,
+        "click": [None if i % 11 == 0 else i % 3 == 0 for i in range(3000)], "w": [1.0, 0.5, 2.0] * 1000,
+    }  # fmt: skip
+    sink = io.BytesIO()
+    table = pa.table(columns)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    with serving(tmp_path) as server, server.client() as other:
+        other.put("/v1/models/m", json={"options": FLAGS})
+        for what in ("learn", "predict", "learn"):
+            one, two = (
+                each.post(f"{path}:{what}?label=click&weight=w", content=sink.getvalue(), headers=ARROW)
+                for each, path in ((client, model), (other, "/v1/models/m"))
+            )
+            assert one.status_code == two.status_code == 200, (one.text, two.text)
+            left, right = (pa.ipc.open_stream(each.content).read_all() for each in (one, two))
+            assert left.column("error").to_pylist() == right.column("error").to_pylist()
+            assert left.column("error").null_count == 2998
+            wanted = left.column("prediction").to_pylist()
+            assert right.column("prediction").to_pylist() == pytest.approx(wanted, abs=1e-6)
+        cards = client.get(model).json(), other.get("/v1/models/m").json()
+        assert cards[0]["examples"] == cards[1]["examples"]
+        assert cards[0]["loss"] == pytest.approx(cards[1]["loss"], rel=1e-6)
+        metrics = client.get(f"{model}/metrics").json(), other.get("/v1/models/m/metrics").json()
+        assert metrics[0]["metrics"] == pytest.approx(metrics[1]["metrics"], rel=1e-5)
 
 
 def test_predicting_changes_nothing(client, model):

@@ -44,15 +44,36 @@ class ServedEngine(Engine):
         super().__init__(options)
         self.about: Any = dict
         self.numbered = False
+        self.caught: dict[int, str] | None = None  # reasons by row, while rows run that are no text
         self.note_learned()
 
     def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
         """Saves the model, and what its service has to know. Raises ModelError."""
         super().save(path, {**(stream or {}), "service": self.about()})
 
+    def run_rows(self, block: Any, learning: bool) -> tuple[list[float], dict[int, str]]:
+        """Learns or only predicts rows that were no text.
+
+        Returns:
+            Predictions of those that could be used, and by the number of the row, from 1, why others could not.
+        """
+        driver: Any = self.driver
+        before = driver.predictions, driver.learned
+        driver.predictions = driver.learned = None
+        self.caught = {}
+        try:
+            found = driver.run_rows(block, learning and self.learns)
+            return found, self.caught
+        finally:
+            driver.predictions, driver.learned = before
+            self.caught = None
+
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
         """Answers an example that can't be used with an error."""
-        if self.numbered:
+        if self.caught is not None:
+            if not used:
+                self.caught[line] = reason
+        elif self.numbered:
             super().problem(source, line, column, reason, text, used)
         elif not used:
             self.answers.add(f"!error {reason}\n".encode())

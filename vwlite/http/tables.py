@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vwlite.core.types import LabelType
 from vwlite.errors import VwliteError
+from vwlite.http import rows_of_tables
 from vwlite.http.calls import ARROW, Answer
 from vwlite.http.entries import Header, labels_of
 from vwlite.http.kinds import Binary
@@ -56,14 +57,19 @@ async def arrow(
     problems: dict[int, str] = {}
     lines = Lines(labels, False, False, lambda s, line, c, reason, text: problems.update({line: reason}), [""], naming)
     table, label = with_labels(model, table, query.get("label"), what == "learn")
+    table = with_weights(table, label, query.get("weight"))
     output: list[bytes] = []
     entry = 0
     start = 0 if header is None else min(header.done, table.num_rows)
     began = time.monotonic()
     try:
         column_map = map_of(query, label)
-        rows = Tables(naming, labels, True, options["missing"] == "skip")
-        for block in rows.blocks(table, column_map, None, None, None, what == "learn"):
+        short = rows_of_tables.is_short(batches, model, what, table, query, header is not None)
+        rows = Tables(naming, labels, not short or model.engine.driver.needs_names, options["missing"] == "skip")
+        blocks = rows.blocks(table, column_map, None, None, None, what == "learn")
+        if short:
+            return await rows_of_tables.run(batches, model, what, table, blocks, label)
+        for block in blocks:
             problems.clear()
             first = 1 + len(output)
             text = lines.text(block).splitlines(keepends=True)
@@ -116,17 +122,31 @@ def read(content: bytes) -> Any:
 
 
 def with_labels(model: Model, table: Any, label: str | None, learns: bool) -> tuple[Any, str | None]:
-    """The table with labels as the model learns them; a binary model's classes may have any names."""
-    if label is None or not learns or label not in table.column_names:
-        return table, label
-    if not isinstance(model.kind, Binary):
+    """The table with labels as the model learns them, of which a binary model's may be any two; none to predict by."""
+    if label is None or label not in table.column_names:
         return table, label
     import pyarrow as pa
 
+    if not learns:
+        nothing = pa.nulls(table.num_rows, pa.float32())
+        return table.set_column(table.column_names.index(label), label, nothing), label
+    if not isinstance(model.kind, Binary):
+        return table, label
     column = table.column(label)
     values = {value: model.kind.label(value) for value in column.unique().to_pylist() if value is not None}
     numbers = pa.array([values.get(value) for value in column.to_pylist()], pa.float32())
     return table.set_column(table.column_names.index(label), label, numbers), label
+
+
+def with_weights(table: Any, label: str | None, weight: str | None) -> Any:
+    """The table without the weights of rows that have no label, for which text has no place."""
+    if label not in table.column_names or weight not in table.column_names:
+        return table
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    weights = pc.if_else(pc.is_null(table.column(label)), pa.scalar(1.0), pc.cast(table.column(weight), pa.float64()))
+    return table.set_column(table.column_names.index(weight), weight, weights)
 
 
 def map_of(query: dict[str, str], label: str | None) -> ColumnMap:
