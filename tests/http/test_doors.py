@@ -34,7 +34,6 @@ def test_lines_are_taken_at_a_port_of_their_own(tmp_path):
         assert client.get("/v1/models/ctr").json()["examples"] == 500
         client.post("/v1/models/ctr:learn", json={"features": {"b": 1}, "label": True})
         server.kill()
-        server.process.returncode = 0
     with serving(tmp_path, *words) as server:
         assert server.client().get("/v1/models/ctr").json()["examples"] == 501
 
@@ -189,7 +188,7 @@ def test_tls_and_unix_sockets(tmp_path):
         (["--model", "../x=--sgd"], "name of a model"),
         (["--model", "x=-f y"], "no flag of a served model"),
         (["--id_ttl", "soon"], "a time such as"),
-        (["--autosave", "100"], "a time such as"),
+        (["--autosave", "soon"], "--autosave soon"),
         (["--journal", "j"], "--dir"),
         (["--take_over"], "--dir"),
         (["--cert", "x"], "--key"),

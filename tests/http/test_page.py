@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 import vwlite.http
-from tests.support.http import PATIENCE, Server, serving, wait_until
+from tests.support.http_server import PATIENCE, HttpServer, serving, wait_for
 from vwlite.http.operations import ASSETS
 
 CHROMIUM = "/usr/bin/chromium"
@@ -57,14 +57,14 @@ def classes(draw: random.Random) -> dict[str, Any]:
     return {"features": {"petal": label + draw.gauss(0, 0.3), MARKUP.replace(" ", "/"): True}, "label": label}
 
 
-def teach(server: Server, name: str, make: Callable[[random.Random], dict[str, Any]], count: int) -> None:
+def teach(server: HttpServer, name: str, make: Callable[[random.Random], dict[str, Any]], count: int) -> None:
     """Has a model learn, in batches."""
     draw = random.Random(server.examples(name))
     for _ in range(0, count, 50):
         server.batch(name, "learn", [make(draw) for _ in range(50)])
 
 
-def decide(server: Server, count: int) -> None:
+def decide(server: HttpServer, count: int) -> None:
     """Has the bandit decide, and learn the costs of all decisions but the first."""
     row = {"context": {"user": "ann"}, "actions": {action: {} for action in ACTIONS}}
     answers = server.batch("adverts", "predict", [row] * count)[:-1]
@@ -73,7 +73,7 @@ def decide(server: Server, count: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
     """A server with a model of each kind, all of which have learned."""
     words = [word for name, flags in MODELS.items() for word in ("--model", f"{name}={flags}")]
     with serving(tmp_path_factory.mktemp("server"), *words) as found:
@@ -87,7 +87,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Server]:
+def guarded(tmp_path: Path) -> Iterator[HttpServer]:
     """A server that wants a key, with the model `prices`."""
     (tmp_path / "token").write_text(KEY)
     (tmp_path / "token").chmod(0o600)
@@ -142,19 +142,19 @@ class Watched:
 
 
 @pytest.fixture(params=SIZES)
-def watched(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Watched]:
+def watched(browser: Browser, server: HttpServer, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """The page of the server, in two sizes; nothing may go wrong in it."""
     width, height = SIZES[request.param]
     context = browser.new_context(viewport={"width": width, "height": height})
     found = Watched(context)
     yield found
-    found.require_clean(server.base)
+    found.require_clean(server.url)
     context.close()
 
 
-def open_model(page: Page, server: Server, name: str) -> None:
+def open_model(page: Page, server: HttpServer, name: str) -> None:
     """Opens the page at a model, and waits until its weights are shown."""
-    page.goto(f"{server.base}/#model={name}")
+    page.goto(f"{server.url}/#model={name}")
     expect(page.locator("#name")).to_have_text(name)
     expect(page.locator("#weights svg")).to_be_visible()
     expect(page.locator("#loss svg")).to_be_visible()
@@ -178,8 +178,8 @@ def requires_no_scrolling_sideways(page: Page) -> None:
     assert page.evaluate(f"{wide}.map(e => e.outerHTML)") == []
 
 
-def test_models_are_listed_with_their_figures(watched: Watched, server: Server) -> None:
-    watched.page.goto(server.base)
+def test_models_are_listed_with_their_figures(watched: Watched, server: HttpServer) -> None:
+    watched.page.goto(server.url)
     items = watched.page.locator("#models li")
     expect(items).to_have_count(len(MODELS))
     cards = {card["name"]: card for card in server.get("/v1/models")["models"]}
@@ -194,8 +194,8 @@ def test_models_are_listed_with_their_figures(watched: Watched, server: Server) 
         assert "0/s" in text
 
 
-def test_first_model_is_shown_unless_one_is_chosen(watched: Watched, server: Server) -> None:
-    watched.page.goto(server.base)
+def test_first_model_is_shown_unless_one_is_chosen(watched: Watched, server: HttpServer) -> None:
+    watched.page.goto(server.url)
     expect(watched.page.locator("#name")).to_have_text(min(MODELS))
     expect(watched.page.locator("#models [aria-current]")).to_contain_text(min(MODELS))
     expect(watched.page.locator("#loss svg")).to_be_visible()
@@ -203,7 +203,7 @@ def test_first_model_is_shown_unless_one_is_chosen(watched: Watched, server: Ser
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_each_kind_of_model_is_shown(watched: Watched, server: Server, name: str) -> None:
+def test_each_kind_of_model_is_shown(watched: Watched, server: HttpServer, name: str) -> None:
     page = watched.page
     open_model(page, server, name)
     kind = server.get(f"/v1/models/{name}")["kind"]
@@ -227,7 +227,7 @@ def test_each_kind_of_model_is_shown(watched: Watched, server: Server, name: str
     requires_no_scrolling_sideways(page)
 
 
-def test_curves_grow_as_the_model_learns(watched: Watched, server: Server) -> None:
+def test_curves_grow_as_the_model_learns(watched: Watched, server: HttpServer) -> None:
     page = watched.page
     open_model(page, server, "clicks")
     count = server.examples("clicks")
@@ -243,7 +243,7 @@ def test_curves_grow_as_the_model_learns(watched: Watched, server: Server) -> No
     expect(page.locator("#models [aria-current] .numbers")).not_to_contain_text(" 0/s")  # the rate
 
 
-def test_curve_in_words_is_that_of_the_service(watched: Watched, server: Server) -> None:
+def test_curve_in_words_is_that_of_the_service(watched: Watched, server: HttpServer) -> None:
     open_model(watched.page, server, "prices")
     figures = server.get("/v1/models/prices/metrics")
     found = re.search(r"After (\S+) examples .* that of all is (\S+);", words_of(watched.page, "loss"))
@@ -255,7 +255,7 @@ def test_curve_in_words_is_that_of_the_service(watched: Watched, server: Server)
     assert float(found[1]) == pytest.approx(figures["metrics"]["MAE"], rel=1e-3)
 
 
-def test_curve_may_be_over_the_logarithm_of_examples(watched: Watched, server: Server) -> None:
+def test_curve_may_be_over_the_logarithm_of_examples(watched: Watched, server: HttpServer) -> None:
     open_model(watched.page, server, "prices")
     curve = watched.page.locator("#loss polyline").last
     before = curve.get_attribute("points")
@@ -266,7 +266,7 @@ def test_curve_may_be_over_the_logarithm_of_examples(watched: Watched, server: S
     expect(curve).not_to_have_attribute("points", linear or "")
 
 
-def test_weights_have_their_deviations_and_entities(watched: Watched, server: Server) -> None:
+def test_weights_have_their_deviations_and_entities(watched: Watched, server: HttpServer) -> None:
     open_model(watched.page, server, "ratings")
     weights = server.get("/v1/models/ratings/weights?top=20")["weights"]
     watched.page.locator("#weights summary").click()
@@ -282,7 +282,7 @@ def test_weights_have_their_deviations_and_entities(watched: Watched, server: Se
     assert server.get("/v1/models/ratings")["entities"] == 5
 
 
-def test_regret_is_estimated_from_known_costs(watched: Watched, server: Server) -> None:
+def test_regret_is_estimated_from_known_costs(watched: Watched, server: HttpServer) -> None:
     open_model(watched.page, server, "adverts")
     actions = {each["action"]: each for each in server.get("/v1/models/adverts/metrics")["actions"]}
     assert actions["music"]["mean_cost"] == -1.0
@@ -299,7 +299,7 @@ def test_regret_is_estimated_from_known_costs(watched: Watched, server: Server) 
 
 
 @pytest.mark.parametrize("name", ["prices", "species", "adverts"])
-def test_names_with_markup_are_shown_as_text(watched: Watched, server: Server, name: str) -> None:
+def test_names_with_markup_are_shown_as_text(watched: Watched, server: HttpServer, name: str) -> None:
     page = watched.page
     open_model(page, server, name)
     page.locator("#weights summary").click()
@@ -309,7 +309,7 @@ def test_names_with_markup_are_shown_as_text(watched: Watched, server: Server, n
         expect(page.locator("#actions tbody")).to_contain_text(MARKUP)
 
 
-def test_keyboard_opens_a_model(watched: Watched, server: Server) -> None:
+def test_keyboard_opens_a_model(watched: Watched, server: HttpServer) -> None:
     page = watched.page
     open_model(page, server, "clicks")
     link = page.locator("#models a").filter(has_text="species")
@@ -328,7 +328,7 @@ def test_keyboard_opens_a_model(watched: Watched, server: Server) -> None:
     expect(page).to_have_title("species – vwlite")
 
 
-def test_skip_link_leads_to_the_model_that_is_shown(watched: Watched, server: Server) -> None:
+def test_skip_link_leads_to_the_model_that_is_shown(watched: Watched, server: HttpServer) -> None:
     open_model(watched.page, server, "species")
     link = watched.page.locator(".skip")
     link.focus()
@@ -337,7 +337,7 @@ def test_skip_link_leads_to_the_model_that_is_shown(watched: Watched, server: Se
     expect(watched.page.locator("#name")).to_have_text("species")
 
 
-def test_busy_model_is_asked_for_twice_a_second_at_most(watched: Watched, server: Server) -> None:
+def test_busy_model_is_asked_for_twice_a_second_at_most(watched: Watched, server: HttpServer) -> None:
     page = watched.page
     open_model(page, server, "prices")
     watched.requests.clear()
@@ -349,7 +349,7 @@ def test_busy_model_is_asked_for_twice_a_second_at_most(watched: Watched, server
     assert 1 <= sum(url.endswith("/metrics") for url in watched.requests) <= 2 + 2 * seconds
 
 
-def test_models_come_and_go(watched: Watched, server: Server) -> None:
+def test_models_come_and_go(watched: Watched, server: HttpServer) -> None:
     page = watched.page
     open_model(page, server, "clicks")
     assert server.ask("PUT", "/v1/models/another", {"kind": "regression"})[0] == 201
@@ -363,7 +363,7 @@ def test_models_come_and_go(watched: Watched, server: Server) -> None:
     watched.errors = [each for each in watched.errors if "404" not in each]
 
 
-def test_hidden_tab_neither_listens_nor_asks(watched: Watched, server: Server) -> None:
+def test_hidden_tab_neither_listens_nor_asks(watched: Watched, server: HttpServer) -> None:
     page = watched.page
 
     def is_alone() -> bool:
@@ -377,7 +377,7 @@ def test_hidden_tab_neither_listens_nor_asks(watched: Watched, server: Server) -
     open_model(page, server, "clicks")
     set_hidden(True)
     expect(page.locator("#state")).to_have_text("paused")
-    wait_until(is_alone)
+    wait_for(is_alone)
     page.wait_for_load_state("networkidle")
     count = len(watched.requests)
     teach(server, "clicks", clicks, 50)
@@ -403,7 +403,7 @@ def test_page_learns_of_a_restart(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_have_contrast(browser: Browser, server: Server, scheme: Any) -> None:
+def test_colours_have_contrast(browser: Browser, server: HttpServer, scheme: Any) -> None:
     page = browser.new_page(color_scheme=scheme)
     open_model(page, server, "clicks")
 
@@ -428,7 +428,7 @@ def test_colours_have_contrast(browser: Browser, server: Server, scheme: Any) ->
     page.context.close()
 
 
-def test_nothing_moves_for_those_who_want_that(browser: Browser, server: Server) -> None:
+def test_nothing_moves_for_those_who_want_that(browser: Browser, server: HttpServer) -> None:
     page = browser.new_page(reduced_motion="reduce")
     open_model(page, server, "clicks")
     assert page.evaluate("getComputedStyle(document.getElementById('state'), '::before').animationName") == "none"
@@ -436,8 +436,8 @@ def test_nothing_moves_for_those_who_want_that(browser: Browser, server: Server)
     page.context.close()
 
 
-def test_reference_fits(watched: Watched, server: Server) -> None:
-    watched.page.goto(f"{server.base}/docs")
+def test_reference_fits(watched: Watched, server: HttpServer) -> None:
+    watched.page.goto(f"{server.url}/docs")
     expect(watched.page.locator("h1").first).to_be_visible()
     requires_no_scrolling_sideways(watched.page)
 
@@ -453,34 +453,34 @@ def sign_in(page: Page, base: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_key_signs_in_once(browser: Browser, guarded: Server, size: str) -> None:
+def test_key_signs_in_once(browser: Browser, guarded: HttpServer, size: str) -> None:
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height})
     watched = Watched(context)
     page = watched.page
-    with page.expect_response(f"{guarded.base}/sign_in") as response:
-        sign_in(page, guarded.base, "a wrong key")
+    with page.expect_response(f"{guarded.url}/sign_in") as response:
+        sign_in(page, guarded.url, "a wrong key")
     assert response.value.status == 403
     expect(page.get_by_role("alert")).to_have_text("This is not the key of this server. Try again.")
     assert context.cookies() == []
     requires_no_scrolling_sideways(page)
     watched.errors = [each for each in watched.errors if "403" not in each]
-    sign_in(page, guarded.base, KEY)
+    sign_in(page, guarded.url, KEY)
     expect(page.locator("#models li")).to_have_count(1)
     (cookie,) = context.cookies()
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Strict"
     assert KEY not in json.dumps(cookie)
-    page.goto(guarded.base)  # and stays
+    page.goto(guarded.url)  # and stays
     expect(page.locator("#state")).to_have_text("live")
-    watched.require_clean(guarded.base)
+    watched.require_clean(guarded.url)
     context.clear_cookies()
     teach(guarded, "prices", numbers, 50)
     expect(page.get_by_label("Key of this server")).to_be_visible()
     context.close()
 
 
-def test_wrong_key_of_a_program_is_a_problem_in_json(guarded: Server) -> None:
+def test_wrong_key_of_a_program_is_a_problem_in_json(guarded: HttpServer) -> None:
     status, body = guarded.ask("POST", "/sign_in", b"key=wrong", "application/x-www-form-urlencoded")
     assert status == 403
     assert json.loads(body)["detail"] == "the key is wrong"
@@ -512,9 +512,9 @@ addEventListener("load", async () => {
 
 
 @pytest.fixture
-def elsewhere(guarded: Server) -> Iterator[str]:
+def elsewhere(guarded: HttpServer) -> Iterator[str]:
     """The URL of a page of another origin, which sends examples to the server."""
-    content = ATTACK.replace("TARGET", guarded.base).encode()
+    content = ATTACK.replace("TARGET", guarded.url).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -535,9 +535,11 @@ def elsewhere(guarded: Server) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("way", ["fetch", "form"])
-def test_page_of_another_origin_teaches_nothing(browser: Browser, guarded: Server, elsewhere: str, way: str) -> None:
+def test_page_of_another_origin_teaches_nothing(
+    browser: Browser, guarded: HttpServer, elsewhere: str, way: str
+) -> None:
     page = browser.new_page()
-    sign_in(page, guarded.base, KEY)  # the cookie goes to all ports of a host
+    sign_in(page, guarded.url, KEY)  # the cookie goes to all ports of a host
     expect(page.locator("#models li")).to_have_count(1)
     answers = []
     page.on("response", lambda answer: answers.append(answer.status) if ":learn" in answer.url else None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.http import Server, serving
+from tests.support.http_server import HttpServer, serving
 from vwlite import Workspace
 from vwlite.http.names import FIRST_NAMED, MOST_NAMES, NAMED_EACH, FeatureNames
 
@@ -66,7 +66,7 @@ def server(tmp_path: Path) -> Any:
         yield found
 
 
-def names_of(server: Server, name: str) -> set[str]:
+def names_of(server: HttpServer, name: str) -> set[str]:
     """The names of a model's weights."""
     weights = server.get(f"/v1/models/{name}/weights?top=100")["weights"]
     return {
@@ -74,7 +74,7 @@ def names_of(server: Server, name: str) -> set[str]:
     }
 
 
-def test_names_come_through_each_door_and_survive_a_restart(server: Server, tmp_path: Path) -> None:
+def test_names_come_through_each_door_and_survive_a_restart(server: HttpServer, tmp_path: Path) -> None:
     example = {"features": {"json": 1, "city": "Bonn", "user": {"age": 3}}, "label": 2}
     assert server.ask("POST", "/v1/models/prices:learn", example)[0] == 200
     server.batch("prices", "learn", [{"features": {"batch": True}, "label": 3}])
@@ -85,13 +85,13 @@ def test_names_come_through_each_door_and_survive_a_restart(server: Server, tmp_
     assert server.ask("POST", "/v1/models/prices:label", {"id": "one", "label": 1})[0] == 200, answer
     expected = {"json", "city=Bonn", "user^age", "batch", "space^text", "river", "late", "Constant"}
     assert names_of(server, "prices") == expected
-    server.process.kill()  # what is not in a checkpoint comes back from the journal
+    server.kill()  # what is not in a checkpoint comes back from the journal
     server.process.wait()
     with serving(tmp_path, "--dir", "models") as again:
         assert names_of(again, "prices") == expected
 
 
-def test_crossed_features_and_classes_have_names(server: Server) -> None:
+def test_crossed_features_and_classes_have_names(server: HttpServer) -> None:
     server.ask("PUT", "/v1/models/crossed", {"options": "-q ab"})
     server.ask("POST", "/v1/models/crossed:learn", {"features": {"a": {"x": 1}, "b": {"y": 2}}, "label": 3})
     assert names_of(server, "crossed") == {"a^x", "b^y", "a^x*b^y", "Constant"}
@@ -103,7 +103,7 @@ def test_crossed_features_and_classes_have_names(server: Server) -> None:
     }
 
 
-def test_largest_weights_of_a_table_are_those_of_all(server: Server) -> None:
+def test_largest_weights_of_a_table_are_those_of_all(server: HttpServer) -> None:
     server.ask("PUT", "/v1/models/table", {"options": "--bit_precision 20"})
     draw = random.Random(5)
     rows = [
@@ -119,7 +119,7 @@ def test_largest_weights_of_a_table_are_those_of_all(server: Server) -> None:
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_entities_are_counted_and_have_weights(server: Server) -> None:
+def test_entities_are_counted_and_have_weights(server: HttpServer) -> None:
     server.ask("PUT", "/v1/models/ratings", {"options": "--bayes_linear --random_effect user --random_effect movie"})
     assert server.get("/v1/models/ratings")["entities"] == 0
     rows = [{"features": {"user": f"u{i % 7}", "movie": f"m{i % 3}"}, "label": i % 7} for i in range(100)]
@@ -132,7 +132,7 @@ def test_entities_are_counted_and_have_weights(server: Server) -> None:
 
 
 @pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])
-def test_curve_of_a_metric_averages_to_the_metric(server: Server, kind: str) -> None:
+def test_curve_of_a_metric_averages_to_the_metric(server: HttpServer, kind: str) -> None:
     draw = random.Random(3)
     server.ask("PUT", f"/v1/models/{kind}", {"kind": kind})
     labels: dict[str, Any] = {"regression": [1.5, 2.5], "binary": [True, False], "multiclass": [1, 2]}
@@ -150,6 +150,6 @@ def test_curve_of_a_metric_averages_to_the_metric(server: Server, kind: str) -> 
     assert total / 1053 == pytest.approx(found["metrics"][metric])
 
 
-def test_bandits_have_no_curve_of_a_metric(server: Server) -> None:
+def test_bandits_have_no_curve_of_a_metric(server: HttpServer) -> None:
     server.ask("PUT", "/v1/models/adverts", {"kind": "bandit"})
     assert "metric_curve" not in json.dumps(server.get("/v1/models/adverts/metrics"))

@@ -26,18 +26,30 @@ class HttpServer:
     Args:
         folder: Where it is started.
         words: Its options.
-        port: The port; 0 for a free one.
+        port: The port, unless it is among the options; 0 for a free one.
+        environment: More variables.
+        token: The key that requests of `ask` are sent with.
 
     Attributes:
         url: Its address.
         log: What it has said on standard error, lines without their ends.
     """
 
-    def __init__(self, folder: Path, *words: str, port: int = 0, environment: dict[str, str] | None = None) -> None:
-        self.folder, self.words = folder, words
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        port: int = 0,
+        environment: dict[str, str] | None = None,
+        token: str | None = None,
+    ) -> None:
+        self.folder, self.words, self.token = folder, words, token
         self.log: list[str] = []
+        self.killed = False
         (folder / "http_port").unlink(missing_ok=True)
-        place = [] if "--socket" in words else ["--port", str(port), "--port_file", "http_port"]
+        place = [] if "--socket" in words else ["--port_file", "http_port"]
+        if place and "--port" not in words:
+            place += ["--port", str(port)]
         command = [*VWLITE, "serve", *place, *words]
         self.process = subprocess.Popen(
             command, cwd=folder, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
@@ -65,6 +77,34 @@ class HttpServer:
         """A client of it."""
         return httpx.Client(base_url=self.url, timeout=PATIENCE, **how)
 
+    def ask(self, method: str, path: str, body: Any = None, media: str = "application/json") -> tuple[int, bytes]:
+        """Sends a request; returns the status and the body of the answer."""
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = {} if content is None else {"Content-Type": media}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        answer = httpx.request(method, self.url + path, content=content, headers=headers, timeout=PATIENCE)
+        return answer.status_code, answer.content
+
+    def get(self, path: str) -> Any:
+        """What a path has, from JSON."""
+        status, body = self.ask("GET", path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def batch(self, name: str, verb: str, lines: Sequence[Any]) -> list[Any]:
+        """Sends a batch to a model; returns the answers, the summary last."""
+        status, body = self.ask("POST", f"/v1/models/{name}:{verb}", ndjson(lines), "application/x-ndjson")
+        assert status == 200, body
+        found = [json.loads(line) for line in body.splitlines()]
+        assert found[-1]["failed"] == 0, found
+        return found
+
+    def examples(self, name: str) -> int:
+        """How many examples a model has learned."""
+        count: int = self.get(f"/v1/models/{name}")["examples"]
+        return count
+
     def stop(self) -> int:
         """Ends it as operators do; returns the exit status."""
         if self.process.poll() is None:
@@ -75,6 +115,7 @@ class HttpServer:
 
     def kill(self) -> None:
         """Kills it."""
+        self.killed = True
         self.process.kill()
         self.process.wait(PATIENCE)
         self.reader.join(PATIENCE)
@@ -88,7 +129,7 @@ def serving(folder: Path, *words: str, **how: Any) -> Iterator[HttpServer]:
         yield server
     finally:
         status = server.stop()
-    assert status == 0, server.log
+    assert server.killed or status == 0, server.log
     assert not [line for line in server.log if "request has failed" in line or "Traceback" in line], server.log
 
 

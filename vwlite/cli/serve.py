@@ -32,7 +32,9 @@ from vwlite.errors import OptionError
 @click.option("--insecure", is_flag=True, help="listen at a public address without a token")
 @click.option("--journal", metavar="DIR", help="the folder of the journal; DIR/journal unless given")
 @click.option("--no_journal", is_flag=True, help="answer before it is on disk: a crash loses what was learned last")
-@click.option("--autosave", metavar="SECONDSs", help="save models that learn so often  [default: 600s]")
+@click.option(
+    "--autosave", metavar="N|SECONDSs", help="save a model every so many examples or seconds  [default: 600s]"
+)
 @click.option("--max_models", type=click.IntRange(1), default=1000, show_default=True, help="most models")
 @click.option("--max_loaded", type=click.IntRange(1), default=1000, show_default=True, help="most models in memory")
 @click.option("--max_body", type=click.IntRange(1024), default=1 << 24, show_default=True, help="most bytes of a body")
@@ -120,13 +122,17 @@ def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | 
         errors.append(f"--root_path {given['root_path']}: begins with '/'")
     if not given["api_prefix"].strip("/").replace("-", "").replace("_", "").isalnum():
         errors.append(f"--api_prefix {given['api_prefix']}: letters, digits, '-' and '_'")
-    life, autosave = seconds(given["id_ttl"]), None
+    life, autosave, examples = seconds(given["id_ttl"]), None, None
     if life is None:
         errors.append(f"--id_ttl {given['id_ttl']}: expected a time such as 90s, 15m, 12h or 7d")
     if given["autosave"] is not None:
-        autosave = seconds(given["autosave"])
-        if autosave is None:
-            errors.append(f"--autosave {given['autosave']}: expected a time such as 60s")
+        from vwlite.daemon.saving import autosave as autosaves
+
+        try:
+            asked: Any = given
+            autosave, examples = autosaves(asked)
+        except OptionError as error:
+            errors += error.errors
     if errors:
         raise OptionError(errors)
     folder = given["folder"]
@@ -137,6 +143,7 @@ def read(given: dict[str, Any]) -> tuple[Any, dict[str, str], tuple[str, str] | 
         folder=folder,
         journal=journal,
         autosave=autosave,
+        autosave_examples=examples,
         prefix=given["api_prefix"].strip("/"),
         root_path=root,
         bind=given["bind"],

@@ -504,18 +504,22 @@ class House:
             self.begun_bytes, self.begun_entry = journal.written, journal.rotate()
         if any(each.saving is not None and each.saving.jobs for each in loaded):
             return
-        often = self.settings.autosave or OFTEN
-        due = [each for each in loaded if each.saving is not None and self.is_due(each.saving, now, often)]
+        due = [each for each in loaded if each.saving is not None and self.is_due(each.saving, now)]
         if due:
             first = min(due, key=lambda each: each.saving.begun_at if each.saving is not None else 0.0)
             assert first.saving is not None
             first.saving.begun_at = now
             first.saving.save_itself()
 
-    def is_due(self, saving: Saving, now: float, often: float) -> bool:
+    def is_due(self, saving: Saving, now: float) -> bool:
         """Whether a model has to be saved."""
         if not saving.changed():
             return False
+        often, examples = self.settings.autosave or OFTEN, self.settings.autosave_examples
+        if examples is not None:
+            more = saving.server.engine.driver.counters.example_number - saving.begun_examples
+            if more >= examples:
+                return True
         large = self.journal is not None and self.journal.written - saving.begun_bytes > LARGE
         return large or now - saving.begun_at >= often
 

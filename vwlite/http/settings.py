@@ -14,6 +14,7 @@ class Settings:
         folder: Where models are kept; None: in memory only.
         journal: The folder of the journal; None without one.
         autosave: Seconds between saves of a model that learns; None for ten minutes.
+        autosave_examples: Instead, examples of a model between its saves.
         prefix: Of the paths of River's API.
         root_path: Of all paths, as clients see them behind a proxy.
         bind: The address to listen at.
@@ -39,6 +40,7 @@ class Settings:
     folder: str | None = None
     journal: str | None = None
     autosave: float | None = None
+    autosave_examples: int | None = None
     prefix: str = "api"
     root_path: str = ""
     bind: str = "127.0.0.1"
