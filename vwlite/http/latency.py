@@ -43,7 +43,7 @@ class Recent:
         """Adds examples of this total weight and loss."""
         if weight <= 0:
             return
-        keep = math.exp(-weight / RECENT)
+        keep = RECENT / (RECENT + weight)
         total = keep * self.weight + weight
         share = weight / total
         mean = loss / weight

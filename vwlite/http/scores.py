@@ -142,7 +142,7 @@ class BinaryScores(Scores):
     def take_one(self, positive: bool, p: float) -> None:
         """Adds a label and a probability."""
         self.n += 1
-        self.sums["logarithmic"] -= math.log(min(max(p if positive else 1 - p, LEAST), 1 - LEAST))
+        self.sums["logarithmic"] -= logarithm(p if positive else 1 - p)
         self.hits[2 * positive + (p > 0.5)] += 1
         cell = self.bins[min(int(p * BINS), BINS - 1)]
         cell[0] += 1
@@ -223,7 +223,7 @@ class MulticlassScores(Scores):
                 continue
             word, predicted = str(label), str(kind.prediction(answer))
             self.n += 1
-            self.sums["logarithmic"] -= math.log(min(max(kind.probabilities(answer).get(word, 1.0), LEAST), 1 - LEAST))
+            self.sums["logarithmic"] -= logarithm(kind.probabilities(answer).get(word, 1.0))
             of_label = self.cell(word)
             of_label[1] += 1
             of_label[0] += word == predicted
@@ -274,6 +274,11 @@ class MulticlassScores(Scores):
             for word, cell in dict(state.get("classes", {})).items()
             if len(cell) == 3
         }
+
+
+def logarithm(p: float) -> float:
+    """The natural logarithm of a probability, which is not quite 0 or 1."""
+    return float(array_log(min(max(p, LEAST), 1 - LEAST)))
 
 
 def numbers_of(labels: Sequence[Label]) -> Array:
