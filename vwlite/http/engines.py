@@ -25,6 +25,7 @@ DEFAULTS = {
 }
 MOST_BITS = 24  # of --bit_precision in the flags of a stranger: the table takes 12 bytes a slot
 MOST_CLASSES = 10_000
+MOST_FLAGS = 1 << 15  # characters of flags, which take long to read
 ELSEWHERE = {"testonly": "a served model learns; give --follow to serve one that doesn't"}
 BITS = {"bit_precision": MOST_BITS, "oaa": MOST_CLASSES, "multilabel_oaa": MOST_CLASSES, "csoaa": MOST_CLASSES}
 
@@ -83,6 +84,8 @@ def words_of(flags: str | Sequence[str]) -> list[str]:
     """The words of flags. Raises Problem for an unclosed quotation."""
     if not isinstance(flags, str):
         return list(flags)
+    if len(flags) > MOST_FLAGS:
+        raise Problem(400, f"more than {MOST_FLAGS:,} characters of flags", pointer("options"))
     try:
         return shlex.split(flags)
     except ValueError as error:
@@ -121,6 +124,8 @@ def options_of(words: Sequence[str], trusted: bool) -> Options:
     Raises:
         Problem: If they are invalid, or can't be those of a served model.
     """
+    if not trusted and sum(map(len, words)) > MOST_FLAGS:
+        raise Problem(400, f"more than {MOST_FLAGS:,} characters of flags", pointer("options"))
     if not trusted and any(word.replace("-", "").startswith("config") for word in words):
         raise Problem(400, "--config names a file of the server", pointer("options"))  # parse() would read it
     try:

@@ -298,7 +298,9 @@ class House:
         if len(self.known) >= self.settings.max_models:
             raise Problem(507, f"there are {len(self.known)} models, as many as --max_models permits: delete some")
         model = self.make(name, words, kind, content, trusted)
-        model.notes, model.steps = list(notes), dict(steps or {})
+        if content is None:  # otherwise the file says it
+            model.notes = list(notes)
+            model.stand_for(dict(steps or {}))
         self.place(model)
         self.tell("created", model)
         return model, True

@@ -128,7 +128,7 @@ class Model:
             self.metric_curve.restore(dict(service.get("metric_curve", {})))
             self.made = str(service.get("made", self.made))
             self.notes = [str(each) for each in service.get("notes", [])]
-            self.steps = dict(service.get("steps", {}))
+            self.stand_for(dict(service.get("steps", {})))
             self.words = [str(each) for each in service.get("words", [])]
             self.names.restore(service.get("names", []))
             self.choices = {
@@ -136,6 +136,11 @@ class Model:
             }
         except (TypeError, ValueError, AttributeError) as error:
             raise Problem(400, f"what the model file says of its service makes no sense: {error}") from None
+
+    def stand_for(self, steps: dict[str, Any]) -> None:
+        """Sets the steps of the pipeline that the model stands in for, and their parameters."""
+        self.steps = steps
+        self.writer.stand_for(steps)
 
     # examples
 

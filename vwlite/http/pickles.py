@@ -21,6 +21,7 @@ MOST_STEPS = 200_000  # of the machine
 MOST_DEEP = 40  # objects inside each other that plain() shows
 MOST_SHOWN = 5_000  # values that plain() shows
 LONGEST_SHOWN = 200  # characters of a text in a message
+MOST_BITS = 63  # of a whole number that plain() shows
 
 
 class Unreadable(ValueError):
@@ -37,7 +38,7 @@ class Name(NamedTuple):
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # what refers to itself many times would have an endless one
 class Call:
     """A call that was not made, or an object that was not built.
 
@@ -56,7 +57,7 @@ class Call:
     members: list[Any] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Dict:
     """A dict, as pairs: its keys may be anything."""
 
@@ -288,6 +289,12 @@ def parts(value: Any) -> Iterator[Any]:
         yield one
 
 
+def shown(text: str) -> str:
+    """A text that can be part of a message: short, and valid as UTF-8, which the texts of pickles need not be."""
+    short = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+    return short.encode("utf-8", "replace").decode()
+
+
 def plain(value: Any) -> Any:
     """A value as JSON can show it; raises Unreadable if it is too large or too deep."""
     return _plain(value, [MOST_SHOWN], ())
@@ -297,19 +304,35 @@ def _plain(value: Any, budget: list[int], path: tuple[int, ...]) -> Any:
     budget[0] -= 1
     if len(path) > MOST_DEEP or budget[0] < 0:
         raise Unreadable("too deep, or too large, to be shown")
-    if isinstance(value, Name):
-        return f"<{value}>"
-    if isinstance(value, (bytes, bytearray)):
-        return f"<{len(value)} bytes>"
-    if not isinstance(value, (Call, Dict, list, tuple)):
-        return value
+    if not isinstance(value, (Call, Dict, list, tuple)) or isinstance(value, Name):
+        return atom(value)
     if id(value) in path:
         return "<itself>"
     path = (*path, id(value))
     if isinstance(value, Dict):
-        return {str(key): _plain(each, budget, path) for key, each in value.items}
+        return {key_of(key): _plain(each, budget, path) for key, each in value.items}
     if isinstance(value, (list, tuple)):
         return [_plain(each, budget, path) for each in value]
     found = {"arguments": value.arguments, "state": value.state, "items": value.items, "members": value.members}
-    shown = {name: _plain(each, budget, path) for name, each in found.items() if each}
-    return {str(value.function) if isinstance(value.function, Name) else "<call>": shown}
+    parts = {name: _plain(each, budget, path) for name, each in found.items() if each}
+    return {shown(str(value.function)) if isinstance(value.function, Name) else "<call>": parts}
+
+
+def atom(value: Any) -> Any:
+    """A value that holds no others, as JSON can show it."""
+    if isinstance(value, Name):
+        return f"<{shown(str(value))}>"
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, (bytes, bytearray)):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        return f"<a number of {value.bit_length():,} bits>"
+    return value
+
+
+def key_of(key: Any) -> str:
+    """A key of a dict, as JSON can show it; of one that holds other values, its type."""
+    if isinstance(key, (Call, Dict, list, tuple)) and not isinstance(key, Name):
+        return f"<{type(key).__name__.lower()}>"
+    return str(atom(key))

@@ -15,6 +15,8 @@ from vwlite.parsers.entities import entity_namespaces
 from vwlite.parsers.records import Records
 
 Label = float | str | None
+SCALERS = {"StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "AdaptiveStandardScaler", "Normalizer"}
+EXACT = 1 << 24  # whole numbers up to this are exact in single precision
 
 
 class RecordWriter:
@@ -30,6 +32,28 @@ class RecordWriter:
         self.records = Records(naming, labels, True, False, True)
         self.lines = Lines(labels, False, False, self.problem, [""], naming)
         self.problems: dict[int, str] = {}  # by the number of the record, from 1
+        self.scales = self.encodes = False
+
+    def stand_for(self, steps: Iterable[str]) -> None:
+        """Sets the steps of the pipeline of River that the model stands in for, by the names of their classes.
+
+        Those that scale or encode values see true and false as the numbers 1 and 0, as Python does.
+        """
+        names = set(steps)
+        self.encodes = "OneHotEncoder" in names
+        self.scales = self.encodes or bool(names & SCALERS)
+
+    def seen(self, record: dict[str, Any]) -> dict[str, Any]:
+        """A record as the steps see it."""
+        return {name: self.value(each) for name, each in record.items()} if isinstance(record, dict) else record
+
+    def value(self, value: Any) -> Any:
+        """A value as the steps see it; what OneHotEncoder tells apart, and single precision doesn't, as a text."""
+        if isinstance(value, bool):
+            return int(value)
+        if self.encodes and (value is None or (isinstance(value, int) and abs(value) > EXACT)):
+            return str(value)
+        return value
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes) -> None:
         """Stores what is wrong with a record (the listener of Lines)."""
@@ -40,6 +64,8 @@ class RecordWriter:
         """Writes a record as a line, with its end. Raises Problem for one that is no example."""
         if self.problems:
             self.problems = {}
+        if self.scales:
+            record = self.seen(record)
         try:
             line: bytes = self.lines.text(self.records.one(record, label, weight, None))
         except (TypeError, ValueError, OverflowError, VwliteError) as error:
@@ -53,6 +79,8 @@ class RecordWriter:
     ) -> list[bytes | str]:
         """Writes records as lines, with their ends; in place of one that is no example, what is wrong with it."""
         labels, weights = list(labels), list(weights)
+        if self.scales:
+            records = [self.seen(record) for record in records]
         found: list[bytes | str] = []
         while len(found) < len(records):
             start = len(found)

@@ -1,18 +1,16 @@
 """Translation of River's models, as pickles.py reads them, into flags of vwlite.
 
-A model is translated exactly where vwlite predicts the same (to five digits), nearly where it learns the same kind of
+A model is translated exactly where vwlite predicts the same (to five digits, unless names collide), nearly where it learns the same kind of
 model in another way, which `notes` say, and refused otherwise, with what would do instead.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from vwlite.http.pickles import Call, Dict, Name, parts
+from vwlite.http.pickles import Name, parts, shown
+from vwlite.http.river_features import rules_of
+from vwlite.http.river_parts import MOST_STEPS, Refused, Translation, has_learned, kind_of, number, state_of, steps_of
 
 # Functions that River's own objects are made with, beside those of River.
 HARMLESS = frozenset(
@@ -20,66 +18,44 @@ HARMLESS = frozenset(
         *("collections.OrderedDict", "collections.Counter", "collections.defaultdict", "collections.deque"),
         *("dill._dill._load_type", "dill._dill._create_array", "numbers.Number", "copy.deepcopy", "functools.partial"),
         *("numpy._core.multiarray._reconstruct", "numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"),
+        *("numpy.random._pickle.__randomstate_ctor", "numpy.random._pickle.__bit_generator_ctor"),
+        *("numpy.random._pickle.__generator_ctor", "numpy.random._mt19937.MT19937", "numpy.random._pcg64.PCG64"),
         *("builtins.getattr", "_operator.itemgetter", "operator.itemgetter"),
     )
 )
 LOSSES = {"Squared": "squared", "Log": "logistic", "Hinge": "hinge", "Quantile": "quantile", "Poisson": "poisson"}
-SCALERS = {"StandardScaler": "scale", "MinMaxScaler": "minmax", "MaxAbsScaler": "maxabs"}
-NEARLY_SCALED = ("RobustScaler", "AdaptiveStandardScaler", "Normalizer")
 NEAR_OPTIMIZERS = ("AdaGrad", "Adam", "AdaDelta", "AdaMax", "AMSGrad", "AdaBound", "Nadam", "RMSProp", "Momentum")
 OF_CLASSES = ("OneVsRestClassifier", "OneVsOneClassifier", "OutputCodeClassifier", "SoftmaxRegression")
-CLASSES = 20  # of --oaa, as models of River say nothing of their number
-WIDE = "--min_prediction -1e30 --max_prediction 1e30"
-INSTEAD = {
-    "PA": "--loss_function hinge, or LogisticRegression",
-    "ALMA": "LogisticRegression",
-    "naive_bayes": "LogisticRegression, or --bayes_logistic for the uncertainty of its probabilities",
-    "tree": "-q :: for pairs of features with a linear model",
-    "forest": "-q :: for pairs of features with a linear model",
-    "neighbors": "--random_effect for a model of each user or item",
-    "cluster": "a model that learns from labels: vwlite has no other",
-    "anomaly": "a model that learns from labels: vwlite has no other",
-    "facto": "-q for pairs of namespaces, or --random_effect",
+WRAPPERS = {
+    "TargetStandardScaler": ("regressor", "labels are not scaled"),
+    "TargetMinMaxScaler": ("regressor", "labels are not scaled"),
 }
-
-
-class Refused(ValueError):
-    """A model that vwlite can't stand in for; the message says what would do."""
-
-
-@dataclass
-class Translation:
-    """The flags that stand in for a model.
-
-    Args:
-        options: The flags.
-        exact: Whether predictions are the same, to five digits.
-        notes: What is different.
-        models: The model's steps, by the names of their classes.
-    """
-
-    options: list[str] = field(default_factory=list)
-    exact: bool = True
-    notes: list[str] = field(default_factory=list)
-    models: list[tuple[str, Any]] = field(default_factory=list)
-
-    def differ(self, note: str) -> None:
-        """Notes a difference."""
-        self.exact = False
-        self.notes.append(note)
-
-
-def kind_of(value: Any) -> str:
-    """The name of an object's class, without its module; "" for what is no object of River."""
-    if isinstance(value, Call) and isinstance(value.function, Name) and value.function.module.startswith("river."):
-        return value.function.name
-    return ""
-
-
-def state_of(value: Any) -> dict[str, Any]:
-    """The attributes of an object."""
-    state = value.state if isinstance(value, Call) else None
-    return {str(name): each for name, each in state.items} if isinstance(state, Dict) else {}
+CLASSES = 20  # of --oaa, as models of River say nothing of their number
+WIDE = ("--min_prediction", "-1e30", "--max_prediction", "1e30")  # otherwise predictions end where labels do
+RANGES = {
+    **dict.fromkeys(("Squared", "Hinge", "Quantile"), WIDE),
+    "Log": (),
+    "Poisson": ("--min_prediction", "-80", "--max_prediction", "80"),  # whose exponential is finite in single precision
+}
+FLAGS = "send a model of River, or flags such as '--loss_function logistic'"
+NO_CLIP = 1e12  # of gradients: River's default
+STILL = 1e-30  # rate of a constant that doesn't learn
+INSTEAD = {  # by a part of the module's name, or the beginning of the class's
+    "PA": "--loss_function hinge, or LogisticRegression, would do",
+    "ALMA": "LogisticRegression would do",
+    "naive_bayes": "LogisticRegression, or --bayes_logistic for the uncertainty of its probabilities, would do",
+    "tree": "-q :: for pairs of features with a linear model would do",
+    "forest": "-q :: for pairs of features with a linear model would do",
+    "neighbors": "--random_effect for a model of each user or item would do",
+    "cluster": "vwlite learns from labels",
+    "anomaly": "vwlite learns from labels",
+    "facto": "-q for pairs of namespaces, or --random_effect, would do",
+    "reco": "--random_effect for each user and item would do",
+    "bandit": "a model of the kind bandit would do",
+    "time_series": "LinearRegression of earlier values would do",
+    "multioutput": "a model for each output would do",
+    "river": "LinearRegression and LogisticRegression would do",
+}
 
 
 def strangers(value: Any) -> list[str]:
@@ -100,77 +76,34 @@ def translate(value: Any) -> Translation:
     Raises:
         Refused: If vwlite can't stand in for it.
     """
-    unknown = strangers(value)
-    if unknown:
-        raise Refused(
-            f"the upload names {', '.join(unknown[:3])}, and nothing in an upload is run: send a model of River, or "
-            "flags such as '--loss_function logistic'"
-        )
-    *before, model = flat(value)
-    found = Translation(models=[(kind_of(each) or "?", each) for each in (*before, model)])
-    for each in before:
-        transformer(each, found)
+    if not kind_of(value):
+        refuse_strangers(value)
+    found = Translation()
+    *before, model = steps_of(value)
+    while kind_of(model) in WRAPPERS and len(before) < MOST_STEPS:
+        found.models.append((kind_of(model), model))
+        before.append(model)
+        inner, note = WRAPPERS[kind_of(model)]
+        found.differ(note)
+        *more, model = steps_of(state_of(model).get(inner))
+        before += more
+    before = [each for each in before if kind_of(each) not in WRAPPERS]
+    found.models = [(kind_of(each) or "?", each) for each in (*before, model)] + found.models
+    found.options += rules_of(before, found)
     learner(model, found)
+    if any(has_learned(each) for _, each in found.models):
+        found.differ("what the model has learned before the upload is not taken over: it begins untrained")
+    refuse_strangers(value)
     return found
 
 
-def flat(value: Any) -> Iterator[Any]:
-    """The steps of a pipeline, also of those inside it."""
-    if kind_of(value) != "Pipeline":
-        yield value
-        return
-    steps = state_of(value).get("steps")
-    for _, each in steps.items if isinstance(steps, (Call, Dict)) else ():
-        yield from flat(each)
-
-
-def rule(selector: str, step: str) -> list[str]:
-    """The flags of a transform."""
-    return [
-        "--transform",
-        shlex.quote(f"{selector}:{step}") if re.search(r"[\s'\"]", selector) else f"{selector}:{step}",
-    ]
-
-
-def named(names: Any) -> str:
-    """The selector of features of these names, which may be categories."""
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, (str, int)) for name in names):
-        raise Refused("features are selected by something else than their names")
-    return f"/^({'|'.join(re.escape(str(name)) for name in names)})(=|$)/"
-
-
-def transformer(step: Any, found: Translation) -> None:
-    """Adds the flags of a step before the model."""
-    kind, state = kind_of(step), state_of(step)
-    if kind in SCALERS:
-        if state.get("window_size") is not None or state.get("with_std") is False:
-            found.differ(f"{kind} scales by all that came before, and by the deviation")
-        found.options += rule("*", SCALERS[kind]) if kind != "StandardScaler" else ["--scale"]
-    elif kind in NEARLY_SCALED:
-        found.options.append("--scale")
-        found.differ(f"--scale takes the place of {kind}")
-    elif kind == "OneHotEncoder":
-        found.options += rule("*", "onehot")
-    elif kind == "FeatureHasher":
-        found.differ("features are hashed anyway, by another function than FeatureHasher's")
-    elif kind == "Select":
-        found.options += [*rule(named(state.get("keys")), "keep"), *rule("*", "drop")]
-    elif kind == "Discard":
-        found.options += rule(named(state.get("keys")), "drop")
-    else:
+def refuse_strangers(value: Any) -> None:
+    """Raises Refused for a pickle with names that no model of River has."""
+    unknown = strangers(value)
+    if unknown:
         raise Refused(
-            f"{kind or 'a step'} before the model is not understood; known are {', '.join(SCALERS)}, OneHotEncoder, "
-            "FeatureHasher, Select and Discard"
+            f"the upload names {', '.join(map(shown, unknown[:3]))}, and nothing in an upload is run: {FLAGS}"
         )
-
-
-def number(value: Any, what: str) -> float:
-    """A number, or that of a constant schedule. Raises Refused for another one."""
-    if kind_of(value) == "Constant":
-        value = state_of(value).get("learning_rate")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Refused(f"{what}: only a constant is understood, not {kind_of(value) or type(value).__name__}")
-    return float(value)
 
 
 def learner(model: Any, found: Translation) -> None:
@@ -179,33 +112,54 @@ def learner(model: Any, found: Translation) -> None:
     if kind in ("LinearRegression", "LogisticRegression", "Perceptron"):
         linear(kind, state, found)
     elif kind == "BayesianLinearRegression":
-        alpha, beta = number(state.get("alpha"), "alpha"), number(state.get("beta"), "beta")
-        found.options += ["--bayes_linear", "--noise", f"{1 / beta:.9g}", "--l2", f"{alpha:.9g}", "--noconstant"]
-        found.options += WIDE.split()
+        bayesian(state, found)
     elif kind in OF_CLASSES:
         of_classes(kind, state, found)
-    elif kind == "TargetStandardScaler":
-        learner(state.get("regressor"), found)
-        found.differ("labels are not scaled")
     else:
         raise Refused(refusal(model, kind))
 
 
+def bayesian(state: dict[str, Any], found: Translation) -> None:
+    """Adds the flags of Bayesian linear regression."""
+    alpha, beta = number(state.get("alpha"), "alpha"), number(state.get("beta"), "beta")
+    if not (alpha > 0 and beta > 0):
+        raise Refused("alpha and beta of BayesianLinearRegression are precisions, above 0")
+    if state.get("smoothing") is not None:
+        smoothing = number(state["smoothing"], "smoothing")
+        found.options += ["--forget", f"{smoothing:.9g}"]
+        beta *= 1 - smoothing
+        found.differ("--forget takes the place of smoothing: what is forgotten decays to the prior, and not to nothing")
+        if not (0 < smoothing < 1):
+            raise Refused("the smoothing of BayesianLinearRegression is between 0 and 1")
+    found.options += [
+        "--bayes_linear",
+        "--noise",
+        f"{1 / beta:.9g}",
+        "--l2",
+        f"{alpha / beta:.9g}",
+        "--noconstant",
+        *WIDE,
+    ]
+    found.notes.append("beyond 512 features the posterior precision is stored as its diagonal (--posterior_full)")
+
+
 def of_classes(kind: str, state: dict[str, Any], found: Translation) -> None:
     """Adds the flags of a model of several classes, one against all others."""
-    inner = kind_of(state.get("classifier")) if kind != "SoftmaxRegression" else "LogisticRegression"
-    if inner != "LogisticRegression":
-        raise Refused(f"{kind} of {inner or '?'}: only of LogisticRegression")
+    if kind != "SoftmaxRegression":
+        *before, model = steps_of(state.get("classifier"))
+        if kind_of(model) != "LogisticRegression":
+            raise Refused(f"{kind} of {kind_of(model) or '?'}: only of LogisticRegression")
+        found.options += rules_of(before, found)
+        found.models += [(kind_of(each) or "?", each) for each in (*before, model)]
     found.options += ["--oaa", str(CLASSES), "--loss_function", "logistic", "--probabilities"]
     found.differ(f"--oaa takes the place of {kind}, for up to {CLASSES} classes: upload flags with --oaa K for more")
 
 
 def refusal(model: Any, kind: str) -> str:
     """Why a model is refused, and what would do."""
-    module = str(model.function) if isinstance(model, Call) else ""
-    instead = next((words for part, words in INSTEAD.items() if f".{part}" in module or kind.startswith(part)), "")
-    what = kind or "the upload"
-    return f"{what} is no linear model, and vwlite can't stand in for it" + (f"; {instead} would do" if instead else "")
+    module = str(model.function) if kind else ""
+    instead = (words for part, words in INSTEAD.items() if part in module.split(".") or kind.startswith(part))
+    return f"{kind or 'the upload'} is no linear model, and vwlite can't stand in for it; {next(instead, FLAGS)}"
 
 
 def linear(kind: str, state: dict[str, Any], found: Translation) -> None:
@@ -213,20 +167,26 @@ def linear(kind: str, state: dict[str, Any], found: Translation) -> None:
     loss = kind_of(state.get("loss"))
     if loss not in LOSSES:
         raise Refused(f"{kind} with the loss {loss or '?'}: known are {', '.join(LOSSES)}")
-    found.options += ["--loss_function", LOSSES[loss]]
+    found.options += ["--loss_function", LOSSES[loss], *RANGES[loss]]
     of_loss = state_of(state.get("loss"))
-    if loss in ("Squared", "Hinge"):
-        found.options += WIDE.split()
-    if loss == "Log":
+    if loss in ("Log", "Hinge"):
         found.options += ["--link", "logistic"]
-        if any(of_loss.get(name, 1) != 1 for name in ("weight_pos", "weight_neg")):
-            found.differ("the weights of the classes are not kept: --classweight does that")
+    if loss == "Log" and any(of_loss.get(name, 1) != 1 for name in ("weight_pos", "weight_neg")):
+        found.differ("the weights of the classes are not kept: --classweight does that")
     if loss == "Quantile":
         found.options += ["--quantile_tau", f"{number(of_loss.get('alpha'), 'alpha'):.9g}"]
+        found.differ("an example that is predicted exactly counts in River and not here")
     if loss == "Poisson":
         found.options += ["--link", "poisson"]
     if loss == "Hinge":
         found.differ("an example on the margin counts in River and not here")
+        if of_loss.get("threshold", 1) != 1:
+            found.differ("the margin is 1, as of the usual hinge loss")
+    if number(state.get("clip_gradient", NO_CLIP), "clip_gradient") < NO_CLIP:
+        found.differ("gradients are not clipped")
+    beginning = state.get("initializer")
+    if beginning is not None and kind_of(beginning) != "Zeros":
+        found.differ(f"coefficients begin at 0, and not as {kind_of(beginning) or 'the initializer'} has them")
     descent(kind, state, found)
 
 
@@ -236,9 +196,7 @@ def descent(kind: str, state: dict[str, Any], found: Translation) -> None:
     if optimizer == "SGD" or kind == "Perceptron":
         rate = number(state_of(state.get("optimizer")).get("lr"), "the learning rate")
         found.options += ["--sgd", "-l", f"{rate:.9g}", "--power_t", "0"]
-        of_constant = number(state.get("intercept_lr"), "intercept_lr")
-        if of_constant != rate:
-            found.options += ["--constant_rate", f"{of_constant:.9g}"]
+        constant(state, rate, found)
     elif optimizer == "FTRLProximal":
         found.options.append("--ftrl")
         found.differ("--ftrl has the rates of its own")
@@ -251,3 +209,15 @@ def descent(kind: str, state: dict[str, Any], found: Translation) -> None:
         if value:
             found.options += [f"--{penalty}", f"{value:.9g}"]
             found.differ(f"{penalty} is applied as Vowpal Wabbit does")
+
+
+def constant(state: dict[str, Any], rate: float, found: Translation) -> None:
+    """Adds the flags of the constant of gradient descent."""
+    own = number(state.get("intercept_lr"), "intercept_lr")
+    first = number(state.get("intercept_init", 0), "intercept_init")
+    if first:
+        found.options += ["--constant", f"{first:.9g}"]
+    if own == 0 and not first:
+        found.options.append("--noconstant")
+    elif own != rate:
+        found.options += ["--constant_rate", f"{own or STILL:.9g}"]

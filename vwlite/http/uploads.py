@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 from vwlite.http.calls import OBJECT, decoded
-from vwlite.http.pickles import Call, Dict, Unreadable, plain, read
+from vwlite.http.engines import words_of
+from vwlite.http.pickles import Call, Dict, Name, Unreadable, plain, read, shown
 from vwlite.http.problems import Problem
-from vwlite.http.river_models import Refused, state_of, translate
+from vwlite.http.river_models import translate
+from vwlite.http.river_parts import Refused, state_of
 
 KINDS = {"regression": "regression", "binary": "binary", "multiclass": "multiclass", "creme": None, "custom": None}
 NOTHING_ELSE = {
     "cluster": "clusters are learned without labels, and vwlite learns from labels",
     "neighbor": "vwlite has no nearest neighbours; --random_effect has a model for each user or item",
 }
+MOST_PARAMETERS = 100  # of a step that are stored
 
 
 @dataclass
@@ -69,7 +71,7 @@ def read_upload(body: bytes, flavor: str, strict: bool) -> Upload:
     if isinstance(value, (bytes, bytearray)):
         return Upload(kind, content=bytes(value))
     if isinstance(value, Dict):
-        return of_options({str(name): each for name, each in value.items}.get("options"), kind)
+        return of_options(next((each for name, each in value.items if name == "options"), None), kind)
     if not isinstance(value, Call):
         return of_options(value, kind)
     try:
@@ -85,12 +87,11 @@ def read_upload(body: bytes, flavor: str, strict: bool) -> Upload:
 def parameters(step: Any) -> Any:
     """What is known of a step: its plain parameters."""
     found = {}
-    for name, value in state_of(step).items():
+    for name, value in list(state_of(step).items())[:MOST_PARAMETERS]:
         if value is None or isinstance(value, (bool, int, float, str)):
-            found[name] = value
-        elif isinstance(value, Call) and value.state is not None:
-            shown = plain(value)
-            found[name] = next(iter(shown)).rpartition(".")[2].rstrip(">")
+            found[shown(name)] = plain(value)
+        elif isinstance(value, Call) and value.state is not None and isinstance(value.function, Name):
+            found[shown(name)] = shown(value.function.name)
     return found
 
 
@@ -98,10 +99,9 @@ def of_options(options: Any, kind: str | None) -> Upload:
     """An upload of flags."""
     if not isinstance(options, str):
         raise Problem(400, 'flags are a text, such as "--loss_function logistic", or {"options": "..."}', "/options")
-    try:
-        return Upload(kind, shlex.split(options))
-    except ValueError as error:
-        raise Problem(400, f"the options can't be read: {error}", "/options") from None
+    if any("\ud800" <= sign <= "\udfff" for sign in options):
+        raise Problem(400, "the options hold signs that are no text", "/options")
+    return Upload(kind, words_of(options))
 
 
 def is_model_file(body: bytes) -> bool:
