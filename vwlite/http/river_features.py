@@ -60,7 +60,7 @@ class Part:
         return bool(self.names - other.without if other.names is None else self.names & other.names)
 
 
-def rules_of(steps: list[Any], found: Translation) -> list[str]:
+def rules_of(steps: list[Any], found: Translation) -> list[str]:  # noqa: DOC502
     """Translates the steps before a model.
 
     Args:

@@ -1,7 +1,7 @@
 """Translation of River's models, as pickles.py reads them, into flags of vwlite.
 
-A model is translated exactly where vwlite predicts the same (to five digits, unless names collide), nearly where it learns the same kind of
-model in another way, which `notes` say, and refused otherwise, with what would do instead.
+A model is translated exactly where vwlite predicts the same (to five digits, unless names collide), nearly where it
+learns the same kind of model in another way, which `notes` say, and refused otherwise, with what would do instead.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def strangers(value: Any) -> list[str]:
     return sorted({name for name in names if not name.startswith("river.") and name not in HARMLESS})
 
 
-def translate(value: Any) -> Translation:
+def translate(value: Any) -> Translation:  # noqa: DOC502
     """Translates a model.
 
     Args:

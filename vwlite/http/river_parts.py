@@ -64,11 +64,7 @@ def number(value: Any, what: str) -> float:
 
 
 def steps_of(value: Any) -> list[Any]:
-    """The steps of a pipeline, also of those inside it; of another object, itself.
-
-    Raises:
-        Refused: If it has none, or too many.
-    """
+    """The steps of a pipeline, also of those inside it; of another object, itself. Raises Refused for none."""
     found: list[Any] = []
     left = [value]
     seen = 0
