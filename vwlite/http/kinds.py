@@ -132,14 +132,14 @@ class Binary(Kind):
             pointer("label"),
         )
 
-    def names(self) -> tuple[str, str]:
-        """The names of the negative and of the positive class in JSON."""
+    def names(self) -> tuple[str | None, str]:
+        """The names of the negative and of the positive class in JSON; None for a negative one not yet met."""
         negative, positive = self.negative, self.positive
         if negative is None:
             negative = False if positive is None or isinstance(positive, bool) else 0 if positive == 1 else None
         if positive is None:
             positive = True if negative is None or isinstance(negative, bool) else 1
-        return ("" if negative is None else name(negative)), name(positive)
+        return (None if negative is None else name(negative)), name(positive)
 
     def prediction(self, answer: bytes) -> dict[str, float] | None:
         """The probability of each class."""
@@ -148,7 +148,7 @@ class Binary(Kind):
             return None
         negative, positive = self.names()
         rest = float(f"{1 - value:.6g}")
-        return {negative: rest, positive: value} if negative else {positive: value}
+        return {positive: value} if negative is None else {negative: rest, positive: value}
 
     def is_bare(self) -> bool:
         """Whether an answer is a number alone, and it is clear which class it is the probability of."""

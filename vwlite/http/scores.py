@@ -142,7 +142,8 @@ class BinaryScores(Scores):
     def take_one(self, positive: bool, p: float) -> None:
         """Adds a label and a probability."""
         self.n += 1
-        self.sums["logarithmic"] -= logarithm(p if positive else 1 - p)
+        likely = min(max(p, LEAST), 1 - LEAST)
+        self.sums["logarithmic"] -= logarithm(likely if positive else 1 - likely)
         self.hits[2 * positive + (p > 0.5)] += 1
         cell = self.bins[min(int(p * BINS), BINS - 1)]
         cell[0] += 1
@@ -153,9 +154,9 @@ class BinaryScores(Scores):
         """Adds arrays of labels, of which 1 is the positive class, and of predictions; NaN where there is none."""
         good = ~np.isnan(labels) & (predictions >= 0) & (predictions <= 1)
         positive, p = labels[good] == 1, predictions[good]
-        likely = np.clip(np.where(positive, p, 1 - p), LEAST, 1 - LEAST)
+        likely = np.clip(p, LEAST, 1 - LEAST)
         self.n += len(p)
-        self.sums["logarithmic"] -= float(array_log(likely).sum())
+        self.sums["logarithmic"] -= float(array_log(np.where(positive, likely, 1 - likely)).sum())
         for cell, count in enumerate(np.bincount(2 * positive + (p > 0.5), minlength=4).tolist()):
             self.hits[cell] += count
         places = np.minimum((p * BINS).astype(np.int64), BINS - 1)
