@@ -58,6 +58,8 @@ async def arrow(
     lines = Lines(labels, False, False, lambda s, line, c, reason, text: problems.update({line: reason}), [""], naming)
     table, label = with_labels(model, table, query.get("label"), what == "learn")
     table = with_weights(table, label, query.get("weight"))
+    if model.writer.scales and "columns" not in query:
+        table = with_numbers(table, label)
     output: list[bytes] = []
     entry = 0
     start = 0 if header is None else min(header.done, table.num_rows)
@@ -147,6 +149,16 @@ def with_weights(table: Any, label: str | None, weight: str | None) -> Any:
 
     weights = pc.if_else(pc.is_null(table.column(label)), pa.scalar(1.0), pc.cast(table.column(weight), pa.float64()))
     return table.set_column(table.column_names.index(weight), weight, weights)
+
+
+def with_numbers(table: Any, label: str | None) -> Any:
+    """The table with the numbers 1 and 0 for true and false, as the steps of River's pipelines see them."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_boolean(field.type) and field.name != label:
+            table = table.set_column(place, field.name, table.column(place).cast(pa.int8()))
+    return table
 
 
 def map_of(query: dict[str, str], label: str | None) -> ColumnMap:
