@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +19,10 @@ from vwlite.http.kinds import Binary, Regression
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 
-if TYPE_CHECKING:
-    from vwlite.http.batches import Batches
-
 TURN = 0.004  # seconds after which other requests have their turn
 
 
-def is_short(batches: Batches, model: Model, what: str, table: Any, query: dict[str, str], keyed: bool) -> bool:
+def is_short(batches: Any, model: Model, what: str, table: Any, query: dict[str, str], keyed: bool) -> bool:
     """Whether the rows of a table can go the short way."""
     house, driver = batches.house, model.engine.driver
     kind = model.kind
@@ -34,9 +31,7 @@ def is_short(batches: Batches, model: Model, what: str, table: Any, query: dict[
     return what == "predict" or (house.journal is None and query.get("label") in table.column_names)
 
 
-async def run(
-    batches: Batches, model: Model, what: str, table: Any, blocks: Iterator[Any], label: str | None
-) -> Answer:
+async def run(batches: Any, model: Model, what: str, table: Any, blocks: Iterator[Any], label: str | None) -> Answer:
     """Runs the rows of a table.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vwlite.core.types import LabelType
 from vwlite.errors import VwliteError
@@ -22,12 +22,9 @@ from vwlite.input.writing import Lines
 from vwlite.parsers.arrow import Tables
 from vwlite.parsers.entities import entity_namespaces
 
-if TYPE_CHECKING:
-    from vwlite.http.batches import Batches
-
 
 async def arrow(
-    batches: Batches, model: Model, what: str, content: bytes, query: dict[str, str], header: Header | None
+    batches: Any, model: Model, what: str, content: bytes, query: dict[str, str], header: Header | None
 ) -> Answer:
     """Runs the rows of an Arrow stream.
 
