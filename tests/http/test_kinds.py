@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given
@@ -49,7 +50,7 @@ def is_in(value, values):
 @example([0, 1, -1])
 def test_two_values_are_two_classes_in_any_order(values):
     kind = binary()
-    distinct = []
+    distinct: list[Any] = []
     for value in values:
         if not any(value == other for other in distinct):
             distinct.append(value)
@@ -181,4 +182,5 @@ def test_predictions_of_classes():
         assert model.kind.prediction(answer) == "blue"
         assert json.loads(b"{" + model.kind.members(answer) + b"}")["prediction"] == "blue"
     [answer] = likely.predict([likely.writer.one({"is-blue": 1})])
-    assert sum(likely.kind.probabilities(answer).values()) == pytest.approx(1, abs=1e-5)
+    kind: Any = likely.kind
+    assert sum(kind.probabilities(answer).values()) == pytest.approx(1, abs=1e-5)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from typing import Any
 
 import dill
 import pytest
@@ -53,7 +54,7 @@ def upload(data, flavor="regression"):
     """What an upload is answered, as JSON can say it."""
     try:
         found = read_upload(data, flavor, False)
-        said = [found.kind, found.words, found.notes, found.steps]
+        said: Any = [found.kind, found.words, found.notes, found.steps]
     except Problem as problem:
         said = problem.members()
     return json_answer(said)

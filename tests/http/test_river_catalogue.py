@@ -6,6 +6,7 @@ import inspect
 import pickle
 import pkgutil
 import sys
+from typing import Any
 
 import dill
 import pytest
@@ -48,7 +49,7 @@ def instances():
             continue
         classes |= {each for _, each in found if each.__module__.startswith("river.") and not inspect.isabstract(each)}
     for each in sorted(classes, key=lambda each: (each.__module__, each.__name__)):
-        parameters = [{}]
+        parameters: list[dict[str, Any]] = [{}]
         with contextlib.suppress(AttributeError, ImportError, TypeError):
             parameters += list(each._unit_test_params())
         for one in parameters:
@@ -81,7 +82,7 @@ def answer(data, flavor):
 
 def test_every_class_is_read_and_translated_or_refused():
     before = set(sys.modules)
-    found = {"exact": set(), "near": set(), "refused": set()}
+    found: dict[str, set[str]] = {"exact": set(), "near": set(), "refused": set()}
     others = ("without steps", "only of LogisticRegression", "upload names")
     for kind, value in INSTANCES:
         for dump in (dill.dumps, pickle.dumps):

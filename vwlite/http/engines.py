@@ -55,6 +55,10 @@ class ServedEngine(Engine):
     def run_rows(self, block: Any, learning: bool) -> tuple[list[float], dict[int, str]]:
         """Learns or only predicts rows that were no text.
 
+        Args:
+            block: The rows.
+            learning: Whether labelled ones are learned.
+
         Returns:
             Predictions of those that could be used, and by the number of the row, from 1, why others could not.
         """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar
 
-from vwlite.core.types import LabelType, PredictionType
+from vwlite.core.types import PredictionType
 from vwlite.daemon.engine import Engine
 from vwlite.http.problems import Problem, pointer
 from vwlite.http.records import Label
@@ -206,26 +206,6 @@ class Multiclass(Kind):
             word = str(value) if isinstance(value, int) else quoted(value)
             return b'"prediction": ' + word.encode() + b", " + found
         return found
-
-
-def kind_of(engine: Engine, wanted: str | None = None) -> Kind:
-    """The kind of a model; raises Problem if it is not the one that is wanted."""
-    top = engine.workspace.top
-    found: type[Kind] = Kind
-    if top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR:
-        found = Binary if top.loss is not None and top.loss.two_classes else Regression
-    elif top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
-        PredictionType.CLASS,
-        PredictionType.PROBABILITIES,
-    ):
-        found = Multiclass
-    elif top.takes_label is LabelType.CONTEXTUAL_BANDIT:
-        from vwlite.http.decisions import Bandit
-
-        found = Bandit
-    if wanted is not None and wanted != found.name:
-        raise Problem(400, f"these options make a model of the kind {found.name!r}, not {wanted!r}", pointer("kind"))
-    return found(engine)
 
 
 def number(word: bytes) -> float:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vwlite.core.learner import walk
+from vwlite.http.choice_of_kind import kind_of
 from vwlite.http.curve import Curve
 from vwlite.http.engines import ServedEngine
-from vwlite.http.kinds import Kind, kind_of
+from vwlite.http.kinds import Kind
 from vwlite.http.latency import Histogram, Recent
 from vwlite.http.names import FeatureNames
 from vwlite.http.problems import Problem
