@@ -40,6 +40,7 @@ cdef class Marginal:
     cdef double* pulls                # Newton steps of each effect by feature of F, and their sum
     cdef size_t work_size, room_size, pulls_size
     cdef int see(self, uint64_t number, Example ex, double c) except -1 nogil
+    cdef int add_sums(self, Record* record, Example ex, double c) except -1 nogil
     cdef bint is_time(self) except -1 nogil
     cdef double prior(self, size_t i) noexcept nogil
     cdef int renew(self) except -1

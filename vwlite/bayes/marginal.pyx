@@ -92,15 +92,33 @@ cdef class Marginal:
                 means_of(record)[place] = max(means_of(record)[place],
                                               <double>ex.features[k].value * ex.features[k].value)
         data = precisions_of(record)
+        if n > record.n:              # features occur several times, perhaps so often that n^2 products take minutes
+            self.add_sums(record, ex, c)
+            n = 0
         for k in range(n):
             i = places[k]
             for other in range(n):
                 j = places[other]
                 if j <= i:
                     data[triangle(i) + j] += c * ex.features[k].value * ex.features[other].value
-        for k in range(n):            # rounding may make the sum negative if a feature occurs several times
+        for k in range(ex.n):         # rounding may make the sum negative if a feature occurs several times
             data[triangle(places[k]) + places[k]] = max(data[triangle(places[k]) + places[k]], 0)
         record.count += 1
+        return 0
+
+    cdef int add_sums(self, Record* record, Example ex, double c) except -1 nogil:
+        """Add c x x', x the sums of the values of each coefficient, which `fixed.places` names by feature."""
+        cdef size_t i, j, k
+        cdef double* data = precisions_of(record)
+        cdef double* x
+        grow(&self.room, &self.room_size, record.n, sizeof(double))
+        x = self.room
+        memset(x, 0, record.n * sizeof(double))
+        for k in range(ex.n):
+            x[self.fixed.places[k]] += ex.features[k].value
+        for i in range(record.n):
+            for j in range(i + 1 if x[i] != 0 else 0):
+                data[triangle(i) + j] += c * x[i] * x[j]
         return 0
 
     cdef bint is_time(self) except -1 nogil:
