@@ -12,6 +12,7 @@ from vwlite.daemon.engine import NOT_HERE, Engine
 from vwlite.engine.command_line import option_groups, parse
 from vwlite.engine.daemon_flags import ASIDE
 from vwlite.errors import VwliteError
+from vwlite.features.interactions import LIMIT_OF_A_DAEMON
 from vwlite.http.problems import Problem, pointer
 
 # Flags of a model of a kind that is asked for without any, as the estimators of vwlite.river have them.
@@ -27,7 +28,15 @@ MOST_BITS = 24  # of --bit_precision in the flags of a stranger: the table takes
 MOST_CLASSES = 10_000
 MOST_FLAGS = 1 << 15  # characters of flags, which take long to read
 ELSEWHERE = {"testonly": "a served model learns; give --follow to serve one that doesn't"}
-BITS = {"bit_precision": MOST_BITS, "oaa": MOST_CLASSES, "multilabel_oaa": MOST_CLASSES, "csoaa": MOST_CLASSES}
+MOST_FULL = 4096  # coefficients of a full posterior, which takes 4 bytes for each pair of them, and as much time
+BITS = {
+    "bit_precision": MOST_BITS,
+    "oaa": MOST_CLASSES,
+    "multilabel_oaa": MOST_CLASSES,
+    "csoaa": MOST_CLASSES,
+    "posterior_full": MOST_FULL,
+    "crossing_limit": LIMIT_OF_A_DAEMON,
+}
 
 
 class ServedEngine(Engine):
@@ -39,18 +48,22 @@ class ServedEngine(Engine):
     Attributes:
         about: Returns what is saved beside the model.
         numbered: Whether messages about examples name the line, as for lines of text.
+        stands: The identifier of the journal and the last entry in the model, where the journal isn't used at present.
     """
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.about: Any = dict
+        self.stands: dict[str, Any] = {}
+        if options.given("crossing_limit"):
+            self.flags["crossing_limit"] = options["crossing_limit"]
         self.numbered = False
         self.caught: dict[int, str] | None = None  # reasons by row, while rows run that are no text
         self.note_learned()
 
     def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
         """Saves the model, and what its service has to know. Raises ModelError."""
-        super().save(path, {**(stream or {}), "service": self.about()})
+        super().save(path, {"flags": self.flags, **self.stands, **(stream or {}), "service": self.about()})
 
     def run_rows(self, block: Any, learning: bool) -> tuple[list[float], dict[int, str]]:
         """Learns or only predicts rows that were no text.
@@ -164,13 +177,16 @@ def names_file(options: Options, name: str) -> bool:
     return bool(options.declared[name].file) or any(str(value).startswith("@") for value in values)
 
 
-def engine_of(words: Sequence[str], path: str | None = None, trusted: bool = True) -> ServedEngine:
+def engine_of(
+    words: Sequence[str], path: str | None = None, trusted: bool = True, flags: dict[str, Any] | None = None
+) -> ServedEngine:
     """Makes the engine of a model.
 
     Args:
         words: Its flags.
         path: The model file to load; None for a new model.
         trusted: Whether the flags come from the operator.
+        flags: Values of options that it had when it was saved, as its file says; the model has only some of them.
 
     Returns:
         The engine.
@@ -180,6 +196,9 @@ def engine_of(words: Sequence[str], path: str | None = None, trusted: bool = Tru
     """
     options = options_of(words, trusted)
     try:
+        for name, value in (flags or {}).items():
+            if name in options.declared and not options.declared[name].keep:
+                options.set(name, value)
         if path is not None:
             options.set("initial_regressor", path)
             options.set("preserve_performance_counters", True)

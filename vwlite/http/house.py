@@ -12,26 +12,30 @@ d) Everything but commits and saves runs in the thread of the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vwlite.core.files import sweep
-from vwlite.daemon.journal import Journal
+from vwlite.daemon.journal import Journal, lock
 from vwlite.daemon.log import Log
-from vwlite.daemon.saving import CHECKPOINT, Saving
+from vwlite.daemon.saving import CHECKPOINT, ENTITIES, Saving
+from vwlite.daemon.segment import sync
 from vwlite.errors import ModelError, VwliteError
 from vwlite.http.checkpoints import saving_of
 from vwlite.http.commits import Commits
 from vwlite.http.engines import engine_of, with_defaults, words_of
-from vwlite.http.entries import Entry, Header, labels_of, split
-from vwlite.http.model import Model
+from vwlite.http.entries import Entry, Header
+from vwlite.http.model import ERROR, Model
 from vwlite.http.problems import Problem
 from vwlite.http.records import Label
+from vwlite.http.recovery import recover
 from vwlite.http.state import State
 from vwlite.model import model_file
 
@@ -40,9 +44,11 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 PREVIOUS = "previous.model"
+BEFORE = "before-"  # beginnings of the names of files of models that were replaced
 NEW, OLD = ".new-", ".old-"  # beginnings of the names of folders that are made or deleted
 OFTEN = 600.0  # seconds between checkpoints of a model that learns, unless --autosave says otherwise
 SEGMENT = 1 << 26  # bytes of the journal after which a new segment begins
+AT_ONCE = 4  # saves of models that leave memory: each is a copy of the process
 LARGE = 1 << 28  # bytes of the journal after which checkpoints are due
 
 
@@ -53,6 +59,7 @@ class Known:
     Args:
         uid: Its identity.
         entry: The journal's last entry in its checkpoint.
+        journal: The identifier of the journal of its checkpoint; "" without one.
         card: What it is, as of the checkpoint.
         model: The model, if it is in memory.
         saving: Its saves, if it is in memory and has a folder.
@@ -60,6 +67,7 @@ class Known:
 
     uid: str
     entry: int = 0
+    journal: str = ""
     card: dict[str, Any] = field(default_factory=dict)
     model: Model | None = None
     saving: Saving | None = None
@@ -87,24 +95,36 @@ class House:
         self.changed: list[Callable[[str, Model, dict[str, Any]], None]] = []  # called with what happens to models
         folder = settings.folder
         if folder is not None:
-            os.makedirs(os.path.join(folder, "models"), mode=0o700, exist_ok=True)
-            if settings.journal is not None:
-                self.journal = Journal(settings.journal)
+            for each in (folder, os.path.join(folder, "models")):
+                os.makedirs(each, mode=0o700, exist_ok=True)
         path = "" if folder is None else os.path.join(folder, "waiting.db")
         self.ending = False
         self.discarding: asyncio.Future[None] | None = None
+        self.lock: int | None = None
         try:
+            if folder is not None:
+                if settings.journal is None or not same_place(settings.journal, folder):
+                    self.lock, _ = lock(folder)
+                if settings.journal is not None:
+                    self.journal = Journal(settings.journal)
             self.state = State(path, settings.id_life, settings.max_ids)
             self.commits = Commits(self.journal, self.state, log)
             if folder is not None:
                 self.find_all()
                 if self.journal is not None:
                     self.state.follow(self.journal.id)
-                    self.recover(self.journal)
+                    recover(self, self.journal)
         except BaseException:
             if self.journal is not None:
                 self.journal.close()
+            self.unlock()
             raise
+
+    def unlock(self) -> None:
+        """Lets another process use the folder."""
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
 
     # at the start
 
@@ -131,49 +151,10 @@ class House:
         if not isinstance(service, dict) or not isinstance(service.get("uid"), str):
             raise ModelError(f"{path}: is not a model that vwlite serve has saved; upload it instead")
         entry = int(stream.get("entry", 0))
-        if self.journal is not None and entry and stream.get("id") != self.journal.id:
+        journal = str(stream.get("id", ""))
+        if self.journal is not None and entry and journal != self.journal.id:
             raise ModelError(f"{path}: belongs to another journal than {self.journal.folder}; put that back")
-        return Known(service["uid"], entry, dict(service.get("card", {})))
-
-    def recover(self, journal: Journal) -> None:
-        """Learns what the journal has and the checkpoints have not."""
-        by_uid = {each.uid: name for name, each in self.known.items()}
-        count = 0
-        for number, data in journal.entries(journal.first() - 1):
-            entry = Entry.read(number, data)
-            header = entry.header
-            name = by_uid.get(header.model)
-            if name is not None and number > self.known[name].entry:
-                model = self.load(name)
-                self.learn_again(model, entry)
-                count += 1
-            if number > self.state.entry and name is not None:
-                self.commits.effects(header)(self.state)
-        self.state.apply(journal.last)
-        self.state.commit()
-        newest = max((each.entry for each in self.known.values()), default=0)
-        if newest > journal.last:  # a checkpoint was made of entries that a power failure took
-            journal.entries(newest)
-        self.commits.done = journal.committed
-        if count:
-            self.log.info("learned the journal's entries after the checkpoints", entries=count, last=journal.last)
-
-    def learn_again(self, model: Model, entry: Entry) -> None:
-        """Learns an entry of the journal."""
-        model.engine.limit_crossing(None)
-        if entry.header.labels is not None:
-            model.kind.restore(entry.header.labels)
-        lines = split(entry.text, model.engine.blocks)
-        answers = model.run(lines)
-        given = entry.header.answers or answers
-        if entry.header.scored:
-            labels = labels_of(lines, model.engine.workspace.top.takes_label)
-            model.score(labels, given if len(given) == len(answers) else answers)
-        model.note_loss()
-        model.names.read(lines, model.examples)
-        model.engine.take_learned()
-        model.entry = entry.number
-        model.engine.limit_crossing(model.engine.options["crossing_limit"])
+        return Known(service["uid"], entry, journal, dict(service.get("card", {})))
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begins to serve."""
@@ -182,6 +163,7 @@ class House:
         for each in self.known.values():
             if each.saving is not None:
                 each.saving.loop = loop
+        self.make_room("")
 
     # models in memory
 
@@ -214,10 +196,15 @@ class House:
         if known.model is not None:
             return known.model
         path = os.path.join(self.folder(name), CHECKPOINT)
-        service = stream_of(model_file.open(path).metadata).get("service", {})
-        engine = engine_of([], path)
+        stream = stream_of(model_file.open(path).metadata)
+        service = stream.get("service", {})
+        engine = engine_of([], path, flags=stream.get("flags"))
         model = Model(name, known.uid, engine, service)
         model.entry = known.entry
+        before = str(service.get("previous", PREVIOUS))
+        model.previous = before if os.path.basename(before) == before else ""
+        if self.journal is None and known.entry:  # the next server may use the journal again
+            engine.stands = {"id": known.journal, "entry": known.entry}
         self.settle(model, known)
         return model
 
@@ -237,9 +224,15 @@ class House:
         if too_many <= 0:
             return
         loaded.sort(key=lambda pair: pair[1].model.used if pair[1].model is not None else 0.0)
+        running = sum(each.saving is not None and bool(each.saving.jobs) for _, each in loaded)
         for name, each in loaded[:too_many]:
-            if name != but and each.model is not None and not each.model.open:
-                self.rest(name, each)
+            if name == but or each.model is None or each.model.open or each.saving is None or each.saving.jobs:
+                continue
+            if each.saving.changed():
+                if running >= AT_ONCE or self.loop is None:
+                    continue
+                running += 1
+            self.rest(name, each)
 
     def rest(self, name: str, known: Known) -> None:
         """Lets a model leave memory; a changed one is saved first, and leaves if it wasn't used meanwhile."""
@@ -250,8 +243,11 @@ class House:
 
             def saved(trouble: str) -> None:
                 """Lets the model leave if nothing has changed since."""
-                if not trouble and known.model is model and model.used == used and not saving.changed():
+                if trouble:
+                    return
+                if known.model is model and model.used == used and not saving.changed():
                     self.rest(name, known)
+                self.make_room("")
 
             if not saving.jobs:
                 saving.ask(str(saving.path), saved)
@@ -313,10 +309,26 @@ class House:
         model.open += 1  # it stays in memory
         self.known[model.name] = Known(model.uid, model=model)
 
-    def make(self, name: str, words: list[str], kind: str | None, content: bytes | None, trusted: bool) -> Model:
-        """A model with a new identity, that is nowhere yet. Raises Problem."""
+    def make(
+        self,
+        name: str,
+        words: list[str],
+        kind: str | None,
+        content: bytes | None,
+        trusted: bool,
+        path: str | None = None,
+    ) -> Model:
+        """A model with a new identity, that is nowhere yet: of flags, an upload, or a file here. Raises Problem."""
         service: dict[str, Any] = {}
-        if content is None:
+        if path is not None:
+            try:
+                stream = stream_of(model_file.open(path).metadata)
+                service = dict(stream.get("service", {}))
+                engine = engine_of([], path, flags=stream.get("flags"))
+            except (VwliteError, Problem) as error:
+                self.log.error("a model can't be loaded", model=name, why=str(error))
+                raise Problem(500, f"the file before {name!r} can't be loaded: see the log of the server") from error
+        elif content is None:
             engine = engine_of(words, trusted=trusted)
         else:
             from tempfile import TemporaryDirectory
@@ -331,7 +343,6 @@ class House:
                     engine = engine_of([], path, trusted=False)
             except (VwliteError, Problem) as error:
                 raise Problem(400, re.sub(r"\S*/upload\.model", "the upload", str(error))) from None
-            words = words_of(str(service.get("words", "")) if isinstance(service.get("words"), str) else "")
         model = Model(name, os.urandom(8).hex(), engine, service)
         if kind is not None and model.kind.name != kind:
             raise Problem(400, f"this makes a model of the kind {model.kind.name!r}, not {kind!r}", "/kind")
@@ -346,10 +357,15 @@ class House:
             model.entry = known.entry = 0 if self.journal is None else self.journal.last
             target = self.folder(model.name)
             new = self.folder(f"{NEW}{model.uid}")
-            with refused("can't be saved"):
-                os.makedirs(new, mode=0o700)
-                self.save_to(model, os.path.join(new, CHECKPOINT))
-                os.rename(new, target)
+            try:
+                with refused("can't be saved", self.log):
+                    os.makedirs(new, mode=0o700)
+                    self.save_to(model, os.path.join(new, CHECKPOINT))
+                    os.rename(new, target)
+                    sync(self.folder(""))
+            except Problem:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
         self.known[model.name] = known
         self.settle(model, known)
         self.make_room(model.name)
@@ -365,54 +381,65 @@ class House:
         """The bytes of a model file. Raises Problem."""
         from tempfile import TemporaryDirectory
 
-        with refused("can't be saved"), TemporaryDirectory() as folder:
+        with refused("can't be saved", self.log), TemporaryDirectory() as folder:
             path = os.path.join(folder, "m")
             model.engine.save(path)
+            if os.path.exists(path + ENTITIES):
+                raise Problem(409, "a part of this model is in a second file (--entity_limit): there is no single one")
             with open(path, "rb") as file:
                 return file.read()
 
     def replace(self, name: str, content: bytes, kind: str | None = None) -> Model:
         """Replaces a model by an uploaded file; the one before is kept for roll_back(). Raises Problem."""
         old = self.find(name)
-        if self.saves(name):
-            raise Problem(503, f"{name!r} is being saved: try again in a moment", headers={"Retry-After": "1"})
         model = self.make(name, [], kind, content, trusted=False)
         self.exchange(old, model)
         return model
 
     def exchange(self, old: Model, model: Model) -> None:
-        """Puts a model in the place of another one, which is kept as the one before."""
+        """Puts a model in the place of another one, which is kept as the one before.
+
+        That is done when the checkpoint is in its place, which names the file of the one before.
+        """
         known = Known(model.uid)
         if self.settings.folder is not None:
             model.entry = known.entry = 0 if self.journal is None else self.journal.last
+            model.previous = f"{BEFORE}{old.uid}.model"
             folder = self.folder(model.name)
-            with refused("can't be saved"):
-                self.save_to(old, os.path.join(folder, PREVIOUS))
+            with refused("can't be saved", self.log):
+                self.save_to(old, os.path.join(folder, model.previous))
                 self.save_to(model, os.path.join(folder, CHECKPOINT))
+            for each in os.listdir(folder):
+                if each.startswith((BEFORE, PREVIOUS)) and not each.startswith(model.previous):
+                    with contextlib.suppress(OSError):
+                        os.unlink(os.path.join(folder, each))
         else:
             self.previous[model.name] = self.content(old)
         old.gone = True
-        self.state.forget_model(old.uid)
+        self.forget(old.uid)
         self.known[model.name] = known
         self.settle(model, known)
         self.tell("replaced", model)
 
+    def forget(self, uid: str) -> None:
+        """Deletes what waits for the labels of a model that is gone. If that fails, it goes when it has expired."""
+        try:
+            self.state.forget_model(uid)
+        except sqlite3.Error as error:
+            self.state.roll_back()
+            self.log.warning("what waits for the labels of a model that is gone can't be deleted yet", why=str(error))
+
     def roll_back(self, name: str) -> Model:
         """Exchanges a model and the one that was there before it was replaced. Raises Problem."""
         old = self.find(name)
-        if self.saves(name):
-            raise Problem(503, f"{name!r} is being saved: try again in a moment", headers={"Retry-After": "1"})
+        content = path = None
         if self.settings.folder is None:
             content = self.previous.get(name)
-        else:
-            path = os.path.join(self.folder(name), PREVIOUS)
-            content = None
-            if os.path.exists(path):
-                with refused("can't be read"), open(path, "rb") as file:
-                    content = file.read()
-        if content is None:
+        elif old.previous:
+            path = os.path.join(self.folder(name), old.previous)
+        if content is None and (path is None or not os.path.exists(path)):
             raise Problem(409, f"{name!r} was never replaced: there is no model before it")
-        model = self.make(name, [], None, content, trusted=False)
+        model = self.make(name, [], None, content, False, path)
         self.exchange(old, model)
         return model
 
@@ -423,20 +450,26 @@ class House:
         known = self.known[name]
         if self.settings.folder is not None and os.path.isdir(self.folder(name)):
             old = self.folder(f"{OLD}{known.uid}")
-            with refused("can't be deleted"):
+            with refused("can't be deleted", self.log):
                 os.rename(self.folder(name), old)
+                sync(self.folder(""))
             shutil.rmtree(old, ignore_errors=True)
         del self.known[name]
         self.previous.pop(name, None)
         if known.model is not None:
             known.model.gone = True
             self.tell("deleted", known.model)
-        self.state.forget_model(known.uid)
+        self.forget(known.uid)
 
     def saves(self, name: str) -> bool:
         """Whether a save of a model is running."""
-        saving = self.known[name].saving
-        return saving is not None and bool(saving.jobs)
+        known = self.known.get(name)
+        return known is not None and known.saving is not None and bool(known.saving.jobs)
+
+    async def saved(self, name: str) -> None:
+        """Waits until no save of a model runs: it would end in the folder of the next model of that name."""
+        while self.saves(name):
+            await asyncio.sleep(0.01)
 
     # learning
 
@@ -455,7 +488,7 @@ class House:
             lines: Complete examples in VW's text.
             labels: Their labels, for the metrics; None for an example without one.
             header: What the journal has to know beside the examples.
-            effects: What to do to the state when they are in the journal.
+            effects: What to do to the state when they are in the journal, unless all of them were refused.
 
         Returns:
             The answers; and the entry of the journal that has to be committed before they are sent, 0 for none.
@@ -465,14 +498,15 @@ class House:
         """
         if model.gone:
             raise Problem(404, f"the model {model.name!r} was deleted or replaced meanwhile")
-        self.commits.require()
+        self.commits.require(effects is not None)
         answers = model.run(lines)
         self.log_remarks(model)
         model.score(labels, answers if header is None or not header.answers else header.answers)
         model.names.read(lines, model.examples)
         model.failures += model.errors
         entry = self.note(model, header or Header(model.uid), model.engine.take_learned())
-        self.commits.after(entry, effects)
+        if effects is not None and not all(answer.startswith(ERROR) for answer in answers):
+            self.commits.after(entry, effects)
         return answers, entry
 
     def note(self, model: Model, header: Header, learned: bytes) -> int:
@@ -501,6 +535,7 @@ class House:
         self.commits.retry()
         journal = self.journal
         now = time.monotonic()
+        self.make_room("")
         loaded = [each for each in self.known.values() if each.saving is not None]
         if journal is not None and journal.written - self.begun_bytes > SEGMENT:
             self.begun_bytes, self.begun_entry = journal.written, journal.rotate()
@@ -544,8 +579,9 @@ class House:
         """Deletes old segments; runs in another thread."""
         try:
             if self.journal is not None:
+                self.state.flush_log()  # what follows from these entries has to be on disk before they go
                 self.journal.discard(upto)
-        except VwliteError as error:
+        except (VwliteError, sqlite3.Error) as error:
             self.log.warning("old segments of the journal can't be deleted", why=str(error))
 
     async def end(self) -> None:
@@ -567,6 +603,7 @@ class House:
             self.commits.note()
         self.commits.retry()
         self.state.close()
+        self.unlock()
         if trouble is not None:
             raise trouble
 
@@ -583,11 +620,16 @@ def require_name(name: str) -> None:
         raise Problem(400, "the name of a model is 1 to 128 letters, digits, '.', '_' and '-', and begins with no sign")
 
 
-class refused:  # noqa: N801
-    """Converts errors of files to a Problem."""
+def same_place(one: str, other: str) -> bool:
+    """Whether two paths are those of one folder."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+
+class refused:  # noqa: N801
+    """Converts errors of files to a Problem, which tells no paths; the log has them."""
+
+    def __init__(self, what: str, log: Log) -> None:
+        self.what, self.log = what, log
 
     def __enter__(self) -> None:
         """Begins."""
@@ -595,4 +637,7 @@ class refused:  # noqa: N801
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         """Raises Problem for an error of files."""
         if isinstance(error, (OSError, VwliteError)):
-            raise Problem(503, f"the model {self.what}: {error}", headers={"Retry-After": "10"}) from error
+            self.log.error(f"a model {self.what}", why=str(error))
+            cause = error if isinstance(error, OSError) else error.__cause__
+            why = cause.strerror if isinstance(cause, OSError) and cause.strerror else "see the log of the server"
+            raise Problem(503, f"the model {self.what}: {why}", headers={"Retry-After": "10"}) from error

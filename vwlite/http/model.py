@@ -71,6 +71,7 @@ class Model:
 
     Attributes:
         entry: The journal's last entry that it has learned.
+        previous: The file of the model that it has replaced, beside its checkpoint; "" if there is none.
         open: How many requests are using it.
     """
 
@@ -93,6 +94,7 @@ class Model:
         self.steps: dict[str, Any] = {}
         self.words: list[str] = []
         self.entry = 0
+        self.previous = ""
         self.used = 0.0
         self.open = 0
         self.gone = False
@@ -115,6 +117,7 @@ class Model:
             "notes": self.notes,
             "steps": self.steps,
             "words": self.words,
+            "previous": self.previous,
             "names": list(self.names.stored),
             "choices": self.choices,
             "card": {"id": self.id, "kind": self.kind.name, "examples": self.examples, "loss": self.loss()},

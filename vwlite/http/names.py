@@ -53,6 +53,8 @@ class FeatureNames:
                     for word in words:
                         name = before + word.partition(b":")[0]
                         self.stored[name.decode("utf-8", "surrogateescape")] = None
+                        if len(self.stored) >= 2 * MOST_NAMES:
+                            return
 
     def by_hash(self, workspace: Any) -> dict[int, str]:
         """The names by the hashes of features, with those of crossed features."""

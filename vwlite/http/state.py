@@ -11,6 +11,7 @@ c) A row whose label was learned stays, without its content, until it would have
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -87,6 +88,8 @@ class State:
     ) -> None:
         self.path, self.life, self.most, self.now = path, life, most, now
         try:
+            if path:  # what is in it is nobody else's business
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             version = self.db.execute("pragma user_version").fetchone()[0]
             self.db.execute("pragma journal_mode=wal")
@@ -98,7 +101,7 @@ class State:
                 raise VwliteError(f"{path}: was written by another version of vwlite ({version})")
             self.count: int = self.db.execute("select count(*) from waiting").fetchone()[0]
             self.entry, self.journal = self.db.execute("select entry, journal from applied").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise VwliteError(f"{path}: can't be used for predictions that wait for labels: {error}") from error
         self.open = False  # a transaction is
 
