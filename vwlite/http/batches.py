@@ -292,15 +292,8 @@ class Batches:
                 own = Header(model.uid)
                 if header is not None:
                     own = Header(model.uid, key=header.key, digest=header.digest, done=done - len(part) + place + 1)
-                if identifier is not None and waiting is not None:
-                    own.ids = [identifier]
-                    own.answers = [waiting.prediction] if waiting.prediction is not None else []
-                    self.service.taken.add(identifier)
-                effects = self.service.freeing(own)
-                (answer,), number_of_entry = self.house.learn(model, [text], [label], own, effects)
+                answer, number_of_entry = self.service.teach(model, text, label, own, identifier, waiting)
                 entry = number_of_entry or entry
-                if answer.startswith(ERROR):
-                    raise Problem(400, answer.removeprefix(ERROR).decode("utf-8", "replace"))
                 bandit = isinstance(model.kind, Bandit)
                 answers.append(b"{}" if bandit else b"{" + model.kind.members(answer) + b"}")
             except Problem as problem:

@@ -47,17 +47,28 @@ class Commits:
         if self.journal is not None:
             self.journal.start(lambda: loop.call_soon_threadsafe(self.note))
 
-    def require(self) -> None:
-        """Raises Problem while the journal can't be written: nothing is learned then."""
+    def require(self, changes: bool) -> None:
+        """Raises Problem while the journal can't be written: nothing is learned then.
+
+        Args:
+            changes: Whether the state will change. While it can't, a label or a key that comes again wouldn't be known.
+        """
         if self.failure:
             raise Problem(503, f"nothing is learned until the journal can be written: {self.failure}", headers=AGAIN)
+        if changes and self.is_behind():
+            self.apply()
+            if self.is_behind():
+                raise Problem(503, "labels and keys of requests can't be stored: see the log", headers=AGAIN)
 
-    def after(self, entry: int, change: Callable[[State], None] | None) -> None:
+    def is_behind(self) -> bool:
+        """Whether changes could not be made whose entries are committed."""
+        return bool(self.changes) and (self.journal is None or self.changes[0][0] <= self.done)
+
+    def after(self, entry: int, change: Callable[[State], None]) -> None:
         """Changes the state when an entry is committed; at once without a journal."""
-        if change is not None:
-            self.changes.append((entry, change))
-            if self.journal is None or entry <= self.done:
-                self.apply()
+        self.changes.append((entry, change))
+        if self.journal is None or entry <= self.done:
+            self.apply()
 
     async def wait(self, entry: int) -> None:
         """Waits until an entry is committed. Raises Problem if it can't be."""

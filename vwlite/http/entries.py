@@ -70,7 +70,8 @@ class Entry(NamedTuple):
 def split(text: bytes, multiline: bool) -> list[bytes]:
     """Splits text into complete examples: lines, or blocks that end with an empty line."""
     if not multiline:
-        return text.splitlines(keepends=True)
+        *lines, rest = text.split(b"\n")  # a carriage return ends no line
+        return [line + b"\n" for line in lines] + ([rest] if rest else [])
     found, begin = [], 0
     while begin < len(text):
         end = text.find(b"\n\n", begin)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar
 
@@ -48,6 +49,16 @@ class Kind:
     def label(self, value: Any) -> Label:
         """The label as the model learns it. Raises Problem for one of another kind."""
         raise Problem(400, f"a model of the kind {self.name!r} learns from lines of text only")
+
+    @contextlib.contextmanager
+    def trying(self) -> Iterator[None]:
+        """Takes back the names that an example has given to classes, if it is refused."""
+        before = self.state()
+        try:
+            yield
+        except Problem:
+            self.restore(before)
+            raise
 
     def members(self, answer: bytes) -> bytes:
         """The answer to an example, as JSON without its braces."""

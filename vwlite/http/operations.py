@@ -144,5 +144,5 @@ class Operations:
                 return b""
             return text_of(what, {"model": model.name, "id": model.id, **about}, number)
 
-        after = int(last) if last.isdigit() else None
+        after = int(last) if last.isdigit() and len(last) < 20 else None
         await self.service.streams.serve(Listener(makes), receive, send, after)

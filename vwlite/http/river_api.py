@@ -142,8 +142,10 @@ class RiverApi:
             model = self.house.find(body.model)
             began = time.perf_counter_ns()
             features = features_of(body)
-            label = model.kind.label(body.ground_truth)
-            answer = await self.service.learn(model, model.writer.one(features, label), label)
+            with model.kind.trying():
+                label = model.kind.label(body.ground_truth)
+                line = model.writer.one(features, label)
+            answer = await self.service.learn(model, line, label)
             prediction = model.kind.prediction(answer)
             model.times["learn"].add(time.perf_counter_ns() - began)
         self.house.tell("learn", model, features=features, prediction=prediction, ground_truth=body.ground_truth)
@@ -171,8 +173,9 @@ class RiverApi:
         model, waiting = self.service.recall(identifier, None if body.model is None else self.house.find(body.model))
         began = time.perf_counter_ns()
         stored = decoded(waiting.example or b"{}", REMEMBERED)
-        label: Label = model.kind.label(value)
-        line = model.writer.one(stored.features, label)
+        with model.kind.trying():
+            label: Label = model.kind.label(value)
+            line = model.writer.one(stored.features, label)
         await self.service.learn(model, line, label, None, identifier, waiting)
         model.times["learn"].add(time.perf_counter_ns() - began)
         return model, stored.features, stored.prediction
@@ -191,6 +194,7 @@ class RiverApi:
         name = (await call.form()).get("model")
         if name is None:
             raise Problem(400, "the name of a model is expected in 'model'", "/model")
+        await self.house.saved(name)
         self.house.delete(name)
         return json_answer("Successful delete.")
 

@@ -118,24 +118,38 @@ class Service:
         Raises:
             Problem: If it can't be learned.
         """
-        header = header or Header(model.uid)
+        model.open += 1
+        try:
+            answer, entry = self.teach(model, line, label, header or Header(model.uid), identifier, waiting)
+            await self.house.commits.wait(entry)
+        finally:
+            model.open -= 1
+        return answer
+
+    def teach(
+        self,
+        model: Model,
+        line: bytes,
+        label: Label,
+        header: Header,
+        identifier: str | None = None,
+        waiting: Waiting | None = None,
+    ) -> tuple[bytes, int]:
+        """As `learn`, without waiting: returns the entry of the journal as well. What is refused uses no identifier."""
         if identifier is not None and waiting is not None:
             header.ids = [identifier]
             if waiting.prediction is not None:
                 header.answers = [waiting.prediction]
-            self.taken.add(identifier)
-        effects = self.house.commits.effects(header) if header.ids or header.key else None
-        model.open += 1
+        effects = self.freeing(header) if header.ids or header.key else None
+        self.taken.update(header.ids)
         try:
             (answer,), entry = self.house.learn(model, [line], [label], header, effects)
             if answer.startswith(ERROR):
                 raise refusal(answer)
-            await self.house.commits.wait(entry)
-        finally:
-            model.open -= 1
-            if identifier is not None:
-                self.taken.discard(identifier)
-        return answer
+        except BaseException:
+            self.taken.difference_update(header.ids)
+            raise
+        return answer, entry
 
     def freeing(self, header: Header) -> Any:
         """The changes of the state that belong to an entry; then its identifiers are no longer being learned."""

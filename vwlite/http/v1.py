@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -99,6 +100,7 @@ class V1:
             kind = wanted(query.get("kind"))
             content = await call.body()
             if query.get("replace") in ("1", "true") and name in self.house.known:
+                await self.house.saved(name)
                 return json_answer(self.house.replace(name, content, kind).card())
             model, new = self.house.create(name, kind=kind, content=content)
         else:
@@ -111,11 +113,13 @@ class V1:
 
     async def delete(self, call: Call) -> Answer:
         """Deletes a model."""
+        await self.house.saved(call.parts["name"])
         self.house.delete(call.parts["name"])
         return Answer(b"", 204)
 
     async def roll_back(self, call: Call) -> Answer:
         """Exchanges a model and the one that was there before it was replaced."""
+        await self.house.saved(call.parts["name"])
         return json_answer(self.house.roll_back(call.parts["name"]).card())
 
     async def file(self, call: Call) -> Answer:
@@ -146,8 +150,8 @@ class V1:
         """The coefficients that are furthest from zero, with their standard deviations where there is a posterior."""
         model = self.house.find(call.parts["name"])
         text = call.query.get("top", "20")
-        if not text.isdigit() or not 0 < int(text) <= 1000:
-            raise Problem(400, f"top={text}: expected a number from 1 to 1000")
+        if not re.fullmatch("[0-9]{1,4}", text) or not 0 < int(text) <= 1000:
+            raise Problem(400, f"top={text[:40]}: expected a number from 1 to 1000")
         return json_answer({"model": model.id, "weights": top_weights(model, int(text))})
 
     # examples
@@ -255,8 +259,9 @@ class V1:
             raise missing("features")
         if body.label is None:
             raise Problem(400, "'label' is missing: this model learns from labels", "/label")
-        label = kind.label(body.label)
-        return self.writer(model).one(body.features, label, body.weight), label
+        with kind.trying():
+            label = kind.label(body.label)
+            return self.writer(model).one(body.features, label, body.weight), label
 
     def remembered(self, model: Model, body: Label, waiting: Waiting) -> tuple[bytes, Any, Stored]:
         """The text of a remembered prediction with its label, the label, and what was stored. Raises Problem."""
@@ -270,8 +275,9 @@ class V1:
             return line, None, stored
         if body.label is None:
             raise Problem(400, "'label' is missing", "/label")
-        label = kind.label(body.label)
-        return self.writer(model).one(stored.features or {}, label, body.weight), label, stored
+        with kind.trying():
+            label = kind.label(body.label)
+            return self.writer(model).one(stored.features or {}, label, body.weight), label, stored
 
     @staticmethod
     def stored(features: dict[str, Any]) -> Stored:
