@@ -14,7 +14,9 @@ from vwlite.http.calls import Receive, Send, encode
 from vwlite.http.model import Model
 
 MOST = 1000  # events that wait for a listener, and that can be asked for again
-MOST_BYTES = 1 << 20  # of them, for a listener
+MOST_BYTES = 1 << 20  # of them, for a listener, and of those that can be asked for again
+MOST_TEXT = 1 << 16  # bytes of an event; a larger one goes without what is large
+LARGE = ("features", "context")
 HEARTBEAT = 15.0  # seconds without an event
 HEAD = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -27,11 +29,15 @@ class Listener:
     """A client that listens.
 
     Args:
-        makes: Returns the text of an event for this listener, b"" if it is none for it.
+        makes: Returns the text of an event for this listener, b"" if it is none for it; without it, the listener gets
+            the text that is made once for all of them.
+        name: Of the model whose events these are; None for all.
     """
 
-    def __init__(self, makes: Callable[[str, Model, dict[str, Any], int], bytes]) -> None:
-        self.makes = makes
+    def __init__(
+        self, makes: Callable[[str, Model, dict[str, Any]], bytes] | None = None, name: str | None = None
+    ) -> None:
+        self.makes, self.name = makes, name
         self.queue: deque[bytes] = deque()
         self.bytes = 0  # in it
         self.lost = 0
@@ -68,7 +74,8 @@ class Streams:
     def __init__(self) -> None:
         self.listeners: set[Listener] = set()
         self.number = 0
-        self.last: deque[tuple[int, str, Model, dict[str, Any]]] = deque(maxlen=MOST)
+        self.last: deque[tuple[int, str, bytes]] = deque()  # numbers, names of models, texts
+        self.bytes = 0  # of them
         self.ended = False
 
     def tell(self, what: str, model: Model, about: dict[str, Any]) -> None:
@@ -76,11 +83,19 @@ class Streams:
         self.number += 1
         if not self.listeners:
             return
-        self.last.append((self.number, what, model, about))
+        text = text_of(what, {"model": model.name, "id": model.id, **about}, self.number)
+        if len(text) > MOST_TEXT:
+            about = {name: value for name, value in about.items() if name not in LARGE}
+            text = text_of(what, {"model": model.name, "id": model.id, **about}, self.number)
+        self.last.append((self.number, model.name, text))
+        self.bytes += len(text)
+        while len(self.last) > MOST or self.bytes > MOST_BYTES:
+            self.bytes -= len(self.last.popleft()[2])
         for each in self.listeners:
-            text = each.makes(what, model, about, self.number)
-            if text:
-                each.put(text)
+            if each.name is None or each.name == model.name:
+                own = text if each.makes is None else each.makes(what, model, about)
+                if own:
+                    each.put(own)
 
     def end(self) -> None:
         """Ends all streams."""
@@ -91,8 +106,8 @@ class Streams:
     async def serve(self, listener: Listener, receive: Receive, send: Send, after: int | None = None) -> None:
         """Sends events to a listener until it goes away; those after a number first, as far as they are known."""
         if after is not None:
-            for number, what, model, about in self.last:
-                if number > after and (text := listener.makes(what, model, about, number)):
+            for number, name, text in self.last:
+                if number > after and listener.name in (None, name):
                     listener.put(text)
         self.listeners.add(listener)
         gone = asyncio.ensure_future(disconnected(receive))

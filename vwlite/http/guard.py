@@ -14,13 +14,23 @@ from typing import Any
 
 from vwlite.daemon.log import Log
 from vwlite.http.auth import Auth
-from vwlite.http.calls import Receive, Scope, Send, problem_answer
+from vwlite.http.calls import Answer, Receive, Scope, Send, problem_answer
 from vwlite.http.problems import Problem
 from vwlite.http.settings import Settings
 
 OWN = frozenset(("localhost", "127.0.0.1", "[::1]"))
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 SAFE = [(b"x-content-type-options", b"nosniff")]
+PREFLIGHT = {  # the answer to a browser that asks whether a page of an allowed origin may send a request
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-None-Match, "
+    "Last-Event-ID, X-Request-Id",
+    "Access-Control-Max-Age": "600",
+}
+EXPOSED = (
+    b"access-control-expose-headers",
+    b"ETag, Model-Id, Idempotency-Replayed, Retry-After, WWW-Authenticate, X-Request-Id",
+)
 BROAD = ("0.0.0.0", "::", "")  # addresses that are no name of a host
 
 
@@ -75,7 +85,14 @@ class Guard:
             if twice is not None:
                 raise Problem(400, f"the header {twice.decode()} comes twice")
             self.check(scope, headers)
-            await self.app(scope, receive, answer)
+            if (
+                scope["method"] == "OPTIONS"
+                and self.allowed is not None
+                and b"access-control-request-method" in headers
+            ):
+                await Answer(b"", 204, headers=PREFLIGHT).send(answer)
+            else:
+                await self.app(scope, receive, answer)
         except Problem as problem:
             await problem_answer(problem).send(answer)
         finally:
@@ -170,7 +187,7 @@ class Guard:
         """The headers for a page of an origin."""
         if origin.decode("latin-1").lower() not in self.settings.origins:
             return []
-        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin"), EXPOSED]
 
 
 def name_of(host: str) -> str:

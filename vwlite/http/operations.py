@@ -11,8 +11,7 @@ from typing import Any
 
 from vwlite.http.auth import Auth
 from vwlite.http.calls import Answer, Call, Receive, Scope, Send, json_answer, problem_answer
-from vwlite.http.events import Listener, text_of
-from vwlite.http.model import Model
+from vwlite.http.events import Listener
 from vwlite.http.problems import Problem
 from vwlite.http.service import Service
 
@@ -137,12 +136,5 @@ class Operations:
             await problem_answer(problem).send(send)
             return
         last = scope["headers_by_name"].get(b"last-event-id", b"")
-
-        def makes(what: str, model: Model, about: dict[str, Any], number: int) -> bytes:
-            """The text of an event of the model that is asked for."""
-            if name is not None and model.name != name:
-                return b""
-            return text_of(what, {"model": model.name, "id": model.id, **about}, number)
-
         after = int(last) if last.isdigit() and len(last) < 20 else None
-        await self.service.streams.serve(Listener(makes), receive, send, after)
+        await self.service.streams.serve(Listener(name=name), receive, send, after)

@@ -214,7 +214,7 @@ class RiverApi:
     async def events(self, receive: Receive, send: Send) -> None:
         """Sends what happens: learn, predict and label, with features and prediction."""
 
-        def makes(what: str, model: Model, about: dict[str, Any], number: int) -> bytes:
+        def makes(what: str, model: Model, about: dict[str, Any]) -> bytes:
             """The text of an event with features."""
             return text_of(what, {"model": model.name, **about}) if "features" in about else b""
 
@@ -223,7 +223,7 @@ class RiverApi:
     async def metric_events(self, receive: Receive, send: Send) -> None:
         """Sends the metrics of a model whenever it has learned; River's have no name, ours say which model it is."""
 
-        def makes(what: str, model: Model, about: dict[str, Any], number: int) -> bytes:
+        def makes(what: str, model: Model, about: dict[str, Any]) -> bytes:
             """The metrics after an event that teaches."""
             return text_of("", model.scores.figures()) if what in ("learn", "label") else b""
 

@@ -10,6 +10,7 @@ from typing import Any
 from vwlite.core.types import LabelType
 from vwlite.errors import VwliteError
 from vwlite.http import rows_of_tables
+from vwlite.http.arrow_streams import read
 from vwlite.http.calls import ARROW, Answer
 from vwlite.http.entries import Header, labels_of
 from vwlite.http.kinds import Binary
@@ -44,7 +45,7 @@ async def arrow(
     """
     if model.engine.blocks:
         raise Problem(400, "decisions of several lines can't be rows of a table: send JSON or VW's text")
-    table = read(content)
+    table = read(content, batches.service.settings.max_body)
     batches.require_size(table.num_rows)
     if what == "learn" and "label" not in query:
         raise Problem(400, "the query names the column of labels: ?label=click")
@@ -106,18 +107,6 @@ async def arrow(
     if what == "learn" and output:
         batches.house.tell("learn", model, examples=len(output))
     return given
-
-
-def read(content: bytes) -> Any:
-    """The table of an Arrow stream. Raises Problem."""
-    try:
-        import pyarrow as pa
-    except ModuleNotFoundError:
-        raise Problem(415, "Arrow streams need pyarrow on the server: pip install pyarrow") from None
-    try:
-        return pa.ipc.open_stream(content).read_all()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise Problem(400, f"the Arrow stream can't be read: {error}") from None
 
 
 def with_labels(model: Model, table: Any, label: str | None, learns: bool) -> tuple[Any, str | None]:
