@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import os
 import random
+import socket
 
 import httpx
 import pytest
 
-from tests.support.http_server import PATIENCE, serving
+from tests.support.http_server import PATIENCE, serving, wait_for
 
 FLAGS = "--loss_function logistic --link logistic"
 ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
@@ -153,3 +155,49 @@ def test_events_keep_neither_models_nor_large_examples(client, server):
         assert second["features"] == {"a": 1}
         assert first["id"] != second["id"]
     client.delete("/v1/models/one")
+
+
+def test_the_end_of_a_head_comes_in_two_parts(client, server, model):
+    body = b'{"features": {"a": "' + b"x" * 100_000 + b'"}}'
+    head = (
+        f"POST {model}:predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode()
+    for part in (1, 2, 3):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as one:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.sendall(head[:-part])
+            assert client.get("/healthz").status_code == 200  # then the server has read what came before
+            one.sendall(head[-part:] + body)
+            assert one.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files of another process")
+@pytest.mark.parametrize("kept", ["close", "keep-alive"])
+def test_a_client_that_reads_no_answer_is_closed(tmp_path, kept):
+    words = ["--read_timeout", "0.5", "--model", "m=--oaa 10 --loss_function logistic --probabilities"]
+    body = b'{"features": {"a": 1}}\n' * 100_000
+    head = (
+        f"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: {kept}\r\n\r\n"
+    ).encode()
+    with serving(tmp_path, *words) as server:
+        folder = f"/proc/{server.process.pid}/fd"
+
+        def sockets():
+            found = set()
+            for each in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    found.add(os.readlink(f"{folder}/{each}"))
+            return {each for each in found if each.startswith("socket:")}
+
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", server.port))
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            found = b""
+            while b"alive" not in found:
+                found += one.recv(4096)
+            there = sockets()  # this one among them
+            one.sendall(head + body)
+            wait_for(lambda: there - sockets())

@@ -48,17 +48,19 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
 
     Args:
         max_head: The most bytes of a request's head.
-        seconds: In which a request has to arrive.
+        seconds: In which a request has to arrive, and a part of an answer to be read.
 
     Returns:
         The class.
     """
 
     class Limited(HttpToolsProtocol):
-        """A connection that is closed if a request takes too long, or has a head that is too large."""
+        """A connection that is closed if a request takes too long or has a head that is too large, or nobody reads."""
 
         timer: asyncio.TimerHandle | None = None
         head = 0  # bytes of the head so far; -1 in a body
+        tail = b""  # the last bytes of the head so far
+        unsent = 0  # bytes of answers that are not sent yet
         last = False  # the server ends: the next request is the last one
 
         def connection_made(self, transport: Any) -> None:
@@ -92,7 +94,10 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
             if self.timer is None:
                 self.arm()
             if self.head >= 0:
-                end = data.find(HEAD_END)
+                begun = self.tail + data[: len(HEAD_END) - 1]  # the end may come in two parts
+                ended = begun.find(HEAD_END) >= 0
+                end = 0 if ended else data.find(HEAD_END)
+                self.tail = b"" if end >= 0 else (self.tail + data)[-len(HEAD_END) + 1 :]
                 self.head += len(data) if end < 0 else end
                 if self.head > max_head:
                     self.refuse(431, f"the head of the request has more than {max_head} bytes")
@@ -112,6 +117,24 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
             if not self.last:
                 self.disarm()
             self.head = 0
+
+        def on_response_complete(self) -> None:
+            """Notes how much of the answer is not sent yet: a client may not read it."""
+            super().on_response_complete()
+            size, watched = self.transport.get_write_buffer_size(), self.unsent > 0
+            self.unsent = size
+            if size and not watched:
+                self.loop.call_later(seconds, self.watch)
+
+        def watch(self) -> None:
+            """Closes the connection of a client that has read nothing of its answer for too long."""
+            size = self.transport.get_write_buffer_size()
+            stuck = size >= self.unsent
+            self.unsent = size
+            if size and stuck:
+                self.transport.abort()
+            elif size:
+                self.loop.call_later(seconds, self.watch)
 
         def arm(self) -> None:
             """Starts the time in which a request has to arrive."""
