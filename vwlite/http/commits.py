@@ -48,10 +48,13 @@ class Commits:
             self.journal.start(lambda: loop.call_soon_threadsafe(self.note))
 
     def require(self, changes: bool) -> None:
-        """Raises Problem while the journal can't be written: nothing is learned then.
+        """Refuses to learn while the journal can't be written.
 
         Args:
             changes: Whether the state will change. While it can't, a label or a key that comes again wouldn't be known.
+
+        Raises:
+            Problem: While the journal, or the state, can't be written.
         """
         if self.failure:
             raise Problem(503, f"nothing is learned until the journal can be written: {self.failure}", headers=AGAIN)
