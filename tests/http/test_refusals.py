@@ -1,5 +1,7 @@
 """What is refused leaves nothing behind: no used identifier, no known key, no named class, no memory that grows."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.http_server import ndjson, rows, serving
@@ -44,10 +46,10 @@ def test_a_request_that_is_refused_has_not_used_its_key(client, classes):
 
 def test_an_example_that_is_refused_names_no_class(client, model):
     for path, body in ((f"{model}:learn", {"label": "spam"}), ("/api/learn/", {"ground_truth": "spam"})):
-        body |= {"features": {"a": [[1]]}}
+        content: dict[str, Any] = {**body, "features": {"a": [[1]]}}
         if path.startswith("/api"):
-            body["model"] = model.rpartition("/")[2]
-        assert client.post(path, json=body).status_code == 400
+            content["model"] = model.rpartition("/")[2]
+        assert client.post(path, json=content).status_code == 400
     assert client.post(f"{model}:learn", json={"features": {"a": 1}, "label": "ham"}).status_code == 200
     assert client.post(f"{model}:learn", json={"features": {"a": 1}, "label": "eggs"}).status_code == 200
     assert client.get(model).json()["labels"] == {"positive": "ham", "negative": "eggs"}

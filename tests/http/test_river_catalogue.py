@@ -48,6 +48,7 @@ def instances():
         except ImportError:  # of a package that is not installed
             continue
         classes |= {each for _, each in found if each.__module__.startswith("river.") and not inspect.isabstract(each)}
+    each: Any
     for each in sorted(classes, key=lambda each: (each.__module__, each.__name__)):
         parameters: list[dict[str, Any]] = [{}]
         with contextlib.suppress(AttributeError, ImportError, TypeError):

@@ -93,7 +93,7 @@ class Service:
             raise refusal(answer)
         return answer
 
-    async def learn(  # noqa: DOC503
+    async def learn(  # noqa: DOC502
         self,
         model: Model,
         line: bytes,
