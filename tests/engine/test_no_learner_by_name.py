@@ -13,9 +13,11 @@ FOLDER = Path(vwlite.__file__).parent
 TOOLS = {
     *("bandit/simulation.py", "bandit/replay.py", "bandit/worlds.py", "bandit/regret.py", "cli/simulate.py"),
     *("engine/vw_flags.py", "engine/fixed.py"),
+    # flags of a kind of models that is asked for over HTTP without any, and what stands for models of River
+    *("http/engines.py", "http/river_models.py", "http/uploads.py"),
 }
 # keys of data that happen to be called like a learner
-KEYS = {"input/bags.pyx": {"offset"}}
+KEYS = {each: {"offset"} for each in ("input/bags.pyx", "http/batches.py", "http/problems.py")}
 # estimators choose learners by name, as their users do
 ESTIMATORS = {"sklearn", "river.py", "wrappers"}
 SOURCES = [path for path in sorted(FOLDER.rglob("*")) if path.suffix in (".py", ".pyx")]

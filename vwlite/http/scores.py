@@ -224,7 +224,7 @@ class MulticlassScores(Scores):
                 continue
             word, predicted = str(label), str(kind.prediction(answer))
             self.n += 1
-            self.sums["logarithmic"] -= logarithm(kind.probabilities(answer).get(word, 1.0))
+            self.sums["logarithmic"] -= logarithm(min(max(kind.probabilities(answer).get(word, 1.0), LEAST), 1 - LEAST))
             of_label = self.cell(word)
             of_label[1] += 1
             of_label[0] += word == predicted
@@ -278,8 +278,8 @@ class MulticlassScores(Scores):
 
 
 def logarithm(p: float) -> float:
-    """The natural logarithm of a probability, which is not quite 0 or 1."""
-    return float(array_log(min(max(p, LEAST), 1 - LEAST)))
+    """The natural logarithm."""
+    return float(array_log(p))
 
 
 def numbers_of(labels: Sequence[Label]) -> Array:
