@@ -35,7 +35,7 @@ def commit(house):
 
 def make(house, *names):
     for name in names:
-        house.create(name, "--loss_function logistic --link logistic")
+        house.maker.create(name, "--loss_function logistic --link logistic")
 """
 
 

@@ -274,8 +274,8 @@ def test_a_copy_of_the_model_file_sees_the_same():
     for x, y in mixed(texts=False)[:50]:
         served.run([served.writer.one(x, y)])
     house = House(Settings(), Log(quiet=True))
-    house.place(served)
-    copy, _ = house.create("copy", content=house.content(served), kind="regression")
+    house.maker.place(served)
+    copy, _ = house.maker.create("copy", content=house.maker.content(served), kind="regression")
     assert copy.steps == served.steps
     assert copy.notes == served.notes
     for x, _ in mixed(texts=False)[50:60]:

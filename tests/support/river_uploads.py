@@ -25,7 +25,7 @@ def made(model: Any, flavor: str, strict: bool = True) -> tuple[Upload, Model]:
     """The upload of a model, and the served model that is made of it."""
     upload = read_upload(dill.dumps(model), flavor, strict)
     house = House(Settings(), Log(quiet=True))
-    found, _ = house.create(
+    found, _ = house.maker.create(
         "m", upload.words, upload.kind, upload.content, notes=upload.notes, steps=upload.steps
     )  # fmt: skip
     return upload, found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vwlite.errors import VwliteError
 from vwlite.http.engines import engine_of
-from vwlite.http.house import Known, stream_of
+from vwlite.http.known import Known, stream_of
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 from vwlite.model import model_file

@@ -30,7 +30,7 @@ def recover(house: House, journal: Journal) -> None:
         header = entry.header
         name = by_uid.get(header.model)
         if name is not None and number > house.known[name].entry:
-            learn_again(house.load(name), entry)
+            learn_again(house.memory.load(name), entry)
             count += 1
         if number > house.state.entry and name is not None:
             house.commits.effects(header)(house.state)

@@ -107,7 +107,9 @@ class RiverApi:
         name = call.parts.get("second")
         if name is None:
             name = f"{secrets.choice(FIRST)}-{secrets.choice(SECOND)}-{secrets.token_hex(2)}"
-        model, _ = self.house.create(name, found.words, found.kind, found.content, notes=found.notes, steps=found.steps)
+        model, _ = self.house.maker.create(
+            name, found.words, found.kind, found.content, notes=found.notes, steps=found.steps
+        )
         answer: dict[str, Any] = {"name": name, "options": " ".join(model.words), "notes": found.notes}
         if found.exact is not None:
             answer["exact"] = found.exact
@@ -195,7 +197,7 @@ class RiverApi:
         if name is None:
             raise Problem(400, "the name of a model is expected in 'model'", "/model")
         await self.house.saved(name)
-        self.house.delete(name)
+        self.house.maker.delete(name)
         return json_answer("Successful delete.")
 
     async def model(self, call: Call) -> Answer:
@@ -207,7 +209,7 @@ class RiverApi:
         """The model file."""
         model = self.house.find(call.parts["name"])
         disposition = f'attachment; filename="{model.name}.model"'
-        return Answer(self.house.content(model), media=OCTETS, headers={"Content-Disposition": disposition})
+        return Answer(self.house.maker.content(model), media=OCTETS, headers={"Content-Disposition": disposition})
 
     # streams
 

@@ -178,14 +178,14 @@ def begin_with(service: Service, models: dict[str, str]) -> None:
             if IMPORT_PATH.fullmatch(what):
                 from vwlite.http.python_models import load
 
-                service.house.add(load(name, what))
+                service.house.maker.add(load(name, what))
             elif os.path.isfile(what):
                 if name in service.house.known:
                     continue
                 with open(what, "rb") as file:
-                    service.house.create(name, content=file.read(), trusted=True)
+                    service.house.maker.create(name, content=file.read(), trusted=True)
             else:
-                service.house.create(name, what, trusted=True)
+                service.house.maker.create(name, what, trusted=True)
         except Problem as problem:
             raise VwliteError(f"--model {name}={what}: {problem.detail}") from problem
 

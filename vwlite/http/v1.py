@@ -101,26 +101,26 @@ class V1:
             content = await call.body()
             if query.get("replace") in ("1", "true") and name in self.house.known:
                 await self.house.saved(name)
-                return json_answer(self.house.replace(name, content, kind).card())
-            model, new = self.house.create(name, kind=kind, content=content)
+                return json_answer(self.house.maker.replace(name, content, kind).card())
+            model, new = self.house.maker.create(name, kind=kind, content=content)
         else:
             require_media(call, JSON)
             body = await call.json(PUT)
             if body.options is None and body.kind is None:
                 raise Problem(400, "give 'options', 'kind' or both", "/options")
-            model, new = self.house.create(name, body.options or "", wanted(body.kind))
+            model, new = self.house.maker.create(name, body.options or "", wanted(body.kind))
         return json_answer(model.card(), 201 if new else 200, etag(model))
 
     async def delete(self, call: Call) -> Answer:
         """Deletes a model."""
         await self.house.saved(call.parts["name"])
-        self.house.delete(call.parts["name"])
+        self.house.maker.delete(call.parts["name"])
         return Answer(b"", 204)
 
     async def roll_back(self, call: Call) -> Answer:
         """Exchanges a model and the one that was there before it was replaced."""
         await self.house.saved(call.parts["name"])
-        return json_answer(self.house.roll_back(call.parts["name"]).card())
+        return json_answer(self.house.maker.roll_back(call.parts["name"]).card())
 
     async def file(self, call: Call) -> Answer:
         """The model file."""
@@ -128,7 +128,7 @@ class V1:
         if call.headers.get(b"if-none-match") == etag(model)["ETag"].encode():
             return Answer(b"", 304, OCTETS, etag(model))
         headers = {"Content-Disposition": f'attachment; filename="{model.name}.model"', **etag(model)}
-        return Answer(self.house.content(model), media=OCTETS, headers=headers)
+        return Answer(self.house.maker.content(model), media=OCTETS, headers=headers)
 
     async def metrics(self, call: Call) -> Answer:
         """The metrics of a model, and the curve of its loss."""
