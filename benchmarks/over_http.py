@@ -153,14 +153,20 @@ class Caller:
 
 
 def through_river(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Calls a second of River's client, beside the echo."""
+    """Calls a second of River's client, beside the echo, with and without the journal."""
     from riverapi.main import Client
 
     calls = scaled(CALLS, chosen.scale)
     features = record(np.random.default_rng(1))["features"]
-    found: dict[str, Any] = {"learn": [], "predict": [], "rates": {"learn": [], "predict": []}}
-    with service(chosen.vwlite, "--dir", "models", "--model", f"m={FLAGS}") as ours, echo() as theirs:
+    found: dict[str, Any] = {"learn": [], "predict": [], "rates": {"learn": [], "predict": []}, "journal": []}
+    words = ("--model", f"m={FLAGS}")
+    with (
+        service(chosen.vwlite, *words) as ours,
+        service(chosen.vwlite, "--dir", "models", *words) as kept,
+        echo() as theirs,
+    ):
         clients = [Client(f"http://127.0.0.1:{each.port}", quiet=True) for each in (ours, theirs)]
+        durable = Client(f"http://127.0.0.1:{kept.port}", quiet=True)
 
         def rate(client: Any, what: str) -> float:
             begun = time.perf_counter()
@@ -177,6 +183,8 @@ def through_river(chosen: argparse.Namespace) -> dict[str, Any]:
                 say(f"riverapi {what} {i + 1}/{chosen.rounds}: {left:.0f} beside {right:.0f}")
                 found[what].append(left / right)
                 found["rates"][what].append((left, right))
+                if what == "learn":
+                    found["journal"].append(rate(durable, what) / right)
     return found
 
 
@@ -191,17 +199,16 @@ def call_cost(chosen: argparse.Namespace) -> dict[str, Any]:
         service(chosen.vwlite, "--dir", "models", *words) as kept,
         echo() as theirs,
     ):
-        servers = (plain, kept, theirs)
-        callers = [Caller(each.port) for each in servers]
 
-        def cost(server: Running, caller: Caller) -> float:
+        def cost(server: Running) -> float:
+            caller = Caller(server.port)  # a new connection: servers close those that were quiet for a while
             begun = server.cpu()
             for _ in range(calls):
                 caller.send("/v1/models/m:learn", body)
             return 1e6 * (server.cpu() - begun) / calls
 
         for i in range(chosen.rounds):
-            ours, with_journal, echoed = (cost(*pair) for pair in zip(servers, callers, strict=True))
+            ours, with_journal, echoed = (cost(server) for server in (plain, kept, theirs))
             say(f"call {i + 1}/{chosen.rounds}: {ours:.0f}, {with_journal:.0f} us beside {echoed:.0f}")
             found["memory"].append(ours / echoed)
             found["journal"].append(with_journal / echoed)
@@ -350,6 +357,7 @@ def markdown(results: dict[str, Any]) -> str:
     body = [
         ["River's client, learn / echo, calls a second", judged(river["learn"]),
          least(statistics.median(river["learn"]), 0.9)],
+        ["the same with the journal, each call on disk before the answer", judged(river["journal"]), ""],
         ["River's client, predict / echo", judged(river["predict"]), least(statistics.median(river["predict"]), 0.8)],
         ["`/v1` learn / echo, CPU a call, in memory", judged(call["memory"]),
          most(statistics.median(call["memory"]), 1.5)],

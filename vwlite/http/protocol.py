@@ -12,31 +12,50 @@ from vwlite.http.problems import Problem
 
 GRACE = 0.5  # seconds in which a request may come that a client has sent before the server ended
 START = b"HTTP/1.1 "
+INTERIM = START + b"1"  # an answer before the answer: 100 Continue
 LONGEST = 200  # characters of the words beside a status
 HEAD_END = b"\r\n\r\n"
 
 
-class Phrased:
-    """A transport that puts other words beside the status in the first line of the next answer.
+class Joined:
+    """A transport that sends the head of an answer together with what follows it at once, in one call of the system.
 
-    ASGI has no place for them. River's client shows them and not the body.
+    It puts other words beside the status in the first line, for which ASGI has no place: River's client shows them and
+    not the body.
     """
 
-    def __init__(self, transport: Any) -> None:
-        self.transport = transport
-        self.words = b""
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport, self.loop = transport, loop
+        self.words = self.head = b""
 
     def say(self, words: str) -> None:
         """Sets the words, of which what a line can't have is replaced."""
         self.words = "".join(c if " " <= c <= "~" else "?" for c in words[:LONGEST]).encode()
 
     def write(self, data: bytes) -> None:
-        """Writes bytes."""
-        if self.words and data.startswith(START):
-            end = data.find(b"\r\n")
-            data = data[: len(START) + 4] + self.words + data[end:]
-            self.words = b""
-        self.transport.write(data)
+        """Writes bytes; those of a head when more comes, at the latest in the next round of the loop."""
+        if self.head:
+            self.transport.write(self.head + data)
+            self.head = b""
+        elif not data.startswith(START) or data.startswith(INTERIM):
+            self.transport.write(data)
+        else:
+            if self.words:
+                data = data[: len(START) + 4] + self.words + data[data.find(b"\r\n") :]
+                self.words = b""
+            self.head = data
+            self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Sends a head that nothing has followed."""
+        if self.head:
+            self.transport.write(self.head)
+            self.head = b""
+
+    def close(self) -> None:
+        """Closes, when everything is sent."""
+        self.flush()
+        self.transport.close()
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the transport's."""
@@ -65,9 +84,9 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: Any) -> None:
             """Begins to wait for a request."""
-            phrased: Any = Phrased(transport)
-            super().connection_made(phrased)
-            self.say = phrased.say
+            joined: Any = Joined(transport, self.loop)
+            super().connection_made(joined)
+            self.say = joined.say
             self.arm()
 
         def shutdown(self) -> None:
