@@ -80,18 +80,17 @@ class Running:
     def __init__(self, command: Sequence[str], folder: Path, port: int = 0) -> None:
         self.process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         until = time.monotonic() + 60
-        while not port and time.monotonic() < until:
-            if (folder / "port").exists():
-                port = int((folder / "port").read_text())
-            time.sleep(0.01)
-        self.port = port
-        while time.monotonic() < until:
+        while time.monotonic() < until and self.process.poll() is None:
+            if not port and (folder / "port").exists():
+                port = int((folder / "port").read_text() or 0)
             try:
-                http.client.HTTPConnection("127.0.0.1", port, timeout=1).connect()
+                http.client.HTTPConnection("127.0.0.1", port or 1, timeout=1).connect()
+                self.port = port
                 return
             except OSError:
                 time.sleep(0.01)
-        raise RuntimeError("the server does not answer")
+        self.stop()
+        raise RuntimeError(f"the server does not answer; its status is {self.process.returncode}")
 
     def cpu(self) -> float:
         """CPU seconds so far."""

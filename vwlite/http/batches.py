@@ -281,12 +281,12 @@ class Batches:
                 if what == "predict":
                     answers.append(api.decide(model, model.kind, decoded(line, PREDICT)).body)
                     continue
-                waiting = identifier = None
+                waiting = identifier = stored = None
                 if what == "label":
                     body = decoded(line, LABEL)
                     identifier = body.id
                     _, waiting = self.service.recall(identifier, model)
-                    text, label, _ = api.remembered(model, body, waiting)
+                    text, label, stored = api.remembered(model, body, waiting)
                 else:
                     text, label = api.example(model, decoded(line, LEARN))
                 own = Header(model.uid)
@@ -294,6 +294,8 @@ class Batches:
                     own = Header(model.uid, key=header.key, digest=header.digest, done=done - len(part) + place + 1)
                 answer, number_of_entry = self.service.teach(model, text, label, own, identifier, waiting)
                 entry = number_of_entry or entry
+                if stored is not None:
+                    api.count_cost(model, body, stored)
                 bandit = isinstance(model.kind, Bandit)
                 answers.append(b"{}" if bandit else b"{" + model.kind.members(answer) + b"}")
             except Problem as problem:

@@ -36,6 +36,7 @@ class Known:
         card: What it is, as of the checkpoint.
         model: The model, if it is in memory.
         saving: Its saves, if it is in memory and has a folder.
+        not_before: When it may be saved again to leave memory, after a save that failed.
     """
 
     uid: str
@@ -44,6 +45,7 @@ class Known:
     card: dict[str, Any] = field(default_factory=dict)
     model: Model | None = None
     saving: Saving | None = None
+    not_before: float = 0.0
 
 
 def find_all(top: str, journal: Journal | None) -> Iterator[tuple[str, Known]]:

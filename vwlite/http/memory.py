@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vwlite.http.known import Known
 
 PREVIOUS = "previous.model"
+PAUSE = 10.0  # seconds until a model that could not be saved is tried again
 AT_ONCE = 4  # saves of models that leave memory: each is a copy of the process
 
 
@@ -76,7 +77,7 @@ class Memory:
             if name == but or each.model is None or each.model.open or each.saving is None or each.saving.jobs:
                 continue
             if each.saving.changed():
-                if running >= AT_ONCE or self.house.loop is None:
+                if running >= AT_ONCE or self.house.loop is None or time.monotonic() < each.not_before:
                     continue
                 running += 1
             self.rest(name, each)
@@ -91,6 +92,7 @@ class Memory:
             def saved(trouble: str) -> None:
                 """Lets the model leave if nothing has changed since."""
                 if trouble:
+                    known.not_before = time.monotonic() + PAUSE
                     return
                 if known.model is model and model.used == used and not saving.changed():
                     self.rest(name, known)

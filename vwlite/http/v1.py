@@ -220,6 +220,7 @@ class V1:
             _, waiting = self.service.recall(body.id, model)
             line, label, stored = self.remembered(model, body, waiting)
             answer = await self.service.learn(model, line, label, header, body.id, waiting)
+            self.count_cost(model, body, stored)
             self.tell("label", model, stored.features, answer, body.label)
             return answer
 
@@ -271,13 +272,18 @@ class V1:
             cost = cost_of(body.cost, body.reward)
             actions = stored.actions or {}
             line = kind.text(stored.context, actions, stored.action, cost, stored.probability or 1.0)
-            model.note_cost(stored.action or "", cost)
             return line, None, stored
         if body.label is None:
             raise Problem(400, "'label' is missing", "/label")
         with kind.trying():
             label = kind.label(body.label)
             return self.writer(model).one(stored.features or {}, label, body.weight), label, stored
+
+    @staticmethod
+    def count_cost(model: Model, body: Label, stored: Stored) -> None:
+        """Counts what a decision has cost, once that is learned."""
+        if isinstance(model.kind, Bandit):
+            model.note_cost(stored.action or "", cost_of(body.cost, body.reward))
 
     @staticmethod
     def stored(features: dict[str, Any]) -> Stored:
