@@ -10,5 +10,5 @@ from vwlite.http.settings import Settings
 
 def served(flags: str = "", kind: str | None = None) -> Model:
     """A new model of these flags."""
-    model, _ = House(Settings(), Log(quiet=True)).create("m", flags, kind)
+    model, _ = House(Settings(), Log(quiet=True)).maker.create("m", flags, kind)
     return model

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from vwlite.core.elementary import array_log
+from vwlite.core.elementary import array_log, scalar_log
 from vwlite.http.kinds import Binary, Kind, Multiclass, Regression, number
 from vwlite.http.records import Label
 
@@ -143,7 +143,7 @@ class BinaryScores(Scores):
         """Adds a label and a probability."""
         self.n += 1
         likely = min(max(p, LEAST), 1 - LEAST)
-        self.sums["logarithmic"] -= logarithm(likely if positive else 1 - likely)
+        self.sums["logarithmic"] -= scalar_log(likely if positive else 1 - likely)
         self.hits[2 * positive + (p > 0.5)] += 1
         cell = self.bins[min(int(p * BINS), BINS - 1)]
         cell[0] += 1
@@ -224,7 +224,9 @@ class MulticlassScores(Scores):
                 continue
             word, predicted = str(label), str(kind.prediction(answer))
             self.n += 1
-            self.sums["logarithmic"] -= logarithm(min(max(kind.probabilities(answer).get(word, 1.0), LEAST), 1 - LEAST))
+            self.sums["logarithmic"] -= scalar_log(
+                min(max(kind.probabilities(answer).get(word, 1.0), LEAST), 1 - LEAST)
+            )
             of_label = self.cell(word)
             of_label[1] += 1
             of_label[0] += word == predicted
@@ -275,11 +277,6 @@ class MulticlassScores(Scores):
             for word, cell in dict(state.get("classes", {})).items()
             if len(cell) == 3
         }
-
-
-def logarithm(p: float) -> float:
-    """The natural logarithm."""
-    return float(array_log(p))
 
 
 def numbers_of(labels: Sequence[Label]) -> Array:
