@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.entities import attempt, say, scaled, wait_for_quiet
-from benchmarks.run import Tool, machine, parsed, parser_of, publish, rows, verdict
+from benchmarks.run import CommandError, Tool, machine, parsed, parser_of, publish, rows, verdict
 
 HERE = Path(__file__).resolve().parent
 MARKERS = ("<!-- http -->", "<!-- end of http -->")
@@ -89,7 +89,7 @@ class Running:
             except OSError:
                 time.sleep(0.01)
         self.stop()
-        raise RuntimeError(f"the server does not answer; its status is {self.process.returncode}")
+        raise CommandError(f"the server does not answer; its status is {self.process.returncode}")
 
     def cpu(self) -> float:
         """CPU seconds so far: the clock of the process, which Linux numbers so (clock_getcpuclockid)."""
@@ -140,12 +140,12 @@ class Caller:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
 
     def send(self, path: str, body: bytes, media: str = "application/json", method: str = "POST") -> bytes:
-        """The body of the answer. Raises RuntimeError for an error."""
+        """The body of the answer. Raises CommandError for an error."""
         self.connection.request(method, path, body, {"Content-Type": media})
         answer = self.connection.getresponse()
         content = answer.read()
         if answer.status >= 300:
-            raise RuntimeError(f"{path}: {answer.status} {content[:200]!r}")
+            raise CommandError(f"{path}: {answer.status} {content[:200]!r}")
         return content
 
 

@@ -43,7 +43,7 @@ def report(**changed: float) -> str:
 
 def test_what_is_wanted_and_reached_is_said_so():
     said = report()
-    assert said.count("| reached (wanted ") == 10
+    assert said.count("| reached (wanted ") == 11
     assert "short" not in said
     lines = said.splitlines()
     assert {line.count("|") for line in lines[2:]} == {4}
@@ -84,7 +84,7 @@ def test_a_small_run_measures_everything_and_writes_where_it_is_told(tmp_path, c
     assert figures["crowd"]["lost"] == 0
     assert figures["memory"]["ids"] == 2000
     assert all(rate > 0 for rate in figures["batches"].values())
-    assert "| updates lost, of 64 by 64 clients at once | 0 | reached (wanted none) |" in capsys.readouterr().out
+    assert "| updates lost, of 6,400 by 64 clients at once | 0 | reached (wanted none) |" in capsys.readouterr().out
     assert (ROOT / "benchmarks" / "README.md").read_text() == readme
 
 

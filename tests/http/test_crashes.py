@@ -17,6 +17,7 @@ BEGIN = """
 import asyncio, os, sys, threading
 from vwlite.daemon.log import Log
 from vwlite.http.house import House
+from vwlite.http.maker import Maker
 from vwlite.http.settings import Settings
 
 def house(journal=True, **more):
@@ -81,51 +82,51 @@ def test_a_time_without_the_journal(tmp_path):
 @pytest.mark.parametrize("where", ["before-", "checkpoint"])
 def test_a_crash_in_the_middle_of_a_replacement(tmp_path, where):
     """The model is either; the one before it is always the one that was."""
-    stop = f"h.save_to = lambda model, path: os._exit(0) if '{where}' in path else House.save_to(h, model, path)"
-    crash(tmp_path, "h = house()", "make(h, 'a')", "file = h.content(h.find('a'))", "learn(h, 'a', 3)",
-          "h.replace('a', file)", "learn(h, 'a', 7)", "commit(h)", stop, "h.replace('a', file)")  # fmt: skip
+    stop = f"h.maker.save_to = lambda model, path: os._exit(0) if '{where}' in path else Maker.save_to(h.maker, model, path)"
+    crash(tmp_path, "h = house()", "make(h, 'a')", "file = h.maker.content(h.find('a'))", "learn(h, 'a', 3)",
+          "h.maker.replace('a', file)", "learn(h, 'a', 7)", "commit(h)", stop, "h.maker.replace('a', file)")  # fmt: skip
     assert counts(tmp_path, "a") == [7]
-    assert crash(tmp_path, "h = house()", "print(h.roll_back('a').examples)") == ["3"]
-    assert crash(tmp_path, "h = house()", "print(h.roll_back('a').examples)") == ["7"]
-    assert crash(tmp_path, "h = house()", "print(h.roll_back('a').examples)") == ["3"]
+    assert crash(tmp_path, "h = house()", "print(h.maker.roll_back('a').examples)") == ["3"]
+    assert crash(tmp_path, "h = house()", "print(h.maker.roll_back('a').examples)") == ["7"]
+    assert crash(tmp_path, "h = house()", "print(h.maker.roll_back('a').examples)") == ["3"]
     assert len(list((tmp_path / "models" / "models" / "a").iterdir())) == 2
 
 
 def test_a_replacement_without_room_changes_nothing(tmp_path):
     found = crash(
-        tmp_path, "h = house()", "make(h, 'a')", "file = h.content(h.find('a'))", "learn(h, 'a', 3)",
-        "h.replace('a', file)", "learn(h, 'a', 7)",
+        tmp_path, "h = house()", "make(h, 'a')", "file = h.maker.content(h.find('a'))", "learn(h, 'a', 3)",
+        "h.maker.replace('a', file)", "learn(h, 'a', 7)",
         "def full(model, path):",
         "    if 'checkpoint' in path: raise OSError(28, 'No space left on device', path)",
-        "    House.save_to(h, model, path)",
-        "h.save_to = full",
-        "try: h.replace('a', file)",
+        "    Maker.save_to(h.maker, model, path)",
+        "h.maker.save_to = full",
+        "try: h.maker.replace('a', file)",
         "except Exception as error: print(error.status, 'models/' in error.detail)",
-        "del h.save_to",
-        "print(h.find('a').examples, h.roll_back('a').examples)",
+        "del h.maker.save_to",
+        "print(h.find('a').examples, h.maker.roll_back('a').examples)",
     )  # fmt: skip
     assert found == ["503", "False", "7", "3"]
 
 
 def test_what_can_not_be_forgotten_yet_stops_nothing(tmp_path):
     found = crash(
-        tmp_path, "import sqlite3", "h = house()", "make(h, 'a')", "file = h.content(h.find('a'))",
+        tmp_path, "import sqlite3", "h = house()", "make(h, 'a')", "file = h.maker.content(h.find('a'))",
         "def full(uid): raise sqlite3.OperationalError('database or disk is full')",
         "h.state.forget_model = full",
-        "learn(h, 'a', 3)", "h.replace('a', file)", "learn(h, 'a', 1)", "print(h.find('a').examples)",
-        "h.delete('a')", "print(h.names())",
+        "learn(h, 'a', 3)", "h.maker.replace('a', file)", "learn(h, 'a', 1)", "print(h.find('a').examples)",
+        "h.maker.delete('a')", "print(h.names())",
     )  # fmt: skip
     assert found == ["1", "[]"]
 
 
 def test_a_model_with_entities_on_disk_is_rolled_back(tmp_path):
     found = crash(
-        tmp_path, "h = house()", "h.create('e', '--bayes_linear --random_effect u --entity_limit 3')",
+        tmp_path, "h = house()", "h.maker.create('e', '--bayes_linear --random_effect u --entity_limit 3')",
         "for i in range(20): h.learn(h.find('e'), [b'%d |u id=%d\\n' % (i, i)], [float(i)])",
         "before = h.find('e').predict([b'|u id=2\\n'])",
-        "make(h, 'a')", "h.replace('e', h.content(h.find('a')))",
-        "print(h.roll_back('e').predict([b'|u id=2\\n']) == before, h.find('e').examples)",
-        "try: h.content(h.find('e'))",
+        "make(h, 'a')", "h.maker.replace('e', h.maker.content(h.find('a')))",
+        "print(h.maker.roll_back('e').predict([b'|u id=2\\n']) == before, h.find('e').examples)",
+        "try: h.maker.content(h.find('e'))",
         "except Exception as error: print(error.status)",
     )  # fmt: skip
     assert found == ["True", "20", "409"]
@@ -157,7 +158,7 @@ def test_a_deleted_model_does_not_come_back_with_its_last_save(tmp_path):
         "    h.known['a'].saving.save_itself()",
         "    print(h.saves('a'))",
         "    await h.saved('a')",
-        "    h.delete('a')",
+        "    h.maker.delete('a')",
         "    make(h, 'a')",
         "    print(h.saves('a'), h.saves('none'))",
         "asyncio.run(main())",
