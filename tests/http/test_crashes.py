@@ -82,9 +82,12 @@ def test_a_time_without_the_journal(tmp_path):
 @pytest.mark.parametrize("where", ["before-", "checkpoint"])
 def test_a_crash_in_the_middle_of_a_replacement(tmp_path, where):
     """The model is either; the one before it is always the one that was."""
-    stop = f"h.maker.save_to = lambda model, path: os._exit(0) if '{where}' in path else Maker.save_to(h.maker, model, path)"
-    crash(tmp_path, "h = house()", "make(h, 'a')", "file = h.maker.content(h.find('a'))", "learn(h, 'a', 3)",
-          "h.maker.replace('a', file)", "learn(h, 'a', 7)", "commit(h)", stop, "h.maker.replace('a', file)")  # fmt: skip
+    save = "Maker.save_to(h.maker, model, path)"
+    stop = f"h.maker.save_to = lambda model, path: os._exit(0) if '{where}' in path else {save}"
+    crash(
+        *(tmp_path, "h = house()", "make(h, 'a')", "file = h.maker.content(h.find('a'))", "learn(h, 'a', 3)"),
+        *("h.maker.replace('a', file)", "learn(h, 'a', 7)", "commit(h)", stop, "h.maker.replace('a', file)"),
+    )
     assert counts(tmp_path, "a") == [7]
     assert crash(tmp_path, "h = house()", "print(h.maker.roll_back('a').examples)") == ["3"]
     assert crash(tmp_path, "h = house()", "print(h.maker.roll_back('a').examples)") == ["7"]
