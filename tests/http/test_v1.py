@@ -1,5 +1,6 @@
 """/v1: what a newcomer does, and that it is what the command line does."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -376,3 +377,16 @@ def test_events_are_streamed_and_resumed(client, model):
     assert data["ground_truth"] is True
     with client.stream("GET", f"{model}/events", headers={"Last-Event-ID": str(number - 1)}) as stream:
         assert [line for line, _ in zip(stream.iter_lines(), range(4), strict=False)][1] == f"id: {number}"
+
+
+def test_every_one_of_many_listeners_gets_every_event(client, model):
+    """More than get each event at once: theirs come together, none is missing and none comes twice."""
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(client.stream("GET", f"{model}/events")) for _ in range(20)]
+        lines = [each.iter_lines() for each in streams]
+        assert {next(each) for each in lines} == {""}
+        for i in range(30):
+            client.post(f"{model}:learn", json={"features": {"a": i}, "label": True})
+        for each in lines:
+            learned = (json.loads(line.removeprefix("data: ")) for line in each if line.startswith("data: "))
+            assert [next(learned)["features"]["a"] for _ in range(30)] == list(range(30))

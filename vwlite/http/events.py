@@ -18,6 +18,8 @@ MOST_BYTES = 1 << 20  # of them, for a listener, and of those that can be asked 
 MOST_TEXT = 1 << 16  # bytes of an event; a larger one goes without what is large
 LARGE = ("features", "context")
 HEARTBEAT = 15.0  # seconds without an event
+FEW = 8  # listeners that get each event at once
+PAUSE = 0.0005  # seconds after an event for each listener, if there are more: writing to them leaves time for requests
 HEAD = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -122,6 +124,8 @@ class Streams:
                     return
                 text = listener.take() or b"\n"  # a comment would be an item for River's client
                 await send({"type": "http.response.body", "body": text, "more_body": True})
+                if len(self.listeners) > FEW:
+                    await asyncio.wait({gone}, timeout=PAUSE * len(self.listeners))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self.listeners.discard(listener)

@@ -79,7 +79,7 @@ class Operations:
         """Figures for Prometheus."""
         from vwlite.http.prometheus import exposition
 
-        body, media = exposition(self.service, self.guard)
+        body, media = await exposition(self.service, self.guard)
         return Answer(body, media=media)
 
     async def document(self, call: Call) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,8 +83,24 @@ class Collector:
         yield requests
 
 
-def exposition(service: Service, guard: Any) -> tuple[bytes, bytes]:
-    """The figures as text, and the media type."""
+class Ready:
+    """Figures that were read, for a registry.
+
+    Args:
+        families: The figures.
+    """
+
+    def __init__(self, families: list[Metric]) -> None:
+        self.families = families
+
+    def collect(self) -> list[Metric]:
+        """The figures."""
+        return self.families
+
+
+async def exposition(service: Service, guard: Any) -> tuple[bytes, bytes]:
+    """The figures as text, and the media type. Text of many models takes a while: another thread makes it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(service, guard))
-    return generate_latest(registry), CONTENT_TYPE_LATEST.encode()
+    registry.register(Ready(list(Collector(service, guard).collect())))
+    text = await asyncio.get_running_loop().run_in_executor(None, generate_latest, registry)
+    return text, CONTENT_TYPE_LATEST.encode()
