@@ -59,7 +59,8 @@ class House:
         self.journal: Journal | None = None
         self.began = time.time()
         self.begun_bytes = self.begun_entry = 0  # of the journal's segment
-        self.memory, self.maker = Memory(self), Maker(self)
+        self.memory = Memory(self)
+        self.maker = Maker(self, self.memory)
         self.changed: list[Callable[[str, Model, dict[str, Any]], None]] = []  # called with what happens to models
         folder = settings.folder
         if folder is not None:
@@ -81,7 +82,7 @@ class House:
                 self.known.update(find_all(self.folder(""), self.journal))
                 if self.journal is not None:
                     self.state.follow(self.journal.id)
-                    recover(self, self.journal)
+                    recover(self, self.memory, self.journal)
         except BaseException:
             if self.journal is not None:
                 self.journal.close()

@@ -17,13 +17,13 @@ from vwlite.daemon.segment import sync
 from vwlite.errors import VwliteError
 from vwlite.http.engines import engine_of, with_defaults, words_of
 from vwlite.http.known import NEW, OLD, Known, refused, require_name, stream_of
-from vwlite.http.memory import PREVIOUS
+from vwlite.http.memory import PREVIOUS, Memory
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 from vwlite.model import model_file
 
 if TYPE_CHECKING:
-    from vwlite.http.house import House
+    from vwlite.http.host import Host
 
 BEFORE = "before-"  # beginnings of the names of files of models that were replaced
 
@@ -33,10 +33,11 @@ class Maker:
 
     Args:
         house: All its models.
+        memory: Those in memory.
     """
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, house: Host, memory: Memory) -> None:
+        self.house, self.memory = house, memory
         self.previous: dict[str, bytes] = {}  # what was there before a model was replaced, of models without a folder
 
     def create(
@@ -149,8 +150,8 @@ class Maker:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
         house.known[model.name] = known
-        house.memory.settle(model, known)
-        house.memory.make_room(model.name)
+        self.memory.settle(model, known)
+        self.memory.make_room(model.name)
 
     def save_to(self, model: Model, path: str) -> None:
         """Saves a model with its place in the journal. Raises VwliteError."""
@@ -200,7 +201,7 @@ class Maker:
         old.gone = True
         self.forget(old.uid)
         house.known[model.name] = known
-        house.memory.settle(model, known)
+        self.memory.settle(model, known)
         house.tell("replaced", model)
 
     def forget(self, uid: str) -> None:

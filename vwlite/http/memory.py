@@ -14,7 +14,7 @@ from vwlite.http.model import Model
 from vwlite.model import model_file
 
 if TYPE_CHECKING:
-    from vwlite.http.house import House
+    from vwlite.http.host import Host
     from vwlite.http.known import Known
 
 PREVIOUS = "previous.model"
@@ -29,7 +29,7 @@ class Memory:
         house: All its models.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Host) -> None:
         self.house = house
 
     def load(self, name: str) -> Model:

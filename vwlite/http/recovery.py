@@ -9,11 +9,12 @@ from vwlite.http.entries import Entry, Header, labels_of, split
 
 if TYPE_CHECKING:
     from vwlite.daemon.journal import Journal
-    from vwlite.http.house import House
+    from vwlite.http.host import Host
+    from vwlite.http.memory import Memory
     from vwlite.http.model import Model
 
 
-def recover(house: House, journal: Journal) -> None:
+def recover(house: Host, memory: Memory, journal: Journal) -> None:
     """Learns what the journal has and the checkpoints have not.
 
     A checkpoint may have entries that were not committed when the process was killed. Their numbers are never used for
@@ -21,6 +22,7 @@ def recover(house: House, journal: Journal) -> None:
 
     Args:
         house: The models.
+        memory: Those in memory.
         journal: Their journal.
     """
     by_uid = {each.uid: name for name, each in house.known.items()}
@@ -30,7 +32,7 @@ def recover(house: House, journal: Journal) -> None:
         header = entry.header
         name = by_uid.get(header.model)
         if name is not None and number > house.known[name].entry:
-            learn_again(house.memory.load(name), entry)
+            learn_again(memory.load(name), entry)
             count += 1
         if number > house.state.entry and name is not None:
             house.commits.effects(header)(house.state)
