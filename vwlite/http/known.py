@@ -48,7 +48,7 @@ class Known:
     not_before: float = 0.0
 
 
-def find_all(top: str, journal: Journal | None) -> Iterator[tuple[str, Known]]:
+def find_all(top: str, journal: Journal | None) -> Iterator[tuple[str, Known]]:  # noqa: DOC502
     """Finds the models in a folder, and deletes what was half made or half deleted there.
 
     Args:
