@@ -42,6 +42,7 @@ cdef class Rows:
     cdef Extent* extent
     cdef Row* row                     # the current one
     cdef size_t n_rows, text, n_choices
+    cdef size_t given                 # bytes of the block's own text, behind which names are written
     cdef size_t base                  # of the names of columns in the block's text
     cdef size_t begin                 # of the current row's features and extents
     cdef size_t begin_extent

@@ -46,6 +46,7 @@ cdef class Rows:
         self.block = block
         self.names = block.wants_names = names
         self.skips_nan = skips_nan
+        self.given = block.text_length
         self.restart()
 
     cpdef restart(self):
@@ -57,7 +58,7 @@ cdef class Rows:
         self.last_feature = block.features + block.feature_capacity - PADDING - 1
         self.extent = block.extents
         self.n_rows = self.n_choices = block.n_noted = 0
-        self.text = block.text_length
+        self.text = self.given
         block.reserve_text(self.text + AT_FIRST)
         self.plain.hash = self.naming.anonymous
         self.plain.name = 0
