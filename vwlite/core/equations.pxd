@@ -31,7 +31,8 @@ cdef inline float squared_loss(float p, float y, float low, float high) noexcept
 cdef inline float squared_flow(float p, float y, float scale, float ppu) noexcept nogil:
     if scale * ppu < FEW:
         return 2 * (y - p) * scale
-    return (y - p) * (1 - expf(-2 * scale * ppu)) / ppu
+    # in double precision also where division is checked: a part of it would have the precision of its operands there
+    return <float>(<double>(y - p) * (1 - <double>expf(-2 * scale * ppu)) / ppu)
 
 
 cdef inline void evaluate_logistic(Point* at, float sign) noexcept nogil:
