@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.command import VWLITE
 from tests.support.http_server import PATIENCE, HttpServer, ndjson, rows, serving
 
 FLAGS = "--loss_function logistic --link logistic"
@@ -203,3 +204,39 @@ def test_models_are_made_replaced_and_deleted_across_kills(tmp_path):
             names = [each["name"] for each in client.get("/v1/models").json()["models"]]
             assert {name: client.get(f"/v1/models/{name}").json()["examples"] for name in names} == wanted
     server.stop()
+
+
+def damage(path):
+    """Changes the weights of a model file; its head stays as it was."""
+    data = bytearray(path.read_bytes())
+    head = 8 + int.from_bytes(data[:8], "little")
+    data[head:] = bytes(255 - byte for byte in data[head:])
+    path.write_bytes(data)
+
+
+def checkpoint(folder):
+    (path,) = (each for each in (folder / "models" / "models" / "a").iterdir() if each.is_file())
+    return path
+
+
+def test_a_damaged_checkpoint_is_the_servers_fault_and_its_path_is_in_the_log_only(tmp_path):
+    crash(tmp_path, "h = house(False)", "make(h, 'a')", "learn(h, 'a', 5)", "asyncio.run(h.end())")
+    damage(checkpoint(tmp_path))
+    with serving(tmp_path, "--dir", "models") as server, server.client() as client:
+        answer = client.post("/v1/models/a:predict", json={"features": {"x": 1}})
+        assert answer.status_code == 500
+        assert answer.json()["detail"] == "the file of 'a' can't be loaded: see the log of the server"
+        assert client.get("/readyz").status_code == 200
+    assert any("differs from its sha256" in line and "models/a" in line for line in server.log)
+
+
+def test_a_damaged_checkpoint_that_the_journal_continues_is_a_line_at_the_start(tmp_path):
+    crash(tmp_path, "h = house()", "make(h, 'a')", "learn(h, 'a', 5)", "commit(h)")
+    damage(checkpoint(tmp_path))
+    done = subprocess.run(
+        [*VWLITE, "serve", "--dir", "models", "--port", "0"], cwd=tmp_path, capture_output=True, text=True,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "models/a" in done.stderr and "is damaged" in done.stderr

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from itertools import pairwise
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from vwlite.core.options import Options
 from vwlite.daemon.engine import NOT_HERE, Engine
 from vwlite.engine.command_line import option_groups, parse
 from vwlite.engine.daemon_flags import ASIDE
-from vwlite.errors import VwliteError
+from vwlite.errors import ModelError, VwliteError
 from vwlite.features.interactions import LIMIT_OF_A_DAEMON
 from vwlite.http.problems import Problem, pointer
+from vwlite.model import model_file
 
 # Flags of a model of a kind that is asked for without any, as the estimators of vwlite.river have them.
 DEFAULTS = {
@@ -205,3 +208,60 @@ def engine_of(
         return ServedEngine(options)
     except VwliteError as error:
         raise Problem(400, str(error), pointer("options") if path is None else None) from None
+
+
+def from_file(path: str) -> tuple[ServedEngine, dict[str, Any]]:
+    """Loads a model file that this server has saved.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The engine, and what the file says of the service.
+
+    Raises:
+        ModelError: If the file can't be used.
+    """
+    stream = stream_of(model_file.open(path).metadata)
+    try:
+        return engine_of([], path, flags=stream.get("flags")), service_of(stream)
+    except Problem as problem:
+        raise ModelError(str(problem)) from problem
+
+
+def from_bytes(where: str, content: bytes, trusted: bool = True) -> tuple[ServedEngine, dict[str, Any]]:
+    """Loads a model file that came from elsewhere.
+
+    Args:
+        where: Where it came from, for messages.
+        content: The bytes of the file.
+        trusted: Whether the operator chose where it comes from.
+
+    Returns:
+        The engine, and what the file says of the service.
+
+    Raises:
+        ModelError: If it is no model file.
+        Problem: If it can't be used.
+    """
+    service = service_of(stream_of(model_file.from_bytes(where, content).metadata))
+    with TemporaryDirectory() as folder:
+        path = os.path.join(os.path.realpath(folder), "received.model")
+        with open(path, "wb") as file:
+            file.write(content)
+        try:
+            return engine_of([], path, trusted), service
+        except Problem as problem:
+            raise Problem(problem.status, str(problem).replace(path, where)) from None
+
+
+def stream_of(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What a model file says beside the model; empty if it says nothing."""
+    stream = metadata.get("stream")
+    return stream if isinstance(stream, dict) else {}
+
+
+def service_of(stream: dict[str, Any]) -> dict[str, Any]:
+    """What a model file says of the service that it was saved by; empty if it says nothing."""
+    service = stream.get("service")
+    return dict(service) if isinstance(service, dict) else {}

@@ -7,15 +7,13 @@ import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from vwlite.errors import VwliteError
-from vwlite.http.engines import engine_of
-from vwlite.http.known import Known, stream_of
+from vwlite.http.engines import from_bytes
+from vwlite.http.known import Known
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
-from vwlite.model import model_file
 
 if TYPE_CHECKING:
     from vwlite.http.service import Service
@@ -87,14 +85,7 @@ class Follower:
         """Replaces a model by new content, if there is some."""
         if content is None:
             return
-        stream = stream_of(model_file.from_bytes(source.where, content).metadata)
-        with TemporaryDirectory() as folder:
-            path = os.path.join(folder, "followed.model")
-            with open(path, "wb") as file:
-                file.write(content)
-            engine = engine_of([], path)
-        service = stream.get("service")
-        about = dict(service) if isinstance(service, dict) else {}
+        engine, about = from_bytes(source.where, content)
         model = Model(source.name, str(about.get("uid") or os.urandom(8).hex()), engine, about)
         house = self.service.house
         before = house.known.get(source.name)

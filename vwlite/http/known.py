@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vwlite.core.files import sweep
 from vwlite.daemon.saving import CHECKPOINT
 from vwlite.errors import ModelError, VwliteError
+from vwlite.http.engines import stream_of
 from vwlite.http.problems import Problem
 from vwlite.model import model_file
 
@@ -81,12 +82,6 @@ def look(path: str, journal: Journal | None) -> Known:
     if journal is not None and entry and of != journal.id:
         raise ModelError(f"{path}: belongs to another journal than {journal.folder}; put that back")
     return Known(service["uid"], entry, of, dict(service.get("card", {})))
-
-
-def stream_of(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What a model file says beside the model; empty if it says nothing."""
-    stream = metadata.get("stream")
-    return stream if isinstance(stream, dict) else {}
 
 
 def require_name(name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import sqlite3
 import time
@@ -15,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from vwlite.daemon.saving import CHECKPOINT, ENTITIES
 from vwlite.daemon.segment import sync
 from vwlite.errors import VwliteError
-from vwlite.http.engines import engine_of, with_defaults, words_of
-from vwlite.http.known import NEW, OLD, Known, refused, require_name, stream_of
+from vwlite.http.engines import engine_of, from_bytes, from_file, with_defaults, words_of
+from vwlite.http.known import NEW, OLD, Known, refused, require_name
 from vwlite.http.memory import PREVIOUS, Memory
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
-from vwlite.model import model_file
 
 if TYPE_CHECKING:
     from vwlite.http.host import Host
@@ -106,25 +104,17 @@ class Maker:
         service: dict[str, Any] = {}
         if path is not None:
             try:
-                stream = stream_of(model_file.open(path).metadata)
-                service = dict(stream.get("service", {}))
-                engine = engine_of([], path, flags=stream.get("flags"))
-            except (VwliteError, Problem) as error:
+                engine, service = from_file(path)
+            except VwliteError as error:
                 self.house.log.error("a model can't be loaded", model=name, why=str(error))
                 raise Problem(500, f"the file before {name!r} can't be loaded: see the log of the server") from error
         elif content is None:
             engine = engine_of(words, trusted=trusted)
         else:
             try:
-                given = stream_of(model_file.from_bytes("the upload", content).metadata).get("service")
-                service = dict(given) if isinstance(given, dict) else {}
-                with TemporaryDirectory() as folder:
-                    path = os.path.join(folder, "upload.model")
-                    with open(path, "wb") as file:
-                        file.write(content)
-                    engine = engine_of([], path, trusted=False)
-            except (VwliteError, Problem) as error:
-                raise Problem(400, re.sub(r"\S*/upload\.model", "the upload", str(error))) from None
+                engine, service = from_bytes("the upload", content, trusted=False)
+            except VwliteError as error:
+                raise Problem(400, str(error)) from None
         model = Model(name, os.urandom(8).hex(), engine, service)
         if kind is not None and model.kind.name != kind:
             raise Problem(400, f"this makes a model of the kind {model.kind.name!r}, not {kind!r}", "/kind")

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from vwlite.daemon.saving import CHECKPOINT
 from vwlite.http.checkpoints import saving_of
-from vwlite.http.engines import engine_of
-from vwlite.http.known import stream_of
+from vwlite.http.engines import from_file
 from vwlite.http.model import Model
-from vwlite.model import model_file
 
 if TYPE_CHECKING:
     from vwlite.http.host import Host
@@ -38,9 +36,7 @@ class Memory:
         if known.model is not None:
             return known.model
         path = os.path.join(self.house.folder(name), CHECKPOINT)
-        stream = stream_of(model_file.open(path).metadata)
-        service = stream.get("service", {})
-        engine = engine_of([], path, flags=stream.get("flags"))
+        engine, service = from_file(path)
         model = Model(name, known.uid, engine, service)
         model.entry = known.entry
         before = str(service.get("previous", PREVIOUS))
