@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.served_models import served
-from vwlite.http.kinds import Binary, Multiclass, Regression
+from vwlite.http.kinds import LARGEST, Binary, Multiclass, Regression
 from vwlite.http.problems import Problem
 
 SCALARS = st.one_of(
@@ -141,13 +141,16 @@ def test_what_is_no_probability_is_no_prediction(answer):
 
 
 @given(SCALARS)
+@example(LARGEST)
+@example(2**53 + 1)
+@example(math.nextafter(LARGEST, math.inf))
 def test_a_regression_learns_finite_numbers(value):
     assert isinstance(squared.kind, Regression)
-    if isinstance(value, (bool, str)) or abs(value) > 3.4e38:
+    if isinstance(value, (bool, str)) or abs(value) > LARGEST:
         with pytest.raises(Problem, match="finite number"):
             squared.kind.label(value)
     else:
-        assert squared.kind.label(value) == value
+        assert squared.kind.label(value) == float(value)
         [answer] = squared.predict([squared.writer.one({"a": 1})])
         assert isinstance(squared.kind.prediction(answer), float)
 
