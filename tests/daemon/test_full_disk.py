@@ -1,11 +1,10 @@
 """A full disk: predictions go on, nothing is acknowledged that is not kept, and all goes on when there is room."""
 
-import contextlib
-
 import pytest
 
 from tests.support import leftovers
 from tests.support.daemon import serving
+from tests.support.leftovers import fill
 from vwlite import Workspace
 
 FLAGS = ["--loss_function", "logistic"]
@@ -21,15 +20,6 @@ def small_disk(tmp_path):
 
 def lines_of(count, start=0):
     return [b"%d |x a%d b%d:0.5\n" % ((-1) ** (i % 3), i % 17, i % 5) for i in range(start, start + count)]
-
-
-def fill(place):
-    """Leaves no room; returns the file that takes it."""
-    filler = place / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    return filler
 
 
 def test_what_is_learned_is_acknowledged_when_there_is_room_again(small_disk, tmp_path):

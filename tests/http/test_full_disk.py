@@ -1,11 +1,10 @@
 """A full disk: predictions go on, nothing is acknowledged that is not kept, and all goes on when there is room."""
 
-import contextlib
-
 import pytest
 
 from tests.support import leftovers
 from tests.support.http_server import ndjson, rows, serving, wait_for
+from tests.support.leftovers import fill
 
 FLAGS = "--loss_function logistic --link logistic"
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -16,15 +15,6 @@ SIZE = 8 << 20
 def small_disk(tmp_path):
     with leftovers.small_disk(tmp_path / "small", SIZE) as place:
         yield place
-
-
-def fill(place):
-    """Leaves no room; returns the file that takes it."""
-    filler = place / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    return filler
 
 
 def test_learning_is_refused_until_there_is_room(small_disk, tmp_path):

@@ -59,3 +59,12 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
         # lazily: a process, or a thread of a test that failed, may still use it
         while place.is_mount():
             subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    """Leaves no room on a small disk; returns the file that takes it."""
+    filler = place / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
