@@ -7,10 +7,8 @@ how far the request had come.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import sqlite3
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,9 +21,9 @@ from vwlite.http.problems import Problem
 from vwlite.http.records import Label
 from vwlite.http.service import RETRY, Service
 from vwlite.http.state import Request
+from vwlite.http.turns import Turn
 
 SLICE = 250  # examples
-TURN = 0.004  # seconds after which other requests have their turn
 LONGEST_KEY = 200
 REPEATED = b'{"repeated": true}'
 
@@ -117,18 +115,15 @@ class Batches:
         done = 0 if header is None else header.done
         if done:
             output += [REPEATED] * min(done, len(lines))
-        began = time.monotonic()
+        turn = Turn()
         for start in range(done, len(lines), SLICE):
             part = lines[start : start + SLICE]
             answers, number = self.slice(model, what, part, header, start + len(part))
             entry = number or entry
             failed += sum(answer.startswith(b'{"error"') for answer in answers)
             output += answers
-            if time.monotonic() - began > TURN:
-                await asyncio.sleep(0)
-                began = time.monotonic()
-                if model.gone:
-                    raise Problem(410, f"the model was deleted or replaced after {start + len(part)} examples")
+            if await turn.over() and model.gone:
+                raise Problem(410, f"the model was deleted or replaced after {start + len(part)} examples")
         summary: dict[str, Any] = {"done": len(lines) - failed, "failed": failed, "model": model.id}
         if what != "predict":
             summary["examples"] = model.examples
@@ -321,7 +316,7 @@ class Batches:
         entry = 0
         start = 0 if header is None else min(header.done, len(examples))
         output += [b"repeated"] * start
-        began = time.monotonic()
+        turn = Turn()
         end = b"\n\n" if blocks else b"\n"
         for at in range(start, len(examples), SLICE):
             part = examples[at : at + SLICE]
@@ -336,9 +331,7 @@ class Batches:
             finally:
                 model.engine.numbered = False
             output += found
-            if time.monotonic() - began > TURN:
-                await asyncio.sleep(0)
-                began = time.monotonic()
+            await turn.over()
         body = b"".join(each + end for each in output)
         answer = await self.finish(header, entry, Answer(body, 200, TEXT, {"Model-Id": model.id}))
         if what != "predict" and examples:

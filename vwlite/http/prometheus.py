@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -84,7 +83,7 @@ class Collector:
 
 
 class Ready:
-    """Figures that were read, for a registry.
+    """Figures that were read before, as `generate_latest` asks for them.
 
     Args:
         families: The figures.
@@ -100,7 +99,6 @@ class Ready:
 
 async def exposition(service: Service, guard: Any) -> tuple[bytes, bytes]:
     """The figures as text, and the media type. Text of many models takes a while: another thread makes it."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Ready(list(Collector(service, guard).collect())))
-    text = await asyncio.get_running_loop().run_in_executor(None, generate_latest, registry)
+    ready: Any = Ready(list(Collector(service, guard).collect()))  # in place of a registry
+    text = await asyncio.get_running_loop().run_in_executor(None, generate_latest, ready)
     return text, CONTENT_TYPE_LATEST.encode()

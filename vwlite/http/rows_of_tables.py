@@ -6,8 +6,6 @@ numbers.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +16,7 @@ from vwlite.http.calls import ARROW, Answer
 from vwlite.http.kinds import Binary, Regression
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem
-
-TURN = 0.004  # seconds after which other requests have their turn
+from vwlite.http.turns import Turn
 
 
 def is_short(batches: Any, model: Model, what: str, table: Any, query: dict[str, str], keyed: bool) -> bool:
@@ -56,7 +53,7 @@ async def run(batches: Any, model: Model, what: str, table: Any, blocks: Iterato
     predictions = np.full(table.num_rows, np.nan, np.float32)
     errors: dict[int, str] = {}
     done = 0
-    began = time.monotonic()
+    turn = Turn()
     try:
         for block in blocks:
             found, caught = model.engine.run_rows(block, learning)
@@ -72,11 +69,8 @@ async def run(batches: Any, model: Model, what: str, table: Any, blocks: Iterato
                 scores: Any = model.scores
                 scores.take_arrays(labels[done : done + n][good], np.asarray(found, np.float64))
             done += n
-            if time.monotonic() - began > TURN:
-                await asyncio.sleep(0)
-                began = time.monotonic()
-                if model.gone:
-                    raise Problem(410, f"the model was deleted or replaced after {done} rows")
+            if await turn.over() and model.gone:
+                raise Problem(410, f"the model was deleted or replaced after {done} rows")
     except (VwliteError, TypeError, ValueError) as error:
         raise Problem(400, f"{error}; {done} rows before were used" if done else str(error)) from None
     if learning and done:
