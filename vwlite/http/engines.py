@@ -229,7 +229,9 @@ def from_file(path: str) -> tuple[ServedEngine, dict[str, Any]]:
         raise ModelError(str(problem)) from problem
 
 
-def from_bytes(where: str, content: bytes, trusted: bool = True) -> tuple[ServedEngine, dict[str, Any]]:
+def from_bytes(  # noqa: DOC503
+    where: str, content: bytes, trusted: bool = True
+) -> tuple[ServedEngine, dict[str, Any]]:
     """Loads a model file that came from elsewhere.
 
     Args:

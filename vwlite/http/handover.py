@@ -1,4 +1,4 @@
-"""Hand-over of the listening socket: a new server takes it from the old one, so that a restart refuses nobody.
+"""Hand-over of the listening socket: a new server takes it from the old one, so that a restart refuses no client.
 
 The old server listens at a Unix socket in the folder of the models. It gives the listening socket to who asks, answers
 what it has, saves, and ends. Until the new one serves, connections wait in the queue of the socket, which never closes.

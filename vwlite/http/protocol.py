@@ -74,7 +74,7 @@ def protocol_of(max_head: int, seconds: float) -> type[HttpToolsProtocol]:
     """
 
     class Limited(HttpToolsProtocol):
-        """A connection that is closed if a request takes too long or has a head that is too large, or nobody reads."""
+        """A connection; closed if a request takes too long or its head is too large, or its client reads nothing."""
 
         timer: asyncio.TimerHandle | None = None
         head = 0  # bytes of the head so far; -1 in a body

@@ -217,7 +217,7 @@ def refusal(answer: bytes) -> Problem:
 
 
 def new_identifier() -> str:
-    """An identifier that nobody can guess. Identifiers made later sort later, which keeps the index compact."""
+    """A random identifier, which can't be guessed. Those made later sort later, which keeps the index compact."""
     milliseconds = int(time.time() * 1000)
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | int.from_bytes(uuid.uuid4().bytes[-7:], "big")))
 

@@ -88,7 +88,7 @@ class State:
     ) -> None:
         self.path, self.life, self.most, self.now = path, life, most, now
         try:
-            if path:  # what is in it is nobody else's business
+            if path:  # only the owner of the process may read it: it has what clients sent
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             version = self.db.execute("pragma user_version").fetchone()[0]
