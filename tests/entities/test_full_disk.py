@@ -59,15 +59,15 @@ def disk():
 
 def impatient(workspace):
     """Tries to write whenever there is a reason."""
-    workspace.entities.backoff.first_pause = 0
+    workspace.entity_store.backoff.first_pause = 0
     return workspace
 
 
 def narrow(flags):
     """A workspace whose memory has no room for more than twice the entities."""
     workspace = Workspace(flags)
-    assert workspace.entities is not None
-    workspace.entities.backoff.spare = 0
+    assert workspace.entity_store is not None
+    workspace.entity_store.backoff.spare = 0
     return workspace
 
 
@@ -213,8 +213,8 @@ def test_a_disk_that_stays_full_is_tried_seldom(monkeypatch):
 def test_saves_fail_as_long_as_there_is_no_room_and_no_longer(tmp_path):
     with leftovers.small_disk(tmp_path / "small", 4 << 20) as place:
         workspace, plain = Workspace(f"{EFFECT} {limited(5)}"), Workspace(EFFECT)
-        assert workspace.entities is not None
-        workspace.entities.folder = str(place)
+        assert workspace.entity_store is not None
+        workspace.entity_store.folder = str(place)
         for one in (workspace, plain):
             one.learn(traffic(2000, 1500, 1))
         workspace.save(place / "m")

@@ -216,7 +216,7 @@ class Saving:
         try:
             self.mark(job, engine)
             # SQLite's connections can't be used after a fork
-            if engine.workspace.entities is None and job.engine is None and self.copy(job, engine):
+            if engine.workspace.entity_store is None and job.engine is None and self.copy(job, engine):
                 return
             trouble = attempt(job, engine, self.server.journal)
         except Exception as error:  # an error must not block later jobs and the shutdown

@@ -114,8 +114,8 @@ class Run:
 
             for path in self.written:
                 require_writable(path)
-        if self.workspace.entities is not None:
-            self.workspace.entities.strict = True  # a full disk ends the run
+        if self.workspace.entity_store is not None:
+            self.workspace.entity_store.strict = True  # a full disk ends the run
             if options["final_regressor"]:
                 from vwlite.entities.store import require_place
 

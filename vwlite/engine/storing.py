@@ -70,11 +70,16 @@ def save(workspace: Any, path: str | os.PathLike[str], stream: dict[str, Any] | 
     from vwlite.model import model_file
 
     arrays, metadata = contents(workspace, stream)
-    if workspace.entities is not None:
-        with workspace.entities.saved(path) as entities:
+    if workspace.entity_store is not None:
+        with workspace.entity_store.saved(path) as entities:
             model_file.write(path, arrays, {**metadata, "entities": entities})
         return
     model_file.write(path, arrays, metadata)
+    discard_store(path)
+
+
+def discard_store(path: str | os.PathLike[str]) -> None:
+    """Deletes the file with the entities of a model that was replaced by one without such a file."""
     if os.path.exists(f"{os.path.realpath(path)}.entities"):
         from vwlite.entities import store as entity_store
 
@@ -110,7 +115,7 @@ def to_bytes(workspace: Any) -> bytes:
     """The state of a workspace as the bytes of a model file; see Workspace.to_bytes."""
     from vwlite.model import model_file
 
-    if workspace.entities is not None:
+    if workspace.entity_store is not None:
         raise ModelError("with --entity_limit entities are in a file: save() the model instead")
     arrays, metadata = contents(workspace)
     driver = workspace.driver
@@ -236,6 +241,14 @@ def restore_transforms(workspace: Any, reader: ModelReader) -> None:
 def figures_of(workspace: Any) -> list[tuple[str, float]]:
     """The counts that a model stores."""
     return [(name, getattr(_holder(workspace, name), name)) for name in FIGURES]
+
+
+def set_figures(workspace: Any, figures: Mapping[str, Any]) -> None:
+    """Sets the counts that a model stores."""
+    for name, value in figures.items():
+        if name in FIGURES:
+            holder = _holder(workspace, name)
+            setattr(holder, name, type(getattr(holder, name))(value))
 
 
 def _holder(workspace: Any, figure: str) -> Any:

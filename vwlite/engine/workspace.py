@@ -23,6 +23,8 @@ from vwlite.model.metadata import require
 from vwlite.parsers.text import TextParser
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from vwlite.engine.coefficients import Coefficients
     from vwlite.entities.store import EntityStore
     from vwlite.entities.store_file import StoreFile
@@ -199,7 +201,8 @@ class Workspace:
         self.notes += builder.notes
         self._refuse_inert(use)
         self.has_entities = any(learner.entities() is not None for learner in walk(self.top))
-        self.entities: EntityStore | None = None
+        self.entity_store: EntityStore | None = None
+        self.marks: dict[str, Any] = {}  # of each effect: what its entities had learned when they were last handed out
         if options["entity_limit"]:
             self._limit_entities(store)
         if reader is not None:
@@ -212,8 +215,8 @@ class Workspace:
         self.driver.training = not options["testonly"]
         self.driver.listener = self
         self.driver.unmatched = Unmatched(options, self.interactions)
-        if self.entities is not None:
-            self.driver.gate = self.entities.gate(self.top)
+        if self.entity_store is not None:
+            self.driver.gate = self.entity_store.gate(self.top)
         if options.given("columns") or options.given("interval"):
             self._set_columns()
         self.reporter: Report | None = None
@@ -401,6 +404,58 @@ class Workspace:
 
         return coefficients(self, effect, names)
 
+    def entities(self, effect: str | None = None, changed: bool = False) -> pa.Table:  # noqa: DOC502
+        """The posteriors of the entities of a random effect, as a table of Arrow: a row for each entity.
+
+        The table has all that a model stores of an entity, and `add_entities` takes it back: see docs/reference.
+
+        Args:
+            effect: The namespace of the effect; not needed if there is only one.
+            changed: Only entities that have learned since the last call of `entities` or `add_entities`.
+
+        Returns:
+            A pyarrow.Table, in the order of the keys of the entities.
+
+        Raises:
+            OptionError: If there is no such effect, or with --entity_limit.
+            VwliteError: If pyarrow is missing.
+
+        >>> workspace = Workspace("--bayes_linear --noise 1 --fixed none --random_effect user")
+        >>> _ = workspace.learn([{"user": "ann"}, {"user": "bob"}] * 9, y=[1, -1] * 9)
+        >>> table = workspace.entities()
+        >>> sorted(zip(table["entity"].to_pylist(), table["count"].to_pylist()))
+        [('ann', 9), ('bob', 9)]
+        """
+        from vwlite.engine import entity_tables
+
+        return entity_tables.table(*entity_tables.taken(self, effect, changed))
+
+    def add_entities(self, effect: str | None, table: Any, same: str = "error") -> None:  # noqa: DOC502
+        """Adds the entities of a table of `entities` to a random effect.
+
+        Args:
+            effect: The namespace of the effect; None for the only one.
+            table: A table of Arrow, or a data frame made of one.
+            same: What becomes of an entity that is there already: "error", "newest" (the state that learned last), or
+                "add" (the posterior of both's data: exact for squared loss, an approximation for logistic models).
+
+        Raises:
+            OptionError: If the table is of other options, or an entity is there already.
+            ModelError: If the table is damaged, or of a later version; the workspace is unchanged.
+            TypeError: If it is no table.
+
+        >>> flags = "--bayes_linear --noise 1 --fixed none --shrink zero --effect_l2 1 --random_effect user"
+        >>> workspace, other = Workspace(flags), Workspace(flags)
+        >>> _ = workspace.learn([{"user": "ann"}] * 9, y=[1] * 9)
+        >>> other.add_entities("user", workspace.entities("user"))
+        >>> other.predict({"user": "ann"}) == workspace.predict({"user": "ann"})
+        True
+        """
+        from vwlite.engine import entity_tables
+
+        with self._turn:
+            entity_tables.add(self, effect, table, same)
+
     def to_bytes(self) -> bytes:  # noqa: DOC502
         """The state of the workspace as bytes, from which `from_bytes` makes an equal one; pickle and copy use them.
 
@@ -451,7 +506,7 @@ class Workspace:
     def close(self) -> None:
         """Releases files that the workspace holds; it can't be used afterwards. A second call has no effect."""
         self._turn.closed = True
-        self.entities = None
+        self.entity_store = None
 
     def __repr__(self) -> str:
         """The flags, and how many examples were learned."""
@@ -606,7 +661,7 @@ class Workspace:
         from vwlite.entities.store import EntityStore
 
         path = self.options["final_regressor"]
-        self.entities = EntityStore(os.path.dirname(os.path.realpath(path)) if path else None, base)
+        self.entity_store = EntityStore(os.path.dirname(os.path.realpath(path)) if path else None, base)
         for learner in walk(self.top):
             for effect in learner.beside:
-                effect.limit_entities(self.options["entity_limit"], self.entities)
+                effect.limit_entities(self.options["entity_limit"], self.entity_store)

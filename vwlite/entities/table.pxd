@@ -84,6 +84,8 @@ cdef class EntityTable:
     cdef int append_hash(self, Record* record, uint32_t hash) except -1 nogil
     cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil
 
+cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0
+
 cdef inline bint continues(Record* record, size_t n, uint32_t hash) noexcept nogil:
     """Whether this hash is the n-th of the record's sequence, n >= record.n: then it is new to the record."""
     return not record.own and n < (<Sequence*>(record.hashes - 1)).n and record.hashes[n] == hash

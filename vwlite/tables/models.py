@@ -1,0 +1,69 @@
+"""Model files of tables of entities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from vwlite.engine import entity_tables
+from vwlite.entities import arrow_reading, flat, heads, same, uniting
+from vwlite.entities.flat import Flat
+from vwlite.entities.heads import Head
+from vwlite.tables.workspaces import Flags, Task
+
+
+def to_model(  # noqa: DOC502
+    flags: Flags, tables: Iterable[Any], path: str | os.PathLike[str], *, same: str = "error", metadata: Any = None
+) -> None:
+    """Writes the model file of the command line: ``vwlite -t -i path`` predicts as if one process had learned all.
+
+    Args:
+        flags: The options with which the tables were learned.
+        tables: Tables or batches of entities, in any order.
+        path: The model file.
+        same: What becomes of an entity that is there twice: as of `merge`.
+        metadata: The metadata of all tables as JSON, from `merge_metadata`, where an engine has not kept those of the
+            tables' schemas.
+
+    Raises:
+        OptionError: If a table was learned with other options, or an entity is there twice.
+        ModelError: If a table is damaged, or the file can't be written; an older one is unchanged.
+
+    >>> import pyarrow as pa
+    >>> from vwlite import Workspace, tables
+    >>> rows = pa.record_batch({"user": ["ann"] * 9, "y": [1.0] * 9})
+    >>> flags = "--bayes_linear --noise 1 --fixed none --shrink zero --effect_l2 1 --random_effect user"
+    >>> tables.to_model(flags, tables.learn(flags, [rows], label="y"), "users.model")
+    >>> round(Workspace.load("users.model").predict({"user": "ann"}), 3)
+    0.9
+    """
+    task = Task(flags, None)
+    arrays = entity_tables.arrays_of(task.workspace)
+    own = entity_tables.head_of(task.workspace, task.effect, arrays)
+    given = None if metadata is None else heads.read(metadata, "the metadata")
+    entities, head = put_together(task, own, tables, same, given)
+    entity_tables.write_model(task.workspace, own, entities, head, arrays, path)
+
+
+def put_together(
+    task: Task, own: Head, tables: Iterable[Any], how: str, given: Head | None, where: str = "the table of entities"
+) -> tuple[Flat, Head]:
+    """The entities of all tables, and their metadata."""
+    parts, found, names = [], [], []
+    seen = set()
+    for number, x in enumerate(tables):
+        name = f"{where} {number + 1}"
+        table = arrow_reading.as_table(x, where)
+        text = arrow_reading.metadata_of(table.schema)
+        if text is not None and text not in seen:  # batches of one table have the same
+            head = entity_tables.head_in(task.workspace, own, table, where)
+            found += [] if head is None else [head]
+            names.append(name)
+        seen.add(text)
+        parts.append(arrow_reading.read(table, where))
+    entities = flat.concatenated(parts) if parts else flat.empty()
+    flat.check(entities, where, own.posterior, own.namespace)
+    declared = task.workspace.options.declared
+    head = given or (heads.united(found, declared, names) if found else own)
+    return uniting.united([entities], own.namespace, same.rule(how, head)), head
