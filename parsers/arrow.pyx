@@ -310,6 +310,7 @@ cdef class Tables:
 
     cdef int value(self, const Cells* cells, size_t column, int64_t i) except -1 nogil:
         cdef const uint8_t* text
+        cdef int64_t at = 0
         cdef size_t n
         if cells.kind == FLOAT64:
             return self.columns.number(self.rows, column, (<const double*>cells.values)[i + cells.offset])
@@ -323,6 +324,13 @@ cdef class Tables:
             return self.columns.time(self.rows, column, seconds_at(cells, i))
         if cells.kind >= LIST:
             return self.members(cells, column, i)
+        if cells.kind == INT64:
+            at = (<const int64_t*>cells.values)[i + cells.offset]
+            return self.columns.whole(self.rows, column, 0 - <uint64_t>at if at < 0 else <uint64_t>at, at < 0)
+        if cells.kind == UINT64:
+            return self.columns.whole(self.rows, column, (<const uint64_t*>cells.values)[i + cells.offset], False)
+        if cells.kind == DECIMAL and cells.divisor == 1 and is_short(cells, i, &at):
+            return self.columns.whole(self.rows, column, 0 - <uint64_t>at if at < 0 else <uint64_t>at, at < 0)
         return self.columns.number(self.rows, column, number_at(cells, i))
 
     cdef int members(self, const Cells* cells, size_t column, int64_t i) except -1 nogil:
@@ -490,6 +498,13 @@ cdef inline int64_t whole(const Cells* cells, int64_t i, Kind kind) noexcept nog
     if kind == UINT32:
         return (<const uint32_t*>cells.values)[i]
     return (<const int64_t*>cells.values)[i]
+
+
+cdef inline bint is_short(const Cells* cells, int64_t i, int64_t* value) noexcept nogil:
+    """Whether a decimal of 128 bits without a fraction has at most 63 bits; sets its value."""
+    cdef const int64_t* words = <const int64_t*>cells.values + 2 * (i + cells.offset)
+    value[0] = words[0]
+    return words[1] == (-1 if words[0] < 0 else 0)
 
 
 cdef double number_at(const Cells* cells, int64_t i) noexcept nogil:

@@ -23,6 +23,7 @@ from vwlite.input.columns cimport IGNORE, Columns
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, Space, number_in_words
 
+import numbers
 from collections.abc import Mapping
 from itertools import islice, repeat
 
@@ -62,6 +63,12 @@ cdef int read_members(Rows rows, object members, int depth) except -1:
     return 0
 
 
+cdef inline bint is_integer(object value) except -1:
+    """Whether a value is a whole number: of Python, or of NumPy."""
+    return (PyLong_Check(value) and not PyBool_Check(value)) or isinstance(value, numbers.Integral) \
+        and not PyBool_Check(value)
+
+
 cdef int read_member(Rows rows, object key, object value, int depth) except -1:
     """Reads a key and its value."""
     cdef Text name, text
@@ -73,6 +80,8 @@ cdef int read_member(Rows rows, object key, object value, int depth) except -1:
     if name.n and name.at[0] == b"_" and not rows.all_features and key in SPECIAL:
         return SPECIAL[key](rows, value)
     if rows.naming.n_entities and value is not None and is_entity(rows, name) and not is_nested(value):
+        if not PyUnicode_Check(value) and is_integer(value):
+            value = str(value)            # all of its digits
         if PyUnicode_Check(value) or PyBytes_Check(value):
             text = text_of(value)
         elif PyBool_Check(value):
@@ -260,6 +269,8 @@ cdef class Mapped:
         if PyUnicode_Check(value) or PyBytes_Check(value):
             text = text_of(value)
             return self.columns.word(self.rows, column, text.at, text.n)
+        if PyLong_Check(value):
+            return self.columns.integer(self.rows, column, value)
         return self.columns.number(self.rows, column, number_of(key, value))
 
 

@@ -1,6 +1,7 @@
 """Values: reads rows of Python values, such as those of a database, by a column map."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.long cimport PyLong_Check
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -94,6 +95,8 @@ cdef class Values:
             return self.columns.word(self.rows, k, <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
         if isinstance(value, datetime.date):
             return self.columns.time(self.rows, k, seconds_of(value))
+        if PyLong_Check(value):
+            return self.columns.integer(self.rows, k, value)
         return self.columns.number(self.rows, k, number_of(self.columns.names[k], value))
 
 

@@ -19,6 +19,7 @@ from vwlite.features.interactions import namespace_hash
 from vwlite.model.model_io import Loader, Saver, save_load
 
 TABLE = "the table of entities"  # in messages
+OF_ROWS = ("columns_in", "label")  # options about the rows that were learned
 
 
 def only_effect(workspace: Any, effect: str | None) -> tuple[str, Any]:
@@ -205,8 +206,9 @@ def write_model(
     found = {f"{own.owner}.{name}": array for name, array in flat.to_arrays(entities, own.full, fields).items()}
     small = sums.to_arrays(head.sums | same.counted(entities, head, own.owner))
     merged = in_place(arrays, own.owner, found, small)
-    if "columns_in" in head.options:
-        workspace.options.set("columns_in", head.options["columns_in"], "model")
+    for name in OF_ROWS:
+        if name in head.options and not workspace.options.given(name):
+            workspace.options.set(name, head.options[name], "model")
     storing.set_figures(workspace, head.figures)
     model_file.write(path, merged, workspace.metadata())
     storing.discard_store(path)

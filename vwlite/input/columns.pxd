@@ -74,6 +74,8 @@ cdef class Columns:
     cdef int begin(self, Rows rows) except -1 nogil
     cdef int cell(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil
     cdef int number(self, Rows rows, size_t i, double value) except -1 nogil
+    cdef int whole(self, Rows rows, size_t i, uint64_t size, bint negative) except -1 nogil
+    cdef int integer(self, Rows rows, size_t i, object value) except -1
     cdef int word(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil
     cdef int flag(self, Rows rows, size_t i, bint value) except -1 nogil
     cdef int time(self, Rows rows, size_t i, int64_t seconds) except -1 nogil

@@ -21,6 +21,8 @@ cdef extern from "vwlite/core/cells.h" nogil:
 cdef enum:
     LONGEST_CELL = 64                 # bytes of a number
 
+cdef uint64_t EXACT = 1 << 53         # whole numbers up to this are those of double precision
+
 ROLES = {"ignore": IGNORE, "auto": AUTO, "number": NUMBER, "category": CATEGORY, "flag": FLAG, "text": WORDS,
          "date": DATE, "entity": ENTITY, "label": LABEL, "weight": WEIGHT, "initial": INITIAL, "tag": TAG}
 PARTS = {"year": YEAR, "month": MONTH, "day": DAY, "dow": DOW, "hour": HOUR, "minute": MINUTE, "days": DAYS}
@@ -160,6 +162,32 @@ cdef class Columns:
         if column.role == DATE:
             return rows.refuse_number(CELL_DATE, self.name_of(rows, column), column.length, value)
         return self.word(rows, i, words, number_in_words(value, words))
+
+    cdef int whole(self, Rows rows, size_t i, uint64_t size, bint negative) except -1 nogil:
+        """A cell that is a whole number of 64 bits; where it is a name, all of its digits are written."""
+        cdef uint8_t[LONGEST_NUMBER] words
+        cdef size_t n = LONGEST_NUMBER
+        if size < EXACT or not is_name(self.columns[i].role):
+            return self.number(rows, i, -<double>size if negative else <double>size)
+        while size:
+            n -= 1
+            words[n] = <uint8_t>(48 + size % 10)
+            size //= 10
+        if negative:
+            n -= 1
+            words[n] = b"-"
+        return self.word(rows, i, words + n, LONGEST_NUMBER - n)
+
+    cdef int integer(self, Rows rows, size_t i, object value) except -1:
+        """A cell that is an integer of Python, of any size."""
+        if is_name(self.columns[i].role) and not -<int64_t>EXACT < value < <int64_t>EXACT:
+            digits = str(value).encode()
+            return self.word(rows, i, <const uint8_t*><char*>digits, len(digits))
+        try:
+            number = float(value)
+        except OverflowError:
+            number = INFINITY
+        return self.number(rows, i, number)
 
     cdef int flag(self, Rows rows, size_t i, bint value) except -1 nogil:
         """A cell that is true or false."""
@@ -338,6 +366,11 @@ cdef class Columns:
 
     cdef int refuse(self, Rows rows, int reason, const Column* column, const uint8_t* text, size_t n) except -1 nogil:
         return rows.refuse(<Reason>reason, self.name_of(rows, column), column.length, text, n)
+
+
+cdef inline bint is_name(int role) noexcept nogil:
+    """Whether a number in a column of this role is a name."""
+    return role == CATEGORY or role == ENTITY or role == WORDS or role == TAG
 
 
 cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length) noexcept nogil:

@@ -33,9 +33,10 @@ def crossing(flags: Flags, effect: str | None = None) -> list[str]:  # noqa: DOC
 def reasons(workspace: Workspace, effect: str | None) -> list[str]:
     """The reasons of crossing() for a workspace."""
     options = workspace.options
-    name, learner = entity_tables.only_effect(workspace, effect)
+    names = [spec.partition(":")[0] for spec in options["random_effect"]]
+    name, learner = entity_tables.only_effect(workspace, effect if effect or len(names) < 2 else names[0])
     found = []
-    others = [spec.partition(":")[0] for spec in options["random_effect"] if spec.partition(":")[0] != name]
+    others = [other for other in names if other != name]
     if others:
         found.append(f"--random_effect {others[0]}: an example has an entity of each effect; learn one effect at a time")
     if options["fixed"] != "none" and "fixed" not in options["freeze"]:
