@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vwlite.core.learner import walk
 from vwlite.engine import storing
 from vwlite.engine.coefficients import learners_of
 from vwlite.entities import arrow_reading, arrow_tables, flat, heads, same, sums, uniting
@@ -35,12 +36,11 @@ def only_effect(workspace: Any, effect: str | None) -> tuple[str, Any]:
     Raises:
         OptionError: If there is no such effect, several and no name, or if it has a learner for each class.
     """
-    specs = workspace.options["random_effect"] if "random_effect" in workspace.options else []
-    names = [spec.partition(":")[0] for spec in specs]
+    names = effects_of(workspace)
     if effect is None:
         if len(names) != 1:
-            there = f"there are {', '.join(names)}: say which" if names else "give --random_effect NAMESPACE"
-            raise OptionError(f"a table of entities is of one random effect; {there}")
+            there = f"and there are {', '.join(names)}: say which" if names else "and there is none in these options"
+            raise OptionError(f"a table of entities is of one random effect, {there}")
         effect = names[0]
     learners = learners_of(workspace, effect)
     if len(learners) > 1:
@@ -48,6 +48,12 @@ def only_effect(workspace: Any, effect: str | None) -> tuple[str, Any]:
     if workspace.entity_store is not None:
         raise OptionError("with --entity_limit entities are on disk: load the model without it for a table of entities")
     return effect, learners[0][1]
+
+
+def effects_of(workspace: Any) -> list[str]:
+    """The names of the random effects of a workspace."""
+    owners = [learner.owner for learner in walk(workspace.top) if learner.entities() is not None]
+    return list(dict.fromkeys(owner.partition(".")[2] for owner in owners if "." in owner))
 
 
 def arrays_of(workspace: Any) -> dict[str, Any]:
@@ -69,15 +75,16 @@ def flat_of(arrays: Mapping[str, Any], owner: str, full: bool) -> Flat:
     return flat.of_arrays(get, lambda name: f"{owner}.{name}" in arrays, full)
 
 
-def head_of(workspace: Any, effect: str, arrays: Mapping[str, Any]) -> Head:
+def head_of(workspace: Any, effect: str, owner: str, arrays: Mapping[str, Any]) -> Head:
     """The metadata of the table of an effect."""
     options = workspace.options
     return Head(
         effect,
+        owner,
         namespace_hash(options, effect),
         options["posterior"],
         options.kept(),
-        sums.of_arrays(arrays, f"random_effect.{effect}"),
+        sums.of_arrays(arrays, owner),
         {name: value for name, value in storing.figures_of(workspace) if math.isfinite(value)},
         {},
     )
@@ -87,7 +94,7 @@ def taken(workspace: Any, effect: str | None, changed: bool) -> tuple[Flat, Head
     """The entities of a workspace's effect, and the metadata of their table; see Workspace.entities."""
     effect, learner = only_effect(workspace, effect)
     arrays = arrays_of(workspace)
-    head = head_of(workspace, effect, arrays)
+    head = head_of(workspace, effect, learner.owner, arrays)
     found = flat_of(arrays, learner.owner, head.full)
     mark = workspace.marks.get(effect)
     workspace.marks[effect] = mark_of(found)
@@ -120,7 +127,7 @@ def add(workspace: Any, effect: str | None, x: Any, how: str) -> None:
     effect, learner = only_effect(workspace, effect)
     found = arrow_reading.as_table(x, TABLE)
     arrays = arrays_of(workspace)
-    own = head_of(workspace, effect, arrays)
+    own = head_of(workspace, effect, learner.owner, arrays)
     given = head_in(workspace, own, found, TABLE)
     entities = arrow_reading.read(found, TABLE)
     flat.check(entities, TABLE, own.posterior, own.namespace)

@@ -68,7 +68,7 @@ def require_addable(whole: Flat, head: Head) -> None:
         why = "with --forget the weight of older data depends on the order of all"
     elif len(whole["origin"]):
         why = "with --fixed same they depend on the fixed part"
-    elif options.get("random_effect") and "mean.key" in names:
+    elif "mean.key" in names:
         why = "they are shrunk to the mean of all entities: train with --shrink zero"
     elif "scale.key" in names or head.sums.get(f"{head.owner}.prior_hash", ("", []))[1]:
         why = "their prior is estimated: train with --effect_l2 and a number"

@@ -24,6 +24,7 @@ class Head(NamedTuple):
 
     Attributes:
         effect: The namespace of the effect.
+        owner: The prefix of the effect's arrays in a model.
         namespace: The hash of that.
         posterior: What is stored of the posterior precision.
         options: The options of the model, as model files store them.
@@ -35,6 +36,7 @@ class Head(NamedTuple):
     """
 
     effect: str
+    owner: str
     namespace: int
     posterior: str
     options: dict[str, Any]
@@ -43,11 +45,6 @@ class Head(NamedTuple):
     skipped: dict[str, int]
     problem: str = ""
     content: str = ""
-
-    @property
-    def owner(self) -> str:
-        """The prefix of the effect's arrays in a model."""
-        return f"random_effect.{self.effect}"
 
     @property
     def full(self) -> bool:
@@ -90,12 +87,12 @@ def read(text: str, where: str) -> Head:
             f"{where}: a table of entities of version {version}, and this vwlite reads up to {VERSION}: update vwlite "
             "(pip install -U vwlite)"
         )
-    wanted: dict[str, Any] = {"effect": str, "namespace": int, "posterior": str, "options": dict, "sums": dict}
+    wanted: dict[str, Any] = {"effect": str, "owner": str, "namespace": int, "posterior": str, "options": dict, "sums": dict}
     wanted |= {"figures": dict, "skipped": dict, "problem": str, "content": str}
     for name, kind in wanted.items():
         if type(found.get(name)) is not kind:
             refuse(where, f"its metadata has no {name}")
-    if not (found["effect"] and 0 <= found["namespace"] < 1 << 32):
+    if not (found["effect"] and found["owner"].endswith(f".{found['effect']}") and 0 <= found["namespace"] < 1 << 32):
         refuse(where, "its metadata names no effect")
     numbers = [*found["figures"].values(), *found["skipped"].values()]
     if not all(type(number) in (int, float) and math.isfinite(number) and abs(number) < 1 << 63 for number in numbers):
@@ -112,7 +109,7 @@ def differences(
         ours: The options of one, as model files store them.
         theirs: Those of the other.
         declared: The declarations.
-        effect: The namespace of the effect; of --random_effect only its own part is compared.
+        effect: The namespace of the effect; of the option that lists effects only its own part is compared.
         strict: Whether all options that model files store have to be the same, not only those that shape entities.
 
     Returns:
@@ -132,7 +129,7 @@ def differences(
 def _value(options: Mapping[str, Any], name: str, option: Option, effect: str) -> Any:
     """The value of an option."""
     value = options.get(name, [] if option.many else False if option.type is bool else option.default)
-    if name == "random_effect" and isinstance(value, list):
+    if option.necessary and isinstance(value, list):  # a part for each effect
         return [one for one in value if isinstance(one, str) and one.partition(":")[0] == effect]
     return value
 

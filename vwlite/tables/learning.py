@@ -73,7 +73,7 @@ def take_before(task: Task, before: Iterable[Any]) -> None:
     """Loads entities into a task, without their sums."""
     workspace = task.workspace
     arrays = entity_tables.arrays_of(workspace)
-    own = entity_tables.head_of(workspace, task.effect, arrays)
+    own = entity_tables.head_of(workspace, task.effect, task.learner.owner, arrays)
     parts = []
     for batch in before:
         table = arrow_reading.as_table(batch, BEFORE)

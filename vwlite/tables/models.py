@@ -40,7 +40,7 @@ def to_model(  # noqa: DOC502
     """
     task = Task(flags, None)
     arrays = entity_tables.arrays_of(task.workspace)
-    own = entity_tables.head_of(task.workspace, task.effect, arrays)
+    own = entity_tables.head_of(task.workspace, task.effect, task.learner.owner, arrays)
     given = None if metadata is None else heads.read(metadata, "the metadata")
     entities, head = put_together(task, own, tables, same, given)
     entity_tables.write_model(task.workspace, own, entities, head, arrays, path)

@@ -33,12 +33,12 @@ def crossing(flags: Flags, effect: str | None = None) -> list[str]:  # noqa: DOC
 def reasons(workspace: Workspace, effect: str | None) -> list[str]:
     """The reasons of crossing() for a workspace."""
     options = workspace.options
-    names = [spec.partition(":")[0] for spec in options["random_effect"]]
+    names = entity_tables.effects_of(workspace)
     name, learner = entity_tables.only_effect(workspace, effect if effect or len(names) < 2 else names[0])
     found = []
     others = [other for other in names if other != name]
     if others:
-        found.append(f"--random_effect {others[0]}: an example has an entity of each effect; learn one effect at a time")
+        found.append(f"the effect {others[0]}: an example has an entity of each effect; learn one effect at a time")
     if options["fixed"] != "none" and "fixed" not in options["freeze"]:
         found.append(
             f"--fixed {options['fixed']}: the fixed part learns from all entities; give --fixed none, with its score "
