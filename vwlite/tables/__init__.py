@@ -14,8 +14,24 @@ from vwlite.entities.arrow_tables import pyarrow
 
 pyarrow()
 
+from vwlite.tables.files import export, read, write  # noqa: E402
 from vwlite.tables.learning import learn, schema  # noqa: E402
+from vwlite.tables.merging import merge, merge_metadata  # noqa: E402
 from vwlite.tables.models import to_model  # noqa: E402
-from vwlite.tables.sharing import crossing  # noqa: E402
+from vwlite.tables.scoring import score  # noqa: E402
+from vwlite.tables.sharing import crossing, hyperparameters, shares  # noqa: E402
 
-__all__ = ["crossing", "learn", "schema", "to_model"]
+__all__ = [
+    "crossing",
+    "export",
+    "hyperparameters",
+    "learn",
+    "merge",
+    "merge_metadata",
+    "read",
+    "schema",
+    "score",
+    "shares",
+    "to_model",
+    "write",
+]

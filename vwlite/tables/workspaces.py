@@ -24,6 +24,7 @@ class Rows:
 
     Attributes:
         first: The first malformed row, and why.
+        refused: The numbers of malformed rows in their batches, from 1; `clear` it between two.
         done: Rows of earlier batches.
     """
 
@@ -31,6 +32,7 @@ class Rows:
         self.strict = strict
         self.malformed = self.done = 0
         self.first = ""
+        self.refused: list[int] = []
         self.notes: list[str] = []
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
@@ -39,6 +41,8 @@ class Rows:
         if self.strict:
             raise ParseError("row", self.done + line, column, reason, shown)
         self.malformed += not used
+        if not used:
+            self.refused.append(line)
         if not self.first:
             self.first = str(ParseError("row", self.done + line, column, reason, shown))
 
@@ -57,15 +61,16 @@ class Task:
     Args:
         flags: Options as on the command line.
         effect: The effect whose table is asked for; None for the only one.
+        loads: Whether the flags may load a model.
 
     Raises:
         OptionError: If the flags have no such effect, or load a model.
     """
 
-    def __init__(self, flags: Flags, effect: str | None) -> None:  # noqa: DOC503
+    def __init__(self, flags: Flags, effect: str | None, loads: bool = False) -> None:  # noqa: DOC503
         self.workspace = Workspace(flags)
         options = self.workspace.options
-        if options["initial_regressor"]:
+        if options["initial_regressor"] and not loads:
             raise OptionError("-i: a task that loads a model would have all its entities: give their table as `before`")
         self.effect, self.learner = entity_tables.only_effect(self.workspace, effect)
         self.listener = Rows(options["strict_parse"])
