@@ -277,6 +277,9 @@ def _run_line(run: dict[str, Any]) -> str:
     parts.append(f"seed {run.get('seed', '?')}")
     if run.get("parent"):
         parts.append(f"from model {run['parent'][:SHOWN_DIGITS]}")
+    if parents := run.get("parents"):
+        shown = ", ".join(f"{parent['name']} ({parent['id'][:SHOWN_DIGITS]})" for parent in parents)
+        parts.append(f"from models {shown}")
     return f"{', '.join(parts)}: vwlite {run.get('version', '?')} {shlex.join(run.get('arguments', []))}".rstrip()
 
 

@@ -16,11 +16,14 @@ from vwlite.errors import OptionError, VwliteError
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
     "convert": "vwlite.cli.convert",
+    "entities": "vwlite.cli.entities",
     "inspect": "vwlite.cli.inspect",
+    "merge": "vwlite.cli.merge",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",
     "split": "vwlite.cli.split",
+    "train-tables": "vwlite.cli.train_tables",
 }
 
 MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string
@@ -100,7 +103,7 @@ def dispatch(words: list[str]) -> int:
         except click.ClickException as error:
             raise OptionError(error.format_message()) from error
 
-    if words and words[0].isalpha() and not os.path.exists(words[0]):
+    if words and words[0].replace("-", "").isalpha() and words[0][0] != "-" and not os.path.exists(words[0]):
         from difflib import get_close_matches
 
         if near := get_close_matches(words[0], SUBCOMMANDS, n=1, cutoff=0.75):

@@ -214,7 +214,7 @@ def write_model(
     small = sums.to_arrays(head.sums | same.counted(entities, head, own.owner))
     merged = in_place(arrays, own.owner, found, small)
     for name in OF_ROWS:
-        if name in head.options and not workspace.options.given(name):
+        if name in head.options:
             workspace.options.set(name, head.options[name], "model")
     storing.set_figures(workspace, head.figures)
     model_file.write(path, merged, workspace.metadata())

@@ -16,6 +16,7 @@ from vwlite.entities.arrow_tables import VERSION
 from vwlite.entities.flat import Flat, refuse
 from vwlite.errors import ModelError, OptionError
 
+INTERVAL = "dump_interval"  # the figure that is no count
 COUNTED = ("rows", "malformed", "nameless")  # rows learned or predicted; refused; without an entity
 
 
@@ -186,7 +187,7 @@ def united(
     skipped: dict[str, int] = {}
     for head in heads:
         for key, value in head.figures.items():
-            figures[key] = figures.get(key, 0) + value
+            figures[key] = max(figures.get(key, 0), value) if key == INTERVAL else figures.get(key, 0) + value
         for key, count in head.skipped.items():
             skipped[key] = skipped.get(key, 0) + count
     options = max((head.options for head in heads), key=lambda options: "columns_in" in options)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from vwlite.engine import entity_tables
+from vwlite.engine import entity_tables, storing
 from vwlite.entities import arrow_reading, flat, heads, same, uniting
 from vwlite.entities.flat import Flat
 from vwlite.entities.heads import Head
@@ -67,3 +67,29 @@ def put_together(
     declared = task.workspace.options.declared
     head = given or (heads.united(found, declared, names) if found else own)
     return uniting.united([entities], own.namespace, same.rule(how, head)), head
+
+
+def replace_entities(  # noqa: DOC502
+    model: str | os.PathLike[str], table: Any, path: str | os.PathLike[str], effect: str | None = None
+) -> None:
+    """Writes a model with the entities of a table in place of its own.
+
+    Args:
+        model: The model file with the other parts.
+        table: The table of entities.
+        path: The model file that is written.
+        effect: The random effect; by default the only one.
+
+    Raises:
+        OptionError: If the table was learned with other options, or the model has no such effect.
+        ModelError: If the table is damaged, or the file can't be written; an older one is unchanged.
+    """
+    task = Task(["-i", os.fspath(model)], effect, loads=True)
+    arrays = entity_tables.as_bytes(storing.contents(task.workspace)[0])
+    own = entity_tables.head_of(task.workspace, task.effect, task.learner.owner, arrays)
+    entities, head = put_together(task, own, [table], "error", None)
+    if head is not own:
+        ours = {name: value for name, value in own.sums.items() if not name.startswith(f"{own.owner}.")}
+        theirs = {name: value for name, value in head.sums.items() if name.startswith(f"{own.owner}.")}
+        head = head._replace(sums=ours | theirs, figures={}, options=own.options)
+    entity_tables.write_model(task.workspace, own, entities, head, arrays, path)
