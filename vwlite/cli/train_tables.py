@@ -15,7 +15,12 @@ from vwlite.errors import OptionError
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="-- FLAGS...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the model here.")
 @click.option(
-    "--processes", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="How many processes learn."
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that learn.",
 )
 @click.option(
     "--order",
@@ -42,7 +47,9 @@ def command(data: str, flags: tuple[str, ...], output: str, processes: int, orde
     from vwlite.tables import processes as training
 
     if not flags:
-        raise OptionError("the flags of learning follow after --: vwlite train-tables DATA -o FILE -- --bayes_linear ...")
+        raise OptionError(
+            "the flags of learning follow after --: vwlite train-tables DATA -o FILE -- --bayes_linear ..."
+        )
     check_subcommand([data], output=output)
     progress: Progress | None = None
 

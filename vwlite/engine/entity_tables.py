@@ -134,7 +134,7 @@ def add(workspace: Any, effect: str | None, x: Any, how: str) -> None:
     add_flat(workspace, own, entities, how, None if given is None else given.sums, arrays)
 
 
-def head_in(workspace: Any, own: Head, found: Any, where: str) -> Head | None:
+def head_in(workspace: Any, own: Head, found: Any, where: str) -> Head | None:  # noqa: DOC503
     """The metadata of a table; None without any.
 
     Args:
@@ -161,7 +161,7 @@ def head_in(workspace: Any, own: Head, found: Any, where: str) -> Head | None:
     return given
 
 
-def add_flat(
+def add_flat(  # noqa: DOC503
     workspace: Any, own: Head, entities: Flat, how: str, their_sums: sums.Sums | None, arrays: dict[str, Any]
 ) -> None:
     """Adds entities to an effect; if they can't be loaded, the workspace stays as it was.
@@ -173,6 +173,10 @@ def add_flat(
         how: What becomes of an entity that is there already: see same.py.
         their_sums: The sums beside the table; None to leave those of the workspace as they are.
         arrays: The arrays of the workspace's model.
+
+    Raises:
+        OptionError: If an entity is there already, and `how` doesn't say what to do.
+        ModelError: If the entities are refused.
     """
     before = as_bytes(arrays)
     there = flat_of(before, own.owner, own.full)
@@ -285,7 +289,7 @@ class Arrays:
         """The values of an array. Raises ModelError if it isn't there, or is of another type."""
         if name not in self.arrays or self.arrays[name][0] != dtype:
             raise ModelError(f"{self.path}: it has no {name} of type {dtype}; write it again")
-        return memoryview(np.ascontiguousarray(self.arrays[name][2]))
+        return np.ascontiguousarray(self.arrays[name][2]).data
 
 
 def reader_of(arrays: Mapping[str, Any]) -> Loader:

@@ -37,7 +37,7 @@ AUTO, STRICT = 512, 2048  # coefficients of a full posterior by default: --poste
 UNTOLD_AT_LEAST = 1e300  # information that a record doesn't have
 
 
-def added(whole: Flat, groups: list[list[int]], head: Head) -> Flat:
+def added(whole: Flat, groups: list[list[int]], head: Head) -> Flat:  # noqa: DOC502
     """One entity of each group, from the data of all in it.
 
     Args:

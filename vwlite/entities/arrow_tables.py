@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vwlite.entities.flat import FIELDS, SINGLE, Array, Flat
+from vwlite.entities.flat import FIELDS, Array, Flat
 from vwlite.errors import VwliteError
 
 VERSION = 1
@@ -108,7 +108,9 @@ def batch(flat: Flat, first: int, last: int, of: Any) -> Any:
     keys = buffer(flat["key"][first:last].astype("<u8", copy=False))
     columns.append(pa.Array.from_buffers(pa.binary(8), n, [None, keys]))
     for name in NUMBERS:
-        columns.append(pa.array(np.ascontiguousarray(flat[name][first:last]).view(of.field(name).type.to_pandas_dtype())))
+        columns.append(
+            pa.array(np.ascontiguousarray(flat[name][first:last]).view(of.field(name).type.to_pandas_dtype()))
+        )
     for name in LISTS:
         values, begin = flat[name], np.zeros(n + 1, np.int32)
         if len(values):
@@ -137,5 +139,3 @@ def names_of(flat: Flat, first: int, last: int) -> tuple[Any, Any]:
             [None if one.encode() == name else name for one, name in zip(shown, raw, strict=True)], pa.binary()
         )
     return names, pa.nulls(n, pa.binary())
-
-

@@ -162,7 +162,7 @@ def concatenated(parts: Sequence[Flat]) -> Flat:
     return Flat(arrays)
 
 
-def check(flat: Flat, where: str, posterior: str, namespace: int) -> None:
+def check(flat: Flat, where: str, posterior: str, namespace: int) -> None:  # noqa: DOC502
     """Raises ModelError unless the arrays are entities of a table: consistent, finite, distinct coefficients.
 
     Args:
@@ -208,12 +208,9 @@ def check(flat: Flat, where: str, posterior: str, namespace: int) -> None:
 
 def _check_precisions(flat: Flat, where: str) -> None:
     """Raises ModelError for a variance below 0, or a factor that is none."""
-    begin, full = flat.begin("precision"), flat["posterior"] != DIAGONAL
-    if not full.any():
-        negative = (flat["precision"] < 0).any()
-    else:
-        negative = (flat["precision"][diagonals(flat)] < 0).any()
-    if negative:
+    full = flat["posterior"] != DIAGONAL
+    variances = flat["precision"][diagonals(flat)] if full.any() else flat["precision"]
+    if (variances < 0).any():
         refuse(where, "the column 'precision' has numbers below 0")
     factors = np.flatnonzero(flat["posterior"] == WITH_FACTOR)
     begin = flat.begin("factor")
@@ -263,9 +260,12 @@ def of_arrays(get: Any, has: Any, full: bool) -> Flat:
         get: Returns an array by its name.
         has: Whether there is one.
         full: Whether the table's records begin with full posteriors.
+
+    Returns:
+        The entities.
     """
     arrays: dict[str, Array] = {}
-    for name, dtype in FIELDS.items():
+    for name in FIELDS:
         if has(name):
             arrays[name] = get(name)
     count = len(arrays["key"])
@@ -283,6 +283,9 @@ def to_arrays(flat: Flat, full: bool, fields: Iterable[str]) -> dict[str, tuple[
         flat: The entities.
         full: Whether the table's records begin with full posteriors.
         fields: Names of the fields that models with these options have.
+
+    Returns:
+        The type, shape and values of each array.
     """
     plain = bool((flat["posterior"] == (FULL if full else DIAGONAL)).all())
     alone = not flat["others"].any()

@@ -58,8 +58,8 @@ class Head(NamedTuple):
 
     def of(self, entities: Flat) -> Head:
         """The metadata of these entities."""
-        digest = hashlib.sha256(np.ascontiguousarray(entities["key"]))
-        digest.update(np.ascontiguousarray(entities["count"]))
+        digest = hashlib.sha256(np.ascontiguousarray(entities["key"]).data)
+        digest.update(np.ascontiguousarray(entities["count"]).data)
         return self._replace(content=digest.hexdigest()[:16])
 
 
@@ -88,7 +88,14 @@ def read(text: str, where: str) -> Head:
             f"{where}: a table of entities of version {version}, and this vwlite reads up to {VERSION}: update vwlite "
             "(pip install -U vwlite)"
         )
-    wanted: dict[str, Any] = {"effect": str, "owner": str, "namespace": int, "posterior": str, "options": dict, "sums": dict}
+    wanted: dict[str, Any] = {
+        "effect": str,
+        "owner": str,
+        "namespace": int,
+        "posterior": str,
+        "options": dict,
+        "sums": dict,
+    }
     wanted |= {"figures": dict, "skipped": dict, "problem": str, "content": str}
     for name, kind in wanted.items():
         if type(found.get(name)) is not kind:
@@ -157,9 +164,7 @@ def _made(name: str, value: Any) -> str:
     return f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
 
 
-def united(
-    heads: Sequence[Head], declared: Mapping[str, Option], names: Sequence[str], strict: bool = True
-) -> Head:
+def united(heads: Sequence[Head], declared: Mapping[str, Option], names: Sequence[str], strict: bool = True) -> Head:
     """The metadata of the entities of several tables: their sums and counts are added.
 
     Args:
@@ -178,9 +183,7 @@ def united(
     for head, name in zip(heads[1:], names[1:], strict=True):
         if head.effect != first.effect or head.namespace != first.namespace:
             raise OptionError(f"{names[0]} has entities of {first.effect!r}, and {name} of {head.effect!r}")
-        require_alike(
-            _compared(first, head), _compared(head, first), declared, first.effect, (names[0], name), strict
-        )
+        require_alike(_compared(first, head), _compared(head, first), declared, first.effect, (names[0], name), strict)
     noise = first.options.get("noise", "auto")
     ridge = [head.sums for head in heads]
     figures: dict[str, float] = {}

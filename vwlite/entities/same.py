@@ -51,12 +51,12 @@ def refused(whole: Flat, groups: list[list[int]]) -> Flat:
 
 
 def newest(whole: Flat, groups: list[list[int]]) -> Flat:
-    """Of each entity the state with the latest time, then clock, then the most examples, then the largest means."""
-    chosen = [
-        max(group, key=lambda i: (*(float(whole[name][i]) for name in ("latest", "clock", "count")), content(whole.take(np.array([i])))))
-        for group in groups
-    ]
-    return whole.take(np.array(chosen))
+    """Of each entity the state with the latest time, then clock, then the most examples."""
+
+    def age(i: int) -> tuple[Any, ...]:
+        return (*(float(whole[name][i]) for name in ("latest", "clock", "count")), content(whole.take(np.array([i]))))
+
+    return whole.take(np.array([max(group, key=age) for group in groups]))
 
 
 def counted(entities: Flat, head: Head, owner: str) -> dict[str, tuple[str, list[Any]]]:
@@ -74,4 +74,3 @@ def counted(entities: Flat, head: Head, owner: str) -> dict[str, tuple[str, list
     if (head.options.get("intercept_l2") or 0) > 0:
         n -= int((entities["hash"] == CONSTANT).sum())
     return {f"{owner}.spread_count": ("F64", [float(n)])}
-

@@ -25,11 +25,9 @@ def _dof(values: Sequence[float]) -> float:
     return sum(values) if min(values) >= 0 else -1.0
 
 
-
-
 SINGLE: dict[str, Callable[[Sequence[float]], float]] = {
-    **{name: math.fsum for name in ("spread_sum", "noise_sum", "weight_sum")},
-    **{name: sum for name in ("spread_count", "noise_count", "weight_count")},
+    **dict.fromkeys(("spread_sum", "noise_sum", "weight_sum"), math.fsum),
+    **dict.fromkeys(("spread_count", "noise_count", "weight_count"), sum),
     "dof_sum": _dof,
     "scaled": max,
     "min_label": min,
@@ -45,6 +43,9 @@ def of_arrays(arrays: Mapping[str, tuple[str, Sequence[int], Any]], owner: str) 
     Args:
         arrays: The type, shape and values by name.
         owner: The prefix of the effect's arrays, such as random_effect.user.
+
+    Returns:
+        The sums.
     """
     found: Sums = {}
     for name, (dtype, shape, values) in arrays.items():
@@ -75,9 +76,7 @@ def read(value: Any, where: str) -> Sums:
             and len(entry[1]) <= MOST_NUMBERS
             and all(type(number) in (int, float) and math.isfinite(number) for number in entry[1])
         ):
-            raise ModelError(
-                f"{where}: not a sound table of entities: its sum {name[:60]!r} is none; write it again"
-            )
+            raise ModelError(f"{where}: not a sound table of entities: its sum {name[:60]!r} is none; write it again")
         try:
             np.array(entry[1], DTYPES[entry[0]])
         except (OverflowError, ValueError):

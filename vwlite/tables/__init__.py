@@ -1,9 +1,9 @@
 """Tables of entities: personal models learned, scored, merged and stored as tables of Arrow, outside of any engine.
 
 A table has a row for each entity of a random effect, with its posterior. Entities are independent of each other given
-the fixed part, so rows are split by entity among processes or machines, each learns its share (`learn`), and the tables
-are merged: the model is that of one process, bit for bit, unless `crossing` gives a reason why not. Spark, Ray, Dask and
-others only have to call `learn` with an iterator of batches.
+the fixed part. So rows are split by entity among processes or machines, each learns its share (`learn`), and the tables
+are merged. The model is that of one process, bit for bit, unless `crossing` gives a reason why not. Spark, Ray, Dask
+and others only have to call `learn` with an iterator of batches.
 
 Needs the package pyarrow: ``pip install 'vwlite[parquet]'``.
 """

@@ -40,7 +40,7 @@ def export(model: str | os.PathLike[str], effect: str | None = None) -> Any:  # 
     return entity_tables.table(*entity_tables.taken(workspace, effect, False))
 
 
-def write(table: Any, path: str | os.PathLike[str]) -> None:  # noqa: DOC502
+def write(table: Any, path: str | os.PathLike[str]) -> None:  # noqa: DOC503
     """Writes a table of entities as one Parquet file, atomically.
 
     Args:
@@ -63,11 +63,13 @@ def write(table: Any, path: str | os.PathLike[str]) -> None:  # noqa: DOC502
     try:
         file = NewFile(path)
         try:
-            with os.fdopen(os.dup(file.fd), "wb") as stream:
-                with parquet.ParquetWriter(stream, first.schema, **_encodings(first.schema)) as writer:
-                    writer.write_batch(first, row_group_size=GROUP)
-                    for batch in batches:
-                        writer.write_batch(batch, row_group_size=GROUP)
+            with (
+                os.fdopen(os.dup(file.fd), "wb") as stream,
+                parquet.ParquetWriter(stream, first.schema, **_encodings(first.schema)) as writer,
+            ):
+                writer.write_batch(first, row_group_size=GROUP)
+                for batch in batches:
+                    writer.write_batch(batch, row_group_size=GROUP)
             file.commit(sync=True)
         except BaseException:
             file.discard()
@@ -139,7 +141,9 @@ def read(path: str | os.PathLike[str]) -> Any:  # noqa: DOC502
     wanted = arrow_tables.schema().names
     tables = [table.select([name for name in wanted if name in table.column_names]) for table in tables]
     try:
-        whole = pa.concat_tables([table.replace_schema_metadata(None) for table in tables], promote_options="permissive")
+        whole = pa.concat_tables(
+            [table.replace_schema_metadata(None) for table in tables], promote_options="permissive"
+        )
     except pa.ArrowException as error:
         refuse(path, arrow_reading.first_line(error))
     return whole.replace_schema_metadata(None if text is None else {arrow_tables.KEY: text.encode()})

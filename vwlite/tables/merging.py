@@ -14,7 +14,7 @@ from vwlite.errors import ModelError, OptionError
 TABLE = "the table of entities"
 
 
-def merge(tables: Iterable[Any], same: str = "error") -> Any:  # noqa: DOC502
+def merge(tables: Iterable[Any], same: str = "error") -> Any:  # noqa: DOC503
     """Merges tables of entities.
 
     Args:
@@ -54,7 +54,7 @@ def _united(parts: Sequence[flat.Flat], head: Head, how: str) -> Iterable[Any]:
     return arrow_tables.batches(entities, head.of(entities).to_json())
 
 
-def merge_metadata(texts: Sequence[str]) -> str:  # noqa: DOC502
+def merge_metadata(texts: Sequence[str]) -> str:  # noqa: DOC503
     """Adds the metadata of tables of distinct entities: their sums and counts.
 
     Args:

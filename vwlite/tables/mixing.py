@@ -54,8 +54,8 @@ def mixed(
         raise OptionError(f"models with a {owner} of these options can't be merged: their {unknown[0]} can't be mixed")
     if any(set(model) != set(first) for model in models):
         raise OptionError("a model of --predict_only_model can't be merged with one that has more than weights")
-    for name, start in (("gravity", 0), ("contraction", 1)):
-        if any(model[name][0] != start for model in models if name in model):
+    for name, neutral in (("gravity", 0), ("contraction", 1)):
+        if any(model[name][0] != neutral for model in models if name in model):
             raise OptionError("models with --l1 or --l2 can't be merged: their weights shrink lazily")
     if any(model["decayed"][0] != first["decayed"][0] for model in models if "decayed" in model):
         raise OptionError("the models have ended with different learning rates: give all as many passes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class Model(NamedTuple):
     reader: Any
 
 
-def merge_models(
+def merge_models(  # noqa: DOC503
     paths: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     same: str = "error",
@@ -56,7 +57,7 @@ def merge_models(
     """
     models = [opened(os.fspath(path)) for path in paths]
     models.sort(key=lambda model: model.metadata["id"])
-    for one, other in zip(models, models[1:], strict=False):
+    for one, other in pairwise(models):
         if one.metadata["id"] == other.metadata["id"] and same != "newest":
             raise OptionError(f"{one.path} and {other.path} are the same model: leave one of them out")
     workspace = blank(models[0])
@@ -162,17 +163,14 @@ def of_effect(
             f"{owner}: {several:,} entities were there more than once; their posteriors were added, "
             + ("exactly" if exact else "as a product of posteriors, an approximation")
         )
-    small = sums.to_arrays(head.sums | same.counted(united, head, owner))
+    beside = sums.to_arrays(head.sums | same.counted(united, head, owner))
     fields = [
-        key.rpartition(".")[2]
-        for model in models
-        for key in model.arrays
-        if entity_tables.is_entities(key, owner)
+        key.rpartition(".")[2] for model in models for key in model.arrays if entity_tables.is_entities(key, owner)
     ]
     arrays = flat.to_arrays(united, head.full, fields)
     shapes = {key: shape for model in models for key, (_, shape, _) in model.arrays.items()}
     result: Arrays = {f"{owner}.{key}": array for key, array in arrays.items()}
-    for key, (dtype, shape, values) in small.items():
+    for key, (dtype, shape, values) in beside.items():
         result[key] = dtype, [] if shapes.get(key) == [] else shape, values
     return result
 
@@ -213,8 +211,8 @@ def of_rest(models: Sequence[Model], owners: Sequence[str], note: Callable[[str]
             if any(one != there[0] for one in there):
                 part = name.partition(".")[0]
                 raise OptionError(
-                    f"{models[0].path} and {model.path}: their {part} differ ({name}), and only entities of effects, and "
-                    "weights of gradient descent, can be merged"
+                    f"{models[0].path} and {model.path}: their {part} differ ({name}), and only entities of effects, "
+                    "and weights of gradient descent, can be merged"
                 )
             merged[name] = dtype, shape, values
     return merged

@@ -57,7 +57,7 @@ class Job(NamedTuple):
     folder: str
 
 
-def train(
+def train(  # noqa: DOC503
     data: str,
     flags: Sequence[str],
     output: str,
@@ -209,7 +209,9 @@ def column_map_of(
         found = read_map(rules, options["label"])
     of_entities = [
         name
-        for name, rule in zip(names, ColumnMap(found.rules, found.label).resolve(names, data, True, [effect]), strict=True)
+        for name, rule in zip(
+            names, ColumnMap(found.rules, found.label).resolve(names, data, True, [effect]), strict=True
+        )
         if rule.role == "entity" and (rule.namespace or name) == effect
     ]
     if not of_entities:
@@ -222,6 +224,13 @@ def column_map_of(
 
 def count_rows(files: Sequence[str], order: str | None) -> tuple[int, bool]:
     """The number of all rows, and whether they are in the order of a column.
+
+    Args:
+        files: The Parquet files.
+        order: The column; None for the order in which rows come.
+
+    Returns:
+        The number, and whether they are sorted.
 
     Raises:
         VwliteError: If a file can't be read, or a value of the column is missing.
@@ -335,20 +344,21 @@ def counts(tables: Sequence[Any]) -> dict[str, Any]:
 def run_all(job: Job, rows: int, report: Callable[[int, int], None]) -> None:
     """Runs a process for each share, and waits for all. Raises VwliteError for the first that fails."""
     context = multiprocessing.get_context("spawn")
-    running = {}
+    running: dict[Any, Any] = {}
     read = [0] * job.n
     try:
         for share in range(job.n):
-            receiver, sender = context.Pipe(duplex=False)
+            end, sender = context.Pipe(duplex=False)
             process = context.Process(target=child, args=(job, share, sender), daemon=True)
             process.start()
             sender.close()
-            running[receiver] = share, process
+            running[end] = share, process
         while running:
-            for receiver in wait(list(running)):
-                share, process = running[receiver]  # type: ignore[index]
+            for ready in wait(list(running)):
+                receiver: Any = ready
+                share, process = running[receiver]
                 try:
-                    message = receiver.recv()  # type: ignore[union-attr]
+                    message = receiver.recv()
                 except EOFError:
                     process.join()
                     raise VwliteError(died(share, job.n, process.exitcode)) from None
@@ -357,7 +367,7 @@ def run_all(job: Job, rows: int, report: Callable[[int, int], None]) -> None:
                     report(sum(read) // job.n, rows)
                 elif message is None:
                     process.join()
-                    del running[receiver]  # type: ignore[arg-type]
+                    del running[receiver]
                 else:
                     raise message
     finally:

@@ -1,4 +1,4 @@
-"""What entities share: options by which they are not independent of each other, and the estimates from sums over all."""
+"""What entities share: options by which they depend on each other, and the estimates from sums over all."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def hyperparameters(flags: Flags, metadata: Sequence[str]) -> list[str]:  # noqa
         OptionError: If the flags shrink effects to the mean of all entities, which no flag gives.
     """
     workspace = Workspace(flags)
-    effect, learner = entity_tables.only_effect(workspace, None)
+    _, learner = entity_tables.only_effect(workspace, None)
     options, owner = workspace.options, learner.owner
     if options["shrink"] == "mean" and options["fixed"] != "same":
         raise OptionError("--shrink mean: the mean of all entities can't be given; give --shrink zero")
