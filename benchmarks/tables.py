@@ -76,7 +76,7 @@ def renamed(entities: Flat, number: int, namespace: int) -> Flat:
 def make_models(model: Path, folder: Path) -> list[str]:
     """Models with the entities of one under other names each."""
     task = Task(["-i", str(model)], None, loads=True)
-    arrays = entity_tables.as_bytes(entity_tables.arrays_of(task.workspace))
+    arrays = entity_tables.as_numbers(entity_tables.arrays_of(task.workspace))
     own = entity_tables.head_of(task.workspace, task.effect, task.learner.owner, arrays)
     entities = entity_tables.flat_of(arrays, own.owner, own.full)
     paths = []
