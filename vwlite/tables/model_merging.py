@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vwlite import __version__
-from vwlite.core.options import Options, spell
+from vwlite.core.options import Options
 from vwlite.engine import entity_tables, registry, storing
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.plugins import of_model
@@ -121,8 +121,8 @@ def require_alike(models: Sequence[Model]) -> None:
         for name in first.declared:
             if name in other.declared and first[name] != other[name] and _kept(first, name):
                 raise OptionError(
-                    f"{models[0].path} was made {_made(name, first[name])}, and {model.path} "
-                    f"{_made(name, other[name])}: merge models of the same options"
+                    f"{models[0].path} was made with {heads.spelled(name, first[name])}, and {model.path} with "
+                    f"{heads.spelled(name, other[name])}: merge models of the same options"
                 )
         stacks = [[entry["name"] for entry in each.metadata["stack"]] for each in (models[0], model)]
         if stacks[0] != stacks[1]:
@@ -132,10 +132,6 @@ def require_alike(models: Sequence[Model]) -> None:
 def _kept(options: Options, name: str) -> bool:
     option = options.declared[name]
     return option.keep or option.fixed
-
-
-def _made(name: str, value: Any) -> str:
-    return f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
 
 
 def of_effect(
