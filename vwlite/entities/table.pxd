@@ -58,6 +58,7 @@ cdef class EntityTable:
     cdef bint has_last
     cdef uint64_t salt                # odd and random
     cdef readonly size_t count        # records in memory
+    cdef uint64_t serial              # of records that are created, unless it is limited; see dealing.pxd
     cdef Record* oldest
     cdef Record* newest
     cdef readonly size_t bytes        # of all records
@@ -83,6 +84,8 @@ cdef class EntityTable:
     cdef void share_hashes(self, Record* record) noexcept nogil
     cdef int append_hash(self, Record* record, uint32_t hash) except -1 nogil
     cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil
+
+cdef int own_hashes(Record* record) except -1 nogil
 
 cdef inline bint continues(Record* record, size_t n, uint32_t hash) noexcept nogil:
     """Whether this hash is the n-th of the record's sequence, n >= record.n: then it is new to the record."""
