@@ -180,8 +180,8 @@ def test_statistics_of_features_are_read_by_all_threads(same, tmp_path):
 def records(n: int) -> list[dict[str, object]]:
     source = random.Random(8)
     return [
-        {"y": round(source.gauss(0, 1), 3), "user": f"u{source.randrange(30)}", "x": round(source.random(), 3),
-         "city": source.choice(["Bonn", "Rome", "Oslo"])}
+        {"y": round(source.gauss(0, 1), 3), "x": round(source.random(), 3),
+         "city": source.choice(["Bonn", "Rome", "Oslo"]), "user": f"u{source.randrange(30)}"}
         for _ in range(n)
     ]  # fmt: skip
 
@@ -193,7 +193,7 @@ def test_all_formats_are_learned_alike(kind, same, tmp_path):
     flags += " --label y" if kind != "jsonl" else " --columns_in y:label --columns_in /.*/:auto"
     path = tmp_path / f"data.{kind}"
     if kind == "csv":
-        write(path, ["y,user,x,city", *(",".join(map(str, row.values())) for row in rows)])
+        write(path, ["y,x,city,user", *(",".join(map(str, row.values())) for row in rows)])
     elif kind == "jsonl":
         write(path, [json.dumps(row) for row in rows])
     elif kind in ("parquet", "arrow"):
