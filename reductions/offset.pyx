@@ -120,7 +120,7 @@ cdef class Offset(Learner):
         """The scale, if it is learned."""
         return [("--offset_scale fit", "the scale as a number")] if self.fits else []
 
-    def deal(self, others):
+    def begin_threads(self, others):
         """Give each thread a fixed model of its own."""
         for other in others if self.has_fixed else ():
             other.take(self.fixed.twin())

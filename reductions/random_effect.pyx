@@ -21,7 +21,7 @@ from libc.stdlib cimport free
 
 from vwlite.bases.effects cimport INTERCEPT, MOST_EFFECTS, MOST_NAMESPACES, NAMED, Effect, Effects
 from vwlite.bayes.batches cimport Batches
-from vwlite.bayes.dealt cimport begin_outcome, begin_threads, end_outcome, end_threads, recall_outcome
+from vwlite.bayes.dealt cimport begin_outcome, share_settings, end_outcome, add_counts, recall_outcome
 from vwlite.bayes.leaning cimport Leans
 from vwlite.bayes.sweeps cimport Sweeps, entity_score
 from vwlite.bayes.together cimport Together
@@ -555,7 +555,7 @@ cdef class RandomEffect(Effects):
             found.append(("several random effects", "one --random_effect"))
         if self.base.name != "nothing":
             found.append((f"--fixed {options['fixed']}",
-                          "--fixed none, with the score of a saved model by --fixed_effect if there is one"))
+                          "--fixed none (--fixed_effect adds the score of a saved model)"))
         if options["entity_limit"]:
             found.append(("--entity_limit", "no --entity_limit"))
         if not learns:
@@ -571,16 +571,16 @@ cdef class RandomEffect(Effects):
                          ("a batch of all examples", "--batch_size N"))
         return found
 
-    def deal(self, others):
+    def begin_threads(self, others):
         """Deal the entities to the threads."""
         cdef list effects = [other.beside[0] for other in others]
-        begin_threads(self.one_effect, effects)
+        share_settings(self.one_effect, effects)
         deal(self.one_effect.table, [other.table for other in effects], self.effects[0].namespace)
 
-    def gather(self, others):
+    def end_threads(self, others):
         """Gather the entities from the threads."""
         cdef list effects = [other.beside[0] for other in others]
-        end_threads(self.one_effect, effects)
+        add_counts(self.one_effect, effects)
         gather(self.one_effect.table, [other.table for other in effects])
 
     cdef void tell_outcome(self, Example ex) noexcept nogil:
@@ -624,4 +624,3 @@ cdef class RandomEffect(Effects):
     def metrics(self):
         """Metrics: examples and entities of each effect, and the loss after the fit."""
         return self.counts_of_entities() | self.fitted
-

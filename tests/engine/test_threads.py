@@ -81,7 +81,8 @@ CASES = {
     "intercept": f"linear.vw {LINEAR} --intercept_l2 1e-6 {FILES}",
     "noconstant": f"linear.vw {LINEAR} --noconstant {FILES}",
     "frozen": f"linear.vw {LINEAR} --freeze user {FILES}",
-    "crossed": f"linear.vw --bayes_linear --random_effect user:* -q co --fixed none --effect_l2 2 --shrink zero {FILES}",
+    "crossed": f"linear.vw --bayes_linear --random_effect user:* -q co --fixed none --effect_l2 2 --shrink zero "
+    f"{FILES}",
     "ignored": f"linear.vw --bayes_linear --random_effect user:* --ignore o --fixed none --effect_l2 2 --shrink zero "
     f"{FILES}",
     "report": f"logistic.vw {LOGISTIC} {FILES} --report auc,logloss,rmse,brier",

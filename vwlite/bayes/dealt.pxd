@@ -11,5 +11,5 @@ cdef void begin_outcome(Batches learner, Outcome* outcome) noexcept nogil
 cdef void end_outcome(Batches learner, Outcome* outcome) noexcept nogil
 # in the main thread
 cdef int recall_outcome(Batches learner, const Outcome* outcome) except -1 nogil
-cdef int begin_threads(Batches learner, list others) except -1
-cdef int end_threads(Batches learner, list others) except -1
+cdef int share_settings(Batches learner, list others) except -1
+cdef int add_counts(Batches learner, list others) except -1

@@ -25,6 +25,7 @@ cdef void end_outcome(Batches learner, Outcome* outcome) noexcept nogil:
 
 cdef int recall_outcome(Batches learner, const Outcome* outcome) except -1 nogil:
     """Add what an update has added, and log the remarks that are due."""
+    cdef long long bytes_then = learner.all_bytes + 16 * <long long>triangle(outcome.watched)
     learner.noise_sum += outcome.residual
     learner.noise_count += outcome.n_residuals
     if outcome.narrowed:
@@ -33,7 +34,7 @@ cdef int recall_outcome(Batches learner, const Outcome* outcome) except -1 nogil
             with gil:
                 name = <bytes>outcome.name[:outcome.name_length]
                 learner.tell_diagonal(name.decode("utf-8", "replace"))
-    elif outcome.watched and not learner.told_size and learner.all_bytes + 16 * <long long>triangle(outcome.watched) > MUCH:
+    elif outcome.watched and not learner.told_size and bytes_then > MUCH:
         learner.told_size = True
         with gil:
             learner.tell_size(learner.all_coefficients + outcome.watched)
@@ -42,7 +43,7 @@ cdef int recall_outcome(Batches learner, const Outcome* outcome) except -1 nogil
     return 0
 
 
-cdef int begin_threads(Batches learner, list others) except -1:
+cdef int share_settings(Batches learner, list others) except -1:
     """Give the threads' learners the settings and what was estimated; records are dealt by themselves."""
     cdef Batches other
     cdef Record* record = learner.table.oldest
@@ -67,8 +68,8 @@ cdef int begin_threads(Batches learner, list others) except -1:
     return 0
 
 
-cdef int end_threads(Batches learner, list others) except -1:
-    """Add what the threads' learners have counted since begin_threads()."""
+cdef int add_counts(Batches learner, list others) except -1:
+    """Add what the threads' learners have counted since share_settings()."""
     cdef Batches other
     cdef double before = learner.spread_count
     learner.version += 1

@@ -106,7 +106,6 @@ cdef class Block:
             self.choice_capacity = 2 * n
         return 0
 
-
     cdef void hand_over(self, Block other) noexcept nogil:
         """Give the content to another block, and get that one's memory, to be filled again.
 

@@ -209,12 +209,12 @@ cdef class Learner:
         """
         return [(self.name, None)]
 
-    def deal(self, others):
+    def begin_threads(self, others):
         """Hook: threads begin. `others` is this learner in the stack of each thread: they get its settings, and its
         entities."""
 
-    def gather(self, others):
-        """Hook: get back what deal() has dealt, and what was learned since."""
+    def end_threads(self, others):
+        """Hook: get the entities back, with what was learned since."""
 
     def metrics(self):
         """Metrics of the run: name -> number."""

@@ -17,11 +17,7 @@ from vwlite.model import model_file
 
 
 def make_driver(options: Options, top: Any, interactions: Interactions) -> DealtDriver:
-    """Creates the driver of a stack for --threads.
-
-    Raises:
-        OptionError: If the stack, or the run, needs all entities together.
-    """
+    """Creates the driver of a stack for --threads; raises OptionError if the run needs all entities together."""
     require(options, top, interactions)
     aside = interactions.aside_names
 
@@ -61,12 +57,12 @@ def require(options: Options, top: Any, interactions: Interactions) -> None:
         found.append(("a --transform that learns", None))
     if not found:
         return
-    whats = joined([what for what, _ in found])
+    shared = joined([what for what, _ in found])
     instead = [given for _, given in found if given is not None]
     advice = f"give {joined(instead)}" if instead else f"leave {joined([what for what, _ in found])} or --threads out"
     if 0 < len(instead) < len(found):
         advice += f", and leave {joined([what for what, given in found if given is None])} or --threads out"
-    raise OptionError(f"{flag} deals the entities to threads, which can't share {whats}: {advice}")
+    raise OptionError(f"{flag} deals the entities to threads, which can't share {shared}: {advice}")
 
 
 def joined(words: list[str]) -> str:

@@ -101,7 +101,7 @@ cdef class DealtDriver(Driver):
         if self.dealt:
             self.catch_up()
             for learner, *others in zip(walk(self.top), *[walk(thread.top) for thread in self.threads], strict=True):
-                learner.gather(others)
+                learner.end_threads(others)
             self.dealt = False
         Driver.before_save(self)
 
@@ -120,7 +120,7 @@ cdef class DealtDriver(Driver):
             self.namespace = self.effects.effects[0].namespace
         self.serial = max(self.serial, *[learner.n_entities() or 0 for learner in walk(self.top)])
         for learner, *others in zip(walk(self.top), *[walk(thread.top) for thread in self.threads], strict=True):
-            learner.deal(others)
+            learner.begin_threads(others)
         self.dealt = True
         for thread in self.threads:
             thread.begin(self.training, self.constant, self.ex.known.wants_variance, self.loss.negative)

@@ -17,7 +17,7 @@ cdef int deal(EntityTable table, list tables, uint32_t namespace) except -1:
 
     `namespace` is the hash of that of the entities.
     """
-    cdef size_t n = len(tables), i, thread
+    cdef size_t n = len(tables), thread
     cdef uint64_t serial = 0
     cdef EntityTable to
     cdef Record* record = table.oldest
