@@ -15,6 +15,7 @@
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
 #   make bench-python    speed of Workspace in Python beside River, scikit-learn and VW; formats beside text
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
+#   make bench-threads   runs with several threads beside runs with one
 #   make bench-http      speed of the HTTP service beside an echo on the same stack
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
@@ -23,7 +24,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-http clean
+.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -47,8 +48,8 @@ endef
 # The checked build finds what compiled code does wrong: the loss of 150,000 lines, command lines, daemons, examples and
 # pages run the same code once more. The installed one finds what a wheel lacks and what only works beside the sources.
 IN_CHECKED := $(addprefix tests/,bases bayes core entities features input mixed model parsers reductions report \
-  engine/test_audit.py engine/test_finite_weights.py engine/test_stack.py engine/test_unmatched.py \
-  engine/test_workspace.py oracle/test_against_vw.py oracle/test_glm_reference.py oracle/test_text_against_vw.py \
+  engine/test_audit.py engine/test_finite_weights.py engine/test_stack.py engine/test_threads.py \
+  engine/test_unmatched.py engine/test_workspace.py oracle/test_against_vw.py oracle/test_glm_reference.py oracle/test_text_against_vw.py \
   oracle/test_weights_against_vw.py daemon/test_line_buffer.py daemon/test_same_as_a_run.py daemon/test_work_limits.py \
   cli/test_labels.py cli/test_passes.py cli/test_run.py test_contract.py test_fuzz.py) \
   --ignore=tests/model/test_models_of_strangers.py
@@ -171,6 +172,9 @@ bench-entities: $(INSTALLED)/installed
 
 bench-python: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.in_python
+
+bench-threads: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python -m benchmarks.threads
 
 bench-http: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.over_http

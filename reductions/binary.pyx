@@ -26,6 +26,10 @@ cdef class Binary(Learner):
     def __init__(self, base):
         super().__init__(base, {"binary": True})
 
+    def across_entities(self, learns):
+        """Nothing."""
+        return []
+
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef float label = ex.label
         if label == self.loss.negative:

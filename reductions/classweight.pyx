@@ -53,6 +53,10 @@ cdef class ClassWeight(Learner):
             self.labels[self.n], self.factors[self.n] = values
             self.n += 1
 
+    def across_entities(self, learns):
+        """Nothing."""
+        return []
+
     cdef inline float factor(self, Example ex) noexcept nogil:
         cdef size_t i
         cdef float label = ex.label

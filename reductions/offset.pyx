@@ -116,17 +116,30 @@ cdef class Offset(Learner):
         for learner in walk(self.fixed_top) if self.has_fixed else ():
             learner.init_driver(driver)
 
+    def across_entities(self, learns):
+        """The scale, if it is learned."""
+        return [("--offset_scale fit", "the scale as a number")] if self.fits else []
+
+    def begin_threads(self, others):
+        """Give each thread a fixed model of its own."""
+        for other in others if self.has_fixed else ():
+            other.take(self.fixed.twin())
+
     cdef double known(self, Example ex) except? -1e10 nogil:
         """Offset before scaling."""
         cdef double score
-        self.looked = True
-        self.come |= ex.initial != 0
+        self.see(ex)
         if not self.has_fixed:
             return ex.initial
         self.look(ex)
         self.fixed_top.predict(self.view)
         score = self.view.score
         return ex.initial + (0 if isnan(score) else score)
+
+    cdef inline void see(self, Example ex) noexcept nogil:
+        """Note that there was an example, and whether it had an initial prediction."""
+        self.looked = True
+        self.come |= ex.initial != 0
 
     cdef int look(self, Example ex) except -1 nogil:
         """Build the fixed model's view of the example; returns the Reason why it can't, FINE after vet()."""
@@ -135,7 +148,11 @@ cdef class Offset(Learner):
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, prediction
-        cdef double known = self.known(ex)
+        cdef double known
+        if ex.recalls:
+            self.see(ex)
+            return self.base.predict(ex)
+        known = self.known(ex)
         ex.initial = bounded(self.scale * known)
         ex.known.variance = 0
         prediction = self.base.predict(ex)
@@ -158,7 +175,11 @@ cdef class Offset(Learner):
 
     cdef float learn(self, Example ex) except? -1e10 nogil:
         cdef float initial = ex.initial, given, prediction
-        cdef double known = self.known(ex)
+        cdef double known
+        if ex.recalls:
+            self.see(ex)
+            return self.base.learn(ex)
+        known = self.known(ex)
         given = bounded(self.scale * known)
         ex.initial = given
         prediction = self.base.learn(ex)

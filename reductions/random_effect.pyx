@@ -21,6 +21,7 @@ from libc.stdlib cimport free
 
 from vwlite.bases.effects cimport INTERCEPT, MOST_EFFECTS, MOST_NAMESPACES, NAMED, Effect, Effects
 from vwlite.bayes.batches cimport Batches
+from vwlite.bayes.dealt cimport begin_outcome, share_settings, end_outcome, add_counts, recall_outcome
 from vwlite.bayes.leaning cimport Leans
 from vwlite.bayes.sweeps cimport Sweeps, entity_score
 from vwlite.bayes.together cimport Together
@@ -28,6 +29,8 @@ from vwlite.core.arrays cimport grow
 from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport Example, Feature
 from vwlite.core.joint cimport JointScores
+from vwlite.core.outcome cimport Outcome
+from vwlite.entities.dealing cimport deal, gather
 
 from vwlite.core.learner import Verdict
 from vwlite.core.options import Option, OptionGroup
@@ -231,6 +234,10 @@ cdef class RandomEffect(Effects):
         cdef float initial = ex.initial
         cdef double total, variance
         cdef bint leans = self.anchored or (ex.known.wants_variance and self.leaning())
+        if ex.recalls:
+            return self.recall(ex)
+        if ex.outcome != NULL:
+            self.one_effect.table.serial = ex.outcome.serial
         self.resolve(ex)
         if ex.first_visit:
             ex.first_visit = False
@@ -261,6 +268,8 @@ cdef class RandomEffect(Effects):
         ex.known.variance = variance
         ex.score = <float>total
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
+        if ex.outcome != NULL:
+            self.tell_outcome(ex)
         return ex.prediction
 
     cdef inline bint leaning(self) noexcept nogil:
@@ -337,6 +346,9 @@ cdef class RandomEffect(Effects):
         if not isfinite(score):       # then its features are not finite either
             self.left_out += 1
             return prediction
+        if ex.recalls:
+            recall_outcome(self.one_effect, ex.outcome)
+            return prediction
         if self.sweeps:
             if self.kept is not None:
                 self.keep(ex)
@@ -344,7 +356,11 @@ cdef class RandomEffect(Effects):
         if self.weighs:
             ex.weight *= self.count_weight(ex)
         if ex.weight > 0:
+            if ex.outcome != NULL:
+                begin_outcome(self.one_effect, ex.outcome)
             self.update_parts(ex)
+            if ex.outcome != NULL:
+                end_outcome(self.one_effect, ex.outcome)
         ex.weight, ex.prediction, ex.score, ex.known.variance = weight, prediction, score, variance
         ex.loss = self.loss.loss(prediction, ex.label)
         return prediction
@@ -529,6 +545,69 @@ cdef class RandomEffect(Effects):
         """Fit the examples of an interrupted pass."""
         if self.kept is not None and self.kept.n:
             self.end_pass()
+
+    # threads
+
+    def across_entities(self, learns):
+        """What threads can't share: several effects, a fixed part, and what all entities determine together."""
+        options, found = self.run_options, []
+        if self.n_effects > 1:
+            found.append(("several random effects", "one --random_effect"))
+        if self.base.name != "nothing":
+            found.append((f"--fixed {options['fixed']}",
+                          "--fixed none (--fixed_effect adds the score of a saved model)"))
+        if options["entity_limit"]:
+            found.append(("--entity_limit", "no --entity_limit"))
+        if not learns:
+            return found
+        if self.one_effect.estimates_prior:
+            found.append((f"--effect_l2 {options['effect_l2']}", "--effect_l2 N"))
+        if self.one_effect.center != NULL:
+            found.append(("--shrink mean", "--shrink zero"))
+        if self.weighs:
+            found.append(("--count_weight", "no --count_weight"))
+        if self.sweeps:
+            found.append(("--sweeps", "no --sweeps") if options["sweeps"] else
+                         ("a batch of all examples", "--batch_size N"))
+        return found
+
+    def begin_threads(self, others):
+        """Deal the entities to the threads."""
+        cdef list effects = [other.beside[0] for other in others]
+        share_settings(self.one_effect, effects)
+        deal(self.one_effect.table, [other.table for other in effects], self.effects[0].namespace)
+
+    def end_threads(self, others):
+        """Gather the entities from the threads."""
+        cdef list effects = [other.beside[0] for other in others]
+        add_counts(self.one_effect, effects)
+        gather(self.one_effect.table, [other.table for other in effects])
+
+    cdef void tell_outcome(self, Example ex) noexcept nogil:
+        """Write the outcome of a prediction."""
+        cdef Outcome* outcome = ex.outcome
+        cdef const Effect* effect = &self.effects[0]
+        outcome.present, outcome.known_before = effect.present, effect.known_before
+        outcome.name, outcome.name_length = effect.name, effect.name_length
+        outcome.score, outcome.variance = ex.score, ex.known.variance
+        outcome.fixed, outcome.effect = ex.known.parts[0], ex.known.parts[1]
+
+    cdef float recall(self, Example ex) except? -1e10 nogil:
+        """Predict by the outcome that a thread has written, in units of the noise as it is estimated so far."""
+        cdef const Outcome* outcome = ex.outcome
+        cdef Effect* effect = &self.effects[0]
+        effect.present, effect.known_before = outcome.present, outcome.known_before
+        if ex.first_visit:
+            ex.first_visit = False
+            self.count_entities()
+        ex.known.noise = 0
+        if ex.known.wants_variance:
+            ex.known.noise = 0 if self.logistic else self.one_effect.scale()
+            ex.known.variance = outcome.variance * self.one_effect.scale()
+        ex.known.parts[0], ex.known.parts[1] = outcome.fixed, outcome.effect
+        ex.score = outcome.score
+        ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
+        return ex.prediction
 
     # state and metrics
 

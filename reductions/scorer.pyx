@@ -52,6 +52,10 @@ cdef class Scorer(Learner):
         self.link = LINKS[link]
         self.name = f"scorer-{link}"
 
+    def across_entities(self, learns):
+        """Nothing."""
+        return []
+
     cdef float predict(self, Example ex) except? -1e10 nogil:
         self.base.predict(ex)
         if ex.labelled and ex.weight > 0:

@@ -1,9 +1,12 @@
 """Single-example updates of a posterior (recursive least squares, assumed density filtering), and forgetting."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from vwlite.bayes.spread cimport Spread
 from vwlite.core.example cimport Example, Feature
 from vwlite.entities.record cimport Record
+
+cdef enum:
+    MUCH = 1 << 30                    # bytes of full posteriors that cause a remark
 
 cdef class Updates(Spread):
     # of the current example: the entity's record, number of gathered features, their score, and x' H^-1 x
@@ -15,6 +18,10 @@ cdef class Updates(Spread):
     cdef double* others               # -G' H^-1 x of the features of its CrossPrecision, then their loads
     cdef size_t others_size
     cdef uint32_t other_guess         # index of the last one used
+    # with several threads (dealt.pxd): of the current update, new coefficients, and those of a record that is to grow;
+    # and sums of all records
+    cdef uint32_t added, watched
+    cdef int64_t all_bytes, all_coefficients
     cdef void see_time(self, Example ex, Record* record) noexcept nogil
     cdef double now(self, Record* record) noexcept nogil
     cdef int learn_single(self, Example ex) except -1 nogil

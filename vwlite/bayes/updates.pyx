@@ -31,7 +31,6 @@ cdef extern from "vwlite/core/newton.h" nogil:
 
 cdef enum:
     FEW_ENTITIES = 256
-    MUCH = 1 << 30                    # bytes of full posteriors that cause a remark
 
 
 cdef class Updates(Spread):
@@ -413,6 +412,7 @@ cdef class Updates(Spread):
         cdef size_t k, before = record.n, missing = self.new_to(record, features, n)
         if missing:
             self.version += 1
+            self.added += <uint32_t>missing
             if record.full:
                 self.watch_size(record, record.n + missing)
             record = self.table.room(record, <uint32_t>(record.n + missing))
@@ -432,6 +432,7 @@ cdef class Updates(Spread):
         """Log remarks, once each: a posterior becomes diagonal; full posteriors need much memory."""
         cdef Record* each = self.table.oldest
         cdef size_t coefficients = n
+        self.watched = <uint32_t>n
         if n > self.table.most_full:
             if not (self.told_diagonal or self.table.strict):
                 self.told_diagonal = True

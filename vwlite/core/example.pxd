@@ -18,10 +18,13 @@ f) The prediction type of a learner sets where its prediction is: SCALAR in `pre
    the others in arrays that the learner owns (`values`, `order`).
 g) A SimpleExample is what learners need of an ordinary line: the driver fills an array of them, and a learner that can
    works through it without a call for each.
-h) Knowledge has the variance, the intervals and the parts of a score: requests to and results of learners with a
+h) A Block can hand its content over to another one, and be filled again while threads read what it had.
+i) Knowledge has the variance, the intervals and the parts of a score: requests to and results of learners with a
    posterior.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from vwlite.core.outcome cimport Outcome
 
 cdef enum:
     PADDING = 64                  # readable features past the last one, readable bytes past the text
@@ -106,6 +109,7 @@ cdef class Block:
     cdef size_t first_line        # 1-based number of the block's first line in its source
     cdef readonly uint32_t source  # index of the source in the run
     cdef uint32_t* sources        # the same of each row, where rows of several sources were gathered; else NULL
+    cdef size_t source_capacity
     cdef size_t lines_left_out    # skipped by the block's producer before its first line
     cdef bint numbered            # first_line is set by the block's producer
     cdef uint64_t checksum        # of the block's record in a cache
@@ -116,6 +120,7 @@ cdef class Block:
     cdef int reserve_parsed(self) except -1 nogil
     cdef int reserve_choices(self, size_t n) except -1 nogil
     cdef int reserve_exactly(self, size_t rows, size_t extents, size_t features) except -1 nogil
+    cdef void hand_over(self, Block other) noexcept nogil
 
 cdef class Example
 
@@ -173,6 +178,9 @@ cdef class Example:
     cdef uint64_t entity
     cdef const char* entity_name
     cdef uint32_t entity_name_length
+    # with several threads: where the outcome is written, or if it `recalls`, read; else NULL
+    cdef Outcome* outcome
+    cdef bint recalls
     # position of the problem, set by a learner that refuses the example
     cdef const char* problem_at
     # results

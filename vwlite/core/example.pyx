@@ -106,6 +106,36 @@ cdef class Block:
             self.choice_capacity = 2 * n
         return 0
 
+    cdef void hand_over(self, Block other) noexcept nogil:
+        """Give the content to another block, and get that one's memory, to be filled again.
+
+        What the producer of the blocks may have set once and for all stays: whether lines are numbered, and the like.
+        """
+        self.text, other.text = other.text, self.text
+        self.text_length, other.text_length = other.text_length, self.text_length
+        self.text_capacity, other.text_capacity = other.text_capacity, self.text_capacity
+        self.features, other.features = other.features, self.features
+        self.n_features, other.n_features = other.n_features, self.n_features
+        self.feature_capacity, other.feature_capacity = other.feature_capacity, self.feature_capacity
+        self.extents, other.extents = other.extents, self.extents
+        self.n_extents, other.n_extents = other.n_extents, self.n_extents
+        self.extent_capacity, other.extent_capacity = other.extent_capacity, self.extent_capacity
+        self.rows, other.rows = other.rows, self.rows
+        self.n_rows, other.n_rows = other.n_rows, self.n_rows
+        self.row_capacity, other.row_capacity = other.row_capacity, self.row_capacity
+        self.choices, other.choices = other.choices, self.choices
+        self.n_choices, other.n_choices = other.n_choices, self.n_choices
+        self.choice_capacity, other.choice_capacity = other.choice_capacity, self.choice_capacity
+        self.names, other.names = other.names, self.names
+        self.noted, other.noted = other.noted, self.noted
+        self.n_noted, other.n_noted = other.n_noted, self.n_noted
+        self.noted_capacity, other.noted_capacity = other.noted_capacity, self.noted_capacity
+        self.sources, other.sources = other.sources, self.sources
+        self.source_capacity, other.source_capacity = other.source_capacity, self.source_capacity
+        other.wants_names, other.n_lines, other.first_line = self.wants_names, self.n_lines, self.first_line
+        other.source, other.lines_left_out, other.numbered = self.source, self.lines_left_out, self.numbered
+        other.truncated, other.joined, other.begins = self.truncated, self.joined, self.begins
+
 
 cdef class Knowledge:
     """Variance, intervals and parts of a score: requests to and results of learners with a posterior."""

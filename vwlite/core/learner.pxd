@@ -35,7 +35,8 @@ below it
     set_width(width)
 Auto-recursive (the engine walks the stack; no learner calls its base):
     save_load(io), end_pass(), end_examples(), finish(), metrics(), init_driver(driver), settings(), unmatched(),
-    interrupt(), expect(n_bytes)
+    interrupt(), expect(n_bytes), across_entities(learns), begin_threads(others),
+    end_threads(others)
 Called by a learner that fits those below and beside it repeatedly to the same examples (learners that can't be refitted
 may leave them out): mark() saves the state, return_to_mark() restores it, close_batches() learns pending batches,
 unmark() discards the saved state

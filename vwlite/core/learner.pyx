@@ -201,6 +201,21 @@ cdef class Learner:
     def finish(self):
         """Hook: the learner is no longer used; frees resources."""
 
+    def across_entities(self, learns):
+        """What the learner does across entities, so that threads can't share them (--threads).
+
+        A list of (flags, what to give instead or None); `learns`: the run learns. A learner with random effects speaks
+        for those below it.
+        """
+        return [(self.name, None)]
+
+    def begin_threads(self, others):
+        """Hook: threads begin. `others` is this learner in the stack of each thread: they get its settings, and its
+        entities."""
+
+    def end_threads(self, others):
+        """Hook: get the entities back, with what was learned since."""
+
     def metrics(self):
         """Metrics of the run: name -> number."""
         return {}

@@ -92,6 +92,7 @@ cdef class Driver:
     # what all drivers share
     cdef int show(self, Block block, size_t n) except -1 nogil
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int run_bound(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int learn_transformed(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int note(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int learn_one(self, Block block, const Row* row, Example ex) except -1 nogil

@@ -177,7 +177,6 @@ cdef class Driver:
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Runs one example through the stack, the counters and the outputs."""
         cdef int reason = FINE
-        cdef bint learns
         self.source, self.line = source_of(block, row), block.first_line + row.line
         ex.bind(block, row, self.constant)
         ex.test_only = not ex.labelled or (self.holdout and is_held_out(self, block, row, 1))
@@ -193,7 +192,12 @@ cdef class Driver:
             reason = self.vetters.vet_all(ex)
         if reason != FINE:
             return self.report(block, row, reason, ex.problem_at - block.text - row.text + 1)
-        learns = self.training and not ex.test_only
+        return self.run_bound(block, row, ex)
+
+    cdef int run_bound(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """Runs an example whose features are there through the stack, the counters and the outputs."""
+        cdef int reason = FINE
+        cdef bint learns = self.training and not ex.test_only
         if ex.labelled and not (self.simple and takes(self.loss, ex.label)):
             reason = self.vet_label(ex)
             if reason == LABEL_FINITE:
@@ -346,7 +350,13 @@ cdef class Driver:
         """Returns to the holdout metrics of the best pass, whose model was saved."""
 
     def before_save(self):
-        """Passes counts of the driver to learners that save them."""
+        """Passes counts of the driver to learners that save them, and what other threads have learned."""
+
+    def catch_up(self):
+        """Finishes the blocks that other threads work at."""
+
+    def close(self):
+        """Ends other threads; safe to call twice."""
 
     def run_text(self, Parser parser not None, Block block not None, const unsigned char[::1] text, size_t first_line,
                  bint answering=True):

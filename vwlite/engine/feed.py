@@ -329,6 +329,10 @@ class Feed:
         """Bytes of the first pass read so far; None if a cache is read."""
         return None if self.cached or self.parser is None else int(self.parser.reader.progress())
 
+    def is_at_hand(self) -> bool:
+        """Whether a further block is parsed already, so that there is no need to wait for its producer."""
+        return isinstance(self.ring, Ring) and bool(self.ring.is_ready())
+
     def interrupt(self) -> None:
         """Makes blocks() end soon; safe in a signal handler."""
         if self.ring is not None:

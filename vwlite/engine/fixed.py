@@ -42,7 +42,7 @@ class FixedModel:
     """
 
     def __init__(self, metadata: dict[str, Any], options: Options, path: str, build: Build) -> None:
-        self.path = path
+        self.path, self.options, self.build = path, options, build
         require(path, metadata, KEPT)
         self.metadata = {name: metadata[name] for name in KEPT}
         own = Options([OptionGroup("", tuple(options.declared.values()))])
@@ -75,6 +75,15 @@ class FixedModel:
     def id(self) -> str:
         """The model's unique identifier."""
         return str(self.metadata["id"])
+
+    def twin(self) -> FixedModel:
+        """Creates an equal model, for another thread."""
+        saver = Saver(False)
+        save_load(self.top, saver)
+        data = b"".join(model_file.pack(self.path, saver.arrays, self.metadata))
+        twin = FixedModel(self.metadata, self.options, self.path, self.build)
+        save_load(twin.top, Loader(model_file.from_bytes(self.path, data)))
+        return twin
 
     def save(self, io: Saver) -> None:
         """Writes the metadata and weights into the model that contains this one."""

@@ -83,6 +83,18 @@ RUN_OPTIONS = OptionGroup(
         ),
         Option("random_seed", int, "seed of the random numbers", default=0, least=0, keep=True),
         Option("onethread", bool, "parse in the learning thread"),
+        Option(
+            "threads",
+            int,
+            "learn and predict in so many threads, which share the entities of a random effect out; results are the "
+            "same for any number",
+            default=1,
+            least=1,
+            most=256,
+            metavar="N",
+            needs=("command",),
+            task="learn",
+        ),
         Option("dry_run", bool, "print the stack of learners and stop", task="look"),
     ),
     examples=(
@@ -92,6 +104,7 @@ RUN_OPTIONS = OptionGroup(
         "vwlite data.vw --holdout_after 100 --examples 150",
         "vwlite data.vw --holdout 0.1 -f model",
         "vwlite decisions.vw --thompson --bayes_linear --random_seed 7 --onethread",
+        "vwlite ratings.vw --bayes_linear --random_effect user --fixed none --effect_l2 1 --shrink zero --threads 2",
         "vwlite --dry_run --bayes_linear --random_effect user",
     ),
 )

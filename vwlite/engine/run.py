@@ -66,6 +66,7 @@ class Run:
                 self.passes()
             self.finish()
         except BaseException:
+            self.driver.close()
             for sink, _ in self.sinks:
                 sink.discard()
             self.feed.close()
@@ -186,6 +187,8 @@ class Run:
         """Runs all blocks of one pass."""
         for block in self.feed.blocks(self.workspace.interactions):
             self.driver.run_block(block)
+            if self.feed.interactive and not self.feed.is_at_hand():
+                self.driver.catch_up()
             self.flush(force=False)
             self.progress.update(self.feed.progress, self.driver.counters.example_number)
             self.blocks += 1
@@ -193,6 +196,7 @@ class Run:
                 self.expect()
             if self.driver.done or self.stopped_by is not None:
                 break
+        self.driver.catch_up()
         self.flush(force=True)
         if not self.driver.again:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
@@ -291,6 +295,8 @@ class Run:
     def finish(self) -> None:
         """Closes the input, saves, and prints the summary."""
         self.progress.clear()
+        if self.driver.training:
+            self.driver.before_save()
         for learner in walk(self.workspace.top):
             learner.end_examples()
         self.feed.close()
@@ -344,12 +350,14 @@ class Run:
         if self.stopped_by is not None:
             saved = None if useless else self.options["final_regressor"]
             self.log("warning", f"stopped by {self.stopped_by.name}" + (f", model saved to {saved}" if saved else ""))
+        self.driver.close()
         for learner in walk(self.workspace.top):
             learner.finish()
 
     def save(self) -> None:
         """Writes the model in every requested format."""
         options = self.options
+        self.driver.before_save()
         self.workspace.sources = self.feed.records
         if options["final_regressor"]:
             self.workspace.save(options["final_regressor"])

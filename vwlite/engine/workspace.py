@@ -61,6 +61,7 @@ RUN_ONLY = {
     "readable_model": "save() the model and use the command line",
     "invert_hash": "save() the model and use the command line",
     "audit": "use the command line",
+    "threads": "learn() and predict() use one",
     "dry_run": "use the command line",
     "help": "use the command line, vwlite --help",
     "version": "vwlite.__version__ is the version",
@@ -531,6 +532,10 @@ class Workspace:
     def _driver(self) -> Driver:
         """Creates the driver for the stack's kind of examples."""
         kind: type[Driver] = Driver
+        if self.options["threads"] > 1:
+            from vwlite.engine import dealing
+
+            return dealing.make_driver(self.options, self.top, self.interactions)
         if self.top.multiline:
             from vwlite.engine.multiline_driver import MultilineDriver
 

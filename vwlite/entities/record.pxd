@@ -44,7 +44,7 @@ cdef struct Record:
     uint8_t full                      # the precision is a matrix
     uint8_t factored                  # it has memory for its Cholesky factor
     uint8_t own                       # its hashes are its own, beyond FEW with an index
-    uint64_t serial                   # with a limit: number of the entity by first example
+    uint64_t serial                   # with a limit, or several threads: number of the entity by first example
     int64_t count                     # examples learned
     double clock                      # with forgetting: time of the last update
     double latest                     # with timestamps: time of the last example, learned or pending

@@ -58,6 +58,7 @@ cdef class EntityTable:
     cdef bint has_last
     cdef uint64_t salt                # odd and random
     cdef readonly size_t count        # records in memory
+    cdef uint64_t serial              # of records that are created, unless it is limited; see dealing.pxd
     cdef Record* oldest
     cdef Record* newest
     cdef readonly size_t bytes        # of all records
@@ -85,6 +86,7 @@ cdef class EntityTable:
     cdef Sequence* sequence_for(self, Record* record, uint32_t hash) noexcept nogil
 
 cdef uint64_t other_key(uint64_t hash, bytes name, uint32_t tries) except? 0
+cdef int own_hashes(Record* record) except -1 nogil
 
 cdef inline bint continues(Record* record, size_t n, uint32_t hash) noexcept nogil:
     """Whether this hash is the n-th of the record's sequence, n >= record.n: then it is new to the record."""

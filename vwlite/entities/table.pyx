@@ -150,7 +150,7 @@ cdef class EntityTable:
         size = size_of(self, name_length, capacity, full, factored)
         record = allocate(self, size, capacity, full)
         memset(record, 0, sizeof(Record))
-        record.key = key
+        record.key, record.serial = key, self.serial
         record.capacity = capacity
         record.full, record.factored = full, factored
         record.name_length = name_length

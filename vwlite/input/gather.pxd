@@ -12,7 +12,6 @@ from vwlite.core.example cimport Block, Extent, Row
 cdef class Gather:
     cdef Block block
     cdef bint multiline               # an empty row ends an example
-    cdef size_t source_capacity
     cdef readonly size_t examples     # in the block
     cdef int add(self, Block block, size_t first, size_t end, uint32_t source, float weight) except -1 nogil
     cdef int add_row(self, Block block, const Row* row, uint32_t source, float weight) except -1 nogil

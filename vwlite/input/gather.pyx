@@ -56,9 +56,9 @@ cdef class Gather:
             n += n // 2
             resize(&self.block.rows, n, sizeof(Row))
             self.block.row_capacity = n
-        if self.block.row_capacity > self.source_capacity:
+        if self.block.row_capacity > self.block.source_capacity:
             resize(&self.block.sources, self.block.row_capacity, sizeof(uint32_t))
-            self.source_capacity = self.block.row_capacity
+            self.block.source_capacity = self.block.row_capacity
         return 0
 
     cdef bint is_full(self, size_t most) noexcept nogil:
@@ -205,7 +205,7 @@ cdef class Gather:
         cdef size_t n = 0, i, j, k, at = 0, malformed = 0
         cdef size_t* begins = <size_t*>malloc((self.block.n_rows + 1) * sizeof(size_t))
         cdef Row* rows = <Row*>malloc(max(self.block.row_capacity, <size_t>1) * sizeof(Row))
-        cdef uint32_t* sources = <uint32_t*>malloc(max(self.source_capacity, <size_t>1) * sizeof(uint32_t))
+        cdef uint32_t* sources = <uint32_t*>malloc(max(self.block.source_capacity, <size_t>1) * sizeof(uint32_t))
         if begins == NULL or rows == NULL or sources == NULL:
             free(begins)
             free(rows)

@@ -120,6 +120,15 @@ cdef class Ring:
             self.line = block.first_line + block.n_lines
         return block
 
+    def is_ready(self):
+        """Whether take() would return a block at once."""
+        cdef Shared* shared = <Shared*>self.shared
+        cdef bint found
+        pthread_mutex_lock(&shared.lock)
+        found = is_there(shared, self.taken, self.taken % self.size)
+        pthread_mutex_unlock(&shared.lock)
+        return found
+
     def interrupt(self):
         """Makes take() return None soon; safe in a signal handler of the main thread."""
         self.interrupted = self.parser.stopping = True

@@ -19,7 +19,7 @@ from vwlite.input.naming cimport Naming
 from vwlite.input.statistics cimport Op, Statistics
 
 cdef class Transforms:
-    cdef Naming naming
+    cdef readonly Naming naming
     cdef readonly list rules
     cdef readonly bint learns         # some step has statistics
     cdef readonly bint renames        # some step makes names

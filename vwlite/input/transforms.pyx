@@ -348,6 +348,13 @@ cdef class Transforms:
                                         1 if isnan(x) else x, learns)
         return 0 if isnan(x) else x
 
+    def add_seen(self, Transforms other not None):
+        """Notes what other transforms by the same rules have seen."""
+        cdef size_t i
+        self.looked |= other.looked
+        for i in range(len(self.rules)):
+            self.matched[i] |= other.matched[i]
+
     def unmatched(self):
         """The rules that no feature has matched; none before the first example."""
         return [str(rule) for i, rule in enumerate(self.rules) if self.looked and not self.matched[i]]
