@@ -16,6 +16,7 @@ from vwlite.errors import OptionError, VwliteError
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
     "convert": "vwlite.cli.convert",
+    "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",

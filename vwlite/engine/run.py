@@ -25,11 +25,16 @@ from vwlite.report import outputs
 
 
 class Run:
-    """Runs a workspace over the sources that the options name; also the driver's listener."""
+    """Runs a workspace over the sources that the options name; also the driver's listener.
 
-    def __init__(self, options: Options) -> None:
+    Args:
+        options: The options of the run.
+        workspace: A workspace of these options; by default a new one.
+    """
+
+    def __init__(self, options: Options, workspace: Workspace | None = None) -> None:
         self.options = options
-        self.workspace = Workspace(options, "command")
+        self.workspace = workspace or Workspace(options, "command")
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))

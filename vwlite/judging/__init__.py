@@ -1,0 +1,1 @@
+"""Judging of models: metrics with intervals, comparisons, cross-validation, curves."""
