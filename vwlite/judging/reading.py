@@ -22,8 +22,8 @@ from vwlite.input.naming import Naming
 from vwlite.input.predicate import Predicate
 from vwlite.input.sources import open_source
 from vwlite.input.where import RESERVED, Name, Program, Step
-from vwlite.judging.records import Judged, Slice, judged, slices_of
 from vwlite.judging.recorder import NO_CLASS, Recorder
+from vwlite.judging.records import Judged, Slice, judged, slices_of
 from vwlite.parsers.entities import entity_namespaces
 
 COLUMNS = {"label": ("label", "y"), "prediction": ("prediction", "p"), "weight": ("weight", "w")}
