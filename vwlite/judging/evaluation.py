@@ -102,7 +102,7 @@ class Evaluation(NamedTuple):
     lift: list[tuple[float, float, float]]
     entities: dict[str, tuple[list[Metric], int]]
 
-    def __getitem__(self, name: str) -> float | None:
+    def value(self, name: str) -> float | None:
         """The value of a metric. Raises KeyError if there is none of this name."""
         for metric in self.metrics:
             if metric.name == name:
@@ -247,7 +247,7 @@ def means(data: Judged, columns: Columns, by: Slice) -> tuple[list[Metric], int]
     """The mean of each metric over entities that have it, and the number of entities."""
     n = len(by.names)
     there = np.bincount(by.codes, minlength=n) > 0
-    sums = np.stack([np.bincount(by.codes, column, minlength=n) for column in columns.values.T], axis=1)[there]
+    sums: Any = np.stack([np.bincount(by.codes, column, minlength=n) for column in columns.values.T], axis=1)[there]
     values = columns.metrics(sums, change_of_auc=False)
     if data.kind == "binary":
         values = {"auc": auc_of_groups(data, by.codes, n)[there], **values}
@@ -293,7 +293,7 @@ def confusion(data: Judged) -> tuple[list[str], list[list[float]]] | None:
     if len(names) > MOST_CELLS:
         return None
     cells = (labels * len(names) + said).astype(int)
-    weights = np.bincount(cells, data.weights, minlength=len(names) ** 2).reshape(len(names), len(names))
+    weights: Any = np.bincount(cells, data.weights, minlength=len(names) ** 2).reshape(len(names), len(names))
     return names, weights.tolist()
 
 

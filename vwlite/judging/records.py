@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 KINDS = ("number", "binary", "class")
 MISSING = "(missing)"
-UNKNOWN = "(unknown to the model)"
 MOST_VALUES = 12  # of a numeric slice; one with more is cut into ranges
 RANGES = 4
 
@@ -85,7 +84,7 @@ def judged(  # noqa: DOC502
         labels: (n,): numbers, or classes of any kind.
         predictions: (n,), of the same kind; of "binary" scores or probabilities.
         weights: (n,); by default 1.
-        kind: One of KINDS; by default "class" for texts, "binary" for two different labels, 1 and 0 or -1, else "number".
+        kind: One of KINDS; by default "class" for texts, "binary" for the labels 1 and 0 or 1 and -1, else "number".
         probabilities: (n,), see Judged; for "binary" predictions between 0 and 1 they are the predictions.
         slices: Groups.
         places: (n,), see Judged; by default 0, 1, ...
@@ -206,8 +205,6 @@ def ranges(numbers: Floats) -> tuple[list[str], Codes]:
     inner = ends[1:-1]
     codes = np.where(np.isfinite(numbers), np.searchsorted(inner, numbers, side="right"), -1)
     low, high = [ends[0], *inner], [*inner, ends[-1]]
-    last = len(low) - 1
-    names = [
-        f"{a:g} to {b:g}" if i == last else f"{a:g} to <{b:g}" for i, (a, b) in enumerate(zip(low, high, strict=True))
-    ]
+    names = [f"{a:g} to <{b:g}" for a, b in zip(low, high, strict=True)]
+    names[-1] = f"{low[-1]:g} to {high[-1]:g}"
     return names, codes
