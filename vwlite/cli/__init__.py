@@ -15,6 +15,7 @@ from vwlite.errors import OptionError, VwliteError
 # Each module holds a click command named `command`.
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
+    "compare": "vwlite.cli.compare",
     "convert": "vwlite.cli.convert",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",

@@ -24,10 +24,32 @@ DATA_OPTIONS = (
     *("strict_parse",),
 )
 
+DATA = click.option(
+    "-d", "--data", multiple=True, metavar="DATA", help="Labelled examples; may be repeated. - is standard input."
+)
+# of the bootstrap
+SAMPLES = click.option(
+    "--samples",
+    type=click.IntRange(0, 100_000),
+    default=1000,
+    show_default=True,
+    help="Of the bootstrap; 0 for no intervals.",
+)
+LEVEL = click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)
+SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+
 
 @click.command("eval")
 @click.argument("judged", metavar="MODEL|PREDICTIONS")
-@click.argument("data", nargs=-1, metavar="[DATA]...")
+@click.option(
+    "-d", "--data", multiple=True, metavar="DATA", help="Labelled examples; may be repeated. - is standard input."
+)
 @click.option(
     "--by",
     multiple=True,
@@ -41,21 +63,9 @@ DATA_OPTIONS = (
     metavar="NAME",
     help="Draw whole entities of NAME, such as user, for the intervals: examples of one resemble each other.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(0, 100_000),
-    default=1000,
-    show_default=True,
-    help="Of the bootstrap; 0 for no intervals.",
-)
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
-    show_default=True,
-    help="Of the intervals.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@SAMPLES
+@LEVEL
+@SEED
 @click.option(
     "--kind",
     type=click.Choice(("number", "binary", "class")),
@@ -83,15 +93,15 @@ def command(
     """Compute metrics of predictions for labelled data, with bootstrap intervals.
 
     What is judged is a MODEL, which predicts for DATA without learning; or a file of PREDICTIONS as -p writes it, one
-    for each example of DATA; or, without DATA, a table (CSV, NDJSON) with columns label and prediction.
+    for each example of DATA; or, without --data, a table (CSV, NDJSON) with columns label and prediction.
 
     Two classes have auc, logloss and brier (if predictions are probabilities or log-odds), accuracy, precision, recall,
     f1, bias (mean prediction less mean label), a confusion matrix, calibration and lift. Numbers have rmse, mae, r2 and
     bias, classes accuracy, macro f1, and precision and recall of each.
 
     \b
-      vwlite eval clicks.model test.vw --by country --resample user
-      vwlite eval predictions.txt test.vw
+      vwlite eval clicks.model -d test.vw --by country --resample user
+      vwlite eval predictions.txt -d test.vw
       vwlite eval predictions.csv --json
     """
     # Imported here: `vwlite --help` loads this module too.

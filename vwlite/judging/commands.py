@@ -10,9 +10,10 @@ import numpy as np
 
 from vwlite.errors import OptionError
 from vwlite.judging import reading
+from vwlite.judging.comparison import Comparison, compare
 from vwlite.judging.evaluation import Evaluation, evaluate
 from vwlite.judging.intervals import Resampling
-from vwlite.judging.records import Judged
+from vwlite.judging.records import MISSING, Judged, Slice
 from vwlite.model import model_file
 
 
@@ -48,22 +49,79 @@ def evaluation_of(  # noqa: DOC502, DOC503
         OptionError: If options don't fit together.
         VwliteError: If a file can't be read, or there is nothing to compare.
     """
-    how = how or Resampling()
     names = list(dict.fromkeys([*by, *entities, *([resample] if resample else [])]))
     examples, facts = examples_of(judged, data, names, kind, columns or {}, given or {})
-    found = {one.name: one for one in examples.slices}
-    for name in names:
-        if all(code == "(missing)" for code in found[name].names):
-            raise OptionError(f"{name}: no example has a feature, namespace or column of this name")
-    if resample:
-        how = how._replace(units=units_of(found[resample].names, found[resample].codes))
+    found, how = named(examples, names), drawn(examples, how, resample)
     wanted = [found[name] for name in dict.fromkeys([*by, *entities])]
     return evaluate(examples._replace(slices=wanted), how, tuple(entities), resample or ""), facts
 
 
+def comparison_of(  # noqa: DOC502
+    first: str,
+    other: str,
+    data: Sequence[str] = (),
+    how: Resampling | None = None,
+    *,
+    resample: str | None = None,
+    kind: str | None = None,
+    columns: dict[str, str | None] | None = None,
+    given: dict[str, Any] | None = None,
+) -> tuple[Comparison, dict[str, Any]]:
+    """Compares two models, or files of predictions, on the same data.
+
+    Args:
+        first: A model file, a file of predictions, or a table of labels and predictions.
+        other: Another one.
+        data: Labelled data; none for tables.
+        how: The samples of the bootstrap.
+        resample: The name of the entities that the bootstrap draws; None for examples.
+        kind: Of labels: one of records.KINDS.
+        columns: Of tables: names by "prediction" or "weight".
+        given: Options about the data, by name.
+
+    Returns:
+        The comparison, and what was compared.
+
+    Raises:
+        OptionError: If options don't fit together.
+        VwliteError: If a file can't be read, or the examples differ.
+    """
+    if "-" in data:
+        raise OptionError("-d -: standard input can't be read for each of both: name a file")
+    names = [resample] if resample else []
+
+    def side(path: str) -> tuple[Judged, dict[str, Any]]:
+        if path != "-" and reading.is_model(path):
+            return examples_of(path, data, names, None, {}, given or {})
+        return examples_of(path, data, names, kind, columns or {}, given or {})
+
+    (one, facts), (two, other_facts) = side(first), side(other)
+    named(one, names)
+    found = compare(one, two, drawn(one, how, resample), resample or "")
+    return found, {"first": facts, "other": other_facts}
+
+
+def named(examples: Judged, names: Sequence[str]) -> dict[str, Slice]:
+    """The slices by name. Raises OptionError for one that no example has."""
+    found = {one.name: one for one in examples.slices}
+    for name in names:
+        if all(group == MISSING for group in found[name].names):
+            raise OptionError(f"{name}: no example has a feature, namespace or column of this name")
+    return found
+
+
+def drawn(examples: Judged, how: Resampling | None, resample: str | None) -> Resampling:
+    """The samples of a bootstrap that draws entities, if they are named."""
+    how = how or Resampling()
+    if not resample:
+        return how
+    one = next(each for each in examples.slices if each.name == resample)
+    return how._replace(units=units_of(one.names, one.codes))
+
+
 def units_of(names: Sequence[str], codes: Any) -> Any:
     """The units of a bootstrap of entities: examples without one are units of their own."""
-    if not names or names[-1] != "(missing)":
+    if not names or names[-1] != MISSING:
         return codes
     missing = np.flatnonzero(codes == len(names) - 1)
     units = codes.copy()

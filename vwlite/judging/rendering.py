@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vwlite.judging.comparison import Comparison
 from vwlite.judging.evaluation import MOST_CELLS, Evaluation, Metric
 from vwlite.report.outputs import decimals
 
@@ -47,6 +48,37 @@ def render(found: Evaluation, samples: int) -> str:
         rows = [[f"{share:.0%}", number(rate), f"{lift:.2f}"] for share, rate, lift in found.lift]
         lines += ["", "lift of the best-scored:", *table(["share", "positive", "lift"], rows)]
     return "\n".join(lines)
+
+
+def render_comparison(found: Comparison, first: str, other: str, samples: int) -> str:
+    """The text of a comparison, whose bootstrap had so many samples."""
+    lines = [f"{first} and {other}: {found.n:,} examples of {WORDS[found.kind]}, weight = {found.weight:g}"]
+    if found.left_out:
+        lines.append(f"left out, as only one predicts it = {found.left_out:,}")
+    if samples:
+        lines.append(f"intervals: {found.level:.3g}, of {samples:,} bootstrap samples of {found.resampled}")
+    rows = []
+    for one in found.differences:
+        p = "" if one.p is None else f"p = {one.p:.3g} ({one.test})"
+        change = NOTHING if one.change is None else f"{one.change:+.6g}"
+        rows.append([one.name, number(one.first), number(one.other), change, span(one.low, one.high), p, one.better])
+    lines += [
+        "",
+        *table(["metric", "first", "other", "change", "interval", "", "better"], rows),
+        "",
+        verdict(found, first, other),
+    ]
+    return "\n".join(lines)
+
+
+def verdict(found: Comparison, first: str, other: str) -> str:
+    """The sentence about the metric that decides."""
+    main = found.main
+    if main.change is None or main.low is None:
+        return f"{main.name} has no interval, so nothing is decided"
+    if not main.better:
+        return f"{main.name}: the difference may be chance"
+    return f"{main.name}: {other if main.better == 'other' else first} is better"
 
 
 def of_metrics(metrics: Iterable[Metric]) -> list[str]:
