@@ -143,7 +143,7 @@ def examples_of(
         refused = [*of_table, *(["--kind"] if kind else [])]
         if refused:
             raise OptionError(
-                f"{' and '.join(refused)} are for files of predictions, and {judged} is a model: leave them out"
+                f"{' and '.join(refused)}: only for files of predictions, and {judged} is a model: leave it out"
             )
         paths = list(data) or ["-"]
         examples = reading.predictions_of(judged, paths, names, given)

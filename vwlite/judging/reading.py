@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from vwlite.input.predicate import Predicate
 from vwlite.input.sources import open_source
 from vwlite.input.where import RESERVED, Name, Program, Step
 from vwlite.judging.recorder import NO_CLASS, Recorder
-from vwlite.judging.records import Judged, Slice, judged, slices_of
+from vwlite.judging.records import Judged, Slice, judged, slice_of, slices_of
 from vwlite.parsers.entities import entity_namespaces
 
 COLUMNS = {"label": ("label", "y"), "prediction": ("prediction", "p"), "weight": ("weight", "w")}
@@ -337,13 +337,6 @@ def column_of(path: str, row: dict[str, Any], role: str, given: str | None) -> s
         f"{path}: no column {given or COLUMNS[role][0]!r}; there are {', '.join(map(repr, row))} (--{role} NAME says "
         "which it is)"
     )
-
-
-def slice_of(name: str, cells: Iterable[Any]) -> Slice:
-    """A slice by a column of text."""
-    texts = ["(missing)" if cell in (None, "") else str(cell) for cell in cells]
-    names, codes = np.unique(np.array(texts), return_inverse=True)
-    return Slice(name, [str(one) for one in names], codes.astype(np.int64))
 
 
 def records_of(path: str) -> Iterator[dict[str, Any]]:

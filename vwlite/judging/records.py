@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -196,6 +196,13 @@ def slices_of(names: Sequence[str], found: Sequence[tuple[list[bytes], Any, Any]
             labels = [*labels, MISSING]
         slices.append(Slice(name, labels, codes))
     return slices
+
+
+def slice_of(name: str, cells: Iterable[Any]) -> Slice:
+    """A slice by a column of text."""
+    texts = [MISSING if cell in (None, "") else str(cell) for cell in cells]
+    names, codes = np.unique(np.array(texts), return_inverse=True)
+    return Slice(name, [str(one) for one in names], codes.astype(np.int64))
 
 
 def ranges(numbers: Floats) -> tuple[list[str], Codes]:
