@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "convert": "vwlite.cli.convert",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
+    "plot": "vwlite.cli.plot",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",

@@ -53,6 +53,7 @@ cdef class Recorder(Observer):
     cdef float* weights
     cdef float* predictions
     cdef float* scores
+    cdef float* losses                # weighted
     cdef uint32_t* class_labels       # of classes only, as the next two
     cdef uint32_t* class_predictions
     cdef float* probabilities         # that the prediction gives to the label's class; NaN if it gives none
@@ -85,6 +86,7 @@ cdef class Recorder(Observer):
         free(self.weights)
         free(self.predictions)
         free(self.scores)
+        free(self.losses)
         free(self.class_labels)
         free(self.class_predictions)
         free(self.probabilities)
@@ -97,7 +99,7 @@ cdef class Recorder(Observer):
             return 0
         self.store(block, row)
         self.labels[n] = ex.label
-        self.predictions[n], self.scores[n] = ex.prediction, ex.score
+        self.predictions[n], self.scores[n], self.losses[n] = ex.prediction, ex.score, ex.loss
         if self.classes:
             self.class_predictions[n] = ex.class_predicted
             number = ex.class_label - self.stack.first
@@ -126,7 +128,7 @@ cdef class Recorder(Observer):
             self.reserve(2 * n or FIRST_CAPACITY)
         self.places[n] = self.seen - 1
         self.labels[n], self.weights[n] = row.label, row.weight
-        self.predictions[n] = self.scores[n] = NAN
+        self.predictions[n] = self.scores[n] = self.losses[n] = NAN
         if self.classes:
             choice = &block.choices[row.choice]
             self.class_predictions[n], self.probabilities[n] = NO_NUMBER, NAN
@@ -169,6 +171,7 @@ cdef class Recorder(Observer):
         resize(&self.weights, n, sizeof(float), b"for examples")
         resize(&self.predictions, n, sizeof(float), b"for examples")
         resize(&self.scores, n, sizeof(float), b"for examples")
+        resize(&self.losses, n, sizeof(float), b"for examples")
         if self.classes:
             resize(&self.class_labels, n, sizeof(uint32_t), b"for examples")
             resize(&self.class_predictions, n, sizeof(uint32_t), b"for examples")
@@ -197,6 +200,10 @@ cdef class Recorder(Observer):
                       view(self.class_predictions, self.n * sizeof(uint32_t)),
                       view(self.probabilities, self.n * sizeof(float))]
         return found
+
+    def losses_so_far(self):
+        """A view of the weighted losses, float32 (n,)."""
+        return view(self.losses, self.n * sizeof(float))
 
     def label_classes(self):
         """The names of the labels' classes as bytes, in the order of their numbers."""
