@@ -17,6 +17,7 @@ SUBCOMMANDS = {
     "client": "vwlite.cli.client",
     "compare": "vwlite.cli.compare",
     "convert": "vwlite.cli.convert",
+    "curve": "vwlite.cli.curve",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
     "plot": "vwlite.cli.plot",
@@ -61,8 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         Log(as_json=True).failure(VwliteError(message))
         return 1
+    from vwlite.report.terminal import coloured
+
     for line in message.split("\n"):
-        print(f"vwlite: error: {line}", file=sys.stderr)
+        print(f"vwlite: {coloured('error:', 'error', sys.stderr)} {line}", file=sys.stderr)
     return 1
 
 

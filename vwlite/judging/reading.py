@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vwlite.core.elementary import array_exp
 from vwlite.core.options import Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, PredictionType
@@ -78,30 +79,39 @@ def options_of(paths: Sequence[str], given: dict[str, Any], by: Sequence[str], w
     return options
 
 
+def recorder_for(workspace: Workspace, by: Sequence[str]) -> Recorder | None:
+    """A recorder of the examples of a workspace; None if it predicts neither a number nor a class."""
+    top = workspace.top
+    simple = top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR
+    of_classes = top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
+        PredictionType.CLASS,
+        PredictionType.PROBABILITIES,
+    )
+    if not (simple or of_classes):
+        return None
+    workspace.driver.needs_names = workspace.driver.needs_names or bool(by)
+    return Recorder(
+        names_of_slices(workspace.options, by),
+        of_classes,
+        top.classes if of_classes else None,
+        top.gives_prediction is PredictionType.PROBABILITIES,
+    )
+
+
 class Scoring(Run):
     """A run that predicts, prints no table and no summary, and is observed by a Recorder."""
 
     def __init__(self, options: Options, by: Sequence[str]) -> None:
         workspace = Workspace(options, "command")
-        top = workspace.top
-        simple = top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR
-        of_classes = top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
-            PredictionType.CLASS,
-            PredictionType.PROBABILITIES,
-        )
-        if not (simple or of_classes):
+        recorder = recorder_for(workspace, by)
+        if recorder is None:
+            top = workspace.top
             raise OptionError(
                 f"{options['initial_regressor']} predicts {top.gives_prediction.value} of {top.takes_label.value} "
                 "labels: models of numbers and of one class for each example can be evaluated"
             )
-        self.recorder = Recorder(
-            names_of_slices(options, by),
-            of_classes,
-            top.classes if of_classes else None,
-            top.gives_prediction is PredictionType.PROBABILITIES,
-        )
-        workspace.driver.observer = self.recorder
-        workspace.driver.needs_names = workspace.driver.needs_names or bool(by)
+        self.recorder: Recorder = recorder
+        workspace.driver.observer = recorder
         super().__init__(options, workspace)
 
     def main(self) -> int:
@@ -141,14 +151,27 @@ def predictions_of(  # noqa: DOC502
     options = options_of(paths, given or {}, by, ["--testonly", f"--initial_regressor={model}"])
     run = Scoring(options, by)
     run.main()
-    recorder, top = run.recorder, run.workspace.top
+    return judged_of(run.recorder, run.workspace, by)
+
+
+def judged_of(recorder: Recorder, workspace: Workspace, by: Sequence[str] = ()) -> Judged:
+    """The judged examples that a recorder has of a workspace.
+
+    Args:
+        recorder: The recorder.
+        workspace: The workspace whose examples it observed.
+        by: The names of its slices.
+
+    Returns:
+        The examples.
+    """
+    top = workspace.top
     places, labels, weights, predictions, scores, *classes = columns_of(recorder)
     slices = slices_of(by, [recorder.slice(i) for i in range(len(by))])
     if classes:
         return of_classes(recorder, top.classes, places, weights, classes, slices, top)
-    log_odds = "logistic" in top.loss.name or options["link"] == "logistic"
-    if log_odds:
-        probabilities = 1 / (1 + np.exp(-scores))
+    if "logistic" in top.loss.name or workspace.options["link"] == "logistic":
+        probabilities = 1 / (1 + array_exp(-scores))
         return judged(labels, scores, weights, kind="binary", probabilities=probabilities, slices=slices, places=places)
     kind = "binary" if top.loss.name == "hinge" or set(np.unique(labels[:1000])) == {-1, 1} else "number"
     return judged(labels, predictions, weights, kind=kind, slices=slices, places=places)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vwlite.pictures.chart import Chart, bars, curves, intervals, span, text
+from vwlite.pictures.chart import Chart, curves, intervals, span, text
 
 if TYPE_CHECKING:
     from vwlite.judging.evaluation import Evaluation
@@ -128,14 +127,9 @@ def learning(losses: Any, weights: Any, most: int = 200) -> Chart | None:
     every = max(1, n // len(ends))
     late = np.diff(loss, prepend=0) / np.diff(weight, prepend=0)
     series = {
-        f"mean of {every:,} examples": list(zip(ends.tolist(), late.tolist(), strict=True)),
         "mean of all so far": list(zip(ends.tolist(), (loss / weight).tolist(), strict=True)),
+        f"mean of {every:,} examples": list(zip(ends.tolist(), late.tolist(), strict=True)),
     }
     return curves(
         "Learning curve", "The loss of predictions made before their labels were learned.", series, "examples"
     )
-
-
-def of_metrics(title: str, rows: Sequence[tuple[str, Any]]) -> Chart:
-    """Metrics by name as bars."""
-    return bars(title, "", [(name, float(value), None) for name, value in rows])
