@@ -57,7 +57,7 @@ def command(
     check_subcommand([data, *test], output=output)
     sink = None if output is None else Sink(output, "curves")
     try:
-        lines = []
+        lines: list[str] = []
         points = learning_curve([data], test, flags, read_sizes(sizes), Resampling(samples, level, seed))
         for i, point in enumerate(points):
             there = {one.name for one in point.metrics}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vwlite.engine import command_line
@@ -17,16 +18,8 @@ from vwlite.judging.intervals import Resampling
 
 FIRST = 100  # examples
 OF_RUNS = (
-    "-f",
-    "--final_regressor",
-    "-d",
-    "--data",
-    "--examples",
-    "-t",
-    "--testonly",
-    "-p",
-    "--predictions",
-    "--daemon",
+    *("-f", "--final_regressor", "-d", "--data", "-t", "--testonly", "-p", "--predictions"),
+    *("--examples", "--daemon"),
 )
 
 
@@ -77,22 +70,25 @@ def learning_curve(  # noqa: DOC502
         VwliteError: If a file can't be read, or nothing be learned from it.
         KeyboardInterrupt: If a run was stopped by a signal.
     """
-    wrong = [word for word in flags if word.partition("=")[0].replace("-", "_").replace("__", "--", 1) in OF_RUNS]
+    names = [word.partition("=")[0] for word in flags]
+    wrong = [name for name in names if (f"--{name[2:].replace('-', '_')}" if name[:2] == "--" else name) in OF_RUNS]
     if wrong:
         raise OptionError(f"{wrong[0]}: a learning curve decides that itself: leave it out")
     if "-" in (*data, *test):
         raise OptionError(
             "a learning curve reads its data several times, and standard input can be read once: name files"
         )
-    if any(one >= other for one, other in zip(sizes, sizes[1:], strict=False)):
+    if any(one >= other for one, other in pairwise(sizes)):
         raise OptionError(f"sizes increase, and {', '.join(map(str, sizes))} do not")
     with tempfile.TemporaryDirectory(prefix="vwlite-") as folder:
-        path = os.path.join(folder, "model")
+        path, seen = os.path.join(folder, "model"), 0
         for size in sizes or doubling():
             words = [*flags, *(f"--data={one}" for one in data), f"--examples={size}", f"--final_regressor={path}"]
             run = Run(command_line.parse([*words, "--quiet"], command_line.option_groups()))
             if run.main():
                 raise KeyboardInterrupt
+            if run.read == seen:
+                return
             seen = run.read
             found, _ = evaluation_of(path, test, how, given=given)
             yield Point(seen, loss_of(run.workspace), found.metrics)
