@@ -22,11 +22,12 @@ def render(found: Evaluation, samples: int) -> str:
         lines += ["", f"mean over {n:,} of {name}:", *of_metrics(metrics)]
     for name, groups in found.slices.items():
         wanted = [metric.name for metric in groups[0].metrics][:4]
-        head = [name, "examples", *(part for metric in wanted for part in (metric, "interval"))]
+        spans = any(metric.low is not None for group in groups for metric in group.metrics)
+        head = [name, "examples", *(part for metric in wanted for part in (metric, *(["interval"] if spans else [])))]
         rows = []
         for group in groups:
             values = {metric.name: metric for metric in group.metrics}
-            cells = [part for metric in wanted for part in cells_of(values.get(metric))]
+            cells = [part for metric in wanted for part in cells_of(values.get(metric))[: 1 + spans]]
             rows.append([group.name, f"{group.n:,}", *cells])
         lines += ["", *table(head, rows)]
     if found.confusion is not None and len(found.confusion[0]) <= MOST_CELLS:
