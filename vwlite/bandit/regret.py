@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vwlite.bandit.replay import Log
 from vwlite.bandit.simulation import Game, Play
-from vwlite.errors import VwliteError
+from vwlite.pictures.png import COLOURS
 
 Array = NDArray[np.float64]
 
@@ -156,18 +156,6 @@ def curves(game: Game, plays: Sequence[Sequence[Play]]) -> bytes:
 def quantity(game: Game) -> str:
     """The quantity of the curves."""
     return "mean cost" if isinstance(game.world, Log) else "regret"
-
-
-def require_matplotlib() -> None:
-    """Raises VwliteError if matplotlib is not installed."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise VwliteError("--plot needs matplotlib: pip install 'vwlite[plot]'") from error
-
-
-# Okabe and Ito's palette, which is safe for colour-blind readers.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#999999")
 
 
 def plot(game: Game, plays: Sequence[Sequence[Play]]) -> bytes:

@@ -15,10 +15,14 @@ from vwlite.errors import OptionError, VwliteError
 # Each module holds a click command named `command`.
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
+    "compare": "vwlite.cli.compare",
     "convert": "vwlite.cli.convert",
+    "curve": "vwlite.cli.curve",
     "entities": "vwlite.cli.entities",
+    "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
     "merge": "vwlite.cli.merge",
+    "plot": "vwlite.cli.plot",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",
@@ -61,8 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         Log(as_json=True).failure(VwliteError(message))
         return 1
+    from vwlite.report.terminal import coloured
+
     for line in message.split("\n"):
-        print(f"vwlite: error: {line}", file=sys.stderr)
+        print(f"vwlite: {coloured('error:', 'error', sys.stderr)} {line}", file=sys.stderr)
     return 1
 
 

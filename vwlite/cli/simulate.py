@@ -167,7 +167,9 @@ def command(
     if plot is not None:
         if not plot.endswith(".png"):
             raise OptionError(f"--plot {plot}: plots are written as PNG: name a file that ends in .png")
-        regret.require_matplotlib()
+        from vwlite.pictures.png import require_matplotlib
+
+        require_matplotlib("--plot")
     sinks = []
     bar = Progress(sys.stderr, rounds * len(game.policies) * seeds, not quiet)
     played = 0

@@ -8,6 +8,11 @@ cdef class Observer:
     # tested: the prediction was not followed by learning (held out, -t, Workspace.predict)
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil
 
+cdef class Both(Observer):
+    """Two observers in one."""
+
+    cdef Observer first, second
+
 cdef class Gate:
     """Check before an example is learned; a driver without one pays a comparison per example."""
 

@@ -9,6 +9,23 @@ cdef class Observer:
         return 0
 
 
+cdef class Both(Observer):
+    """Passes each example to two observers, the first of which may be None.
+
+    Args:
+        first: An observer.
+        second: Another one.
+    """
+
+    def __init__(self, Observer first, Observer second not None):
+        self.first, self.second = first, second
+
+    cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
+        if self.first is not None:
+            self.first.note(ex, block, row, tested)
+        return self.second.note(ex, block, row, tested)
+
+
 cdef class Gate:
     """Gate that is never shut."""
 

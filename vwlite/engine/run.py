@@ -21,15 +21,20 @@ from vwlite.engine.summary import row, summary
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.input.sniff import looks_like
-from vwlite.report import outputs
+from vwlite.report import outputs, terminal
 
 
 class Run:
-    """Runs a workspace over the sources that the options name; also the driver's listener."""
+    """Runs a workspace over the sources that the options name; also the driver's listener.
 
-    def __init__(self, options: Options) -> None:
+    Args:
+        options: The options of the run.
+        workspace: A workspace of these options; by default a new one.
+    """
+
+    def __init__(self, options: Options, workspace: Workspace | None = None) -> None:
         self.options = options
-        self.workspace = Workspace(options, "command")
+        self.workspace = workspace or Workspace(options, "command")
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))
@@ -48,6 +53,7 @@ class Run:
         self.saved_best = False
         self.stopped_early = False
         self.blocks = 0  # of all passes
+        self.losses: list[float] = []  # since the row before, for a terminal
         models = ("final_regressor", "readable_model", "invert_hash")
         self.written: list[str] = [options[name] for name in models if options[name]]
         self.text_size = self.feed.size() or 0
@@ -314,6 +320,8 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
+        if len(self.losses) > 2 and not self.options["vw_compat"] and terminal.has_colours(sys.stderr):
+            self.say(f"loss, row by row = {terminal.sparkline(self.losses)}")
         sources: list[Any] = [
             self.driver.figures,
             *(learner.metrics for learner in walk(self.workspace.top, copies=False)),
@@ -381,6 +389,9 @@ class Run:
     def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
         """Prints a row of the progress table."""
         self.progress.clear()
+        weight = driver.counters.weighted_labeled - driver.counters.weighted_labeled_before
+        if weight > 0:
+            self.losses.append(driver.counters.sum_loss_since / weight)
         self.say(row(driver, label, prediction, features, self.options["vw_compat"]))
 
     def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
@@ -429,7 +440,9 @@ class Run:
         """Prints a message with its level; with --vw_compat on standard output, as VW does."""
         if not self.options["quiet"]:
             self.progress.clear()
-            print(f"[{level}] {text}", file=sys.stdout if self.options["vw_compat"] else sys.stderr, flush=True)
+            stream = sys.stdout if self.options["vw_compat"] else sys.stderr
+            mark = f"[{level}]" if level == "info" else terminal.coloured(f"[{level}]", level, stream)
+            print(f"{mark} {text}", file=stream, flush=True)
 
     def log_holdout(self) -> None:
         """Logs which examples are held out."""

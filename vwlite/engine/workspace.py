@@ -21,6 +21,7 @@ from vwlite.features.interactions import Interactions
 from vwlite.features.transform_rules import STEPS, read_rules
 from vwlite.model.metadata import require
 from vwlite.parsers.text import TextParser
+from vwlite.report.outputs import pages_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -221,7 +222,10 @@ class Workspace:
         if options.given("columns") or options.given("interval"):
             self._set_columns()
         self.reporter: Report | None = None
-        if options["report"]:
+        pages = pages_of(options["report"])
+        if pages and use != "command":
+            raise OptionError(f"--report {pages[0]}: a page is of a run of the command line, so use the command line")
+        if len(options["report"]) > len(pages):
             from vwlite.report import figures
 
             self.reporter = figures.Report(options, self.top)

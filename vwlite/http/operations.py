@@ -18,6 +18,7 @@ from vwlite.http.service import Service
 STYLE, SCRIPT = b"text/css; charset=utf-8", b"text/javascript; charset=utf-8"
 ASSETS = {
     "style.css": STYLE,
+    "charts.css": STYLE,
     "page.css": STYLE,
     "page.js": SCRIPT,
     "details.js": SCRIPT,
@@ -35,7 +36,8 @@ WRONG_KEY = b'<p class="problem" role="alert">This is not the key of this server
 @cache
 def asset(name: str) -> bytes:
     """A file of the page."""
-    return resources.files("vwlite.http").joinpath("page", name).read_bytes()
+    shared = resources.files("vwlite.pictures").joinpath("page", name)
+    return (shared if shared.is_file() else resources.files("vwlite.http").joinpath("page", name)).read_bytes()
 
 
 class Operations:

@@ -9,7 +9,7 @@ from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import OptionError
 from vwlite.features.interactions import namespace_hash
 from vwlite.report.metrics import COLUMNS, Metrics
-from vwlite.report.outputs import decimals
+from vwlite.report.outputs import decimals, pages_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,9 @@ def read(texts: Iterable[str]) -> list[Wanted]:
     """Parses --report to a list without duplicates; raises OptionError that names all unknown metrics."""
     found: dict[Wanted, None] = {}
     errors = []
-    for word in (word.strip() for text in texts for word in text.split(",")):
+    texts = list(texts)
+    pages = pages_of(texts)
+    for word in (word.strip() for text in texts if text not in pages for word in text.split(",")):
         name, colon, namespace = word.partition(":")
         if name not in NAMES:
             errors.append(f"--report: there is no metric {name!r}; there are {', '.join(NAMES)}")

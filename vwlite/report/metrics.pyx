@@ -10,15 +10,16 @@ c) Means are summed in double precision: 88 bytes in all, and as many per entity
    and 4 more for each namespace of an `auc:namespace`.
 """
 from libc.math cimport NAN, fabs, isnan
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memset
 
 from cpython.memoryview cimport PyMemoryView_FromMemory
 
-from vwlite.core.arrays cimport resize
+from vwlite.core.arrays cimport grow, resize
 from vwlite.core.elementary cimport exp, log1p
 from vwlite.core.example cimport Block, Example, Extent, Row
+from vwlite.core.name_index cimport NameIndex, free_index, number_of
 from vwlite.core.observer cimport Observer
 
 cdef enum:
@@ -36,23 +37,12 @@ cdef struct Sums:
     double square, absolute, log_loss, brier
     double right_at_zero, right_at_half
 
-cdef extern from "vwlite/core/bytescan.h" nogil:
-    uint32_t vwl_murmur3_32_padded(const uint8_t* data, size_t n, uint32_t seed)
-
-cdef struct Place:
-    uint64_t key                      # a hash of the name
-    size_t name                       # offset in the names
-    uint32_t length, row              # of the name; row + 1, 0 is a free place
-
 cdef struct Grouping:
     uint32_t hash                     # of the namespace's name
+    NameIndex entities                # by number of the row
     Sums* rows
     size_t n_rows, row_capacity
-    Place* places                     # open addressing, a power of two, at most half full
-    size_t n_places
-    char* names                       # concatenated
-    size_t n_names, name_capacity     # bytes
-    uint32_t* entities                # the row of each stored score
+    uint32_t* scored                  # the row of each stored score
     bint keeps_scores
 
 
@@ -93,9 +83,8 @@ cdef class Tally:
         if self.groupings != NULL:
             for i in range(self.n_groupings):
                 free(self.groupings[i].rows)
-                free(self.groupings[i].places)
-                free(self.groupings[i].names)
-                free(self.groupings[i].entities)
+                free_index(&self.groupings[i].entities)
+                free(self.groupings[i].scored)
         free(self.groupings)
         free(self.scores)
         free(self.weights)
@@ -133,7 +122,7 @@ cdef class Tally:
             if entity >= 0:
                 add(&self.groupings[i].rows[entity], &sums)
             if self.groupings[i].keeps_scores and not self.more_labels:
-                self.groupings[i].entities[self.n_scores] = <uint32_t>entity
+                self.groupings[i].scored[self.n_scores] = <uint32_t>entity
         self.n_scores += self.keeps_scores and not self.more_labels
         self.noted += 1
         return 0
@@ -151,8 +140,8 @@ cdef class Tally:
             free(self.weights)
             self.scores = self.weights = NULL
             for i in range(self.n_groupings):
-                free(self.groupings[i].entities)
-                self.groupings[i].entities = NULL
+                free(self.groupings[i].scored)
+                self.groupings[i].scored = NULL
             self.n_scores = self.score_capacity = 0
 
     cdef int reserve(self) except -1 nogil:
@@ -164,7 +153,7 @@ cdef class Tally:
         resize(&self.weights, n, sizeof(float), b"for --report")
         for i in range(self.n_groupings):
             if self.groupings[i].keeps_scores:
-                resize(&self.groupings[i].entities, n, sizeof(uint32_t), b"for --report")
+                resize(&self.groupings[i].scored, n, sizeof(uint32_t), b"for --report")
         self.score_capacity = n
         return 0
 
@@ -181,7 +170,7 @@ cdef class Tally:
 
     def kept_entities(self, size_t grouping):
         """A view of the row of each stored score, uint32 (scores,); 0xFFFFFFFF for none."""
-        return view(self.groupings[grouping].entities, self.n_scores * sizeof(uint32_t))
+        return view(self.groupings[grouping].scored, self.n_scores * sizeof(uint32_t))
 
 
 cdef object view(void* begin, size_t n):
@@ -199,75 +188,22 @@ cdef int64_t row_of(Grouping* g, Block block, const Row* row) except -2 nogil:
     cdef const Extent* extents = block.extents + row.extent
     cdef const char* name = NULL
     cdef uint32_t length = 0
-    cdef uint64_t key
     cdef size_t i, feature
-    cdef Place* place
+    cdef int64_t number
     for i in range(row.n_extents):
         if extents[i].hash == g.hash:
             break
     else:
         return -1
     feature = row.feature + extents[i].begin
-    key = block.features[feature].hash
     if block.names != NULL and block.names[feature].length:
         name, length = block.text + block.names[feature].begin, block.names[feature].length
-        key = (<uint64_t>vwl_murmur3_32_padded(<const uint8_t*>name, length, g.hash) << 32
-               | vwl_murmur3_32_padded(<const uint8_t*>name, length, ~g.hash))
-    if 2 * g.n_rows >= g.n_places:
-        widen(g)
-    place = &g.places[home_of(key, g.n_places)]
-    while place.row and not (place.key == key and place.length == length
-                             and (length == 0 or memcmp(g.names + place.name, name, length) == 0)):
-        place = following(g.places, g.n_places, place)
-    if place.row == 0:
-        add_row(g, place, key, name, length)
-    return place.row - 1
-
-
-cdef int add_row(Grouping* g, Place* place, uint64_t key, const char* name, uint32_t length) except -1 nogil:
-    """Adds a row for a new entity."""
-    if g.n_rows == g.row_capacity:
-        resize(&g.rows, 2 * g.row_capacity or FIRST_CAPACITY, sizeof(Sums), b"for --report")
-        g.row_capacity = 2 * g.row_capacity or FIRST_CAPACITY
-    if g.n_names + length > g.name_capacity:
-        resize(&g.names, 2 * (g.name_capacity + length), 1, b"for --report")
-        g.name_capacity = 2 * (g.name_capacity + length)
-    if length:
-        memcpy(g.names + g.n_names, name, length)
-    memset(&g.rows[g.n_rows], 0, sizeof(Sums))
-    g.n_rows += 1
-    place.key, place.name, place.length, place.row = key, g.n_names, length, <uint32_t>g.n_rows
-    g.n_names += length
-    return 0
-
-
-cdef inline size_t home_of(uint64_t key, size_t n) noexcept nogil:
-    """The first place to look up a key. Numeric ids are their own hashes, so Fibonacci hashing spreads them."""
-    return (key * <uint64_t>0x9E3779B97F4A7C15 >> 32) & (n - 1)
-
-
-cdef inline Place* following(Place* places, size_t n, Place* place) noexcept nogil:
-    return places if place + 1 == places + n else place + 1
-
-
-cdef int widen(Grouping* g) except -1 nogil:
-    """Doubles the number of places."""
-    cdef size_t i, n = 2 * g.n_places or 2 * FIRST_CAPACITY
-    cdef Place* places = <Place*>calloc(n, sizeof(Place))
-    cdef Place* place
-    if places == NULL:
-        with gil:
-            raise MemoryError(f"--report: no memory for {n} entities")
-    for i in range(g.n_places):
-        if g.places[i].row:
-            place = &places[home_of(g.places[i].key, n)]
-            while place.row:
-                place = following(places, n, place)
-            place[0] = g.places[i]
-    free(g.places)
-    g.places = places
-    g.n_places = n
-    return 0
+    number = number_of(&g.entities, name, length, block.features[feature].hash)
+    if <size_t>number == g.n_rows:
+        grow(&g.rows, &g.row_capacity, g.n_rows + 1, sizeof(Sums))
+        memset(&g.rows[g.n_rows], 0, sizeof(Sums))
+        g.n_rows += 1
+    return number
 
 
 cdef class Metrics(Observer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from vwlite.core.files import NewFile
@@ -63,9 +63,9 @@ OPTIONS = OptionGroup(
             "report",
             str,
             "metrics for the summary: auc, logloss, brier, accuracy, rmse, mse, mae, calibration, separated by commas; "
-            "auc:user is the mean over the entities of the namespace user",
+            "auc:user is the mean over the entities of the namespace user; or a page of charts to write, FILE.html",
             many=True,
-            metavar="NAMES",
+            metavar="NAMES|FILE.html",
             needs=("!quiet", "library"),
             task="look",
         ),
@@ -83,9 +83,18 @@ OPTIONS = OptionGroup(
         "vwlite ratings.vw --bayes_linear --columns prediction,sd -p predictions",
         "vwlite ratings.vw --bayes_linear --interval 0.9 -p predictions",
         "vwlite data.vw --loss_function logistic --link logistic --report auc,logloss -P 100",
+        "vwlite data.vw --loss_function logistic --report out.html",
         "vwlite data.vw --quiet --audit",
     ),
 )
+
+PAGE = ".html"  # the suffix of a page among the metrics of --report
+
+
+def pages_of(texts: Iterable[str]) -> list[str]:
+    """The pages among the values of --report."""
+    return [text for text in texts if text.lower().endswith(PAGE)]
+
 
 TABLE_HEADER = (
     "average  since         example        example        current        current  current\n"

@@ -146,7 +146,7 @@ export function curves(holder, { name, words, series, logX, logY, xName }) {
   axes(svg, box, x, y, about);
   series.forEach((each, i) => {
     const place = each.points.map((point) => `${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`);
-    const kind = `curve-${i}`;
+    const kind = `curve-${series.length === 1 ? 1 : i}`;
     if (place.length === 1) {
       const [cx, cy] = place[0].split(",");
       svg.append(draw("circle", { class: `${kind} dot`, cx, cy, r: 3 }));
@@ -262,6 +262,40 @@ function interval({ value, sd }, x, low, high, middle) {
   let d = `M${x(Math.max(from, low))} ${middle}H${x(Math.min(to, high))}`;
   for (const end of [from, to]) if (low <= end && end <= high) d += `M${x(end)} ${middle - 4}v8`;
   return draw("path", { class: "interval", d });
+}
+
+// Estimates with intervals, one a row. rows: [{label, value, low, high, text}]; ends may be null. `at` has a line across.
+export function intervals(holder, { name, words, rows, at }) {
+  const step = 24;
+  const { svg, width } = canvas(holder, step * rows.length + 34, name, words);
+  const labels = rows.map((row) => shortened(row.label, 0.42 * width));
+  const box = { left: Math.max(...labels.map(widthOf)) + 12, bottom: step * rows.length + 4, top: 0 };
+  box.right = width - Math.max(...rows.map((row) => widthOf(row.text))) - 14;
+  const ends = rows.flatMap((row) => [row.low ?? row.value, row.value, row.high ?? row.value]);
+  if (at !== undefined) ends.push(at);
+  const [low, high] = rounded(Math.min(...ends), Math.max(...ends), 5);
+  const x = scale(low, high, box.left, box.right);
+  for (const value of ticks(low, high, Math.min(6, Math.floor((box.right - box.left) / 60)))) {
+    svg.append(
+      draw("line", { class: "grid", x1: x(value), x2: x(value), y1: box.top, y2: box.bottom }),
+      draw("text", { class: "mark", x: x(value), y: box.bottom + 17, "text-anchor": "middle" }, tick(value)),
+    );
+  }
+  if (at !== undefined) svg.append(draw("line", { class: "ideal", x1: x(at), x2: x(at), y1: box.top, y2: box.bottom }));
+  rows.forEach((row, i) => {
+    const middle = step * i + 14;
+    const group = draw("g", {}, draw("title", {}, `${row.label}: ${row.text}`));
+    group.append(draw("text", { x: box.left - 8, y: middle + 4, "text-anchor": "end" }, labels[i]));
+    if (row.low !== null && row.high !== null) {
+      const d = `M${x(row.low)} ${middle}H${x(row.high)}M${x(row.low)} ${middle - 4}v8M${x(row.high)} ${middle - 4}v8`;
+      group.append(draw("path", { class: "interval", d }));
+    }
+    group.append(
+      draw("circle", { class: "estimate", cx: x(row.value), cy: middle, r: 4 }),
+      draw("text", { class: "mark", x: width - 2, y: middle + 4, "text-anchor": "end" }, row.text),
+    );
+    svg.append(group);
+  });
 }
 
 const filled = new WeakMap(); // what each table shows

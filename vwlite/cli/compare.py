@@ -1,0 +1,75 @@
+"""``vwlite compare``: whether one model, or file of predictions, is better than another on the same data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vwlite.cli.data_options import with_run_options
+from vwlite.cli.eval import DATA, DATA_OPTIONS, LEVEL, SAMPLES, SEED
+
+
+@click.command("compare")
+@click.argument("first", metavar="FIRST")
+@click.argument("others", nargs=-1, required=True, metavar="OTHER...")
+@DATA
+@click.option(
+    "--resample",
+    metavar="NAME",
+    help="Draw whole entities of NAME, such as user, for the intervals: examples of one resemble each other.",
+)
+@SAMPLES
+@LEVEL
+@SEED
+@click.option(
+    "--kind",
+    type=click.Choice(("number", "binary", "class")),
+    help="Of the labels beside predictions; otherwise two labels, 1 and 0 or -1, are binary, and texts are classes.",
+)
+@click.option("--prediction", metavar="NAME", help="The column of predictions in tables of them.")
+@click.option("--weight", metavar="NAME", help="The column of weights in tables of predictions.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each comparison.")
+@with_run_options(*DATA_OPTIONS)
+def command(
+    first: str,
+    others: tuple[str, ...],
+    data: tuple[str, ...],
+    resample: str | None,
+    samples: int,
+    level: float,
+    seed: int,
+    kind: str | None,
+    prediction: str | None,
+    weight: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Compare FIRST with each OTHER on the same labelled data.
+
+    Each is a model, a file of predictions, or a table of labels and predictions, as for vwlite eval. Metrics are
+    paired: the bootstrap draws the same examples, or entities, for both. The area under the curve has DeLong's test,
+    accuracy McNemar's.
+
+    \b
+      vwlite compare old.model new.model -d test.vw
+      vwlite compare old.model new.model -d test.vw --resample user
+      vwlite compare old.csv new.csv --json
+    """
+    # Imported here: `vwlite --help` loads this module too.
+    import json
+
+    from vwlite.judging.commands import comparison_of
+    from vwlite.judging.intervals import Resampling
+    from vwlite.judging.rendering import render_comparison
+
+    columns = {"prediction": prediction, "weight": weight}
+    how = Resampling(samples, level, seed)
+    for i, other in enumerate(others):
+        found, facts = comparison_of(
+            first, other, data, how, resample=resample, kind=kind, columns=columns, given=given
+        )
+        if as_json:
+            click.echo(json.dumps({**facts, **found.as_dict()}))
+        else:
+            click.echo(("\n" if i else "") + render_comparison(found, first, other, samples))

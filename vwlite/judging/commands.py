@@ -1,0 +1,176 @@
+"""What the command line and Python ask for: the evaluation of a model, or of predictions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vwlite.errors import OptionError
+from vwlite.judging import reading
+from vwlite.judging.comparison import Comparison, compare
+from vwlite.judging.evaluation import Evaluation, evaluate
+from vwlite.judging.intervals import Resampling
+from vwlite.judging.records import MISSING, Judged, Slice
+from vwlite.model import model_file
+
+
+def evaluation_of(  # noqa: DOC502, DOC503
+    judged: str,
+    data: Sequence[str] = (),
+    how: Resampling | None = None,
+    *,
+    by: Sequence[str] = (),
+    entities: Sequence[str] = (),
+    resample: str | None = None,
+    kind: str | None = None,
+    columns: dict[str, str | None] | None = None,
+    given: dict[str, Any] | None = None,
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluates a model, or predictions.
+
+    Args:
+        judged: A model file, a file of predictions, or a table of labels and predictions.
+        data: Labelled data; none for a table.
+        how: The samples of the bootstrap.
+        by: Names of slices.
+        entities: Names of entities, over which metrics are averaged.
+        resample: The name of the entities that the bootstrap draws; None for examples.
+        kind: Of labels: one of records.KINDS.
+        columns: Of a table: names by "prediction" or "weight".
+        given: Options about the data, by name.
+
+    Returns:
+        The evaluation, and what was judged: the model's id, and the data.
+
+    Raises:
+        OptionError: If options don't fit together.
+        VwliteError: If a file can't be read, or there is nothing to compare.
+    """
+    names = list(dict.fromkeys([*by, *entities, *([resample] if resample else [])]))
+    examples, facts = examples_of(judged, data, names, kind, columns or {}, given or {})
+    found, how = named(examples, names), drawn(examples, how, resample)
+    wanted = [found[name] for name in dict.fromkeys([*by, *entities])]
+    return evaluate(examples._replace(slices=wanted), how, tuple(entities), resample or ""), facts
+
+
+def comparison_of(  # noqa: DOC502
+    first: str,
+    other: str,
+    data: Sequence[str] = (),
+    how: Resampling | None = None,
+    *,
+    resample: str | None = None,
+    kind: str | None = None,
+    columns: dict[str, str | None] | None = None,
+    given: dict[str, Any] | None = None,
+) -> tuple[Comparison, dict[str, Any]]:
+    """Compares two models, or files of predictions, on the same data.
+
+    Args:
+        first: A model file, a file of predictions, or a table of labels and predictions.
+        other: Another one.
+        data: Labelled data; none for tables.
+        how: The samples of the bootstrap.
+        resample: The name of the entities that the bootstrap draws; None for examples.
+        kind: Of labels: one of records.KINDS.
+        columns: Of tables: names by "prediction" or "weight".
+        given: Options about the data, by name.
+
+    Returns:
+        The comparison, and what was compared.
+
+    Raises:
+        OptionError: If options don't fit together.
+        VwliteError: If a file can't be read, or the examples differ.
+    """
+    if "-" in data:
+        raise OptionError("-d -: standard input can't be read for each of both: name a file")
+    names = [resample] if resample else []
+
+    def side(path: str) -> tuple[Judged, dict[str, Any]]:
+        if path != "-" and reading.is_model(path):
+            return examples_of(path, data, names, None, {}, given or {})
+        return examples_of(path, data, names, kind, columns or {}, given or {})
+
+    (one, facts), (two, other_facts) = side(first), side(other)
+    named(one, names)
+    found = compare(one, two, drawn(one, how, resample), resample or "")
+    return found, {"first": facts, "other": other_facts}
+
+
+def named(examples: Judged, names: Sequence[str]) -> dict[str, Slice]:
+    """The slices by name. Raises OptionError for one that no example has."""
+    found = {one.name: one for one in examples.slices}
+    for name in names:
+        if all(group == MISSING for group in found[name].names):
+            raise OptionError(f"{name}: no example has a feature, namespace or column of this name")
+    return found
+
+
+def drawn(examples: Judged, how: Resampling | None, resample: str | None) -> Resampling:
+    """The samples of a bootstrap that draws entities, if they are named."""
+    how = how or Resampling()
+    if not resample:
+        return how
+    one = next(each for each in examples.slices if each.name == resample)
+    return how._replace(units=units_of(one.names, one.codes))
+
+
+def units_of(names: Sequence[str], codes: Any) -> Any:
+    """The units of a bootstrap of entities: examples without one are units of their own."""
+    if not names or names[-1] != MISSING:
+        return codes
+    missing = np.flatnonzero(codes == len(names) - 1)
+    units = codes.copy()
+    units[missing] = len(names) - 1 + np.arange(len(missing))
+    return units
+
+
+def examples_of(
+    judged: str,
+    data: Sequence[str],
+    names: Sequence[str],
+    kind: str | None,
+    columns: dict[str, Any],
+    given: dict[str, Any],
+) -> tuple[Judged, dict[str, Any]]:
+    """The judged examples, and what they are of."""
+    of_table = [f"--{name}" for name, value in columns.items() if value is not None]
+    if judged != "-" and reading.is_model(judged):
+        refused = [*of_table, *(["--kind"] if kind else [])]
+        if refused:
+            raise OptionError(
+                f"{' and '.join(refused)}: only for files of predictions, and {judged} is a model: leave it out"
+            )
+        paths = list(data) or ["-"]
+        examples = reading.predictions_of(judged, paths, names, given)
+        return examples, {"model": model_file.open(judged).metadata["id"], "data": described(paths)}
+    if data:
+        if of_table:
+            raise OptionError(f"{' and '.join(of_table)} are for tables of predictions without DATA: leave them out")
+        examples = reading.beside_data(judged, list(data), names, kind, given)
+        return examples, {"predictions": described([judged]), "data": described(data)}
+    given = {name: value for name, value in given.items() if value}
+    label = given.pop("label", None)
+    if given:
+        raise OptionError(f"--{' and --'.join(given)}: a table of predictions has no DATA: leave it out")
+    columns = {name: value for name, value in {**columns, "label": label}.items() if value is not None}
+    return reading.of_table(judged, names, kind, columns), {"predictions": described([judged])}
+
+
+def described(paths: Sequence[str]) -> list[dict[str, str]]:
+    """The names of files with their digests; a pipe has none."""
+    found = []
+    for path in paths:
+        facts = {"path": path}
+        if path != "-":
+            try:
+                with open(path, "rb") as file:
+                    facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                pass  # a query of a database, or a pipe that was read
+        found.append(facts)
+    return found

@@ -1,0 +1,140 @@
+"""Charts of what other commands print: evaluations, comparisons and simulations in JSON, and curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from vwlite.core.paths import explain
+from vwlite.errors import VwliteError
+from vwlite.pictures.chart import Chart, curves, intervals
+
+MOST_BYTES = 1 << 28
+CAME = 1.96  # standard errors of an interval of 95%
+
+
+def charts_of_file(path: str) -> list[Chart]:
+    """The charts of a file.
+
+    Args:
+        path: JSON that vwlite eval, compare or simulate has printed; or a table of curves, tab-separated, as of
+            vwlite simulate --curves and vwlite curve: name, place, value.
+
+    Returns:
+        The charts.
+
+    Raises:
+        VwliteError: If the file can't be read, or is of another kind.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = explain(error, path) if isinstance(error, OSError) else "it is no text"
+        raise VwliteError(f"{path}: can't be read: {reason}") from error
+    if len(content) > MOST_BYTES:
+        raise VwliteError(f"{path}: longer than {MOST_BYTES:,} characters")
+    if content.lstrip().startswith("{"):
+        return [chart for line in content.splitlines() if line.strip() for chart in of_json(path, line)]
+    return [of_curves(path, content)]
+
+
+def of_json(path: str, line: str) -> list[Chart]:
+    """The charts of an object in JSON."""
+    try:
+        found = json.loads(line)
+        for key, make in KINDS.items():
+            if key in found:
+                return make(found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VwliteError(f"{path}: is not JSON as vwlite eval, compare or simulate prints it: {error}") from error
+    raise VwliteError(
+        f"{path}: JSON without any of {', '.join(KINDS)}: give that of vwlite eval, compare or simulate --json"
+    )
+
+
+def of_evaluation(found: dict[str, Any]) -> list[Chart]:
+    """The charts of vwlite eval --json."""
+    from vwlite.judging.evaluation import Bin, Evaluation, Group, Metric
+    from vwlite.pictures.of_evaluation import charts_of
+
+    def metrics(given: dict[str, Any]) -> list[Metric]:
+        return [Metric(name, one["value"], one["low"], one["high"], one.get("note", "")) for name, one in given.items()]
+
+    def groups(given: list[dict[str, Any]]) -> list[Group]:
+        return [Group(one["name"], one["examples"], one["weight"], metrics(one["metrics"])) for one in given]
+
+    return charts_of(
+        Evaluation(
+            found["kind"],
+            found["examples"],
+            found["weight"],
+            found["resampled"],
+            found["level"],
+            metrics(found["metrics"]),
+            {name: groups(given) for name, given in found["slices"].items()},
+            [Bin(**one) for one in found["calibration"]],
+            None,
+            [],
+            [(one["share"], one["positive"], one["lift"]) for one in found["lift"]],
+            {},
+        )
+    )
+
+
+def of_comparison(found: dict[str, Any]) -> list[Chart]:
+    """The chart of vwlite compare --json."""
+    rows = [
+        (one["name"], float(one["change"]), one["low"], one["high"])
+        for one in found["differences"]
+        if one["change"] is not None
+    ]
+    about = (
+        f"The other one's metric less the first's, with intervals of {found['level']:.0%}, of {found['n']:,} examples."
+    )
+    return [intervals("Differences", about, rows, 0.0)]
+
+
+def of_simulation(found: dict[str, Any]) -> list[Chart]:
+    """The chart of vwlite simulate --json."""
+    name = "mean_cost" if "mean_cost" in found["policies"][0] else "regret"
+    rows = []
+    for one in found["policies"]:
+        value, error = float(one[name]), one[f"{name}_error"]
+        ends = (None, None) if error is None else (value - CAME * error, value + CAME * error)
+        rows.append((str(one["policy"]), value, *ends))
+    about = f"After {found['rounds']:,} rounds, with intervals of 95%. {found['problem']}."
+    return [intervals(name.replace("_", " ").capitalize(), about, rows)]
+
+
+def of_curves(path: str, content: str) -> Chart:
+    """The chart of a table of curves."""
+    lines = [line.split("\t") for line in content.splitlines() if line]
+    if len(lines) < 2 or len(lines[0]) < 3:
+        raise VwliteError(
+            f"{path}: neither JSON, nor a table of curves (tab-separated, with a header: name, place, value)"
+        )
+    series: dict[str, list[tuple[float, float]]] = {}
+    for number, cells in enumerate(lines[1:], 2):
+        try:
+            name, place, value = cells[0], float(cells[1]), float(cells[2])
+        except (ValueError, IndexError):
+            if len(cells) > 2 and cells[2] == "n/a":
+                continue
+            raise VwliteError(
+                f"{path}:{number}: expected a name, a number and a number: {' '.join(cells)[:60]}"
+            ) from None
+        series.setdefault(name, []).append((place, value))
+    if not series:
+        raise VwliteError(f"{path}: no point of a curve")
+    head = lines[0]
+    return curves(head[2].replace("_", " ").capitalize(), "", series, head[1].replace("_", " "))
+
+
+# by a key that only this kind of JSON has; a comparison has no metrics of its own
+KINDS: dict[str, Callable[[dict[str, Any]], list[Chart]]] = {
+    "differences": of_comparison,
+    "calibration": of_evaluation,
+    "policies": of_simulation,
+}
