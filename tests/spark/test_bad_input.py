@@ -1,4 +1,4 @@
-"""What can't be learned or read: one line at the driver, nothing half written, what was written before stays readable."""
+"""What can't be learned or read: one line at the driver, nothing half written, what was written before is readable."""
 
 import datetime
 import decimal
@@ -273,9 +273,7 @@ def test_a_full_disk_leaves_what_was_written_before(spark, rows, tmp_path):
 
 def test_a_python_of_workers_without_what_tasks_need(tmp_path):
     fake = tmp_path / "python3"
-    fake.write_text(
-        f"#!{sys.executable}\nimport sys\nprint(\"ModuleNotFoundError: No module named 'pyarrow'\", file=sys.stderr)\nsys.exit(1)\n"
-    )
+    fake.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'pyarrow'\" >&2\nexit 1\n")
     fake.chmod(0o755)
     with pytest.raises(VwliteError) as error:
         checks.require_python(str(fake))
@@ -344,7 +342,9 @@ def test_java(tmp_path, monkeypatch, script, message):
 
 
 def test_without_java_a_session_says_so_in_one_line():
-    program = "from vwlite import spark\nfrom vwlite.errors import VwliteError\ntry:\n    spark.session()\nexcept VwliteError as e:\n    print(e)\n"
+    program = (
+        "from vwlite import errors, spark\ntry:\n    spark.session()\nexcept errors.VwliteError as e:\n    print(e)\n"
+    )
     environment = {**os.environ, "JAVA_HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("Spark needs Java 17 or later, and there is none under JAVA_HOME=/nonexistent")

@@ -1,4 +1,4 @@
-"""Spark learns what the command line learns, bit for bit: over any number of partitions, in days, in any order of rows."""
+"""Spark learns what the command line learns, bit for bit: over any number of partitions, in days, shuffled."""
 
 import numpy as np
 import pytest

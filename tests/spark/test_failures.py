@@ -43,7 +43,12 @@ def test_a_task_writes_nothing_but_its_output(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     opened = []
     original = builtins.open
-    monkeypatch.setattr(builtins, "open", lambda *args, **named: opened.append(args) or original(*args, **named))
+
+    def noted(*args, **named):
+        opened.append(args)
+        return original(*args, **named)
+
+    monkeypatch.setattr(builtins, "open", noted)
     rows = pa.Table.from_pandas(clicks(500, users=9).drop(columns="time"), preserve_index=False)
     task = tasks.Learning(__version__, FLAGS, COLUMNS, "y", "user")
     first, second = (list(tasks.learn(task, rows.to_batches(max_chunksize=100))) for _ in range(2))

@@ -148,8 +148,8 @@ class Entities:
         wanted = sum(self.version.entities)
         if found.num_rows != wanted:
             raise ModelError(
-                f"{self.path or 'the table'}: its parts have {found.num_rows:,} rows, and its manifest says {wanted:,}: "
-                "files are missing; restore them, or read an earlier version"
+                f"{self.path or 'the table'}: its parts have {found.num_rows:,} rows, and its manifest says {wanted:,}"
+                ": files are missing; restore them, or read an earlier version"
             )
         batches = list(tasks.from_spark(found.to_batches(), self.version.head))
         if not batches:

@@ -15,6 +15,10 @@ from vwlite import errors
 from vwlite.errors import ModelError, OptionError, ParseError, VwliteError
 
 BEGIN, END = "<vwlite:", ":vwlite>"
+UNREADABLE = (
+    *("is not a Parquet file", "FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "Could not read footer"),
+    "Checksum error",
+)
 DAMAGED = "damaged or cut short"
 NO_SPACE = "No space left on device"
 
@@ -84,8 +88,8 @@ def explained(error: BaseException) -> VwliteError | None:
         return found
     if NO_SPACE in text:
         return VwliteError(
-            f"a task of Spark found its disk full ({NO_SPACE}): what was written before is unchanged; free some, or let "
-            "spark.local.dir or the table's path point to a larger disk"
+            f"a task of Spark found its disk full ({NO_SPACE}): what was written before is unchanged; free some, or "
+            "let spark.local.dir or the table's path point to a larger disk"
         )
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
     if missing:

@@ -79,7 +79,7 @@ def fit(
         given, by_entity = estimated(by_entity, reading)
         reading = reading._replace(flags=given)
     out = by_entity.mapInArrow(partial(tasks.learn, learning(reading)), schema_of(reading.flags))
-    return stored(spark, out, reading, path, [])
+    return stored(spark, out, reading, path)
 
 
 def require_given_fixed(flags: str) -> None:
@@ -96,8 +96,8 @@ def require_given_fixed(flags: str) -> None:
     options = Workspace(flags).options
     if options["fixed"] != "none":
         raise OptionError(
-            f"{flags}: fit() learns random effects alone: add --fixed none. Train the fixed part by the command line or "
-            "by vwlite.spark.fit_fixed(), and give its score as the offset (offset(), and the role initial in columns)"
+            f"{flags}: fit() learns random effects alone: add --fixed none. Train the fixed part by the command line "
+            "or by fit_fixed(), and give its score as the offset: score_fixed(), and the role initial in columns"
         )
 
 
@@ -147,7 +147,7 @@ def stored(
     out: Any,
     reading: Reading,
     path: str | None,
-    before: list[Entities],
+    old: Entities | None = None,
     stream: tuple[str, int] | None = None,
 ) -> Entities:
     """Runs the job that learns, and keeps or writes what it puts out.
@@ -157,13 +157,12 @@ def stored(
         out: What tasks put out, not computed yet.
         reading: How rows are read.
         path: The folder, or None.
-        before: The entities that the job went on with, or nothing.
+        old: The entities that the job went on with.
         stream: The identifier of a stream and the number of its batch.
 
     Returns:
         The entities.
     """
-    old = before[0] if before else None
     if path is None:
         from pyspark import StorageLevel
 
@@ -266,7 +265,7 @@ def update(
     both = keyed(both, partitions).sortWithinPartitions(tasks.KIND, *orders).drop(KEY, *orders)
     task = learning(reading, changed=True)
     out = both.mapInArrow(partial(tasks.learn, task), schema_of(reading.flags))
-    return stored(spark, out, reading, users.path, [users], stream)
+    return stored(spark, out, reading, users.path, users, stream)
 
 
 def seen(states: Any, today: Any, named: Any) -> Any:

@@ -211,14 +211,14 @@ def resolve(
     mine = [top for rule, top in entities if (rule.namespace or rule.name) == effect]
     if len(mine) != 1 or mine[0] not in by_name or "struct" in by_name[mine[0]].dataType.simpleString()[:6]:
         raise OptionError(
-            f"--random_effect {effect}: expected one column that names the entities, called {effect!r} or with the rule "
-            f"COLUMN:entity@{effect}; there are {', '.join(by_name)}"
+            f"--random_effect {effect}: expected one column that names the entities, called {effect!r} or with the "
+            f"rule COLUMN:entity@{effect}; there are {', '.join(by_name)}"
         )
     kind = by_name[mine[0]].dataType.simpleString()
     if kind not in ENTITY_TYPES:
         raise OptionError(
-            f"the column {mine[0]!r} names entities, and is of the type {kind}: texts and whole numbers are names; cast "
-            "it to string"
+            f"the column {mine[0]!r} names entities, and is of the type {kind}: texts and whole numbers are names; "
+            "cast it to string"
         )
     kept = [rule for rule in found if rule.role not in ("ignore", "label")]
     labels = [rule for rule in found if rule.role == "label"]

@@ -73,8 +73,8 @@ def read_line(line: str, path: str) -> Version:
         later = found["vwlite"] == "entities" and found["format"] > FORMAT
         if later:
             raise ModelError(
-                f"{path}: a table in format {found['format']}, and this vwlite reads up to {FORMAT}: update vwlite (pip "
-                "install -U vwlite)"
+                f"{path}: a table in format {found['format']}, and this vwlite reads up to {FORMAT}: update vwlite "
+                "(pip install -U vwlite)"
             )
         reading = Reading(**found["reading"])
         reading = reading._replace(order=tuple(reading.order), used=tuple(reading.used), kinds=tuple(reading.kinds))
