@@ -20,6 +20,9 @@ def spark():
         spark__sql__shuffle__partitions="3",
         spark__driver__extraJavaOptions="-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         spark__sql__session__timeZone="UTC",
+        spark__sql__adaptive__enabled="false",
+        spark__sql__codegen__wholeStage="false",  # jobs of few rows: compiling takes longer than running
+        spark__sql__codegen__factoryMode="NO_CODEGEN",
         spark__sql__warehouse__dir="/nonexistent/warehouse",
         spark__sql__ui__retainedExecutions="5",
     )

@@ -13,6 +13,23 @@ Needs `pip install 'vwlite[spark]'` and Java 17. docs/scale.md says when that is
 from vwlite.spark.checks import session
 from vwlite.spark.entities import Entities, read
 from vwlite.spark.fitting import fit, update
+from vwlite.spark.fixed import mix_fixed, score_fixed
+from vwlite.spark.following import follow
+from vwlite.spark.game import game, score_game
+from vwlite.spark.gradients import fit_fixed
 from vwlite.spark.storage import vacuum
 
-__all__ = ["Entities", "fit", "read", "session", "update", "vacuum"]
+__all__ = [
+    "Entities",
+    "fit",
+    "fit_fixed",
+    "follow",
+    "game",
+    "mix_fixed",
+    "read",
+    "score_fixed",
+    "score_game",
+    "session",
+    "update",
+    "vacuum",
+]

@@ -53,8 +53,8 @@ def in_a_task(what: str) -> Iterator[None]:
 def raised(text: str) -> VwliteError | None:
     """The error that a task has reported, in the text of an error of Spark; None without one.
 
-    >>> raised('Traceback: TaskError: <vwlite:{"type": "OptionError", "message": "no", "what": "learning"}:vwlite>')
-    OptionError('no')
+    >>> str(raised('Traceback: <vwlite:{"type": "OptionError", "message": "no", "what": "learning"}:vwlite>'))
+    'no'
     """
     begin = text.find(BEGIN)
     end = text.find(END, begin)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 from functools import partial
 from typing import Any
 
 from vwlite import __version__, tables
+from vwlite.engine.workspace import Workspace, words_of
 from vwlite.errors import OptionError
 from vwlite.spark import storage, tasks
 from vwlite.spark.checks import require_session
 from vwlite.spark.entities import Entities, read
+from vwlite.spark.estimating import estimate, intercept_of
 from vwlite.spark.failures import one_line
 from vwlite.spark.frames import (
     KEY,
@@ -40,6 +41,7 @@ def fit(
     partitions: int | None = None,
     max_rows: int | None = None,
     path: str | None = None,
+    stream: tuple[str, int] | None = None,
 ) -> Entities:
     """Learns the posteriors of a random effect, each entity in one task of Spark.
 
@@ -58,6 +60,7 @@ def fit(
         partitions: The number of tasks; by default spark.sql.shuffle.partitions.
         max_rows: How many rows of an entity are learned, the newest by the order; the others are counted.
         path: A folder to write the entities to; by default they are kept in Spark's memory and on its disks.
+        stream: Of a stream its identifier and the number of the batch, which the table remembers.
 
     Returns:
         The entities.
@@ -75,11 +78,15 @@ def fit(
     reading = resolve(rows.schema, flags, label=label, weight=weight, columns=columns, order=order)
     by_entity = dealt(rows_by_entity(rows, reading, max_rows), reading, partitions)
     require_separable(flags)
+    kept = None
     if tables.crossing(flags):
-        given, by_entity = estimated(by_entity, reading)
+        given, kept = estimated(by_entity, reading)
         reading = reading._replace(flags=given)
-    out = by_entity.mapInArrow(partial(tasks.learn, learning(reading)), schema_of(reading.flags))
-    return stored(spark, out, reading, path)
+    out = (kept or by_entity).mapInArrow(partial(tasks.learn, learning(reading)), schema_of(reading.flags))
+    found = stored(spark, out, reading, path, None, stream)
+    if kept is not None:
+        kept.unpersist()
+    return found
 
 
 def require_given_fixed(flags: str) -> None:
@@ -91,8 +98,6 @@ def require_given_fixed(flags: str) -> None:
     Raises:
         OptionError: If there would be one.
     """
-    from vwlite.engine.workspace import Workspace
-
     options = Workspace(flags).options
     if options["fixed"] != "none":
         raise OptionError(
@@ -115,11 +120,15 @@ def require_separable(flags: str) -> None:
         raise OptionError(left)
 
 
-def learning(reading: Reading, changed: bool = False, heads_only: bool = False) -> tasks.Learning:
+def learning(reading: Reading, changed: bool = False) -> tasks.Learning:
     """What tasks need to know to learn."""
-    return tasks.Learning(
-        __version__, reading.flags, reading.columns, reading.label, reading.entity, changed, heads_only
-    )
+    return tasks.Learning(__version__, reading.flags, reading.columns, reading.label, reading.entity, changed)
+
+
+def summing(task: tasks.Learning, flags: str) -> tasks.Learning:
+    """The same task with a ridge given, of which only the sums are wanted."""
+    ridge = float(words_of(flags)[-1])
+    return task._replace(flags=flags, heads_only=True, ridge=ridge, intercept=intercept_of(flags))
 
 
 def estimated(by_entity: Any, reading: Reading) -> tuple[str, Any]:
@@ -130,16 +139,18 @@ def estimated(by_entity: Any, reading: Reading) -> tuple[str, Any]:
         reading: How they are read.
 
     Returns:
-        The options with what was estimated given, and the rows, kept for the second job.
+        The options with what was estimated given, and the rows, kept for the next job.
     """
     from pyspark import StorageLevel
 
     kept = by_entity.persist(StorageLevel.MEMORY_AND_DISK)
-    out = kept.mapInArrow(partial(tasks.learn, learning(reading, heads_only=True)), schema_of(reading.flags))
-    with one_line():
-        found = [json.loads(head)["head"] for head in storage.heads_of(out)]
-    given = shlex.join(tables.hyperparameters(reading.flags, found)) if found else reading.flags
-    return given, kept
+
+    def run(flags: str) -> list[dict[str, Any]]:
+        out = kept.mapInArrow(partial(tasks.learn, summing(learning(reading), flags)), schema_of(flags))
+        with one_line():
+            return [json.loads(head) for head in storage.heads_of(out)]
+
+    return estimate(reading.flags, run), kept
 
 
 def stored(

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from vwlite import tables
 from vwlite.engine.workspace import words_of
 from vwlite.errors import VwliteError
+from vwlite.spark.estimating import spread_of
 from vwlite.spark.failures import in_a_task
 from vwlite.spark.reading import ORDER
 
@@ -38,7 +39,9 @@ class Learning(NamedTuple):
         label: As --label.
         entity: The column of the entity's name.
         changed: Whether only entities that were touched are handed out.
-        heads_only: Whether only the metadata is handed out, to estimate what all entities share.
+        heads_only: Whether only the metadata is handed out, with sums to estimate what all entities share.
+        ridge: The given ridge, for these sums.
+        intercept: That of the constant, if it has one of its own; else 0.
     """
 
     version: str
@@ -48,6 +51,8 @@ class Learning(NamedTuple):
     entity: str
     changed: bool = False
     heads_only: bool = False
+    ridge: float = 1.0
+    intercept: float = 0.0
 
 
 class Scoring(NamedTuple):
@@ -259,6 +264,7 @@ def learn(task: Learning, batches: Iterable[Any]) -> Iterator[Any]:
         if first is None and not (before or both.nameless or both.dropped):
             return
         schema, head, entities = None, b"", 0
+        spread = dof = 0.0
         found = tables.learn(
             task.flags,
             chained(first, rows),
@@ -271,9 +277,13 @@ def learn(task: Learning, batches: Iterable[Any]) -> Iterator[Any]:
             schema = batch.schema
             head = (schema.metadata or {}).get(METADATA, head)
             entities += batch.num_rows
-            if batch.num_rows and not task.heads_only:
+            if task.heads_only:
+                squares, number = spread_of([batch], task.ridge, task.intercept)
+                spread, dof = spread + squares, dof + number
+            elif batch.num_rows:
                 yield to_spark(batch)
         beside = {"head": head.decode(), "nameless": both.nameless, "dropped": both.dropped, "entities": entities}
+        beside |= {"spread": spread, "dof": dof} if task.heads_only else {}
         yield row_of_head(schema, json.dumps(beside))
 
 
