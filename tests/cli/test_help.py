@@ -263,7 +263,7 @@ def test_the_manual_page_has_every_flag_and_command(capsys):
     text = help_of(capsys, "help", "--man")
     assert text.startswith(".TH VWLITE 1")
     assert not [option.name for option in OPTIONS if f"\\-\\-{option.name}" not in text]
-    assert not [name for name in SUBCOMMANDS if f".B vwlite {name}" not in text]
+    assert not [name for name in SUBCOMMANDS if ".B vwlite " + name.replace("-", "\\-") not in text]
     with click.Context(click.Command("vwlite")) as context:
         records = [parameter(option).get_help_record(context) for option in OPTIONS]
     assert text.count("\n.TP\n") == len([record for record in records if record]) + len(SUBCOMMANDS)

@@ -27,7 +27,7 @@ def manual(groups: Iterable[OptionGroup], subcommands: Mapping[str, click.Comman
         "[\\fIFLAGS\\fR] [\\fIDATA\\fR]",
         ".br",
         ".B vwlite",
-        f"{'|'.join(subcommands)} ...",
+        escaped(f"{'|'.join(subcommands)} ..."),
         ".SH DESCRIPTION",
         *(f"{escaped(part.strip())}\n.PP" for part in SUMMARY.split("\n\n")),
     ]

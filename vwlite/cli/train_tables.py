@@ -47,9 +47,7 @@ def command(data: str, flags: tuple[str, ...], output: str, processes: int, orde
     from vwlite.tables import processes as training
 
     if not flags:
-        raise OptionError(
-            "the flags of learning follow after --: vwlite train-tables DATA -o FILE -- --bayes_linear ..."
-        )
+        raise OptionError("the flags of learning come after --: vwlite train-tables DATA -o FILE -- FLAGS")
     check_subcommand([data], output=output)
     progress: Progress | None = None
 

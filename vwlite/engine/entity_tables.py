@@ -69,8 +69,7 @@ def flat_of(arrays: Mapping[str, Any], owner: str, full: bool) -> Flat:
 
     def get(name: str) -> Any:
         dtype, _, values = arrays[f"{owner}.{name}"]
-        data = values if isinstance(values, (bytes, bytearray, memoryview)) else b"".join(values)
-        return np.frombuffer(data, flat.DTYPES[dtype])
+        return flat.numbers(dtype, values)
 
     return flat.of_arrays(get, lambda name: f"{owner}.{name}" in arrays, full)
 
@@ -178,7 +177,7 @@ def add_flat(  # noqa: DOC503
         OptionError: If an entity is there already, and `how` doesn't say what to do.
         ModelError: If the entities are refused.
     """
-    before = as_bytes(arrays)
+    before = as_numbers(arrays)
     there = flat_of(before, own.owner, own.full)
     united = uniting.united([there, entities], own.namespace, same.rule(how, own))
     arrays = {name: array for name, array in before.items() if not is_entities(name, own.owner)}
@@ -255,18 +254,9 @@ def noise_of(head: Head) -> float | None:
     return None if text == "auto" else float(text)
 
 
-def as_bytes(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def as_numbers(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays with their values as arrays of NumPy."""
-    return {
-        name: (
-            dtype,
-            shape,
-            np.frombuffer(
-                values if isinstance(values, (bytes, bytearray, memoryview)) else b"".join(values), flat.DTYPES[dtype]
-            ),
-        )
-        for name, (dtype, shape, values) in arrays.items()
-    }
+    return {name: (dtype, shape, flat.numbers(dtype, values)) for name, (dtype, shape, values) in arrays.items()}
 
 
 class Arrays:

@@ -35,6 +35,14 @@ MOST, MOST_FULL, MOST_OTHERS = 1 << 28, 1 << 15, 128  # coefficients: record.pxd
 UNCOUNTED = -1.0  # degrees of freedom of old models
 
 
+def numbers(dtype: str, values: Any) -> Array:
+    """The values of an array of a model: an array already, bytes, or pieces of bytes."""
+    if isinstance(values, np.ndarray):
+        return values
+    data = values if isinstance(values, (bytes, bytearray, memoryview)) else b"".join(values)
+    return np.frombuffer(data, DTYPES[dtype])
+
+
 def triangle(n: Array) -> Array:
     """The sizes of packed symmetric matrices."""
     return n * (n + 1) // 2
@@ -106,16 +114,7 @@ class Flat:
 
     def take(self, order: Array) -> Flat:
         """The entities of these numbers, in this order."""
-        order = np.ascontiguousarray(order, np.int64)
-        taken = {name: self.arrays[name][order] for name in SINGLE}
-        for name, dtype in PARTS.items():
-            array = np.ascontiguousarray(self.arrays[name])
-            if not len(array):
-                taken[name] = array
-                continue
-            begin = self.begin(name) * array.itemsize
-            taken[name] = np.frombuffer(segments.gather(array.view(np.uint8), begin, order), DTYPES[dtype])
-        return Flat(taken)
+        return taken([self], order)
 
     def slice(self, first: int, last: int) -> Flat:
         """The entities from one number to before another, as views."""
@@ -159,6 +158,23 @@ def concatenated(parts: Sequence[Flat]) -> Flat:
     for name, dtype in FIELDS.items():
         there = [part[name] for part in parts if len(part[name])]
         arrays[name] = np.concatenate(there) if there else np.zeros(0, DTYPES[dtype])
+    return Flat(arrays)
+
+
+def taken(parts: Sequence[Flat], order: Array) -> Flat:
+    """Entities of several tables by their numbers, counted over all tables, in this order."""
+    order = np.ascontiguousarray(order, np.int64)
+    arrays = {
+        name: (parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts]))[order]
+        for name in SINGLE
+    }
+    for name, dtype in PARTS.items():
+        if not any(len(part[name]) for part in parts):
+            arrays[name] = np.zeros(0, DTYPES[dtype])
+            continue
+        sources = [np.ascontiguousarray(part[name]).view(np.uint8) for part in parts]
+        begins = [part.begin(name) * part[name].itemsize for part in parts]
+        arrays[name] = np.frombuffer(segments.gather(sources, begins, order), DTYPES[dtype])
     return Flat(arrays)
 
 

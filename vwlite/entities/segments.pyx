@@ -15,26 +15,42 @@ cdef enum:
     FEW = 32                          # hashes that are compared pair by pair
 
 
-def gather(const uint8_t[::1] source, const int64_t[::1] begin, const int64_t[::1] order):
-    """The parts of an array in another order, one after the other, as bytes.
+def gather(sources, begins, const int64_t[::1] order):
+    """The parts of several arrays in another order, one after the other, as bytes.
 
     Args:
-        source: The bytes of the array.
-        begin: Where each part begins in bytes, and where the last one ends: increasing numbers.
-        order: The number of each part that is taken.
+        sources: The bytes of each array.
+        begins: For each where its parts begin in bytes, and where the last one ends: increasing numbers.
+        order: The number of each part that is taken, counted over all arrays.
     """
-    cdef Py_ssize_t i, k, size = 0
-    for i in range(order.shape[0]):
-        size += begin[order[i] + 1] - begin[order[i]]
-    taken = PyBytes_FromStringAndSize(NULL, size)
-    cdef char* to = PyBytes_AS_STRING(taken)
-    with nogil:
+    cdef Py_ssize_t i, k, n = 0, size = 0, count = sum([len(begin) - 1 for begin in begins])
+    cdef const uint8_t[::1] source
+    cdef const int64_t[::1] begin
+    cdef const uint8_t** at = <const uint8_t**>malloc((count + 1) * sizeof(uint8_t*))
+    cdef int64_t* length = <int64_t*>malloc((count + 1) * sizeof(int64_t))
+    cdef char* to
+    try:
+        if at == NULL or length == NULL:
+            raise MemoryError
+        for source, begin in zip(sources, begins, strict=True):
+            for i in range(begin.shape[0] - 1):
+                length[n] = begin[i + 1] - begin[i]
+                at[n] = &source[begin[i]] if length[n] else NULL
+                n += 1
         for i in range(order.shape[0]):
-            k = order[i]
-            if begin[k + 1] > begin[k]:
-                memcpy(to, &source[begin[k]], begin[k + 1] - begin[k])
-                to += begin[k + 1] - begin[k]
-    return taken
+            size += length[order[i]]
+        taken = PyBytes_FromStringAndSize(NULL, size)
+        to = PyBytes_AS_STRING(taken)
+        with nogil:
+            for i in range(order.shape[0]):
+                k = order[i]
+                if length[k]:
+                    memcpy(to, at[k], length[k])
+                    to += length[k]
+        return taken
+    finally:
+        free(at)
+        free(length)
 
 
 def hashes_of_names(const uint8_t[::1] names, const int64_t[::1] begin, uint32_t namespace):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vwlite.entities.flat import DTYPES, FIELDS, Array
+from vwlite.entities.flat import DTYPES, FIELDS, Array, numbers
 from vwlite.errors import ModelError, OptionError
 
 Sums = dict[str, tuple[str, list[Any]]]  # the type and the numbers of each array
@@ -52,8 +52,7 @@ def of_arrays(arrays: Mapping[str, tuple[str, Sequence[int], Any]], owner: str) 
         own = name.startswith(f"{owner}.")
         if (own and name[len(owner) + 1 :] in FIELDS) or not (own or (not list(shape) and not _of_effect(name, owner))):
             continue
-        data = values if isinstance(values, (bytes, bytearray, memoryview)) else b"".join(values)
-        found[name] = dtype, np.frombuffer(data, DTYPES[dtype]).tolist()
+        found[name] = dtype, numbers(dtype, values).tolist()
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vwlite.entities import segments
-from vwlite.entities.flat import Array, Flat, concatenated, empty
+from vwlite.entities.flat import Array, Flat, concatenated, empty, taken
 
 # (all entities, the numbers of those of each name that is there more than once) -> one entity for each of these names
 Same = Callable[[Flat, list[list[int]]], Flat]
@@ -26,15 +26,16 @@ def united(parts: Sequence[Flat], namespace: int, same: Same) -> Flat:
         The entities. Those whose names have one hash get keys as if they had been met in the order of their names,
         after the one that has the hash itself.
     """
-    whole = concatenated([part for part in parts if len(part)] or [empty()])
-    if not len(whole):
-        return whole
-    hashes = whole.hashes(namespace)
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return empty()
+    hashes = np.concatenate([part.hashes(namespace) for part in parts])
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     repeated = np.flatnonzero(ordered[1:] == ordered[:-1])
     if not len(repeated):
-        return _with_keys(whole.take(order), ordered)
+        return _with_keys(taken(parts, order), ordered)
+    whole = concatenated(parts)
     alone = np.ones(len(order), bool)
     alone[repeated] = alone[repeated + 1] = False
     groups, others = _by_name(whole, order[~alone], hashes)

@@ -47,9 +47,9 @@ def merge(tables: Iterable[Any], same: str = "error") -> Any:  # noqa: DOC503
 
 
 def _united(parts: Sequence[flat.Flat], head: Head, how: str) -> Iterable[Any]:
-    entities = flat.concatenated([part for part in parts if len(part)] or [flat.empty()])
-    flat.check(entities, TABLE, head.posterior, head.namespace)
-    entities = uniting.united([entities], head.namespace, same.rule(how, head))
+    for part in parts:
+        flat.check(part, TABLE, head.posterior, head.namespace)
+    entities = uniting.united(parts, head.namespace, same.rule(how, head))
     head = head._replace(sums=head.sums | same.counted(entities, head, head.owner))
     return arrow_tables.batches(entities, head.of(entities).to_json())
 

@@ -81,7 +81,7 @@ def opened(path: str) -> Model:
     if "entities" in reader.metadata:  # of --entity_limit: they are in a file of their own
         workspace = Workspace(["-i", path])
         arrays, _ = storing.contents(workspace)
-        return Model(path, entity_tables.as_bytes(arrays), reader.metadata, reader)
+        return Model(path, entity_tables.as_numbers(arrays), reader.metadata, reader)
     arrays = {}
     for name in reader.names():
         dtype = reader.dtype(name)
@@ -109,7 +109,7 @@ def up_to_date(model: Model, workspace: Workspace) -> Model:
         owner = entity_tables.only_effect(workspace, name)[1].owner
         if not {f"{owner}.dof", f"{owner}.key"} <= set(model.arrays):
             arrays, _ = storing.contents(Workspace(["-i", model.path]))
-            return model._replace(arrays=entity_tables.as_bytes(arrays))
+            return model._replace(arrays=entity_tables.as_numbers(arrays))
     return model
 
 

@@ -62,11 +62,11 @@ def put_together(
             names.append(name)
         seen.add(text)
         parts.append(arrow_reading.read(table, where))
-    entities = flat.concatenated(parts) if parts else flat.empty()
-    flat.check(entities, where, own.posterior, own.namespace)
+    for part in parts:
+        flat.check(part, where, own.posterior, own.namespace)
     declared = task.workspace.options.declared
     head = given or (heads.united(found, declared, names) if found else own)
-    return uniting.united([entities], own.namespace, same.rule(how, head)), head
+    return uniting.united(parts, own.namespace, same.rule(how, head)), head
 
 
 def replace_entities(  # noqa: DOC502
@@ -85,7 +85,7 @@ def replace_entities(  # noqa: DOC502
         ModelError: If the table is damaged, or the file can't be written; an older one is unchanged.
     """
     task = Task(["-i", os.fspath(model)], effect, loads=True)
-    arrays = entity_tables.as_bytes(storing.contents(task.workspace)[0])
+    arrays = entity_tables.as_numbers(storing.contents(task.workspace)[0])
     own = entity_tables.head_of(task.workspace, task.effect, task.learner.owner, arrays)
     entities, head = put_together(task, own, [table], "error", None)
     if head is not own:

@@ -128,8 +128,8 @@ def shares(ids: Any, n: int) -> np.ndarray[Any, Any]:
 
     >>> import pyarrow as pa
     >>> found = shares(pa.array(["ann", "bob", "ann", "b c", "b_c", None]), 7)
-    >>> found[0] == found[2], found[3] == found[4], int(found[5])
-    (True, True, 0)
+    >>> bool(found[0] == found[2] and found[3] == found[4]), int(found[5])
+    (True, 0)
     """
     pa = arrow_tables.pyarrow()
     if isinstance(ids, pa.ChunkedArray):
