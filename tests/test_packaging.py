@@ -72,7 +72,7 @@ def test_version_is_the_same_everywhere():
 
 
 # What a user of these modules has installed; nothing else imports them.
-OPTIONAL = {"river": "vwlite/river.py", "sklearn": "vwlite/sklearn/"}
+OPTIONAL = {"pyspark": "vwlite/spark/", "river": "vwlite/river.py", "sklearn": "vwlite/sklearn/"}
 
 
 @pytest.mark.parametrize("oracle", ["vowpalwabbit", "river", "sklearn", "pytest", "hypothesis"])

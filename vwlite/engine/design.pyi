@@ -1,0 +1,13 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+class Design:
+    problems: int
+    def __init__(self, interactions: Any, constant: bool, bits: int) -> None: ...
+    def __len__(self) -> int: ...
+    def add(self, block: Any) -> None: ...
+    def arrays(self) -> tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.uint32], Floats]: ...
