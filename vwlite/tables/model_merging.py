@@ -11,7 +11,7 @@ import numpy as np
 
 from vwlite import __version__
 from vwlite.core.options import Options
-from vwlite.engine import entity_tables, registry, storing
+from vwlite.engine import entity_tables, registry, stack, storing
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.plugins import of_model
 from vwlite.engine.workspace import Workspace
@@ -71,7 +71,13 @@ def merge_models(  # noqa: DOC503
     owners = [learner.owner for learner in learners.values()]
     merged |= of_rest(models, owners, note)
     order = dict.fromkeys(name for model in models for name in model.arrays if name in merged)
-    write(output, models, {name: merged[name] for name in (*order, *(n for n in merged if n not in order))}, same)
+    write(
+        output,
+        models,
+        {name: merged[name] for name in (*order, *(n for n in merged if n not in order))},
+        same,
+        workspace,
+    )
 
 
 def opened(path: str) -> Model:
@@ -245,7 +251,9 @@ def of_weights(
     return result
 
 
-def write(output: str | os.PathLike[str], models: Sequence[Model], arrays: Mapping[str, Any], how: str) -> None:
+def write(
+    output: str | os.PathLike[str], models: Sequence[Model], arrays: Mapping[str, Any], how: str, workspace: Workspace
+) -> None:
     """Writes the merged model, with its parents in the journal."""
     for name, (dtype, _, values) in arrays.items():
         if dtype in ("F32", "F64") and not np.isfinite(np.frombuffer(values, flat.DTYPES[dtype])).all():
@@ -279,7 +287,7 @@ def write(output: str | os.PathLike[str], models: Sequence[Model], arrays: Mappi
         {
             "vwlite_version": __version__,
             "created": when,
-            "stack": metadata[0]["stack"],
+            "stack": stack.describe(workspace.top),
             "options": metadata[0]["options"],
             "journal": [run],
             "figures": total,
