@@ -11,7 +11,7 @@ import numpy as np
 
 from vwlite import __version__
 from vwlite.core.options import Options
-from vwlite.engine import entity_tables, registry, stack, storing
+from vwlite.engine import entity_tables, registry, storing
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.plugins import of_model
 from vwlite.engine.workspace import Workspace
@@ -251,9 +251,7 @@ def of_weights(
     return result
 
 
-def write(
-    output: str | os.PathLike[str], models: Sequence[Model], arrays: Mapping[str, Any], how: str, workspace: Workspace
-) -> None:
+def write(output: str | os.PathLike[str], models: Sequence[Model], arrays: Mapping[str, Any], how: str) -> None:
     """Writes the merged model, with its parents in the journal."""
     for name, (dtype, _, values) in arrays.items():
         if dtype in ("F32", "F64") and not np.isfinite(np.frombuffer(values, flat.DTYPES[dtype])).all():
@@ -287,7 +285,8 @@ def write(
         {
             "vwlite_version": __version__,
             "created": when,
-            "stack": stack.describe(workspace.top),
+            # without options of one run alone, such as a limit of entities in memory
+            "stack": min((each["stack"] for each in metadata), key=lambda each: (len(str(each)), str(each))),
             "options": metadata[0]["options"],
             "journal": [run],
             "figures": total,
