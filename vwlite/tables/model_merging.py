@@ -71,13 +71,7 @@ def merge_models(  # noqa: DOC503
     owners = [learner.owner for learner in learners.values()]
     merged |= of_rest(models, owners, note)
     order = dict.fromkeys(name for model in models for name in model.arrays if name in merged)
-    write(
-        output,
-        models,
-        {name: merged[name] for name in (*order, *(n for n in merged if n not in order))},
-        same,
-        workspace,
-    )
+    write(output, models, {name: merged[name] for name in (*order, *(n for n in merged if n not in order))}, same)
 
 
 def opened(path: str) -> Model:
