@@ -136,9 +136,9 @@ def test_a_product_of_logistic_posteriors_is_near_that_of_all_examples(kind, tmp
     flags, table = f"--bayes_logistic --posterior {kind} {INDEPENDENT}", rows(3000, 10)
     whole = Workspace.load(command_line(table, flags, tmp_path / "whole")).coefficients("user")
     parts = [str(command_line(table.slice(k, 1500), flags, tmp_path / f"p{k}")) for k in (0, 1500)]
-    told = []
+    told: list[str] = []
     merge_models(parts, tmp_path / "merged", "add", told.append)
-    assert "10 entities were there more than once" in told[0]
+    assert "entities that several models have = 10" in told[0]
     assert "approximation" in told[0]
     merged = Workspace.load(tmp_path / "merged").coefficients("user")
     places = [

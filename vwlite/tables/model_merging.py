@@ -156,7 +156,7 @@ def of_effect(
     if several and how == "add":
         exact = entity_tables.only_effect(workspace, name)[1].has_noise and head.full
         note(
-            f"{owner}: {several:,} entities were there more than once; their posteriors were added, "
+            f"{owner}: entities that several models have = {several}; their posteriors were added, "
             + ("exactly" if exact else "as a product of posteriors, an approximation")
         )
     beside = sums.to_arrays(head.sums | same.counted(united, head, owner))
