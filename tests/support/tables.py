@@ -44,13 +44,13 @@ def command_line(table: pa.Table, flags: str, model: Path, words: Sequence[str] 
     return model
 
 
-def learned(flags: str, table: pa.Table, **options: Any) -> list[pa.RecordBatch]:
+def learned(flags: str | list[str], table: pa.Table, **options: Any) -> list[pa.RecordBatch]:
     """The table of the entities of some rows, as batches."""
     words = {"label": "y:number", "columns": COLUMNS, **options}
     return list(tables.learn(flags, table.to_batches(250), **words))
 
 
-def in_shares(flags: str, table: pa.Table, n: int, **options: Any) -> list[pa.RecordBatch]:
+def in_shares(flags: str | list[str], table: pa.Table, n: int, **options: Any) -> list[pa.RecordBatch]:
     """The tables of all shares of some rows."""
     share = tables.shares(table["user"], n)
     parts = [learned(flags, table.filter(pa.array(share == i)), **options) for i in range(n)]

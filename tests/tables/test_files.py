@@ -57,7 +57,9 @@ def test_tables_that_other_programs_have_written_are_read(tmp_path):
     other = Workspace(FLAGS)
     other.add_entities(None, frame)
     assert other.entities().drop_columns([]).equals(table)
-    assert duckdb.sql(f"SELECT count FROM '{tmp_path}/t.parquet' WHERE entity = 'u1'").fetchall()[0][0] > 0
+    with duckdb.connect() as connection:
+        query = f"SELECT count FROM '{tmp_path}/t.parquet' WHERE entity = 'u1'"
+        assert connection.execute(query).fetchall()[0][0] > 0
 
 
 def test_the_table_of_a_model_is_that_of_its_rows(tmp_path):

@@ -1,6 +1,7 @@
 """Learning by shares: the table of all shares is the model of the command line, to the last bit."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,9 @@ KINDS = (
 )
 
 
-def metadata(batch: pa.RecordBatch) -> dict[str, object]:
-    return json.loads(batch.schema.metadata[b"vwlite.entities"])
+def metadata(batch: pa.RecordBatch | pa.Table) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(batch.schema.metadata[b"vwlite.entities"])
+    return found
 
 
 @pytest.mark.parametrize("posterior", ["diagonal", "full", "identity", "auto"])

@@ -156,7 +156,7 @@ def of_effect(
     if several and how == "add":
         exact = entity_tables.only_effect(workspace, name)[1].has_noise and head.full
         note(
-            f"{owner}: {several:,} entities were there more than once; their posteriors were added, "
+            f"{owner}: entities that several models have = {several}; their posteriors were added, "
             + ("exactly" if exact else "as a product of posteriors, an approximation")
         )
     beside = sums.to_arrays(head.sums | same.counted(united, head, owner))
@@ -279,7 +279,8 @@ def write(output: str | os.PathLike[str], models: Sequence[Model], arrays: Mappi
         {
             "vwlite_version": __version__,
             "created": when,
-            "stack": metadata[0]["stack"],
+            # without options of one run alone, such as a limit of entities in memory
+            "stack": min((each["stack"] for each in metadata), key=lambda each: (len(str(each)), str(each))),
             "options": metadata[0]["options"],
             "journal": [run],
             "figures": total,
