@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -110,6 +111,15 @@ CASES = {
     "readable": f"linear.vw {LINEAR} --readable_model run.txt -f run.model",
     "limits": f"linear.vw {LINEAR} {FILES} --min_prediction -1 --max_prediction 1",
     "lines": f"linear.vw {LINEAR} {FILES} --max_malformed 90%",
+    "another hash": f"linear.vw {LINEAR} --hash all --hash_seed 7 {FILES}",
+    "another index": f"linear.vw {LINEAR} --redefine A:=u {FILES}",
+    "no such effect": f"linear.vw --bayes_linear --random_effect nosuch --fixed none --effect_l2 1 --shrink zero "
+    f"{FILES}",
+    "limited crossing": f"linear.vw --bayes_linear --random_effect user:* -q cc --cubic ccc --crossing_limit 90 "
+    f"--fixed none --effect_l2 1 --shrink zero {FILES}",
+    "effect ignored": f"linear.vw {LINEAR} --ignore u {FILES}",
+    "dropped": f"linear.vw {LINEAR} --transform c^x1:drop {FILES}",
+    "pairs of words": f"linear.vw {LINEAR} --transform c:ngrams(2) {FILES}",
     "weights only": f"linear.vw {LINEAR} {FILES} --predict_only_model",
 }
 
@@ -239,6 +249,43 @@ def test_all_formats_are_learned_alike(kind, same, tmp_path):
 def test_odd_data(name, rows, flags, same, tmp_path):
     write(tmp_path / "data.vw", rows)
     same(f"data.vw {flags} {FILES} --allow_empty")
+
+
+@pytest.mark.parametrize("posterior", ["full", "diagonal"])
+def test_entities_forget_by_their_own_time(posterior, same, tmp_path):
+    source = random.Random(3)
+    rows = [f"{i % 5} |user u{source.randrange(20)} |c x:{source.random():.3f} |t v:{i // 10}" for i in range(6000)]
+    write(tmp_path / "data.vw", rows)
+    same(f"data.vw {LINEAR} --posterior {posterior} --forget 0.5 --forget_time t {FILES}")
+
+
+def test_more_threads_than_entities_and_lines(same, tmp_path):
+    write(tmp_path / "data.vw", lines(1, 50))
+    same(f"data.vw {LINEAR} {FILES}", (100, 256))
+
+
+def test_threads_that_cannot_be_started_are_one_line(tmp_path, monkeypatch, capfd):
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "vwlite-entities-2":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    begin = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", start)
+    path = write(tmp_path / "data.vw", lines(1, 50))
+    assert main([str(path), *LINEAR.split(), "--threads", "4", "--quiet"]) == 1
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and "give fewer threads" in said
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vwlite-entities")]
+
+
+def test_a_full_disk_ends_a_run_with_one_line(tmp_path):
+    write(tmp_path / "data.vw", lines(1, 5000))
+    words = ["data.vw", *LINEAR.split(), "--threads", "3", "--quiet", "-f", "run.model", "-p", "/dev/full"]
+    done = subprocess.run([*VWLITE, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "no space left on the disk" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data.vw"]
 
 
 def test_more_blocks_than_are_run_at_once(same, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vwlite.core.learner import walk
 from vwlite.core.options import Options
@@ -12,8 +12,9 @@ from vwlite.engine import stack, storing
 from vwlite.engine.dealt_driver import DealtDriver
 from vwlite.errors import OptionError
 from vwlite.features.interactions import Interactions
-from vwlite.input.transforms import Transforms
-from vwlite.model import model_file
+
+if TYPE_CHECKING:
+    from vwlite.input.transforms import Transforms
 
 
 def make_driver(options: Options, top: Any, interactions: Interactions) -> DealtDriver:
@@ -88,6 +89,9 @@ def twin(options: Options) -> Options:
 
 def copy_of(transforms: Transforms, options: Options) -> Transforms:
     """Transforms with the same rules and statistics."""
+    from vwlite.input.transforms import Transforms
+    from vwlite.model import model_file
+
     own = Transforms(options, transforms.naming, transforms.rules)
     arrays = {f"transforms.{name}": array for name, array in transforms.statistics.arrays().items()}
     reader = model_file.from_bytes("<threads>", b"".join(model_file.pack("<threads>", arrays, {})))

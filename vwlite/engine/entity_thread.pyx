@@ -13,6 +13,7 @@ from vwlite.features.interactions cimport Interactions, use_crossing
 from vwlite.input.transforms cimport Transforms
 
 from vwlite.core.learner import vetters, walk
+from vwlite.errors import VwliteError
 
 
 cdef class EntityThread:
@@ -43,8 +44,12 @@ cdef class EntityThread:
         for learner in walk(self.top):
             learner.init_driver(self)
         if self.thread is None:
-            self.thread = threading.Thread(target=self.work, name=f"vwlite-entities-{self.number}", daemon=True)
-            self.thread.start()
+            thread = threading.Thread(target=self.work, name=f"vwlite-entities-{self.number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise VwliteError(f"--threads: {error} after {self.number}: give fewer threads") from error
+            self.thread = thread
 
     def join(self):
         """Wait for the end of the thread, after JobQueue.close()."""
