@@ -1,6 +1,7 @@
 """The fixed part: scored by a model of the command line, fitted exactly by gradients, or by parameter mixing."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -154,7 +155,7 @@ def test_a_model_of_the_command_line_gives_the_offsets_of_users(spark, rows, tmp
 
 def test_mixing_two_large_shards_comes_near_one_stream(spark, rows, tmp_path):
     frame = spark.createDataFrame(rows)
-    named = {"order": "time", "columns": MAP, "label": "y"}
+    named: dict[str, Any] = {"order": "time", "columns": MAP, "label": "y"}
     flags = "--loss_function logistic"
     with pytest.raises(OptionError, match="2 shards of 1,500 rows: weights that are mixed"):
         vws.mix_fixed(frame, flags, tmp_path / "m", shards=2, **named)

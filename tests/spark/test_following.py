@@ -1,6 +1,7 @@
 """Structured Streaming: each micro-batch is a version of the table, and a repeated one is not learned twice."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from vwlite import spark as vws
 from vwlite.errors import ModelError, OptionError
 from vwlite.spark.following import identity
 
-SETTINGS = {"order": "time", "label": "y", "columns": COLUMNS, "trigger": {"availableNow": True}}
+SETTINGS: dict[str, Any] = {"order": "time", "label": "y", "columns": COLUMNS, "trigger": {"availableNow": True}}
 
 
 def written(frame, folder, name):

@@ -9,8 +9,8 @@ from vwlite.errors import ModelError, OptionError
 from vwlite.spark import storage
 from vwlite.spark.checks import require_session
 from vwlite.spark.failures import one_line
-from vwlite.spark.fitting import fit, the_effect, update
-from vwlite.spark.reading import Columns, columns_of
+from vwlite.spark.fitting import fit, update
+from vwlite.spark.reading import Columns, columns_of, the_effect
 
 
 def follow(

@@ -227,7 +227,8 @@ def moments(batches: Iterable[Any]) -> Iterator[Any]:
 
     with in_a_task("reading"):
         rows, left_out, weight, low, high = 0, 0, 0.0, math.inf, -math.inf
-        all_hashes, all_squares = np.zeros(0, np.uint32), np.zeros(0)
+        all_hashes: Any = np.zeros(0, np.uint32)
+        all_squares: Any = np.zeros(0)
         for batch in batches:
             for row in batch.to_pylist():
                 labels, weights, _, begins, hashes, values = arrays_of(row)
@@ -264,8 +265,8 @@ def place(sent: Any, batches: Iterable[Any]) -> Iterator[Any]:
             for row in batch.to_pylist():
                 labels, weights, offsets, begins, found, values = arrays_of(row)
                 if len(labels):
-                    places = np.searchsorted(hashes, found).astype(np.uint32)
-                    yield piece_of(0, (labels, weights, offsets, begins, places, values))
+                    columns = np.searchsorted(hashes, found).astype(np.uint32)
+                    yield piece_of(0, (labels, weights, offsets, begins, columns, values))
 
 
 def squared(score: Any, y: Any) -> tuple[Any, Any]:

@@ -44,7 +44,7 @@ class VWLite(Estimator):
         prefix: str = PREFIX,
     ) -> None:
         super().__init__()
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "order": order,
             "label": label,
             "weight": weight,
