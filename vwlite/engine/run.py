@@ -14,6 +14,7 @@ from typing import Any
 from vwlite.core.learner import Verdict, end_pass, walk
 from vwlite.core.options import Options
 from vwlite.core.textbuffer import TextBuffer
+from vwlite.engine import known_features
 from vwlite.engine.driver import Driver
 from vwlite.engine.feed import Feed
 from vwlite.engine.stack import table
@@ -313,6 +314,8 @@ class Run:
         metrics = [] if report is None or self.options["quiet"] else [figure.line() for figure in report.figures()]
         passes = self.driver.current_pass
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
+        for line in known_features.remarks(self.workspace):
+            self.say(line)
         sources: list[Any] = [
             self.driver.figures,
             *(learner.metrics for learner in walk(self.workspace.top, copies=False)),
