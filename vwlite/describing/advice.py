@@ -13,7 +13,7 @@ from vwlite.model.feature_list import expected_collisions
 DEFAULT_BITS, MOST_BITS = 18, 28
 SHARED = 0.05  # of the features that may share a slot
 FEW_CLASSES = 100
-LONGEST_ADVICE = 3  # entities, or columns of one kind of suspect, that become flags
+MOST_ENTITIES, MOST_SUSPECTS = 3, 8  # that become flags
 
 
 def flags_for(data: Data, suspects: list[dict[str, str]], tabular: bool, given: list[str]) -> list[dict[str, str]]:
@@ -34,13 +34,15 @@ def flags_for(data: Data, suspects: list[dict[str, str]], tabular: bool, given: 
         rare = data.labels["labels"][-1]["label"]
         given = [f"{named}:binary({rare})" if word == named else word for word in given]
     found = [{"flag": shlex.join(given), "why": "how the data was read"}] if given else []
+    if data.labels["kind"] == "constant":
+        return found
     odd = {suspect["column"]: suspect["kind"] for suspect in suspects}
     entities = [
         column
         for column in data.columns
         if column.kind == "entity" and odd.get(column.name) is None and (tabular or "=" not in column.name)
     ]
-    entities = [column for column in entities if can_be_entity(column, tabular)][:LONGEST_ADVICE]
+    entities = [column for column in entities if can_be_entity(column, tabular)][:MOST_ENTITIES]
     if two:
         data = data._replace(labels={**data.labels, "kind": "binary"})
     found += of_labels(data, entities)
@@ -52,7 +54,12 @@ def flags_for(data: Data, suspects: list[dict[str, str]], tabular: bool, given: 
                 "rows: a small model of each",
             }
         )
-    found += of_suspects(data, odd, tabular)
+    less = of_suspects(data, odd, tabular)
+    ignored = [one for one in less if one["flag"].startswith("--columns_in")]
+    # the first rule that matches a column counts
+    found = ignored + found + [one for one in less if one not in ignored]
+    if ignored and "--columns_in" not in given:
+        found.insert(len(ignored), {"flag": "--columns_in '/.*/:auto'", "why": "all other columns as they look"})
     bits = bits_for(data.features)
     if not entities and bits > DEFAULT_BITS:
         shared = expected_collisions(data.features, DEFAULT_BITS)
@@ -97,7 +104,7 @@ def of_labels(data: Data, entities: list[Column]) -> list[dict[str, str]]:
             {"flag": "--loss_function logistic --link logistic", "why": f"labels are two classes, {low:g} and {high:g}"}
         ]
     if labels["kind"] == "class":
-        why = f"labels are {labels['distinct']:,} classes"
+        why = f"labels are {labels['distinct']:,} class{'es' if labels['distinct'] > 1 else ''}"
         return [{"flag": f"--oaa {max(labels['distinct'], 2)}", "why": why}]
     if labels["kind"] == "number" and labels["whole"] and labels["min"] == 0 and is_count(labels):
         return [
@@ -121,7 +128,7 @@ def of_suspects(data: Data, odd: dict[str, str], tabular: bool) -> list[dict[str
     """Flags that leave out suspects, and that transform numbers with a huge range."""
     found = []
     columns = {column.name: column for column in data.columns}
-    out = [name for name, kind in odd.items() if kind in ("constant", "distinct", "leak", "missing")][:LONGEST_ADVICE]
+    out = [name for name, kind in odd.items() if kind in ("constant", "distinct", "leak", "missing")][:MOST_SUSPECTS]
     for name in out:
         why = {
             "constant": "is the same in all rows",
@@ -135,7 +142,7 @@ def of_suspects(data: Data, odd: dict[str, str], tabular: bool) -> list[dict[str
             rule = f"{name}:drop" if columns[name].kind in ("number", "flag") else f"/^{pattern_of(name)}/:drop"
             flag = f"--transform {shlex.quote(rule)}"
         found.append({"flag": flag, "why": f"{name} {why}"})
-    for name in [name for name, kind in odd.items() if kind == "range"][:LONGEST_ADVICE]:
+    for name in [name for name, kind in odd.items() if kind == "range"][:MOST_SUSPECTS]:
         step = "log" if columns[name].facts["min"] >= 0 else "scale"
         found.append({"flag": f"--transform {shlex.quote(f'{name}:{step}')}", "why": f"{name} has a huge range"})
     return found

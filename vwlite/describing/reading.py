@@ -118,6 +118,9 @@ def describe(  # noqa: DOC502
         first = problems[0] if problems else None
         why = f"; the first malformed line is {where}:{first['line']}:{first['column']}: {first['reason']}" if first else ""
         raise VwliteError(f"{where}: no example ({tally.malformed} malformed lines){why}")
+    label = (given or {}).get("label")
+    if label not in (None, "none") and tally.labelled == 0:
+        raise OptionError(f"{where}: no row has a label in the column of --label {label}")
     data = description_of(tally, bool(classes))
     suspects = suspects_of(data)
     words = [
@@ -181,4 +184,5 @@ def are_classes(tally: Tally) -> bool:
 
 def are_costs(tally: Tally) -> bool:
     """Whether most labels so far look like costs, actions or several classes."""
-    return tally.shared or 2 * tally.problems().get(COSTS, (0, None))[0] > tally.labelled + tally.malformed
+    costs = tally.problems().get(COSTS, (0, None))[0]
+    return tally.shared or 0 < tally.labelled + tally.malformed <= 2 * costs

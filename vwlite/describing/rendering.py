@@ -23,7 +23,7 @@ def render(described: Described, top: int) -> str:
 def lines_of(described: Described, top: int) -> Iterator[str]:
     """The lines of the description."""
     data = described.data
-    yield f"{', '.join(described.paths)}: {data.rows:,} rows, {data.features:,} different features"
+    yield f"{', '.join(described.paths)}: {data.rows:,} row{'s' if data.rows > 1 else ''}, {data.features:,} different features"
     yield from (f"  {line}" for line in facts_of(data))
     for problem in described.problems:
         yield f"  malformed rows = {problem['rows']:,}, the first in line {problem['line']}: {problem['reason']}"
@@ -51,6 +51,8 @@ def lines_of(described: Described, top: int) -> Iterator[str]:
             yield f"  {suspect['column']}: {suspect['why']}"
         if len(described.suspects) > top:
             yield f"  ... and {len(described.suspects) - top:,} more (--top)"
+    if not described.flags:
+        return
     yield ""
     yield "start with"
     for one in described.flags:
@@ -82,7 +84,7 @@ def labels_of(data: Data) -> Iterator[str]:
         yield "none: --label NAME says which column of a table is the label"
         return
     if labels["kind"] == "class":
-        yield f"{labels['distinct']:,} classes"
+        yield f"{labels['distinct']:,} class{'es' if labels['distinct'] > 1 else ''}"
     elif labels["kind"] == "constant":
         yield "all the same: nothing can be learned"
     elif labels["kind"] == "binary":

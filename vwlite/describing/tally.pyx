@@ -137,8 +137,10 @@ cdef class Tally:
         free_index(&self.label_names)
 
     def read(self, Block block not None):
-        """Counts the rows of a block."""
+        """Counts the rows of a block. Raises ValueError for one without the names of features."""
         cdef Example ex = self.ex
+        if block.names == NULL and block.n_features:
+            raise ValueError("a block without names")
         with nogil:
             self.read_rows(block, ex)
 

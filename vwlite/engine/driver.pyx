@@ -582,8 +582,9 @@ cdef int parse_text(Parser parser, Block block, bytes text) except -1:
     return 0
 
 
-def parse(Parser parser not None, text):
-    """Parses bytes into a block; a missing last line end is added."""
+def parse(Parser parser not None, text, bint names=False):
+    """Parses bytes into a block, with the `names` of features if asked; a missing last line end is added."""
     cdef Block block = Block()
+    block.wants_names = names
     parse_text(parser, block, text if text.endswith(b"\n") or not text else text + b"\n")
     return block
