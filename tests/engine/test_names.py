@@ -13,7 +13,7 @@ from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.core.hashing import feature_hash
 from vwlite.errors import ModelError, OptionError
-from vwlite.model.feature_list import expected_collisions
+from vwlite.features.known import expected_collisions
 
 FLAGS = [
     "",

@@ -7,8 +7,8 @@ import shlex
 from typing import Any
 
 from vwlite.describing.description import Column, Data
+from vwlite.features.known import expected_collisions
 from vwlite.input.formats import OF_TABLES
-from vwlite.model.feature_list import expected_collisions
 
 DEFAULT_BITS, MOST_BITS = 18, 28
 SHARED = 0.05  # of the features that may share a slot

@@ -140,12 +140,11 @@ def remarks(workspace: Any) -> list[str]:
         if share is not None:
             lines.append(f"features unknown to the model = {known.unknown:,} of {known.looked:,} ({share:.1%})")
         return lines
-    features = features_of(workspace)
-    collisions = features.collisions() if features is not None else None
-    if collisions is not None and collisions["features"]:
-        from vwlite.model.feature_list import in_words
+    slots = slots_of(workspace.bottom)
+    if slots is not None and known.n:
+        from vwlite.features.known import collisions, in_words
 
-        lines.append(in_words(collisions))
+        lines.append(in_words(collisions(known.n, known.distinct_slots(*slots), *slots)))
     return lines
 
 

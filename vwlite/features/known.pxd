@@ -19,7 +19,7 @@ cdef extern from * nogil:
     #ifndef VWL_KNOWN_AHEAD
     #define VWL_KNOWN_AHEAD 16 /* features between prefetch and use; at most the padding of an example */
 
-    typedef struct { uint32_t hash, number; } vwl_place; /* number + 1; 0: free */
+    typedef struct { uint32_t hash, number; } vwl_known_entry; /* number + 1; 0: free */
 
     typedef struct {
         uint64_t count, last;
@@ -29,7 +29,7 @@ cdef extern from * nogil:
     typedef struct { uint32_t hash; float value; } vwl_one;
 
     typedef struct {
-        vwl_place *places;
+        vwl_known_entry *places;
         vwl_seen *seen; /* by number; NULL: no statistics */
         size_t mask;
         int shift; /* 32 - log2 of the places */
@@ -41,7 +41,7 @@ cdef extern from * nogil:
     }
 
     /* The place of a feature, or the free one where it would be. */
-    static inline vwl_place *vwl_known_place(const vwl_known *known, uint32_t hash) {
+    static inline vwl_known_entry *vwl_known_place(const vwl_known *known, uint32_t hash) {
         size_t i = vwl_known_home(known, hash);
         while (known->places[i].number && known->places[i].hash != hash) i = (i + 1) & known->mask;
         return &known->places[i];
@@ -91,13 +91,13 @@ cdef extern from * nogil:
     }
     #endif
     """
-    ctypedef struct vwl_place:
+    ctypedef struct vwl_known_entry:
         uint32_t hash, number
     ctypedef struct vwl_seen:
         uint64_t count, last
         float low, high
     ctypedef struct vwl_known:
-        vwl_place* places
+        vwl_known_entry* places
         vwl_seen* seen
         size_t mask
         int shift
@@ -106,7 +106,7 @@ cdef extern from * nogil:
     size_t vwl_find(const vwl_known* known, const void* features, size_t n, uint32_t* numbers, uint32_t* missed)
     void vwl_count(const vwl_known* known, const void* features, size_t n, const uint32_t* numbers, uint64_t example)
     size_t vwl_unknown(const vwl_known* known, const void* features, size_t n)
-    vwl_place* vwl_known_place(const vwl_known* known, uint32_t hash)
+    vwl_known_entry* vwl_known_place(const vwl_known* known, uint32_t hash)
 
 cdef class KnownFeatures:
     cdef vwl_known table

@@ -9,6 +9,7 @@ from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport expm1, log1p
 from vwlite.core.example cimport Feature
 
 from vwlite.core.options import Option, OptionGroup
@@ -44,6 +45,42 @@ ARRAYS = {"state": "U64", "hash": "U32", "end": "U64", "text": "U8", "count": "U
 def digest_of(bytes salt not None, bytes text not None):
     """The digest of a name under a salt, in hexadecimal digits (BLAKE2b with a key, RFC 7693)."""
     return hashlib.blake2b(text, key=hashlib.sha256(salt).digest(), digest_size=DIGEST_BYTES).hexdigest().encode()
+
+
+def expected_collisions(double n, int bits):
+    """The expected number of n random hashes whose slot, of m = 2^bits, an earlier one has: n - m (1 - (1 - 1/m)^n)."""
+    cdef double m = 2.0 ** max(bits, 0)
+    if m == 1:
+        return max(n - 1, 0.0)
+    return max(0.0, n + m * expm1(n * log1p(-1 / m)))
+
+
+def collisions(size_t n, size_t distinct, uint32_t last, int shift):
+    """Collisions among n features with so many distinct slots in a table with this last slot.
+
+    Returns:
+        "observed", "features", "expected" of so many random hashes, "bits" of the table, and "better_bits" and
+        "better_expected" of a larger one.
+    """
+    bits = int(last).bit_length()
+    better = min(bits + 4, 32)
+    return {
+        "observed": n - distinct,
+        "features": n,
+        "expected": expected_collisions(n, bits - shift),
+        "bits": bits,
+        "better_bits": better,
+        "better_expected": expected_collisions(n, better - shift),
+    }
+
+
+def in_words(dict found not None):
+    """A line about collisions, for the summary of a run and the card of a model."""
+    line = (f"collisions observed = {found['observed']:,} of {found['features']:,} names "
+            f"(expected with -b {found['bits']}: {found['expected']:,.0f}")
+    if found["better_bits"] > found["bits"] and found["observed"]:
+        line += f"; -b {found['better_bits']} would have about {found['better_expected']:,.0f}"
+    return line + ")"
 
 
 cdef class KnownFeatures:
@@ -125,7 +162,7 @@ cdef class KnownFeatures:
         """Stores a new feature; a long name is shortened."""
         cdef uint64_t end = self.ends[self.n - 1] if self.n else 0
         cdef size_t cut = length
-        cdef vwl_place* place
+        cdef vwl_known_entry* place
         cdef vwl_seen* seen
         if 2 * (self.n + 1) > self.table.mask:
             self.widen(2 * (self.table.mask + 1))
@@ -153,11 +190,11 @@ cdef class KnownFeatures:
     cdef int widen(self, size_t n) except -1 nogil:
         """Move the places to a table of n, a power of two."""
         cdef size_t i
-        cdef vwl_place* place
-        cdef vwl_place* places = <vwl_place*>calloc(n, sizeof(vwl_place))
+        cdef vwl_known_entry* place
+        cdef vwl_known_entry* places = <vwl_known_entry*>calloc(n, sizeof(vwl_known_entry))
         if places == NULL:
             with gil:
-                raise MemoryError(f"{n * sizeof(vwl_place):,} bytes for names of features (--names_limit)")
+                raise MemoryError(f"{n * sizeof(vwl_known_entry):,} bytes for names of features (--names_limit)")
         free(self.table.places)
         self.table.places = places
         self.table.mask = n - 1
@@ -169,6 +206,21 @@ cdef class KnownFeatures:
             place = vwl_known_place(&self.table, self.hashes[i])
             place.hash, place.number = self.hashes[i], <uint32_t>(i + 1)
         return 0
+
+    def distinct_slots(self, uint32_t last, int shift):
+        """How many slots of a table the features have, by its last slot and log2 of the slots of a feature."""
+        cdef size_t i, found = 0
+        cdef uint32_t slot
+        cdef uint64_t* taken = <uint64_t*>calloc((<size_t>last >> 6) + 1, sizeof(uint64_t))
+        if taken == NULL:
+            raise MemoryError(f"{last // 8:,} bytes to count collisions")
+        with nogil:
+            for i in range(self.n):
+                slot = (self.hashes[i] << shift) & last
+                found += not taken[slot >> 6] >> (slot & 63) & 1
+                taken[slot >> 6] |= <uint64_t>1 << (slot & 63)
+        free(taken)
+        return found
 
     # models
 
@@ -208,7 +260,7 @@ cdef class KnownFeatures:
         cdef const float[::1] lows, highs
         cdef size_t i, n = hashes.shape[0]
         cdef uint64_t before = 0
-        if state.shape[0] != 4 or ends.shape[0] != n or (n and ends[n - 1] != text.shape[0]):
+        if state.shape[0] != 4 or ends.shape[0] != <Py_ssize_t>n or (n and ends[n - 1] != <uint64_t>text.shape[0]):
             raise ValueError("they differ in length")
         if state[3] and self.salt is None:
             self.digests = True       # nothing is added without the salt

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vwlite.core.elementary import array_expm1, array_log1p
 from vwlite.errors import ModelError
-from vwlite.features.known import ARRAYS
+from vwlite.features.known import ARRAYS, collisions
 
 if TYPE_CHECKING:
     from vwlite.model.model_file import ModelReader
@@ -89,33 +88,10 @@ class FeatureList:
         return {"count": found["count"], "low": found["low"], "high": found["high"], "last": found["last"]}
 
     def collisions(self) -> dict[str, Any] | None:
-        """How many features share a slot with an earlier one; None without a table of weights.
-
-        Returns:
-            "observed", "features", "expected" of so many random hashes in the table, "bits" of the table, and
-            "better_bits" and "better_expected" of a larger table.
-        """
+        """How many features share a slot with an earlier one, as of features.known; None without a table of weights."""
         if self.table is None:
             return None
-        bits = (self.table[0] + 1).bit_length() - 1
-        n, shift = len(self), self.table[1]
-        better = min(bits + 4, 32)
-        return {
-            "observed": n - len(np.unique(self.slots())),
-            "features": n,
-            "expected": expected_collisions(n, bits - shift),
-            "bits": bits,
-            "better_bits": better,
-            "better_expected": expected_collisions(n, better - shift),
-        }
-
-
-def expected_collisions(n: int, bits: int) -> float:
-    """The expected number of n random hashes whose slot, of m = 2^bits, an earlier one has: n - m (1 - (1 - 1/m)^n)."""
-    m = 2.0 ** max(bits, 0)
-    if m == 1:
-        return float(max(n - 1, 0))
-    return max(0.0, float(n + m * array_expm1(n * array_log1p(-1 / m))))
+        return collisions(len(self), len(np.unique(self.slots())), *self.table)
 
 
 def of_model(reader: ModelReader) -> FeatureList | None:
@@ -140,13 +116,3 @@ def of_model(reader: ModelReader) -> FeatureList | None:
         raise ModelError(f"{reader.path}: the names of its features are inconsistent; train the model again")
     return FeatureList(arrays, slots)
 
-
-def in_words(found: dict[str, Any]) -> str:
-    """A line about collisions, as in the summary of a run."""
-    line = (
-        f"collisions observed = {found['observed']:,} of {found['features']:,} names "
-        f"(expected with -b {found['bits']}: {found['expected']:,.0f}"
-    )
-    if found["better_bits"] > found["bits"] and found["observed"]:
-        line += f"; -b {found['better_bits']} would have about {found['better_expected']:,.0f}"
-    return line + ")"
