@@ -343,7 +343,8 @@ def _weight_line(row: dict[str, Any]) -> str:
             whose = f"{feature['name']}: " if len(row["features"]) > 1 else ""
             values = f"{feature['low']:.6g}"
             values += f" to {feature['high']:.6g}" if feature["high"] > feature["low"] else ""
-            line += f"  ({whose}learned {_count(feature['count'], 'time')}, last in example {feature['last']:,}, value {values})"
+            often = _count(feature["count"], "time")
+            line += f"  ({whose}learned {often}, last in example {feature['last']:,}, value {values})"
     return line
 
 

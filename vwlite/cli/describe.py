@@ -35,9 +35,7 @@ DATA_OPTIONS = (
     help="Tell at most N different features apart, 150 bytes of memory each.",
 )
 @with_run_options(*DATA_OPTIONS)
-def command(
-    data: tuple[str, ...], as_json: bool, top: int, kind: str | None, limit: int, **given: Any
-) -> None:
+def command(data: tuple[str, ...], as_json: bool, top: int, kind: str | None, limit: int, **given: Any) -> None:
     """Describe DATA: the kinds of its columns, coverage, ranges, labels, duplicates and suspects.
 
     DATA is anything that a run reads. At the end it prints the flags that it would start with, and why.

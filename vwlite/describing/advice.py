@@ -47,13 +47,9 @@ def flags_for(data: Data, suspects: list[dict[str, str]], tabular: bool, given: 
         data = data._replace(labels={**data.labels, "kind": "binary"})
     found += of_labels(data, entities)
     for column in entities:
-        found.append(
-            {
-                "flag": f"--random_effect {shlex.quote(column.name)}",
-                "why": f"{column.distinct:,} values of {column.name}, each in {column.rows / (column.distinct or 1):.0f} "
-                "rows: a small model of each",
-            }
-        )
+        each = column.rows / (column.distinct or 1)
+        why = f"{column.distinct:,} values of {column.name}, each in {each:.0f} rows: a small model of each"
+        found.append({"flag": f"--random_effect {shlex.quote(column.name)}", "why": why})
     less = of_suspects(data, odd, tabular)
     ignored = [one for one in less if one["flag"].startswith("--columns_in")]
     # the first rule that matches a column counts
@@ -108,7 +104,10 @@ def of_labels(data: Data, entities: list[Column]) -> list[dict[str, str]]:
         return [{"flag": f"--oaa {max(labels['distinct'], 2)}", "why": why}]
     if labels["kind"] == "number" and labels["whole"] and labels["min"] == 0 and is_count(labels):
         return [
-            {"flag": "--loss_function poisson --link poisson", "why": "labels are whole numbers from 0 on, as of counts"}
+            {
+                "flag": "--loss_function poisson --link poisson",
+                "why": "labels are whole numbers from 0 on, as of counts",
+            }
         ]
     if labels["kind"] == "number":
         why = f"labels are numbers from {labels['min']:.6g} to {labels['max']:.6g}"

@@ -106,7 +106,7 @@ def description_of(tally: Tally, classes: bool) -> Data:
     )
     samples = np.frombuffer(records["samples"], SAMPLE)
     names = Names(tally)
-    found = [*of_numbers(tally, values, numbers, names), *of_columns(tally, values, columns, names)]
+    found = [*of_numbers(tally, numbers, names), *of_columns(tally, values, columns, names)]
     found.sort(key=lambda one: (-one[0].rows, one[0].name))
     found = with_samples(found, samples, names, tally)
     return Data(
@@ -173,15 +173,13 @@ def labels_of(tally: Tally, classes: bool) -> dict[str, Any]:
     if found is not None and classes:
         found = [(as_text(label), count) for label, count in found]
     common = sorted(found, key=lambda one: (-one[1], one[0])) if found is not None else []
-    shown = [
-        {"label": label, "rows": count, "share": count / tally.labelled} for label, count in common[:SHOWN_LABELS]
-    ]
+    shown = [{"label": label, "rows": count, "share": count / tally.labelled} for label, count in common[:SHOWN_LABELS]]
     if classes:
-        facts = {"min": 0.0, "max": 1.0, "mean": tally.y / tally.labelled} if tally.n_labels == 2 else {}
-        return {"kind": "class", "distinct": tally.n_labels, "labels": shown, **facts}
+        two = {"min": 0.0, "max": 1.0, "mean": tally.y / tally.labelled} if tally.n_labels == 2 else {}
+        return {"kind": "class", "distinct": tally.n_labels, "labels": shown, **two}
     n = tally.labelled
     variance = max(tally.yy / n - (tally.y / n) ** 2, 0.0) * (n / (n - 1) if n > 1 else 1)
-    facts = {
+    facts: dict[str, Any] = {
         "distinct": None if found is None else len(found),
         "labels": shown if found is not None and len(found) <= SHOWN_LABELS else [],
         "min": tally.y_low,
@@ -197,7 +195,7 @@ def labels_of(tally: Tally, classes: bool) -> dict[str, Any]:
     return {"kind": "number", **facts}
 
 
-def of_numbers(tally: Tally, values: Any, numbers: Any, names: Names) -> Iterator[tuple[Column, int]]:
+def of_numbers(tally: Tally, numbers: Any, names: Names) -> Iterator[tuple[Column, int]]:
     """The features with numbers, each with its number."""
     n = numbers["count"].astype(float)
     mean = numbers["x"] / np.maximum(n, 1)
@@ -223,7 +221,7 @@ def of_numbers(tally: Tally, values: Any, numbers: Any, names: Names) -> Iterato
             "ordered": bool(number["ordered"] == number["count"]),
         }
         association = {"correlation": float(correlation[i])} | presence(
-            tally, int(number["labelled"]), float(number["y"]), float(number["yy"])
+            tally, int(number["labelled"]), float(number["y"])
         )
         feature = int(number["feature"])
         yield (
@@ -268,7 +266,7 @@ def of_columns(tally: Tally, values: Any, columns: Any, names: Names) -> Iterato
             "features": int(count.sum()),
         }
         column = columns[number]
-        association = presence(tally, int(column["labelled"]), float(column["y"]), float(column["yy"]))
+        association = presence(tally, int(column["labelled"]), float(column["y"]))
         if kind != "text":
             association |= explained(values[features])
         yield Column(name or "(no namespace)", kind, rows, len(features), facts, association), -1
@@ -276,7 +274,7 @@ def of_columns(tally: Tally, values: Any, columns: Any, names: Names) -> Iterato
 
 def of_flag(tally: Tally, value: Any, name: str) -> Column:
     """A name without a value, which is there or not."""
-    association = presence(tally, int(value["labelled"]), float(value["y"]), float(value["yy"]))
+    association = presence(tally, int(value["labelled"]), float(value["y"]))
     return Column(name, "flag", min(int(value["count"]), tally.rows), 1, {}, association)
 
 
@@ -286,8 +284,13 @@ def value_of(name: str, column: str) -> str:
     return rest[1:] if rest[:1] in ("=", "^") else rest or name
 
 
-def presence(tally: Tally, n: int, y: float, yy: float) -> dict[str, float]:
+def presence(tally: Tally, n: int, y: float) -> dict[str, float]:
     """How the label depends on whether a row has a column.
+
+    Args:
+        tally: The counts of all rows.
+        n: Labelled rows that have it.
+        y: The sum of their labels.
 
     Returns:
         "presence", the share of the label's variance that it explains, and "mean_with" and "mean_without", the mean
@@ -305,7 +308,7 @@ def presence(tally: Tally, n: int, y: float, yy: float) -> dict[str, float]:
 
 
 def explained(values: Any) -> dict[str, float]:
-    """The share of the label's variance that the values of a category explain, less what chance would (adjusted R^2)."""
+    """The share of the label's variance that the values of a category explain: adjusted R^2 of its means."""
     n = float(values["labelled"].sum())
     k = float(np.count_nonzero(values["labelled"]))
     if n - k < 20 or k < 2:
@@ -318,9 +321,7 @@ def explained(values: Any) -> dict[str, float]:
     return {"explained": float(1 - (max(within, 0.0) / (n - k)) / (total / (n - 1)))}
 
 
-def with_samples(
-    found: list[tuple[Column, int]], samples: Any, names: Names, tally: Tally
-) -> list[tuple[Column, int]]:
+def with_samples(found: list[tuple[Column, int]], samples: Any, names: Names, tally: Tally) -> list[tuple[Column, int]]:
     """Adds quantiles and AUCs of the numbers with most rows, from the sample."""
     wanted = {feature: i for i, (column, feature) in enumerate(found[:LOOKED_AT]) if column.kind == "number"}
     if not wanted or len(samples) == 0:
@@ -356,6 +357,6 @@ def auc(x: Any, positive: Any) -> float | None:
     n, m = int(positive.sum()), int((~positive).sum())
     if n == 0 or m == 0:
         return None
-    values, codes, counts = np.unique(x, return_inverse=True, return_counts=True)
+    _, codes, counts = np.unique(x, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     return float((ranks[codes][positive].sum() - n * (n + 1) / 2) / (n * m))

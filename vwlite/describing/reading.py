@@ -73,7 +73,11 @@ class Described(NamedTuple):
 
     def command(self) -> str:
         """A command line to start with."""
-        words = [*(shlex.quote("-" if path == "stdin" else path) for path in self.paths), *(one["flag"] for one in self.flags), "-f model"]
+        words = [
+            *(shlex.quote("-" if path == "stdin" else path) for path in self.paths),
+            *(one["flag"] for one in self.flags),
+            "-f model",
+        ]
         return " ".join(["vwlite", *words])
 
 
@@ -116,7 +120,11 @@ def describe(  # noqa: DOC502
     where = ", ".join(feed.names)
     if tally.rows == 0:
         first = problems[0] if problems else None
-        why = f"; the first malformed line is {where}:{first['line']}:{first['column']}: {first['reason']}" if first else ""
+        why = (
+            f"; the first malformed line is {where}:{first['line']}:{first['column']}: {first['reason']}"
+            if first
+            else ""
+        )
         raise VwliteError(f"{where}: no example ({tally.malformed} malformed lines){why}")
     label = (given or {}).get("label")
     if label not in (None, "none") and tally.labelled == 0:

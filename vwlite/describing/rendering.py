@@ -23,7 +23,8 @@ def render(described: Described, top: int) -> str:
 def lines_of(described: Described, top: int) -> Iterator[str]:
     """The lines of the description."""
     data = described.data
-    yield f"{', '.join(described.paths)}: {data.rows:,} row{'s' if data.rows > 1 else ''}, {data.features:,} different features"
+    rows = f"{data.rows:,} row{'s' if data.rows > 1 else ''}"
+    yield f"{', '.join(described.paths)}: {rows}, {data.features:,} different features"
     yield from (f"  {line}" for line in facts_of(data))
     for problem in described.problems:
         yield f"  malformed rows = {problem['rows']:,}, the first in line {problem['line']}: {problem['reason']}"
@@ -112,7 +113,9 @@ def values_of(column: Column) -> str:
     if column.kind == "flag":
         return ""
     shown: list[dict[str, Any]] = facts["values"]
-    most = ", ".join(f"{shortened(one['value'], WIDEST_VALUE)} ({share(one['rows'], column.rows)})" for one in shown[:3])
+    most = ", ".join(
+        f"{shortened(one['value'], WIDEST_VALUE)} ({share(one['rows'], column.rows)})" for one in shown[:3]
+    )
     return f"{column.distinct:,}: {most}" + (", ..." if (column.distinct or 0) > 3 else "")
 
 

@@ -31,15 +31,16 @@ def suspects_of(data: Data) -> list[dict[str, str]]:
 
 def useless(column: Column, data: Data) -> list[tuple[str, str]]:
     """Columns from which nothing can be learned."""
-    if data.rows >= 2 and column.rows == data.rows and column.kind != "text":
-        if column.distinct == 1:
-            return [("constant", "all rows have the same value")]
-    if column.kind in ("category", "entity") and column.rows >= LEAST_ROWS:
-        if column.distinct is not None and column.distinct >= 0.95 * column.rows:
-            return [("distinct", f"{column.distinct:,} values in {column.rows:,} rows: it looks like an id")]
-    if column.kind == "number" and column.distinct is None and column.facts["whole"] and column.facts["ordered"]:
-        if column.facts["max"] - column.facts["min"] == column.rows - 1:
-            return [("distinct", "it counts the rows")]
+    everywhere = column.rows == data.rows >= 2
+    distinct = column.distinct or 0
+    if everywhere and column.kind != "text" and distinct == 1:
+        return [("constant", "all rows have the same value")]
+    many = column.rows >= LEAST_ROWS and distinct >= 0.95 * column.rows
+    if column.kind in ("category", "entity") and many:
+        return [("distinct", f"{distinct:,} values in {column.rows:,} rows: it looks like an id")]
+    counts = column.kind == "number" and distinct == 0 and column.facts["whole"] and column.facts["ordered"]
+    if counts and column.facts["max"] - column.facts["min"] == column.rows - 1:
+        return [("distinct", "it counts the rows")]
     return []
 
 

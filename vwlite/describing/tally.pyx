@@ -6,7 +6,7 @@ a) Features are numbered by their hash (KnownFeatures); each has its count and t
    do for transforms.
 b) A column is what stands before '=' in a name, of one namespace: `city` of `city=Bonn`; or the namespace, for names
    without '='. In how many rows it is, is counted as rows are read; everything else of it follows from its features.
-c) Quantiles and AUCs are those of a sample: the rows whose hash is a multiple of a power of two, which grows. Duplicates
+c) Quantiles and AUCs are those of a sample: rows whose hash is a multiple of a power of two, which grows. Duplicates
    are counted among rows that are chosen alike. So neither depends on the order of the rows, and both are exact as long
    as memory suffices.
 d) Nothing is allocated per row or feature, and no Python object is made.
@@ -262,8 +262,8 @@ cdef class Tally:
 
     cdef int begin_features(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Stores the names of new features, and their columns."""
-        cdef size_t before = self.known.n, i, j, k = 0, end
-        cdef uint32_t number, column
+        cdef size_t before = self.known.n, i, j, end
+        cdef uint32_t number
         cdef const Extent* extent
         self.speller.spell(ex)
         if self.known.n == before:
@@ -280,7 +280,8 @@ cdef class Tally:
                                                                     ex.names[j].length)
         return 0
 
-    cdef uint32_t column_of(self, Block block, const Extent* extent, uint32_t name, uint32_t length) except? 0xFFFFFFFE nogil:
+    cdef uint32_t column_of(self, Block block, const Extent* extent, uint32_t name, uint32_t length) \
+            except? 0xFFFFFFFE nogil:
         """The column of a feature, by the name as it is written."""
         cdef char[LONGEST_STEM + 80] key
         cdef const char* sign = NULL

@@ -24,10 +24,10 @@ class Coefficients:
     """A table of coefficients or features: columns of NumPy, and what data frames read.
 
     Args:
-        columns: An array for each name. Of coefficients: ``entity``, ``examples`` (learned for the entity), ``class`` (its place, from
-            1; only of learners of classes), ``feature`` (its name, or its number where the name is not known),
-            ``number`` (the hash of the feature, or its slot in a table of weights), ``mean`` and ``sd`` (NaN where the
-            learner has no posterior).
+        columns: An array for each name. Of coefficients: ``entity``, ``examples`` (learned for the entity), ``class``
+            (its place, from 1; only of learners of classes), ``feature`` (its name, or its number where the name is not
+            known), ``number`` (the hash of the feature, or its slot in a table of weights), ``mean`` and ``sd`` (NaN
+            where the learner has no posterior).
 
     >>> from vwlite import Workspace
     >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant")

@@ -21,8 +21,8 @@ OPTIONS = OptionGroup("Names of features", (
            needs=("final_regressor", "invert_hash", "initial_regressor", "library", "serving")),
     Option("names_limit", int, "keep the names of at most N features", default=1_000_000, least=1, most=1 << 28,
            keep=True, vw_forgets=True, metavar="N", needs=("names=on", "names=stats", "names=hashed")),
-    Option("names_salt", str, "a file with the salt of --names hashed, which no model stores; otherwise the environment "
-           "variable VWLITE_NAMES_SALT has it", metavar="FILE", file="read", needs=("names=hashed",)),
+    Option("names_salt", str, "a file with the salt of --names hashed, which no model stores; without it the "
+           "environment variable VWLITE_NAMES_SALT has it", metavar="FILE", file="read", needs=("names=hashed",)),
 ), examples=(
     "vwlite data.vw --names stats --names_limit 100000 -f model",
     "vwlite data.vw --names hashed --names_salt salt.key -f model",

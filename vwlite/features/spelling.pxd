@@ -1,4 +1,4 @@
-"""Spelling: the names of the features of an example, as in audits: `ns^feature`, `ns^feature^text`, `a*b` of crossed ones.
+"""Spelling: names of the features of an example as in audits: `ns^feature`, `ns^feature^text`, `a*b` of crossed ones.
 
 The driver calls it for examples with features that are new; features are found by their place in VW's order of
 evaluation, which is that of Interactions.expand().

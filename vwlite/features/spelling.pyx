@@ -71,7 +71,7 @@ cdef class Speller:
             else:
                 self.position += 1
         term = chosen.flat_terms
-        for i in range(chosen.n_terms):
+        for _ in range(chosen.n_terms):
             if self.next == self.known.n_missed:
                 break
             self.cross(ex, term + 1, term[0], 0)

@@ -73,7 +73,7 @@ class FeatureList:
         return found
 
     def named(self, slot: int, numbers: Mapping[int, list[int]]) -> list[str]:
-        """The names of a slot as in audits, by the result of `in_slots`: those of a further weight vector end in [i]."""
+        """The names of a slot as in audits, by the result of `in_slots`; of a further weight vector they end in [i]."""
         if self.table is None:
             return []
         place = slot & ((1 << self.table[1]) - 1)
@@ -102,7 +102,7 @@ def of_model(reader: ModelReader) -> FeatureList | None:
     arrays = {
         name: reader.array(f"{PREFIX}{name}", dtype) for name, dtype in ARRAYS.items() if f"{PREFIX}{name}" in there
     }
-    slots = tuple(reader.array(SLOTS, "U64")) if SLOTS in there else None
+    slots = list(reader.array(SLOTS, "U64")) if SLOTS in there else None
     n = len(arrays.get("hash", ()))
     sound = (
         {"state", "hash", "end", "text"} <= set(arrays)
@@ -114,5 +114,4 @@ def of_model(reader: ModelReader) -> FeatureList | None:
     ends = np.array(arrays.get("end", ()), np.uint64)
     if not sound or (n and (ends[-1] != len(arrays["text"]) or (ends[1:] < ends[:-1]).any())):
         raise ModelError(f"{reader.path}: the names of its features are inconsistent; train the model again")
-    return FeatureList(arrays, slots)
-
+    return FeatureList(arrays, None if slots is None else (slots[0], slots[1]))
