@@ -18,7 +18,7 @@ OPTIONS = OptionGroup("Names of features", (
     Option("names", str, "keep the names of features that were learned in the model: on; with their counts, ranges and "
            "last examples: stats; as salted digests only: hashed; or no names: off",
            default="off", choices=("on", "stats", "hashed", "off"), keep=True, vw_forgets=True,
-           needs=("final_regressor", "invert_hash", "initial_regressor", "library", "serving")),
+           needs=("learning",)),
     Option("names_limit", int, "keep the names of at most N features", default=1_000_000, least=1, most=1 << 28,
            keep=True, vw_forgets=True, metavar="N", needs=("names=on", "names=stats", "names=hashed")),
     Option("names_salt", str, "a file with the salt of --names hashed, which no model stores; without it the "
