@@ -12,6 +12,8 @@ import pytest
 from vwlite import Workspace
 from vwlite.cli import main
 from vwlite.core.hashing import feature_hash
+from vwlite.daemon.engine import Engine
+from vwlite.engine.command_line import option_groups, parse
 from vwlite.errors import ModelError, OptionError
 from vwlite.features.known import KnownFeatures, expected_collisions
 
@@ -256,6 +258,20 @@ def test_unknown_features_are_reported_when_predicting(capsys):
     assert "unknown" not in capsys.readouterr().err
 
 
+def test_a_daemon_keeps_names_and_counts_unknown_features_without_a_label():
+    options = parse(["--names", "stats", "--daemon"], option_groups())
+    engine = Engine(options)
+    engine.run(b"1 | a b\n0 | b c\n| a new\n| b c d e\n", 1)
+    # a and the constant, b, c and the constant are known
+    assert engine.workspace.unknown_features() == pytest.approx(3 / 8)
+    assert {row["feature"]: row["count"] for row in engine.workspace.features()} == {
+        "a": 1,
+        "b": 2,
+        "c": 1,
+        "Constant": 2,
+    }
+
+
 def test_collisions_are_counted_as_they_are(capsys):
     names = [f"n{i}" for i in range(400)]
     data = write("data.vw", [f"1 | {name}" for name in names])
@@ -341,6 +357,7 @@ def test_damaged_names_are_refused():
         {"low": good["high"] + np.float32(5)},
         {"state": good["state"][:2]},
         {"end": np.array([1, 2, 2**40, 11], np.uint64)},
+        {"end": np.array([900, 2, 3, 11], np.uint64)},
     ):
         with pytest.raises(ValueError, match=r"length|begin|twice|range"):
             KnownFeatures(10).restore({**good, **change})

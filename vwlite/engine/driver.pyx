@@ -275,7 +275,7 @@ cdef class Driver:
         if learns:
             self.learn_one(block, row, ex)
         else:
-            if self.known is not None and not self.training:
+            if self.known is not None:
                 self.know(ex, False)
             self.top.predict(ex)
         return self.note(block, row, ex)

@@ -107,7 +107,7 @@ cdef class MultilineDriver(Driver):
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
         if self.gate is not None and learns and self.gate.is_shut():
             return self.turn_away()
-        if self.known is not None and (learns or not self.training):
+        if self.known is not None:
             self.know_lines(ex, learns)
         if learns:
             self.top.learn(ex)

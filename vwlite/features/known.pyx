@@ -268,7 +268,7 @@ cdef class KnownFeatures:
             raise ValueError("the salt of --names hashed is not that of the model" if state[3] else
                              "the model has its names as they are")
         for i in range(n):
-            if ends[i] < before or ends[i] - before > LONGEST_NAME:
+            if not before <= ends[i] <= <uint64_t>text.shape[0] or ends[i] - before > LONGEST_NAME:
                 raise ValueError("names end before they begin, or are too long")
             if vwl_known_place(&self.table, hashes[i]).number:
                 raise ValueError("a feature comes twice")
