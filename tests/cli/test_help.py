@@ -178,6 +178,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '"c": {"_multi": [{"x": 1}, {"y": 1}]}}\n' * 20,
         "heart.txt": "+1 1:0.5 3:1\n-1 2:1 9:0.25 # a comment\n" * 20,
         "token": "0123456789abcdef0123456789abcdef\n",
+        "salt.key": "0123456789abcdef\n",
     }
     for name, text in made.items():
         (folder / name).write_text(text)

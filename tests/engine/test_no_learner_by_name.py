@@ -13,6 +13,7 @@ FOLDER = Path(vwlite.__file__).parent
 TOOLS = {
     *("bandit/simulation.py", "bandit/replay.py", "bandit/worlds.py", "bandit/regret.py", "cli/simulate.py"),
     *("engine/vw_flags.py", "engine/fixed.py"),
+    "describing/advice.py",  # the flags that data suggest
     # flags of a kind of models that is asked for over HTTP without any, and what stands for models of River
     *("http/engines.py", "http/river_models.py", "http/uploads.py"),
 }

@@ -154,8 +154,10 @@ def loaded(path: str, beside: bool, *words: str) -> Workspace:
 
 def names_of(workspace: Workspace) -> dict[int, str]:
     """The names of features stored in a model, by hash."""
+    from vwlite.engine.known_features import names_by_hash
+
     slots = {} if workspace.bottom.has_slots else workspace.names
-    return {**slots, **workspace.hash_names, CONSTANT: "intercept"}
+    return {**slots, **names_by_hash(workspace), CONSTANT: "intercept"}
 
 
 def priors(learner: Any, names: dict[int, str], alone: bool) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from vwlite.model.model_file import ModelReader
 
 if TYPE_CHECKING:
     from vwlite.entities.store_file import StoreFile
+    from vwlite.model.feature_list import FeatureList
 
 SHOWN_DIGITS = 12  # of a sha256 or an id
 CLASS_NAMES = (("class_name_lengths", "U32"), ("class_names", "U8"))
@@ -45,6 +46,7 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:  # noqa: DOC502
 
         reader, store = store_file.find(reader)
     values = {name: _values(reader, name) for name in reader.names()}
+    features = _features(reader)
     facts = {
         "path": path,
         **reader.metadata,
@@ -58,7 +60,8 @@ def describe(path: str, top: int = 10) -> dict[str, Any]:  # noqa: DOC502
         ],
         "classes": [_describe_classes(reader, owner, top) for owner in _owners(values, ".class_counts", ".classes")],
         "fixed": [_describe_fixed(path, name, value) for name, value in values.items() if name.endswith(FIXED)],
-        "weights": [_describe_table(reader, owner, top) for owner in _owners(values, ".weight", ".index")],
+        "names": None if features is None else _describe_names(features),
+        "weights": [_describe_table(reader, owner, top, features) for owner in _owners(values, ".weight", ".index")],
         "entities": entity_card.tables(reader, store, top),
         "arrays": [
             {"name": name, "type": reader.dtype(name), "shape": reader.shape(name)}
@@ -148,7 +151,27 @@ def _describe_classes(reader: ModelReader, owner: str, top: int) -> dict[str, An
     return {"learner": owner, "most": len(counts), "named": bool(state[1]), "known": known, "top": shown}
 
 
-def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]:
+def _features(reader: ModelReader) -> FeatureList | None:
+    """The names of features that were kept while learning."""
+    if "known.state" not in reader.names():
+        return None
+    from vwlite.model import feature_list  # here, because `vwlite --help` loads this module too
+
+    return feature_list.of_model(reader)
+
+
+def _describe_names(features: FeatureList) -> dict[str, Any]:
+    return {
+        "features": len(features),
+        "all": features.whole,
+        "digests": features.digests,
+        "statistics": features.statistics is not None,
+        "examples": features.examples,
+        "collisions": features.collisions(),
+    }
+
+
+def _describe_table(reader: ModelReader, owner: str, top: int, features: FeatureList | None) -> dict[str, Any]:
     # Imported here: `vwlite --help` loads this module too.
     import numpy as np
 
@@ -173,7 +196,25 @@ def _describe_table(reader: ModelReader, owner: str, top: int) -> dict[str, Any]
         {"slot": slot, **column, "weight": weight, "names": names.get(slot, [])}
         for slot, column, weight in zip(rows, columns, weights[places].tolist(), strict=True)
     ]
+    if features is not None and "." not in owner:
+        _add_features(largest, features)
     return {"learner": owner, "features": len(slots), "nonzero": nonzero, "top": largest}
+
+
+def _add_features(rows: list[dict[str, Any]], features: FeatureList) -> None:
+    """Adds the names in each slot, and with statistics what is known of each feature."""
+    numbers = features.in_slots(row["slot"] for row in rows)
+    first = ~((1 << (features.table or (0, 0))[1]) - 1)
+    for row in rows:
+        row["names"] = row["names"] or [_text(name) for name in features.named(row["slot"], numbers)]
+        if features.statistics is not None:
+            there = numbers.get(row["slot"] & first, [])
+            row["features"] = [{"name": _text(features.name(number)), **features.facts(number)} for number in there]
+
+
+def _text(name: str) -> str:
+    """A name as text that JSON can represent."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _in_force(reader: ModelReader, owner: str, weights: Any) -> Any:
@@ -212,6 +253,8 @@ def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
     yield f"  written       {facts.get('created', 'at an unknown time')}, by vwlite {facts.get('vwlite_version', '?')}"
     for table in facts["weights"]:
         yield f"  {table['learner']:12}  {table['features']} features, {table['nonzero']} weights not zero"
+    if facts["names"] is not None:
+        yield from _names_lines(facts["names"])
     for table in facts["entities"]:
         entities = f"{table['entities']} entities, " if any(row["name"] for row in table["top"]) else ""
         place = f", in {table['file']}" if "file" in table else ""
@@ -297,7 +340,25 @@ def _fixed_lines(fixed: dict[str, Any]) -> Iterator[str]:
 def _weight_line(row: dict[str, Any]) -> str:
     column = f"[{row['column']}]" if "column" in row else ""
     weight = "not finite" if row["weight"] is None else f"{row['weight']:+.6g}"
-    return f"{weight:>13}  slot {row['slot']}{column}  {' = '.join(row['names'])}".rstrip()
+    line = f"{weight:>13}  slot {row['slot']}{column}  {' = '.join(row['names'])}".rstrip()
+    for feature in row.get("features", ()):
+        if "count" in feature:
+            whose = f"{feature['name']}: " if len(row["features"]) > 1 else ""
+            values = f"{feature['low']:.6g}"
+            values += f" to {feature['high']:.6g}" if feature["high"] > feature["low"] else ""
+            often = _count(feature["count"], "time")
+            line += f"  ({whose}learned {often}, last in example {feature['last']:,}, value {values})"
+    return line
+
+
+def _names_lines(names: dict[str, Any]) -> Iterator[str]:
+    kind = "digests of names" if names["digests"] else "names"
+    some = "" if names["all"] else ", not of all that were learned"
+    yield f"  {'names':12}  {kind} of {_count(names['features'], 'feature')}{some}"
+    if names["collisions"] is not None and names["features"]:
+        from vwlite.features.known import in_words
+
+        yield f"  {'':12}  {in_words(names['collisions'])}"
 
 
 def _entity_line(row: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "compare": "vwlite.cli.compare",
     "convert": "vwlite.cli.convert",
     "curve": "vwlite.cli.curve",
+    "describe": "vwlite.cli.describe",
     "entities": "vwlite.cli.entities",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",

@@ -143,6 +143,9 @@ class Commands:
             },
             **server.saving.stats(),
         }
+        unknown = server.engine.workspace.unknown_features()
+        if unknown is not None:
+            found["unknown_features"] = round(unknown, 6)
         if server.journal is not None:
             found["journal"] = {
                 "entries": server.journal.last,

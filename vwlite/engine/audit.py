@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vwlite.core.learner import walk
 from vwlite.core.view import CONSTANT, View
+from vwlite.engine.known_features import names_by_hash, names_by_slot
 from vwlite.model.model_file import write_text
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def readable(workspace: Workspace, path: str, with_names: bool) -> None:
     lines = vw_layout(workspace, with_names) if workspace.bottom.has_slots else []
     for learner in walk(workspace.top):
         if learner.entities() is not None:
-            lines += entity_table(learner, workspace.hash_names if with_names else {})
+            lines += entity_table(learner, names_by_hash(workspace) if with_names else {})
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -145,10 +146,11 @@ def vw_layout(workspace: Workspace, with_names: bool) -> list[str]:
     index, *found = (memoryview(column) for column in bottom.columns(in_force))
     columns = [found[i].cast("f") for i in bottom.shown_columns(weights_only)]
     listing = columns if bottom.lists_sums else columns[:1]
+    names_of = names_by_slot(workspace, index.cast("I").tolist()) if with_names else {}
     for i, slot in enumerate(index.cast("I")):
         if any(column[i] != 0 for column in listing):
             numbers = " ".join(f"{column[i]:g}" for column in columns)
-            name = f"{workspace.names.get(slot, '')}:" if with_names else ""
+            name = f"{names_of.get(slot, '')}:" if with_names else ""
             lines.append(f"{name}{slot}:{numbers}")
     return lines
 

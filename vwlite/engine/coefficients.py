@@ -12,6 +12,7 @@ from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.core.learner import walk
 from vwlite.core.options import Options
 from vwlite.core.view import CONSTANT
+from vwlite.engine.known_features import features_of, names_by_hash
 from vwlite.errors import OptionError
 from vwlite.features.interactions import namespace_hash
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Coefficients:
-    """A table of coefficients: columns of NumPy, and what data frames read.
+    """A table of coefficients or features: columns of NumPy, and what data frames read.
 
     Args:
-        columns: An array for each name: ``entity``, ``examples`` (learned for the entity), ``class`` (its place, from
-            1; only of learners of classes), ``feature`` (its name, or its number where the name is not known),
-            ``number`` (the hash of the feature, or its slot in a table of weights), ``mean`` and ``sd`` (NaN where the
-            learner has no posterior).
+        columns: An array for each name. Of coefficients: ``entity``, ``examples`` (learned for the entity), ``class``
+            (its place, from 1; only of learners of classes), ``feature`` (its name, or its number where the name is not
+            known), ``number`` (the hash of the feature, or its slot in a table of weights), ``mean`` and ``sd`` (NaN
+            where the learner has no posterior).
 
     >>> from vwlite import Workspace
     >>> workspace = Workspace("--bayes_linear --noise 1 --noconstant")
@@ -41,7 +42,7 @@ class Coefficients:
 
     def __len__(self) -> int:
         """The number of coefficients."""
-        return len(self.columns["mean"])
+        return len(next(iter(self.columns.values())))
 
     def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
         """A column. Raises KeyError for a name that is none."""
@@ -54,7 +55,7 @@ class Coefficients:
 
     def __repr__(self) -> str:
         """The size of the table and its columns."""
-        return f"<{len(self):,} coefficients: {', '.join(self.columns)}>"
+        return f"<{len(self):,} {'coefficients' if 'mean' in self.columns else 'features'}: {', '.join(self.columns)}>"
 
     def to_pandas(self) -> pd.DataFrame:
         """The table as a data frame of pandas.
@@ -86,10 +87,11 @@ def coefficients(workspace: Any, effect: str | None, names: Iterable[str], most:
         The table.
     """
     learners = learners_of(workspace, effect)
-    known = {**workspace.hash_names, **hashes(workspace.options, names), CONSTANT: "Constant"}
+    given = {**hashes(workspace.options, names), CONSTANT: "Constant"}
     bottom = workspace.bottom
     if effect is None and bottom.has_slots:
-        return of_table(bottom, workspace, known, most)
+        return of_table(bottom, workspace, {**workspace.hash_names, **given}, most)
+    known = {**names_by_hash(workspace), **given}
     rows = [
         (entity, examples, number, known.get(feature, str(feature)), feature, mean, variance**0.5)
         for number, learner in learners
@@ -138,7 +140,10 @@ def of_table(bottom: Any, workspace: Any, known: dict[int, str], most: int | Non
         largest = np.sort(np.argpartition(-np.abs(means), most)[:most])
         slots, means = slots[largest], means[largest]
     width = bottom.width
-    by_slot = {slot: name.partition("[")[0] for slot, name in workspace.names.items()}
+    kept = features_of(workspace)
+    numbers = {} if kept is None else kept.in_slots(slots.tolist())
+    by_slot = {slot + i: kept.name(found[0]) for slot, found in numbers.items() for i in range(width)} if kept else {}
+    by_slot |= {slot: name.partition("[")[0] for slot, name in workspace.names.items()}
     by_slot |= {bottom.slot_of(number, place): name for number, name in known.items() for place in range(width)}
     shift = (width - 1).bit_length()
     classes = {"class": (slots & ((1 << shift) - 1)).astype(np.int64) + 1} if width > 1 else {}
@@ -153,6 +158,17 @@ def of_table(bottom: Any, workspace: Any, known: dict[int, str], most: int | Non
             "sd": np.full(len(slots), np.nan),
         }
     )
+
+
+def features(workspace: Any) -> Coefficients:
+    """The features of a workspace; see Workspace.features. Raises OptionError without names."""
+    found = features_of(workspace)
+    if found is None:
+        raise OptionError("this workspace keeps no names of features: --names on or --names stats does")
+    columns = {"feature": np.array(found.names(), object), "number": found.hashes, "slot": found.slots()}
+    if found.statistics is not None:
+        columns |= {name: found.statistics[name] for name in ("count", "low", "high", "last")}
+    return Coefficients(columns)
 
 
 def hashes(options: Options, names: Iterable[str]) -> dict[int, str]:

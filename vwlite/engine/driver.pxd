@@ -23,6 +23,8 @@ from vwlite.core.textbuffer cimport TextBuffer
 from vwlite.engine.simple_rows cimport ROWS_AT_ONCE
 from vwlite.engine.unmatched cimport Unmatched
 from vwlite.features.interactions cimport Expansion, Interactions
+from vwlite.features.known cimport KnownFeatures
+from vwlite.features.spelling cimport Speller
 from vwlite.input.transforms cimport Transforms
 from vwlite.input.parser cimport Parser
 from vwlite.report.counters cimport Counters
@@ -44,6 +46,10 @@ cdef class Driver:
     cdef public Observer observer     # called for every example, or None
     cdef public Gate gate             # decides whether examples can be learned, or None
     cdef public Unmatched unmatched   # called for every block of the first pass, or None
+    cdef readonly KnownFeatures known  # names and statistics of the features learned, or None
+    cdef Speller speller              # names the new ones
+    cdef bint said_full               # that names have reached their limit
+    cdef Example named                # the row whose features are named, of those run together
     cdef readonly Example ex          # the current example, reused for all
     cdef uint32_t source              # of the current example, and its line there
     cdef size_t line
@@ -87,10 +93,15 @@ cdef class Driver:
     cdef bint runs_together(self, Example ex) noexcept nogil
     cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i) except -2 nogil
     cdef size_t most_together(self) noexcept nogil
+    # counts features that are learned or predicted
+    cdef int know(self, Example ex, bint learns) except -1 nogil
+    cdef int know_features(self, Example ex) except -1 nogil
+    cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil
     # rows that were made from Python objects
     cdef int run_for_python(self, Block block, bint learning, list predictions) except -1
     # what all drivers share
     cdef int show(self, Block block, size_t n) except -1 nogil
+    cdef int say_full(self) except -1 nogil
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int run_bound(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int learn_transformed(self, Block block, const Row* row, Example ex) except -1 nogil

@@ -17,6 +17,8 @@ from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
 from vwlite.engine.simple_rows cimport ROWS_AT_ONCE, Given, collect
 from vwlite.features.interactions cimport Crossing, Interactions, crossing_of, use_crossing
+from vwlite.features.known cimport KnownFeatures
+from vwlite.features.spelling cimport Speller
 from vwlite.input.parser cimport Parser
 from vwlite.report.counters cimport Counters
 
@@ -73,6 +75,50 @@ cdef class Driver:
         self.format.set_columns(names, parts)
         self.ex.known.wants_variance = bool(OF_VARIANCE & set(names))
         self.ex.known.interval = interval
+
+    def keep_names(self, KnownFeatures known not None):
+        """Has the names and statistics of features that are learned kept in `known`."""
+        self.known, self.speller, self.named = known, Speller(self.interactions, known), Example()
+        self.needs_names = self.needs_names or self.training
+
+    cdef int know(self, Example ex, bint learns) except -1 nogil:
+        """Counts the features of an example, and names those that are new, if it is learned."""
+        if not learns:
+            return self.known.look(ex.features, ex.n)
+        self.known.examples += 1
+        self.known.n_numbers = 0
+        return self.know_features(ex)
+
+    cdef int know_features(self, Example ex) except -1 nogil:
+        self.known.find(ex.features, ex.n)
+        if self.known.n_missed:
+            self.speller.spell(ex)
+        if self.known.counts:
+            self.known.count(ex.features, ex.n, self.known.n_numbers - ex.n, self.known.examples)
+        return 0
+
+    cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil:
+        """The same for rows that were run together, from the row `first` on."""
+        cdef const SimpleExample* each = self.together
+        cdef size_t i, at = 0
+        if not self.training:
+            for i in range(n):
+                self.known.look(each[i].features, each[i].n)
+            return 0
+        self.known.n_numbers = 0
+        for i in range(n):
+            self.known.find(each[i].features, each[i].n)
+            if self.known.n_missed:
+                ex.bind(block, &block.rows[first + i], self.constant)
+                if self.expansions != NULL:
+                    use_crossing(self.crossed, self.expansions + (first + i), ex)
+                self.speller.spell(ex)
+        for i in range(n):
+            self.known.examples += 1
+            if self.known.counts:     # when what they need has come from memory
+                self.known.count(each[i].features, each[i].n, at, self.known.examples)
+                at += each[i].n
+        return 0
 
     def run_block(self, Block block not None):
         """Runs the rows of a parsed block."""
@@ -153,6 +199,8 @@ cdef class Driver:
         done = self.top.learn_many(each, n) if self.training else self.top.predict_many(each, n)
         if done == 0:
             return -1
+        if self.known is not None:
+            self.know_many(block, i, done, self.named)
         self.in_pass += done
         self.source, self.line = source_of(block, row + done - 1), block.first_line + row[done - 1].line
         if self.counting:
@@ -170,9 +218,18 @@ cdef class Driver:
 
     cdef int show(self, Block block, size_t n) except -1 nogil:
         """Passes the first n rows of a block, which were run, to `unmatched`."""
+        if self.known is not None and self.known.full and not self.said_full:
+            self.say_full()
         if self.unmatched is None or self.again:
             return 0
         return self.unmatched.look(block, n)
+
+    cdef int say_full(self) except -1 nogil:
+        """Reports once that no more names are kept."""
+        self.said_full = True
+        with gil:
+            self.listener.remark(f"names of {self.known.n:,} features are kept, and no more (--names_limit)")
+        return 0
 
     cdef int one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Runs one example through the stack, the counters and the outputs."""
@@ -222,6 +279,8 @@ cdef class Driver:
         if learns:
             self.learn_one(block, row, ex)
         else:
+            if self.known is not None:
+                self.know(ex, False)
             self.top.predict(ex)
         return self.note(block, row, ex)
 
@@ -243,6 +302,8 @@ cdef class Driver:
 
     cdef int learn_one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Passes an example to the stack, and its line to where those learned are collected."""
+        if self.known is not None:
+            self.know(ex, True)
         self.top.learn(ex)
         if self.counts_from_one and self.classes.first == 0:
             self.count_from_zero()
@@ -531,8 +592,9 @@ cdef int parse_text(Parser parser, Block block, bytes text) except -1:
     return 0
 
 
-def parse(Parser parser not None, text):
-    """Parses bytes into a block; a missing last line end is added."""
+def parse(Parser parser not None, text, bint names=False):
+    """Parses bytes into a block, with the `names` of features if asked; a missing last line end is added."""
     cdef Block block = Block()
+    block.wants_names = names
     parse_text(parser, block, text if text.endswith(b"\n") or not text else text + b"\n")
     return block

@@ -8,6 +8,7 @@ from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.core.options import Option, OptionGroup
 from vwlite.engine import daemon_flags, feed, registry, selection
 from vwlite.features.interactions import OPTIONS as FEATURE_OPTIONS
+from vwlite.features.known import OPTIONS as NAMES_OPTIONS
 from vwlite.features.transform_rules import OPTIONS as TRANSFORM_OPTIONS
 from vwlite.input.formats import OPTIONS as FORMAT_OPTIONS
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
@@ -165,6 +166,7 @@ def builtin_groups() -> list[OptionGroup]:
         daemon_flags.OPTIONS,
         FEATURE_OPTIONS,
         TRANSFORM_OPTIONS,
+        NAMES_OPTIONS,
         LOSS_OPTIONS,
         CLASS_OPTIONS,
         TABLE_OPTIONS,

@@ -17,6 +17,7 @@ cdef class MultilineDriver(Driver):
     cdef int run_rows(self, Block block) except -1 nogil
     cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil
     cdef int decide(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil
+    cdef int know_lines(self, MultiExample ex, bint learns) except -1 nogil
     cdef int vet_lines(self, MultiExample ex) except -1 nogil
     cdef int note_learned(self, Block block, const Row* rows, size_t n) except -1 nogil
     cdef int refuse(self, Block block, const Row* rows, size_t n, int reason, const char* place) except -1 nogil

@@ -107,6 +107,8 @@ cdef class MultilineDriver(Driver):
             return self.predictions.text(self.refusal.buffer, self.refusal.used)
         if self.gate is not None and learns and self.gate.is_shut():
             return self.turn_away()
+        if self.known is not None:
+            self.know_lines(ex, learns)
         if learns:
             self.top.learn(ex)
             self.has_learned = True
@@ -122,6 +124,21 @@ cdef class MultilineDriver(Driver):
             if self.policy is not None and ex.labelled:
                 self.policy.note(ex, ex.test_only)
         return self.tell(ex)
+
+    cdef int know_lines(self, MultiExample ex, bint learns) except -1 nogil:
+        """Counts the features of each line, and names those that are new, if the example is learned."""
+        cdef size_t i
+        if learns:
+            self.known.examples += 1
+        for i in range(ex.n_lines):
+            ex.select(i)
+            if not learns:
+                self.known.look(ex.line.features, ex.line.n)
+                continue
+            self.known.n_numbers = 0
+            self.know_features(ex.line)
+        ex.n_visited = 0
+        return 0
 
     cdef int vet_lines(self, MultiExample ex) except -1 nogil:
         """The Reason why the features of a line can't be used."""

@@ -14,6 +14,7 @@ from typing import Any
 from vwlite.core.learner import Verdict, end_pass, walk
 from vwlite.core.options import Options
 from vwlite.core.textbuffer import TextBuffer
+from vwlite.engine import known_features
 from vwlite.engine.driver import Driver
 from vwlite.engine.feed import Feed
 from vwlite.engine.stack import table
@@ -322,6 +323,8 @@ class Run:
         self.say("\n".join(summary(self.driver, self.options, passes, self.best_holdout, loss, metrics)))
         if len(self.losses) > 2 and not self.options["vw_compat"] and terminal.has_colours(sys.stderr):
             self.say(f"loss, row by row = {terminal.sparkline(self.losses)}")
+        for line in known_features.remarks(self.workspace):
+            self.say(line)
         sources: list[Any] = [
             self.driver.figures,
             *(learner.metrics for learner in walk(self.workspace.top, copies=False)),

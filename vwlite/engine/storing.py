@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vwlite import __version__
 from vwlite.core.learner import walk
-from vwlite.engine import stack
+from vwlite.engine import known_features, stack
 from vwlite.errors import ModelError, StackError
 from vwlite.model.metadata import FIGURES as KINDS_OF_FIGURES
 
@@ -62,6 +62,7 @@ def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict
             f"transforms.{name}": array for name, array in workspace.driver.transforms.statistics.arrays().items()
         }
     arrays |= names_to_arrays(workspace.names, "slot") | names_to_arrays(workspace.hash_names, "hash")
+    arrays |= known_features.arrays_of(workspace)
     return arrays, workspace.metadata() | ({} if stream is None else {"stream": stream})
 
 

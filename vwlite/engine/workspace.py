@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
 from vwlite.core.options import Options
-from vwlite.engine import plugins, registry, stack, storing
+from vwlite.engine import known_features, plugins, registry, stack, storing
 from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
@@ -232,6 +232,7 @@ class Workspace:
             self.driver.observer = self.reporter.metrics
             self.driver.needs_names = self.driver.needs_names or bool(self.reporter.namespaces)
         self._transform_features()
+        known_features.begin(self, reader)
         if reader is not None:
             storing.restore_rest(self, reader)
         self.parser = TextParser(options, [], labels=self.top.takes_label, multiline=self.top.multiline)
@@ -460,6 +461,40 @@ class Workspace:
 
         with self._turn:
             entity_tables.add(self, effect, table, same)
+
+    def features(self) -> Coefficients:  # noqa: DOC502
+        """The features that were learned, with their names and statistics, as a table; it needs --names.
+
+        Returns:
+            A table with the columns feature (its name), number (its hash), slot (in a table of weights, 0 without one),
+            and with --names stats count (how often it was learned), low and high (the range of its values) and last
+            (the number of the example that had it last). Each is an array of NumPy, in order of appearance.
+
+        Raises:
+            OptionError: Without names of features.
+
+        >>> workspace = Workspace("--names stats --noconstant")
+        >>> _ = workspace.learn(["1 | a:2 b", "0 | a:3"])
+        >>> table = workspace.features()
+        >>> [(row["feature"], row["count"], row["low"], row["high"], row["last"]) for row in table]
+        [('a', 2, 2.0, 3.0, 2), ('b', 1, 1.0, 1.0, 1)]
+        """
+        from vwlite.engine.coefficients import features
+
+        return features(self)
+
+    def unknown_features(self) -> float | None:
+        """The share of the features of all examples that were only predicted which the model has not learned.
+
+        Returns:
+            The share; None without --names, if the names are not those of all features, or before an example.
+
+        >>> workspace = Workspace("--names on")
+        >>> _ = workspace.learn(["1 | a", "0 | b"]), workspace.predict("| a new")
+        >>> round(workspace.unknown_features(), 3)
+        0.333
+        """
+        return known_features.unknown_share(self)
 
     def to_bytes(self) -> bytes:  # noqa: DOC502
         """The state of the workspace as bytes, from which `from_bytes` makes an equal one; pickle and copy use them.

@@ -137,6 +137,9 @@ class V1:
         found: dict[str, Any] = {"model": model.id, "metrics": model.scores.figures(), "curve": curve}
         if model.recent.weight:
             found["recent_loss"] = model.recent.mean
+        unknown = model.engine.workspace.unknown_features()
+        if unknown is not None:
+            found["unknown_features"] = unknown
         if model.scores.averaged:
             points = [{"examples": weight, "value": value} for weight, value in model.metric_curve.rows()]
             found["metric_curve"] = {"metric": model.scores.averaged, "points": points}

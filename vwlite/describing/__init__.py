@@ -1,0 +1,1 @@
+"""Description of data: ``vwlite describe``."""

@@ -1,0 +1,302 @@
+"""Names and statistics of the features that a model has learned from. Design notes are in known.pxd."""
+import hashlib
+
+from libc.float cimport FLT_MAX
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+from vwlite.core.arrays cimport grow
+from vwlite.core.elementary cimport expm1, log1p
+from vwlite.core.example cimport Feature
+
+from vwlite.core.options import Option, OptionGroup
+
+OPTIONS = OptionGroup("Names of features", (
+    Option("names", str, "keep the names of features that were learned in the model: on; with their counts, ranges and "
+           "last examples: stats; as salted digests only: hashed; or no names: off",
+           default="off", choices=("on", "stats", "hashed", "off"), keep=True, vw_forgets=True,
+           needs=("learning",)),
+    Option("names_limit", int, "keep the names of at most N features", default=1_000_000, least=1, most=1 << 28,
+           keep=True, vw_forgets=True, metavar="N", needs=("names=on", "names=stats", "names=hashed")),
+    Option("names_salt", str, "a file with the salt of --names hashed, which no model stores; without it the "
+           "environment variable VWLITE_NAMES_SALT has it", metavar="FILE", file="read", needs=("names=hashed",)),
+), examples=(
+    "vwlite data.vw --names stats --names_limit 100000 -f model",
+    "vwlite data.vw --names hashed --names_salt salt.key -f model",
+))
+
+cdef enum:
+    FIRST_PLACES_LOG = 10
+    LONGEST_NAME = 1000               # bytes that are stored of one
+
+SHORTENED = b"..."
+DIGEST_BYTES = 8
+CHECKED = b"vwlite: is it the same salt?"
+SIZES = {"U8": 1, "U32": 4, "F32": 4, "U64": 8}
+
+# arrays of a model: name -> type; without statistics, those of names only
+ARRAYS = {"state": "U64", "hash": "U32", "end": "U64", "text": "U8", "count": "U64", "last": "U64", "low": "F32",
+          "high": "F32"}
+
+
+def digest_of(bytes salt not None, bytes text not None):
+    """The digest of a name under a salt, in hexadecimal digits (BLAKE2b with a key, RFC 7693)."""
+    return hashlib.blake2b(text, key=hashlib.sha256(salt).digest(), digest_size=DIGEST_BYTES).hexdigest().encode()
+
+
+def expected_collisions(double n, int bits):
+    """The expected number of n random hashes whose slot, of m = 2^bits, an earlier one has: n - m (1 - (1 - 1/m)^n)."""
+    cdef double m = 2.0 ** max(bits, 0)
+    if m == 1:
+        return max(n - 1, 0.0)
+    return max(0.0, n + m * expm1(n * log1p(-1 / m)))
+
+
+def collisions(size_t n, size_t distinct, uint32_t last, int shift):
+    """Collisions among n features with so many distinct slots in a table with this last slot.
+
+    Returns:
+        "observed", "features", "expected" of so many random hashes, "bits" of the table, and "better_bits" and
+        "better_expected" of a larger one.
+    """
+    bits = int(last).bit_length()
+    better = min(bits + 4, 32)
+    return {
+        "observed": n - distinct,
+        "features": n,
+        "expected": expected_collisions(n, bits - shift),
+        "bits": bits,
+        "better_bits": better,
+        "better_expected": expected_collisions(n, better - shift),
+    }
+
+
+def in_words(dict found not None):
+    """A line about collisions, for the summary of a run and the card of a model."""
+    line = (f"collisions observed = {found['observed']:,} of {found['features']:,} names "
+            f"(expected with -b {found['bits']}: {found['expected']:,.0f}")
+    if found["better_bits"] > found["bits"] and found["observed"]:
+        line += f"; -b {found['better_bits']} would have about {found['better_expected']:,.0f}"
+    return line + ")"
+
+
+cdef class KnownFeatures:
+    """The features that a model has learned from, with their names and statistics.
+
+    Args:
+        limit: The most features that are kept.
+        counts: Whether to keep statistics.
+        salt: Names are stored as digests with this salt; None: as they are.
+    """
+
+    def __init__(self, size_t limit, bint counts=True, bytes salt=None):
+        self.limit, self.counts, self.salt = limit, counts, salt
+        self.digests = salt is not None
+        self.whole = True
+        self.widen(<size_t>1 << FIRST_PLACES_LOG)
+        self.reserve(1)
+
+    def __dealloc__(self):
+        free(self.table.places)
+        free(self.table.seen)
+        free(self.hashes)
+        free(self.ends)
+        free(self.text)
+        free(self.missed)
+        free(self.numbers)
+
+    cdef int reserve(self, size_t n) except -1 nogil:
+        """Allocate what is by number for n features."""
+        grow(&self.hashes, &self.capacity, n, sizeof(uint32_t))
+        grow(&self.ends, &self.end_capacity, n, sizeof(uint64_t))
+        if self.counts:
+            grow(&self.table.seen, &self.seen_capacity, n, sizeof(vwl_seen))
+        return 0
+
+    cdef int find(self, const Feature* features, size_t n) except -1 nogil:
+        if self.n_numbers + n > self.number_capacity:
+            grow(&self.numbers, &self.number_capacity, self.n_numbers + n, sizeof(uint32_t))
+        if n >= self.missed_capacity:
+            grow(&self.missed, &self.missed_capacity, n + 1, sizeof(uint32_t))
+        self.n_missed = vwl_find(&self.table, features, n, self.numbers + self.n_numbers, self.missed)
+        if self.n_missed and self.n >= self.limit:
+            self.full, self.whole = True, False
+            self.n_missed = 0
+        self.n_numbers += n
+        return 0
+
+    cdef int count(self, const Feature* features, size_t n, size_t first, uint64_t example) noexcept nogil:
+        vwl_count(&self.table, features, n, self.numbers + first, example)
+        return 0
+
+    cdef int look(self, const Feature* features, size_t n) noexcept nogil:
+        self.looked += n
+        self.unknown += vwl_unknown(&self.table, features, n)
+        return 0
+
+    cdef int add(self, const Feature* features, size_t n, size_t i, const char* name, size_t length) except -1 nogil:
+        cdef uint32_t hash = features[i].hash
+        cdef uint32_t number = vwl_known_place(&self.table, hash).number
+        if number == 0:               # else it came before in the same example
+            if self.n >= self.limit:
+                self.full, self.whole = True, False
+                return 0
+            if self.digests:
+                with gil:
+                    self.insert_digest(hash, name[:length])
+            else:
+                self.insert(hash, name, length)
+            number = <uint32_t>self.n
+        self.numbers[self.n_numbers - n + i] = number
+        return 0
+
+    cdef int insert_digest(self, uint32_t hash, bytes name) except -1:
+        """Stores a new feature by the digest of its name."""
+        cdef bytes digest = digest_of(self.salt, name)
+        return self.insert(hash, digest, len(digest))
+
+    cdef int insert(self, uint32_t hash, const char* name, size_t length) except -1 nogil:
+        """Stores a new feature; a long name is shortened."""
+        cdef uint64_t end = self.ends[self.n - 1] if self.n else 0
+        cdef size_t cut = length
+        cdef vwl_known_entry* place
+        cdef vwl_seen* seen
+        if 2 * (self.n + 1) > self.table.mask:
+            self.widen(2 * (self.table.mask + 1))
+        self.reserve(self.n + 1)
+        if length > LONGEST_NAME:
+            cut = LONGEST_NAME - 3
+            while cut and (name[cut] & 0xC0) == 0x80:     # not inside a character of UTF-8
+                cut -= 1
+        grow(&self.text, &self.text_capacity, end + cut + 3, 1)
+        if cut:
+            memcpy(self.text + end, name, cut)
+        if cut < length:
+            memcpy(self.text + end + cut, b"...", 3)
+            cut += 3
+        place = vwl_known_place(&self.table, hash)
+        self.hashes[self.n] = hash
+        self.ends[self.n] = end + cut
+        if self.counts:
+            seen = &self.table.seen[self.n]
+            seen.count, seen.last, seen.low, seen.high = 0, 0, FLT_MAX, -FLT_MAX
+        self.n += 1
+        place.hash, place.number = hash, <uint32_t>self.n
+        return 0
+
+    cdef int widen(self, size_t n) except -1 nogil:
+        """Move the places to a table of n, a power of two."""
+        cdef size_t i
+        cdef vwl_known_entry* place
+        cdef vwl_known_entry* places = <vwl_known_entry*>calloc(n, sizeof(vwl_known_entry))
+        if places == NULL:
+            with gil:
+                raise MemoryError(f"{n * sizeof(vwl_known_entry):,} bytes for names of features (--names_limit)")
+        free(self.table.places)
+        self.table.places = places
+        self.table.mask = n - 1
+        self.table.shift = 32
+        while n > 1:
+            n >>= 1
+            self.table.shift -= 1
+        for i in range(self.n):
+            place = vwl_known_place(&self.table, self.hashes[i])
+            place.hash, place.number = self.hashes[i], <uint32_t>(i + 1)
+        return 0
+
+    def distinct_slots(self, uint32_t last, int shift):
+        """How many slots of a table the features have, by its last slot and log2 of the slots of a feature."""
+        cdef size_t i, found = 0
+        cdef uint32_t slot
+        cdef uint64_t* taken = <uint64_t*>calloc((<size_t>last >> 6) + 1, sizeof(uint64_t))
+        if taken == NULL:
+            raise MemoryError(f"{last // 8:,} bytes to count collisions")
+        with nogil:
+            for i in range(self.n):
+                slot = (self.hashes[i] << shift) & last
+                found += not taken[slot >> 6] >> (slot & 63) & 1
+                taken[slot >> 6] |= <uint64_t>1 << (slot & 63)
+        free(taken)
+        return found
+
+    # models
+
+    def arrays(self):
+        """The index as arrays of a model: name -> (type, shape, bytes), by number."""
+        cdef size_t i
+        counts, lasts = bytearray(8 * self.n), bytearray(8 * self.n)
+        lows, highs = bytearray(4 * self.n), bytearray(4 * self.n)
+        cdef uint64_t* count = <uint64_t*><char*>counts
+        cdef uint64_t* last = <uint64_t*><char*>lasts
+        cdef float* low = <float*><char*>lows
+        cdef float* high = <float*><char*>highs
+        for i in range(self.n if self.counts else 0):
+            count[i], last[i] = self.table.seen[i].count, self.table.seen[i].last
+            low[i], high[i] = self.table.seen[i].low, self.table.seen[i].high
+        end = self.ends[self.n - 1] if self.n else 0
+        state = [self.examples, self.whole, self.counts, self.salt_check()]
+        packed = {
+            "state": b"".join([number.to_bytes(8, "little") for number in state]),
+            "hash": copied(self.hashes, 4 * self.n), "end": copied(self.ends, 8 * self.n),
+            "text": copied(self.text, end),
+        }
+        if self.counts:
+            packed |= {"count": counts, "last": lasts, "low": lows, "high": highs}
+        return {name: (ARRAYS[name], [len(array) // SIZES[ARRAYS[name]]], array) for name, array in packed.items()}
+
+    def restore(self, dict arrays not None):
+        """Restores the index from the arrays of a model, by name; the converse of `arrays`.
+
+        Raises ValueError for arrays that don't fit together, or another salt than that of the names.
+        """
+        cdef const uint64_t[::1] state = arrays["state"]
+        cdef const uint32_t[::1] hashes = arrays["hash"]
+        cdef const uint64_t[::1] ends = arrays["end"]
+        cdef const unsigned char[::1] text = arrays["text"]
+        cdef const uint64_t[::1] counts, lasts
+        cdef const float[::1] lows, highs
+        cdef size_t i, n = hashes.shape[0]
+        cdef uint64_t before = 0
+        if state.shape[0] != 4 or ends.shape[0] != <Py_ssize_t>n or (n and ends[n - 1] != <uint64_t>text.shape[0]):
+            raise ValueError("they differ in length")
+        if state[3] and self.salt is None:
+            self.digests = True       # nothing is added without the salt
+        elif state[3] != self.salt_check():
+            raise ValueError("the salt of --names hashed is not that of the model" if state[3] else
+                             "the model has its names as they are")
+        for i in range(n):
+            if not before <= ends[i] <= <uint64_t>text.shape[0] or ends[i] - before > LONGEST_NAME:
+                raise ValueError("names end before they begin, or are too long")
+            if vwl_known_place(&self.table, hashes[i]).number:
+                raise ValueError("a feature comes twice")
+            self.insert(hashes[i], <const char*>&text[before] if ends[i] > before else NULL, ends[i] - before)
+            before = ends[i]
+        self.examples, self.whole = state[0], self.whole and state[1]
+        self.full = self.n >= self.limit and not state[1]
+        if not (self.counts and state[2]):
+            return
+        counts, lasts, lows, highs = arrays["count"], arrays["last"], arrays["low"], arrays["high"]
+        if not counts.shape[0] == lasts.shape[0] == lows.shape[0] == highs.shape[0] == <Py_ssize_t>n:
+            raise ValueError("they differ in length")
+        for i in range(n):
+            if not lows[i] <= highs[i] and counts[i]:
+                raise ValueError("a range is none")
+            self.table.seen[i].count, self.table.seen[i].last = counts[i], lasts[i]
+            self.table.seen[i].low, self.table.seen[i].high = lows[i], highs[i]
+
+    def begin_late(self):
+        """Notes that the model had learned from other features before."""
+        self.whole = False
+
+    def salt_check(self):
+        """A number by which another salt is noticed; 0 without one."""
+        if self.salt is None:
+            return 0
+        return int.from_bytes(digest_of(self.salt, CHECKED)[:8].ljust(8), "little") | 1
+
+
+cdef bytes copied(const void* start, size_t n):
+    return PyBytes_FromStringAndSize(<const char*>start, n) if n else b""
