@@ -224,6 +224,12 @@ def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
         named = f"{classes['known']} of {classes['most']} have names" if classes["named"] else "numbered"
         yield f"  {classes['learner']:12}  {classes['most']} classes, {named}"
 
+    yield from _section("notes", [f"{name} = {text}" for name, text in facts.get("notes", {}).items()])
+    yield from _section("texts of the card", [f"{name}: {text}" for name, text in facts.get("card", {}).items()])
+    if "stripped" in facts:
+        removed = ", ".join(facts["stripped"]["removed"]) or "-"
+        lines = [f"of {removed}; sha256 of what was removed: {facts['stripped']['sha256']}"]
+        yield from _section("stripped", lines)
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})
     yield from _section("options kept", [_option_words(name, options[name]) for name in options])

@@ -16,12 +16,16 @@ from vwlite.errors import OptionError, VwliteError
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
     "convert": "vwlite.cli.convert",
+    "diff": "vwlite.cli.diff",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
+    "replay": "vwlite.cli.replay",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",
     "split": "vwlite.cli.split",
+    "strip": "vwlite.cli.strip",
+    "tag": "vwlite.cli.tag",
 }
 
 MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string

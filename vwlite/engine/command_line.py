@@ -140,7 +140,9 @@ class Reader:
             self.errors.append(f"{path}: not a TOML file: {error}")
         for key, value in table.items():
             option = self.find(key.replace("-", "_"))
-            if isinstance(value, dict):
+            if key == "card" and isinstance(value, dict):
+                self.read_card(value, path)
+            elif isinstance(value, dict):
                 self.errors.append(f"{path}: [{key}] is a table, but options have to be at the top level")
             elif option is None:
                 self.errors.append(f"{path}: unknown option {key!r}{self.suggest(key.replace('-', '_'), '')}")
@@ -153,6 +155,14 @@ class Reader:
             else:
                 self.add(found, option, check, value, f"{path}: ")
         return found
+
+    def read_card(self, table: dict[str, Any], path: str) -> None:
+        """Reads the texts of a model card, the table [card] of a configuration file."""
+        for name, value in table.items():
+            if not isinstance(value, (str, list)) or not all(isinstance(one, str) for one in value):
+                self.errors.append(f"{path}: [card] {name} has to be a text, or a list of texts")
+            else:
+                self.options.card[name] = value if isinstance(value, str) else "\n".join(f"- {one}" for one in value)
 
     def find(self, name: str) -> Option | None:
         """Finds an option by name, vwlite's or that of a plugin, which is then imported."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
 from vwlite.core.options import Options
-from vwlite.engine import plugins, registry, stack, storing
+from vwlite.engine import plugins, provenance, registry, stack, storing
 from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
@@ -181,6 +181,10 @@ class Workspace:
         self.sources: list[dict[str, Any]] = []
         self.stamp = storing.Stamp()
         self.changes = 0  # of the model, other than by examples
+        self.origin = provenance.origin(options, use)
+        provenance.wanted(options)
+        self.beside: dict[str, Any] = {}  # notes, the texts of the card, what was stripped from the loaded model
+        self.inherit({})
         self.described: list[dict[str, Any]] = []  # the stack of a copy, as the original described it
         store = None
         if reader is not None:
@@ -463,6 +467,16 @@ class Workspace:
     def __dir__(self) -> list[str]:
         """The names of what a user may use."""
         return [name for name in object.__dir__(self) if not name.startswith("_") or name.startswith("__")]
+
+    def inherit(self, metadata: Mapping[str, Any]) -> None:
+        """Takes the notes of a model, and adds those of the options.
+
+        Args:
+            metadata: The metadata of the model; empty for none.
+        """
+        self.beside = {name: metadata[name] for name in storing.BESIDE if name in metadata}
+        self.beside["notes"] = provenance.notes_of(self.options["note"], metadata.get("notes"))
+        self.beside["card"] = {**metadata.get("card", {}), **self.options.card}
 
     def _use_model(self, reader: ModelReader) -> None:
         """Takes the options of a model."""
