@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "convert": "vwlite.cli.convert",
     "diff": "vwlite.cli.diff",
     "eval": "vwlite.cli.eval",
+    "explain": "vwlite.cli.explain",
     "inspect": "vwlite.cli.inspect",
     "replay": "vwlite.cli.replay",
     "residual": "vwlite.cli.residual",

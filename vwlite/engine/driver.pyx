@@ -74,6 +74,15 @@ cdef class Driver:
         self.ex.known.wants_variance = bool(OF_VARIANCE & set(names))
         self.ex.known.interval = interval
 
+    @property
+    def wants_variance(self):
+        """Whether learners with a posterior compute the variance of each score."""
+        return self.ex.known.wants_variance
+
+    @wants_variance.setter
+    def wants_variance(self, bint wants):
+        self.ex.known.wants_variance = wants
+
     def run_block(self, Block block not None):
         """Runs the rows of a parsed block."""
         cdef Example ex = self.ex

@@ -314,6 +314,38 @@ class Workspace:
             return self._predict_one(x, y, weight, tag)
         return self._run(x, y, weight, tag, columns, False)
 
+    def explain(self, x: Any, columns: Any = None, effect: str | None = None, most: int = 0) -> Any:  # noqa: DOC502
+        """Explains predictions: the terms of each score, value times weight, largest first. Nothing is learned.
+
+        Args:
+            x: Examples, as for `predict`; labels are not needed.
+            columns: As for `predict`.
+            effect: Only this part of the score: "fixed", or the namespace of a random effect.
+            most: How many terms of each part are listed; 0 for all.
+
+        Returns:
+            For one example a dict, for several a list: ``prediction``, ``score`` (before the link), ``tag``, ``sd``
+            and ``terms``, dicts with ``feature``, ``value``, ``weight``, ``term`` (their product), ``part`` (with
+            random effects, whose sums are in ``parts``) and ``sd`` (of learners with a posterior). The term
+            ``(rest)`` is what the others leave of the score. Of a decision: ``chosen``, ``runner_up``, ``between``
+            (what separates the two), and ``actions`` with the terms of each. None for an empty line.
+
+        Raises:
+            ParseError: At the first malformed example.
+            TypeError: As of `learn`.
+            OptionError: If predictions are no scores, or there is no such effect.
+            RuntimeError: If another thread is using the workspace.
+
+        >>> workspace = Workspace("--noconstant")
+        >>> _ = workspace.learn([{"price": 2.0}] * 9, y=[4.0] * 9)
+        >>> [term["feature"] for term in workspace.explain({"price": 3.0})["terms"]]
+        ['price']
+        """
+        from vwlite.engine.explaining import explain
+
+        with self._turn:
+            return explain(self, x, columns, effect, most)
+
     def end_pass(self) -> None:
         """Ends a pass over the data, at which some learners learn: with --batch_size all or --sweeps, for instance.
 
