@@ -8,7 +8,18 @@ import click
 
 from vwlite.cli.data_options import with_run_options
 
-DATA_OPTIONS = ("format", "columns_in", "label", "separator", "decimal", "header", "missing", "where", "sample", "examples")
+DATA_OPTIONS = (
+    "format",
+    "columns_in",
+    "label",
+    "separator",
+    "decimal",
+    "header",
+    "missing",
+    "where",
+    "sample",
+    "examples",
+)
 
 
 @click.command("explain")
@@ -18,7 +29,7 @@ DATA_OPTIONS = ("format", "columns_in", "label", "separator", "decimal", "header
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="The N largest terms of each part only.")
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each example.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Write here instead of standard output.")
-@with_run_options(*DATA_OPTIONS, "max_line_bytes", "strict_parse")
+@with_run_options(*DATA_OPTIONS)
 def command(
     model: str,
     data: tuple[str, ...],

@@ -51,7 +51,7 @@ cdef class FeatureNames:
                     self.append(<uint32_t>j, 0)
         if self.interactions.constant:
             self.append(THE_CONSTANT, 0)
-        for i in range(self.interactions.n_terms):
+        for _i in range(self.interactions.n_terms):
             self.cross(term + 1, term[0], 0)
             term += term[0] + 1
         return 0

@@ -404,11 +404,8 @@ cdef class Explainer(Observer):
         ex.line.known.wants_variance = before
         scores = scores or [action["score"] for action in actions]
         probable = self.top.gives_prediction in (PredictionType.ACTION_PROBABILITIES, PredictionType.LINE_PROBABILITIES)
-        for place, value in enumerate(values if probable else ()):
-            if self.top.gives_prediction is PredictionType.LINE_PROBABILITIES or place >= len(order):
-                actions[place]["probability"] = value
-            elif order[place] < len(actions):
-                actions[order[place]]["probability"] = value
+        for action, value in zip(actions, values if probable else (), strict=False):
+            action["probability"] = value
         found = {}
         if ex.tag_length:
             found["tag"] = ex.tag[:ex.tag_length].decode("utf-8", "replace")
