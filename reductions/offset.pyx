@@ -63,6 +63,7 @@ cdef class Offset(Learner):
     """
 
     name = "offset"
+    adds_up = True
     cdef readonly bint holds_vectors  # one scale serves all weight vectors
     cdef readonly bint vets, needs_names        # if the fixed model does, or its crossed features
     cdef object run_options
@@ -99,6 +100,11 @@ cdef class Offset(Learner):
         # the fixed effect of a loaded model is loaded with its state
         if options["fixed_effect"] and options.source("fixed_effect") != "model":
             self.take(builder.fixed_models().open(options["fixed_effect"]))
+
+    @property
+    def initial_scale(self):
+        """The factor on an initial prediction."""
+        return self.scale
 
     def take(self, fixed):
         """Set the fixed model."""

@@ -155,6 +155,7 @@ cdef class RandomEffect(Effects):
     """Mixed model: the sum of the fixed part (base) and of the models of an example's entities."""
 
     name = "random_effect"
+    adds_up = True
     has_posterior = True
 
     cdef object run_options

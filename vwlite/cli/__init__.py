@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "diff": "vwlite.cli.diff",
     "eval": "vwlite.cli.eval",
     "explain": "vwlite.cli.explain",
+    "export": "vwlite.cli.export",
     "inspect": "vwlite.cli.inspect",
     "replay": "vwlite.cli.replay",
     "residual": "vwlite.cli.residual",

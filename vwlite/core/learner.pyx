@@ -30,7 +30,8 @@ cdef class Learner:
     ``predicts_first``: VW reports its prediction before the range of labels includes the example's own label. A learner
     of decisions has ``decisions``, the number made in all runs, which it saves and the driver counts; and
     ``costs_allowed``, their range or (NaN, NaN). ``links``: predictions may be on another scale than scores;
-    ``changes_labels``: the base may get other labels than those of the data; ``plugin``: the origin of a learner that
+    ``changes_labels``: the base may get other labels than those of the data; ``adds_up``: its score is that of its
+    base, plus those of the effects beside it, and ``initial_scale`` times an initial prediction; ``plugin``: the origin of a learner that
     is no part of vwlite.
     """
 
@@ -62,6 +63,8 @@ cdef class Learner:
     changes_labels = False
     plugin = None
     predicts_first = False
+    adds_up = False
+    initial_scale = 1.0
 
     def __init__(self, Learner base=None, taken=None):
         self.base = base

@@ -5,7 +5,7 @@ a) A term is a feature of one part of the score: value times weight. `place` is 
    example as the top of the stack sees it, or FIND: the feature with this hash, or one of the Sources that are none.
 b) A learner whose score is a sum adds its terms (`Learner.terms`), for the example just predicted. By default a bottom
    learner is asked for the score of each feature alone, with the value 1. That is its weight if the score is linear;
-   whoever reads the terms compares their sum with the score.
+   the Explainer compares the sum of all terms with the score.
 c) `sd` is the standard deviation of the weight; NaN: not known.
 """
 from libc.stdint cimport int32_t, uint32_t
