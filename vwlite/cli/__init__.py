@@ -14,6 +14,7 @@ from vwlite.errors import OptionError, VwliteError
 
 # Each module holds a click command named `command`.
 SUBCOMMANDS = {
+    "card": "vwlite.cli.card",
     "client": "vwlite.cli.client",
     "convert": "vwlite.cli.convert",
     "diff": "vwlite.cli.diff",

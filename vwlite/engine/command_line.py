@@ -125,20 +125,23 @@ class Reader:
                 self.errors.append(f"{flag} needs a value")
         return found, files
 
-    def read_file(self, path: str) -> dict[str, list[Any]]:
-        """Reads the values of options from a TOML file, by the same rules."""
+    def read_toml(self, path: str) -> dict[str, Any]:
+        """Reads a TOML file."""
         import tomllib  # 10 ms that only those who use it should pay
 
-        found: dict[str, list[Any]] = {}
-        table: dict[str, Any] = {}
         try:
             with open(path, "rb") as file:
-                table = tomllib.load(file)
+                return tomllib.load(file)
         except OSError as error:
             self.errors.append(f"{path}: {error.strerror}")
         except (ValueError, RecursionError) as error:
             self.errors.append(f"{path}: not a TOML file: {error}")
-        for key, value in table.items():
+        return {}
+
+    def read_file(self, path: str) -> dict[str, list[Any]]:
+        """Reads the values of options from a TOML file, by the same rules."""
+        found: dict[str, list[Any]] = {}
+        for key, value in self.read_toml(path).items():
             option = self.find(key.replace("-", "_"))
             if key == "card" and isinstance(value, dict):
                 self.read_card(value, path)
@@ -155,6 +158,14 @@ class Reader:
             else:
                 self.add(found, option, check, value, f"{path}: ")
         return found
+
+    def read_card_of(self, path: str) -> None:
+        """Reads the texts of a model card from a configuration file, whatever else is in it."""
+        table = self.read_toml(path).get("card")
+        if isinstance(table, dict):
+            self.read_card(table, path)
+        elif not self.errors:
+            self.errors.append(f"{path}: has no table [card] with the texts of a card")
 
     def read_card(self, table: dict[str, Any], path: str) -> None:
         """Reads the texts of a model card, the table [card] of a configuration file."""

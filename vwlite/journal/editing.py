@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from vwlite.core.options import Options
@@ -48,7 +48,7 @@ def strip(path: str, output: str, keep: Collection[str] = (), journal: str | Non
     return {**metadata["stripped"], "id": model_file.open(output).metadata["id"]}
 
 
-def tag(path: str, notes: Sequence[str]) -> dict[str, str]:  # noqa: DOC502, DOC503
+def tag(path: str, notes: Sequence[str]) -> dict[str, str]:  # noqa: DOC502
     """Adds notes to a model, in place; ``NAME=`` removes one.
 
     Args:
@@ -63,15 +63,33 @@ def tag(path: str, notes: Sequence[str]) -> dict[str, str]:  # noqa: DOC502, DOC
         ModelError: If the model can't be read or written.
     """
     reader = verified(path)
-    metadata = {name: value for name, value in reader.metadata.items() if name not in ("id", "digests")}
-    found = notes_of(notes, metadata.get("notes"), "")
-    metadata["notes"] = found
-    if not found:
-        del metadata["notes"]
-    if not os.path.isfile(path):
-        raise ModelError(f"{path}: is no regular file, so it can't be written again")
-    model_file.write(path, arrays_of(reader), metadata)
+    found = notes_of(notes, reader.metadata.get("notes"), "")
+    write_again(reader, {"notes": found})
     return found
+
+
+def keep_texts(path: str, texts: Mapping[str, str]) -> None:  # noqa: DOC502
+    """Keeps texts of a card in a model, in place; an empty text removes one.
+
+    Args:
+        path: The model file.
+        texts: The texts by name.
+
+    Raises:
+        ModelError: If the model can't be read or written.
+    """
+    reader = verified(path)
+    both = {**reader.metadata.get("card", {}), **texts}
+    write_again(reader, {"card": {name: text for name, text in both.items() if text}})
+
+
+def write_again(reader: model_file.ModelReader, values: Mapping[str, Any]) -> None:
+    """Writes a model again with other metadata; empty values are left out. Raises ModelError if it can't be written."""
+    metadata = {name: value for name, value in reader.metadata.items() if name not in ("id", "digests", *values)}
+    metadata |= {name: value for name, value in values.items() if value}
+    if not os.path.isfile(reader.path):
+        raise ModelError(f"{reader.path}: is no regular file, so it can't be written again")
+    model_file.write(reader.path, arrays_of(reader), metadata)
 
 
 def verified(path: str) -> model_file.ModelReader:
