@@ -21,9 +21,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "".join(f"{(i % 3 == 0) * 2 - 1} |a x{i % 3}:1.5 y{i % 7}\n" for i in range(200))
     Path("d.vw").write_text(text)
-    Path("card.toml").write_text(
-        'loss_function = "logistic"\n[card]\nintended_use = "Ranks | *ads*"\nusers = ["buyers", "sellers"]\nmood = "good"\n'
-    )
+    texts = 'intended_use = "Ranks | *ads*"\nusers = ["buyers", "sellers"]\nmood = "good"\n'
+    Path("card.toml").write_text(f'loss_function = "logistic"\n[card]\n{texts}')
     assert (
         main(["d.vw", "-f", "m", "--config", "card.toml", "--invert_hash", "n", "--note", "owner=ann", "--quiet"]) == 0
     )
@@ -34,7 +33,9 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.links, self.words = [], [], []
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
         self.feed(text)
         assert self.open == []
 

@@ -265,6 +265,7 @@ def _learner_line(learner: dict[str, Any]) -> str:
 
 
 def option_words(name: str, value: Any) -> str:
+    """An option as on the command line."""
     if isinstance(value, bool):
         return f"--{name}" if value else f"--{name} false"
     return " ".join(f"--{name} {shlex.quote(str(item))}" for item in (value if isinstance(value, list) else [value]))

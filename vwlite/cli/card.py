@@ -68,9 +68,9 @@ def command(
     from vwlite.engine.conflicts import Use, check
     from vwlite.model.model_file import require_writable, write_text
 
-    if not data:
-        if useless := [name for name, value in given.items() if value]:
-            raise OptionError(f"--{useless[0]} has no effect without -d DATA: add that or leave it out")
+    useless = [name for name, value in given.items() if value]
+    if useless and not data:
+        raise OptionError(f"--{useless[0]} has no effect without -d DATA: add that or leave it out")
     uses = [Use("the model", model, False), *(Use("--data", path, False) for path in data if path != "-")]
     uses += [Use("--config", config, False)] if config else []
     check([*uses, *([Use("--output", output, True)] if output else [])])
