@@ -22,6 +22,7 @@ cdef class Binary(Learner):
 
     name = "binary"
     holds_vectors = True
+    adds_up = True
 
     def __init__(self, base):
         super().__init__(base, {"binary": True})

@@ -33,6 +33,7 @@ cdef class ClassWeight(Learner):
 
     name = "classweight-scalar"
     holds_vectors = True
+    adds_up = True
     cdef float[MOST] labels, factors
     cdef bint[MOST] come               # the label was seen in an example that was learned
     cdef size_t n

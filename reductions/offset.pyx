@@ -26,6 +26,7 @@ from vwlite.core.example cimport Example
 from vwlite.core.joint cimport JointScores
 from vwlite.core.learner cimport Learner, Learners, Scored
 from vwlite.core.reasons cimport FINE
+from vwlite.core.terms cimport FIXED_EFFECT, INITIAL, Terms
 from vwlite.features.interactions cimport Interactions
 
 from vwlite.core.learner import vetters, walk
@@ -62,6 +63,7 @@ cdef class Offset(Learner):
     """
 
     name = "offset"
+    adds_up = True
     cdef readonly bint holds_vectors  # one scale serves all weight vectors
     cdef readonly bint vets, needs_names        # if the fixed model does, or its crossed features
     cdef object run_options
@@ -98,6 +100,11 @@ cdef class Offset(Learner):
         # the fixed effect of a loaded model is loaded with its state
         if options["fixed_effect"] and options.source("fixed_effect") != "model":
             self.take(builder.fixed_models().open(options["fixed_effect"]))
+
+    @property
+    def initial_scale(self):
+        """The factor on an initial prediction."""
+        return self.scale
 
     def take(self, fixed):
         """Set the fixed model."""
@@ -160,6 +167,18 @@ cdef class Offset(Learner):
             ex.known.variance += known * known / self.precision
         ex.initial = initial
         return prediction
+
+    cdef int terms(self, Example ex, Terms to) except -1 nogil:
+        cdef float initial = ex.initial
+        cdef double known = self.known(ex)
+        if self.has_fixed:
+            to.add(0, FIXED_EFFECT, known - initial, self.scale, 0)
+        if initial != 0:
+            to.add(0, INITIAL, initial, self.scale, 0)
+        ex.initial = bounded(self.scale * known)
+        self.base.terms(ex, to)
+        ex.initial = initial
+        return 0
 
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         if self.fits:

@@ -16,7 +16,8 @@ done by coordinate descent, at most --sweeps times.
 """
 import math
 
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite, sqrt
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
 from vwlite.bases.effects cimport INTERCEPT, MOST_EFFECTS, MOST_NAMESPACES, NAMED, Effect, Effects
@@ -31,6 +32,7 @@ from vwlite.core.example cimport Example, Feature
 from vwlite.core.joint cimport JointScores
 from vwlite.core.outcome cimport Outcome
 from vwlite.entities.dealing cimport deal, gather
+from vwlite.core.terms cimport FIND, Terms
 
 from vwlite.core.learner import Verdict
 from vwlite.core.options import Option, OptionGroup
@@ -156,6 +158,7 @@ cdef class RandomEffect(Effects):
     """Mixed model: the sum of the fixed part (base) and of the models of an example's entities."""
 
     name = "random_effect"
+    adds_up = True
     has_posterior = True
 
     cdef object run_options
@@ -314,6 +317,43 @@ cdef class RandomEffect(Effects):
         self.base.predict(ex)
         ex.features, ex.n = features, n
         return ex.known.variance - before
+
+    cdef int terms(self, Example ex, Terms to) except -1 nogil:
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, r
+        cdef float initial = ex.initial
+        self.predict(ex)              # the scores of effects, as they follow the fixed part
+        self.base.terms(ex, to)
+        for r in range(self.n_effects):
+            if self.effects[r].present:
+                to.part = <uint32_t>r + 1
+                self.point(ex, &self.effects[r], features, n)
+                self.effect_terms(r, ex, to)
+        self.unpoint(ex, features, n, initial)
+        to.part = 0
+        return 0
+
+    cdef int effect_terms(self, size_t r, Example ex, Terms to) except -1 nogil:
+        """Terms of an effect, whose entity and features the example has."""
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, i
+        cdef double weight, sd
+        ex.features, ex.n = to.one, 1
+        for i in range(n):
+            to.one[0].hash, to.one[0].value = features[i].hash, 1
+            weight = entity_score(self.learners, r, ex, self.least)
+            sd = sqrt(ex.known.variance) if ex.known.wants_variance else NAN
+            if self.effects[r].kind == INTERCEPT:
+                weight = self.effects[r].score
+            elif self.anchored and not self.is_newcomer(r, ex):
+                # it is the only effect, so that its coefficients follow each by itself
+                self.together.begin()
+                self.together.glance(r, ex)
+                if self.together.taken[r]:
+                    weight += self.together.shift(r, False)
+            to.add(features[i].hash, FIND, features[i].value, weight, sd)
+        ex.features, ex.n = features, n
+        return 0
 
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         cdef const Feature* features = ex.features

@@ -41,6 +41,7 @@ cdef class Scorer(Learner):
     """Loss and link over any scalar learner."""
 
     holds_vectors = True
+    adds_up = True
     links = True
     cdef Link link
     cdef readonly str name

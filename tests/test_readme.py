@@ -48,7 +48,9 @@ def test_flags_in_the_documents_are_declared():
 
     declared = {*gather(option_groups()), "config", "help", "version", "skip_below", "clip_at", "faulty"}
     for module in SUBCOMMANDS.values():
-        declared |= {parameter.name for parameter in importlib.import_module(module).command.params}
+        parameters = importlib.import_module(module).command.params
+        declared |= {parameter.name for parameter in parameters}
+        declared |= {flag.lstrip("-") for parameter in parameters for flag in parameter.opts}
     declared |= {
         "json",
         "dir",

@@ -131,7 +131,8 @@ def outcome(folder: Path, words: list[str], capsys: pytest.CaptureFixture[str]) 
         found[path.name] = path.read_bytes() if path.suffix in (".txt", ".cache") else None
     if (folder / "m.model").exists():
         metadata = open_model(folder / "m.model").metadata
-        found["m.model"] = [arrays(folder / "m.model"), metadata["options"], metadata["journal"][-1]["seed"]]
+        seeds = [run["seed"] for run in metadata["journal"]]
+        found["m.model"] = [arrays(folder / "m.model"), metadata["options"], seeds]
     return found
 
 

@@ -10,6 +10,7 @@ from vwlite.core.example cimport Example
 from vwlite.core.joint cimport JointScores
 from vwlite.core.learner cimport Learner, Learners
 from vwlite.core.reasons cimport FINE
+from vwlite.core.terms cimport Terms
 
 from vwlite.core.learner import vetters, walk
 from vwlite.errors import OptionError
@@ -85,6 +86,13 @@ cdef class Replicas(Learner):
         cdef uint32_t i = ex.offset
         ex.offset = 0
         self.tops.uncertainty(i, ex, to)
+        ex.offset = i
+        return 0
+
+    cdef int terms(self, Example ex, Terms to) except -1 nogil:
+        cdef uint32_t i = ex.offset
+        ex.offset = 0
+        self.tops.terms(i, ex, to)
         ex.offset = i
         return 0
 

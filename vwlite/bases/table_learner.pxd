@@ -33,7 +33,7 @@ cdef class TableLearner(Bottom):
     cdef readonly DenseTable table
     cdef readonly tuple layout        # the Columns, in the order of a slot
     cdef readonly bint weights_only   # the table has weights only, for predictions
-    cdef bint linear                  # scores are sums of weights times values, so predictions need weights only
+    cdef readonly bint linear         # scores are sums of weights times values, so predictions need weights only
     cdef bint derived                 # the weight is a function of the other columns; the effective one is saved
     cdef float initial_weight
     cdef float[MOST_COLUMNS] start    # initial values of the columns

@@ -2,13 +2,14 @@
 from typing import NamedTuple
 
 from libc.float cimport FLT_MAX
-from libc.math cimport fabsf, isfinite, isnan
-from libc.stdint cimport uint32_t
+from libc.math cimport NAN, fabsf, isfinite, isnan
+from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport free
 
 from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport Example
 from vwlite.core.learner cimport Scored
+from vwlite.core.terms cimport Terms
 
 from vwlite.core.losses import make_loss
 from vwlite.core.options import Option, OptionGroup
@@ -143,6 +144,15 @@ cdef class TableLearner(Bottom):
         for i in range(count):
             to[i].score = ex.initial + self.sums[i]
             to[i].prediction = 0 if isnan(to[i].score) else self.loss.clip(to[i].score)
+        return 0
+
+    cdef int terms(self, Example ex, Terms to) except -1 nogil:
+        cdef size_t i
+        if not self.linear:
+            return Bottom.terms(self, ex, to)
+        for i in range(ex.n):
+            to.add(ex.features[i].hash, <int32_t>i, ex.features[i].value,
+                   self.weight_in(slot_at(self, ex.features[i].hash, ex.offset), ex.offset), NAN)
         return 0
 
     cdef float weight_in(self, const float* at, uint32_t offset) noexcept nogil:

@@ -1,6 +1,6 @@
 """Gaussian posterior of coefficients. Design notes are in posterior.pxd, the equations in reductions/glm.pyx."""
-from libc.math cimport isfinite, sqrt
-from libc.stdint cimport uint32_t, uint64_t
+from libc.math cimport NAN, isfinite, sqrt
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort
 from libc.string cimport memcpy, memset
 
@@ -9,6 +9,7 @@ from vwlite.core.draws cimport mix
 from vwlite.core.elementary cimport pow
 from vwlite.core.example cimport CONSTANT_HASH, Example, Feature
 from vwlite.core.joint cimport JointScores
+from vwlite.core.terms cimport Terms
 from vwlite.entities.cross_precision cimport other_column, other_hashes, other_origins
 from vwlite.entities.record cimport (
     ABSENT, UNTOLD, CrossPrecision, Record, clocks_of, factor_of, hashes_of, lookup, means_of, precisions_of, triangle,
@@ -75,6 +76,31 @@ cdef class Posterior(Bottom):
         ex.score = <float>score
         ex.prediction = self.loss.clip(ex.score) if isfinite(ex.score) else 0
         return ex.prediction
+
+    cdef int terms(self, Example ex, Terms to) except -1 nogil:
+        cdef const Feature* features = ex.features
+        cdef size_t n = ex.n, i
+        cdef Record* record
+        cdef double mean, sd = NAN
+        cdef uint32_t place = ABSENT
+        if self.table.limited:
+            self.table.bring(ex.entity)
+        record = self.table.find(ex.entity) if not ex.known.newcomer else NULL
+        for i in range(n):
+            place = ABSENT if record == NULL else lookup(record, features[i].hash, place + 1)
+            if place == ABSENT:
+                mean = prior_mean(self, features[i].hash)
+            else:
+                mean = means_of(record)[place]
+                if not record.full and self.table.clocked:
+                    mean = self.decayed(record, place, NULL)
+            if ex.known.wants_variance:
+                to.one[0].hash, to.one[0].value = features[i].hash, 1
+                ex.features, ex.n = to.one, 1
+                sd = sqrt(self.variance(ex, record) * self.scale())
+                ex.features, ex.n = features, n
+            to.add(features[i].hash, <int32_t>i, features[i].value, mean, sd)
+        return 0
 
     cdef double moved(self, Record* record, size_t place, bint settles) noexcept nogil:
         """Change b - o of the fixed part's coefficient since the entity's origin; if it settles, o becomes b."""

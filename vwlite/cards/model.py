@@ -267,9 +267,15 @@ def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
         named = f"{classes['known']} of {classes['most']} have names" if classes["named"] else "numbered"
         yield f"  {classes['learner']:12}  {classes['most']} classes, {named}"
 
+    yield from _section("notes", [f"{name} = {text}" for name, text in facts.get("notes", {}).items()])
+    yield from _section("texts of the card", [f"{name}: {text}" for name, text in facts.get("card", {}).items()])
+    if "stripped" in facts:
+        removed = ", ".join(facts["stripped"]["removed"]) or "-"
+        lines = [f"of {removed}; sha256 of what was removed: {facts['stripped']['sha256']}"]
+        yield from _section("stripped", lines)
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})
-    yield from _section("options kept", [_option_words(name, options[name]) for name in options])
+    yield from _section("options kept", [option_words(name, options[name]) for name in options])
     yield from _section("runs", _run_lines(facts))
     for fixed in facts["fixed"]:
         yield from _section(f"fixed effect of {fixed['learner']}, which learns no more", list(_fixed_lines(fixed)))
@@ -296,12 +302,13 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
 
 
 def _learner_line(learner: dict[str, Any]) -> str:
-    options = " ".join(_option_words(name, value) for name, value in learner.get("options", {}).items())
+    options = " ".join(option_words(name, value) for name, value in learner.get("options", {}).items())
     origin = f"  ({plugins.spell(learner['plugin'])})" if "plugin" in learner else ""
     return f"{learner['name']:16} {learner['label']} -> {learner['prediction']}  {options}".rstrip() + origin
 
 
-def _option_words(name: str, value: Any) -> str:
+def option_words(name: str, value: Any) -> str:
+    """An option as on the command line."""
     if isinstance(value, bool):
         return f"--{name}" if value else f"--{name} false"
     return " ".join(f"--{name} {shlex.quote(str(item))}" for item in (value if isinstance(value, list) else [value]))
@@ -333,7 +340,7 @@ def _run_lines(facts: dict[str, Any]) -> list[str]:
 def _fixed_lines(fixed: dict[str, Any]) -> Iterator[str]:
     yield f"id       {fixed['id']}"
     yield f"written  {fixed['created']}, by vwlite {fixed['vwlite_version']}"
-    yield f"options  {' '.join(_option_words(name, value) for name, value in fixed['options'].items())}".rstrip()
+    yield f"options  {' '.join(option_words(name, value) for name, value in fixed['options'].items())}".rstrip()
     yield from (f"run {line}" for line in _run_lines(fixed))
 
 

@@ -14,20 +14,27 @@ from vwlite.errors import OptionError, VwliteError
 
 # Each module holds a click command named `command`.
 SUBCOMMANDS = {
+    "card": "vwlite.cli.card",
     "client": "vwlite.cli.client",
     "compare": "vwlite.cli.compare",
     "convert": "vwlite.cli.convert",
     "curve": "vwlite.cli.curve",
     "describe": "vwlite.cli.describe",
+    "diff": "vwlite.cli.diff",
     "entities": "vwlite.cli.entities",
     "eval": "vwlite.cli.eval",
+    "explain": "vwlite.cli.explain",
+    "export": "vwlite.cli.export",
     "inspect": "vwlite.cli.inspect",
     "merge": "vwlite.cli.merge",
     "plot": "vwlite.cli.plot",
+    "replay": "vwlite.cli.replay",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",
     "split": "vwlite.cli.split",
+    "strip": "vwlite.cli.strip",
+    "tag": "vwlite.cli.tag",
     "train-tables": "vwlite.cli.train_tables",
 }
 

@@ -22,6 +22,7 @@ TOP = 10
     "--entity, how many coefficients (all unless given).",
 )
 @click.option("--arrays", is_flag=True, help="List the arrays, too, with the values of those that hold one number.")
+@click.option("--journal", is_flag=True, help="Print the journal instead: all that is known of each run.")
 @click.option("--entity", metavar="NAME", help="Print the card of one entity instead, with its coefficients.")
 @click.option("--effect", metavar="NAMESPACE", help="The entity's random effect, if several have such an entity.")
 @click.option("--names", metavar="FILE", help="Read the names of the entity's features from the examples in this file.")
@@ -30,6 +31,7 @@ def command(
     as_json: bool,
     top: int | None,
     arrays: bool,
+    journal: bool,
     entity: str | None,
     effect: str | None,
     names: str | None,
@@ -44,6 +46,7 @@ def command(
 
     \b
       vwlite inspect ratings.model
+      vwlite inspect ratings.model --journal
       vwlite inspect ratings.model --entity ann --effect user --names ratings.vw
     """
     # Imported here: `vwlite --help` loads this module too.
@@ -54,6 +57,15 @@ def command(
         for flag, value in (("--effect", effect), ("--names", names)):
             if value is not None:
                 raise OptionError(f"{flag} has no effect without --entity NAME: add that or leave it out")
+    if journal:
+        for flag, given in (("--top", top is not None), ("--arrays", arrays), ("--entity", entity is not None)):
+            if given:
+                raise OptionError(f"--journal has no effect with {flag}: leave one of them out")
+        from vwlite.journal.rendering import journal_facts, journal_lines, printable
+
+        found = journal_facts(model)
+        click.echo(json.dumps(found) if as_json else printable(journal_lines(found)))
+        return
     for flag in ("--json",) * as_json + ("--entity",) * (entity is not None):
         if arrays:
             raise OptionError(f"--arrays has no effect with {flag}: leave one of them out")

@@ -22,6 +22,7 @@ Not recursive (a reduction calls its base itself):
     experience(ex)   returns the number of examples of ex.entity that a bottom learner has learned
     identify(ex)     replaces ex.entity, a hash of ex.entity_name, by the key of the entity of this name; returns
                      whether the learner knows it
+    terms(ex, to)    adds the summands of the score of the example just predicted (terms.pxd); changes results in ex
     meet(ex)         registers ex.entity with its name, even if nothing is learned about it yet
 Called by the engine on each learner whose `vets` is set (no learner calls its base):
     vet(ex)      returns the Reason why the features can't be used; called before predict and learn, and the engine
@@ -53,6 +54,7 @@ from libc.stdint cimport uint32_t
 from vwlite.core.example cimport Example, SimpleExample
 from vwlite.core.joint cimport JointScores
 from vwlite.core.losses cimport Loss
+from vwlite.core.terms cimport Terms
 
 cdef struct Scored:
     float score, prediction           # as in an Example
@@ -80,6 +82,7 @@ cdef class Learner:
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil
     cdef int meet(self, Example ex) except -1 nogil
     cdef double experience(self, Example ex) except? -1 nogil
+    cdef int terms(self, Example ex, Terms to) except -1 nogil
     cdef int vet(self, Example ex) except -1 nogil
     cdef int vet_label(self, Example ex, bint settles) except -1 nogil
 
@@ -102,6 +105,7 @@ cdef class Learners:
     cdef int identify(self, size_t i, Example ex) except -1 nogil
     cdef int uncertainty(self, size_t i, Example ex, JointScores to) except -1 nogil
     cdef int meet(self, size_t i, Example ex) except -1 nogil
+    cdef int terms(self, size_t i, Example ex, Terms to) except -1 nogil
     cdef double experience(self, size_t i, Example ex) except? -1 nogil
     cdef int vet(self, size_t i, Example ex) except -1 nogil
     cdef int vet_all(self, Example ex) except -1 nogil

@@ -41,6 +41,10 @@ class Learner:
     links: ClassVar[bool]
     changes_labels: ClassVar[bool]
     @property
+    def adds_up(self) -> bool: ...
+    @property
+    def initial_scale(self) -> float: ...
+    @property
     def plugin(self) -> dict[str, str | None] | None: ...
     predicts_first: ClassVar[bool]
     @property

@@ -1,10 +1,13 @@
 """Base classes of learners. The contract is in learner.pxd."""
 from enum import Enum
 
+from libc.math cimport NAN, sqrt
+from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
-from vwlite.core.example cimport SimpleExample
+from vwlite.core.example cimport Feature, SimpleExample
 from vwlite.core.reasons cimport FINE
+from vwlite.core.terms cimport Terms
 
 from vwlite.core.types import LabelType, PredictionType
 
@@ -27,7 +30,8 @@ cdef class Learner:
     ``predicts_first``: VW reports its prediction before the range of labels includes the example's own label. A learner
     of decisions has ``decisions``, the number made in all runs, which it saves and the driver counts; and
     ``costs_allowed``, their range or (NaN, NaN). ``links``: predictions may be on another scale than scores;
-    ``changes_labels``: the base may get other labels than those of the data; ``plugin``: the origin of a learner that
+    ``changes_labels``: the base may get other labels than those of the data; ``adds_up``: its score is that of its
+    base, plus those of the effects beside it, and ``initial_scale`` times an initial prediction; ``plugin``: the origin of a learner that
     is no part of vwlite.
     """
 
@@ -59,6 +63,8 @@ cdef class Learner:
     changes_labels = False
     plugin = None
     predicts_first = False
+    adds_up = False
+    initial_scale = 1.0
 
     def __init__(self, Learner base=None, taken=None):
         self.base = base
@@ -110,6 +116,9 @@ cdef class Learner:
 
     cdef int uncertainty(self, Example ex, JointScores to) except -1 nogil:
         return 0 if self.base is None else self.base.uncertainty(ex, to)
+
+    cdef int terms(self, Example ex, Terms to) except -1 nogil:
+        return self.base.terms(ex, to) if self.base is not None else terms_alone(self, ex, to)
 
     cdef int vet(self, Example ex) except -1 nogil:
         return FINE
@@ -225,6 +234,21 @@ cdef class Learner:
         return []
 
 
+cdef int terms_alone(Learner learner, Example ex, Terms to) except -1 nogil:
+    """Terms of a bottom learner: the score of each feature alone is its weight."""
+    cdef const Feature* features = ex.features
+    cdef size_t n = ex.n, i
+    cdef float initial = ex.initial
+    ex.initial, ex.n, ex.features = 0, 1, to.one
+    for i in range(n):
+        to.one[0].hash, to.one[0].value = features[i].hash, 1
+        ex.known.variance = NAN
+        learner.predict(ex)
+        to.add(features[i].hash, <int32_t>i, features[i].value, ex.score, sqrt(ex.known.variance))
+    ex.features, ex.n, ex.initial = features, n, initial
+    return 0
+
+
 cdef class Bottom(Learner):
     """Base class of bottom learners: owns the loss, and saves the range of labels."""
 
@@ -272,6 +296,9 @@ cdef int identify_of(Learner learner, Example ex) except -1 nogil:
 cdef int uncertainty_of(Learner learner, Example ex, JointScores to) except -1 nogil:
     return learner.uncertainty(ex, to)
 
+cdef int terms_of(Learner learner, Example ex, Terms to) except -1 nogil:
+    return learner.terms(ex, to)
+
 cdef int meet_of(Learner learner, Example ex) except -1 nogil:
     return learner.meet(ex)
 
@@ -291,6 +318,7 @@ cdef Hot call_sensitivity = <Hot>sensitivity_of
 cdef Checked call_identify = <Checked>identify_of
 cdef Random call_uncertainty = <Random>uncertainty_of
 cdef Checked call_meet = <Checked>meet_of
+cdef Random call_terms = <Random>terms_of
 cdef Checked call_vet = <Checked>vet_of
 cdef Known call_experience = <Known>experience_of
 
@@ -330,6 +358,9 @@ cdef class Learners:
 
     cdef int uncertainty(self, size_t i, Example ex, JointScores to) except -1 nogil:
         return call_uncertainty(self.pointers[i], ex, <void*>to)
+
+    cdef int terms(self, size_t i, Example ex, Terms to) except -1 nogil:
+        return call_terms(self.pointers[i], ex, <void*>to)
 
     cdef int meet(self, size_t i, Example ex) except -1 nogil:
         return call_meet(self.pointers[i], ex)

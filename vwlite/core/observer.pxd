@@ -1,5 +1,6 @@
 """Interfaces of observers and gates: callbacks of the driver for each example, outside the stack."""
 from vwlite.core.example cimport Block, Example, Row
+from vwlite.core.multiline cimport MultiExample
 
 cdef class Observer:
     """Callback after each example that the stack has processed; a driver without one pays a comparison per example."""
@@ -7,6 +8,8 @@ cdef class Observer:
     # row: the example as parsed, with the namespaces that --ignore hides from the stack
     # tested: the prediction was not followed by learning (held out, -t, Workspace.predict)
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil
+    # the same of a multi-line example
+    cdef int note_lines(self, MultiExample ex, bint tested) except -1 nogil
 
 cdef class Both(Observer):
     """Two observers in one."""

@@ -192,16 +192,17 @@ class Options:
 
     `options["passes"]` is the value given or the default, a KeyError if no such option is declared. `declared` holds
     the declarations by name, `arguments` the words as typed and `data` the data file named without a flag. `needs` of
-    `accepted` options are not checked: an earlier version accepted them.
+    `accepted` options are not checked: an earlier version accepted them. `card` has the texts of a model card.
     """
 
-    __slots__ = ("_sources", "_values", "accepted", "arguments", "data", "declared")
+    __slots__ = ("_sources", "_values", "accepted", "arguments", "card", "data", "declared")
 
     def __init__(self, groups: Iterable[OptionGroup], arguments: Sequence[str] = (), data: str | None = None) -> None:
         self.declared = gather(groups)
         self.arguments = list(arguments)
         self.data = data
         self.accepted = False
+        self.card: dict[str, str] = {}
         self._values = {name: default(option) for name, option in self.declared.items()}
         self._sources: dict[str, Source] = {}
 

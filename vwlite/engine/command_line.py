@@ -125,22 +125,27 @@ class Reader:
                 self.errors.append(f"{flag} needs a value")
         return found, files
 
-    def read_file(self, path: str) -> dict[str, list[Any]]:
-        """Reads the values of options from a TOML file, by the same rules."""
+    def read_toml(self, path: str) -> dict[str, Any]:
+        """Reads a TOML file."""
         import tomllib  # 10 ms that only those who use it should pay
 
-        found: dict[str, list[Any]] = {}
-        table: dict[str, Any] = {}
         try:
             with open(path, "rb") as file:
-                table = tomllib.load(file)
+                return tomllib.load(file)
         except OSError as error:
             self.errors.append(f"{path}: {error.strerror}")
         except (ValueError, RecursionError) as error:
             self.errors.append(f"{path}: not a TOML file: {error}")
-        for key, value in table.items():
+        return {}
+
+    def read_file(self, path: str) -> dict[str, list[Any]]:
+        """Reads the values of options from a TOML file, by the same rules."""
+        found: dict[str, list[Any]] = {}
+        for key, value in self.read_toml(path).items():
             option = self.find(key.replace("-", "_"))
-            if isinstance(value, dict):
+            if key == "card" and isinstance(value, dict):
+                self.read_card(value, path)
+            elif isinstance(value, dict):
                 self.errors.append(f"{path}: [{key}] is a table, but options have to be at the top level")
             elif option is None:
                 self.errors.append(f"{path}: unknown option {key!r}{self.suggest(key.replace('-', '_'), '')}")
@@ -153,6 +158,22 @@ class Reader:
             else:
                 self.add(found, option, check, value, f"{path}: ")
         return found
+
+    def read_card_of(self, path: str) -> None:
+        """Reads the texts of a model card from a configuration file, whatever else is in it."""
+        table = self.read_toml(path).get("card")
+        if isinstance(table, dict):
+            self.read_card(table, path)
+        elif not self.errors:
+            self.errors.append(f"{path}: has no table [card] with the texts of a card")
+
+    def read_card(self, table: dict[str, Any], path: str) -> None:
+        """Reads the texts of a model card, the table [card] of a configuration file."""
+        for name, value in table.items():
+            if not isinstance(value, (str, list)) or not all(isinstance(one, str) for one in value):
+                self.errors.append(f"{path}: [card] {name} has to be a text, or a list of texts")
+            else:
+                self.options.card[name] = value if isinstance(value, str) else "\n".join(f"- {one}" for one in value)
 
     def find(self, name: str) -> Option | None:
         """Finds an option by name, vwlite's or that of a plugin, which is then imported."""

@@ -119,6 +119,14 @@ cdef class Driver:
                 self.known.count(each[i].features, each[i].n, at, self.known.examples)
                 at += each[i].n
         return 0
+    @property
+    def wants_variance(self):
+        """Whether learners with a posterior compute the variance of each score."""
+        return self.ex.known.wants_variance
+
+    @wants_variance.setter
+    def wants_variance(self, bint wants):
+        self.ex.known.wants_variance = wants
 
     def run_block(self, Block block not None):
         """Runs the rows of a parsed block."""

@@ -194,6 +194,8 @@ class Feed:
         if self.cached:
             found = self.found
             self.parser = CacheParser(self.cache_path, *found, self._key()) if found else self.writer.reread()
+            if found and not self.records:  # whose digests are not known
+                self.records = [{"name": path, "sha256": None, "bytes": os.stat(path).st_size} for path in self.paths]
             writer = None
         else:
             digest = bool(self.options["final_regressor"])

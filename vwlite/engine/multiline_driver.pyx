@@ -123,6 +123,8 @@ cdef class MultilineDriver(Driver):
                 self.finishers.finish_example(i, ex)
             if self.policy is not None and ex.labelled:
                 self.policy.note(ex, ex.test_only)
+        if self.observer is not None:
+            self.observer.note_lines(ex, not learns)
         return self.tell(ex)
 
     cdef int know_lines(self, MultiExample ex, bint learns) except -1 nogil:

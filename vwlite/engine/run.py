@@ -370,6 +370,8 @@ class Run:
         options = self.options
         self.driver.before_save()
         self.workspace.sources = self.feed.records
+        if self.stopped_by is not None:
+            self.workspace.origin["stopped"] = self.stopped_by.name
         if options["final_regressor"]:
             self.workspace.save(options["final_regressor"])
         if not (options["readable_model"] or options["invert_hash"]):

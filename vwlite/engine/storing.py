@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vwlite import __version__
 from vwlite.core.learner import walk
-from vwlite.engine import known_features, stack
+from vwlite.engine import known_features, provenance, stack
 from vwlite.errors import ModelError, StackError
 from vwlite.model.metadata import FIGURES as KINDS_OF_FIGURES
 
 if TYPE_CHECKING:
+    from vwlite.core.options import Options
     from vwlite.entities.store_file import StoreFile
     from vwlite.model.model_file import Array, ModelReader
 
 # Modules for model files are imported where they are used, which saves time in a run without a model.
 
 FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
+ORIGIN = ("via", "folder", "host", "python", "given", "data", "stopped", "redacted")  # see provenance.origin
+BESIDE = ("notes", "card", "stripped")  # metadata that later models of a model have, too
 COPIED = ("<bytes>", "to_bytes")  # how messages name the bytes
 
 
@@ -63,7 +66,10 @@ def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict
         }
     arrays |= names_to_arrays(workspace.names, "slot") | names_to_arrays(workspace.hash_names, "hash")
     arrays |= known_features.arrays_of(workspace)
-    return arrays, workspace.metadata() | ({} if stream is None else {"stream": stream})
+    metadata = workspace.metadata()
+    if workspace.options["predict_only_model"] and stream is None:
+        arrays, metadata, _ = stripped(arrays, metadata, (), workspace.options)
+    return arrays, metadata | ({} if stream is None else {"stream": stream})
 
 
 def save(workspace: Any, path: str | os.PathLike[str], stream: dict[str, Any] | None) -> None:
@@ -94,15 +100,16 @@ def metadata_of(workspace: Any) -> dict[str, Any]:
     record = {
         "when": when,
         "version": __version__,
-        "arguments": workspace.flags,
+        "arguments": [provenance.without_secrets(word) for word in workspace.flags],
         "seed": workspace.options["random_seed"],
-        "sources": workspace.sources,
+        "sources": [{**one, "name": provenance.without_secrets(one["name"])} for one in workspace.sources],
         "examples": counters.example_number - workspace.examples_before,
         "loss_before": workspace.loss_before,
         "loss_after": loss_of(workspace),
         "parent": workspace.parent,
+        **workspace.origin,
     }
-    return {
+    metadata = {
         "vwlite_version": __version__,
         "created": when,
         "stack": workspace.described or stack.describe(workspace.top),
@@ -110,6 +117,34 @@ def metadata_of(workspace: Any) -> dict[str, Any]:
         "journal": [*workspace.journal, record],
         "figures": {name: value for name, value in figures_of(workspace) if math.isfinite(value)},
     }
+    metadata |= {name: value for name, value in workspace.beside.items() if value}
+    what = provenance.wanted(workspace.options)
+    return redacted(metadata, what, provenance.files_of(workspace.options))
+
+
+def redacted(metadata: dict[str, Any], what: Iterable[str], files: Iterable[str]) -> dict[str, Any]:
+    """The metadata of a model without what is redacted, in all runs."""
+    what, files = list(what), list(files)
+    if not what:
+        return metadata
+    found = {**metadata, "journal": [provenance.redact(run, what, files) for run in metadata.get("journal", [])]}
+    if "path" in what:
+        found["options"] = provenance.redact_options(metadata["options"], files)
+        found["stack"] = [
+            {**learner, "options": provenance.redact_options(learner["options"], files)}
+            for learner in metadata["stack"]
+        ]
+    return found
+
+
+def stripped(
+    arrays: Mapping[str, Any], metadata: dict[str, Any], keep: Collection[str], options: Options
+) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    """A model without its provenance; see vwlite/model/stripping.py."""
+    from vwlite.model.stripping import strip
+
+    files = provenance.files_of(options)
+    return strip(arrays, metadata, keep, lambda found: redacted(found, ["path"], files))
 
 
 def to_bytes(workspace: Any) -> bytes:
@@ -147,6 +182,7 @@ def from_bytes(kind: Any, data: bytes | bytearray | memoryview) -> Any:
     workspace.flags, workspace.own_flags = copied["flags"], copied["own_flags"]
     *workspace.journal, run = reader.metadata["journal"]
     workspace.parent, workspace.sources = run["parent"], run["sources"]
+    workspace.origin = {name: run[name] for name in ORIGIN if name in run}
     workspace.examples_before, workspace.loss_before = copied["examples_before"], copied["loss_before"]
     workspace.changes, workspace.described = copied["changes"], reader.metadata["stack"]
     driver = workspace.driver
@@ -208,6 +244,7 @@ def restore_rest(workspace: Any, reader: ModelReader) -> None:
     metadata = reader.metadata
     workspace.journal = list(metadata["journal"])
     workspace.parent = metadata["id"]
+    workspace.inherit(metadata)
     workspace.names, workspace.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
     if workspace.options["preserve_performance_counters"] and workspace.driver.training:
         for name, value in metadata["figures"].items():

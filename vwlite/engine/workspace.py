@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vwlite import __version__
 from vwlite.core.learner import end_pass, walk
 from vwlite.core.options import Options
-from vwlite.engine import known_features, plugins, registry, stack, storing
+from vwlite.engine import known_features, plugins, provenance, registry, stack, storing
 from vwlite.engine.doors import Doors, encoded
 from vwlite.engine.driver import Driver
 from vwlite.engine.needs import Use, unmet
@@ -185,6 +185,10 @@ class Workspace:
         self.sources: list[dict[str, Any]] = []
         self.stamp = storing.Stamp()
         self.changes = 0  # of the model, other than by examples
+        self.origin = provenance.origin(options, use)
+        provenance.wanted(options)
+        self.beside: dict[str, Any] = {}  # notes, the texts of the card, what was stripped from the loaded model
+        self.inherit({})
         self.described: list[dict[str, Any]] = []  # the stack of a copy, as the original described it
         store = None
         if reader is not None:
@@ -318,6 +322,38 @@ class Workspace:
         if type(x) is dict and columns is None and self._predict_one is not None:
             return self._predict_one(x, y, weight, tag)
         return self._run(x, y, weight, tag, columns, False)
+
+    def explain(self, x: Any, columns: Any = None, effect: str | None = None, most: int = 0) -> Any:  # noqa: DOC502
+        """Explains predictions: the terms of each score, value times weight, largest first. Nothing is learned.
+
+        Args:
+            x: Examples, as for `predict`; labels are not needed.
+            columns: As for `predict`.
+            effect: Only this part of the score: "fixed", or the namespace of a random effect.
+            most: How many terms of each part are listed; 0 for all.
+
+        Returns:
+            For one example a dict, for several a list: ``prediction``, ``score`` (before the link), ``tag``, ``sd``
+            and ``terms``, dicts with ``feature``, ``value``, ``weight``, ``term`` (their product), ``part`` (with
+            random effects, whose sums are in ``parts``) and ``sd`` (of learners with a posterior). The term
+            ``(rest)`` is what the others leave of the score. Of a decision: ``chosen``, ``runner_up``, ``between``
+            (what separates the two), and ``actions`` with the terms of each. None for an empty line.
+
+        Raises:
+            ParseError: At the first malformed example.
+            TypeError: As of `learn`.
+            OptionError: If predictions are no scores, or there is no such effect.
+            RuntimeError: If another thread is using the workspace.
+
+        >>> workspace = Workspace("--noconstant")
+        >>> _ = workspace.learn([{"price": 2.0}] * 9, y=[4.0] * 9)
+        >>> [term["feature"] for term in workspace.explain({"price": 3.0})["terms"]]
+        ['price']
+        """
+        from vwlite.engine.explaining import explain
+
+        with self._turn:
+            return explain(self, x, columns, effect, most)
 
     def end_pass(self) -> None:
         """Ends a pass over the data, at which some learners learn: with --batch_size all or --sweeps, for instance.
@@ -558,6 +594,16 @@ class Workspace:
     def __dir__(self) -> list[str]:
         """The names of what a user may use."""
         return [name for name in object.__dir__(self) if not name.startswith("_") or name.startswith("__")]
+
+    def inherit(self, metadata: Mapping[str, Any]) -> None:
+        """Takes the notes of a model, and adds those of the options.
+
+        Args:
+            metadata: The metadata of the model; empty for none.
+        """
+        self.beside = {name: metadata[name] for name in storing.BESIDE if name in metadata}
+        self.beside["notes"] = provenance.notes_of(self.options["note"], metadata.get("notes"))
+        self.beside["card"] = {**metadata.get("card", {}), **self.options.card}
 
     def _use_model(self, reader: ModelReader) -> None:
         """Takes the options of a model."""

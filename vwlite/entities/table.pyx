@@ -122,7 +122,9 @@ cdef class EntityTable:
             record = self.find(ex.entity)
             if record == NULL:
                 return 0
-            if (record.name_length == ex.entity_name_length
+            # a stripped model has no names, and goes by the hash alone
+            if record.name_length == 0 or (
+                    record.name_length == ex.entity_name_length
                     and memcmp(name_of(record), ex.entity_name, record.name_length) == 0):
                 return 1
             tries += 1

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from vwlite.core.view import View
-from vwlite.engine.audit import names
-from vwlite.http.model import ERROR, Model
+from vwlite.errors import OptionError, ParseError
+from vwlite.http.model import Model
 from vwlite.http.problems import Problem
 
 MOST = 1000  # terms that are shown
-
-
-class Collector:
-    """A listener of the driver that keeps the view of an example."""
-
-    def __init__(self, listener: Any) -> None:
-        self.listener = listener
-        self.view: View | None = None
-
-    def audit(self, driver: Any, view: View) -> None:
-        """Keeps the view."""
-        self.view = view
-
-    def __getattr__(self, name: str) -> Any:
-        """What else a listener is told goes to the one before."""
-        return getattr(self.listener, name)
 
 
 def explain(model: Model, line: bytes) -> list[dict[str, Any]]:
@@ -36,30 +19,20 @@ def explain(model: Model, line: bytes) -> list[dict[str, Any]]:
         line: The example in VW's text.
 
     Returns:
-        Feature, value, weight and their product of each term, the largest first.
+        Feature, value, weight and their product of each term, the largest first; of several parts of the score also
+        the part, of learners with a posterior the standard deviation of the weight.
 
     Raises:
         Problem: If the model's score is no sum of such terms, or the example can't be used.
     """
     workspace = model.engine.workspace
-    bottom = getattr(workspace, "bottom", None)  # None of one in Python
-    if bottom is None or model.engine.blocks or not hasattr(bottom, "weight_at"):
+    if getattr(workspace, "bottom", None) is None or model.engine.blocks:  # a model in Python
         raise Problem(400, "the predictions of this model are no sum of terms: leave out explain=1")
-    driver = workspace.driver
-    collector = Collector(driver.listener)
-    before = driver.needs_names, driver.audits
-    driver.listener, driver.needs_names, driver.audits = collector, True, True
     try:
-        (answer,) = model.predict([line])
-    finally:
-        driver.listener = collector.listener
-        driver.needs_names, driver.audits = before
-    view = collector.view
-    if view is None:
-        raise Problem(400, answer.removeprefix(ERROR).decode("utf-8", "replace"))
-    terms: list[dict[str, Any]] = []
-    for name, (number, value) in zip(names(view, workspace.interactions), view.features, strict=True):
-        weight = float(bottom.weight_at(number, view.offset)[0])
-        terms.append({"feature": name, "value": value, "weight": weight, "term": value * weight})
-    terms.sort(key=lambda each: -abs(each["term"]))
+        found = workspace.explain(line)
+    except OptionError as error:
+        raise Problem(400, f"the predictions of this model have no terms: leave out explain=1 ({error})") from error
+    except ParseError as error:
+        raise Problem(400, str(error)) from error
+    terms: list[dict[str, Any]] = sorted(found["terms"], key=lambda each: -abs(each["term"]))
     return terms[:MOST]

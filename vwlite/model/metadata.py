@@ -32,6 +32,9 @@ COUNT = Kind("a count", lambda value: type(value) is int and 0 <= value < 1 << 6
 WHOLE = Kind("a whole number", lambda value: type(value) is int)
 NUMBER = Kind("a number", lambda value: type(value) in (int, float))
 OBJECT = Kind("an object", lambda value: type(value) is dict)
+TEXTS = Kind(
+    "an object of texts", lambda value: type(value) is dict and all(type(one) is str for one in value.values())
+)
 
 # A list stands for a list of its one element, a dictionary for an object with at least these keys, of which those with
 # a question mark may be missing.
@@ -46,6 +49,14 @@ RUN = {
     "loss_before": or_null(NUMBER),
     "loss_after": or_null(NUMBER),
     "parent": or_null(TEXT),
+    "via?": TEXT,
+    "folder?": TEXT,
+    "host?": TEXT,
+    "python?": TEXT,
+    "given?": OBJECT,
+    "data?": [TEXT],
+    "stopped?": TEXT,
+    "redacted?": [TEXT],
 }
 FIGURES = {
     "example_number?": COUNT,
@@ -70,6 +81,9 @@ SCHEMA: dict[str, Any] = {
     "digests": OBJECT,
     "stream": {"id?": TEXT, "entry?": COUNT, "flags?": OBJECT, "service?": OBJECT},
     "entities": {"id": TEXT, "sha256": TEXT},
+    "notes": TEXTS,
+    "card": TEXTS,
+    "stripped": {"removed": [TEXT], "sha256": TEXT},
 }
 NEEDED = ("id", "created", "vwlite_version", "stack", "options", "journal", "figures")
 
