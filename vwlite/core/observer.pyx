@@ -1,11 +1,14 @@
 """Base classes of observers and gates."""
-from vwlite.core.example cimport Block, Example, Row
+from vwlite.core.example cimport Block, Example, Row, SimpleExample
 
 
 cdef class Observer:
     """Observer that does nothing."""
 
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
+        return 0
+
+    cdef int note_many(self, const SimpleExample* examples, size_t n, bint tested) except -1 nogil:
         return 0
 
 
