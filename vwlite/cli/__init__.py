@@ -16,6 +16,7 @@ from vwlite.errors import OptionError, VwliteError
 SUBCOMMANDS = {
     "client": "vwlite.cli.client",
     "convert": "vwlite.cli.convert",
+    "cv": "vwlite.cli.cv",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
     "residual": "vwlite.cli.residual",

@@ -248,6 +248,7 @@ def share_crossings(workspaces: Sequence[Workspace]) -> list[Any]:
         other = next((theirs for known, theirs in found if known == key), None)
         if other is None:
             found.append((key, mine))
+            mine.like = None
         else:
             mine.like = other
     return [interactions for _, interactions in found]

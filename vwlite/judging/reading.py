@@ -78,28 +78,31 @@ def options_of(paths: Sequence[str], given: dict[str, Any], by: Sequence[str], w
     return options
 
 
+def recorder_of(top: Any, predicate: Predicate | None) -> Recorder | None:
+    """A Recorder for a stack, with the slices of a predicate; None if it predicts neither numbers nor one class."""
+    if top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR:
+        return Recorder(predicate)
+    if top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
+        PredictionType.CLASS,
+        PredictionType.PROBABILITIES,
+    ):
+        return Recorder(predicate, True, top.classes, top.gives_prediction is PredictionType.PROBABILITIES)
+    return None
+
+
 class Scoring(Run):
     """A run that predicts, prints no table and no summary, and is observed by a Recorder."""
 
     def __init__(self, options: Options, by: Sequence[str]) -> None:
         workspace = Workspace(options, "command")
         top = workspace.top
-        simple = top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR
-        of_classes = top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
-            PredictionType.CLASS,
-            PredictionType.PROBABILITIES,
-        )
-        if not (simple or of_classes):
+        recorder = recorder_of(top, names_of_slices(options, by))
+        if recorder is None:
             raise OptionError(
-                f"{options['initial_regressor']} predicts {top.gives_prediction.value} of {top.takes_label.value} labels: "
-                "models of numbers and of one class for each example can be evaluated"
+                f"{options['initial_regressor']} predicts {top.gives_prediction.value} of {top.takes_label.value} "
+                "labels: models of numbers and of one class for each example can be evaluated"
             )
-        self.recorder = Recorder(
-            names_of_slices(options, by),
-            of_classes,
-            top.classes if of_classes else None,
-            top.gives_prediction is PredictionType.PROBABILITIES,
-        )
+        self.recorder = recorder
         workspace.driver.observer = self.recorder
         workspace.driver.needs_names = workspace.driver.needs_names or bool(by)
         super().__init__(options, workspace)
@@ -141,12 +144,17 @@ def predictions_of(  # noqa: DOC502
     options = options_of(paths, given or {}, by, ["--testonly", f"--initial_regressor={model}"])
     run = Scoring(options, by)
     run.main()
-    recorder, top = run.recorder, run.workspace.top
+    return judged_by(run.recorder, run.workspace, by)
+
+
+def judged_by(recorder: Recorder, workspace: Workspace, by: Sequence[str]) -> Judged:
+    """The judged examples that a Recorder has of a workspace's predictions."""
+    top = workspace.top
     places, labels, weights, predictions, scores, *classes = columns_of(recorder)
     slices = slices_of(by, [recorder.slice(i) for i in range(len(by))])
     if classes:
         return of_classes(recorder, top.classes, places, weights, classes, slices, top)
-    log_odds = "logistic" in top.loss.name or options["link"] == "logistic"
+    log_odds = "logistic" in top.loss.name or workspace.options["link"] == "logistic"
     if log_odds:
         probabilities = 1 / (1 + np.exp(-scores))
         return judged(labels, scores, weights, kind="binary", probabilities=probabilities, slices=slices, places=places)

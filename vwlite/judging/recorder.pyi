@@ -1,8 +1,10 @@
 from typing import Any
 
+from vwlite.core.observer import Observer
+
 NO_CLASS: int
 
-class Recorder:
+class Recorder(Observer):
     n: int
     seen: int
     def __init__(self, predicate: Any = ..., classes: bool = ..., stack: Any = ..., probable: bool = ...) -> None: ...

@@ -1,9 +1,10 @@
-"""Sweeps as text for a terminal."""
+"""Sweeps and cross-validations as text for a terminal."""
 
 from __future__ import annotations
 
-from vwlite.judging.rendering import number, span, table
+from vwlite.judging.rendering import number, render, span, table
 from vwlite.judging.sweeping import METRICS, Sweep
+from vwlite.judging.validation import Validation
 
 SIDE_WORDS = {"progressive": "progressive", "holdout": "held out"}
 
@@ -41,3 +42,29 @@ def render_sweep(found: Sweep) -> str:
             ]
         )
     return "\n".join([*lines, *table(head, rows)])
+
+
+def render_validation(found: Validation, samples: int) -> str:
+    """The text of a cross-validation, whose bootstrap had so many samples."""
+    counts = [fold.n for fold in found.folds]
+    k = len(counts)
+    lines = [
+        f"folds = {k} of {min(counts):,} to {max(counts):,} examples, {found.seconds:.2f} s with {found.threads} "
+        f"thread{'s' * (found.threads > 1)}",
+        "",
+    ]
+    rows = [
+        [
+            name,
+            number(spread.mean),
+            "" if spread.sd is None else number(spread.sd),
+            f"defined in {spread.folds} folds" * (spread.folds < k),
+        ]
+        for name, spread in found.spreads.items()
+    ]
+    lines += [line.rstrip() for line in table(["over the folds", "mean", "sd", ""], rows)]
+    if found.pooled is None:
+        return "\n".join([*lines, "", f"loss of all examples = {number(found.loss)}"])
+    return "\n".join(
+        [*lines, "", "all examples, each predicted by the model without its fold:", render(found.pooled, samples)]
+    )
