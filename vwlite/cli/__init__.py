@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "cv": "vwlite.cli.cv",
     "eval": "vwlite.cli.eval",
     "inspect": "vwlite.cli.inspect",
+    "policies": "vwlite.cli.policies",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",

@@ -125,6 +125,8 @@ cdef class MultilineDriver(Driver):
                 self.finishers.finish_example(i, ex)
             if self.policy is not None and ex.labelled:
                 self.policy.note(ex, ex.test_only)
+        if self.observer is not None:
+            self.observer.note(ex, block, rows, ex.test_only or not self.training)
         return self.tell(ex)
 
     cdef int vet_lines(self, MultiExample ex) except -1 nogil:
