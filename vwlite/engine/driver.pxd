@@ -50,6 +50,7 @@ cdef class Driver:
     cdef uint32_t source              # of the current example, and its line there
     cdef size_t line
     cdef public bint training, counting, constant, quiet, audits
+    cdef public bint delayed          # labels come late: predictions without learning count as those before it
     cdef public bint again            # not the first pass: malformed lines were reported
     cdef public Effects effects       # random effects, which look ahead at rows, or None
     cdef Learners vetters             # the learners that may refuse examples

@@ -187,7 +187,7 @@ cdef class Driver:
         if self.counting:
             self.counters.count_many(each, done, self.constant)
         if self.observer is not None:
-            self.observer.note_many(each, done, not self.training)
+            self.observer.note_many(each, done, not (self.training or self.delayed))
         for k in range(done):
             row = &block.rows[i + (k if self.skipped == NULL else self.places[k])]
             if self.learned is not None and self.training:
@@ -287,7 +287,7 @@ cdef class Driver:
             for i in range(self.finishers.n):
                 self.finishers.finish_example(i, ex)
         if self.observer is not None:
-            self.observer.note(ex, block, row, ex.test_only or not self.training)
+            self.observer.note(ex, block, row, ex.test_only or not (self.training or self.delayed))
         return self.tell(ex)
 
     cdef int count_from_zero(self) except -1 nogil:

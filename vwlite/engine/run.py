@@ -14,6 +14,7 @@ from typing import Any
 from vwlite.core.learner import Verdict, end_pass, walk
 from vwlite.core.options import Options
 from vwlite.core.textbuffer import TextBuffer
+from vwlite.engine.delaying import delay_of
 from vwlite.engine.driver import Driver
 from vwlite.engine.feed import Feed
 from vwlite.engine.stack import table
@@ -41,7 +42,9 @@ class Run:
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))
-        self.feed = feed or Feed(options, self.driver.needs_names, top.takes_label, top.multiline, again)
+        needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
+        self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again)
+        self.delay = delay_of(options, self.driver, self.feed.wants_names)
         self.verdict = Verdict.GO_ON
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
@@ -200,8 +203,10 @@ class Run:
 
     def one_pass(self) -> None:
         """Runs all blocks of one pass."""
+        delay = None if self.driver.again else self.delay
+        run_block = self.driver.run_block if delay is None else delay.run_block
         for block in self.feed.blocks(self.workspace.interactions):
-            self.driver.run_block(block)
+            run_block(block)
             self.flush(force=False)
             self.progress.update(self.feed.progress, self.driver.counters.example_number)
             self.blocks += 1
@@ -210,6 +215,8 @@ class Run:
             if self.driver.done or self.stopped_by is not None:
                 break
         self.flush(force=True)
+        if delay is not None:
+            delay.finish()
         if not self.driver.again:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
 
@@ -330,6 +337,8 @@ class Run:
         ]
         if self.feed.selection is not None:
             sources.append(self.feed.selection.figures)
+        if self.delay is not None and self.delay.timed:
+            sources.append(self.delay.figures)
         for source in sources:
             for name, value in source().items():
                 self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")
