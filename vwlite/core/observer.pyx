@@ -1,5 +1,5 @@
 """Base classes of observers and gates."""
-from vwlite.core.example cimport Block, Example, Row
+from vwlite.core.example cimport Block, Example, Row, SimpleExample
 from vwlite.core.multiline cimport MultiExample
 
 
@@ -9,7 +9,10 @@ cdef class Observer:
     cdef int note(self, Example ex, Block block, const Row* row, bint tested) except -1 nogil:
         return 0
 
-    cdef int note_lines(self, MultiExample ex, bint tested) except -1 nogil:
+    cdef int note_lines(self, MultiExample ex, Block block, const Row* rows, bint tested) except -1 nogil:
+        return self.note(ex, block, rows, tested)
+
+    cdef int note_many(self, const SimpleExample* examples, size_t n, bint tested) except -1 nogil:
         return 0
 
 
@@ -28,6 +31,11 @@ cdef class Both(Observer):
         if self.first is not None:
             self.first.note(ex, block, row, tested)
         return self.second.note(ex, block, row, tested)
+
+    cdef int note_lines(self, MultiExample ex, Block block, const Row* rows, bint tested) except -1 nogil:
+        if self.first is not None:
+            self.first.note_lines(ex, block, rows, tested)
+        return self.second.note_lines(ex, block, rows, tested)
 
 
 cdef class Gate:

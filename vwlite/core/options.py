@@ -248,6 +248,11 @@ class Options:
             raise OptionError(f"--{name} wants a list, not {value!r}")
         self._sources[name] = source
 
+    def unset(self, name: str) -> None:
+        """Returns an option to its default, as if it had not been given."""
+        self._values[name] = default(self.declared[name])
+        self._sources.pop(name, None)
+
     def kept(self) -> dict[str, Any]:
         """Returns the values to store in the model file: those given, of options that are kept or fixed."""
         return {

@@ -16,7 +16,7 @@ cdef class DenseTable:
     cdef uint32_t mask                # slots - 1
     cdef int stride_shift             # log2 of the floats of a slot
     cdef readonly int bits
-    cdef size_t bytes
+    cdef readonly size_t bytes
     cdef bint huge                    # huge pages were requested
     cdef void use_huge_pages(self) noexcept nogil
     cdef bint is_filled_by(self, double touches) noexcept nogil

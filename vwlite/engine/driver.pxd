@@ -7,7 +7,9 @@ a) A Driver runs single-line examples; a MultilineDriver (multiline_driver.pyx) 
 b) Several drivers, each with its stack, can run the same block: no state of a stack is stored in it.
 c) Ordinary rows are run in groups where the stack and the options allow it (simple_rows.pxd), all others one by one;
    results are the same.
-d) Files and lines from Python both use run: they differ in where predictions are written (`predictions`,
+d) Rows of a block can be skipped: models of cross-validation share blocks, and each skips its own fold. A driver then
+   does the same as with data that has no such rows.
+e) Files and lines from Python both use run: they differ in where predictions are written (`predictions`,
    `raw_predictions`, `results`) and in the listener's reaction to a malformed line.
 """
 from libc.stdint cimport uint32_t
@@ -54,6 +56,7 @@ cdef class Driver:
     cdef uint32_t source              # of the current example, and its line there
     cdef size_t line
     cdef public bint training, counting, constant, quiet, audits
+    cdef public bint delayed          # labels come late: predictions without learning count as those before it
     cdef public bint again            # not the first pass: malformed lines were reported
     cdef public Effects effects       # random effects, which look ahead at rows, or None
     cdef Learners vetters             # the learners that may refuse examples
@@ -63,12 +66,14 @@ cdef class Driver:
     cdef bint vetting, simple         # there are some; labels are simple ones
     cdef bint scalar                  # predictions are numbers, from simple labels
     cdef SimpleExample[ROWS_AT_ONCE] together
+    cdef uint32_t[ROWS_AT_ONCE] places  # of their rows after the first, where rows are skipped
     cdef bint holds_gil               # a learner takes the GIL for each example: held for a block, that costs less
     cdef bint sees                    # and the loss sees them as they are
     cdef public bint needs_names      # names of features are wanted
     # features that were crossed ahead, of the block at hand; NULL where examples have to be crossed one by one
     cdef const Feature* crossed
     cdef const Expansion* expansions
+    cdef const unsigned char* skipped  # of the block at hand: 1 for each row that is not run; NULL: all are run
     # where predictions go, None for nowhere
     cdef public TextBuffer predictions, raw_predictions
     cdef list results                 # for Python
@@ -87,11 +92,15 @@ cdef class Driver:
     cdef public bint progress_adds
     # the size of the next piece: complete examples of at least `aim` bytes
     cdef size_t piece(self, const char* text, size_t n, size_t aim) noexcept nogil
-    # the rows of a block
+    # the rows of a block, and some of them
     cdef int run(self, Block block, Example ex) except -1 nogil
+    cdef int begin_block(self, Block block, const unsigned char* skipped) except -1
+    cdef void end_block(self) noexcept nogil
+    cdef size_t run_range(self, Block block, Example ex, size_t begin, size_t end) except? 0 nogil
+    cdef int look_ahead(self, Block block, size_t i) except -1 nogil
     # ordinary rows together: whether that is possible, and from the i-th row on, the number of rows run
     cdef bint runs_together(self, Example ex) noexcept nogil
-    cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i) except -2 nogil
+    cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i, size_t end) except -2 nogil
     cdef size_t most_together(self) noexcept nogil
     # counts features that are learned or predicted
     cdef int know(self, Example ex, bint learns) except -1 nogil

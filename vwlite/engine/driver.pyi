@@ -19,6 +19,7 @@ class Driver:
     constant: bool
     quiet: bool
     audits: bool
+    delayed: bool
     again: bool
     predictions: TextBuffer | None
     learned: TextBuffer | None

@@ -100,7 +100,7 @@ cdef class Driver:
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil:
         """The same for rows that were run together, from the row `first` on."""
         cdef const SimpleExample* each = self.together
-        cdef size_t i, at = 0
+        cdef size_t i, row, at = 0
         if not self.training:
             for i in range(n):
                 self.known.look(each[i].features, each[i].n)
@@ -109,9 +109,10 @@ cdef class Driver:
         for i in range(n):
             self.known.find(each[i].features, each[i].n)
             if self.known.n_missed:
-                ex.bind(block, &block.rows[first + i], self.constant)
+                row = first + (i if self.skipped == NULL else self.places[i])
+                ex.bind(block, &block.rows[row], self.constant)
                 if self.expansions != NULL:
-                    use_crossing(self.crossed, self.expansions + (first + i), ex)
+                    use_crossing(self.crossed, self.expansions + row, ex)
                 self.speller.spell(ex)
         for i in range(n):
             self.known.examples += 1
@@ -119,6 +120,7 @@ cdef class Driver:
                 self.known.count(each[i].features, each[i].n, at, self.known.examples)
                 at += each[i].n
         return 0
+
     @property
     def wants_variance(self):
         """Whether learners with a posterior compute the variance of each score."""
@@ -128,12 +130,12 @@ cdef class Driver:
     def wants_variance(self, bint wants):
         self.ex.known.wants_variance = wants
 
-    def run_block(self, Block block not None):
-        """Runs the rows of a parsed block."""
+    def run_block(self, Block block not None, const unsigned char[::1] skipped=None):
+        """Runs the rows of a parsed block; `skipped` is 1 for each row that is not run."""
         cdef Example ex = self.ex
-        cdef Crossing crossing = crossing_of(block, self.interactions)
-        if crossing is not None:
-            self.crossed, self.expansions = crossing.features, crossing.expansions
+        if skipped is not None and skipped.shape[0] < <Py_ssize_t>block.n_rows:
+            raise ValueError(f"{skipped.shape[0]} marks for {block.n_rows} rows")
+        self.begin_block(block, NULL if skipped is None or not skipped.shape[0] else &skipped[0])
         try:
             if self.holds_gil:
                 self.run(block, ex)
@@ -141,16 +143,34 @@ cdef class Driver:
                 with nogil:
                     self.run(block, ex)
         finally:
-            self.crossed, self.expansions = NULL, NULL
+            self.end_block()
+
+    cdef int begin_block(self, Block block, const unsigned char* skipped) except -1:
+        """Prepares for the rows of a block."""
+        cdef Crossing crossing = crossing_of(block, self.interactions)
+        if crossing is not None:
+            self.crossed, self.expansions = crossing.features, crossing.expansions
+        self.skipped = skipped
+        return 0
+
+    cdef void end_block(self) noexcept nogil:
+        self.crossed, self.expansions, self.skipped = NULL, NULL, NULL
 
     cdef int run(self, Block block, Example ex) except -1 nogil:
-        cdef size_t i = 0
+        return self.show(block, self.run_range(block, ex, 0, block.n_rows) if block.n_rows else 0)
+
+    cdef size_t run_range(self, Block block, Example ex, size_t begin, size_t end) except? 0 nogil:
+        """Runs rows from `begin` to `end`; returns where it stopped."""
+        cdef size_t i = begin
         cdef Py_ssize_t n
         cdef const Row* row
         cdef bint together = self.runs_together(ex)
-        while i < block.n_rows and not self.done:
+        while i < end and not self.done:
+            if self.skipped != NULL and self.skipped[i]:
+                i += 1
+                continue
             if together:
-                n = self.run_together(block, ex, i)
+                n = self.run_together(block, ex, i, end)
                 together = n >= 0
                 if n > 0:
                     i += n
@@ -162,17 +182,26 @@ cdef class Driver:
             # VW counts empty lines towards --examples and the holdout
             if row.kind != ROW_PROBLEM:
                 take_in(self)
-            if self.effects is not None and i < block.n_rows and block.rows[i].kind == ROW_EXAMPLE:
-                self.effects.look_ahead(block, &block.rows[i])
+            if self.effects is not None:
+                self.look_ahead(block, i)
             if row.kind == ROW_EXAMPLE:
                 self.one(block, row, ex)
-        return self.show(block, i)
+        return i
+
+    cdef int look_ahead(self, Block block, size_t i) except -1 nogil:
+        """Has random effects fetch what the next row needs, the i-th or later."""
+        while self.skipped != NULL and i < block.n_rows and self.skipped[i]:
+            i += 1
+        if i < block.n_rows and block.rows[i].kind == ROW_EXAMPLE:
+            self.effects.look_ahead(block, &block.rows[i])
+        return 0
 
     cdef bint runs_together(self, Example ex) noexcept nogil:
         """Whether ordinary rows can be run together: nothing has to look at each example."""
         return (self.scalar and self.transforms is None
                 and (self.expansions != NULL or not self.interactions.active) and not self.vetting
-                and self.finishers.n == 0 and not self.audits and self.observer is None and self.refusal is None
+                and self.finishers.n == 0 and not self.audits and self.refusal is None
+                and (self.observer is None or self.observer.takes_many)
                 and (self.gate is None or not self.training) and self.format.n_columns == 0
                 and not ex.known.wants_variance and ex.known.interval == 0
                 and not (self.holdout and self.holdout_share))
@@ -188,20 +217,21 @@ cdef class Driver:
             most = min(most, self.holdout_period - self.in_pass % self.holdout_period - 1)
         return most
 
-    cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i) except -2 nogil:
-        """Runs ordinary rows from the i-th on; returns how many, and -1 if the stack doesn't take several."""
+    cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i, size_t end) except -2 nogil:
+        """Runs ordinary rows from the i-th on; returns how many, with skipped ones, and -1 if the stack can't."""
         cdef SimpleExample* each = self.together
         cdef const Row* row = &block.rows[i]
         cdef Given given
         cdef size_t n
-        cdef Py_ssize_t done, k
+        cdef Py_ssize_t done, k, last
         given.features, given.crossed = block.features, self.crossed
         given.expansions = NULL if self.expansions == NULL else self.expansions + i
-        given.most = min(self.most_together(), block.n_rows - i)
+        given.most, given.rows = self.most_together(), end - i
+        given.skipped = NULL if self.skipped == NULL else self.skipped + i
         given.labelled, given.unlabelled = self.counters.weighted_labeled, self.counters.weighted_unlabeled
         given.below = INFINITY if self.quiet else self.dump_interval
         given.constant, given.learns = self.constant, self.training
-        n = collect(row, &given, self.loss, each)
+        n = collect(row, &given, self.loss, each, self.places)
         if n == 0:
             return 0
         done = self.top.learn_many(each, n) if self.training else self.top.predict_many(each, n)
@@ -209,20 +239,24 @@ cdef class Driver:
             return -1
         if self.known is not None:
             self.know_many(block, i, done, self.named)
+        last = done - 1 if self.skipped == NULL else self.places[done - 1]
         self.in_pass += done
-        self.source, self.line = source_of(block, row + done - 1), block.first_line + row[done - 1].line
+        self.source, self.line = source_of(block, row + last), block.first_line + row[last].line
         if self.counting:
             self.counters.count_many(each, done, self.constant)
+        if self.observer is not None:
+            self.observer.note_many(each, done, not (self.training or self.delayed))
         for k in range(done):
+            row = &block.rows[i + (k if self.skipped == NULL else self.places[k])]
             if self.learned is not None and self.training:
-                self.learned.text(block.text + row[k].text, row[k].text_length)
+                self.learned.text(block.text + row.text, row.text_length)
                 self.learned.text(b"\n", 1)
             if self.predictions is None and self.raw_predictions is None and self.results is None:
                 continue
             ex.prediction, ex.score = each[k].prediction, each[k].score
-            ex.tag, ex.tag_length = block.text + row[k].tag, row[k].tag_length
+            ex.tag, ex.tag_length = block.text + row.tag, row.tag_length
             self.write(ex)
-        return done
+        return last + 1
 
     cdef int show(self, Block block, size_t n) except -1 nogil:
         """Passes the first n rows of a block, which were run, to `unmatched`."""
@@ -328,7 +362,7 @@ cdef class Driver:
             for i in range(self.finishers.n):
                 self.finishers.finish_example(i, ex)
         if self.observer is not None:
-            self.observer.note(ex, block, row, ex.test_only or not self.training)
+            self.observer.note(ex, block, row, ex.test_only or not (self.training or self.delayed))
         return self.tell(ex)
 
     cdef int count_from_zero(self) except -1 nogil:

@@ -115,7 +115,9 @@ class Feed:
         # (descriptor, offset of its records) of an existing cache
         self.found: tuple[int, int] | None = self._find()
         # read from the cache, from the first pass or from when a pass has filled it
-        self.cached = self.found is not None
+        self.cached = self.reads_cache = self.found is not None
+        self.digests = bool(options["final_regressor"])  # models name the digest of what they learned
+        self.window = 1  # blocks that stay valid while further ones are taken, where the ring hands them out
         self.records: list[dict[str, Any]] = []
         self.head: bytes | None = None  # of the text; None if a cache is read
         self.ring: Any = None
@@ -191,6 +193,7 @@ class Feed:
 
     def blocks(self, *stacks: Any) -> Iterator[Any]:
         """Yields the blocks of a pass; interactions of features are computed in advance for stacks that support it."""
+        self.reads_cache = self.cached
         if self.cached:
             found = self.found
             self.parser = CacheParser(self.cache_path, *found, self._key()) if found else self.writer.reread()
@@ -198,8 +201,7 @@ class Feed:
                 self.records = [{"name": path, "sha256": None, "bytes": os.stat(path).st_size} for path in self.paths]
             writer = None
         else:
-            digest = bool(self.options["final_regressor"])
-            self.parser = self._sources(digest)
+            self.parser = self._sources(self.digests)
             wanted = self.cache_path is not None or self.again
             place = self.cache_path if self.keeps_cache else None
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
@@ -232,6 +234,12 @@ class Feed:
             elif writer is not None:
                 writer.discard()
 
+    @property
+    def holds(self) -> int:
+        """How many blocks of the current pass are valid at once: the last ones of blocks()."""
+        direct = isinstance(self.ring, Ring) and (self.selection is None or self.reads_cache)
+        return self.window if direct else 1
+
     def _taken(self) -> Iterator[Any]:
         """The blocks of the ring."""
         while (block := self.ring.take()) is not None:
@@ -251,7 +259,8 @@ class Feed:
         workers = 0 if self.options["onethread"] else workers
         # rows that are chosen or reordered afterwards are crossed when they are learned
         ahead = [] if self.multiline or self.selection is not None else [stack.ahead() for stack in stacks]
-        return Ring(parser, workers, self.parses_names, [make for make in ahead if make is not None])
+        crossings = [make for make in ahead if make is not None]
+        return Ring(parser, workers, self.parses_names, crossings, self.window)
 
     def _sources(self, digest: bool) -> Any:
         """The parser of all sources, one after the other or in turn."""

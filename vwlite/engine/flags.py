@@ -6,7 +6,7 @@ from vwlite.bases.table_learner import OPTIONS as TABLE_OPTIONS
 from vwlite.core.class_names import OPTIONS as CLASS_OPTIONS
 from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.core.options import Option, OptionGroup
-from vwlite.engine import daemon_flags, feed, provenance, registry, selection
+from vwlite.engine import daemon_flags, delaying, feed, provenance, registry, selection
 from vwlite.features.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.features.known import OPTIONS as NAMES_OPTIONS
 from vwlite.features.transform_rules import OPTIONS as TRANSFORM_OPTIONS
@@ -164,6 +164,7 @@ def builtin_groups() -> list[OptionGroup]:
         MODEL_OPTIONS,
         provenance.OPTIONS,
         RUN_OPTIONS,
+        delaying.OPTIONS,
         daemon_flags.OPTIONS,
         FEATURE_OPTIONS,
         TRANSFORM_OPTIONS,

@@ -14,7 +14,6 @@ cdef class MultilineDriver(Driver):
     cdef bint has_learned             # from the last example
     cdef public uint64_t number       # of the next example, counted in all runs
     cdef uint64_t predicted           # examples of predict(), which no model counts
-    cdef int run_rows(self, Block block) except -1 nogil
     cdef int several(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil
     cdef int decide(self, Block block, const Row* rows, size_t n, MultiExample ex) except -1 nogil
     cdef int know_lines(self, MultiExample ex, bint learns) except -1 nogil

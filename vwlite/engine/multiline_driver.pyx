@@ -29,19 +29,23 @@ cdef class MultilineDriver(Driver):
         self.lines.constant = self.constant
         return self.lines
 
-    cdef int run(self, Block block, Example ex) except -1 nogil:
+    cdef size_t run_range(self, Block block, Example ex, size_t begin, size_t end) except? 0 nogil:
+        """Runs the examples that begin in these rows: rows up to an empty one or the block's end.
+
+        A malformed row skips the whole example, as does the mark of its first row.
+        """
+        cdef size_t first, i = begin, problem
         with gil:
             self.lines.block = block
-        return self.run_rows(block)
-
-    cdef int run_rows(self, Block block) except -1 nogil:
-        """Runs examples, rows up to an empty one or the block's end; a malformed row skips the whole example."""
-        cdef size_t first, i = 0, problem
-        while i < block.n_rows and not self.done:
+        while i < end and not self.done:
             if block.rows[i].kind == ROW_EMPTY:
                 i += 1
                 continue
             first = i
+            if self.skipped != NULL and self.skipped[i]:
+                while i < block.n_rows and block.rows[i].kind != ROW_EMPTY:
+                    i += 1
+                continue
             problem = block.n_rows
             while i < block.n_rows and block.rows[i].kind != ROW_EMPTY:
                 if block.rows[i].kind == ROW_PROBLEM and problem == block.n_rows:
@@ -54,7 +58,7 @@ cdef class MultilineDriver(Driver):
                 continue
             take_in(self)
             self.several(block, &block.rows[first], i - first, self.lines)
-        return self.show(block, i)
+        return i
 
     cdef size_t piece(self, const char* text, size_t n, size_t aim) noexcept nogil:
         """The size of the next piece, complete examples with their empty lines, in bytes."""
@@ -124,7 +128,7 @@ cdef class MultilineDriver(Driver):
             if self.policy is not None and ex.labelled:
                 self.policy.note(ex, ex.test_only)
         if self.observer is not None:
-            self.observer.note_lines(ex, not learns)
+            self.observer.note_lines(ex, block, rows, not learns)
         return self.tell(ex)
 
     cdef int know_lines(self, MultiExample ex, bint learns) except -1 nogil:

@@ -15,6 +15,7 @@ from vwlite.core.learner import Verdict, end_pass, walk
 from vwlite.core.options import Options
 from vwlite.core.textbuffer import TextBuffer
 from vwlite.engine import known_features
+from vwlite.engine.delaying import delay_of
 from vwlite.engine.driver import Driver
 from vwlite.engine.feed import Feed
 from vwlite.engine.stack import table
@@ -31,15 +32,21 @@ class Run:
     Args:
         options: The options of the run.
         workspace: A workspace of these options; by default a new one.
+        feed: The input, if it is shared with other runs.
     """
 
-    def __init__(self, options: Options, workspace: Workspace | None = None) -> None:
+    must_learn = False  # whether a run without a labelled example fails though it writes nothing
+
+    def __init__(self, options: Options, workspace: Workspace | None = None, feed: Feed | None = None) -> None:
         self.options = options
         self.workspace = workspace or Workspace(options, "command")
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))
-        self.feed = Feed(options, self.driver.needs_names, top.takes_label, top.multiline, again)
+        needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
+        self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again)
+        self.delay = delay_of(options, self.driver, self.feed.wants_names)
+        self.verdict = Verdict.GO_ON
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0
@@ -174,26 +181,35 @@ class Run:
 
     def passes(self) -> None:
         """Runs the passes, until the last, early termination, a learner's verdict or a signal."""
-        options, driver = self.options, self.driver
-        number, verdict = 0, Verdict.GO_ON
-        while number < options["passes"] or verdict is Verdict.AGAIN:
+        number = 0
+        while self.wants_pass(number):
             self.one_pass()
-            if self.stopped_by is not None:
+            if self.stopped_by is not None or self.ends_with(number):
                 return
-            if number == 0:
-                self.refuse_malformed()
-                self.refuse_empty()
-            if driver.training:
-                verdict = end_pass(self.workspace.top)
-            if self.end_pass(number) or self.stopped_by is not None or verdict is Verdict.DONE:
-                return
-            driver.done = options["examples"] == 0
             number += 1
+
+    def wants_pass(self, number: int) -> bool:
+        """Whether there is a pass of this number, from 0, unless the one before it was the last."""
+        return number < self.options["passes"] or self.verdict is Verdict.AGAIN
+
+    def ends_with(self, number: int) -> bool:
+        """Does what follows a pass; returns whether it was the last."""
+        if number == 0:
+            self.refuse_malformed()
+            self.refuse_empty()
+        if self.driver.training:
+            self.verdict = end_pass(self.workspace.top)
+        if self.end_pass(number) or self.stopped_by is not None or self.verdict is Verdict.DONE:
+            return True
+        self.driver.done = self.options["examples"] == 0
+        return False
 
     def one_pass(self) -> None:
         """Runs all blocks of one pass."""
+        delay = None if self.driver.again else self.delay
+        run_block = self.driver.run_block if delay is None else delay.run_block
         for block in self.feed.blocks(self.workspace.interactions):
-            self.driver.run_block(block)
+            run_block(block)
             if self.feed.interactive and not self.feed.is_at_hand():
                 self.driver.catch_up()
             self.flush(force=False)
@@ -205,6 +221,8 @@ class Run:
                 break
         self.driver.catch_up()
         self.flush(force=True)
+        if delay is not None:
+            delay.finish()
         if not self.driver.again:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
 
@@ -233,7 +251,7 @@ class Run:
         meant = all(path == os.devnull for path in self.feed.paths) or options["examples"] == 0
         if meant or options["allow_empty"] or options["vw_compat"]:
             return None
-        learning = driver.training and self.written and not self.workspace.top.multiline
+        learning = driver.training and (self.written or self.must_learn) and not self.workspace.top.multiline
         where = ", ".join(self.feed.names)
         if driver.counters.features_seen() == self.features_before:
             lines = f"{self.read + driver.counters.problems} lines" + (
@@ -331,6 +349,8 @@ class Run:
         ]
         if self.feed.selection is not None:
             sources.append(self.feed.selection.figures)
+        if self.delay is not None and self.delay.timed:
+            sources.append(self.delay.figures)
         for source in sources:
             for name, value in source().items():
                 self.say(f"{name} = {value if isinstance(value, str) else outputs.scalar(value)}")

@@ -52,6 +52,8 @@ RUN_ONLY = {
     "sample_weights": "give learn() weights",
     "shuffle": "shuffle the examples",
     "interleave": "give the examples in that order",
+    "delay": "call predict() for each example, and learn() when its label is known",
+    "time": "call learn() when the label is known",
     "early_terminate": "stop calling learn()",
     "save_per_pass": "call save() after end_pass()",
     "progress": "a Workspace prints no table",

@@ -25,6 +25,7 @@ cdef class Interactions(Expander):
     cdef readonly list terms          # patterns without wildcards, in order of evaluation
     cdef readonly list notes
     cdef tuple made_from              # arguments, to make twins
+    cdef public Interactions like     # those of another stack, whose crossings are the same; or None
     cdef Choice choice
     cdef bint active, wildcards, permutations, keep_duplicates
     cdef uint8_t[256] ignored_linear, seen

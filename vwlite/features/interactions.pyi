@@ -9,6 +9,7 @@ LIMIT_OF_A_DAEMON: int
 def namespace_hash(options: Options, name: str) -> int: ...
 
 class Interactions:
+    like: Interactions | None
     @property
     def notes(self) -> list[str]: ...
     @property

@@ -376,6 +376,6 @@ cdef class Crossing:
 cdef Crossing crossing_of(Block block, Interactions owner):
     """The Crossing of a block for a stack, or None."""
     for crossing in block.crossings or ():
-        if (<Crossing>crossing).owner is owner:
+        if (<Crossing>crossing).owner is (owner if owner.like is None else owner.like):
             return crossing if (<Crossing>crossing).whole else None
     return None

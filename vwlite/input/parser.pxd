@@ -37,7 +37,7 @@ cdef class Ring:
     cdef void* shared                 # locks and counters, see parser.pyx
     cdef object failure
     cdef size_t taken                 # blocks the learner has taken
-    cdef bint holding
+    cdef size_t held, window          # of these, those that are not yet given back, and their greatest number
     cdef readonly bint interrupted
     cdef size_t line, source          # where the next block starts
     cdef Block next(self)

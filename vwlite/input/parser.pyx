@@ -56,15 +56,17 @@ cdef class Parser:
 cdef class Ring:
     """A ring buffer of blocks between a parser and the learner.
 
-    next() hands them out in order and returns None at the end; the block handed out last is given back by the
-    following call. With no workers everything happens in the calling thread. Each of `crossings`, of a stack whose
-    features are crossed ahead, makes a Crossing for each block.
+    next() hands them out in order and returns None at the end. A block is given back by the call that hands out the
+    `window`-th after it. With no workers everything happens in the calling thread. Each of `crossings`, of a stack
+    whose features are crossed ahead, makes a Crossing for each block.
     """
 
-    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False, crossings=()):
+    def __cinit__(self, Parser parser not None, size_t workers=1, bint names=False, crossings=(), size_t window=1):
         cdef Block block
         self.parser = parser
-        self.size = 16 if workers else 1
+        self.window = max(window, 1)
+        # blocks that are held are not free: a thread that waits for free ones is woken when half of them are
+        self.size = 14 + 2 * self.window if workers else self.window
         self.workers = workers
         self.blocks = []
         self.threads = []
@@ -155,10 +157,10 @@ cdef class Ring:
         cdef int helped
         with nogil:
             pthread_mutex_lock(&shared.lock)
-            if self.holding:
-                shared.state[(self.taken + self.size - 1) % self.size] = FREE
+            if self.held == self.window:
+                shared.state[(self.taken - self.held) % self.size] = FREE
                 shared.released += 1
-                self.holding = False
+                self.held -= 1
                 # a thread that waits for free slots is woken when half of them are free: waking is slow
                 if shared.full and 2 * (shared.filled - shared.released) <= self.size:
                     shared.full = False
@@ -185,7 +187,7 @@ cdef class Ring:
             pthread_mutex_unlock(&shared.lock)
         if found:
             self.taken += 1
-            self.holding = True
+            self.held += 1
             return self.blocks[slot]
         if shared.failed:
             raise self.failure

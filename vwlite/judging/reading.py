@@ -79,23 +79,16 @@ def options_of(paths: Sequence[str], given: dict[str, Any], by: Sequence[str], w
     return options
 
 
-def recorder_for(workspace: Workspace, by: Sequence[str]) -> Recorder | None:
-    """A recorder of the examples of a workspace; None if it predicts neither a number nor a class."""
-    top = workspace.top
-    simple = top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR
-    of_classes = top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
+def recorder_of(top: Any, predicate: Predicate | None) -> Recorder | None:
+    """A Recorder for a stack, with the slices of a predicate; None if it predicts neither numbers nor one class."""
+    if top.takes_label is LabelType.SIMPLE and top.gives_prediction is PredictionType.SCALAR:
+        return Recorder(predicate)
+    if top.takes_label is LabelType.MULTICLASS and top.gives_prediction in (
         PredictionType.CLASS,
         PredictionType.PROBABILITIES,
-    )
-    if not (simple or of_classes):
-        return None
-    workspace.driver.needs_names = workspace.driver.needs_names or bool(by)
-    return Recorder(
-        names_of_slices(workspace.options, by),
-        of_classes,
-        top.classes if of_classes else None,
-        top.gives_prediction is PredictionType.PROBABILITIES,
-    )
+    ):
+        return Recorder(predicate, True, top.classes, top.gives_prediction is PredictionType.PROBABILITIES)
+    return None
 
 
 class Scoring(Run):
@@ -103,15 +96,16 @@ class Scoring(Run):
 
     def __init__(self, options: Options, by: Sequence[str]) -> None:
         workspace = Workspace(options, "command")
-        recorder = recorder_for(workspace, by)
+        top = workspace.top
+        recorder = recorder_of(top, names_of_slices(options, by))
         if recorder is None:
-            top = workspace.top
             raise OptionError(
                 f"{options['initial_regressor']} predicts {top.gives_prediction.value} of {top.takes_label.value} "
                 "labels: models of numbers and of one class for each example can be evaluated"
             )
-        self.recorder: Recorder = recorder
-        workspace.driver.observer = recorder
+        self.recorder = recorder
+        workspace.driver.observer = self.recorder
+        workspace.driver.needs_names = workspace.driver.needs_names or bool(by)
         super().__init__(options, workspace)
 
     def main(self) -> int:
@@ -151,20 +145,11 @@ def predictions_of(  # noqa: DOC502
     options = options_of(paths, given or {}, by, ["--testonly", f"--initial_regressor={model}"])
     run = Scoring(options, by)
     run.main()
-    return judged_of(run.recorder, run.workspace, by)
+    return judged_by(run.recorder, run.workspace, by)
 
 
-def judged_of(recorder: Recorder, workspace: Workspace, by: Sequence[str] = ()) -> Judged:
-    """The judged examples that a recorder has of a workspace.
-
-    Args:
-        recorder: The recorder.
-        workspace: The workspace whose examples it observed.
-        by: The names of its slices.
-
-    Returns:
-        The examples.
-    """
+def judged_by(recorder: Recorder, workspace: Workspace, by: Sequence[str]) -> Judged:
+    """The judged examples that a Recorder has of a workspace's predictions."""
     top = workspace.top
     places, labels, weights, predictions, scores, *classes = columns_of(recorder)
     slices = slices_of(by, [recorder.slice(i) for i in range(len(by))])

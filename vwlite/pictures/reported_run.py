@@ -12,7 +12,7 @@ from vwlite.engine.feed import data_paths
 from vwlite.engine.run import Run
 from vwlite.engine.workspace import Workspace
 from vwlite.judging.evaluation import evaluate
-from vwlite.judging.reading import judged_of, recorder_for
+from vwlite.judging.reading import judged_by, recorder_of
 from vwlite.pictures.chart import Chart
 from vwlite.pictures.of_evaluation import charts_of, learning
 from vwlite.pictures.of_model import caterpillar, effects_of, weights
@@ -32,7 +32,7 @@ class ReportedRun(Run):
         check_subcommand(data_paths(options), report=path)
         workspace = Workspace(options, "command")
         self.before: Any = workspace.driver.observer
-        self.recorder = recorder_for(workspace, ())
+        self.recorder = recorder_of(workspace.top, None)
         if self.recorder is not None:
             workspace.driver.observer = Both(self.before, self.recorder)
         super().__init__(options, workspace)
@@ -73,7 +73,7 @@ class ReportedRun(Run):
             return []
         import numpy as np
 
-        examples = judged_of(self.recorder, self.workspace)
+        examples = judged_by(self.recorder, self.workspace, ())
         found = []
         if self.driver.training:
             losses = np.frombuffer(self.recorder.losses_so_far(), np.float32).astype(float)

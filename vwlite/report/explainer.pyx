@@ -373,7 +373,7 @@ cdef class Explainer(Observer):
         self.out = before
         return terms
 
-    cdef int note_lines(self, MultiExample ex, bint tested) except -1 nogil:
+    cdef int note_lines(self, MultiExample ex, Block block, const Row* rows, bint tested) except -1 nogil:
         with gil:
             self.found.append(self.decision(ex))
         return 0

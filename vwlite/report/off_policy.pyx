@@ -188,6 +188,15 @@ cdef class OffPolicy:
                              f"{predicted_policy:g}, weight {weight:g}")
         self.add(cost, probability, policy, predicted_logged, predicted_policy, weight)
 
+    def note_all(self, const double[:, ::1] decisions not None):
+        """Adds decisions, rows of the arguments of note() in its order; invalid ones are counted in `refused`."""
+        cdef Py_ssize_t i
+        if decisions.shape[1] != 6:
+            raise ValueError(f"decisions have 6 columns, not {decisions.shape[1]}")
+        for i in range(decisions.shape[0]):
+            self.add(decisions[i, 0], decisions[i, 1], decisions[i, 2], decisions[i, 3], decisions[i, 4],
+                     decisions[i, 5])
+
     def estimates(self, double level=0.95):
         """The estimates, with intervals of coverage `level`.
 

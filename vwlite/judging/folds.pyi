@@ -1,0 +1,13 @@
+from typing import Any
+
+MOST: int
+
+class Folds:
+    k: int
+    counts: list[int]
+    named: int
+    def __init__(self, k: int, multiline: bool, predicate: Any = None) -> None: ...
+    def assign(self, block: Any) -> bytes: ...
+    def masks(self, folds: bytes) -> list[bytes]: ...
+
+def predict_out(drivers: list[Any], block: Any, folds: bytes, order: bytearray, multiline: bool) -> None: ...
