@@ -14,7 +14,7 @@ ROOT = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 # Each may import those before it. `vwlite` itself is the door for Python: it imports what it hands out when asked.
 PACKAGES = (
     *("errors", "core", "features", "input", "model", "entities", "bayes", "mixed", "bases", "report"),
-    *("reductions", "parsers", "engine", "cards", "judging", "bandit", "daemon", "http", "cli"),
+    *("reductions", "parsers", "engine", "cards", "judging", "tuning", "bandit", "daemon", "http", "cli"),
     *("wrappers", "sklearn", "river"),
 )
 DOORS = ("vwlite", "vwlite.__main__")

@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "serve": "vwlite.cli.serve",
     "simulate": "vwlite.cli.simulate",
     "split": "vwlite.cli.split",
+    "tune": "vwlite.cli.tune",
 }
 
 MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string

@@ -30,15 +30,16 @@ class Run:
     Args:
         options: The options of the run.
         workspace: A workspace of these options; by default a new one.
+        feed: What gives the blocks of each pass; by default the data that the options name.
     """
 
-    def __init__(self, options: Options, workspace: Workspace | None = None) -> None:
+    def __init__(self, options: Options, workspace: Workspace | None = None, feed: Any = None) -> None:
         self.options = options
         self.workspace = workspace or Workspace(options, "command")
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))
-        self.feed = Feed(options, self.driver.needs_names, top.takes_label, top.multiline, again)
+        self.feed = feed or Feed(options, self.driver.needs_names, top.takes_label, top.multiline, again)
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
         self.stopped_by: signal.Signals | None = None
         self.lines_shown = 0

@@ -103,6 +103,7 @@ def metadata_of(workspace: Any) -> dict[str, Any]:
         "options": workspace.options.kept(),
         "journal": [*workspace.journal, record],
         "figures": {name: value for name, value in figures_of(workspace) if math.isfinite(value)},
+        **({"tuning": workspace.tuning} if workspace.tuning else {}),
     }
 
 
@@ -202,6 +203,7 @@ def restore_rest(workspace: Any, reader: ModelReader) -> None:
     metadata = reader.metadata
     workspace.journal = list(metadata["journal"])
     workspace.parent = metadata["id"]
+    workspace.tuning = dict(metadata.get("tuning", {}))
     workspace.names, workspace.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
     if workspace.options["preserve_performance_counters"] and workspace.driver.training:
         for name, value in metadata["figures"].items():

@@ -182,6 +182,7 @@ class Workspace:
         self.stamp = storing.Stamp()
         self.changes = 0  # of the model, other than by examples
         self.described: list[dict[str, Any]] = []  # the stack of a copy, as the original described it
+        self.tuning: dict[str, Any] = {}  # how options were chosen
         store = None
         if reader is not None:
             self._use_model(reader)

@@ -70,6 +70,7 @@ SCHEMA: dict[str, Any] = {
     "digests": OBJECT,
     "stream": {"id?": TEXT, "entry?": COUNT, "flags?": OBJECT, "service?": OBJECT},
     "entities": {"id": TEXT, "sha256": TEXT},
+    "tuning": OBJECT,
 }
 NEEDED = ("id", "created", "vwlite_version", "stack", "options", "journal", "figures")
 
