@@ -242,7 +242,7 @@ cdef class GD(TableLearner):
         self.make_scales(width)
         if self.constant:
             for i in range(width):
-                slot_at(self, CONSTANT_HASH, i)[W] = self.constant
+                slot_at(self, CONSTANT_HASH << self.shifted, i)[W] = self.constant
 
     cdef float predict(self, Example ex) except? -1e10 nogil:
         cdef const Feature* feature = ex.features
@@ -504,12 +504,12 @@ cdef class GD(TableLearner):
         """The factor of a step for the constant, by the rates of the last rates()."""
         cdef float rate = <float>self.scales.multiplier[offset]
         if self.adaptive or self.normalized:
-            rate *= slot_at(self, CONSTANT_HASH, offset)[<size_t>R << self.where.group]
+            rate *= slot_at(self, CONSTANT_HASH << self.shifted, offset)[<size_t>R << self.where.group]
         return rate
 
     cdef void move_constant(self, uint32_t offset, float u) noexcept nogil:
         """Step of the constant alone."""
-        cdef float* at = slot_at(self, CONSTANT_HASH, offset)
+        cdef float* at = slot_at(self, CONSTANT_HASH << self.shifted, offset)
         cdef float w = at[W] + u * self.rate_of_constant(offset)
         if fabsf(w) <= FLT_MAX:
             at[W] = w
@@ -657,7 +657,7 @@ cdef class GD(TableLearner):
 
     def weight_at(self, unsigned int hash, unsigned int offset=0):
         """(weight in force, adaptive, normalizer) of a slot, for audits and tests."""
-        cdef float* at = slot_at(self, hash, offset)
+        cdef float* at = slot_at(self, hash << self.shifted, offset)
         if self.table.stride_shift:
             return self.in_force(at[W]), at[<size_t>G << self.where.group], at[<size_t>N << self.where.group]
         return self.in_force(at[W]), 0.0, 0.0

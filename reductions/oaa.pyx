@@ -12,6 +12,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from vwlite.core.class_names cimport ClassNames
+from vwlite.core.draws cimport vw_random
 from vwlite.core.elementary cimport expf, log
 from vwlite.core.example cimport NO_NUMBER, Example
 from vwlite.core.learner cimport Learner, Scored
@@ -232,9 +233,3 @@ cdef class OAA(Learner):
             if not 0 <= at < self.k:
                 io.refuse("its next class is out of range")
             self.next = at
-
-
-cdef float vw_random(uint64_t* state) noexcept nogil:
-    """VW's linear congruential generator: a number in [0, 1), from 23 bits of the state."""
-    state[0] = <uint64_t>0xeece66d5deece66d * state[0] + 2147483647
-    return <float>((state[0] >> 25) & 0x7FFFFF) / 8388608

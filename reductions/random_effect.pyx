@@ -48,14 +48,15 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
            "gd, or none", default="same", keep=True, fixed=True, choices=("same", "gd", "none")),
     Option("effect_l2", str, "ridge of the effects (the precision of their prior): a number, one for each effect, or "
            "'auto' to estimate it, or 'reml' to do so by restricted maximum likelihood (linear models of a whole pass)",
-           default="auto", keep=True, metavar="L|NAME=L,..|auto|reml"),
+           default="auto", keep=True, by_name=True, metavar="L|NAME=L,..|auto|reml"),
     Option("shrink", str, "what effects without data shrink to: zero, or the mean of all entities, which with --fixed "
            "same is the fixed part's prediction (default: mean; with --fixed gd zero)", keep=True, fixed=True,
            choices=("zero", "mean")),
     Option("entity_min", int, "examples of an entity before its model is used", default=0, least=0, keep=True,
            metavar="N"),
     Option("count_weight", str, "weight an example by a power of the number of examples of its entity so far, at mean "
-           "1: user=-0.5 lets frequent users count less", keep=True, metavar="NAME=A,..", needs=LEARNING),
+           "1: user=-0.5 lets frequent users count less", keep=True, by_name=True, metavar="NAME=A,..",
+           needs=LEARNING),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
     Option("entity_limit", int, "hold at most so many entities of each effect in memory; the least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),

@@ -66,6 +66,8 @@ CASES = [
     Case("ftrl", "--coin", "real"),
     Case("ftrl", "--coin -b 6 -q ab --loss_function logistic --link glf1", "sign"),
     Case("ftrl", "--coin --ftrl_alpha 1 --ftrl_beta 0.1 --offset_scale 2 --loss_function poisson", "count"),
+    Case("lrq", "--lrq ab2", "real"),
+    Case("lrq", "--lrq aa3 --lrq bu1 --lrqdropout --loss_function logistic -q ab", "sign"),
     Case("offset", "--offset_scale 0.5", "real"),
     Case("offset", "--offset_scale -2 --loss_function logistic --l2 0.001", "sign"),
     Case("offset", "--offset_scale fit --offset_l2 2", "real"),

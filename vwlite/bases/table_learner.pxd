@@ -5,7 +5,8 @@ a) A slot is a few floats, its columns: the weight first, then the learner's sta
    (`Column`), for saving, loading, audits, readable models and `vwlite inspect`. Column j of the slot at `at` is
    at[j << group]: the columns are adjacent, or in planes where a learner with several weight vectors takes them
    (slots.h). Model files don't depend on it.
-b) Several weight vectors share the table: slot (hash << width_shift) + ex.offset, as in VW.
+b) Several weight vectors share the table: slot (hash << width_shift) + ex.offset, as in VW. Where a learner above puts
+   features of its own between the weight vectors, it shifts the hashes itself (`comes_shifted`), and width_shift is 0.
 c) The effective weight in a prediction may depend on more than the slot (lazy regularization): weight_in() returns it,
    for exports. Hot loops compute it themselves.
 """
@@ -38,6 +39,8 @@ cdef class TableLearner(Bottom):
     cdef float initial_weight
     cdef float[MOST_COLUMNS] start    # initial values of the columns
     cdef int width_shift
+    cdef public bint comes_shifted    # hashes of features are shifted by `shifted` already
+    cdef readonly int shifted
     cdef vwl_table where              # the table for slots.h
     cdef public bint wide             # eight vectors at a time; False for tests, with the same results
     # for several weight vectors: their sums, and pointers to each feature's slot of the first one

@@ -111,17 +111,20 @@ cdef class TableLearner(Bottom):
     def set_width(self, width):
         """Set the slots of weight vectors: hash * width + offset, adjacent for a feature; width is a power of 2: VW."""
         self.width_shift = self.where.width = (width - 1).bit_length()
+        if self.comes_shifted:
+            self.shifted, self.width_shift, self.where.width = self.width_shift, 0, 0
+            return
         if self.in_planes and self.table.stride_shift and width >= 4:
             self.where.group = min(self.width_shift, self.table.bits)
             self.fill()
 
     def slot_of(self, unsigned int hash, unsigned int offset=0):
         """Slot of a hash, of the weight vector at an offset."""
-        return ((hash << self.width_shift) + offset) & self.table.mask
+        return ((hash << (self.width_shift + self.shifted)) + offset) & self.table.mask
 
     def weight_at(self, unsigned int hash, unsigned int offset=0):
         """(effective weight,) of a slot, for audits and tests; audits also show a second number, if any."""
-        return (self.weight_in(slot_at(self, hash, offset), offset),)
+        return (self.weight_in(slot_at(self, hash << self.shifted, offset), offset),)
 
     cdef float dot(self, Example ex) noexcept nogil:
         self.where.offset = ex.offset
@@ -255,7 +258,7 @@ cdef class TableLearner(Bottom):
 
 cdef inline float in_force_at(TableLearner learner, size_t i) noexcept nogil:
     """Effective weight of a slot."""
-    return learner.weight_in(vwl_slot(&learner.where, i), <uint32_t>(i & ((<size_t>1 << learner.width_shift) - 1)))
+    return learner.weight_in(vwl_slot(&learner.where, i), <uint32_t>(i & ((<size_t>1 << (learner.width_shift + learner.shifted)) - 1)))
 
 
 cdef inline bint differs(TableLearner learner, const float* at, float w, int m) noexcept nogil:

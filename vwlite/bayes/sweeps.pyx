@@ -210,24 +210,30 @@ cdef class Sweeps:
 
     cdef int weigh(self, list powers) except -1:
         """Weights by the entities' counts in the whole pass, with mean 1."""
+        import numpy as np
         cdef size_t i, r
         cdef double total = 0
+        cdef uint8_t[::1] present
+        cdef uint64_t[::1] entities
+        cdef double[::1] view
         if not any(powers):
             return 0
-        counts = {}
+        weights = np.ones(self.n)
+        for r in range(1, self.n_parts):
+            if powers[r - 1] == 0:
+                continue
+            here, keys = np.zeros(self.n, np.uint8), np.zeros(self.n, np.uint64)
+            present, entities = here, keys
+            for i in range(self.n):
+                present[i], entities[i] = self.piece(i, r).n > 0, self.piece(i, r).entity
+            chosen = here.astype(bool)
+            _, number, counts = np.unique(keys[chosen], return_inverse=True, return_counts=True)
+            weights[chosen] *= np.array([pow(count, powers[r - 1]) for count in counts])[number]
+        view = weights
         for i in range(self.n):
-            for r in range(1, self.n_parts):
-                if self.piece(i, r).n:
-                    entity = r, self.piece(i, r).entity
-                    counts[entity] = counts.get(entity, 0) + 1
-        weights = [1.0] * self.n
+            total += view[i]
         for i in range(self.n):
-            for r in range(1, self.n_parts):
-                if self.piece(i, r).n:
-                    weights[i] *= pow(counts[r, self.piece(i, r).entity], powers[r - 1])
-            total += weights[i]
-        for i in range(self.n):
-            self.kept[i].weight *= <float>(<double>weights[i] * self.n / total)
+            self.kept[i].weight *= <float>(view[i] * self.n / total)
         return 0
 
     cdef void load(self, Example ex, size_t i, size_t part) noexcept nogil:

@@ -39,6 +39,7 @@ SUBCOMMANDS = {
     "sweep": "vwlite.cli.sweep",
     "tag": "vwlite.cli.tag",
     "train-tables": "vwlite.cli.train_tables",
+    "tune": "vwlite.cli.tune",
 }
 
 MAY_BE_EMPTY = ("send", "flags")  # parameters of subcommands that accept an empty string

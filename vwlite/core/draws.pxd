@@ -23,4 +23,9 @@ cdef inline double normal(uint64_t key, uint64_t i) noexcept nogil:
     """Standard normal."""
     return normal_quantile(uniform(key, i))
 
+cdef inline float vw_random(uint64_t* state) noexcept nogil:
+    """VW's linear congruential generator: a number in [0, 1), from 23 bits of the state."""
+    state[0] = <uint64_t>0xeece66d5deece66d * state[0] + 2147483647
+    return <float>((state[0] >> 25) & 0x7FFFFF) / 8388608
+
 cdef double normal_quantile(double p) noexcept nogil

@@ -58,6 +58,7 @@ class Option(NamedTuple):
         alike: Values of a fixed option that are interchangeable.
         loss: The loss function that giving it implies.
         task: The task under which `vwlite --help` lists it, see vwlite/cli/topics.py.
+        by_name: Whether its text is a number, or numbers by name as in user=1,item=2, which can be tuned.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Option(NamedTuple):
     alike: tuple[str, ...] = ()
     loss: str = ""
     task: str = ""
+    by_name: bool = False
 
 
 class OptionGroup(NamedTuple):
@@ -249,9 +251,20 @@ class Options:
         self._sources[name] = source
 
     def unset(self, name: str) -> None:
-        """Returns an option to its default, as if it had not been given."""
+        """Sets an option to its default, as if it were not given."""
         self._values[name] = default(self.declared[name])
         self._sources.pop(name, None)
+
+    def copy(self) -> Options:
+        """Returns options with the same declarations, values and sources, to be changed apart."""
+        other = Options.__new__(Options)
+        other.declared = dict(self.declared)
+        other.arguments, other.data, other.accepted = list(self.arguments), self.data, self.accepted
+        other._values = {
+            name: list(value) if isinstance(value, list) else value for name, value in self._values.items()
+        }
+        other._sources = dict(self._sources)
+        return other
 
     def kept(self) -> dict[str, Any]:
         """Returns the values to store in the model file: those given, of options that are kept or fixed."""

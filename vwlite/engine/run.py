@@ -32,12 +32,12 @@ class Run:
     Args:
         options: The options of the run.
         workspace: A workspace of these options; by default a new one.
-        feed: The input, if it is shared with other runs.
+        feed: What gives the blocks of each pass; by default the data that the options name.
     """
 
     must_learn = False  # whether a run without a labelled example fails though it writes nothing
 
-    def __init__(self, options: Options, workspace: Workspace | None = None, feed: Feed | None = None) -> None:
+    def __init__(self, options: Options, workspace: Workspace | None = None, feed: Any = None) -> None:
         self.options = options
         self.workspace = workspace or Workspace(options, "command")
         self.driver = self.workspace.driver

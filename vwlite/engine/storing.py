@@ -116,6 +116,7 @@ def metadata_of(workspace: Any) -> dict[str, Any]:
         "options": workspace.options.kept(),
         "journal": [*workspace.journal, record],
         "figures": {name: value for name, value in figures_of(workspace) if math.isfinite(value)},
+        **({"tuning": workspace.tuning} if workspace.tuning else {}),
     }
     metadata |= {name: value for name, value in workspace.beside.items() if value}
     what = provenance.wanted(workspace.options)
@@ -245,6 +246,7 @@ def restore_rest(workspace: Any, reader: ModelReader) -> None:
     workspace.journal = list(metadata["journal"])
     workspace.parent = metadata["id"]
     workspace.inherit(metadata)
+    workspace.tuning = dict(metadata.get("tuning", {}))
     workspace.names, workspace.hash_names = names_of(reader, "slot"), names_of(reader, "hash")
     if workspace.options["preserve_performance_counters"] and workspace.driver.training:
         for name, value in metadata["figures"].items():

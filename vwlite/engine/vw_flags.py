@@ -42,7 +42,7 @@ initial_numerator initial_pass_length inpass input_feature_regularizer interact 
 interaction_update kary_tree kernel ksvm l1_state l2_state lambda lambda_scheme large_action_space
 las_hint_explicit_simd lda lda_D lda_alpha lda_epsilon lda_rho ldf_override leaf_example_multiplier learn
 learn_at_leaf learning_rate_cnt limit_output log_level log_multi log_output loss0 loss1 loss_01_ratio loss_option
-loss_report lr_multiplier lrq lrqdropout lrqfa marginal max_actions max_candidates max_depth max_labels
+loss_report lr_multiplier lrqfa marginal max_actions max_candidates max_depth max_labels
 max_number_of_labels max_value meanfield mellowness mem memory_tree metrics min_champ_examples min_labels min_scope
 min_value minibatch model_count multiplier multitask multiworld_test new_mf ngram nn
 no_bias_regularization no_daemon no_predict no_progress node node_only noop normal_weights normalize nounif

@@ -192,6 +192,7 @@ class Workspace:
         self.beside: dict[str, Any] = {}  # notes, the texts of the card, what was stripped from the loaded model
         self.inherit({})
         self.described: list[dict[str, Any]] = []  # the stack of a copy, as the original described it
+        self.tuning: dict[str, Any] = {}  # how options were chosen
         store = None
         if reader is not None:
             self._use_model(reader)

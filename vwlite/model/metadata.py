@@ -84,6 +84,7 @@ SCHEMA: dict[str, Any] = {
     "notes": TEXTS,
     "card": TEXTS,
     "stripped": {"removed": [TEXT], "sha256": TEXT},
+    "tuning": OBJECT,
 }
 NEEDED = ("id", "created", "vwlite_version", "stack", "options", "journal", "figures")
 
