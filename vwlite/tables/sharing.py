@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from vwlite.engine import entity_tables
-from vwlite.engine.workspace import Workspace, words_of
+from vwlite.engine.library_flags import words_of
+from vwlite.engine.workspace import Workspace
 from vwlite.entities import arrow_tables, heads, segments, sums
 from vwlite.errors import OptionError
 from vwlite.tables.merging import declared
