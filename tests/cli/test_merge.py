@@ -86,7 +86,7 @@ def test_posteriors_of_one_user_add_up_to_that_of_all_examples(unit, tmp_path):
     table = pa.table(
         {"user": ["ann"] * n, **{name: x[:, k].astype(np.float32) for k, name in enumerate(names)}, "y": y}
     )
-    words = ("--label", "y", "--columns_in", "user:entity /^[abd]$/:number@c")
+    words = ("--label", "y", "--columns_in", "user:entity /^[a-d]$/:number@c")
     parts = [command_line(table.slice(k, 100), flags, tmp_path / f"p{k}", words) for k in (0, 100, 200)]
     merge_models(parts, tmp_path / "merged", "add")
     merged = Workspace.load(tmp_path / "merged")
