@@ -152,10 +152,9 @@ def write_part(frame: Any, path: str) -> tuple[str, list[str]]:  # noqa: DOC502
         return name, heads_of(read_part(frame.sparkSession, path, name, frame.schema))
 
 
-def read_part(spark: Any, path: str, name: str, schema: Any = None) -> Any:
-    """The rows of a part, with those of metadata."""
-    reader = spark.read if schema is None else spark.read.schema(schema)
-    return reader.parquet(f"{path}/parts/{name}")
+def read_part(spark: Any, path: str, name: str, schema: Any) -> Any:
+    """The rows of a part, with those of metadata; the schema spares Spark a look into the files."""
+    return spark.read.schema(schema).parquet(f"{path}/parts/{name}")
 
 
 def heads_of(frame: Any) -> list[str]:
