@@ -118,7 +118,7 @@ class Entities:
         storage.append(self.spark, path, version)
         return opened(self.spark, path, version)
 
-    def compact(self) -> Entities:  # noqa: DOC502
+    def compact(self) -> Entities:  # noqa: DOC503
         """Writes a new version whose base has all entities, in place of a base and parts that replace some of it.
 
         Returns:
@@ -231,7 +231,7 @@ def stream_of(table: Any) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def used_at_scoring(reading: Reading, schema: Any) -> tuple[str, ...]:
+def used_at_scoring(reading: Reading, schema: Any) -> tuple[str, ...]:  # noqa: DOC502
     """The columns of rows to be scored that are read, after a check that they can be read as those learned.
 
     Args:

@@ -30,7 +30,7 @@ ESTIMATED = "--effect_l2 auto"  # the reason of crossing() that goes away once s
 BROADCAST_KEYS = 200_000  # names of entities seen today, up to which they are sent to all workers
 
 
-def fit(
+def fit(  # noqa: DOC503
     rows: Any,
     flags: str,
     *,
@@ -223,7 +223,7 @@ def metadata_of_none(flags: str) -> str:
     return tables.schema(flags).metadata[tasks.METADATA].decode()
 
 
-def update(
+def update(  # noqa: DOC503
     users: Entities | str,
     rows: Any,
     *,

@@ -107,7 +107,7 @@ def rescored(step: Step, rows: Sequence[Any]) -> Iterator[Any]:
         yield batch.set_column(place, batch.schema.field(place), pa.array(own))
 
 
-def game(
+def game(  # noqa: DOC503
     rows: Any,
     effects: Sequence[str],
     flags: str,

@@ -54,7 +54,7 @@ def damaged_manifest(path: str) -> str:
     return f"{path}: the manifest of the table is damaged: restore the folder from a backup"
 
 
-def read_line(line: str, path: str) -> Version:
+def read_line(line: str, path: str) -> Version:  # noqa: DOC503
     """Reads a line of a manifest.
 
     Args:
@@ -67,7 +67,6 @@ def read_line(line: str, path: str) -> Version:
     Raises:
         ModelError: If it is damaged, or of a later format.
     """
-    damaged = ModelError(damaged_manifest(path))
     try:
         found = json.loads(line)
         later = found["vwlite"] == "entities" and found["format"] > FORMAT
@@ -82,10 +81,10 @@ def read_line(line: str, path: str) -> Version:
         version = Version(**fields, reading=reading)
         version = version._replace(parts=tuple(version.parts), entities=tuple(map(int, version.entities)))
         if not version.parts or len(version.parts) != len(version.entities):
-            raise damaged
+            raise ValueError
         return version
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise damaged from None
+        raise ModelError(damaged_manifest(path)) from None
 
 
 def versions(spark: Any, path: str) -> list[Version]:
