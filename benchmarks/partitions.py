@@ -148,8 +148,8 @@ def table(plans: list[Plan]) -> str:
         limit = f"{plan.max_rows:,}" if plan.max_rows else "none"
         lines.append(
             f"| {plan.partitions:,} | {limit} | {found.largest:,.0f} | {found.dropped:.1%} | {found.mean:,.0f}, "
-            f"{found.worst:,.0f} | {found.shuffled / 1e6:,.0f} MB | {found.memory / 1e6:,.0f} MB | {found.ideal:,.0f} s | "
-            f"{found.seconds:,.0f} s |"
+            f"{found.worst:,.0f} | {found.shuffled / 1e6:,.0f} MB | {found.memory / 1e6:,.0f} MB | "
+            f"{found.ideal:,.0f} s | {found.seconds:,.0f} s |"
         )
     return "\n".join(lines)
 

@@ -228,8 +228,8 @@ def report(found: dict[str, Any]) -> str:
         f"- CPU a row of learning, beside the command line's: {ratio:.2f} times, "
         + verdict(ratio <= CPU_WANTED, f"at most {CPU_WANTED}"),
         f"- local[2] over local[1]: {cores:.2f}, " + verdict(cores >= CORES_WANTED, f"at least {CORES_WANTED}"),
-        f"- an update of 1% of the users, beside reading the table: {share['wall']:.1%} of the wall time of learning all "
-        f"rows, {share['cpu']:.1%} of its CPU time, "
+        f"- an update of 1% of the users, beside reading the table: {share['wall']:.1%} of the wall time of learning "
+        f"all rows, {share['cpu']:.1%} of its CPU time, "
         + verdict(share["cpu"] <= UPDATE_WANTED, f"at most {UPDATE_WANTED:.0%}"),
         f"- the whole update: {warm(two['update 1%'], 'wall'):.1f} s, {warm(two['update 1%'], 'cpu'):.1f} CPU seconds",
         f"- Parquet, an entity: {size:.0f} bytes, "

@@ -9,6 +9,8 @@ import random
 import sys
 from pathlib import Path
 
+from pyspark.sql import DataFrame
+
 from vwlite import spark as vws
 
 FLAGS = "--random_effect user:ad --bayes_logistic --link logistic --fixed none --effect_l2 1 --shrink zero"
@@ -18,7 +20,7 @@ spark = vws.session("local[2]", spark__driver__memory="1500m", spark__sql__shuff
 spark.sparkContext.setLogLevel("OFF")
 
 
-def day(number: int):
+def day(number: int) -> DataFrame:
     """The clicks of a day, by a third of the users: some like cars, all like it cheap."""
     rng = random.Random(number)
     rows = []

@@ -31,7 +31,7 @@ found = vws.game(
     order=["timestamp", "row"],
     label="rating",
     columns="user:entity movie:entity mean:initial /.*/:ignore",
-    sweeps=3,
+    sweeps=2,
 )
 scored = vws.score_game(test, found, "score")
 error = scored.agg(functions.sqrt(functions.mean((functions.col("score") - functions.col("rating")) ** 2))).first()[0]

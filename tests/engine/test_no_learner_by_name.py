@@ -20,7 +20,7 @@ TOOLS = {
 # keys of data that happen to be called like a learner
 KEYS = {each: {"offset"} for each in ("input/bags.pyx", "http/batches.py", "http/problems.py")}
 # estimators choose learners by name, as their users do
-ESTIMATORS = {"sklearn", "river.py", "wrappers"}
+ESTIMATORS = {"sklearn", "river.py", "spark", "wrappers"}
 SOURCES = [path for path in sorted(FOLDER.rglob("*")) if path.suffix in (".py", ".pyx")]
 
 

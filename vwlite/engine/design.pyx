@@ -1,4 +1,4 @@
-"""Design matrix: labels, weights, offsets and hashed features of rows, as arrays, for optimisers outside of the stack."""
+"""Design matrix: labels, weights, offsets and hashed features of rows, as arrays, for optimisers outside a stack."""
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy

@@ -82,7 +82,7 @@ def session(master: str = "local[*]", **settings: str) -> Any:  # noqa: DOC502
 
     Args:
         master: Where Spark runs.
-        settings: Settings of Spark, with `__` for each dot: ``spark__driver__memory="2g"``.
+        **settings: Settings of Spark, with `__` for each dot: ``spark__driver__memory="2g"``.
 
     Returns:
         The SparkSession.
@@ -110,7 +110,7 @@ def session(master: str = "local[*]", **settings: str) -> Any:  # noqa: DOC502
 _checked: set[tuple[str, str]] = set()
 
 
-def require_session(spark: Any) -> None:
+def require_session(spark: Any) -> None:  # noqa: DOC502
     """Checks a session once: packages at the driver, and the Python that its workers run.
 
     Without PYSPARK_PYTHON, workers run the first python3 of the PATH, and fail there 40 lines deep. Workers on other

@@ -13,7 +13,7 @@ from vwlite.input.column_map import ColumnMap, Rule, read_map
 from vwlite.spark import storage, tasks
 from vwlite.spark.checks import require_session
 from vwlite.spark.failures import one_line
-from vwlite.spark.frames import keyed, of_table, stream_of_both
+from vwlite.spark.frames import keyed, of_table, schema_of, stream_of_both
 from vwlite.spark.reading import Reading, as_arrow, explicit, leaves, name_of_entity, require_kinds
 from vwlite.spark.storage import Version
 
@@ -112,13 +112,13 @@ class Entities:
         table = self.table
         with one_line():
             name, _ = storage.write_part(table.withColumn(tasks.HEAD, functions.lit(None).cast("string")), path)
-            entities = storage.read_part(self.spark, path, name).count()
+            entities = storage.read_part(self.spark, path, name, table.schema).count()
         number = 0 if before is None else before.number + 1
         version = self.version._replace(number=number, parts=(name,), entities=(entities,))
         storage.append(self.spark, path, version)
-        return read(path, self.spark)
+        return opened(self.spark, path, version)
 
-    def compact(self) -> Entities:  # noqa: DOC502
+    def compact(self) -> Entities:  # noqa: DOC503
         """Writes a new version whose base has all entities, in place of a base and parts that replace some of it.
 
         Returns:
@@ -231,7 +231,7 @@ def stream_of(table: Any) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def used_at_scoring(reading: Reading, schema: Any) -> tuple[str, ...]:
+def used_at_scoring(reading: Reading, schema: Any) -> tuple[str, ...]:  # noqa: DOC502
     """The columns of rows to be scored that are read, after a check that they can be read as those learned.
 
     Args:
@@ -276,6 +276,12 @@ def read(path: str, spark: Any = None, version: int | None = None) -> Entities:
     chosen = [one for one in found if version is None or one.number == version]
     if not chosen:
         raise ModelError(f"{path}: there is no version {version}, only {', '.join(str(one.number) for one in found)}")
+    return opened(spark, path, chosen[-1])
+
+
+def opened(spark: Any, path: str, version: Version) -> Entities:
+    """The entities of a version in a folder."""
+    schema = schema_of(version.reading.flags)
     with one_line():
-        parts = [storage.read_part(spark, path, name) for name in chosen[-1].parts]
-    return Entities(spark, chosen[-1], parts, path)
+        parts = [storage.read_part(spark, path, name, schema) for name in version.parts]
+    return Entities(spark, version, parts, path)

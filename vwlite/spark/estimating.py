@@ -106,12 +106,13 @@ def intercept_of(flags: str) -> float:
     return float(Workspace(flags).options["intercept_l2"] or 0)
 
 
-def estimate(flags: str, run: Callable[[str], Sequence[dict[str, Any]]]) -> str:
+def estimate(flags: str, run: Callable[[str], Sequence[dict[str, Any]]], begin: float = FIRST) -> str:
     """Estimates the ridge.
 
     Args:
         flags: The options, with --effect_l2 auto.
         run: Fits all entities with the flags given to it, and returns `head`, `spread` and `dof` of each partition.
+        begin: The ridge to begin with, such as that of the sweep before.
 
     Returns:
         The flags, with the ridge given.
@@ -119,7 +120,7 @@ def estimate(flags: str, run: Callable[[str], Sequence[dict[str, Any]]]) -> str:
     workspace = Workspace(given(flags, FIRST))
     has_noise = entity_tables.only_effect(workspace, None)[1].has_noise
     noise = str(workspace.options["noise"]) if has_noise else "1"
-    ridge = FIRST
+    ridge = begin
     for _ in range(MOST_ROUNDS):
         found = run(given(flags, ridge))
         if not found:

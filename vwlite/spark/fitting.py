@@ -11,7 +11,7 @@ from vwlite.engine.workspace import Workspace, words_of
 from vwlite.errors import OptionError
 from vwlite.spark import storage, tasks
 from vwlite.spark.checks import require_session
-from vwlite.spark.entities import Entities, read
+from vwlite.spark.entities import Entities, opened, read
 from vwlite.spark.estimating import estimate, intercept_of
 from vwlite.spark.failures import one_line
 from vwlite.spark.frames import (
@@ -30,7 +30,7 @@ ESTIMATED = "--effect_l2 auto"  # the reason of crossing() that goes away once s
 BROADCAST_KEYS = 200_000  # names of entities seen today, up to which they are sent to all workers
 
 
-def fit(
+def fit(  # noqa: DOC503
     rows: Any,
     flags: str,
     *,
@@ -193,7 +193,7 @@ def stored(
     if old is None and storage.there_is_one(spark, path):
         version = version._replace(number=storage.versions(spark, path)[-1].number + 1)
     storage.append(spark, path, version)
-    return read(path, spark, version.number)
+    return opened(spark, path, version)
 
 
 def united(old: Entities | None, reading: Reading, heads: list[dict[str, Any]], name: str) -> Version:
@@ -223,7 +223,7 @@ def metadata_of_none(flags: str) -> str:
     return tables.schema(flags).metadata[tasks.METADATA].decode()
 
 
-def update(
+def update(  # noqa: DOC503
     users: Entities | str,
     rows: Any,
     *,

@@ -92,7 +92,7 @@ def blocks_of(workspace: Workspace, rows: FixedRows, batches: Iterable[Any], lea
 # -- scores of a model
 
 
-def score_fixed(rows: Any, model: str | os.PathLike[str], into: str = "score", columns: Columns = None) -> Any:
+def score_fixed(rows: Any, model: str | os.PathLike[str], into: str = "score", columns: Columns = None) -> Any:  # noqa: DOC503
     """Adds the score of a model of the command line to rows, as the offset of random effects.
 
     The model is loaded at the driver, and sent to every worker once.
@@ -192,7 +192,7 @@ def score_rows(task: FixedRows, into: str, sent: Any, batches: Iterable[Any]) ->
 # -- parameter mixing
 
 
-def mix_fixed(
+def mix_fixed(  # noqa: DOC503
     rows: Any,
     flags: str,
     path: str | os.PathLike[str],

@@ -19,7 +19,7 @@ from vwlite.errors import OptionError
 from vwlite.spark import storage, tasks
 from vwlite.spark.checks import require_session
 from vwlite.spark.entities import Entities
-from vwlite.spark.estimating import estimate
+from vwlite.spark.estimating import FIRST, estimate
 from vwlite.spark.failures import in_a_task, one_line
 from vwlite.spark.fitting import require_given_fixed, require_separable, stored, summing
 from vwlite.spark.frames import default_partitions, schema_of
@@ -107,7 +107,7 @@ def rescored(step: Step, rows: Sequence[Any]) -> Iterator[Any]:
         yield batch.set_column(place, batch.schema.field(place), pa.array(own))
 
 
-def game(
+def game(  # noqa: DOC503
     rows: Any,
     effects: Sequence[str],
     flags: str,
@@ -163,18 +163,25 @@ def game(
     n = partitions or default_partitions(spark)
     found: dict[str, Entities] = {}
     kept: Any = None
+    ridges = [FIRST] * len(effects)
     for sweep in range(sweeps):
         for k, reading in enumerate(readings):
             dealt = dealt_by(frame, reading, n)
-            given = estimated(dealt, reading, names, k)
+            given = reading
+            if tables.crossing(reading.flags):
+                dealt = dealt.persist()
+                given = estimated(dealt, reading, names, k, ridges[k])
+                ridges[k] = float(words_of(given.flags)[-1])
             if sweep == sweeps - 1:
                 step = step_of(given, names, k, False)
                 out = dealt.mapInArrow(partial(fit_step, step), schema_of(given.flags))
                 found[names[k]] = stored(spark, out, given, paths[k] if paths else None)
                 if k == len(readings) - 1:
+                    dealt.unpersist()
                     break
             step = step_of(given, names, k, True)
             frame = keep(dealt.mapInArrow(partial(fit_step, step), frame.schema))
+            dealt.unpersist()
             if kept is not None:
                 kept.unpersist()
             kept = frame
@@ -267,10 +274,8 @@ def initial_of(reading: Reading) -> list[str]:
     return [rule.name for rule in read_map(reading.columns).rules if rule.role == "initial"]
 
 
-def estimated(dealt: Any, reading: Reading, names: Sequence[str], k: int) -> Reading:
+def estimated(dealt: Any, reading: Reading, names: Sequence[str], k: int, begin: float) -> Reading:
     """The reading with what all entities of the effect share given, estimated from sums over all partitions."""
-    if not tables.crossing(reading.flags):
-        return reading
     step = step_of(reading, names, k, False)
 
     def run(flags: str) -> list[dict[str, Any]]:
@@ -279,7 +284,7 @@ def estimated(dealt: Any, reading: Reading, names: Sequence[str], k: int) -> Rea
         with one_line():
             return [json.loads(head) for head in storage.heads_of(out)]
 
-    return reading._replace(flags=estimate(reading.flags, run))
+    return reading._replace(flags=estimate(reading.flags, run, begin))
 
 
 def keep(frame: Any) -> Any:

@@ -50,7 +50,7 @@ class FixedFit(NamedTuple):
     converged: bool
 
 
-def fit_fixed(
+def fit_fixed(  # noqa: DOC503
     rows: Any,
     flags: str,
     path: str | os.PathLike[str],
@@ -374,6 +374,9 @@ class Objective:
         scale: The root mean square of each column.
         l2: The penalty.
         workspace: A workspace of the options.
+
+    Raises:
+        OptionError: If the labels are not those of the loss.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from vwlite.input.column_map import ColumnMap, Rule, read_label, read_map
 ORDER = "__vwlite_order_"  # columns of tasks: the order of the rows, for messages
 # In the names of entities these become "_", as in all formats but text: see docs/how-to/data.md.
 UNSAFE = "".join(map(chr, range(33))) + ":|\x7f"
+UNSAFE_PATTERN = r"[\x00-\x20:|\x7f]"
 ENTITY_TYPES = ("string", "tinyint", "smallint", "int", "bigint")
 AT_LEARNING = ("weight", "tag")  # roles of columns that rows to be scored need not have
 
@@ -285,4 +286,6 @@ def name_of_entity(column: str, kind: str) -> Any:
     value = functions.col(quoted(column))
     if kind != "string":
         return value.cast("string")
-    return functions.nullif(functions.translate(value, UNSAFE, "_" * len(UNSAFE)), functions.lit(""))
+    # translate() is slow, and hardly any name needs it
+    clean = functions.translate(value, UNSAFE, "_" * len(UNSAFE))
+    return functions.nullif(functions.when(value.rlike(UNSAFE_PATTERN), clean).otherwise(value), functions.lit(""))

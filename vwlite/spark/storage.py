@@ -54,7 +54,7 @@ def damaged_manifest(path: str) -> str:
     return f"{path}: the manifest of the table is damaged: restore the folder from a backup"
 
 
-def read_line(line: str, path: str) -> Version:
+def read_line(line: str, path: str) -> Version:  # noqa: DOC503
     """Reads a line of a manifest.
 
     Args:
@@ -67,7 +67,6 @@ def read_line(line: str, path: str) -> Version:
     Raises:
         ModelError: If it is damaged, or of a later format.
     """
-    damaged = ModelError(damaged_manifest(path))
     try:
         found = json.loads(line)
         later = found["vwlite"] == "entities" and found["format"] > FORMAT
@@ -82,10 +81,10 @@ def read_line(line: str, path: str) -> Version:
         version = Version(**fields, reading=reading)
         version = version._replace(parts=tuple(version.parts), entities=tuple(map(int, version.entities)))
         if not version.parts or len(version.parts) != len(version.entities):
-            raise damaged
+            raise ValueError
         return version
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise damaged from None
+        raise ModelError(damaged_manifest(path)) from None
 
 
 def versions(spark: Any, path: str) -> list[Version]:
@@ -152,10 +151,9 @@ def write_part(frame: Any, path: str) -> tuple[str, list[str]]:  # noqa: DOC502
         return name, heads_of(read_part(frame.sparkSession, path, name, frame.schema))
 
 
-def read_part(spark: Any, path: str, name: str, schema: Any = None) -> Any:
-    """The rows of a part, with those of metadata."""
-    reader = spark.read if schema is None else spark.read.schema(schema)
-    return reader.parquet(f"{path}/parts/{name}")
+def read_part(spark: Any, path: str, name: str, schema: Any) -> Any:
+    """The rows of a part, with those of metadata; the schema spares Spark a look into the files."""
+    return spark.read.schema(schema).parquet(f"{path}/parts/{name}")
 
 
 def heads_of(frame: Any) -> list[str]:

@@ -182,7 +182,7 @@ def from_spark(batches: Iterable[Any], head: str | None = None) -> Iterator[Any]
 
     for batch in newest(batches):
         names = [name for name in batch.schema.names if name not in (HEAD, OLD)]
-        batch = batch.select(names)
+        batch = with_lists(batch.select(names))
         place = names.index("key")
         batch = batch.set_column(place, "key", batch.column("key").cast(pa.binary(8)))
         yield batch if head is None else batch.replace_schema_metadata({METADATA: head.encode()})
@@ -232,8 +232,31 @@ def to_spark(batch: Any) -> Any:
     import pyarrow as pa
 
     to = spark_schema(batch.schema)
-    columns = [batch.column(name).cast(to.field(name).type) for name in batch.schema.names]
+    columns = [
+        pa.nulls(batch.num_rows, field.type) if is_empty(batch.column(name)) else batch.column(name).cast(field.type)
+        for name, field in zip(batch.schema.names, to, strict=False)
+    ]
     return pa.RecordBatch.from_arrays([*columns, pa.nulls(batch.num_rows, pa.string())], schema=to)
+
+
+def is_empty(column: Any) -> bool:
+    """Whether a column has nothing but empty lists: null is cheaper for Spark."""
+    import pyarrow as pa
+
+    return pa.types.is_list(column.type) and column.offsets[0] == column.offsets[-1]
+
+
+def with_lists(batch: Any) -> Any:
+    """A batch with empty lists in place of null."""
+    import pyarrow as pa
+
+    columns = []
+    for column in batch.columns:
+        if pa.types.is_list(column.type) and column.null_count:
+            begin = column.offsets
+            column = pa.ListArray.from_arrays(begin, column.values, type=column.type)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def row_of_head(schema: Any, head: str) -> Any:
