@@ -318,6 +318,18 @@ def test_copies_have_the_names():
     assert list(Workspace.from_bytes(workspace.to_bytes()).features()) == list(workspace.features())
 
 
+def test_statistics_that_begin_late_have_no_range_of_what_was_before():
+    first = Workspace("--names on")
+    first.learn("1 | a b")
+    first.save("model")
+    second = Workspace("-i model --names stats")
+    second.learn("1 | a:3")
+    rows = {row["feature"]: row for row in second.features()}
+    assert (rows["a"]["count"], rows["a"]["low"]) == (1, 3)
+    assert rows["b"]["count"] == 0
+    assert math.isnan(rows["b"]["low"])
+
+
 def test_names_off_leaves_them_out(capsys):
     data = write("data.vw", ["1 | a"])
     assert main([data, "--names", "on", "-f", "model", "--quiet"]) == 0

@@ -167,7 +167,11 @@ def features(workspace: Any) -> Coefficients:
         raise OptionError("this workspace keeps no names of features: --names on or --names stats does")
     columns = {"feature": np.array(found.names(), object), "number": found.hashes, "slot": found.slots()}
     if found.statistics is not None:
-        columns |= {name: found.statistics[name] for name in ("count", "low", "high", "last")}
+        # features learned before there were statistics have no range
+        counted = found.statistics["count"] > 0
+        columns["count"] = found.statistics["count"]
+        columns |= {name: np.where(counted, found.statistics[name], np.nan) for name in ("low", "high")}
+        columns["last"] = found.statistics["last"]
     return Coefficients(columns)
 
 
