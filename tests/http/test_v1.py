@@ -204,6 +204,26 @@ def test_a_prediction_is_explained(client, model):
     assert client.get(model).json()["examples"] == 50
 
 
+def test_terms_of_effects_have_parts_and_standard_deviations(client):
+    path = "/v1/models/effects"
+    client.put(path, json={"options": "--bayes_linear --random_effect user"})
+    rows = [{"features": {"user": f"u{i % 3}", "price": i / 10}, "label": i % 3} for i in range(60)]
+    client.post(f"{path}:learn", content=ndjson(rows), headers=NDJSON)
+    asked = {"features": {"user": "u1", "price": 2.0}}
+    answer = client.post(f"{path}:predict?explain=1", json=asked)
+    decoded(answer, messages.Prediction)
+    terms = answer.json()["terms"]
+    assert {(term["part"], term["feature"]) for term in terms} == {
+        ("fixed", "price"),
+        ("fixed", "Constant"),
+        ("user", "Constant"),
+    }
+    assert all(term["sd"] > 0 for term in terms)
+    assert sum(term["term"] for term in terms) == pytest.approx(answer.json()["prediction"], abs=1e-5)
+    bad = client.post(f"{path}:predict?explain=1", json={"features": {"user": ""}})
+    assert bad.status_code == 400
+
+
 def test_uncertainty_is_answered_where_there_is_some(client):
     path = "/v1/models/uncertain"
     client.put(path, json={"options": "--bayes_linear --noise 1 --columns prediction,sd,low,high --interval 0.9"})

@@ -187,13 +187,15 @@ def test_what_is_redacted_is_not_in_the_model(what, folder, capsys):
     learn("-d", "secretdata.vw", "-f", "secretfixed.model")
     words = ["-d", str(folder / "secretdata.vw"), "--fixed_effect=secretfixed.model", "--cache_file", "sub/secretcache"]
     Path("sub").mkdir()
-    learn(*words, "-f", "m", "-l", "0.25", "--redact", what)
+    Path("secretconfig.toml").write_text('quadratic = ["aa"]\n')
+    learn(*words, "--config", "secretconfig.toml", "-f", "m", "-l", "0.25", "--redact", what)
     reader = model_file.open("m")
     (run,) = reader.metadata["journal"]
     assert run["redacted"] == sorted(what.split(","))
     said = json.dumps(reader.metadata)
     assert run.get("host") == (None if "host" in what else os.uname().nodename)
     assert ("secret" in said) is ("path" not in what)
+    assert (b"secret" in Path("m").read_bytes()) is ("path" not in what)  # also of the model inside
     assert ("0.25" in json.dumps(run["arguments"])) is ("argv" not in what)
     assert ("given" in run) is ("argv" not in what)
     assert predictions("m") != ""

@@ -214,6 +214,25 @@ def test_what_no_file_has_can_not_be_replayed(folder, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_pipe_by_name_can_not_be_replayed(folder):
+    text = Path("d.vw").read_text()
+    os.mkfifo("pipe")
+    with subprocess.Popen([*VWLITE, "-d", "pipe", "-f", "m", "--quiet"]):
+        Path("pipe").write_text(text)
+    with pytest.raises(
+        VwliteError, match=r"m: run 1: its data .*/pipe is no file: name one with the same data with -d"
+    ):
+        replay("m")
+    assert replay("m", data=["d.vw"]).reproduced
+
+
+def test_a_run_in_a_folder_that_is_gone(folder):
+    Path("sub").mkdir()
+    command = f"cd {folder}/sub && rmdir {folder}/sub && {' '.join(VWLITE)} -d {folder}/d.vw -f {folder}/m --quiet"
+    subprocess.run(["sh", "-c", command], check=True)
+    assert replay("m").reproduced
+
+
 def test_a_cache_stands_for_its_data(folder):
     learn("d.vw", "-c", "--passes", "2", "-f", "m")
     learn("d.vw", "-c", "--passes", "2", "-f", "m")  # from the cache

@@ -101,7 +101,7 @@ def command() -> NoReturn:
 def dispatch(words: list[str]) -> int:
     """Runs the subcommand named by the first word, or else a run or daemon; returns the status, raises errors."""
     if "_VWLITE_COMPLETE" in os.environ or (words[:1] == ["help"] and not os.path.exists("help")):
-        return explain(words[1:])
+        return show_help(words[1:])
     if words and words[0] in SUBCOMMANDS:
         import click
 
@@ -134,9 +134,9 @@ def dispatch(words: list[str]) -> int:
         return 0
 
     if not {"--help_all", "--help-all"}.isdisjoint(words):
-        return explain(["--all"])
+        return show_help(["--all"])
     if "--help" in words or "-h" in words:
-        return explain([])
+        return show_help([])
 
     from vwlite.cli import execute
     from vwlite.engine import command_line
@@ -144,7 +144,7 @@ def dispatch(words: list[str]) -> int:
     return execute.execute(command_line.parse(words, command_line.option_groups()))
 
 
-def explain(words: Sequence[str]) -> int:
+def show_help(words: Sequence[str]) -> int:
     """Prints the help, overview or page, or answers a shell's request for completions."""
     from vwlite.cli.help import GroupedCommand
     from vwlite.cli.topics import Pages, show

@@ -63,17 +63,22 @@ def origin(options: Options, use: str) -> dict[str, Any]:
 
     Returns:
         ``via``: the kind of run. Of a run of the command line also ``folder``, in which it was started, ``host``,
-        ``python`` (its version), ``given``, the options of the command line and the configuration file, and ``data``,
-        the names of the sources.
+        ``python`` (its version), ``config`` (the configuration file, if there was one), ``given``, the options of the
+        command line and of that file, and ``data``, the names of the sources.
     """
     if use != "command":
         return {"via": use}
     sources = [*([options.data] if options.data else []), *options["data"]]
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        folder = ""
     return {
         "via": use,
-        "folder": os.getcwd(),
+        "folder": folder,
         "host": os.uname().nodename,
         "python": sys.version.split()[0],
+        **({"config": options["config"]} if options["config"] else {}),
         "given": {name: clean(options[name]) for name in given(options) if name not in ("data", "note")},
         "data": clean(sources or ([] if options["no_stdin"] else ["-"])),
     }
@@ -128,6 +133,7 @@ def redact(record: Mapping[str, Any], what: Iterable[str], files: Iterable[str])
         values = dict(found.get("given", {}))
         names = [name for name in files if isinstance(values.get(name), str)]
         paths = [*(values[name] for name in names), *found.get("data", []), found.get("folder", "")]
+        paths.append(found.get("config", ""))
         paths += [source["name"] for source in found["sources"]]
         # of an earlier version it is not known which words are paths
         known = "given" in found or not found["arguments"]
@@ -137,8 +143,9 @@ def redact(record: Mapping[str, Any], what: Iterable[str], files: Iterable[str])
             found["given"] = values | dict.fromkeys(names, REDACTED)
         if "data" in found:
             found["data"] = [REDACTED for _ in found["data"]]
-        if "folder" in found:
-            found["folder"] = REDACTED
+        for name in ("folder", "config"):
+            if name in found:
+                found[name] = REDACTED
     if "argv" in what:
         found["arguments"] = [REDACTED]
         found.pop("given", None)
@@ -154,10 +161,10 @@ def without_paths(word: str, paths: Iterable[str]) -> str:
             return REDACTED
         if word.startswith("-") and word.endswith(path):
             return word[: -len(path)] + REDACTED
-    # a path in another form, such as of a configuration file or of a column map
-    return (
-        REDACTED if re.search(r"[/\\]", word) and not word.startswith("-") else re.sub(r"=.*/.*", f"={REDACTED}", word)
-    )
+    # a path in another form, such as of a column map
+    if (word.startswith("@") or "/" in word) and not word.startswith("-"):
+        return REDACTED
+    return re.sub(r"=(@.*|.*/.*)", f"={REDACTED}", word)
 
 
 def files_of(options: Options) -> list[str]:

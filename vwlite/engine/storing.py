@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # Modules for model files are imported where they are used, which saves time in a run without a model.
 
 FIGURES = tuple(name.removesuffix("?") for name in KINDS_OF_FIGURES)
-ORIGIN = ("via", "folder", "host", "python", "given", "data", "stopped", "redacted")  # see provenance.origin
+ORIGIN = ("via", "folder", "host", "python", "config", "given", "data", "stopped", "redacted")  # see provenance.origin
 BESIDE = ("notes", "card", "stripped")  # metadata that later models of a model have, too
 COPIED = ("<bytes>", "to_bytes")  # how messages name the bytes
 
@@ -67,6 +68,8 @@ def contents(workspace: Any, stream: dict[str, Any] | None = None) -> tuple[dict
     arrays |= names_to_arrays(workspace.names, "slot") | names_to_arrays(workspace.hash_names, "hash")
     arrays |= known_features.arrays_of(workspace)
     metadata = workspace.metadata()
+    if what := provenance.wanted(workspace.options):
+        arrays = redacted_inside(arrays, what, provenance.files_of(workspace.options))
     if workspace.options["predict_only_model"] and stream is None:
         arrays, metadata, _ = stripped(arrays, metadata, (), workspace.options)
     return arrays, metadata | ({} if stream is None else {"stream": stream})
@@ -135,6 +138,18 @@ def redacted(metadata: dict[str, Any], what: Iterable[str], files: Iterable[str]
             {**learner, "options": provenance.redact_options(learner["options"], files)}
             for learner in metadata["stack"]
         ]
+    return found
+
+
+def redacted_inside(arrays: dict[str, Array], what: Iterable[str], files: Iterable[str]) -> dict[str, Array]:
+    """The arrays of a model, of which the metadata of models inside it are redacted, too."""
+    from vwlite.model.stripping import FIXED, bytes_of
+
+    found = dict(arrays)
+    for name in arrays:
+        if name.endswith(FIXED):
+            text = json.dumps(redacted(json.loads(bytes_of(arrays[name])), what, files)).encode()
+            found[name] = ("U8", [len(text)], text)
     return found
 
 

@@ -82,13 +82,15 @@ class Problem(msgspec.Struct, omit_defaults=True):
     offset: int | None = None
 
 
-class Term(msgspec.Struct):
-    """A term of a score: value times weight."""
+class Term(msgspec.Struct, omit_defaults=True):
+    """A term of a score: value times weight; its part with random effects, the weight's sd of a posterior."""
 
     feature: str
     value: float
     weight: float
     term: float
+    part: str | None = None
+    sd: float | None = None
 
 
 class Prediction(msgspec.Struct, omit_defaults=True):

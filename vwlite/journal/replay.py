@@ -217,6 +217,10 @@ def steps_of(
         for name in places:
             if not is_query(name) and name != "-" and not os.path.exists(name):
                 raise VwliteError(f"{path}: run {number}: its data {name} is gone: put it back, or name a copy with -d")
+            if not is_query(name) and os.path.exists(name) and not os.path.isfile(name) and name != os.devnull:
+                raise VwliteError(
+                    f"{path}: run {number}: its data {name} is no file: name one with the same data with -d"
+                )
         values = {name: value for name, value in values.items() if name not in LEFT_OUT}
         declared = Options(command_line.option_groups()).declared
         for name, value in values.items():

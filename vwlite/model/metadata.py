@@ -53,6 +53,7 @@ RUN = {
     "folder?": TEXT,
     "host?": TEXT,
     "python?": TEXT,
+    "config?": TEXT,
     "given?": OBJECT,
     "data?": [TEXT],
     "stopped?": TEXT,
