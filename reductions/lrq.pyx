@@ -1,17 +1,17 @@
 """lrq: matrix factorisation by low-rank quadratic features.        SIMPLE -> SCALAR over SIMPLE -> SCALAR
 
-Score: s = w.x + sum_k (sum_i u_ik x_i) (sum_j v_jk x_j) for --lrq abK, i over the features of namespace a, j over those
-of b, k = 1 .. K. Of a user and a movie that is the bias of each and the product of two vectors of K factors (Koren, Bell
-and Volinsky 2009, "Matrix factorization techniques for recommender systems").
+Score: s = w.x + sum_k (sum_i u_ik x_i) (sum_j v_jk x_j) for --lrq abK, i over the features of namespace a, j over
+those of b, k = 1 .. K. Of a user and a movie that is the bias of each and the product of two vectors of K factors
+(Koren, Bell and Volinsky 2009, "Matrix factorization techniques for recommender systems").
 
 The factors are K further weights of each feature, in the slots after its weight. The base learns them in turn, as VW
 does: given the factors u, the score is linear in v, with features x_i x_j u_ik, and the other way round. An example is
 learned twice, with the roles changed in between; the prediction and the loss are those of the first time. Which side is
-held fixed first alternates from example to example that is learned. A fixed factor that is 0 is set to a random number first, because the
-gradient of both is 0 at (0, 0).
+held fixed first alternates with the examples that are learned. A fixed factor that is 0 is set to a random number
+first, because the gradient of both is 0 at (0, 0).
 
---lrqdropout leaves half of the terms out at random while learning, and halves them in predictions (Srivastava and others
-2014), also in those that are reported while learning.
+--lrqdropout leaves half of the terms out at random while learning, and halves them in predictions (Srivastava and
+others 2014), also in those that are reported while learning.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -30,9 +30,9 @@ from vwlite.errors import OptionError
 from vwlite.features.terms import decode_names
 
 OPTIONS = OptionGroup("lrq: matrix factorisation", (
-    Option("lrq", str, "products of K factors of each feature of namespace a with those of each feature of namespace b, "
-           "beside their weights (low-rank quadratic features); may be repeated", many=True, necessary=True, keep=True,
-           fixed=True, metavar="abK", needs=("gd",)),
+    Option("lrq", str, "products of K factors of each feature of namespace a with those of each feature of namespace "
+           "b, beside their weights (low-rank quadratic features); may be repeated", many=True, necessary=True,
+           keep=True, fixed=True, metavar="abK", needs=("gd",)),
     Option("lrqdropout", bool, "leave half of the products out at random while learning", keep=True, fixed=True,
            needs=("lrq",)),
 ), examples=(
@@ -63,8 +63,8 @@ def read_pair(text):
     raw = decode_names(text)
     rank = raw[2:].decode("ascii", "replace")
     if len(raw) < 3 or not (rank.isascii() and rank.isdigit()) or not 0 < int(rank) <= MOST_FACTORS:
-        raise OptionError([f"--lrq {text}: expected the first letters of two namespaces and the number of factors, from 1 "
-                           f"to {MOST_FACTORS}, for instance ui4"])
+        raise OptionError([f"--lrq {text}: expected the first letters of two namespaces and the number of factors, "
+                           f"from 1 to {MOST_FACTORS}, for instance ui4"])
     return raw[0], raw[1], int(rank)
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import signal
 import subprocess
 import time
@@ -132,6 +133,11 @@ def test_the_flags_that_are_printed_make_the_model(data, tmp_path):
     tuning = model_file.open(tmp_path / "tuned.model").metadata["tuning"]
     assert set(tuning["values"]) == {"effect_l2.user", "effect_l2.item"}
     assert tuning["evaluations"] == 12
+    card = run("inspect", str(tmp_path / "tuned.model")).stdout
+    assert "\ntuned\n  values = effect_l2.user=" in card
+    assert "\n  measured = loss held out\n  method = nelder-mead\n  evaluations = 12\n  passes = 1\n" in card
+    run("-i", str(tmp_path / "tuned.model"), data, "--quiet", "-f", str(tmp_path / "more.model"))
+    assert model_file.open(tmp_path / "more.model").metadata["tuning"] == tuning
 
 
 def lines_of(trace: Path) -> list[dict[str, Any]]:
@@ -319,6 +325,12 @@ def test_searches_find_the_minimum_of_a_bowl():
         best = min(seen, key=lambda place: (place[0] - 0.3) ** 2 + 3 * (place[1] - 0.8) ** 2)
         assert best == pytest.approx((0.3, 0.8), abs=0.01)
         assert all(0 <= x <= 1 for place in seen for x in place)
+
+
+def test_a_minimum_at_an_end_of_the_range_is_found_and_said(tmp_path):
+    (tmp_path / "d").write_text("".join(f"{3 + i % 2} |user u{i % 5}\n" for i in range(200)))
+    said = run("tune", f"{tmp_path}/d", "--tune", "l=0.001..0.01 power_t=0..1", "--evaluations", "60", "--quiet").stdout
+    assert re.search(r"learning_rate=0\.0(1|09\d+) is at the high end of its range: a longer range may have", said)
 
 
 def test_a_search_without_improvement_ends(data):

@@ -258,7 +258,8 @@ cdef class TableLearner(Bottom):
 
 cdef inline float in_force_at(TableLearner learner, size_t i) noexcept nogil:
     """Effective weight of a slot."""
-    return learner.weight_in(vwl_slot(&learner.where, i), <uint32_t>(i & ((<size_t>1 << (learner.width_shift + learner.shifted)) - 1)))
+    cdef int shift = learner.width_shift + learner.shifted
+    return learner.weight_in(vwl_slot(&learner.where, i), <uint32_t>(i & ((<size_t>1 << shift) - 1)))
 
 
 cdef inline bint differs(TableLearner learner, const float* at, float w, int m) noexcept nogil:

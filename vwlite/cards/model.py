@@ -276,6 +276,7 @@ def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
     yield from _section("learners, top to bottom", [_learner_line(learner) for learner in facts.get("stack", [])])
     options = facts.get("options", {})
     yield from _section("options kept", [option_words(name, options[name]) for name in options])
+    yield from _section("tuned", [f"{name} = {_tuned(value)}" for name, value in facts.get("tuning", {}).items()])
     yield from _section("runs", _run_lines(facts))
     for fixed in facts["fixed"]:
         yield from _section(f"fixed effect of {fixed['learner']}, which learns no more", list(_fixed_lines(fixed)))
@@ -292,6 +293,13 @@ def _lines(facts: dict[str, Any], arrays: bool) -> Iterator[str]:
         yield from _section(f"largest coefficients of {table['learner']}", lines)
     if arrays:
         yield from _section("arrays, all as their sha256 says", [_array_line(array) for array in facts["arrays"]])
+
+
+def _tuned(value: Any) -> str:
+    """What is known of a search, as text: of options, each with its value."""
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_tuned(inner)}" for name, inner in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:

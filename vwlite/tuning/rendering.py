@@ -92,6 +92,10 @@ def render(found: Tuned) -> str:
         f"{found.measured} at the start = {number(found.start_loss)} ({values(found.start)})",
         f"{found.measured} at the best = {number(found.loss)} ({values(found.values)})",
     ]
+    lines += [
+        f"{key}={spelled(found.values[key])} is at the {end} end of its range: a longer range may have a better value"
+        for key, end in found.ends.items()
+    ]
     if found.passes > 1 or found.final_passes > 1:
         lines.append(f"passes = {found.final_passes}")
     if found.test is not None:

@@ -18,7 +18,9 @@ Objective = Callable[[Sequence[float]], float]
 
 
 def nelder_mead(objective: Objective, start: Sequence[float], evaluations: int) -> None:  # noqa: DOC502
-    """Minimises by the simplex method of Nelder and Mead (1965), as SciPy has it, inside the cube.
+    """Minimises by the simplex method of Nelder and Mead (1965), as SciPy has it.
+
+    The cube is mirrored at its sides, so that a simplex does not collapse there, as it does where points are clipped.
 
     Args:
         objective: The loss at a point, coordinates from 0 to 1.
@@ -38,10 +40,9 @@ def nelder_mead(objective: Objective, start: Sequence[float], evaluations: int) 
     first = objective(corners[0])
     scale = abs(first) if math.isfinite(first) and first else 1.0
     minimize(
-        objective,
+        lambda places: objective([mirrored(float(place)) for place in places]),
         corners[0],
         method="Nelder-Mead",
-        bounds=[(0, 1)] * len(start),
         options={
             "initial_simplex": corners,
             "maxfev": 10 * evaluations + 100,  # the objective ends the search: points that come again don't count
@@ -50,6 +51,16 @@ def nelder_mead(objective: Objective, start: Sequence[float], evaluations: int) 
             "fatol": ALIKE * scale,
         },
     )
+
+
+def mirrored(place: float) -> float:
+    """A place outside of 0 to 1 as its mirror image inside.
+
+    >>> mirrored(0.25), mirrored(1.25), mirrored(-0.25)
+    (0.25, 0.75, 0.25)
+    """
+    place = abs(place) % 2
+    return 2 - place if place > 1 else place
 
 
 def grid(objective: Objective, start: Sequence[float], evaluations: int) -> None:

@@ -35,6 +35,7 @@ REFUSED = {
     "entity_limit": "the data are in memory anyway",
     "vw_compat": "leave it out",
 }
+AT_END = 0.01  # of a range: a best value so near to an end may be beyond it
 OF_SPLIT = ("holdout", "holdout_after", "holdout_period", "holdout_off")
 OF_FINAL = ("final_regressor", "predict_only_model")
 OF_INPUT = ("data", "no_stdin", "cache", "cache_file", "kill_cache", "allow_empty", "max_malformed")
@@ -93,6 +94,7 @@ class Tuned(NamedTuple):
         test: Its loss in the test; None without one.
         cold: The cold-start curve; None without one.
         notes: Messages.
+        ends: The options whose best value is near an end of the range: "low" or "high".
     """
 
     values: dict[str, float]
@@ -108,6 +110,7 @@ class Tuned(NamedTuple):
     test: float | None
     cold: ColdStart | None
     notes: list[str]
+    ends: dict[str, str]
 
 
 class Enough(Exception):
@@ -403,9 +406,14 @@ class Tuner:
             cold = cold_start(options, data, self.request.by, self.request.cold, self.judge, self.stopped)
             cold = cold._replace(curve=[(most, self.shown(loss)) for most, loss in cold.curve])
         first = self.done[0]
+        ends = {
+            one.key: "low" if one.place(value) < 0.5 else "high"
+            for one, value in zip(self.ranges, best.values, strict=True)
+            if not AT_END < one.place(value) < 1 - AT_END
+        }
         return Tuned(
             values, self.shown(best.loss), dict(zip(self.keys, first.values, strict=True)), self.shown(first.loss),
-            self.done, self.ended, best.passes, self.measured(how), flags, passes, test, cold, self.notes,
+            self.done, self.ended, best.passes, self.measured(how), flags, passes, test, cold, self.notes, ends,
         )  # fmt: skip
 
     def passes_of(self, options: Options, data: Data) -> int:
