@@ -73,7 +73,7 @@ def test_all_that_the_model_knows_is_filled_in():
     ):
         assert text in found, text
     evaluation, _ = evaluation_of("m", ["d.vw"])
-    assert f"| auc | {evaluation['auc']:.6f} |" in found
+    assert f"| auc | {evaluation.value('auc'):.6f} |" in found
     assert "vwlite card MODEL -d TEST measures them" in card("m")
     rows = [line for line in found.splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) >= 3 for row in rows)

@@ -214,13 +214,6 @@ class Options:
     def __contains__(self, name: object) -> bool:
         return name in self.declared
 
-    def copy(self) -> Options:
-        """Returns a copy, whose values can be set without effect on these."""
-        other = Options([OptionGroup("", tuple(self.declared.values()))], self.arguments, self.data)
-        other.accepted = self.accepted
-        other._values, other._sources = dict(self._values), dict(self._sources)
-        return other
-
     def declare(self, group: OptionGroup) -> None:
         """Adds options, with their defaults; raises ValueError as `gather` does."""
         both = gather([OptionGroup("", tuple(self.declared.values())), group])

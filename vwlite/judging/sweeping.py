@@ -13,7 +13,8 @@ from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.core.types import LabelType, PredictionType
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.conflicts import check_run
-from vwlite.engine.workspace import Workspace, words_of
+from vwlite.engine.library_flags import words_of
+from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.fleet import REFUSED, Fleet, Member, refuse
 from vwlite.judging.grid import Setting, parse_all, read_grid, settings_of

@@ -12,7 +12,8 @@ from vwlite.core.textbuffer import TextBuffer
 from vwlite.core.types import LabelType, PredictionType
 from vwlite.engine.command_line import option_groups, parse
 from vwlite.engine.conflicts import check_run
-from vwlite.engine.workspace import Workspace, words_of
+from vwlite.engine.library_flags import words_of
+from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.commands import units_of
 from vwlite.judging.crew import Crew
