@@ -28,7 +28,7 @@ run "vwlite replay '$out/phishing.model' --set l2=1e-3 -o '$out/other.model'"
 run "vwlite diff '$out/phishing.model' '$out/other.model' --only options,weights --top 3 || true"
 
 say "How good is it on pages that it has not seen?"
-run "vwlite eval '$out/phishing.model' data/phishing_test.vw.gz --samples 200 | head -n 14"
+run "vwlite eval '$out/phishing.model' -d data/phishing_test.vw.gz --samples 200 | head -n 14"
 
 say "Why does it warn of this page?"
 run "gzip -cd data/phishing_test.vw.gz | head -n 1 > '$out/page.vw'"

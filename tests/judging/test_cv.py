@@ -204,7 +204,7 @@ def test_slices_and_entities_are_those_of_eval(tmp_path, capsys):
     found = as_json(
         capsys, data, "--loss_function", "logistic", "--by", "user", "--entity", "a", "-p", str(tmp_path / "p")
     )
-    assert main(["eval", str(tmp_path / "p"), data, "--by", "user", "--json"]) == 0
+    assert main(["eval", str(tmp_path / "p"), "-d", data, "--by", "user", "--json"]) == 0
     other = json.loads(capsys.readouterr().out)
     mine, theirs = (
         {group["name"]: group["metrics"]["auc"]["value"] for group in one["slices"]["user"]}

@@ -16,6 +16,9 @@ THREADS = (1, 2, 3, 7, 16)
 Results = dict[str, Any]
 
 
+OF_A_RUN = ("when", "arguments", "given", "parent", "sources")  # in an entry of a journal
+
+
 def lines(seed: int, n: int, logistic: bool = False, users: int = 40, wild: bool = True) -> list[str]:
     """Examples of users, half of them of one; if `wild` with all that a line can be."""
     source = random.Random(seed)
@@ -70,9 +73,8 @@ def content(path: Path) -> Any:
     if ".model" not in path.name:
         return path.read_bytes()
     metadata: Mapping[str, Any] = model_file.open(path).metadata
-    known = {name: value for name, value in metadata.items() if name not in ("created", "id", "digests")}
+    known = {name: value for name, value in metadata.items() if name not in ("created", "id", "digests", "stripped")}
     known["journal"] = [
-        {name: value for name, value in entry.items() if name not in ("when", "arguments", "parent", "sources")}
-        for entry in known["journal"]
+        {name: value for name, value in entry.items() if name not in OF_A_RUN} for entry in known["journal"]
     ]
     return arrays(path), json.dumps(known, sort_keys=True)

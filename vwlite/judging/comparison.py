@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vwlite.core.elementary import array_erfc
 from vwlite.errors import VwliteError
 from vwlite.judging.evaluation import finite
 from vwlite.judging.figures import Columns
@@ -212,7 +213,7 @@ def delong(change: float, influence: Any, positive: Any) -> float | None:
         for part in (influence[positive], influence[~positive])
         if len(part) > 1
     )
-    return math.erfc(abs(change) / math.sqrt(2 * variance)) if variance > 0 else None
+    return float(array_erfc(np.array([abs(change) / math.sqrt(2 * variance)]))[0]) if variance > 0 else None
 
 
 def mcnemar(only_first: int, only_other: int) -> float:
