@@ -82,7 +82,8 @@ def make_models(model: Path, folder: Path) -> list[str]:
     paths = []
     for number in range(PARTS):
         paths.append(str(folder / f"part{number}.model"))
-        entity_tables.write_model(task.workspace, own, renamed(entities, number, own.namespace), own, arrays, paths[-1])
+        part = entity_tables.placed(own, renamed(entities, number, own.namespace), own, arrays)
+        entity_tables.write_model(task.workspace, own, part, paths[-1])
     return paths
 
 

@@ -75,7 +75,7 @@ def sums_in(path: Path) -> dict[str, list[Any]]:
     return {
         name: list(reader.array(name, reader.dtype(name)))
         for name in reader.names()
-        if name.rpartition(".")[2] not in flat.FIELDS or name.count(".") > 2
+        if name.rpartition(".")[2] not in flat.FIELDS or name.count(".") != 2
     }
 
 

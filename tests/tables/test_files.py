@@ -65,6 +65,13 @@ def test_tables_that_other_programs_have_written_are_read(tmp_path):
 def test_the_table_of_a_model_is_that_of_its_rows(tmp_path):
     model = command_line(rows(), FLAGS, tmp_path / "model")
     assert tables.export(model).equals(pa.Table.from_batches(learned(FLAGS, rows())))
+    # a table is as good as its batches
+    table = tables.export(model)
+    tables.to_model(FLAGS, table, tmp_path / "again")
+    require_same(model, tmp_path / "again")
+    assert tables.merge(table).equals(table)
+    (before,) = tables.learn(FLAGS, [], before=table)
+    assert pa.Table.from_batches([before]).equals(table)
     with pytest.raises(OptionError, match="no random effect 'item'"):
         tables.export(model, "item")
     with pytest.raises(ModelError, match="no such file"):

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.support.tables import COLUMNS, INDEPENDENT, command_line, in_shares, learned, require_same, rows
+from tests.support.tables import COLUMNS, INDEPENDENT, command_line, entities_in, in_shares, learned, require_same, rows
 from vwlite import Workspace, tables
+from vwlite.cli import main
+from vwlite.entities.flat import FIELDS
 from vwlite.errors import ModelError, OptionError, ParseError
 
 KINDS = (
@@ -196,7 +199,7 @@ def test_flags_without_one_effect_are_refused(tmp_path):
         tables.schema(f"-i {model}")
 
 
-def test_several_effects_give_the_table_that_is_asked_for():
+def test_several_effects_give_the_table_that_is_asked_for(tmp_path):
     table = pa.record_batch({"user": ["a", "b"] * 9, "item": ["x", "y", "z"] * 6, "y": [1.0, 2.0, 3.0] * 6})
     flags = (
         "--bayes_linear --noise 1 --random_effect user --random_effect item --fixed none --shrink zero --effect_l2 1"
@@ -206,6 +209,14 @@ def test_several_effects_give_the_table_that_is_asked_for():
     )
     assert sorted(users["entity"].to_pylist()) == ["a", "b"]
     assert sorted(items["entity"].to_pylist()) == ["x", "y", "z"]
+    data = tmp_path / "data.parquet"
+    pq.write_table(pa.table(table), data)
+    words = ["-d", str(data), *flags.split(), "--label", "y", "-f", str(tmp_path / "whole"), "--quiet"]
+    assert main(words) == 0
+    tables.to_model(flags, {"user": [users], "item": [items]}, tmp_path / "model")
+    require_same(tmp_path / "whole", tmp_path / "model")
+    one, two = (entities_in(tmp_path / name, "item") for name in ("whole", "model"))
+    assert all(one[name].tobytes() == two[name].tobytes() for name in FIELDS)
     workspace = Workspace(flags)
     workspace.add_entities("user", users)
     workspace.add_entities("item", items)

@@ -13,6 +13,7 @@ from vwlite.engine.workspace import Workspace
 from vwlite.entities import arrow_reading, arrow_tables
 from vwlite.entities.flat import refuse
 from vwlite.errors import ModelError
+from vwlite.model import model_file
 from vwlite.tables.merging import merge_metadata
 
 # By measuring (benchmarks/tables.py): coefficients that an entity has met in the same examples have the same bits, so
@@ -36,7 +37,9 @@ def export(model: str | os.PathLike[str], effect: str | None = None) -> Any:  # 
         ModelError: If the model can't be read.
     """
     workspace = Workspace(["-i", os.fspath(model)])
-    return entity_tables.table(*entity_tables.taken(workspace, effect, False))
+    found, head = entity_tables.taken(workspace, effect, False)
+    # a run that goes on from a model counts anew
+    return entity_tables.table(found, head._replace(figures=model_file.open(model).metadata["figures"]))
 
 
 def write(table: Any, path: str | os.PathLike[str]) -> None:  # noqa: DOC503
