@@ -18,7 +18,7 @@ cdef extern from * nogil:
     #include <stddef.h>
     #include <stdint.h>
     #ifndef VWL_KNOWN_AHEAD
-    #define VWL_KNOWN_AHEAD 16 /* features between prefetch and use; at most the padding of an example */
+    #define VWL_KNOWN_AHEAD 32 /* features between prefetch and use; at most the padding of an example */
 
     typedef struct { uint32_t hash, number; } vwl_known_entry; /* number + 1; 0: free */
 
