@@ -82,7 +82,8 @@ def make_models(model: Path, folder: Path) -> list[str]:
     paths = []
     for number in range(PARTS):
         paths.append(str(folder / f"part{number}.model"))
-        entity_tables.write_model(task.workspace, own, renamed(entities, number, own.namespace), own, arrays, paths[-1])
+        part = entity_tables.placed(own, renamed(entities, number, own.namespace), own, arrays)
+        entity_tables.write_model(task.workspace, own, part, paths[-1])
     return paths
 
 
@@ -119,9 +120,7 @@ def main() -> None:
         parts = [str(folder / f"part{number}.parquet") for number in range(PARTS)]
         with measured(f"vwlite merge of {PARTS} tables, {PARTS * len(table):,} entities"):
             subprocess.run([*VWLITE, "merge", *parts, "-o", str(folder / "merged.parquet")], check=True)
-        print(
-            f"\nParquet: {size / len(table):.0f} bytes an entity of {n / len(table):.1f} coefficients (wanted: 300 of 25)"
-        )
+        print(f"\nParquet: {size / len(table):.0f} bytes an entity of {n / len(table):.1f} coefficients")
 
 
 if __name__ == "__main__":

@@ -460,8 +460,9 @@ cdef int view(Cells* cells, ArrowSchema* schema, ArrowArray* array, int64_t offs
         if cells.n_inner:
             view(cells.inner, schema.children[0], array.children[0], 0, column)
             if cells.inner.kind >= TIME or cells.inner.entries != NULL:
-                raise TypeError(f"a list of {(<bytes>schema.children[0].format).decode()!r} is not read: lists of "
-                                "numbers and of texts are")
+                name = (<bytes>schema.name).decode("utf-8", "replace") if schema.name != NULL else ""
+                raise TypeError(f"the column {name!r} holds lists of {(<bytes>schema.children[0].format).decode()!r}, "
+                                "which are not read: lists of numbers and of texts are")
         column[0] = i + 1
     return 0
 

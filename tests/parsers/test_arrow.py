@@ -169,7 +169,7 @@ TABLE = pa.table({"a": [1.0, 2.0], "city": ["Rome", "Bonn"]})
             ParseError,
             "row 2: not a finite",
         ),
-        (pa.table({"a": [[["x"]]]}), {}, TypeError, "a list of '[+]l' is not read"),
+        (pa.table({"a": [[["x"]]]}), {}, TypeError, "the column 'a' holds lists of '[+]l'"),
         (pa.table([[1], [2]], names=["a", "a"]), {}, OptionError, "two columns are called 'a'"),
         (
             pa.table({"a": [{1: 2}]}, schema=pa.schema([("a", pa.map_(pa.int8(), pa.int8()))])),

@@ -24,8 +24,9 @@ from vwlite.bandit.workers import share
 from vwlite.bandit.worlds import Rounds, World
 from vwlite.core.options import Options, check
 from vwlite.engine.command_line import option_groups, parse
+from vwlite.engine.library_flags import refuse_run_options
 from vwlite.engine.needs import acts
-from vwlite.engine.workspace import Workspace, refuse_run_options
+from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
 from vwlite.reductions.cb_adf import cost_range
 from vwlite.reductions.thompson import OPTIONS as POLICY_OPTIONS

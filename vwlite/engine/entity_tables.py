@@ -197,30 +197,40 @@ def add_flat(  # noqa: DOC503
     workspace.changes += 1
 
 
-def write_model(
-    workspace: Any, own: Head, entities: Flat, head: Head, arrays: dict[str, Any], path: str | os.PathLike[str]
-) -> None:
-    """Writes a model file with entities, by a workspace that has learned nothing.
+def placed(own: Head, entities: Flat, head: Head, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a model with the entities of a table in place of its own.
+
+    Args:
+        own: The metadata of the model's own table.
+        entities: The entities.
+        head: Their metadata.
+        arrays: The arrays of the model.
+
+    Returns:
+        The arrays.
+    """
+    fields = [name.rpartition(".")[2] for name in arrays if is_entities(name, own.owner)]
+    found = {f"{own.owner}.{name}": array for name, array in flat.to_arrays(entities, own.full, fields).items()}
+    small = sums.to_arrays(head.sums | same.counted(entities, head, own.owner))
+    return in_place(arrays, own.owner, found, small)
+
+
+def write_model(workspace: Any, head: Head, arrays: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes a model file with other arrays than those of the workspace.
 
     Args:
         workspace: The workspace, with the options of the model.
-        own: The metadata of its own table.
-        entities: The entities.
-        head: Their metadata.
-        arrays: The arrays of the workspace's model.
+        head: The metadata of a table, with counts and what is known about the rows.
+        arrays: The arrays.
         path: The model file.
     """
     from vwlite.model import model_file
 
-    fields = [name.rpartition(".")[2] for name in arrays if is_entities(name, own.owner)]
-    found = {f"{own.owner}.{name}": array for name, array in flat.to_arrays(entities, own.full, fields).items()}
-    small = sums.to_arrays(head.sums | same.counted(entities, head, own.owner))
-    merged = in_place(arrays, own.owner, found, small)
     for name in OF_ROWS:
         if name in head.options:
             workspace.options.set(name, head.options[name], "model")
     storing.set_figures(workspace, head.figures)
-    model_file.write(path, merged, workspace.metadata())
+    model_file.write(path, arrays, workspace.metadata())
     storing.discard_store(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ def as_table(x: Any, where: str) -> Any:
     except (pa.ArrowException, TypeError, ValueError) as error:
         refuse(where, first_line(error))
     raise TypeError(f"a table of entities is a table of Arrow, a data frame, or a file, not {type(x).__name__}")
+
+
+def several(x: Any) -> Iterable[Any]:
+    """Tables or batches; a single one alone."""
+    return [x] if hasattr(x, "__arrow_c_stream__") or hasattr(x, "__arrow_c_array__") else x
 
 
 def first_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from vwlite.entities.flat import Flat, refuse
 from vwlite.errors import ModelError, OptionError
 
 INTERVAL = "dump_interval"  # the figure that is no count
+SHOWN = 3  # options in a message
 COUNTED = ("rows", "malformed", "nameless")  # rows learned or predicted; refused; without an entity
 
 
@@ -153,15 +154,16 @@ def require_alike(
     """Raises OptionError that names both values if two tables or models differ in an option; see differences()."""
     found = differences(ours, theirs, declared, effect, strict)
     if found:
-        name, mine, other = found[0]
+        mine, other = (" ".join(spelled(name, pair[k]) for name, *pair in found[:SHOWN]) for k in range(2))
         raise OptionError(
-            f"{names[0]} was made {_made(name, mine)}, and {names[1]} {_made(name, other)}: their entities don't fit "
-            "together; train both alike"
+            f"{names[0]} was made with {mine}, and {names[1]} with {other}: their entities don't fit together; train "
+            "both alike"
         )
 
 
-def _made(name: str, value: Any) -> str:
-    return f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
+def spelled(name: str, value: Any) -> str:
+    """An option as on the command line, also one that is not given."""
+    return f"no --{name}" if value in (None, False, []) else spell(name, value)
 
 
 def united(heads: Sequence[Head], declared: Mapping[str, Option], names: Sequence[str], strict: bool = True) -> Head:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from vwlite.engine.workspace import words_of as flags_in
+from vwlite.engine.library_flags import words_of as flags_in
 from vwlite.sklearn.checks import LARGEST, LARGEST_LABEL
 from vwlite.sklearn.frames import is_missing, words_of
 from vwlite.wrappers.turns import SharedWorkspace

@@ -75,7 +75,7 @@ def take_before(task: Task, before: Iterable[Any]) -> None:
     arrays = entity_tables.arrays_of(workspace)
     own = entity_tables.head_of(workspace, task.effect, task.learner.owner, arrays)
     parts = []
-    for batch in before:
+    for batch in arrow_reading.several(before):
         table = arrow_reading.as_table(batch, BEFORE)
         entity_tables.head_in(workspace, own, table, BEFORE)
         parts.append(arrow_reading.read(table, BEFORE))

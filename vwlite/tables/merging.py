@@ -33,7 +33,7 @@ def merge(tables: Iterable[Any], same: str = "error") -> Any:  # noqa: DOC503
     pa = arrow_tables.pyarrow()
     found: dict[str, Head] = {}
     parts, names = [], []
-    for x in tables:
+    for x in arrow_reading.several(tables):
         table = arrow_reading.as_table(x, TABLE)
         text = arrow_reading.metadata_of(table.schema)
         if text is not None and text not in found:

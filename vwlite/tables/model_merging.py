@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vwlite import __version__
-from vwlite.core.options import Options, spell
+from vwlite.core.options import Options
 from vwlite.engine import entity_tables, registry, storing
 from vwlite.engine.command_line import option_groups
 from vwlite.engine.plugins import of_model
@@ -121,8 +121,8 @@ def require_alike(models: Sequence[Model]) -> None:
         for name in first.declared:
             if name in other.declared and first[name] != other[name] and _kept(first, name):
                 raise OptionError(
-                    f"{models[0].path} was made {_made(name, first[name])}, and {model.path} "
-                    f"{_made(name, other[name])}: merge models of the same options"
+                    f"{models[0].path} was made with {heads.spelled(name, first[name])}, and {model.path} with "
+                    f"{heads.spelled(name, other[name])}: merge models of the same options"
                 )
         stacks = [[entry["name"] for entry in each.metadata["stack"]] for each in (models[0], model)]
         if stacks[0] != stacks[1]:
@@ -132,10 +132,6 @@ def require_alike(models: Sequence[Model]) -> None:
 def _kept(options: Options, name: str) -> bool:
     option = options.declared[name]
     return option.keep or option.fixed
-
-
-def _made(name: str, value: Any) -> str:
-    return f"without --{name}" if value in (None, False, []) else f"with {spell(name, value)}"
 
 
 def of_effect(
@@ -160,7 +156,7 @@ def of_effect(
     if several and how == "add":
         exact = entity_tables.only_effect(workspace, name)[1].has_noise and head.full
         note(
-            f"{owner}: {several:,} entities were there more than once; their posteriors were added, "
+            f"{owner}: entities that several models have = {several}; their posteriors were added, "
             + ("exactly" if exact else "as a product of posteriors, an approximation")
         )
     beside = sums.to_arrays(head.sums | same.counted(united, head, owner))
@@ -283,7 +279,8 @@ def write(output: str | os.PathLike[str], models: Sequence[Model], arrays: Mappi
         {
             "vwlite_version": __version__,
             "created": when,
-            "stack": metadata[0]["stack"],
+            # without options of one run alone, such as a limit of entities in memory
+            "stack": min((each["stack"] for each in metadata), key=lambda each: (len(str(each)), str(each))),
             "options": metadata[0]["options"],
             "journal": [run],
             "figures": total,

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vwlite.engine import entity_tables, storing
 from vwlite.entities import arrow_reading, flat, heads, same, uniting
 from vwlite.entities.flat import Flat
 from vwlite.entities.heads import Head
+from vwlite.errors import OptionError
 from vwlite.tables.workspaces import Flags, Task
 
 
-def to_model(  # noqa: DOC502
-    flags: Flags, tables: Iterable[Any], path: str | os.PathLike[str], *, same: str = "error", metadata: Any = None
+def to_model(  # noqa: DOC503
+    flags: Flags,
+    tables: Iterable[Any] | Mapping[str, Iterable[Any]],
+    path: str | os.PathLike[str],
+    *,
+    same: str = "error",
+    metadata: str | Mapping[str, str] | None = None,
 ) -> None:
     """Writes the model file of the command line: ``vwlite -t -i path`` predicts as if one process had learned all.
 
     Args:
         flags: The options with which the tables were learned.
-        tables: Tables or batches of entities, in any order.
+        tables: Tables or batches of entities, in any order. With several random effects, those of each by its name:
+            ``{"user": users, "item": items}``; what they share, such as counts of rows, is that of the first.
         path: The model file.
         same: What becomes of an entity that is there twice: as of `merge`.
         metadata: The metadata of all tables as JSON, from `merge_metadata`, where an engine has not kept those of the
-            tables' schemas.
+            tables' schemas; with several effects for each by its name.
 
     Raises:
         OptionError: If a table was learned with other options, or an entity is there twice.
@@ -38,12 +45,25 @@ def to_model(  # noqa: DOC502
     >>> round(Workspace.load("users.model").predict({"user": "ann"}), 3)
     0.9
     """
-    task = Task(flags, None)
-    arrays = entity_tables.arrays_of(task.workspace)
-    own = entity_tables.head_of(task.workspace, task.effect, task.learner.owner, arrays)
-    given = None if metadata is None else heads.read(metadata, "the metadata")
-    entities, head = put_together(task, own, tables, same, given)
-    entity_tables.write_model(task.workspace, own, entities, head, arrays, path)
+    of_effects: Mapping[Any, Iterable[Any]] = tables if isinstance(tables, Mapping) else {None: tables}
+    if not of_effects:
+        raise OptionError("there is no table to make a model of")
+    workspace = Task(flags, next(iter(of_effects))).workspace
+    arrays = entity_tables.as_numbers(entity_tables.arrays_of(workspace))
+    first: Head | None = None
+    for name, each in of_effects.items():
+        task = Task(flags, name)
+        own = entity_tables.head_of(workspace, task.effect, task.learner.owner, arrays)
+        text = metadata.get(task.effect) if isinstance(metadata, Mapping) else metadata
+        given = None if text is None else heads.read(text, "the metadata")
+        entities, head = put_together(task, own, each, same, given)
+        if first is not None:
+            small = {key: value for key, value in head.sums.items() if key.startswith(f"{own.owner}.")}
+            head = head._replace(sums=small)
+        arrays = entity_tables.placed(own, entities, head, arrays)
+        first = first or head
+    assert first is not None
+    entity_tables.write_model(workspace, first, arrays, path)
 
 
 def put_together(
@@ -52,7 +72,7 @@ def put_together(
     """The entities of all tables, and their metadata."""
     parts, found, names = [], [], []
     seen = set()
-    for number, x in enumerate(tables):
+    for number, x in enumerate(arrow_reading.several(tables)):
         name = f"{where} {number + 1}"
         table = arrow_reading.as_table(x, where)
         text = arrow_reading.metadata_of(table.schema)
@@ -92,4 +112,5 @@ def replace_entities(  # noqa: DOC502
         ours = {name: value for name, value in own.sums.items() if not name.startswith(f"{own.owner}.")}
         theirs = {name: value for name, value in head.sums.items() if name.startswith(f"{own.owner}.")}
         head = head._replace(sums=ours | theirs, figures={}, options=own.options)
-    entity_tables.write_model(task.workspace, own, entities, head, arrays, path)
+    arrays = entity_tables.placed(own, entities, head, arrays)
+    entity_tables.write_model(task.workspace, head, arrays, path)

@@ -309,17 +309,16 @@ def work(job: Job, share: int, done: Callable[[int], None]) -> None:
     """Learns a share, and writes its table."""
     pa = arrow_tables.pyarrow()
     path = os.path.join(job.folder, f"{FILE}{share}.arrow")
-    writer = None
     try:
-        for batch in learn(job.flags, rows_of(job, share, done), columns=job.columns or None):
-            if writer is None:
-                writer = pa.ipc.new_file(path, batch.schema)
-            writer.write_batch(batch)
+        with contextlib.ExitStack() as stack:
+            writer = None
+            for batch in learn(job.flags, rows_of(job, share, done), columns=job.columns or None):
+                if writer is None:
+                    writer = stack.enter_context(pa.ipc.new_file(path, batch.schema))
+                writer.write_batch(batch)
     except OSError as error:
-        raise ModelError(f"{path}: not written: {explain(error, path)}") from error
-    finally:
-        if writer is not None:
-            writer.close()
+        why = explain(error, path) if error.errno else arrow_reading.first_line(error)
+        raise ModelError(f"{os.path.dirname(job.folder)}: tables are not written there: {why}") from error
 
 
 def stored(job: Job, share: int) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from vwlite.engine.workspace import words_of
+from vwlite.engine.library_flags import words_of
 
 LEARNERS = ("auto", "bayes", "gd", "ftrl", "pistol", "coin")
 
