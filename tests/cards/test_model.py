@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.inspecting import inspect, refusal
+from vwlite.cards.model import render_entity
 from vwlite.model import model_file
 
 JOURNAL = [
@@ -235,3 +236,9 @@ def test_tables_that_contradict_themselves_are_refused(path, capsys, name, value
 )
 def test_bad_words_are_refused_in_one_line(capsys, words):
     refusal(capsys, *words)
+
+
+def test_coefficients_of_a_file_from_elsewhere_that_are_not_finite_are_shown():
+    rows = [{"mean": None, "sd": None, "name": "a", "hash": 1}, {"mean": 0.5, "sd": 0.25, "name": None, "hash": 2}]
+    shown = render_entity({"entity": "e", "effect": "u", "examples": 1, "coefficients": rows})
+    assert "   not finite   not finite  a" in shown and "+0.5         0.25  feature 2" in shown

@@ -264,13 +264,17 @@ def learned(facts: dict[str, Any]) -> Iterator[Block]:
             yield Paragraph(f"Its coefficients can't be computed: {table['trouble']}")
         yield Paragraph(f"{table['entities']:,} entities, {table['examples']['all']:,} examples in all.")
         rows = [
-            [row["feature"], f"{row['mean']:.6g}", "without bound" if row["sd"] is None else f"{row['sd']:.6g}"]
+            [
+                row["feature"],
+                model_card.in_digits(row["mean"]),
+                "without bound" if row["sd"] is None else f"{row['sd']:.6g}",
+            ]
             for row in table.get("prior", [])
         ]
         if rows:
             yield Table(("prior of", "mean", "sd"), rows)
         rows = [
-            [row["name"] or str(row["hash"]), f"{row['mean']:+.6g}", f"{row['sd']:.6g}"]
+            [row["name"] or str(row["hash"]), model_card.in_digits(row["mean"], "+"), model_card.in_digits(row["sd"])]
             for row in table.get("largest", [])
         ]
         if rows:

@@ -399,7 +399,7 @@ def _effect_lines(table: dict[str, Any]) -> Iterator[str]:
         yield f"its prior can't be computed: {table['trouble']}"
     for row in table.get("prior", []):
         sd = "without bound" if row["sd"] is None else f"{row['sd']:.6g}"
-        yield f"prior of {row['feature']}: mean {row['mean']:.6g}, sd {sd}"
+        yield f"prior of {row['feature']}: mean {in_digits(row['mean'])}, sd {sd}"
     for row in table.get("correlations", []):
         yield f"prior correlation of {' and '.join(row['features'])}: {row['correlation']:.4f}"
     if table.get("noise") is not None:
@@ -407,7 +407,13 @@ def _effect_lines(table: dict[str, Any]) -> Iterator[str]:
 
 
 def _coefficient_line(row: dict[str, Any]) -> str:
-    return f"{row['mean']:>+13.6g}  {row['sd']:>11.6g}  {row['name'] or 'feature ' + str(row['hash'])}"
+    mean, sd = in_digits(row["mean"], "+"), in_digits(row["sd"])
+    return f"{mean:>13}  {sd:>11}  {row['name'] or 'feature ' + str(row['hash'])}"
+
+
+def in_digits(number: float | None, sign: str = "") -> str:
+    """A number in six digits; a file from elsewhere may lead to one that is not finite."""
+    return "not finite" if number is None else f"{number:{sign}.6g}"
 
 
 def _array_line(array: dict[str, Any]) -> str:
