@@ -11,7 +11,7 @@ from vwlite.features.interactions import OPTIONS as FEATURE_OPTIONS
 from vwlite.features.transform_rules import OPTIONS as TRANSFORM_OPTIONS
 from vwlite.input.formats import OPTIONS as FORMAT_OPTIONS
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
-from vwlite.report import outputs
+from vwlite.report import outputs, watching
 
 GENERAL = OptionGroup(
     "General",
@@ -147,6 +147,7 @@ def builtin_groups() -> list[OptionGroup]:
         FORMAT_OPTIONS,
         selection.OPTIONS,
         outputs.OPTIONS,
+        watching.OPTIONS,
         MODEL_OPTIONS,
         RUN_OPTIONS,
         delaying.OPTIONS,

@@ -31,6 +31,7 @@ REFUSED = {
     "raw_predictions": "use -p",
     "save_per_pass": "give --passes fewer",
     "delay": "give it to a run",
+    "drift": "give it to a run",
     "dry_run": "vwlite --dry_run prints the stack",
     "entity_limit": "the entities of several models can't share files",
     "preserve_performance_counters": "losses are those of this data",
