@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vwlite.core.elementary import array_exp
 from vwlite.core.options import Options
 from vwlite.core.paths import explain
 from vwlite.core.types import LabelType, PredictionType
@@ -156,7 +157,7 @@ def judged_by(recorder: Recorder, workspace: Workspace, by: Sequence[str]) -> Ju
         return of_classes(recorder, top.classes, places, weights, classes, slices, top)
     log_odds = "logistic" in top.loss.name or workspace.options["link"] == "logistic"
     if log_odds:
-        probabilities = 1 / (1 + np.exp(-scores))
+        probabilities = 1 / (1 + array_exp(-scores))
         return judged(labels, scores, weights, kind="binary", probabilities=probabilities, slices=slices, places=places)
     kind = "binary" if top.loss.name == "hinge" or set(np.unique(labels[:1000])) == {-1, 1} else "number"
     return judged(labels, predictions, weights, kind=kind, slices=slices, places=places)

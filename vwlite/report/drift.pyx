@@ -12,13 +12,13 @@ its minimum; drift if it is more than the threshold above it.
 
 KSWIN (Raab, Heusinger and Schleif 2020, "Reactive soft prototype computing for concept drift streams"): the last values
 of a window are compared with as many drawn from the older ones, by the test of Kolmogorov and Smirnov. Of two samples
-of n values the probability of a distance of at least k / n is 2 sum_i (-1)^(i - 1) C(2n, n - i k) / C(2n, n) (Gnedenko and
-Korolyuk 1951).
+of n values the probability of a distance of at least k / n is 2 sum_i (-1)^(i - 1) C(2n, n - i k) / C(2n, n) (Gnedenko
+and Korolyuk 1951).
 
 Losses have any unit, so ADWIN and Page-Hinkley see them in standard deviations, those of the losses since the last
 drift, from the mean of the first WARM_UP of them, so that a better estimate of the deviation is no change of the mean.
-A detector that has found a change begins anew; a change is reported only if the losses have risen: those of a model that
-learns fall.
+A detector that has found a change begins anew; a change is reported only if the losses have risen: those of a model
+that learns fall.
 """
 from libc.math cimport fabs, isfinite, sqrt
 from libc.stdint cimport uint64_t
