@@ -18,7 +18,7 @@ from vwlite.judging.policies import compare_policies
 
 
 def shop(count: int, skip: int = 0) -> str:
-    """Decisions of a shop (Open Bandit Dataset, Saito and others 2020): the item a uniform policy showed, and clicks."""
+    """Decisions of a shop (Open Bandit Dataset, Saito and others 2020): items that a uniform policy showed, clicks."""
     folder = Path(str(distribution("obp").locate_file("obp/dataset/obd/random/men")))
     with open(folder / "item_context.csv") as file:
         items = [f"|i item=n{row['item_id']} {row['item_feature_1'][:6]}" for row in csv.DictReader(file)]
