@@ -16,7 +16,7 @@ from vwlite.judging.records import Judged
 from vwlite.model import model_file
 
 
-def evaluation_of(  # noqa: DOC502
+def evaluation_of(  # noqa: DOC502, DOC503
     judged: str,
     data: Sequence[str] = (),
     how: Resampling | None = None,

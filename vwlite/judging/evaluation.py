@@ -102,7 +102,7 @@ class Evaluation(NamedTuple):
     lift: list[tuple[float, float, float]]
     entities: dict[str, tuple[list[Metric], int]]
 
-    def __getitem__(self, name: str) -> float | None:
+    def __getitem__(self, name: str) -> float | None:  # type: ignore[override]
         """The value of a metric. Raises KeyError if there is none of this name."""
         for metric in self.metrics:
             if metric.name == name:
@@ -247,7 +247,8 @@ def means(data: Judged, columns: Columns, by: Slice) -> tuple[list[Metric], int]
     """The mean of each metric over entities that have it, and the number of entities."""
     n = len(by.names)
     there = np.bincount(by.codes, minlength=n) > 0
-    sums = np.stack([np.bincount(by.codes, column, minlength=n) for column in columns.values.T], axis=1)[there]
+    totals = [np.bincount(by.codes, column, minlength=n) for column in columns.values.T]
+    sums = np.stack(totals, axis=1).astype(float)[there]
     values = columns.metrics(sums, change_of_auc=False)
     if data.kind == "binary":
         values = {"auc": auc_of_groups(data, by.codes, n)[there], **values}
@@ -293,8 +294,8 @@ def confusion(data: Judged) -> tuple[list[str], list[list[float]]] | None:
     if len(names) > MOST_CELLS:
         return None
     cells = (labels * len(names) + said).astype(int)
-    weights = np.bincount(cells, data.weights, minlength=len(names) ** 2).reshape(len(names), len(names))
-    return names, weights.tolist()
+    weights = np.bincount(cells, data.weights, minlength=len(names) ** 2).astype(float)
+    return names, weights.reshape(len(names), len(names)).tolist()
 
 
 def of_each_class(columns: Columns) -> list[tuple[str, dict[str, float | None]]]:

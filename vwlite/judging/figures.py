@@ -1,7 +1,7 @@
 """Metrics of judged examples: sums of columns, and formulas of sums.
 
-Each metric is a function of weighted sums over examples, so that one matrix product gives it for a whole sample, for each
-group, and for each sample of a bootstrap. With weights w, labels y, predictions p:
+Each metric is a function of weighted sums over examples, so that one matrix product gives it for a whole sample, for
+each group, and for each sample of a bootstrap. With weights w, labels y, predictions p:
 
     rmse       sqrt(sum w (p - y)^2 / sum w)
     r2         1 - sum w (p - y)^2 / sum w (y - mean y)^2
@@ -10,9 +10,9 @@ group, and for each sample of a bootstrap. With weights w, labels y, predictions
     precision, recall, f1     of the label 1, of each class, and (class) their unweighted mean, "macro"
 
 The area under the ROC curve is no function of sums. Its column is its influence: for a positive example
-w (share of negatives below it - auc) / sum of positive weights, and alike for a negative one. To first order, a sample of
-a bootstrap in which example i comes c_i times has the area auc + sum c_i influence_i; their variance is that of DeLong,
-DeLong and Clarke-Pearson 1988.
+w (share of negatives below it - auc) / sum of positive weights, and alike for a negative one. To first order, a sample
+of a bootstrap in which example i comes c_i times has the area auc + sum c_i influence_i; their variance is that of
+DeLong, DeLong and Clarke-Pearson 1988.
 """
 
 from __future__ import annotations

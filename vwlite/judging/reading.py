@@ -233,15 +233,15 @@ def beside_data(  # noqa: DOC502
     said = list(lines_of_predictions(predictions))
     if len(said) != recorder.seen:
         raise VwliteError(
-            f"{predictions}: {len(said)} predictions, and {recorder.seen} examples in {', '.join(feed.names)}: there has "
-            "to be one for each, of the same examples in the same order"
+            f"{predictions}: {len(said)} predictions, and {recorder.seen} examples in {', '.join(feed.names)}: there "
+            "has to be one for each, of the same examples in the same order"
         )
     places, labels, weights = columns_of(recorder)[:3]
     slices = slices_of(by, [recorder.slice(i) for i in range(len(by))])
     chosen = [said[place] for place in places]
     if of_class:
         names = [name.decode("utf-8", "replace") for name in recorder.label_classes()]
-        named = np.array(names + [""])[columns_of(recorder)[5]]
+        named = np.array([*names, ""])[columns_of(recorder)[5]]
         return judged(
             named, np.array([str(one) for one in chosen]), weights, kind="class", slices=slices, places=places
         )

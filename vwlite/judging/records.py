@@ -85,7 +85,8 @@ def judged(  # noqa: DOC502
         labels: (n,): numbers, or classes of any kind.
         predictions: (n,), of the same kind; of "binary" scores or probabilities.
         weights: (n,); by default 1.
-        kind: One of KINDS; by default "class" for texts, "binary" for two different labels, 1 and 0 or -1, else "number".
+        kind: One of KINDS; by default "class" for texts, "binary" for two different labels, 1 and 0 or -1, else
+            "number".
         probabilities: (n,), see Judged; for "binary" predictions between 0 and 1 they are the predictions.
         slices: Groups.
         places: (n,), see Judged; by default 0, 1, ...
