@@ -178,6 +178,7 @@ def test_stacks_of_other_labels(stack, tmp_path, capsys):
         ([], "", "no example with a feature"),
         (["-t"], None, "--testonly has no effect in vwlite cv"),
         (["--holdout", ".1"], None, "its folds are held out"),
+        (["--examples", "9"], None, "--examples has no effect in vwlite cv"),
         (["--nothing"], None, "unknown flag '--nothing'"),
     ],
 )

@@ -231,6 +231,15 @@ def test_data_without_labels_is_refused_and_no_model_is_written(text, tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.vw", "m"]
 
 
+def test_examples_are_as_many_as_are_asked_for_in_each_pass(data, tmp_path, capsys):
+    words = [data, "--examples", "700", "--passes", "3", "--holdout_off"]
+    found = as_json(capsys, *words, "--grid", "l=.1,.5", "-f", str(tmp_path / "best.model"))
+    best = found["results"][0]["values"]["l"]
+    assert (
+        arrays(tmp_path / "best.model") == plain(tmp_path, *words, "-l", best, "--cache_file", str(tmp_path / "c"))[1]
+    )
+
+
 def test_a_setting_that_diverges_is_the_last(tmp_path, capsys):
     (tmp_path / "d.vw").write_text("".join(f"{i % 7} | x:{1 + i % 5}\n" for i in range(3000)))
     found = as_json(capsys, str(tmp_path / "d.vw"), "--grid", "l=1e30,.1", "--sgd", "--power_t", "0")
@@ -251,7 +260,8 @@ def test_any_source_is_read_once(format_, data, tmp_path):
     assert len(json.loads(done.stdout)["results"]) == 2
 
 
-def test_an_interrupt_leaves_nothing_behind(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing_behind(number, status, tmp_path):
     (tmp_path / "d.vw").write_text("".join(f"{line}\n" for line in lines(20000)) * 20)
     (tmp_path / "tmp").mkdir()
     words = ["--grid", "l=.1,.2,.3,.4,.5,.6 b=18,20", "--passes", "50", "--loss_function", "logistic"]
@@ -263,8 +273,8 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
     until = time.monotonic() + 60
     while not list((tmp_path / "tmp").rglob("*.model")) and time.monotonic() < until:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    process.send_signal(number)
+    assert process.wait(60) == status
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.vw", "tmp"]
     assert not list((tmp_path / "tmp").iterdir())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -34,9 +36,20 @@ class RunCommand(click.Command):
         ctx.params["words"] = list(args)
         return []
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs it; SIGTERM ends it as an error does, so that nothing is left behind."""
+        with suppress(ValueError):  # not in the main thread: the embedding program keeps its handlers
+            signal.signal(signal.SIGTERM, end_by)
+        return super().invoke(ctx)
+
     def make_parser(self, ctx: click.Context) -> Any:
         """A parser that finds no option: those given twice are refused by `split_words`."""
         return NoParser()
+
+
+def end_by(number: int, frame: object) -> None:
+    """Handler of a signal: raises SystemExit with the status that a shell reports for it."""
+    raise SystemExit(128 + number)
 
 
 class NoParser:

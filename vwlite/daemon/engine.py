@@ -15,6 +15,7 @@ from vwlite.engine.daemon_flags import of_the_model
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
 from vwlite.features.interactions import LIMIT_OF_A_DAEMON
+from vwlite.report.watching import drift_of
 
 SHOWN = 40  # bytes of JSON in the message about it
 
@@ -99,6 +100,9 @@ class Engine:
         self.driver.listener = self
         self.driver.quiet = True
         self.driver.predictions = self.answers
+        self.drift = drift_of(options, self.driver.observer)
+        if self.drift is not None:
+            self.driver.observer = self.drift
 
     def limit_crossing(self, limit: int | None) -> None:
         """Refuses examples of more features than this, including those of interactions."""

@@ -237,6 +237,8 @@ class Server:
 
     def log_remarks(self) -> None:
         """Logs the model's remarks since the last call."""
+        for number, before, after in self.engine.drift.events() if self.engine.drift is not None else ():
+            self.log.warning("drift", example=number, loss_before=before, loss_after=after)
         while self.engine.remarks:
             self.log.warning(self.engine.remarks.pop(0))
 

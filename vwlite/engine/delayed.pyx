@@ -123,8 +123,8 @@ cdef class Delay:
                 found = block.features[row.feature + block.extents[row.extent + operand.extent].begin].value
             if not -EXACT <= found <= EXACT:
                 raise VwliteError(
-                    f"{self.place(block, i)}: the time {found:.9g} has lost its last digits, as values of features have "
-                    "7: write it as a text, time=..., or as the tag")
+                    f"{self.place(block, i)}: the time {found:.9g} has lost its last digits, as values of features "
+                    "have 7: write it as a text, time=..., or as the tag")
         else:
             memcpy(text, operand.text, min(operand.length, <size_t>DIGITS))
             text[min(operand.length, <size_t>DIGITS)] = 0

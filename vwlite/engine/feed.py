@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from vwlite.core.options import Option, OptionGroup, Options
@@ -191,7 +191,7 @@ class Feed:
             | ({"transforms": True} if transforms(self.options) else {})
         )
 
-    def blocks(self, *stacks: Any) -> Iterator[Any]:
+    def blocks(self, *stacks: Any) -> Generator[Any, None, None]:
         """Yields the blocks of a pass; interactions of features are computed in advance for stacks that support it."""
         self.reads_cache = self.cached
         if self.cached:

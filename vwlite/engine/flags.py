@@ -12,7 +12,7 @@ from vwlite.features.known import OPTIONS as NAMES_OPTIONS
 from vwlite.features.transform_rules import OPTIONS as TRANSFORM_OPTIONS
 from vwlite.input.formats import OPTIONS as FORMAT_OPTIONS
 from vwlite.parsers.text import OPTIONS as TEXT_OPTIONS
-from vwlite.report import outputs
+from vwlite.report import outputs, watching
 
 GENERAL = OptionGroup(
     "General",
@@ -161,6 +161,7 @@ def builtin_groups() -> list[OptionGroup]:
         FORMAT_OPTIONS,
         selection.OPTIONS,
         outputs.OPTIONS,
+        watching.OPTIONS,
         MODEL_OPTIONS,
         provenance.OPTIONS,
         RUN_OPTIONS,

@@ -24,6 +24,7 @@ from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.input.sniff import looks_like
 from vwlite.report import outputs, terminal
+from vwlite.report.watching import drift_of, in_words
 
 
 class Run:
@@ -45,6 +46,7 @@ class Run:
         again = any(learner.asks_again for learner in walk(top))
         needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
         self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again)
+        self.drift: Any = None
         self.delay = delay_of(options, self.driver, self.feed.wants_names)
         self.verdict = Verdict.GO_ON
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
@@ -107,6 +109,9 @@ class Run:
         if options["readable_model"] or options["invert_hash"]:
             self.note_model_layout()
         driver.listener = self
+        self.drift = drift_of(options, driver.observer)
+        if self.drift is not None:
+            driver.observer = self.drift
         self.expect()
         for learner in walk(self.workspace.top):
             learner.tell = partial(self.log, "warning")
@@ -213,6 +218,8 @@ class Run:
             if self.feed.interactive and not self.feed.is_at_hand():
                 self.driver.catch_up()
             self.flush(force=False)
+            if self.drift is not None:
+                self.report_drift()
             self.progress.update(self.feed.progress, self.driver.counters.example_number)
             self.blocks += 1
             if self.blocks & (self.blocks - 1) == 0:
@@ -223,8 +230,16 @@ class Run:
         self.flush(force=True)
         if delay is not None:
             delay.finish()
+        if self.drift is not None:
+            self.report_drift()
+            self.drift.end_pass()
         if not self.driver.again:
             self.read = self.driver.counters.example_number + self.driver.counters.held_out - self.counted_before
+
+    def report_drift(self) -> None:
+        """Prints what drift was found since the last call."""
+        for number, before, after in self.drift.events():
+            self.log("drift", in_words(number, before, after))
 
     def expect(self) -> None:
         """Tells the learners how many bytes of text there are, as far as that is known."""
@@ -349,6 +364,8 @@ class Run:
         ]
         if self.feed.selection is not None:
             sources.append(self.feed.selection.figures)
+        if self.drift is not None:
+            sources.append(self.drift.figures)
         if self.delay is not None and self.delay.timed:
             sources.append(self.delay.figures)
         for source in sources:

@@ -195,6 +195,8 @@ class House:
 
     def log_remarks(self, model: Model) -> None:
         """Logs what the model has to say of the data."""
+        for number, before, after in model.engine.drift.events() if model.engine.drift is not None else ():
+            self.log.warning("drift", model=model.name, example=number, loss_before=before, loss_after=after)
         while model.engine.remarks:
             self.log.warning(model.engine.remarks.pop(0), model=model.name)
 

@@ -66,6 +66,7 @@ class PythonEngine:
     def __init__(self) -> None:
         self.blocks = False
         self.remarks: list[str] = []
+        self.drift: Any = None
         self.columns = ["prediction"]
         counters = SimpleNamespace(example_number=0, weighted_labeled=0.0, sum_loss=0.0)
         self.driver = SimpleNamespace(counters=counters)

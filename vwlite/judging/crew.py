@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-WINDOW = 12  # blocks that are valid at once
+WINDOW = 6  # blocks that are valid at once
 BATCHES = 3  # that these make
 
 

@@ -7,7 +7,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 from vwlite.core.files import NewFile
@@ -31,6 +32,7 @@ REFUSED = {
     "raw_predictions": "use -p",
     "save_per_pass": "give --passes fewer",
     "delay": "give it to a run",
+    "drift": "give it to a run",
     "dry_run": "vwlite --dry_run prints the stack",
     "entity_limit": "the entities of several models can't share files",
     "preserve_performance_counters": "losses are those of this data",
@@ -212,13 +214,21 @@ class Fleet:
         learning = list(self.members)
         while learning:
             crew = Crew([member.take for member in learning], min(self.threads, len(learning)))
-            crew.run(self.feed.blocks(*self.crossed), lambda: self.feed.holds)
+            crew.run(self.blocks(learning), lambda: self.feed.holds)
             for member in learning:
                 member.close_pass()
             learning = [member for member in learning if not member.ended]
         for member in self.members:
             for learner in walk(member.workspace.top):
                 learner.end_examples()
+
+    def blocks(self, learning: Sequence[Member]) -> Iterator[Any]:
+        """The blocks of a pass, until no member wants more (--examples)."""
+        with closing(self.feed.blocks(*self.crossed)) as blocks:
+            for block in blocks:
+                yield block
+                if all(member.driver.done for member in learning):
+                    return
 
     def close(self) -> None:
         """Stops threads, closes files, and removes temporary ones."""

@@ -130,7 +130,11 @@ def cross_validate(  # noqa: DOC502, DOC503
         raise OptionError(f"-k {k}: there are 2 to {MOST} folds")
     settings = [parse(words_of(flags), option_groups()) for _ in range(k)]
     first = settings[0]
-    nested = {"holdout": "its folds are held out", "holdout_after": "its folds are held out"}
+    nested = {
+        "holdout": "its folds are held out",
+        "holdout_after": "its folds are held out",
+        "examples": "each model would stop elsewhere: give it fewer lines",
+    }
     refuse(first, "cv", {**REFUSED, **nested, "report": "it prints metrics of its own"})
     check_run(first, serving=False)
     names = list(dict.fromkeys([*by, *entities, *([resample] if resample else [])]))
