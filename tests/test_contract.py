@@ -76,6 +76,8 @@ CASES = [
     Case("offset", "--fixed_effect {fixed}", "real"),
     Case("offset", "--fixed_effect {fixed} --offset_scale 0.5 --loss_function poisson", "count"),
     Case("offset", "--fixed_effect {fixed} --offset_scale fit --loss_function logistic --l2 0.01 --ignore a", "sign"),
+    Case("combined", "--residual {fixed} --residual {fixed}", "real"),
+    Case("combined", "--residual {fixed} --loss_function logistic -q ab --ignore a --fixed_effect {fixed}", "sign"),
     Case("classweight", "--classweight 1:3,-1:0.5 --loss_function logistic", "sign"),
     Case("classweight", "--classweight 0:0 --classweight 2:0.25 --sgd -l 0.05", "count"),
     Case("scorer", "--link identity --loss_function logistic", "sign"),

@@ -119,6 +119,10 @@ def uses_of(options: Options, serving: bool) -> Iterator[Use]:
         path = options[name]
         if option.file in ("", "folder") or name in ("data", "cache_file") or not path:
             continue
+        if option.many:
+            if options.source(name) != "model":
+                yield from (Use(f"--{name}", one, option.file == "written") for one in path)
+            continue
         if options.source(name) == "model":  # the model contains it, so the file is not read
             continue
         path = "/dev/stdout" if path in ("stdout", "-") and name.endswith("predictions") else path

@@ -10,7 +10,7 @@ from vwlite.core.learner import walk
 from vwlite.core.options import OptionGroup, Options, spell
 from vwlite.core.types import LabelType, PredictionType
 from vwlite.engine import plugins, registry
-from vwlite.errors import ModelError, OptionError, StackError
+from vwlite.errors import ModelError, OptionError, ParseError, StackError, VwliteError
 from vwlite.features.interactions import Interactions
 from vwlite.model import model_file
 from vwlite.model.metadata import check, require
@@ -85,14 +85,14 @@ class FixedModel:
         save_load(twin.top, Loader(model_file.from_bytes(self.path, data)))
         return twin
 
-    def save(self, io: Saver) -> None:
+    def save(self, io: Saver, name: str = "fixed") -> None:
         """Writes the metadata and weights into the model that contains this one."""
-        io.text("fixed.metadata", json.dumps(self.metadata))
-        save_load(self.top, io.nested("fixed"))
+        io.text(f"{name}.metadata", json.dumps(self.metadata))
+        save_load(self.top, io.nested(name))
 
-    def load(self, io: Loader) -> None:
+    def load(self, io: Loader, name: str = "fixed") -> None:
         """Reads the weights that `save` wrote."""
-        save_load(self.top, io.nested("fixed"))
+        save_load(self.top, io.nested(name))
 
 
 class FixedModels:
@@ -117,13 +117,70 @@ class FixedModels:
             learner.close_batches()  # it doesn't learn: pending examples of a batch are applied now, as with -t
         return fixed
 
-    def saved_metadata(self, io: Loader) -> dict[str, Any]:
+    def saved_metadata(self, io: Loader, name: str = "fixed") -> dict[str, Any]:
         """Reads the metadata that `FixedModel.save` wrote; raises ModelError if they are invalid."""
-        return read_metadata(io.reader.path, io.text("fixed.metadata", ""))
+        return read_metadata(io.reader.path, io.text(f"{name}.metadata", ""))
+
+    def combination(self, models: list[FixedModel], path: str) -> list[float]:
+        """The coefficients of models by weighted least squares on labelled data, of the smallest norm if several fit.
+
+        Raises VwliteError if the data can't be read, or have no label.
+        """
+        import numpy as np
+
+        from vwlite.engine.driver import Driver
+        from vwlite.engine.feed import Feed
+        from vwlite.engine.scores import Scores
+
+        drivers = []
+        for fixed in models:
+            driver = Driver(fixed.top, fixed.interactions, fixed.constant)
+            driver.training, driver.observer, driver.listener = False, Scores(), _Malformed(path)
+            drivers.append(driver)
+        options = self.options.copy()
+        options.data = None
+        for name in ("data", "cache", "cache_file", "where", "sample", "sample_weights", "shuffle", "interleave"):
+            options.unset(name)
+        options.set("data", [path])
+        options.set("passes", 1)
+        feed = Feed(options, any(driver.needs_names for driver in drivers))
+        try:
+            for block in feed.blocks():
+                for driver in drivers:
+                    driver.run_block(block)
+        finally:
+            feed.close()
+        rows = [driver.observer.rows() for driver in drivers]
+        if not len(rows[0]):
+            raise VwliteError(f"--residual_fit {path}: no example has a label and a weight, so nothing can be fitted")
+        if any(len(one) != len(rows[0]) for one in rows):
+            raise VwliteError(f"--residual_fit {path}: some examples can't be used by all models of --residual")
+        root = np.sqrt(rows[0][:, 1])
+        scores = np.stack([one[:, 3] - one[:, 2] for one in rows], axis=1)
+        found = np.linalg.lstsq(root[:, None] * scores, root * (rows[0][:, 0] - rows[0][:, 2]), rcond=None)[0]
+        return [float(number) for number in found]
 
     def untaught(self, metadata: dict[str, Any], path: str) -> FixedModel:
         """Creates the model of this metadata, before `FixedModel.load`."""
         return FixedModel(metadata, self.options, path, self.build)
+
+
+class _Malformed:
+    """Listener of a driver that reads data to fit coefficients to."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def problem(self, source: int, line: int, column: int, reason: str, text: bytes, used: bool) -> None:
+        """Raises ParseError for a malformed line."""
+        raise ParseError(self.path, line, column, reason, text.decode("utf-8", "surrogateescape"))
+
+    def remark(self, text: str) -> None:
+        """Ignores a remark about the data."""
+
+    def place(self, source: int, line: int) -> str:
+        """The name of a line in messages."""
+        return f"{self.path}:{line}"
 
 
 def read_metadata(path: str, text: str | bytes) -> dict[str, Any]:
