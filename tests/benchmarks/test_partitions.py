@@ -1,5 +1,6 @@
 """The simulation of partitions at scale: its sums are right, and a large entity decides when a job ends."""
 
+import numpy as np
 import pytest
 
 from benchmarks.partitions import ROWS_A_SECOND, TASK, Plan, last_end, power_sums, simulate
@@ -29,5 +30,5 @@ def test_without_a_limit_the_largest_entity_decides_when_the_job_ends():
 
 
 def test_tasks_take_the_first_core_that_is_free():
-    assert last_end([3.0, 1.0, 1.0, 1.0], 2) == 3.0
-    assert last_end([TASK] * 5, 2) == 3 * TASK
+    assert last_end(np.array([3.0, 1.0, 1.0, 1.0]), 2) == 3.0
+    assert last_end(np.full(5, TASK), 2) == 3 * TASK

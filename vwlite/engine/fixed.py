@@ -150,7 +150,7 @@ class FixedModels:
                     driver.run_block(block)
         finally:
             feed.close()
-        rows = [driver.observer.rows() for driver in drivers]
+        rows: list[Any] = [driver.observer.rows() for driver in drivers]  # type: ignore[union-attr]
         if not len(rows[0]):
             raise VwliteError(f"--residual_fit {path}: no example has a label and a weight, so nothing can be fitted")
         if any(len(one) != len(rows[0]) for one in rows):
