@@ -132,10 +132,10 @@ class FixedModels:
         from vwlite.engine.feed import Feed
         from vwlite.engine.scores import Scores
 
-        drivers = []
-        for fixed in models:
+        drivers, observers = [], [Scores() for _ in models]
+        for fixed, observer in zip(models, observers, strict=True):
             driver = Driver(fixed.top, fixed.interactions, fixed.constant)
-            driver.training, driver.observer, driver.listener = False, Scores(), _Malformed(path)
+            driver.training, driver.observer, driver.listener = False, observer, _Malformed(path)
             drivers.append(driver)
         options = self.options.copy()
         options.data = None
@@ -150,7 +150,7 @@ class FixedModels:
                     driver.run_block(block)
         finally:
             feed.close()
-        rows: list[Any] = [driver.observer.rows() for driver in drivers]  # type: ignore[union-attr]
+        rows = [observer.rows() for observer in observers]
         if not len(rows[0]):
             raise VwliteError(f"--residual_fit {path}: no example has a label and a weight, so nothing can be fitted")
         if any(len(one) != len(rows[0]) for one in rows):
