@@ -31,8 +31,8 @@ cdef class Learner:
     of decisions has ``decisions``, the number made in all runs, which it saves and the driver counts; and
     ``costs_allowed``, their range or (NaN, NaN). ``links``: predictions may be on another scale than scores;
     ``changes_labels``: the base may get other labels than those of the data; ``adds_up``: its score is that of its
-    base, plus those of the effects beside it, and ``initial_scale`` times an initial prediction; ``plugin``: the origin of
-    a learner that is no part of vwlite.
+    base, plus those of the effects beside it, and ``initial_scale`` times an initial prediction; ``plugin``: the
+    origin of a learner that is no part of vwlite.
     """
 
     name = "learner"

@@ -123,7 +123,7 @@ MODEL_OPTIONS = OptionGroup(
         Option(
             "predict_only_model",
             bool,
-            "save weights only: smaller, but learning can't resume exactly",
+            "save weights only, without journal, names and notes: smaller, but learning can't resume exactly",
             needs=("final_regressor", "readable_model", "invert_hash", "library", "serving"),
         ),
         Option(
