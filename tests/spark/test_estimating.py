@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from vwlite import Workspace, tables
-from vwlite.engine.workspace import words_of
+from vwlite.engine.library_flags import words_of
 from vwlite.spark.estimating import estimate, given, spread_of
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from vwlite import tables
 from vwlite.core.view import CONSTANT
 from vwlite.engine import entity_tables
-from vwlite.engine.workspace import Workspace, words_of
+from vwlite.engine.library_flags import words_of
+from vwlite.engine.workspace import Workspace
 
 FIRST, LEAST, MOST = 1.0, 1e-9, 1e9  # of a ridge; it begins with 1, which counts as one coefficient
 CLOSE = 1e-3  # relative change of the ridge at which it is taken

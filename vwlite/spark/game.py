@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from vwlite import __version__, tables
-from vwlite.engine.workspace import Workspace, words_of
+from vwlite.engine.library_flags import words_of
+from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError
 from vwlite.spark import storage, tasks
 from vwlite.spark.checks import require_session

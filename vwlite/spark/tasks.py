@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from vwlite import tables
-from vwlite.engine.workspace import words_of
+from vwlite.engine.library_flags import words_of
 from vwlite.errors import VwliteError
 from vwlite.spark.estimating import spread_of
 from vwlite.spark.failures import in_a_task
