@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -128,7 +129,7 @@ def simulate(plan: Plan, seed: int = 0) -> Outcome:
     )
 
 
-def last_end(seconds: np.ndarray, cores: int) -> float:
+def last_end(seconds: Iterable[float], cores: int) -> float:
     """When the last task ends, if each core takes the next one as soon as it is free."""
     free = [0.0] * cores
     for each in seconds:
