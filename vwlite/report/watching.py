@@ -16,7 +16,7 @@ OPTIONS = OptionGroup(
             "report when the progressive loss rises for good, by this detector: adwin, page_hinkley or kswin; a number "
             "after it is its parameter: adwin:DELTA (0.0001, the significance), page_hinkley:THRESHOLD (100), "
             "kswin:ALPHA (1e-06, the significance). Under -t, the loss of labelled examples",
-            metavar="NAME[:P]",
+            metavar="DETECTOR[:P]",
             needs=("command & !quiet", "serving"),
             task="look",
         ),
