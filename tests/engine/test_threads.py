@@ -342,6 +342,7 @@ def test_any_data(rows, flags, threads, tmp_path_factory):
         f"{LINEAR} --offset_scale fit": ["the scale as a number"],
         f"{LINEAR} --interactions ::": ["wildcards"],
         f"{LINEAR} --transform x:scale": ["--transform"],
+        f"{LINEAR} --names stats": ["leave --names stats or --threads out"],
         f"--thompson --bayes_logistic {DEALT}": ["thompson"],
     }.items(),
 )

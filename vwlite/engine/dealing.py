@@ -56,6 +56,8 @@ def require(options: Options, top: Any, interactions: Interactions) -> None:
         found.append(("interactions with wildcards", "the interactions by name"))
     if learns and transforms_learn(options):
         found.append(("a --transform that learns", None))
+    if learns and options["names"] != "off":
+        found.append((f"--names {options['names']}", None))
     if not found:
         return
     shared = joined([what for what, _ in found])
