@@ -109,7 +109,8 @@ class Pages:
             return self.topics()
         if name in self.options.declared and (word.startswith("-") or name not in self.words()):
             return self.of_flag(self.options.declared[name])
-        if name in self.subcommands:
+        if word in self.subcommands or name in self.subcommands:
+            name = word if word in self.subcommands else name
             command = self.subcommands[name]
             context = click.Context(
                 command, info_name=f"vwlite {name}", max_content_width=WIDEST, help_option_names=HELP_NAMES

@@ -257,6 +257,7 @@ class Options:
             name: list(value) if isinstance(value, list) else value for name, value in self._values.items()
         }
         other._sources = dict(self._sources)
+        other.card = dict(self.card)
         return other
 
     def kept(self) -> dict[str, Any]:

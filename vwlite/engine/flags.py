@@ -94,7 +94,6 @@ RUN_OPTIONS = OptionGroup(
             most=256,
             metavar="N",
             needs=("command",),
-            task="learn",
         ),
         Option("dry_run", bool, "print the stack of learners and stop", task="look"),
     ),

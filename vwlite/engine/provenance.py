@@ -78,7 +78,7 @@ def origin(options: Options, use: str) -> dict[str, Any]:
         "folder": folder,
         "host": os.uname().nodename,
         "python": sys.version.split()[0],
-        **({"config": options["config"]} if options["config"] else {}),
+        **({"config": options["config"]} if "config" in options and options["config"] else {}),
         "given": {name: clean(options[name]) for name in given(options) if name not in ("data", "note")},
         "data": clean(sources or ([] if options["no_stdin"] else ["-"])),
     }

@@ -56,7 +56,7 @@ def evaluation_of(  # noqa: DOC502, DOC503
     return evaluate(examples._replace(slices=wanted), how, tuple(entities), resample or ""), facts
 
 
-def comparison_of(  # noqa: DOC502
+def comparison_of(  # noqa: DOC502, DOC503
     first: str,
     other: str,
     data: Sequence[str] = (),

@@ -44,7 +44,7 @@ class Point(NamedTuple):
         raise OptionError(f"there is no metric {name}: there are {', '.join(metric.name for metric in self.metrics)}")
 
 
-def learning_curve(  # noqa: DOC502
+def learning_curve(  # noqa: DOC502, DOC503
     data: Sequence[str],
     test: Sequence[str],
     flags: Sequence[str] = (),

@@ -12,7 +12,7 @@ from vwlite.pictures.page import page
 from vwlite.report.outputs import Sink
 
 
-def charts_of(  # noqa: DOC502
+def charts_of(  # noqa: DOC502, DOC503
     path: str, data: Sequence[str] = (), *, by: Sequence[str] = (), top: int = 30, given: dict[str, Any] | None = None
 ) -> list[Chart]:
     """The charts of a model, or of what another command printed.
@@ -67,7 +67,7 @@ def of_model(path: str, top: int) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
-def write(output: str, title: str, about: str, charts: Sequence[Chart]) -> None:  # noqa: DOC502
+def write(output: str, title: str, about: str, charts: Sequence[Chart]) -> None:  # noqa: DOC502, DOC503
     """Writes charts: PNG if the name of the file ends so, else a page of HTML.
 
     Args:
@@ -97,7 +97,7 @@ def write(output: str, title: str, about: str, charts: Sequence[Chart]) -> None:
         sink.discard()
 
 
-def plot(  # noqa: DOC502
+def plot(  # noqa: DOC502, DOC503
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     data: Sequence[str] | str = (),

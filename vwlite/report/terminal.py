@@ -40,7 +40,7 @@ def sparkline(values: Sequence[float]) -> str:
         A character for each number.
 
     >>> sparkline([4, 3, 2, 2.5, 1])
-    '█▆▃▄▁'
+    '█▆▃▅▁'
     """
     shown = list(values)[-WIDEST:]
     low, high = min(shown, default=0.0), max(shown, default=0.0)

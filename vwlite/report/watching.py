@@ -18,7 +18,6 @@ OPTIONS = OptionGroup(
             "kswin:ALPHA (1e-06, the significance). Under -t, the loss of labelled examples",
             metavar="DETECTOR[:P]",
             needs=("command & !quiet", "serving"),
-            task="look",
         ),
     ),
     examples=("vwlite data.vw --drift adwin", "vwlite data.vw --loss_function logistic --drift page_hinkley:50"),

@@ -30,6 +30,7 @@ class Kept:
     keeps_cache = False
     interactive = False
     head = None
+    wants_names = False
 
     def __init__(self, data: Data, format_: str) -> None:
         self.data = data
