@@ -140,16 +140,17 @@ $(INSTALLED)/installed: .venv/built $(PYTHON_SOURCES)
 	$(INSTALLED)/bin/python $(PIP_INSTALL) "$$(echo build/dist/*.whl)[test]"
 	touch $@
 
-# Spark needs pandas below 3, and half a gigabyte: it has an environment of its own. One session serves all tests.
+# Spark needs pandas below 3, and half a gigabyte: it has an environment of its own, with the wheel of the installed tests.
+# One session serves all tests.
 test-spark: $(SPARK)/installed
 	@if ! java -version >/dev/null 2>&1 && [ -z "$${JAVA_HOME:-}" ]; then \
 	  echo 'make test-spark: there is no Java, so nothing was tested (apt-get install openjdk-17-jre-headless)'; exit 1; \
 	fi
 	$(call test_outside,$(SPARK),-n 0 tests/spark)
 
-$(SPARK)/installed: pyproject.toml setup.py $(CYTHON_SOURCES) $(PYTHON_SOURCES)
+$(SPARK)/installed: $(INSTALLED)/installed
 	$(PYTHON) -m venv $(SPARK)
-	$(SPARK)/bin/python $(PIP_INSTALL) '.[spark,test]'
+	$(SPARK)/bin/python $(PIP_INSTALL) "$$(echo build/dist/*.whl)[spark,test]"
 	touch $@
 
 faults: build
