@@ -70,7 +70,9 @@ class PythonEngine:
         self.columns = ["prediction"]
         counters = SimpleNamespace(example_number=0, weighted_labeled=0.0, sum_loss=0.0)
         self.driver = SimpleNamespace(counters=counters)
-        self.workspace = SimpleNamespace(options={}, top=SimpleNamespace(takes_label=None))
+        self.workspace = SimpleNamespace(
+            options={}, top=SimpleNamespace(takes_label=None), unknown_features=lambda: None
+        )
         self.about: Any = dict
 
     def take_learned(self) -> bytes:
