@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 import vwlite.http
+import vwlite.pictures
 from tests.support.http_server import PATIENCE, HttpServer, serving, wait_for
 from vwlite.http.operations import ASSETS
 
@@ -557,10 +558,11 @@ def test_page_of_another_origin_teaches_nothing(
 
 
 def test_files_of_the_page_are_installed() -> None:
-    folder = Path(vwlite.http.__file__).parent / "page"
-    names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "sign_in.html", *ASSETS}
-    for path in folder.iterdir():
+    # what charts need is shared with reports
+    folders = [Path(str(package.__file__)).parent / "page" for package in (vwlite.http, vwlite.pictures)]
+    files = [path for folder in folders for path in folder.iterdir()]
+    assert {path.name for path in files} == {"index.html", "sign_in.html", "report.css", "report.js", *ASSETS}
+    for path in files:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(", text), path.name
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), path.name

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import example, given, settings
@@ -122,6 +123,22 @@ def test_a_column_map_is_for_keys_too(learn, name):
     status, found, _ = learn(NDJSON, *flags, "--columns_in", "shop.n:ignore shop.price:category /.*/:auto")
     lines = ["1 |user ann |shop price=1.5", "-1 |user 7 |shop price=2"]
     assert (status, found) == (0, rounded(Workspace("--bayes_linear --random_effect user").learn(lines)))
+
+
+@pytest.mark.parametrize("keys", [("user", "y", "x"), ("y", "user", "x"), ("x", "user", "y")])
+@pytest.mark.parametrize("rules", ["", "x:number@numbers,/.*/:auto", "user:entity,/.*/:auto"])
+def test_the_namespace_of_a_key_does_not_depend_on_the_key_before(keys, rules, tmp_path):
+    rows = [{"user": f"u{i % 3}", "x": i + 1, "y": i % 5} for i in range(20)]
+    (tmp_path / "d.ndjson").write_text("".join(json.dumps({key: row[key] for key in keys}) + "\n" for row in rows))
+    space = "numbers" if "@" in rules else ""
+    lines = [f"{row['y']} |user {row['user']} |{space} x:{row['x']}\n" for row in rows]
+    (tmp_path / "d.vw").write_text("".join(lines))
+    given = "".join(f" --columns_in {rule}" for rule in rules.split(",") if rule)
+    for name, words in (("d.ndjson", f"--label y{given}"), ("d.vw", "")):
+        command = f"{tmp_path}/{name} {words} --bayes_linear --random_effect user --strict_parse -p {tmp_path}/{name}.p"
+        assert main([*command.split(), "--quiet"]) == 0
+    said = [np.loadtxt(tmp_path / f"{name}.p") for name in ("d.ndjson", "d.vw")]
+    np.testing.assert_allclose(said[0], said[1], rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_record_is_the_same_example_in_every_format(learn):

@@ -73,12 +73,13 @@ def origin(options: Options, use: str) -> dict[str, Any]:
         folder = os.getcwd()
     except OSError:  # it was removed
         folder = ""
+    config = options["config"] if "config" in options else None  # noqa: SIM401 - not a dict
     return {
         "via": use,
         "folder": folder,
         "host": os.uname().nodename,
         "python": sys.version.split()[0],
-        **({"config": options["config"]} if "config" in options and options["config"] else {}),
+        **({"config": config} if config else {}),
         "given": {name: clean(options[name]) for name in given(options) if name not in ("data", "note")},
         "data": clean(sources or ([] if options["no_stdin"] else ["-"])),
     }

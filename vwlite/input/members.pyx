@@ -172,6 +172,9 @@ cdef class Members(JsonText):
                 self.rows.entity(name, n, words, number_in_words(value, words))
             else:
                 self.number_of(known, name, n, value)
+        if column >= 0 and self.rows.space.hash != before.hash:
+            self.rows.space = before  # of the keys that no rule names
+            self.rows.open = False
         self.text = <uint8_t*>self.rows.block.text
         return at
 
