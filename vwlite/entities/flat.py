@@ -30,7 +30,6 @@ PARTS = {
 }
 FIELDS = SINGLE | PARTS
 DIAGONAL, FULL, WITH_FACTOR = 0, 1, 2  # kinds of posteriors: Posterior of table_io.pyx
-FACTORED = 64  # a larger full posterior has its factor
 MOST, MOST_FULL, MOST_OTHERS = 1 << 28, 1 << 15, 128  # coefficients: record.pxd
 UNCOUNTED = -1.0  # degrees of freedom of old models
 
@@ -200,7 +199,6 @@ def check(flat: Flat, where: str, posterior: str, namespace: int) -> None:  # no
         return
     n, kinds, full = flat["coefficients"], flat["posterior"], posterior in ("auto", "full")
     _require(flat, where, "posterior", kinds <= (WITH_FACTOR if full else DIAGONAL))
-    _require(flat, where, "posterior", (kinds != WITH_FACTOR) | (n > FACTORED))
     _require(flat, where, "hash", n <= np.where(kinds == DIAGONAL, MOST, MOST_FULL))
     _require(flat, where, "other_hash", flat["others"] <= np.where(kinds == DIAGONAL, 0, MOST_OTHERS))
     for name in PARTS:

@@ -381,7 +381,7 @@ cdef class Loading:
         return (self.n_others <= <size_t>(0 if diagonal else MOST_OTHERS)
                 and self.at_other + self.n_others <= <size_t>self.other_hash.shape[0]
                 and self.at_between + self.n_others * n <= <size_t>self.between.shape[0]
-                and (self.table.full or diagonal) and (n > FACTORED or self.kind != WITH_FACTOR)
+                and (self.table.full or diagonal)
                 and self.at + n <= <size_t>self.hashes.shape[0] and self.at + n <= <size_t>self.means.shape[0]
                 and self.at_precision + self.n_precisions <= <size_t>self.precisions.shape[0]
                 and self.at_factor + self.n_factor <= <size_t>self.factors.shape[0]
@@ -399,7 +399,8 @@ cdef class Loading:
         cdef const char* name = <const char*>&self.names[self.at_name] if self.name_lengths[i] else NULL
         cdef bint full = self.kind != DIAGONAL
         cdef Record* record = self.table.make(self.keys[i], name, self.name_lengths[i], self.n)
-        record = self.table.shaped(record, self.n, full, full and self.n > FACTORED)
+        # capacity for more than FACTORED coefficients is reserved with a factor, however many of them are used
+        record = self.table.shaped(record, self.n, full, full and (self.n > FACTORED or self.kind == WITH_FACTOR))
         record.count, record.clock, record.latest = self.counts[i], self.clocks[i], self.latest[i]
         record.prior, record.spread = self.priors[i], self.spreads[i]
         record.dof = self.dofs[i] if self.counted else UNCOUNTED
