@@ -7,18 +7,14 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
-from vwlite.cli.eval import DATA, DATA_OPTIONS, LEVEL, SAMPLES, SEED
+from vwlite.cli.judging_options import DATA, DATA_OPTIONS, LEVEL, RESAMPLE, SAMPLES, SEED
 
 
 @click.command("compare")
 @click.argument("first", metavar="FIRST")
 @click.argument("others", nargs=-1, required=True, metavar="OTHER...")
 @DATA
-@click.option(
-    "--resample",
-    metavar="NAME",
-    help="Draw whole entities of NAME, such as user, for the intervals: examples of one resemble each other.",
-)
+@RESAMPLE
 @SAMPLES
 @LEVEL
 @SEED

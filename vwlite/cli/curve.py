@@ -6,7 +6,7 @@ import json
 
 import click
 
-from vwlite.cli.eval import LEVEL, SAMPLES, SEED
+from vwlite.cli.judging_options import LEVEL, SAMPLES, SEED
 from vwlite.errors import OptionError
 
 

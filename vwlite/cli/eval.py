@@ -7,49 +7,12 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
-
-DATA_OPTIONS = (
-    *(
-        "format",
-        "columns_in",
-        "label",
-        "separator",
-        "decimal",
-        "header",
-        "missing",
-        "where",
-        "sample",
-        "max_line_bytes",
-    ),
-    *("strict_parse",),
-)
-
-DATA = click.option(
-    "-d", "--data", multiple=True, metavar="DATA", help="Labelled examples; may be repeated. - is standard input."
-)
-# of the bootstrap
-SAMPLES = click.option(
-    "--samples",
-    type=click.IntRange(0, 100_000),
-    default=1000,
-    show_default=True,
-    help="Of the bootstrap; 0 for no intervals.",
-)
-LEVEL = click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
-    show_default=True,
-    help="Of the intervals.",
-)
-SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+from vwlite.cli.judging_options import DATA, DATA_OPTIONS, LEVEL, RESAMPLE, SAMPLES, SEED
 
 
 @click.command("eval")
 @click.argument("judged", metavar="MODEL|PREDICTIONS")
-@click.option(
-    "-d", "--data", multiple=True, metavar="DATA", help="Labelled examples; may be repeated. - is standard input."
-)
+@DATA
 @click.option(
     "--by",
     multiple=True,
@@ -58,11 +21,7 @@ SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_defaul
     "repeated.",
 )
 @click.option("--entity", multiple=True, metavar="NAME", help="The mean of each metric over the entities of NAME, too.")
-@click.option(
-    "--resample",
-    metavar="NAME",
-    help="Draw whole entities of NAME, such as user, for the intervals: examples of one resemble each other.",
-)
+@RESAMPLE
 @SAMPLES
 @LEVEL
 @SEED

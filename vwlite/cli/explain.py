@@ -7,19 +7,7 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
-
-DATA_OPTIONS = (
-    "format",
-    "columns_in",
-    "label",
-    "separator",
-    "decimal",
-    "header",
-    "missing",
-    "where",
-    "sample",
-    "examples",
-)
+from vwlite.cli.judging_options import OF_DATA
 
 
 @click.command("explain")
@@ -29,7 +17,7 @@ DATA_OPTIONS = (
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="The N largest terms of each part only.")
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each example.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Write here instead of standard output.")
-@with_run_options(*DATA_OPTIONS)
+@with_run_options(*OF_DATA, "examples")
 def command(
     model: str,
     data: tuple[str, ...],

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
-from vwlite.cli.eval import DATA, DATA_OPTIONS
+from vwlite.cli.judging_options import DATA, DATA_OPTIONS
 
 
 @click.command("plot")

@@ -1,0 +1,34 @@
+"""Options that the subcommands about predictions share."""
+
+from __future__ import annotations
+
+import click
+
+# of a run: how data are read
+OF_DATA = ("format", "columns_in", "label", "separator", "decimal", "header", "missing", "where", "sample")
+DATA_OPTIONS = (*OF_DATA, "max_line_bytes", "strict_parse")
+
+DATA = click.option(
+    "-d", "--data", multiple=True, metavar="DATA", help="Labelled examples; may be repeated. - is standard input."
+)
+RESAMPLE = click.option(
+    "--resample",
+    metavar="NAME",
+    help="Draw whole entities of NAME, such as user, for the intervals: examples of one resemble each other.",
+)
+# of the bootstrap
+SAMPLES = click.option(
+    "--samples",
+    type=click.IntRange(0, 100_000),
+    default=1000,
+    show_default=True,
+    help="Of the bootstrap; 0 for no intervals.",
+)
+LEVEL = click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)
+SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
