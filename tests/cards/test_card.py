@@ -72,7 +72,7 @@ def test_all_that_the_model_knows_is_filled_in():
         f"Measured on 200 examples (two classes) of d.vw (sha256 {digest}).",
     ):
         assert text in found, text
-    evaluation, _ = evaluation_of("m", ["d.vw"])
+    evaluation = evaluation_of("m", ["d.vw"])
     assert f"| auc | {evaluation.value('auc'):.6f} |" in found
     assert "vwlite card MODEL -d TEST measures them" in card("m")
     rows = [line for line in found.splitlines() if line.startswith("|")]

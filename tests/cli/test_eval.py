@@ -5,6 +5,7 @@ import json
 import math
 import os
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,15 @@ def test_examples_from_standard_input(clicks):
         [*VWLITE, "eval", "m.model", "--json"], input=Path("test.vw").read_bytes(), capture_output=True, check=True
     )
     assert json.loads(found.stdout)["examples"] == 300
+
+
+def test_a_pipe_is_read_once_and_has_no_digest(clicks, capsys):
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(Path("test.vw").read_bytes(),))
+    writer.start()
+    found = judge(capsys, "eval", "m.model", "-d", "pipe")
+    writer.join()
+    assert (found["examples"], found["data"]) == (300, [{"path": "pipe"}])
 
 
 def test_text_names_the_metrics_and_replaces_control_characters(clicks, capsys):

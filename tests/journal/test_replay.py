@@ -262,7 +262,7 @@ def test_models_of_earlier_versions_are_replayed_by_their_command_line(name, tmp
     monkeypatch.chdir(tmp_path / "format_1")
     journal = model_file.open(f"{name}.model").metadata["journal"]
     if any(source["name"] == "stdin" for run in journal for source in run["sources"]):
-        pytest.skip("was read from standard input")
+        pytest.skip("its run read standard input, which a journal can not give again")
     found = replay(f"{name}.model")
     assert all("recorded no folder" in text for text in found.remarks[-1:])
     if name == "linear":

@@ -49,7 +49,7 @@ def test_odd_ids_are_names_or_counted(spark, tmp_path):
     # "b c" and "b_c" are one name, as in all formats, though Spark had dealt them to two tasks
     assert {row.entity for row in users.table.where("entity like 'b%'").collect()} == {"b_c"}
     scored = users.transform(spark.createDataFrame(rows), broadcast=False)
-    assert scored.where("vw_prediction is null").count() == 1  # an empty name is malformed, a null one is nobody
+    assert scored.where("vw_prediction is null").count() == 1  # an empty name is malformed; a null one names no entity
 
 
 def test_whole_numbers_are_names(spark):

@@ -31,7 +31,7 @@ def metadata(batch: pa.RecordBatch | pa.Table) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_shares_make_the_model_of_the_command_line(kind, posterior, tmp_path):
     if "posterior_full" in kind and posterior in ("diagonal", "identity"):
-        pytest.skip("has no effect")
+        pytest.skip("--posterior_full is refused with a posterior that is never full")
     flags = f"{kind} {INDEPENDENT} --posterior {posterior}"
     table = rows()
     whole = command_line(table, flags, tmp_path / "whole")

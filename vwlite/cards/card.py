@@ -68,10 +68,11 @@ def card(  # noqa: DOC502
     """
     evaluation = None
     if data:
-        from vwlite.judging.commands import evaluation_of
+        from vwlite.judging.commands import evaluation_of, facts_of
         from vwlite.judging.intervals import Resampling
 
-        evaluation = evaluation_of(path, list(data), Resampling(samples), given=dict(given or {}))
+        found = evaluation_of(path, list(data), Resampling(samples), given=dict(given or {}))
+        evaluation = found, facts_of(path, list(data))
     if save:
         from vwlite.journal.editing import keep_texts
 

@@ -55,17 +55,16 @@ def command(
     # Imported here: `vwlite --help` loads this module too.
     import json
 
-    from vwlite.judging.commands import comparison_of
+    from vwlite.judging.commands import comparison_of, facts_of
     from vwlite.judging.intervals import Resampling
     from vwlite.judging.rendering import render_comparison
 
     columns = {"prediction": prediction, "weight": weight}
     how = Resampling(samples, level, seed)
     for i, other in enumerate(others):
-        found, facts = comparison_of(
-            first, other, data, how, resample=resample, kind=kind, columns=columns, given=given
-        )
+        found = comparison_of(first, other, data, how, resample=resample, kind=kind, columns=columns, given=given)
         if as_json:
+            facts = {"first": facts_of(first, data), "other": facts_of(other, data)}
             click.echo(json.dumps({**facts, **found.as_dict()}))
         else:
             click.echo(("\n" if i else "") + render_comparison(found, first, other, samples))

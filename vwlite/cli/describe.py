@@ -7,12 +7,9 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
+from vwlite.cli.judging_options import OF_DATA
 
 TOP = 30
-DATA_OPTIONS = (
-    *("format", "columns_in", "label", "separator", "decimal", "header", "missing", "where", "sample"),
-    "max_line_bytes",
-)
 
 
 @click.command("describe")
@@ -34,7 +31,7 @@ DATA_OPTIONS = (
     metavar="N",
     help="Tell at most N different features apart, 150 bytes of memory each.",
 )
-@with_run_options(*DATA_OPTIONS)
+@with_run_options(*OF_DATA, "max_line_bytes")
 def command(data: tuple[str, ...], as_json: bool, top: int, kind: str | None, limit: int, **given: Any) -> None:
     """Describe DATA: the kinds of its columns, coverage, ranges, labels, duplicates and suspects.
 

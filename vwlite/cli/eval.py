@@ -66,13 +66,13 @@ def command(
     # Imported here: `vwlite --help` loads this module too.
     import json
 
-    from vwlite.judging.commands import evaluation_of
+    from vwlite.judging.commands import evaluation_of, facts_of
     from vwlite.judging.intervals import Resampling
     from vwlite.judging.rendering import render
 
     how = Resampling(samples, level, seed)
     columns = {"prediction": prediction, "weight": weight}
-    found, facts = evaluation_of(
+    found = evaluation_of(
         judged, data, how, by=by, entities=entity, resample=resample, kind=kind, columns=columns, given=given
     )
-    click.echo(json.dumps({**facts, **found.as_dict()}) if as_json else render(found, samples))
+    click.echo(json.dumps({**facts_of(judged, data), **found.as_dict()}) if as_json else render(found, samples))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def evaluation_of(  # noqa: DOC502, DOC503
     kind: str | None = None,
     columns: dict[str, str | None] | None = None,
     given: dict[str, Any] | None = None,
-) -> tuple[Evaluation, dict[str, Any]]:
+) -> Evaluation:
     """Evaluates a model, or predictions.
 
     Args:
@@ -43,17 +44,17 @@ def evaluation_of(  # noqa: DOC502, DOC503
         given: Options about the data, by name.
 
     Returns:
-        The evaluation, and what was judged: the model's id, and the data.
+        The evaluation.
 
     Raises:
         OptionError: If options don't fit together.
         VwliteError: If a file can't be read, or there is nothing to compare.
     """
     names = list(dict.fromkeys([*by, *entities, *([resample] if resample else [])]))
-    examples, facts = examples_of(judged, data, names, kind, columns or {}, given or {})
+    examples = examples_of(judged, data, names, kind, columns or {}, given or {})
     found, how = named(examples, names), drawn(examples, how, resample)
     wanted = [found[name] for name in dict.fromkeys([*by, *entities])]
-    return evaluate(examples._replace(slices=wanted), how, tuple(entities), resample or ""), facts
+    return evaluate(examples._replace(slices=wanted), how, tuple(entities), resample or "")
 
 
 def comparison_of(  # noqa: DOC502, DOC503
@@ -66,7 +67,7 @@ def comparison_of(  # noqa: DOC502, DOC503
     kind: str | None = None,
     columns: dict[str, str | None] | None = None,
     given: dict[str, Any] | None = None,
-) -> tuple[Comparison, dict[str, Any]]:
+) -> Comparison:
     """Compares two models, or files of predictions, on the same data.
 
     Args:
@@ -80,7 +81,7 @@ def comparison_of(  # noqa: DOC502, DOC503
         given: Options about the data, by name.
 
     Returns:
-        The comparison, and what was compared.
+        The comparison.
 
     Raises:
         OptionError: If options don't fit together.
@@ -90,15 +91,14 @@ def comparison_of(  # noqa: DOC502, DOC503
         raise OptionError("-d -: standard input can't be read for each of both: name a file")
     names = [resample] if resample else []
 
-    def side(path: str) -> tuple[Judged, dict[str, Any]]:
+    def side(path: str) -> Judged:
         if path != "-" and reading.is_model(path):
             return examples_of(path, data, names, None, {}, given or {})
         return examples_of(path, data, names, kind, columns or {}, given or {})
 
-    (one, facts), (two, other_facts) = side(first), side(other)
+    one, two = side(first), side(other)
     named(one, names)
-    found = compare(one, two, drawn(one, how, resample), resample or "")
-    return found, {"first": facts, "other": other_facts}
+    return compare(one, two, drawn(one, how, resample), resample or "")
 
 
 def named(examples: Judged, names: Sequence[str]) -> dict[str, Slice]:
@@ -136,8 +136,8 @@ def examples_of(
     kind: str | None,
     columns: dict[str, Any],
     given: dict[str, Any],
-) -> tuple[Judged, dict[str, Any]]:
-    """The judged examples, and what they are of."""
+) -> Judged:
+    """The judged examples of a model or of a file."""
     of_table = [f"--{name}" for name, value in columns.items() if value is not None]
     if judged != "-" and reading.is_model(judged):
         refused = [*of_table, *(["--kind"] if kind else [])]
@@ -145,32 +145,41 @@ def examples_of(
             raise OptionError(
                 f"{' and '.join(refused)}: only for files of predictions, and {judged} is a model: leave it out"
             )
-        paths = list(data) or ["-"]
-        examples = reading.predictions_of(judged, paths, names, given)
-        return examples, {"model": model_file.open(judged).metadata["id"], "data": described(paths)}
+        return reading.predictions_of(judged, list(data) or ["-"], names, given)
     if data:
         if of_table:
             raise OptionError(f"{' and '.join(of_table)} are for tables of predictions without DATA: leave them out")
-        examples = reading.beside_data(judged, list(data), names, kind, given)
-        return examples, {"predictions": described([judged]), "data": described(data)}
+        return reading.beside_data(judged, list(data), names, kind, given)
     given = {name: value for name, value in given.items() if value}
     label = given.pop("label", None)
     if given:
         raise OptionError(f"--{' and --'.join(given)}: a table of predictions has no DATA: leave it out")
     columns = {name: value for name, value in {**columns, "label": label}.items() if value is not None}
-    return reading.of_table(judged, names, kind, columns), {"predictions": described([judged])}
+    return reading.of_table(judged, names, kind, columns)
+
+
+def facts_of(judged: str, data: Sequence[str]) -> dict[str, Any]:
+    """What was judged, in values that JSON can represent: the model's id, or the file; and the data.
+
+    Args:
+        judged: A model file, a file of predictions, or a table of labels and predictions.
+        data: Labelled data.
+
+    Returns:
+        The facts. Files have their sha256, for which they are read once more; pipes and queries have none.
+    """
+    if judged != "-" and reading.is_model(judged):
+        return {"model": model_file.open(judged).metadata["id"], "data": described(data or ["-"])}
+    return {"predictions": described([judged])} | ({"data": described(data)} if data else {})
 
 
 def described(paths: Sequence[str]) -> list[dict[str, str]]:
-    """The names of files with their digests; a pipe has none."""
+    """The names of files with their digests; only regular files can be read again."""
     found = []
     for path in paths:
         facts = {"path": path}
-        if path != "-":
-            try:
-                with open(path, "rb") as file:
-                    facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
-                pass  # a query of a database, or a pipe that was read
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
         found.append(facts)
     return found

@@ -90,7 +90,7 @@ def learning_curve(  # noqa: DOC502, DOC503
             if run.read == seen:
                 return
             seen = run.read
-            found, _ = evaluation_of(path, test, how, given=given)
+            found = evaluation_of(path, test, how, given=given)
             yield Point(seen, loss_of(run.workspace), found.metrics)
             if seen < size:
                 return

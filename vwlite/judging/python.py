@@ -57,7 +57,7 @@ def evaluate(  # noqa: DOC502
     """
     how = Resampling(samples, level, seed)
     if is_path(predictions):
-        found, _ = evaluation_of(
+        return evaluation_of(
             os.fspath(predictions),
             paths_of(data),
             how,
@@ -67,7 +67,6 @@ def evaluate(  # noqa: DOC502
             kind=kind,
             given=options,
         )
-        return found
     examples = of_arrays(predictions, data, weights, kind, by)
     how = drawn(examples, how, resample)
     wanted = [one for one in examples.slices if one.name != resample or one.name in entities]
@@ -115,7 +114,7 @@ def compare(  # noqa: DOC502
     if is_path(first):
         name = None if resample is None else str(resample)
         paths = paths_of(data)
-        return comparison_of(os.fspath(first), os.fspath(other), paths, how, resample=name, kind=kind, given=options)[0]
+        return comparison_of(os.fspath(first), os.fspath(other), paths, how, resample=name, kind=kind, given=options)
     by = {} if resample is None else {"units": resample}
     one, two = (of_arrays(each, data, weights, kind, by) for each in (first, other))
     how = drawn(one, how, "units" if by else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+NORMAL_95 = 1.96  # standard deviations on either side of an interval of 95%
 KINDS = ("curves", "calibration", "bars", "intervals", "table")
 
 

@@ -51,7 +51,7 @@ def of_predictions(path: str, data: Sequence[str], by: Sequence[str], given: dic
     from vwlite.judging.evaluation import evaluate
     from vwlite.pictures.of_evaluation import charts_of, residuals
 
-    examples, _ = examples_of(path, data, list(by), None, {}, given)
+    examples = examples_of(path, data, list(by), None, {}, given)
     named(examples, by)
     charts = charts_of(evaluate(examples))
     return charts + [chart for one in examples.slices if (chart := residuals(examples, one)) is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from vwlite.pictures.chart import Chart, curves, intervals, span, text
+from vwlite.pictures.chart import NORMAL_95, Chart, curves, intervals, span, text
 
 if TYPE_CHECKING:
     from vwlite.judging.evaluation import Evaluation
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MAIN = {"number": "rmse", "binary": "logloss", "class": "accuracy"}
 MOST_ROWS = 30  # of entities in a chart
-CAME = 1.96  # standard errors of an interval of 95%
 
 
 def charts_of(found: Evaluation) -> list[Chart]:
@@ -93,8 +92,8 @@ def residuals(data: Judged, by: Slice) -> Chart | None:
         (
             f"{by.names[i]} ({effective[i]:.0f})",
             float(mean[i]),
-            float(mean[i] - CAME * error[i]),
-            float(mean[i] + CAME * error[i]),
+            float(mean[i] - NORMAL_95 * error[i]),
+            float(mean[i] + NORMAL_95 * error[i]),
         )
         for i in chosen
         if math.isfinite(error[i])

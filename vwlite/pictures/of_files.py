@@ -8,10 +8,9 @@ from typing import Any
 
 from vwlite.core.paths import explain
 from vwlite.errors import VwliteError
-from vwlite.pictures.chart import Chart, curves, intervals
+from vwlite.pictures.chart import NORMAL_95, Chart, curves, intervals
 
 MOST_BYTES = 1 << 28
-CAME = 1.96  # standard errors of an interval of 95%
 
 
 def charts_of_file(path: str) -> list[Chart]:
@@ -102,7 +101,7 @@ def of_simulation(found: dict[str, Any]) -> list[Chart]:
     rows = []
     for one in found["policies"]:
         value, error = float(one[name]), one[f"{name}_error"]
-        ends = (None, None) if error is None else (value - CAME * error, value + CAME * error)
+        ends = (None, None) if error is None else (value - NORMAL_95 * error, value + NORMAL_95 * error)
         rows.append((str(one["policy"]), value, *ends))
     about = f"After {found['rounds']:,} rounds, with intervals of 95%. {found['problem']}."
     return [intervals(name.replace("_", " ").capitalize(), about, rows)]

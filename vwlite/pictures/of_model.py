@@ -10,14 +10,13 @@ from vwlite.core.learner import walk
 from vwlite.core.view import CONSTANT
 from vwlite.engine.coefficients import coefficients
 from vwlite.errors import OptionError
-from vwlite.pictures.chart import Chart, bars, intervals
+from vwlite.pictures.chart import NORMAL_95, Chart, bars, intervals
 
 if TYPE_CHECKING:
     from vwlite.engine.workspace import Workspace
 
 TOP = 30
 MOST_ENTITIES = 60  # of a caterpillar plot
-CAME = 1.96  # standard deviations of an interval of 95%
 
 
 def effects_of(workspace: Workspace) -> list[str]:
@@ -82,7 +81,7 @@ def caterpillar(workspace: Workspace, effect: str) -> Chart | None:
     rows: list[tuple[str, float, Any, Any]] = []
     for i in order:
         mean, sd = float(table["mean"][i]), float(table["sd"][i])
-        ends = (None, None) if np.isnan(sd) else (mean - CAME * sd, mean + CAME * sd)
+        ends = (None, None) if np.isnan(sd) else (mean - NORMAL_95 * sd, mean + NORMAL_95 * sd)
         rows.append((str(table["entity"][i]), mean, *ends))
     some = "" if len(there) == len(order) else f" {len(order)} of {len(there):,} entities, at equal distances by rank."
     return intervals(f"Effects of {effect}", f"Intercepts, with intervals of 95% of the posterior.{some}", rows, 0.0)
