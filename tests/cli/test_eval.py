@@ -161,11 +161,21 @@ def test_examples_from_standard_input(clicks):
 
 def test_a_pipe_is_read_once_and_has_no_digest(clicks, capsys):
     os.mkfifo("pipe")
-    writer = threading.Thread(target=Path("pipe").write_bytes, args=(Path("test.vw").read_bytes(),))
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(Path("test.vw").read_bytes(),), daemon=True)
     writer.start()
     found = judge(capsys, "eval", "m.model", "-d", "pipe")
     writer.join()
     assert (found["examples"], found["data"]) == (300, [{"path": "pipe"}])
+
+
+def test_predictions_from_a_pipe_are_those_of_a_file(clicks, capsys):
+    assert main(["-t", "-i", "m.model", "--link", "logistic", "-d", "test.vw", "-p", "said.txt", "--quiet"]) == 0
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(Path("said.txt").read_bytes(),), daemon=True)
+    writer.start()
+    found = judge(capsys, "eval", "pipe", "-d", "test.vw")
+    writer.join()
+    assert found["metrics"] == judge(capsys, "eval", "said.txt", "-d", "test.vw")["metrics"]
 
 
 def test_text_names_the_metrics_and_replaces_control_characters(clicks, capsys):

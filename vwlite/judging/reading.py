@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,8 +33,13 @@ SHOWN = 40  # characters of a cell in a message
 
 
 def is_model(path: str) -> bool:
-    """Whether a file is a model rather than predictions: a model begins with the length of a header in JSON."""
+    """Whether a file is a model rather than predictions: a model begins with the length of a header in JSON.
+
+    A pipe is none: what is read to find out would be lost. Raises VwliteError if there is no such file.
+    """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
         with open(path, "rb") as file:
             start = file.read(9)
     except OSError as error:
