@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-ROWS_A_SECOND = 157_000  # that one core shuffles and learns, from the specification's measurement on an idle machine
+ROWS_A_SECOND = 157_000  # that one core shuffles and learns: a prototype on an idle machine
 SHUFFLED = 50  # bytes a row
 ENTITY = 300  # bytes in Parquet, of 25 diagonal coefficients
 MEMORY = 700  # bytes in a task, of such an entity
