@@ -28,10 +28,10 @@ run "vwlite replay '$out/phishing.model' --set l2=1e-3 -o '$out/other.model'"
 run "vwlite diff '$out/phishing.model' '$out/other.model' --only options,weights --top 3 || true"
 
 say "How good is it on pages that it has not seen?"
-run "vwlite eval '$out/phishing.model' -d data/phishing_test.vw.gz --samples 200 | head -n 14"
+run "vwlite eval '$out/phishing.model' -d data/phishing_test.vw.gz --samples 200 | sed -n 1,14p"
 
 say "Why does it warn of this page?"
-run "gzip -cd data/phishing_test.vw.gz | head -n 1 > '$out/page.vw'"
+run "gzip -cd data/phishing_test.vw.gz | sed -n 1p > '$out/page.vw'"
 run "vwlite explain '$out/phishing.model' '$out/page.vw' --top 4"
 
 say "The same prediction without vwlite."

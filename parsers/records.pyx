@@ -199,6 +199,7 @@ cdef class Mapped:
     cdef int read(self, members, str outer, int depth) except -1:
         """Read a dict into the current namespace."""
         cdef Text name
+        cdef Space own = self.rows.space
         if depth > MOST_DEEP:
             raise ValueError(f"more than {MOST_DEEP} records inside each other")
         for key, value in members.items():
@@ -211,6 +212,9 @@ cdef class Mapped:
             if column is not None:
                 if not is_nested(value):
                     self.put(column, key, value)
+                    if self.rows.space.hash != own.hash:
+                        self.rows.space = own      # of the keys that no rule names
+                        self.rows.open = False
                     continue
                 if self.columns.columns[<size_t>column].role == IGNORE:
                     continue
