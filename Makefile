@@ -18,7 +18,7 @@
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
 #   make bench-threads   runs with several threads beside runs with one
 #   make bench-http      speed of the HTTP service beside an echo on the same stack
-#   make bench-spark     speed of Spark, local[1] and local[2], beside the command line
+#   make bench-spark     speed of Spark, tables of entities, processes and threads, beside the command line
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
 
@@ -195,8 +195,10 @@ bench-threads: $(INSTALLED)/installed
 bench-http: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.over_http
 
-bench-spark: $(SPARK)/installed
-	$(SPARK)/bin/python -m benchmarks.spark
+bench-spark: build $(SPARK)/installed
+	$(SPARK)/bin/python -m benchmarks.spark --large
+	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m benchmarks.threads
 
 bench-daemon: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.daemon

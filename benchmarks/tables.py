@@ -27,7 +27,7 @@ from vwlite.engine import entity_tables
 from vwlite.entities.flat import Flat
 from vwlite.tables.workspaces import Task
 
-VWLITE = [sys.executable, "-m", "vwlite"]
+VWLITE = [sys.executable, "-P", "-m", "vwlite"]
 FLAGS = "--random_effect user:ctx --bayes_logistic --posterior diagonal --fixed none --shrink zero --effect_l2 1"
 MAP = "user:entity off:initial /^c/:category@ctx /^x/:number@ctx"
 PARTS = 5  # models that are merged

@@ -79,7 +79,7 @@ def measured(command: Sequence[str]) -> Run:
 
 def compare(case: Case, path: Path, threads: int, rounds: int) -> str:
     """A row of the table."""
-    command = [sys.executable, "-m", "vwlite", str(path), *case.flags.split(), *DEALT.split(), "--threads"]
+    command = [sys.executable, "-P", "-m", "vwlite", str(path), *case.flags.split(), *DEALT.split(), "--threads"]
     measured([*command, "1"])  # reads the data into memory
     pairs = [(measured([*command, "1"]), measured([*command, str(threads)])) for _ in range(rounds)]
     one, many = (Run(*map(statistics.median, zip(*runs, strict=True))) for runs in zip(*pairs, strict=True))

@@ -6,6 +6,7 @@ import pytest
 from tests.support.spark import COLUMNS, FLAGS, clicks, entities, learned, loaded
 from vwlite import Workspace
 from vwlite import spark as vws
+from vwlite.spark import frames, tasks
 
 
 def fit(spark, frame, **named):
@@ -119,7 +120,10 @@ def test_an_update_learns_and_writes_only_entities_seen_today(spark, rows, tmp_p
     users = vws.update(path, spark.createDataFrame(today))
     assert {row.entity for row in users.changed.select("entity").collect()} == set(today.user)
     assert users.version.entities == (len(set(rows.user)), len(set(today.user)))
-    together = np.concatenate([rows.user, today.user])
+    tonight = clicks(20, users=3, seed=2)
+    tonight["time"] += 5000
+    users = vws.update(path, spark.createDataFrame(tonight))
+    together = np.concatenate([rows.user, today.user, tonight.user])
     assert {row.entity: row["count"] for row in users.table.collect()} == {
         name: int((together == name).sum()) for name in set(together)
     }
@@ -138,6 +142,30 @@ def test_scores_are_those_of_the_command_lines_model(spark, rows, wanted, tmp_pa
     assert scored.columns.tolist() == [*ask.columns, "vw_prediction", "vw_sd", "vw_user"]
     found = scored[["vw_prediction", "vw_sd", "vw_user"]].to_numpy(np.float32)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_come_back_as_they_were_given(spark, rows):
+    users = fit(spark, rows)
+    ask = rows[["user", "city", "price", "score", "time"]].head(40).copy()
+    ask["words"] = [None if i % 3 else ["a", "b"][: i % 2 + 1] for i in range(40)]
+    frame = spark.createDataFrame(ask)
+    for broadcast in (True, False):
+        found = users.transform(frame, broadcast=broadcast).orderBy("time").collect()
+        assert [row.asDict() | {"vw_prediction": 0} for row in found] == [
+            row.asDict() | {"vw_prediction": 0} for row in frame.orderBy("time").collect()
+        ]
+
+
+def test_entities_before_rows_have_no_null_lists(spark, rows):
+    # Arrow goes through the null lists in a batch again for each row that Spark puts into it
+    users = fit(spark, rows)
+    frame = spark.createDataFrame(rows)
+    both = frames.stream_of_both(users.states, frame, frame.user, ())
+    lists = [field.name for field in users.states.schema.fields if field.dataType.typeName() == "array"]
+    assert len(lists) > 5
+    nulls = " or ".join(f"{tasks.GIVEN}.{name} is null" for name in lists)
+    assert both.count() == len(rows) + users.table.count()
+    assert both.where(nulls).count() == 0
 
 
 def test_forty_columns(spark, tmp_path):

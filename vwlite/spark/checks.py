@@ -99,9 +99,16 @@ def session(master: str = "local[*]", **settings: str) -> Any:  # noqa: DOC502
     require_java()
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     builder = SparkSession.builder.master(master)
-    defaults = {"spark.ui.showConsoleProgress": "false", "spark.ui.enabled": "false"}
+    defaults = {
+        "spark.ui.showConsoleProgress": "false",
+        "spark.ui.enabled": "false",
+        # the most there can be, which spares Spark a look at the size of the batch before each row
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+    }
     if master.startswith("local"):
         defaults |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+        # short pauses cost CPU time, and nobody waits for an answer here
+        defaults["spark.driver.extraJavaOptions"] = "-XX:+UseParallelGC"
     for name, value in (defaults | {name.replace("__", "."): value for name, value in settings.items()}).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()

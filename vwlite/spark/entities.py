@@ -18,6 +18,7 @@ from vwlite.spark.reading import Reading, as_arrow, explicit, leaves, name_of_en
 from vwlite.spark.storage import Version
 
 PREFIX = "vw_"
+NEWEST = "__vwlite_newest"  # the number of the last part that has an entity
 BROADCAST = 50_000  # entities of a table that is sent to every worker rather than shuffled
 
 
@@ -27,7 +28,7 @@ class Entities:
     Args:
         spark: The session.
         version: How they were learned, and their parts.
-        parts: A DataFrame of each part, the base first.
+        parts: In memory a DataFrame of each part, the base first; in a folder only the newest.
         path: The folder; None in memory.
 
     Attributes:
@@ -74,20 +75,26 @@ class Entities:
     @property
     def table(self) -> Any:
         """All entities, each in its newest state, as a DataFrame."""
-        found = self._parts[-1]
-        newer = found.select("key")
-        for part in reversed(self._parts[:-1]):
-            found = part.join(newer, "key", "left_anti").select(found.columns).unionByName(found)
-            newer = newer.unionByName(part.select("key"))
-        return found
+        from pyspark.sql import functions
+
+        if len(self.version.parts) == 1:
+            return self.states
+        states, old = self.states, functions.col(tasks.OLD)
+        newer = states.where(old > 0).groupBy("key").agg(functions.max(old).alias(NEWEST))
+        found = states.join(newer, "key", "left")
+        return found.where(old == functions.coalesce(NEWEST, functions.lit(0))).select(self.changed.columns)
 
     @property
     def states(self) -> Any:
         """The rows of all parts, with the number of the part: several states of an entity may be there."""
         from pyspark.sql import functions
 
-        if len(self._parts) == 1:
+        if len(self.version.parts) == 1:
             return self._parts[0]
+        if self.path is not None:
+            schema = schema_of(self.flags)
+            with one_line():
+                return of_table(storage.read_parts(self.spark, self.path, self.version.parts, schema, tasks.OLD))
         found = None
         for number, part in enumerate(self._parts):
             part = part.withColumn(tasks.OLD, functions.lit(number))
@@ -283,5 +290,5 @@ def opened(spark: Any, path: str, version: Version) -> Entities:
     """The entities of a version in a folder."""
     schema = schema_of(version.reading.flags)
     with one_line():
-        parts = [storage.read_part(spark, path, name, schema) for name in version.parts]
-    return Entities(spark, version, parts, path)
+        newest = storage.read_part(spark, path, version.parts[-1], schema)
+    return Entities(spark, version, [newest], path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vwlite.errors import ModelError, VwliteError
@@ -20,6 +21,7 @@ from vwlite.spark.failures import DAMAGED, one_line
 from vwlite.spark.reading import Reading
 
 FORMAT = 1
+DISTINCT = ("mean", "precision", "factor")  # lists whose numbers hardly repeat: a dictionary costs time and bytes
 MOST_PARTS = 16  # of a version: an update of more writes a new base
 
 
@@ -146,14 +148,38 @@ def write_part(frame: Any, path: str) -> tuple[str, list[str]]:  # noqa: DOC502
     """
     name = uuid.uuid4().hex
     folder = f"{path}/parts/{name}"
+    writer = frame.write.option("compression", "zstd")
+    for column in DISTINCT:
+        writer = writer.option(f"parquet.enable.dictionary#{column}.list.element", "false")
     with one_line():
-        frame.write.option("compression", "zstd").parquet(folder)
+        writer.parquet(folder)
         return name, heads_of(read_part(frame.sparkSession, path, name, frame.schema))
 
 
 def read_part(spark: Any, path: str, name: str, schema: Any) -> Any:
     """The rows of a part, with those of metadata; the schema spares Spark a look into the files."""
     return spark.read.schema(schema).parquet(f"{path}/parts/{name}")
+
+
+def read_parts(spark: Any, path: str, names: Sequence[str], schema: Any, number: str) -> Any:
+    """The rows of several parts, read as one table: Spark plans a single scan, however many parts there are.
+
+    Args:
+        spark: The session.
+        path: The folder.
+        names: The parts, the base first.
+        schema: Of a part.
+        number: The column to append: the number of the part, from 0.
+
+    Returns:
+        A DataFrame.
+    """
+    from pyspark.sql import functions
+
+    found = spark.read.schema(schema).parquet(*(f"{path}/parts/{name}" for name in names))
+    folder = functions.element_at(functions.split(functions.col("_metadata.file_path"), "/"), -2)
+    places = functions.array(*(functions.lit(name) for name in names))
+    return found.withColumn(number, (functions.array_position(places, folder) - 1).cast("int"))
 
 
 def heads_of(frame: Any) -> list[str]:
