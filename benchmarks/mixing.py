@@ -66,8 +66,7 @@ def main() -> None:
             found = []
             for passes in PASSES:
                 path = os.path.join(folder, f"{shards}-{passes}.model")
-                named = {"order": "seq", "label": "y", "passes": passes, "least_rows": 1}
-                vws.mix_fixed(frame, FLAGS, path, shards=shards, **named)
+                vws.mix_fixed(frame, FLAGS, path, order="seq", shards=shards, label="y", passes=passes, least_rows=1)
                 model = Workspace.load(path, "--link logistic")
                 found.append(loss(y, np.asarray(model.predict(plain), float)))
             what = "one stream" if shards == 1 else f"{shards} shards of {options.rows // shards:,} rows"

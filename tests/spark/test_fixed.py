@@ -1,6 +1,7 @@
 """The fixed part: scored by a model of the command line, fitted exactly by gradients, or by parameter mixing."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from vwlite import Workspace
 from vwlite import spark as vws
 from vwlite.cli import main
 from vwlite.errors import OptionError, VwliteError
+from vwlite.spark import fixed, frames, gradients
 
 MAP = "city:category price:number y:label /.*/:ignore"
 
@@ -205,3 +207,16 @@ def test_no_rows_and_malformed_rows(spark, rows, tmp_path):
     frame.loc[4, "y"] = math.nan
     fit = vws.fit_fixed(spark.createDataFrame(frame), "", tmp_path / "m", columns=MAP)
     assert (fit.rows, fit.left_out) == (98, 2)
+
+
+def test_without_broadcast_variables_models_travel_with_the_tasks(spark, rows, tmp_path, monkeypatch):
+    frame = spark.createDataFrame(rows)
+    wanted = vws.fit_fixed(frame, "--loss_function logistic", tmp_path / "wanted.model", columns=MAP)
+    scores = vws.score_fixed(frame, str(tmp_path / "wanted.model"), "fixed", MAP).orderBy("time").collect()
+    assert len({row.fixed for row in scores}) > 100
+    connect = SimpleNamespace(_sc=None)  # a session of Spark Connect has no context
+    for module in (fixed, gradients):
+        monkeypatch.setattr(module, "sent_to_workers", lambda _, value: frames.sent_to_workers(connect, value))
+    found = vws.fit_fixed(frame, "--loss_function logistic", tmp_path / "found.model", columns=MAP)
+    assert found == wanted
+    assert vws.score_fixed(frame, str(tmp_path / "found.model"), "fixed", MAP).orderBy("time").collect() == scores

@@ -13,7 +13,7 @@ from vwlite.input.column_map import ColumnMap, Rule, read_map
 from vwlite.spark import storage, tasks
 from vwlite.spark.checks import require_session
 from vwlite.spark.failures import one_line
-from vwlite.spark.frames import keyed, of_table, schema_of, stream_of_both
+from vwlite.spark.frames import keyed, of_table, schema_of, sent_to_workers, stream_of_both
 from vwlite.spark.reading import Reading, as_arrow, explicit, leaves, name_of_entity, require_kinds
 from vwlite.spark.storage import Version
 
@@ -217,7 +217,7 @@ class Entities:
             broadcast = sum(self.version.entities) <= BROADCAST and getattr(self.spark, "_sc", None) is not None
         if broadcast:
             with one_line():
-                found = self.spark.sparkContext.broadcast(stream_of(self.to_arrow()))
+                found = sent_to_workers(self.spark, stream_of(self.to_arrow()))
             return rows.mapInArrow(partial(tasks.score_by, task, found), result)
         both = stream_of_both(self.states, rows, named, ())
         return (

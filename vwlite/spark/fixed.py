@@ -18,6 +18,7 @@ from vwlite.errors import ModelError, OptionError
 from vwlite.spark import tasks
 from vwlite.spark.checks import require_session
 from vwlite.spark.failures import in_a_task, one_line
+from vwlite.spark.frames import sent_to_workers
 from vwlite.spark.reading import ORDER, Columns, as_arrow, columns_of, explicit, leaves, quoted
 
 NOT_SCORED = ("label", "weight", "tag", "ignore")  # roles of columns
@@ -118,7 +119,7 @@ def score_fixed(rows: Any, model: str | os.PathLike[str], into: str = "score", c
     given = columns if columns is not None else workspace.options["columns_in"]
     reading = rules_for_scoring(rows.schema, given)
     with one_line():
-        sent = spark.sparkContext.broadcast(workspace.to_bytes())
+        sent = sent_to_workers(spark, workspace.to_bytes())
     task = FixedRows(__version__, "", reading[0], "", reading[1])
     schema = type(rows.schema)(list(rows.schema.fields)).add(into, "float")
     return rows.mapInArrow(partial(score_rows, task, into, sent), schema)
@@ -136,9 +137,12 @@ def rules_for_scoring(schema: Any, given: Any) -> tuple[str, tuple[str, ...]]:
     patterns = any(rule.pattern for rule in rules)
     kept = type(schema)([field for field in schema.fields if patterns or field.name in named])
     there = {field.name for field in kept.fields}
-    skipped = [Rule(rule.name, "ignore", rule.pattern) for rule in found.rules if rule.role in NOT_SCORED]
-    skipped = [rule for rule in skipped if rule.pattern or rule.name in there]
-    column_map = ColumnMap((*skipped, *rules, Rule(".*", "ignore", True)), None, True)
+    in_order = [
+        Rule(rule.name, "ignore", rule.pattern) if rule.role in NOT_SCORED else rule
+        for rule in found.rules
+        if rule.role not in NOT_SCORED or rule.pattern or rule.name in there
+    ]
+    column_map = ColumnMap((*in_order, Rule(".*", "ignore", True)), None, True)
     arrow = as_arrow(kept)
     explicit_rules = explicit(arrow, column_map, [], False)
     used = [top for rule, top in zip(explicit_rules, leaves(arrow), strict=True) if rule.role != "ignore"]
@@ -257,7 +261,7 @@ def mix_fixed(  # noqa: DOC503
     counts: list[int] = []
     for _ in range(passes):
         with one_line():
-            sent = spark.sparkContext.broadcast(current)
+            sent = sent_to_workers(spark, current)
             out = dealt.mapInArrow(partial(learn_shard, reading, sent), "model binary, n long").collect()
         counts = [int(row.n) for row in out]
         if not counts:

@@ -25,6 +25,38 @@ def active(spark: Any = None) -> Any:
     return spark
 
 
+class Inside:
+    """A value that travels with each task: what a broadcast variable is without Spark Connect.
+
+    Args:
+        value: The value.
+
+    Attributes:
+        value: The value.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def destroy(self) -> None:
+        """Nothing is left to delete."""
+
+
+def sent_to_workers(spark: Any, value: Any) -> Any:
+    """A broadcast variable, whose value each worker gets once; in a session of Spark Connect, which has none, Inside.
+
+    Args:
+        spark: The session.
+        value: The value.
+
+    Returns:
+        An object with the attribute value and the method destroy.
+    """
+    if getattr(spark, "_sc", None) is None:
+        return Inside(value)
+    return spark.sparkContext.broadcast(value)
+
+
 def schema_of(flags: str) -> Any:
     """The schema in Spark of what tasks put out: entities, and the metadata of the partition."""
     import pyarrow as pa

@@ -21,6 +21,7 @@ from vwlite.spark import tasks
 from vwlite.spark.checks import require_session
 from vwlite.spark.failures import in_a_task, one_line
 from vwlite.spark.fixed import FixedRows, blocks_of, read_fixed, require_gd
+from vwlite.spark.frames import sent_to_workers
 from vwlite.spark.reading import Columns
 
 CHUNK = 1 << 17  # rows of one piece of the design matrix
@@ -103,7 +104,7 @@ def fit_fixed(  # noqa: DOC503
     try:
         found = Moments.of(pieces)
         hashes, scale = found.columns()
-        sent = spark.sparkContext.broadcast(hashes)
+        sent = sent_to_workers(spark, hashes)
         placed = pieces.mapInArrow(partial(place, sent), PIECES).persist(StorageLevel.MEMORY_AND_DISK)
         try:
             optimum = minimised(Objective(spark, placed, loss, found, scale, l2, workspace), tolerance, most_steps)
@@ -405,7 +406,7 @@ class Objective:
         from pyspark.sql import functions
 
         b = u / self.scale
-        sent = self.spark.sparkContext.broadcast(b)
+        sent = sent_to_workers(self.spark, b)
         sums = self.placed.mapInArrow(partial(gradient, self.task, sent), SUMS)
         if self.partitions > BRANCHES:
             branches = math.isqrt(self.partitions)
