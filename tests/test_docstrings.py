@@ -27,7 +27,8 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_are_true(name):
+def test_examples_in_docstrings_are_true(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0
 
