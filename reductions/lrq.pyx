@@ -36,13 +36,14 @@ OPTIONS = OptionGroup("lrq: matrix factorisation", (
     Option("lrq", str, "products of K factors of each feature of namespace a with those of each feature of namespace "
            "b, beside their weights (low-rank quadratic features); may be repeated", many=True, necessary=True,
            keep=True, fixed=True, metavar="abK", needs=("gd",)),
-    Option("lrq_start", float, "factors begin as random numbers from -S to S (default: from 0 to 1)", above=0, keep=True,
-           fixed=True, metavar="S", needs=("lrq",)),
+    Option("lrq_start", float, "factors begin as random numbers from -S to S (default: from 0 to 1)", above=0,
+           keep=True, fixed=True, metavar="S", needs=("lrq",)),
     Option("lrqdropout", bool, "leave half of the products out at random while learning", keep=True, fixed=True,
            needs=("lrq",)),
 ), examples=(
     "vwlite ratings.vw --lrq ui4 -l 0.1 --passes 5 -c -f model",
     "vwlite ratings.vw --lrq ui4 --lrqdropout",
+    "vwlite ratings.vw --sgd --power_t 0 -l 0.02 --l2 2e-4 --lrq ui8 --lrq_start 0.3",
 ))
 
 cdef enum:

@@ -169,8 +169,8 @@ def test_items_that_the_earlier_model_does_not_know_have_its_probability_zero(tm
 
 
 def test_tuning_finds_ridges_that_predict_better_than_bad_ones(data, tmp_path):
-    said = run("recommend", data, *NAMES, "--factors", "2", "--factor_l2", "500", "--item_l2", "300", "--holdout", "0.2",
-               "--tune", "15", "-f", f"{tmp_path}/m", "--json").stdout  # fmt: skip
+    flags = "--factors 2 --factor_l2 500 --item_l2 300 --holdout 0.2 --tune 15 --json"
+    said = run("recommend", data, *NAMES, *flags.split(), "-f", f"{tmp_path}/m").stdout
     found = json.loads(said)
     assert len(found["tried"]) == 15
     best = max(found["tried"], key=lambda one: one["log_likelihood"])

@@ -134,7 +134,7 @@ def test_a_penalty_over_many_passes_holds_for_the_factors_too(tmp_path):
     assert np.mean((np.array(live) - labels) ** 2) < 0.1
 
 
-def als(rows: np.ndarray, k: int, ridge: float, sweeps: int) -> tuple[np.ndarray, np.ndarray]:
+def alternating(rows: np.ndarray, k: int, ridge: float, sweeps: int) -> tuple[np.ndarray, np.ndarray]:
     """Matrix factorisation by alternating least squares (Koren, Bell and Volinsky 2009), without biases."""
     n_users, n_items = (int(rows[:, c].max()) + 1 for c in (0, 1))
     random = np.random.default_rng(0)
@@ -156,7 +156,7 @@ def test_factors_on_residuals_predict_as_well_as_alternating_least_squares(tmp_p
     random.shuffle(pairs)
     rows = np.array([(a, b, u[a] @ v[b] + random.normal(0, 0.5)) for a, b in pairs])
     learned, held = rows[:1100], rows[1100:]
-    theirs = als(learned, 4, ridge, 40)
+    theirs = alternating(learned, 4, ridge, 40)
     products = (theirs[0][held[:, 0].astype(int)] * theirs[1][held[:, 1].astype(int)]).sum(axis=1)
     reference = np.sqrt(np.mean((products - held[:, 2]) ** 2))
     text = ["".join(f"{y:.6f} |u {int(a)} |i {int(b)}\n" for a, b, y in part) for part in (learned, held)]
@@ -164,8 +164,8 @@ def test_factors_on_residuals_predict_as_well_as_alternating_least_squares(tmp_p
     (tmp_path / "test").write_text(text[1])
     # an example pulls at all factors in both of its steps, and by its error at each side in one: ridge = l2 examples
     flags = f"--lrq ui4 --lrq_start 0.3 --ignore_linear u --ignore_linear i --noconstant --l2 {ridge / len(learned)}"
-    run(f"{tmp_path}/train", *flags.split(), *"--sgd --power_t 0 -l 0.02 --passes 100 --holdout_off --quiet -k".split(),
-        "--cache_file", f"{tmp_path}/c", "-f", f"{tmp_path}/m")  # fmt: skip
+    flags += f" --sgd --power_t 0 -l 0.02 --passes 100 --holdout_off --quiet -k --cache_file {tmp_path}/c"
+    run(f"{tmp_path}/train", *flags.split(), "-f", f"{tmp_path}/m")
     said = run("-t", "-i", f"{tmp_path}/m", f"{tmp_path}/test", "--report", "rmse").stderr
     found = float(next(line for line in said.splitlines() if line.startswith("rmse")).split("=")[1])
     assert found == pytest.approx(reference, rel=0.04)

@@ -78,8 +78,8 @@ def test_users_of_whom_nothing_comes_are_new_again(tmp_path, flags):
     some = write(tmp_path / "some", [row for row in rows() if row[1] != "u1"])
     run(data, *flags.split(), "-f", f"{tmp_path}/whole", "--quiet")
     run("-i", f"{tmp_path}/whole", "--refit", "user", some, "-f", f"{tmp_path}/refit", "--quiet")
-    one, nobody, known = (write(tmp_path / name, [(0, name, "i1")]) for name in ("u1", "nobody", "u2"))
-    one, nobody, known = (predictions(f"{tmp_path}/refit", path)[0] for path in (one, nobody, known))
+    paths = [write(tmp_path / name, [(0, name, "i1")]) for name in ("u1", "nobody", "u2")]
+    one, nobody, known = (predictions(f"{tmp_path}/refit", path)[0] for path in paths)
     assert one == nobody
     assert known != nobody
     mine, theirs = arrays(tmp_path / "refit"), arrays(tmp_path / "whole")

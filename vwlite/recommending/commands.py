@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Learned(NamedTuple):
     held: Measured | None
 
 
-def learn(  # noqa: DOC502
+def learn(  # noqa: DOC502, DOC503
     paths: Sequence[str],
     user: str,
     item: str,
@@ -189,10 +190,8 @@ def tuned(pairs: Pairs, less: Events, out: Events, earlier: Model | None, how: S
     start = [place_of(how.penalty.item_l2), place_of(how.penalty.factor_l2)] if how.factors else []
     if earlier is not None:
         start.append(((how.penalty.share or 0.5) - SHARES[0]) / (SHARES[1] - SHARES[0]))
-    try:
+    with suppress(Enough):
         search("nelder-mead", loss, start, how.tune, how.seed)
-    except Enough:
-        pass
     return list(tried.items())
 
 
@@ -232,7 +231,7 @@ def learn_users(  # noqa: DOC502
         np.r_[old_user, placed(new.users, number)[new.user]] * len(model.items) + np.r_[model.seen[1], item[new.item]]
     )
     unique, inverse = np.unique(keys, return_inverse=True)
-    weight = np.bincount(inverse, np.r_[model.seen[2], new.weight])
+    weight: Any = np.bincount(inverse, np.r_[model.seen[2], new.weight])
     everything = events._replace(
         users=users,
         items=model.items,

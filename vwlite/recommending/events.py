@@ -102,7 +102,7 @@ def read_events(paths: Sequence[str], user: str, item: str, given: Mapping[str, 
     users, user_codes = numbered(slices[0][0], coded[0][used])
     items, item_codes = numbered(slices[1][0], coded[1][used])
     keys, inverse = np.unique(user_codes * len(items) + item_codes, return_inverse=True)
-    weight = np.bincount(inverse, amount[used], len(keys))
+    weight: Any = np.bincount(inverse, amount[used], len(keys))
     left_out = int(recorder.seen - used.sum())
     return Events(users, items, keys // len(items), keys % len(items), weight, list(feed.records), left_out)
 

@@ -101,10 +101,8 @@ def measure(model: Model, events: Events, k: int, repeat: bool = False) -> Measu
             totals[kind].append((likely, *of_lists(table, hits, before, ranks)))
     found = {}
     for kind, parts in totals.items():
-        likely, recall, ndcg = (float(sum(part[i] for part in parts)) for i in range(3))
-        found[kind] = Figures(
-            likely / float(weight.sum()), *((recall / rows, ndcg / rows) if rows else (math.nan, math.nan))
-        )
+        sums = [float(sum(part[i] for part in parts)) for i in range(3)]
+        found[kind] = Figures(sums[0] / float(weight.sum()), *(one / rows if rows else math.nan for one in sums[1:]))
     users = np.unique(user)
     new = sum(events.users[i] not in model.number_of_user for i in users)
     return Measured(k, int(known.sum()), len(users), int((~known).sum()), new, learned, **found)

@@ -30,7 +30,8 @@ class Model:
     """A model.
 
     Args:
-        users, items: Names.
+        users: Names of users.
+        items: Names of items.
         at: The parameters.
         how: The hyperparameters.
         seen: What users have done: numbers of users and items, and weights; sorted by user.
@@ -145,7 +146,7 @@ def packed(model: Model, prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return about
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str]) -> Model:  # noqa: DOC503
     """Reads a model of `vwlite recommend`.
 
     Args:

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from vwlite.errors import OptionError
 from vwlite.recommending.commands import Learned, Settings, learn, learn_users, lists
+from vwlite.recommending.events import read_events
 from vwlite.recommending.measuring import Measured, measure
 from vwlite.recommending.model import Model, load
-from vwlite.recommending.events import read_events
-from vwlite.recommending.softmax import Penalty
 
 OF_LEARNING = ("user", "item", "factors", "item_l2", "factor_l2", "residual", "mix", "holdout", "tune", "seed")
 OF_LISTS = ("listed", "repeat")
