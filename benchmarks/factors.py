@@ -2,8 +2,8 @@
 
     python -m benchmarks.factors
 
-Alternating least squares (Koren, Bell and Volinsky 2009) fits the biases and factors of each user, then of each movie, by
-ridge regressions, which have their own ridges for biases and for factors. The flags of vwlite are those that
+Alternating least squares (Koren, Bell and Volinsky 2009) fits the biases and factors of each user, then of each movie,
+by ridge regressions, which have their own ridges for biases and for factors. The flags of vwlite are those that
 docs/how-to/recommend.md has found on the same ratings.
 """
 
@@ -19,11 +19,13 @@ import numpy as np
 
 LEARNED = 80_003  # ratings; the others are held out
 BIASES = "--bayes_linear --fixed none --shrink mean --random_effect user --random_effect movie --sweeps 1 --ignore g"
-FACTORS = "--residual biases.model --lrq um8 --lrq_start 0.3 --ignore_linear u --ignore_linear m --ignore g --noconstant"
+FACTORS = (
+    "--residual biases.model --lrq um8 --lrq_start 0.3 --ignore_linear u --ignore_linear m --ignore g --noconstant"
+)
 STEPS = "--sgd --power_t 0 -l 0.02 --l2 2e-4 --passes 32 --holdout_off -k --cache_file c"
 
 
-def als(y: Any, codes: list[Any], k: int, ridge: float, sweeps: int = 12) -> float:
+def alternating(y: Any, codes: list[Any], k: int, ridge: float, sweeps: int = 12) -> float:
     """The held-out RMSE of alternating least squares with k factors and a ridge on them."""
     random, mean = np.random.default_rng(0), y[:LEARNED].mean()
     sides = [random.normal(0, 0.1, (code.max() + 1, 1 + k)) for code in codes]
@@ -47,7 +49,11 @@ def ours(folder: Path, model: str, flags: str) -> str:
     command = [sys.executable, "-m", "vwlite"]
     subprocess.run([*command, "learned.vw", *flags.split(), "-f", model, "--quiet"], cwd=folder, check=True)
     said = subprocess.run(
-        [*command, "-t", "-i", model, "held.vw", "--report", "rmse"], cwd=folder, check=True, capture_output=True, text=True
+        [*command, "-t", "-i", model, "held.vw", "--report", "rmse"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stderr
     return next(line for line in said.splitlines() if line.startswith("rmse")).split("= ")[1]
 
@@ -67,7 +73,7 @@ def main() -> None:
         print("biases, vwlite          ", ours(folder, "biases.model", f"{BIASES} --effect_l2 user=3.5,movie=2.5"))
         print("8 factors, vwlite       ", ours(folder, "factors.model", f"{FACTORS} {STEPS}"))
         for ridge in (10, 20, 30):
-            print(f"8 factors, ALS, ridge {ridge}", f"{als(y, codes, 8, ridge):.6f}", flush=True)
+            print(f"8 factors, alternating, ridge {ridge}", f"{alternating(y, codes, 8, ridge):.6f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def test_a_saved_model_is_the_model(model, data, tmp_path):
 
 def test_an_earlier_model_is_mixed_in(data, tmp_path):
     learn([data], "user", "item", Settings(factors=0), str(tmp_path / "popular"))
-    how = SOFT._replace(residual=str(tmp_path / "popular"), penalty=Penalty(0.1, 1.0, 0.3))
+    how = SOFT._replace(earlier=str(tmp_path / "popular"), penalty=Penalty(0.1, 1.0, 0.3))
     learn([data], "user", "item", how, str(tmp_path / "both"))
     (tmp_path / "popular").unlink()  # the new model needs no other file
     both = load(tmp_path / "both")
@@ -161,7 +161,7 @@ def test_items_that_the_earlier_model_does_not_know_have_its_probability_zero(tm
     (tmp_path / "some").write_text(text_of([row for row in rows if row[1] != "i0"]))
     (tmp_path / "all").write_text(text_of(rows))
     learn([str(tmp_path / "some")], "user", "item", Settings(factors=0), str(tmp_path / "first"))
-    how = SOFT._replace(residual=str(tmp_path / "first"), penalty=Penalty(0.1, 1.0, 0.5))
+    how = SOFT._replace(earlier=str(tmp_path / "first"), penalty=Penalty(0.1, 1.0, 0.5))
     both = learn([str(tmp_path / "all")], "user", "item", how).model
     z = both.of_earlier(["u1"])[0]
     assert z[both.number_of_item["i0"]] == 0
@@ -183,7 +183,7 @@ def test_tuning_finds_ridges_that_predict_better_than_bad_ones(data, tmp_path):
 
 def test_the_share_of_a_good_earlier_model_is_tuned(data, tmp_path):
     learn([data], "user", "item", Settings(factors=0), str(tmp_path / "popular"))
-    found = learn([data], "user", "item", SOFT._replace(residual=str(tmp_path / "popular"), holdout=0.2, tune=12))
+    found = learn([data], "user", "item", SOFT._replace(earlier=str(tmp_path / "popular"), holdout=0.2, tune=12))
     shares = {penalty.share for penalty, _ in found.tried}
     assert len(shares) > 3
     assert found.held is not None
@@ -253,7 +253,7 @@ BAD: dict[str, tuple[str, str]] = {
     "DATA --user user --item item -f m  ": ("|user a |item b\n", "no example has a label"),
     "DATA --user user --item item -f m   ": ("0 |user a |item b\n", "a label above 0"),
     "DATA --user user --item item -f m    ": ("1 |user a |item b\n-1 |user a |item c\n", "example 2 is negative (-1)"),
-    "DATA --user user --item item -f m --residual DATA": ("1 |user a |item b\n", "is not a vwlite model"),
+    "DATA --user user --item item -f m --earlier DATA": ("1 |user a |item b\n", "is not a vwlite model"),
     "nowhere.vw --user user --item item -f m": ("", "nowhere.vw: can't read examples"),
 }
 

@@ -34,7 +34,7 @@ from vwlite.cli.judging_options import DATA_OPTIONS
     metavar="L",
     help="Ridge of the factors (10); with few events of a user or item they shrink to 0.",
 )
-@click.option("--residual", metavar="FILE", help="An earlier model of this command, which the new one is mixed with.")
+@click.option("--earlier", metavar="FILE", help="An earlier model of this command, which the new one is mixed with.")
 @click.option(
     "--mix",
     type=click.FloatRange(0, 1, max_open=True),

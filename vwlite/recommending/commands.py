@@ -15,10 +15,12 @@ from vwlite.recommending.events import Events, chosen, divided, placed, read_eve
 from vwlite.recommending.measuring import Measured, first, measure
 from vwlite.recommending.model import MOST_EARLIER, Model, depth_of, load, of_events
 from vwlite.recommending.softmax import Fit, Pairs, Parameters, Penalty, begin, fit, fit_users
+from vwlite.tuning.ranges import Range
 from vwlite.tuning.search import search
 
-RIDGES = (1e-3, 1e3)  # the range that is searched, on the scale of logarithms
-SHARES = (0.01, 0.99)
+# the ranges that are searched
+RIDGES = Range("ridge", "", 1e-3, 1e3, False)
+SHARES = Range("share", "", 0.01, 0.99, False)
 
 
 class Settings(NamedTuple):
@@ -32,7 +34,7 @@ class Settings(NamedTuple):
         k: The number of items of a list.
         holdout: The share of the pairs that is held out and measured; 0 for none.
         tune: How many models are learned to find the ridges and the share; 0 for none.
-        residual: The file of the earlier model; "" for none.
+        earlier: The file of the earlier model; "" for none.
     """
 
     factors: int = 8
@@ -42,7 +44,7 @@ class Settings(NamedTuple):
     k: int = 10
     holdout: float = 0.0
     tune: int = 0
-    residual: str = ""
+    earlier: str = ""
 
 
 class Learned(NamedTuple):
@@ -94,13 +96,13 @@ def learn(  # noqa: DOC502, DOC503
     """
     if how.tune and not how.holdout:
         raise OptionError("--tune needs held-out events to compare by: add --holdout 0.2")
-    if how.penalty.share and not how.residual:
-        raise OptionError("--mix needs an earlier model: name it with --residual, or leave it out")
-    if not how.factors and how.tune and not how.residual:
+    if how.penalty.share and not how.earlier:
+        raise OptionError("--mix needs an earlier model: name it with --earlier, or leave it out")
+    if not how.factors and how.tune and not how.earlier:
         raise OptionError("--tune with --factors 0: only the ridge of the items is left, and popularity needs none")
-    earlier = load(how.residual) if how.residual else None
+    earlier = load(how.earlier) if how.earlier else None
     if depth_of(earlier) > MOST_EARLIER:
-        raise OptionError(f"--residual {how.residual}: {MOST_EARLIER + 1} models inside each other are the most")
+        raise OptionError(f"--earlier {how.earlier}: {MOST_EARLIER + 1} models inside each other are the most")
     if path:
         require_writable(path)
     events = read_events(paths, user, item, given or {})
@@ -164,19 +166,18 @@ def tuned(pairs: Pairs, less: Events, out: Events, earlier: Model | None, how: S
     Returns:
         The penalties tried, and the log likelihood of each.
     """
-    low, width = math.log(RIDGES[0]), math.log(RIDGES[1] / RIDGES[0])
     tried: dict[Penalty, float] = {}
+    ranges = [RIDGES, RIDGES] if how.factors else []
+    ranges += [SHARES] if earlier is not None else []
 
-    def penalty_at(place: Sequence[float]) -> Penalty:
-        rest = list(place)
-        item_l2, factor_l2 = how.penalty.item_l2, how.penalty.factor_l2
-        if how.factors:
-            item_l2, factor_l2 = (math.exp(low + width * rest.pop(0)) for _ in range(2))
-        share = SHARES[0] + (SHARES[1] - SHARES[0]) * rest.pop() if earlier is not None else 0.0
-        return Penalty(*(float(f"{value:.4g}") for value in (item_l2, factor_l2, share)))
+    def penalty_at(places: Sequence[float]) -> Penalty:
+        values = [one.value(place) for one, place in zip(ranges, places, strict=True)]
+        share = values.pop() if earlier is not None else 0.0
+        item_l2, factor_l2 = values or how.penalty[:2]
+        return Penalty(item_l2, factor_l2, share)
 
-    def loss(place: Sequence[float]) -> float:
-        penalty = penalty_at(place)
+    def loss(places: Sequence[float]) -> float:
+        penalty = penalty_at(places)
         if penalty not in tried:
             if len(tried) == how.tune:
                 raise Enough
@@ -184,12 +185,8 @@ def tuned(pairs: Pairs, less: Events, out: Events, earlier: Model | None, how: S
             tried[penalty] = measure(model, out, how.k).model.log_likelihood
         return -tried[penalty]
 
-    def place_of(ridge: float) -> float:
-        return min(max((math.log(max(ridge, RIDGES[0])) - low) / width, 0.0), 1.0)
-
-    start = [place_of(how.penalty.item_l2), place_of(how.penalty.factor_l2)] if how.factors else []
-    if earlier is not None:
-        start.append(((how.penalty.share or 0.5) - SHARES[0]) / (SHARES[1] - SHARES[0]))
+    values = [*(how.penalty[:2] if how.factors else ()), how.penalty.share or 0.5]
+    start = [one.place(value) for one, value in zip(ranges, values, strict=False)]
     with suppress(Enough):
         search("nelder-mead", loss, start, how.tune, how.seed)
     return list(tried.items())

@@ -12,7 +12,7 @@ from vwlite.recommending.events import read_events
 from vwlite.recommending.measuring import Measured, measure
 from vwlite.recommending.model import Model, load
 
-OF_LEARNING = ("user", "item", "factors", "item_l2", "factor_l2", "residual", "mix", "holdout", "tune", "seed")
+OF_LEARNING = ("user", "item", "factors", "item_l2", "factor_l2", "earlier", "mix", "holdout", "tune", "seed")
 OF_LISTS = ("listed", "repeat")
 NAMES = {"listed": "list", "seed": "random_seed", "final": "final_regressor"}  # where an option has another name
 
@@ -83,17 +83,15 @@ def learned(data: Sequence[str], options: dict[str, Any], given: dict[str, Any])
         raise OptionError(f"--user {options['user']} and --item {options['item']} are the same")
     if not options["final"] and not options["holdout"]:
         raise OptionError("-f FILE for the model, or --holdout SHARE to measure one")
-    if options["tune"] and options["mix"] is not None and not options["residual"]:
-        raise OptionError("--mix needs an earlier model: name it with --residual, or leave it out")
     if options["top"] and not options["holdout"]:
         raise OptionError("--top has no effect without --holdout: a list is measured on held-out events")
     default = Settings()
-    values = {name: options[name] for name in ("factors", "iterations", "seed", "holdout", "tune", "residual")}
+    values = {name: options[name] for name in ("factors", "iterations", "seed", "holdout", "tune", "earlier")}
     values["k"] = options["top"]
     how = default._replace(**{name: value for name, value in values.items() if value is not None})
     ridges = {name: options[name] for name in ("item_l2", "factor_l2") if options[name] is not None}
     share = options["mix"]
-    if share is None and how.residual:
+    if share is None and how.earlier:
         share = 0.5
     how = how._replace(penalty=default.penalty._replace(**ridges, share=share or 0.0))
     found = learn(data, options["user"], options["item"], how, options["final"], given)
