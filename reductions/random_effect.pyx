@@ -59,7 +59,8 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
            needs=LEARNING),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
     Option("refit", str, "learn this effect of a loaded model anew, and nothing else: its entities begin at the prior, "
-           "all other parts are frozen", metavar="NAME", needs=("random_effect & initial_regressor & learning",)),
+           "all other parts are frozen", metavar="NAME",
+           needs=("random_effect & initial_regressor & learning & command",)),
     Option("entity_limit", int, "hold at most so many entities of each effect in memory; the least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts to the examples of a pass when it ends: jointly, or where that can't be done "

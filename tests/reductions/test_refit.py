@@ -114,6 +114,48 @@ def test_refits_that_do_not_fit_are_refused(tmp_path, flags):
     assert REFUSED[flags] in said and said.count("\n") == 1
 
 
-def test_a_refit_needs_a_model():
+def test_a_refit_needs_a_model(tmp_path):
+    data = write(tmp_path / "d", rows(100))
+    said = run(data, "--bayes_linear", "--random_effect", "user", "--refit", "user", status=1).stderr
+    assert "--refit has no effect" in said and said.count("\n") == 1
+
+
+def test_a_workspace_has_no_refit_for_it_would_forget_its_users_whenever_it_is_copied(tmp_path):
+    data = write(tmp_path / "d", rows(100))
+    run(data, "--bayes_linear", "--random_effect", "user", "-f", f"{tmp_path}/m", "--quiet")
     with pytest.raises(OptionError, match="--refit has no effect"):
-        Workspace("--bayes_linear --random_effect user --refit user")
+        Workspace.load(tmp_path / "m", "--refit user")
+
+
+def test_threads_refit_the_same(tmp_path):
+    data, more = write(tmp_path / "d", rows()), write(tmp_path / "e", rows(400, seed=5))
+    flags = ["--bayes_linear", "--random_effect", "user", "--fixed", "none", "--shrink", "zero", "--effect_l2", "2"]
+    run(data, *flags, "-f", f"{tmp_path}/m", "--quiet")
+    for threads in ("1", "2"):
+        run(
+            "-i",
+            f"{tmp_path}/m",
+            "--refit",
+            "user",
+            more,
+            "--threads",
+            threads,
+            "-f",
+            f"{tmp_path}/{threads}",
+            "--quiet",
+        )
+    run(more, *flags, "-f", f"{tmp_path}/alone", "--quiet")
+    one, two, alone = (predictions(f"{tmp_path}/{name}", more) for name in ("1", "2", "alone"))
+    assert one == two == pytest.approx(alone, abs=1e-5)
+
+
+def test_passes_with_a_holdout_refit_too(tmp_path):
+    data = write(tmp_path / "d", rows())
+    run(data, "--bayes_linear", "--random_effect", "user", "--random_effect", "item", "-f", f"{tmp_path}/m", "--quiet")
+    flags = f"--passes 3 -k --cache_file {tmp_path}/c --quiet"
+    run("-i", f"{tmp_path}/m", "--refit", "user", data, *flags.split(), "-f", f"{tmp_path}/r")
+    labels = [row[0] for row in rows()]
+    errors = [
+        sum((p - y) ** 2 for p, y in zip(predictions(f"{tmp_path}/{m}", data), labels, strict=True)) for m in "mr"
+    ]
+    assert errors[1] < 1.3 * errors[0]
