@@ -422,6 +422,7 @@ BAD = {
     "--by=user": "--by has no effect without",
     "--by=user --cold=.2": "--cold needs a model of each user",
     "--refit=user": "--refit needs a model of each user",
+    "--refit=user --freeze=user": "leave one of them out",
     "--by=nothing --entities=.5": "no example has a feature, namespace or column",
     "--test=1.5": "above 0 and below 1",
     "--test=nowhere.vw": "nowhere.vw: can't read",
@@ -494,3 +495,12 @@ def test_json_has_all_that_was_found(data):
     assert [one["evaluation"] for one in found["evaluations"]] == [1, 2, 3]
     assert found["loss"] == min(one["loss"] for one in found["evaluations"])
     assert found["values"]["learning_rate"] == float(found["flags"][-1].partition("=")[2])
+
+
+def test_a_part_of_a_loaded_model_is_tuned_with_the_others_frozen(data, tmp_path):
+    run(data, *BIASES.split(), "--effect_l2", "user=2,item=3", "-f", f"{tmp_path}/m", "--quiet")
+    flags = f"{data} -i {tmp_path}/m --sweeps 1 --freeze item --holdout 0.2 -f {tmp_path}/n"
+    found = tuned(flags, "effect_l2.user=.1..100", evaluations=3)
+    assert len(found.evaluations) == 3
+    mine, theirs = arrays(tmp_path / "n"), arrays(tmp_path / "m")
+    assert all(mine[name] == theirs[name] for name in theirs if ".item" in name)

@@ -46,7 +46,6 @@ REFUSED = {
     "report": "--metric says what is compared",
     "entity_limit": "the data are in memory anyway",
     "vw_compat": "leave it out",
-    "freeze": "a search learns all parts; --refit learns one of them at the end",
 }
 AT_END = 0.01  # of a range: a best value so near to an end may be beyond it
 OF_SPLIT = ("holdout", "holdout_after", "holdout_period", "holdout_off")
@@ -217,6 +216,8 @@ class Tuner:
             errors.append("--cold needs --by NAME, such as --by user")
         if request.by and request.entities >= 1 and not request.cold:
             errors.append("--by has no effect without --entities or --cold: add one of them or leave it out")
+        if request.refit and options.given("freeze"):
+            errors.append("--refit and --freeze: a refit freezes all other parts by itself: leave one of them out")
         if request.trace and request.resume:
             errors.append("--trace begins a trace and --resume goes on with one: give one of them")
         if errors:
