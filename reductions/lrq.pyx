@@ -8,7 +8,10 @@ The factors are K further weights of each feature, in the slots after its weight
 does: given the factors u, the score is linear in v, with features x_i x_j u_ik, and the other way round. An example is
 learned twice, with the roles changed in between; the prediction and the loss are those of the first time. Which side is
 held fixed first alternates with the examples that are learned. A fixed factor that is 0 is set to a random number
-first, because the gradient of both is 0 at (0, 0).
+first, because the gradient of both is 0 at (0, 0): one from 0 to 1, as in VW, or one from -S to S with --lrq_start S.
+
+--l1 and --l2 are applied to stored weights lazily (gd.pyx). The fixed factors are those with the penalty applied; VW
+takes the stored ones, which grow without bound in a long run with --l2, and so does --vw_compat.
 
 --lrqdropout leaves half of the terms out at random while learning, and halves them in predictions (Srivastava and
 others 2014), also in those that are reported while learning.
@@ -33,11 +36,14 @@ OPTIONS = OptionGroup("lrq: matrix factorisation", (
     Option("lrq", str, "products of K factors of each feature of namespace a with those of each feature of namespace "
            "b, beside their weights (low-rank quadratic features); may be repeated", many=True, necessary=True,
            keep=True, fixed=True, metavar="abK", needs=("gd",)),
+    Option("lrq_start", float, "factors begin as random numbers from -S to S (default: from 0 to 1)", above=0,
+           keep=True, fixed=True, metavar="S", needs=("lrq",)),
     Option("lrqdropout", bool, "leave half of the products out at random while learning", keep=True, fixed=True,
            needs=("lrq",)),
 ), examples=(
     "vwlite ratings.vw --lrq ui4 -l 0.1 --passes 5 -c -f model",
     "vwlite ratings.vw --lrq ui4 --lrqdropout",
+    "vwlite ratings.vw --sgd --power_t 0 -l 0.02 --l2 2e-4 --lrq ui8 --lrq_start 0.3",
 ))
 
 cdef enum:
@@ -88,13 +94,16 @@ cdef class LowRank(Learner):
     cdef Feature* features
     cdef size_t capacity, n
     # state
+    cdef float start                  # --lrq_start; 0: from 0 to 1
     cdef readonly uint64_t examples   # learned so far: odd or even decides which side is fixed first
     cdef uint64_t dropped             # state of the random numbers of --lrqdropout
 
     def __init__(self, TableLearner base not None, options):
         cdef size_t i
         self.drops, self.as_vw = options["lrqdropout"], options["vw_compat"]
-        super().__init__(base, {"lrq": options["lrq"], **({"lrqdropout": True} if self.drops else {})})
+        self.start = options["lrq_start"] or 0
+        super().__init__(base, {"lrq": options["lrq"], **({"lrqdropout": True} if self.drops else {}),
+                                **({"lrq_start": options["lrq_start"]} if self.start else {})})
         self.table = base
         base.comes_shifted = True
         self.texts = list(options["lrq"])
@@ -140,7 +149,7 @@ cdef class LowRank(Learner):
         cdef uint32_t mask = self.table.table.mask
         cdef uint8_t fixed, free_side
         cdef uint64_t at, seed
-        cdef float scale = 0.5 if self.drops and not learning else 1
+        cdef float scale = 0.5 if self.drops and not learning else 1, factor
         cdef float* w
         grow(&self.features, &self.capacity, self.count(ex) + PADDING, sizeof(Feature))
         for i in range(ex.n):
@@ -163,10 +172,19 @@ cdef class LowRank(Learner):
                         w = vwl_slot(&self.table.where, (at + k) & mask)
                         if learning and w[0] == 0:
                             seed = (at + k) << stride
-                            w[0] = vw_random(&seed)
-                        self.add(ex, free_side, k, scale * w[0] * ex.linear[f].value)
+                            self.begin(w, vw_random(&seed), ex.offset)
+                        factor = w[0] if self.as_vw else self.table.weight_in(w, ex.offset)
+                        self.add(ex, free_side, k, scale * factor * ex.linear[f].value)
         memset(<void*>(self.features + self.n), 0, PADDING * sizeof(Feature))
         return 0
+
+    cdef void begin(self, float* w, float random, uint32_t offset) noexcept nogil:
+        """Set a factor that is 0; the one in force, after --l2, is the random number."""
+        cdef float start = random if self.start == 0 else self.start * (2 * random - 1), in_force
+        w[0] = start
+        in_force = self.table.weight_in(w, offset)
+        if not self.as_vw and in_force != 0:
+            w[0] *= start / in_force
 
     cdef void add(self, Example ex, uint8_t side, size_t k, float factor) noexcept nogil:
         """Append the products of a factor with the k-th factors of a side."""

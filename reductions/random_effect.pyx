@@ -58,6 +58,9 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
            "1: user=-0.5 lets frequent users count less", keep=True, by_name=True, metavar="NAME=A,..",
            needs=LEARNING),
     Option("freeze", str, "learn nothing in this effect (or in 'fixed')", many=True, metavar="NAME", needs=LEARNING),
+    Option("refit", str, "learn this effect of a loaded model anew, and nothing else: its entities begin at the prior, "
+           "all other parts are frozen", metavar="NAME",
+           needs=("random_effect & initial_regressor & learning & command",)),
     Option("entity_limit", int, "hold at most so many entities of each effect in memory; the least recently used are "
            "on disk, in MODEL.entities once the model is saved", least=1, most=2**31, metavar="N"),
     Option("sweeps", int, "fit all parts to the examples of a pass when it ends: jointly, or where that can't be done "
@@ -68,6 +71,7 @@ OPTIONS = OptionGroup("random_effect: a model for each user, item, ...", (
     "vwlite ratings.vw --square --random_effect user --random_effect item --effect_l2 reml --sweeps 10",
     "vwlite ratings.vw --bayes_linear --random_effect user --entity_min 3 --entity_limit 1000 --count_weight user=-0.5",
     "vwlite ratings.vw --bayes_linear --random_effect user -i effects.model --freeze fixed",
+    "vwlite ratings.vw -i effects.model --refit user -f refitted.model",
 ))
 
 # the option that chooses the learner of the global part, and its values by module
@@ -166,6 +170,7 @@ cdef class RandomEffect(Effects):
     cdef Together together            # joint updates of the base and the effects
     cdef bint anchored                # the fixed part has a posterior, and effects depend on it
     cdef list powers
+    cdef list frozen                  # names of parts that learn nothing
     cdef bint fixed_frozen, weighs
     cdef double least                 # --entity_min
     cdef Batches one_effect           # the first, which estimates the noise if there is no fixed part
@@ -193,14 +198,12 @@ cdef class RandomEffect(Effects):
         powers = by_name("count_weight", options["count_weight"] or "0", self.names, 0.0)
         self.powers = list(powers.values())
         self.weighs = any(self.powers)
-        unknown = [name for name in options["freeze"] if name not in (*self.names, "fixed")]
-        if unknown:
-            raise OptionError([f"--freeze {unknown[0]}: there is no such part, only fixed, {', '.join(self.names)}"])
-        self.fixed_frozen = "fixed" in options["freeze"]
+        self.frozen = self.parts_frozen(options)
+        self.fixed_frozen = "fixed" in self.frozen
         for i, name in enumerate(self.names):
             self.effects[i].power = powers[name]
-            self.effects[i].frozen = name in options["freeze"]
-        if options["freeze"]:
+            self.effects[i].frozen = name in self.frozen
+        if self.frozen:
             self.together.sum_ends()
         self.restricted = is_restricted(options)
         self.one_effect = learners[0]
@@ -217,8 +220,23 @@ cdef class RandomEffect(Effects):
         self.fitted = {}
         self.leans = Leans()
         if self.sweeps:
-            frozen = [self.fixed_frozen, *(name in options["freeze"] for name in self.names)]
+            frozen = [self.fixed_frozen, *(name in self.frozen for name in self.names)]
             self.kept = Sweeps(base, self.learners, frozen, self.least)
+
+    def parts_frozen(self, options):
+        """The names of the parts that learn nothing: those of --freeze, or all but that of --refit."""
+        parts = ["fixed", *self.names]
+        for flag, names in (("freeze", options["freeze"]), ("refit", [options["refit"]] if options["refit"] else [])):
+            unknown = [name for name in names if name not in (parts if flag == "freeze" else self.names)]
+            if unknown:
+                raise OptionError([f"--{flag} {unknown[0]}: there is no such part, only "
+                                   f"{', '.join(parts if flag == 'freeze' else self.names)}"])
+        if not options["refit"]:
+            return list(options["freeze"])
+        for flag, why in (("freeze", "all other parts are frozen"), ("entity_limit", "all entities begin anew")):
+            if options[flag]:
+                raise OptionError([f"--refit {options['refit']} does not go with --{flag}: {why}: leave --{flag} out"])
+        return [name for name in parts if name != options["refit"]]
 
     @property
     def waits_for_pass(self):
@@ -226,6 +244,11 @@ cdef class RandomEffect(Effects):
         return self.sweeps > 0
 
     instead = "no --sweeps"
+
+    @property
+    def begin_anew(self):
+        """The effect of --refit."""
+        return [self.beside[r] for r, name in enumerate(self.names) if name == self.run_options["refit"]]
 
     def __dealloc__(self):
         free(self.combined)
@@ -658,6 +681,9 @@ cdef class RandomEffect(Effects):
         self.weight_sum = io.float64("weight_sum", self.weight_sum)
         self.weight_count = io.float64("weight_count", self.weight_count)
         self.leans.save_load(io, self.names)
+        if not io.saving and self.run_options["refit"]:
+            self.leans = Leans()      # which are of the entities that begin anew, too
+            self.weight_sum = self.weight_count = 0
         if self.together.marginal is not None:
             io.owner = self.of_copy("random_effect_sums")     # the fields of an effect begin with random_effect.NAME
             self.together.marginal.save_load(io)

@@ -67,6 +67,7 @@ CASES = [
     Case("ftrl", "--coin -b 6 -q ab --loss_function logistic --link glf1", "sign"),
     Case("ftrl", "--coin --ftrl_alpha 1 --ftrl_beta 0.1 --offset_scale 2 --loss_function poisson", "count"),
     Case("lrq", "--lrq ab2", "real"),
+    Case("lrq", "--lrq ab2 --lrq_start 0.1 --l2 0.01 --l1 1e-4", "real"),
     Case("lrq", "--lrq aa3 --lrq bu1 --lrqdropout --loss_function logistic -q ab", "sign"),
     Case("offset", "--offset_scale 0.5", "real"),
     Case("offset", "--offset_scale -2 --loss_function logistic --l2 0.001", "sign"),

@@ -15,7 +15,7 @@ ROOT = Path(os.environ.get("VWLITE_SOURCE", Path(__file__).parents[1]))
 PACKAGES = (
     *("errors", "core", "features", "input", "model", "entities", "bayes", "mixed", "bases", "report"),
     *("reductions", "parsers", "engine", "tables", "judging", "journal", "explaining", "exporting", "cards"),
-    *("describing", "tuning", "pictures", "bandit", "daemon", "http", "cli"),
+    *("describing", "tuning", "recommending", "pictures", "bandit", "daemon", "http", "cli"),
     *("wrappers", "sklearn", "river", "spark"),
 )
 DOORS = ("vwlite", "vwlite.__main__")

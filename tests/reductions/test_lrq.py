@@ -58,8 +58,8 @@ def outcome(command: list[str], flags: str, folder: Path) -> tuple[list[float], 
 def test_predictions_and_weights_are_those_of_vowpal_wabbit(tmp_path, flags, kind):
     (tmp_path / "data").write_text("\n".join(lines_of(kind)) + "\n")
     theirs = outcome([sys.executable, "-m", "vowpalwabbit"], flags, tmp_path / "theirs")
-    # only with --vw_compat examples that are held out, and ends of passes, change sides
-    compat = " --vw_compat" if "passes" in flags else ""
+    # only with --vw_compat examples that are held out, and ends of passes, change sides, and factors lack the penalty
+    compat = " --vw_compat" if "passes" in flags or "--l1" in flags else ""
     ours = outcome([sys.executable, "-m", "vwlite"], flags + compat, tmp_path / "ours")
     assert ours[0] == pytest.approx(theirs[0], abs=1e-4)
     if "--l1" not in flags:  # readable models show weights before and after the penalty
@@ -118,6 +118,68 @@ def test_runs_go_on_where_the_last_one_ended(tmp_path, flags):
     run(f"{tmp_path}/one", "--lrq", "ui3", "-f", f"{tmp_path}/first", "--quiet", *words)
     run(f"{tmp_path}/two", "-i", f"{tmp_path}/first", "-f", f"{tmp_path}/second", "--quiet")
     assert arrays(tmp_path / "second") == arrays(tmp_path / "whole")
+
+
+def test_a_penalty_over_many_passes_holds_for_the_factors_too(tmp_path):
+    (tmp_path / "train").write_text("\n".join(product_lines(2000, 1)) + "\n")
+    flags = "--lrq ui4 --sgd --power_t 0 -l 0.02 --l2 0.005 --holdout_off"
+    workspace = Workspace(flags)
+    for _ in range(20):  # the weights shrink by exp(-8) on the way
+        workspace.learn(product_lines(2000, 1))
+    lines = product_lines(500, 2)
+    live = workspace.predict(lines)
+    workspace.save(tmp_path / "m")
+    assert Workspace.load(tmp_path / "m", "-t").predict(lines) == pytest.approx(live, abs=1e-4)
+    labels = [float(line.split()[0]) for line in lines]
+    assert np.mean((np.array(live) - labels) ** 2) < 0.1
+
+
+def alternating(rows: np.ndarray, k: int, ridge: float, sweeps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix factorisation by alternating least squares (Koren, Bell and Volinsky 2009), without biases."""
+    n_users, n_items = (int(rows[:, c].max()) + 1 for c in (0, 1))
+    random = np.random.default_rng(0)
+    u, v = random.normal(0, 0.3, (n_users, k)), random.normal(0, 0.3, (n_items, k))
+    for _ in range(sweeps):
+        for a, b, own, other in ((u, v, 0, 1), (v, u, 1, 0)):
+            for i in range(len(a)):
+                mine = rows[rows[:, own] == i]
+                x = b[mine[:, other].astype(int)]
+                a[i] = np.linalg.solve(x.T @ x + ridge * np.eye(k), x.T @ mine[:, 2])
+    return u, v
+
+
+@pytest.mark.parametrize("ridge", [1.0, 8.0])
+def test_factors_on_residuals_predict_as_well_as_alternating_least_squares(tmp_path, ridge):
+    random = np.random.default_rng(2)
+    u, v = random.normal(0, 0.9, (60, 2)), random.normal(0, 0.9, (50, 2))
+    pairs = [(a, b) for a in range(60) for b in range(50) if random.random() < 0.5]
+    random.shuffle(pairs)
+    rows = np.array([(a, b, u[a] @ v[b] + random.normal(0, 0.5)) for a, b in pairs])
+    learned, held = rows[:1100], rows[1100:]
+    theirs = alternating(learned, 4, ridge, 40)
+    products = (theirs[0][held[:, 0].astype(int)] * theirs[1][held[:, 1].astype(int)]).sum(axis=1)
+    reference = np.sqrt(np.mean((products - held[:, 2]) ** 2))
+    text = ["".join(f"{y:.6f} |u {int(a)} |i {int(b)}\n" for a, b, y in part) for part in (learned, held)]
+    (tmp_path / "train").write_text(text[0])
+    (tmp_path / "test").write_text(text[1])
+    # an example pulls at all factors in both of its steps, and by its error at each side in one: ridge = l2 examples
+    flags = f"--lrq ui4 --lrq_start 0.3 --ignore_linear u --ignore_linear i --noconstant --l2 {ridge / len(learned)}"
+    flags += f" --sgd --power_t 0 -l 0.02 --passes 100 --holdout_off --quiet -k --cache_file {tmp_path}/c"
+    run(f"{tmp_path}/train", *flags.split(), "-f", f"{tmp_path}/m")
+    said = run("-t", "-i", f"{tmp_path}/m", f"{tmp_path}/test", "--report", "rmse").stderr
+    found = float(next(line for line in said.splitlines() if line.startswith("rmse")).split("=")[1])
+    assert found == pytest.approx(reference, rel=0.04)
+    assert found < 0.9 * np.std(held[:, 2])
+
+
+def test_factors_begin_on_both_sides_of_zero(tmp_path):
+    (tmp_path / "d").write_text("0 |u a |i x\n" * 3)
+    run(f"{tmp_path}/d", "--lrq", "ui50", "--lrq_start", "0.2", "--readable_model", f"{tmp_path}/w", "--quiet", "-f",
+        f"{tmp_path}/m")  # fmt: skip
+    weights = [float(w) for w in re.findall(r"^\d+:(\S+)", (tmp_path / "w").read_text(), re.MULTILINE)]
+    assert min(weights) < -0.1 and max(weights) > 0.1
+    assert all(abs(w) < 0.25 for w in weights)
+    run("-i", f"{tmp_path}/m", f"{tmp_path}/d", "--quiet")  # the model keeps it
 
 
 def test_predicting_changes_nothing(state):

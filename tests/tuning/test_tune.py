@@ -285,6 +285,43 @@ def test_decisions_are_tuned_by_their_costs(tmp_path):
         assert evaluation.loss == pytest.approx(float(told.split()[3]), abs=1e-6)
 
 
+def test_a_refit_at_the_end_is_that_of_the_command_line_and_is_kept_in_the_model(data, tmp_path):
+    flags = f"{data} {BIASES} --holdout 0.2 --effect_l2 user=2,item=3 -f {tmp_path}/m"
+    found = tuned(flags, RIDGES, evaluations=2, refit="user", by="user", cold=0.5)
+    assert found.refit == 1
+    assert found.new_flags == ["--freeze=item"]
+    run(data, *found.flags, "-f", f"{tmp_path}/whole", "--quiet")
+    run("-i", f"{tmp_path}/whole", data, "--refit", "user", "--sweeps", "1", "-f", f"{tmp_path}/again", "--quiet")
+    assert arrays(tmp_path / "m") == arrays(tmp_path / "again")
+    assert model_file.open(tmp_path / "m").metadata["tuning"]["refit"] == {"effect": "user", "passes": 1}
+    assert "\n  refit = effect=user passes=1\n" in run("inspect", f"{tmp_path}/m").stdout
+    (tmp_path / "new").write_text("5 |user eve |item i1\n")
+    run("-i", f"{tmp_path}/m", f"{tmp_path}/new", *found.new_flags, "-f", f"{tmp_path}/served", "--quiet")
+    plain = tuned(flags, RIDGES, evaluations=2, by="user", cold=0.5)
+    assert (plain.cold, plain.refit, plain.loss) == (found.cold, None, found.loss)
+
+
+def test_the_passes_that_refit_are_those_with_the_lowest_held_out_loss(data, tmp_path):
+    flags = "--bayes_linear --fixed none --random_effect user --random_effect item --forget 0.999"
+    base = f"{data} {flags} --passes 4 --early_terminate 4 --effect_l2 user=20,item=20 --holdout_after 2400"
+    found = tuned(base, RIDGES, evaluations=1, refit="user", metric="rmse")
+    lines = Path(data).read_text().splitlines(keepends=True)
+    (tmp_path / "train").write_text("".join(lines[:2400]))
+    (tmp_path / "held").write_text("".join(lines[2400:]))
+    more = f"--passes {found.final_passes} --holdout_off" if found.final_passes > 1 else ""
+    run(f"{tmp_path}/train", *flags.split(), "--effect_l2=user=20,item=20", *more.split(), "-k", "--cache_file",
+        f"{tmp_path}/c", "--quiet", "-f", f"{tmp_path}/whole")  # fmt: skip
+    losses = []
+    for passes in range(1, 5):
+        words = ["--passes", str(passes), "--holdout_off"] if passes > 1 else []
+        run("-i", f"{tmp_path}/whole", "--refit", "user", f"{tmp_path}/train", *words, "-k", "--cache_file",
+            f"{tmp_path}/c", "--quiet", "-f", f"{tmp_path}/r")  # fmt: skip
+        said = run("-t", "-i", f"{tmp_path}/r", f"{tmp_path}/held", "--report", "rmse").stderr
+        losses.append(float(next(line for line in said.splitlines() if line.startswith("rmse")).split("=")[1]))
+    assert found.refit == 1 + losses.index(min(losses))
+    assert ("--holdout_off" in found.new_flags) == (found.refit > 1)
+
+
 def test_metrics_that_rise_are_maximised(tmp_path):
     source = random.Random(3)
     lines = []
@@ -384,6 +421,8 @@ BAD = {
     "--entities=0.1": "--entities needs --by",
     "--by=user": "--by has no effect without",
     "--by=user --cold=.2": "--cold needs a model of each user",
+    "--refit=user": "--refit needs a model of each user",
+    "--refit=user --freeze=user": "leave one of them out",
     "--by=nothing --entities=.5": "no example has a feature, namespace or column",
     "--test=1.5": "above 0 and below 1",
     "--test=nowhere.vw": "nowhere.vw: can't read",
@@ -456,3 +495,12 @@ def test_json_has_all_that_was_found(data):
     assert [one["evaluation"] for one in found["evaluations"]] == [1, 2, 3]
     assert found["loss"] == min(one["loss"] for one in found["evaluations"])
     assert found["values"]["learning_rate"] == float(found["flags"][-1].partition("=")[2])
+
+
+def test_a_part_of_a_loaded_model_is_tuned_with_the_others_frozen(data, tmp_path):
+    run(data, *BIASES.split(), "--effect_l2", "user=2,item=3", "-f", f"{tmp_path}/m", "--quiet")
+    flags = f"{data} -i {tmp_path}/m --sweeps 1 --freeze item --holdout 0.2 -f {tmp_path}/n"
+    found = tuned(flags, "effect_l2.user=.1..100", evaluations=3)
+    assert len(found.evaluations) == 3
+    mine, theirs = arrays(tmp_path / "n"), arrays(tmp_path / "m")
+    assert all(mine[name] == theirs[name] for name in theirs if ".item" in name)

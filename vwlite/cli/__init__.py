@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "merge": "vwlite.cli.merge",
     "plot": "vwlite.cli.plot",
     "policies": "vwlite.cli.policies",
+    "recommend": "vwlite.cli.recommend",
     "replay": "vwlite.cli.replay",
     "residual": "vwlite.cli.residual",
     "serve": "vwlite.cli.serve",

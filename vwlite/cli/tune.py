@@ -80,6 +80,12 @@ import click
     metavar="FLAGS",
     help="Flags of the final model only: --final '--passes 100 --early_terminate 10'.",
 )
+@click.option(
+    "--refit",
+    metavar="NAME",
+    help="At the end learn the random effect NAME, such as user, once more, with all else frozen, as new users are "
+    "learned later. The best number of passes is kept in the model.",
+)
 @click.option("--trace", metavar="FILE", help="Write a line of JSON for each evaluation.")
 @click.option("--resume", metavar="FILE", help="Go on with the search of this trace.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -97,6 +103,7 @@ def command(
     entities: float,
     cold: float,
     final: str | None,
+    refit: str | None,
     trace: str | None,
     resume: str | None,
     as_json: bool,
@@ -128,7 +135,7 @@ def command(
     except ValueError as error:
         raise OptionError(f"--final {final!r} can't be read: {str(error).lower()}") from error
     about = (ranges, method, evaluations, patience, min_improvement, metric, validation)
-    request = Request(*about, test or "", by or "", entities, cold, last, trace, resume)
+    request = Request(*about, test or "", by or "", entities, cold, last, trace, resume, refit or "")
     quiet = "--quiet" in flags
     with interruptible() as stopped:
         tuner = Tuner(list(flags), request, Table(sys.stderr, quiet, metric), stopped)

@@ -32,7 +32,8 @@ cdef class Learner:
     ``costs_allowed``, their range or (NaN, NaN). ``links``: predictions may be on another scale than scores;
     ``changes_labels``: the base may get other labels than those of the data; ``adds_up``: its score is that of its
     base, plus those of the effects beside it, and ``initial_scale`` times an initial prediction; ``plugin``: the
-    origin of a learner that is no part of vwlite.
+    origin of a learner that is no part of vwlite; ``begin_anew``: learners beside it of which nothing is loaded with a
+    model.
     """
 
     name = "learner"
@@ -65,6 +66,7 @@ cdef class Learner:
     predicts_first = False
     adds_up = False
     initial_scale = 1.0
+    begin_anew = ()
 
     def __init__(self, Learner base=None, taken=None):
         self.base = base

@@ -86,6 +86,7 @@ SCHEMA: dict[str, Any] = {
     "card": TEXTS,
     "stripped": {"removed": [TEXT], "sha256": TEXT},
     "tuning": OBJECT,
+    "read_by": TEXT,
 }
 NEEDED = ("id", "created", "vwlite_version", "stack", "options", "journal", "figures")
 

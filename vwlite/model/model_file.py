@@ -204,14 +204,23 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         raise ModelError(f"{path}: can't be written: {explain(error, path)}") from error
 
 
-def open(path: str | os.PathLike[str]) -> ModelReader:
-    """Opens a model file and checks its header; raises `ModelError`, with what to do, if it is invalid."""
+def open(path: str | os.PathLike[str], by: str = "") -> ModelReader:
+    """Opens a model file and checks its header; raises `ModelError`, with what to do, if it is invalid.
+
+    A model that says that only one command reads it ("read_by" in its metadata) is refused to all others; `by` names
+    the command.
+    """
     path = os.fspath(path)
     try:
         with builtins.open(path, "rb", buffering=0) as file:
-            return _read(path, file)
+            reader = _read(path, file)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot read the model: {explain(error, path)}") from error
+    if reader.metadata.get("read_by", by) != by:
+        _fail(
+            path, f"is a model for {reader.metadata['read_by']}", f"`{reader.metadata['read_by']} -i {path}` reads it"
+        )
+    return reader
 
 
 def from_bytes(name: str, content: bytes | bytearray | memoryview) -> ModelReader:

@@ -170,9 +170,11 @@ class Loader:
 
 def save_load(top: Learner, io: Saver | Loader) -> None:
     """Saves or loads a stack, top to bottom; fields have their learner's name as a prefix."""
+    anew = [other for learner in walk(top) for other in learner.begin_anew] if not io.saving else []
     for learner in walk(top):
-        io.owner = learner.owner
-        learner.save_load(io)
+        if learner not in anew:
+            io.owner = learner.owner
+            learner.save_load(io)
 
 
 # The keys of stored names of features: (type, array of keys, array of names).

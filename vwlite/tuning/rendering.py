@@ -98,6 +98,9 @@ def render(found: Tuned) -> str:
     ]
     if found.passes > 1 or found.final_passes > 1:
         lines.append(f"passes = {found.final_passes}")
+    if found.refit is not None:
+        lines.append(f"passes that refit = {found.refit}")
+        lines.append(f"flags for new entities = {shlex.join(found.new_flags)}")
     if found.test is not None:
         lines.append(
             f"{found.measured.removeprefix('progressive ').partition(' ')[0]} of the test = {number(found.test)}"

@@ -14,7 +14,15 @@ from vwlite.engine import command_line
 from vwlite.engine.feed import data_paths
 from vwlite.errors import OptionError, VwliteError
 from vwlite.tuning.data import HELD, LEARN, TEST, Data, Division, Kind, blocks_of, read_data
-from vwlite.tuning.final import ColdStart, cold_start, learn_finally, require_effect
+from vwlite.tuning.final import (
+    ColdStart,
+    Refit,
+    cold_start,
+    frozen_beside,
+    learn_finally,
+    passes_of_refit,
+    require_effect,
+)
 from vwlite.tuning.ranges import Range, given_values, read_ranges, settings, spelled
 from vwlite.tuning.search import METHODS, search
 from vwlite.tuning.trace import Evaluation, Trace
@@ -63,6 +71,7 @@ class Request(NamedTuple):
         final: Options of the final model alone, as words of a command line.
         trace: The file for the trace; None for none.
         resume: The file with the trace of a search that goes on.
+        refit: The random effect that the final model learns once more, with all else frozen; "" for none.
     """
 
     tune: Sequence[str]
@@ -79,6 +88,7 @@ class Request(NamedTuple):
     final: Sequence[str] = ()
     trace: str | None = None
     resume: str | None = None
+    refit: str = ""
 
 
 class Tuned(NamedTuple):
@@ -99,6 +109,8 @@ class Tuned(NamedTuple):
         cold: The cold-start curve; None without one.
         notes: Messages.
         ends: The options whose best value is near an end of the range: "low" or "high".
+        refit: The passes of --refit; None without it.
+        new_flags: The words of a command line that learns new entities of that effect, beside -i and the data.
     """
 
     values: dict[str, float]
@@ -115,6 +127,8 @@ class Tuned(NamedTuple):
     cold: ColdStart | None
     notes: list[str]
     ends: dict[str, str]
+    refit: int | None = None
+    new_flags: Sequence[str] = ()
 
 
 class Enough(Exception):
@@ -202,6 +216,8 @@ class Tuner:
             errors.append("--cold needs --by NAME, such as --by user")
         if request.by and request.entities >= 1 and not request.cold:
             errors.append("--by has no effect without --entities or --cold: add one of them or leave it out")
+        if request.refit and options.given("freeze"):
+            errors.append("--refit and --freeze: a refit freezes all other parts by itself: leave one of them out")
         if request.trace and request.resume:
             errors.append("--trace begins a trace and --resume goes on with one: give one of them")
         if errors:
@@ -231,7 +247,9 @@ class Tuner:
         top = probe.top
         require_judgeable(probe, how.holds_out or bool(self.request.validation))
         if self.request.cold:
-            require_effect(probe, self.request.by)
+            require_effect(probe, "--cold", self.request.by)
+        if self.request.refit:
+            require_effect(probe, "--refit", self.request.refit)
         kind = Kind(top.takes_label, top.multiline, probe.driver.needs_names)
         self.judge.observe(probe)  # raises OptionError for a metric that the stack doesn't have
         kind = kind._replace(names=kind.names or ":" in self.request.metric)
@@ -399,15 +417,19 @@ class Tuner:
             "evaluations": len(self.done),
             "passes": passes,
         }
+        refit = self.refit_of(options, data)
+        if refit is not None:
+            tuning["refit"] = refit._asdict()
         test = None
         flags = words_of(options)
         if self.options["final_regressor"] or self.request.test:
-            workspace = learn_finally(self.run_options(options, data), data, tuning)
+            workspace = learn_finally(self.run_options(options, data), data, tuning, refit)
             if self.request.test:
                 test = self.shown(self.judge.of(workspace, self.test))
         cold = None
         if self.request.cold:
-            cold = cold_start(options, data, self.request.by, self.request.cold, self.judge, self.stopped)
+            fit = refit.passes if refit is not None and refit.effect == self.request.by else None
+            cold = cold_start(options, data, self.request.by, self.request.cold, self.judge, self.stopped, fit)
             cold = cold._replace(curve=[(most, self.shown(loss)) for most, loss in cold.curve])
         first = self.done[0]
         ends = {
@@ -418,7 +440,24 @@ class Tuner:
         return Tuned(
             values, self.shown(best.loss), dict(zip(self.keys, first.values, strict=True)), self.shown(first.loss),
             self.done, self.ended, best.passes, self.measured(how), flags, passes, test, cold, self.notes, ends,
+            None if refit is None else refit.passes, () if refit is None else self.words_of_new(options, refit),
         )  # fmt: skip
+
+    def refit_of(self, options: Options, data: Data) -> Refit | None:
+        """How the effect of --refit is learned; None without it."""
+        effect = self.request.refit
+        if not effect:
+            return None
+        most = max(options["passes"], self.options["passes"])
+        stop = Stop(self.options["early_terminate"], self.request.improvement)
+        blocks, held = list(data.of(LEARN)), list(data.of(HELD))
+        passes = passes_of_refit(options, most, effect, blocks, held, data.bytes, self.judge, stop, self.stopped)
+        return Refit(effect, passes)
+
+    def words_of_new(self, options: Options, refit: Refit) -> list[str]:
+        """The words of a command line that learns new entities by the final model."""
+        words = [f"--freeze={name}" for name in frozen_beside(prepared(options, 0), options, refit.effect)]
+        return [*words, *([f"--passes={refit.passes}", "--holdout_off"] if refit.passes > 1 else [])]
 
     def passes_of(self, options: Options, data: Data) -> int:
         """The best number of passes with the options of --final: of the held-out examples, with all others learned."""
