@@ -129,6 +129,15 @@ class Scoring(Run):
         self.print_skipped()
         return 0
 
+    def refuse_empty(self) -> None:  # noqa: DOC502
+        """Accepts data of which the model uses no feature, if its options say so: it predicts the mean, a baseline.
+
+        Raises:
+            VwliteError: If there is no feature for another reason.
+        """
+        if not self.left_out() or any("--keep" in line for line in self.workspace.unmatched()):
+            super().refuse_empty()
+
 
 def predictions_of(  # noqa: DOC502
     model: str, paths: Sequence[str], by: Sequence[str] = (), given: dict[str, Any] | None = None
