@@ -29,18 +29,19 @@ say "The search: how strong the shrinking is, and how much the ratings of freque
   "once, on a fifth of the other ratings. Then the model of the best values learns these, too. For new users, movies" \
   "are learned from the others and frozen."
 ranges="--tune 'effect_l2.user=0.1..100 effect_l2.movie=0.1..100 count_weight.user=-1..1 count_weight.movie=-1..1'"
-search="$train $biases $ranges --effect_l2 user=1,movie=1 --holdout 0.2 --metric rmse --evaluations 40 --by user --cold 0.2"
+search="$train $biases $ranges --effect_l2 user=1,movie=1 --holdout 0.2 --metric rmse --evaluations 30 --by user --cold 0.2"
 rm -f "$out/search.jsonl"  # of an earlier run: a trace is never overwritten
 run "vwlite tune $search --trace '$out/search.jsonl' -f '$out/tuned.model' --quiet | tee '$out/tuned.txt'"
-run "tail -n 1 '$out/search.jsonl'"
+run "tail -n 1 '$out/search.jsonl' | sed 's/, .passes.*/}/'"
 rmse tuned
 
 say "A search that was killed leaves its trace, perhaps with half a line. It goes on, and finds the same."
-run "head -c \$(( \$(sed -n 1,25p '$out/search.jsonl' | wc -c) + 40 )) '$out/search.jsonl' > '$out/killed.jsonl'"
+run "head -c \$(( \$(sed -n 1,20p '$out/search.jsonl' | wc -c) + 40 )) '$out/search.jsonl' > '$out/killed.jsonl'"
 run "vwlite tune $search --resume '$out/killed.jsonl' -f '$out/resumed.model' --quiet | cmp - '$out/tuned.txt' && echo identical"
 run "vwlite diff '$out/tuned.model' '$out/resumed.model' --only weights,entities"
 
-say "A new user rates five movies: the movies stay as they are. What would the user have given to others?"
+say "A new user rates five movies: the movies stay as they are. What would the user have given to others? (The taste is" \
+  "that of user 15, under a new name.)"
 run "grep '|user 15 ' '$out/split.vw' | sed 's/user 15 /user ann /' > '$out/ann.vw'"
 run "sed -n 1,5p '$out/ann.vw' | vwlite -i '$out/tuned.model' --freeze movie -f '$out/with_ann.model' --quiet"
 for model in tuned with_ann; do
