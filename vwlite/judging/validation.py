@@ -317,7 +317,10 @@ class Folded:
         slices = {one.name: one for one in examples.slices}
         for name in names:
             if all(code == MISSING for code in slices[name].names):
-                raise OptionError(f"{name}: no example has a feature, namespace or column of this name")
+                raise OptionError(
+                    f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is called "
+                    "namespace^name)"
+                )
         if resample:
             how = how._replace(units=units_of(slices[resample].names, slices[resample].codes))
         folds = np.frombuffer(order, np.uint8)[examples.places].astype(np.int64)
