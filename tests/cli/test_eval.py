@@ -159,7 +159,7 @@ def test_a_model_that_ignores_all_features_is_a_baseline(tmp_path, monkeypatch, 
     labels = {"train": np.arange(300) % 7, "test": np.arange(50) % 4}
     for name, y in labels.items():
         Path(f"{name}.vw").write_text("".join(f"{label} |a x{i}\n" for i, label in enumerate(y)))
-    assert main("train.vw --bayes_linear --ignore a --allow_empty -f mean.model --quiet".split()) == 0
+    assert main(["train.vw", "--bayes_linear", "--ignore", "a", "--allow_empty", "-f", "mean.model", "--quiet"]) == 0
     found = judge(capsys, "eval", "mean.model", "-d", "test.vw")
     error = np.sqrt(np.mean((labels["test"] - labels["train"].mean()) ** 2))
     assert found["metrics"]["rmse"]["value"] == pytest.approx(error, abs=0.01)

@@ -124,9 +124,7 @@ def test_differences_are_those_of_pairs(folder, capsys):
 def test_a_policy_of_which_few_decisions_say_anything_is_warned_of(tmp_path, capsys):
     random = np.random.default_rng(1)
     taken = random.random(2000) < 0.002
-    lines = [
-        f"shared | s\n{'' if rare else '0:0:0.998 '}| a\n{'1:-1:0.002 ' if rare else ''}| b\n" for rare in taken
-    ]
+    lines = [f"shared | s\n{'' if rare else '0:0:0.998 '}| a\n{'1:-1:0.002 ' if rare else ''}| b\n" for rare in taken]
     (tmp_path / "log.vw").write_text("\n".join(lines) + "\n")
     model = str(tmp_path / "b.model")
     assert main([str(tmp_path / "log.vw"), "--cb_adf", "--cb_type", "ips", "-f", model, "--quiet"]) == 0

@@ -91,12 +91,14 @@ def test_comparisons_and_simulations_in_json_are_drawn(folder, capsys):
 
 
 def test_searches_folds_and_policies_are_drawn(folder, capsys):
-    assert main("cv train.vw --loss_function logistic --quiet --json".split()) == 0
+    assert main(["cv", "train.vw", "--loss_function", "logistic", "--quiet", "--json"]) == 0
     Path("cv.json").write_text(capsys.readouterr().out)
     assert main(["sweep", "train.vw", "--loss_function", "logistic", "--grid", "l=.1,.5,2", "--quiet", "--json"]) == 0
     Path("sweep.json").write_text(capsys.readouterr().out)
     for metric in ("loss", "auc"):
-        tune = f"tune train.vw --loss_function logistic --holdout 0.3 --tune l=0.01..2 --evaluations 6 --metric {metric}"
+        tune = (
+            f"tune train.vw --loss_function logistic --holdout 0.3 --tune l=0.01..2 --evaluations 6 --metric {metric}"
+        )
         assert main([*tune.split(), "--trace", f"{metric}.jsonl", "--quiet", "--json"]) == 0
     Path("log.vw").write_text("shared | s\n0:-1:0.5 | a\n| b\n\nshared | s\n| a\n1:0:0.5 | b\n\n" * 50)
     for name, flags in (("one", "--cb_explore_adf"), ("two", "--cb_adf")):
@@ -193,8 +195,14 @@ def test_decisions_have_a_report_of_their_weights(folder):
     [
         ("plot nothing -o x.html", "nothing: can't be read: no such file"),
         ("plot test.vw -o x.html", "test.vw: neither JSON, nor a table of curves"),
-        ("plot odd.json -o x.html", "odd.json: JSON without any of logged, pooled, results, differences, calibration, policies"),
-        ("plot cut.json -o x.html", "cut.json: is not JSON as vwlite eval, compare, cv, sweep, policies or simulate prints it"),
+        (
+            "plot odd.json -o x.html",
+            "odd.json: JSON without any of logged, pooled, results, differences, calibration, policies",
+        ),
+        (
+            "plot cut.json -o x.html",
+            "cut.json: is not JSON as vwlite eval, compare, cv, sweep, policies or simulate prints it",
+        ),
         ("plot t.jsonl -o x.html", "t.jsonl: is not a trace of vwlite tune"),
         ("plot m.model --by user -o x.html", "--by needs labelled data: give -d DATA"),
         ("plot e.tsv -d test.vw -o x.html", "--data: only for models, and e.tsv is none: leave it out"),

@@ -22,7 +22,14 @@ from vwlite.cli.judging_options import DATA, DATA_OPTIONS
     help="With data: the metrics of each value of a feature, namespace or column, and the mean residual of those for "
     "which it is farthest from zero. May be repeated.",
 )
-@click.option("--top", type=click.IntRange(1, 1000), default=30, show_default=True, help="How many weights of a model.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="How many weights of a model.",
+)
 @with_run_options(*DATA_OPTIONS)
 def command(
     files: tuple[str, ...], data: tuple[str, ...], output: str, by: tuple[str, ...], top: int, **given: Any

@@ -36,6 +36,7 @@ from vwlite.cli.data_options import options_of, with_run_options
 @click.option(
     "--seed",
     type=click.IntRange(0),
+    metavar="N",
     default=0,
     show_default=True,
     help="Another seed makes other parts. Needed for DATA that is a part itself, whose examples are alike by seed 0; "

@@ -107,7 +107,9 @@ class Pages:
         with page.section("Learners"):
             write_list(page, [(name, first_line(registry.module(name).__doc__)) for name in registry.names()])
         with page.section("Commands"):
-            write_list(page, [(name, command.get_short_help_str(SENTENCE)) for name, command in self.subcommands.items()])
+            write_list(
+                page, [(name, command.get_short_help_str(SENTENCE)) for name, command in self.subcommands.items()]
+            )
         page.write_paragraph()
         page.write_text("Each flag has a page, too: vwlite help --passes")
         return page.getvalue()

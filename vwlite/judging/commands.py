@@ -107,8 +107,8 @@ def named(examples: Judged, names: Sequence[str]) -> dict[str, Slice]:
     for name in names:
         if all(group == MISSING for group in found[name].names):
             raise OptionError(
-                f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is called "
-                "namespace^name)"
+                f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is "
+                "called namespace^name)"
             )
     return found
 

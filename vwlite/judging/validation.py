@@ -318,8 +318,8 @@ class Folded:
         for name in names:
             if all(code == MISSING for code in slices[name].names):
                 raise OptionError(
-                    f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is called "
-                    "namespace^name)"
+                    f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is "
+                    "called namespace^name)"
                 )
         if resample:
             how = how._replace(units=units_of(slices[resample].names, slices[resample].codes))

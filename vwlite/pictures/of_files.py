@@ -113,8 +113,8 @@ def of_policies(found: dict[str, Any]) -> list[Chart]:
             if one[key]["value"] is not None
         ]
         about = (
-            f"Of {found['decisions']:,} logged decisions, with intervals of {found['level']:.0%}. The line is the log's "
-            "own cost."
+            f"Of {found['decisions']:,} logged decisions, with intervals of {found['level']:.0%}. The line is the "
+            "log's own cost."
         )
         charts += [intervals(title, about, rows, own)] if rows else []
     return charts
