@@ -84,3 +84,7 @@ def test_bad_input_is_one_line_and_writes_nothing(words, message, data, capsys):
     assert message in text
     assert text.count("\n") == 1
     assert sorted(path.name for path in data.iterdir()) == ["test.vw", "train.vw"]
+
+
+def test_a_curve_of_nothing_is_refused(data, capsys):
+    assert error_of(capsys, "curve", "/dev/null", "--test", "test.vw").endswith("/dev/null: no example to learn from\n")

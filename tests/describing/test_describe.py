@@ -121,6 +121,16 @@ def test_numbers_of_rows_in_another_order_are_an_id_and_numbers_of_the_same_rang
     assert "--columns_in id:ignore" in found.command()
 
 
+def test_without_labels_there_is_no_command_to_start_with(tmp_path, capsys):
+    rows = "".join(f"u{i % 60},{i % 7}\n" for i in range(600))
+    (tmp_path / "d.csv").write_text(f"user,stars\n{rows}")
+    assert main(["describe", str(tmp_path / "d.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert "none: --label NAME says which column" in printed and "start with" not in printed
+    assert main(["describe", str(tmp_path / "d.csv"), "--label", "stars"]) == 0
+    assert "--random_effect user" in capsys.readouterr().out
+
+
 def test_honest_data_has_no_suspects():
     draw = random.Random(5)
     lines = []
