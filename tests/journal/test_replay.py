@@ -89,6 +89,25 @@ def test_a_run_is_reproduced_bit_for_bit_from_another_folder(flags, folder):
     assert check()
 
 
+@pytest.mark.parametrize("flags", ["", "-P 7", "-P 1.5 --passes 3 -c", "--report auc,logloss", "--report page.html -q ab"])
+def test_a_run_that_printed_its_table_is_reproduced_in_silence(flags, folder, capfd):
+    words = "d.vw --loss_function logistic -f m".split()
+    assert main([*words, *flags.split()]) == 0
+    assert "average loss" in capfd.readouterr().err
+    page = Path("page.html")
+    before = page.stat().st_mtime_ns if page.exists() else None
+    assert check()
+    assert main(["replay", "m", "--check"]) == 0
+    assert capfd.readouterr() == ("m: reproduced bit for bit\n", "")
+    assert before is None or page.stat().st_mtime_ns == before
+    # the same with malformed lines, and a second run that goes on
+    Path("odd.vw").write_text("1 |a x\nnonsense\n-1 |a y\n" * 20)
+    assert main(["odd.vw", "-i", "m", "-f", "two"]) == 0
+    assert "skipped" in capfd.readouterr().err
+    assert main(["replay", "two", "--check"]) == 0
+    assert capfd.readouterr() == ("two: reproduced bit for bit\n", "")
+
+
 def test_all_runs_are_replayed_in_order(folder):
     learn("d.vw", "-f", "one", "-q", "ab", "--loss_function", "logistic")
     learn("e.vw", "-d", "d.vw", "-i", "one", "-f", "two", "--learning_rate", "0.1")
