@@ -13,7 +13,7 @@ from vwlite.core.options import Options, spell
 from vwlite.engine import command_line
 from vwlite.engine.conflicts import check_run
 from vwlite.engine.driver import Driver
-from vwlite.engine.provenance import REDACTED, has_secret
+from vwlite.engine.provenance import REDACTED, WITHOUT_FOLD, has_secret
 from vwlite.engine.run import Run
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.input.databases import is_query
@@ -172,6 +172,11 @@ def refuse(path: str, metadata: Mapping[str, Any], replaced: bool) -> None:
         if lacks:
             advice = ": name the data with -d" if lacks == ["path"] else ""
             raise ModelError(f"{how}can't be replayed: --redact has left out its {' and '.join(lacks)}{advice}")
+        if record.get("via", "").startswith(WITHOUT_FOLD):
+            raise ModelError(
+                f"{how}learned {record['via']} of vwlite cv, so it can't be replayed: vwlite cv makes all of its "
+                "models again"
+            )
         if record.get("via") in FED:
             raise ModelError(
                 f"{how}{FED[record['via']]}, so it can't be replayed: keep the lines in a file and learn from that"
@@ -350,7 +355,8 @@ def content_differs(old: model_file.ModelReader, new: model_file.ModelReader, ch
         more = f"; {len(found) - 1} more arrays differ" if len(found) > 1 else ""
         yield f"array {found[0].name}: {found[0].what}{more}"
     figures = [
-        {name: value for name, value in reader.metadata["figures"].items() if name not in OF_ROWS} for reader in (old, new)
+        {name: value for name, value in reader.metadata["figures"].items() if name not in OF_ROWS}
+        for reader in (old, new)
     ]
     for name, before, after in value_differences(*figures):
         yield f"{name.replace('_', ' ')}: {before}, now {after}"

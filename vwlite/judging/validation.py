@@ -13,6 +13,7 @@ from vwlite.core.types import LabelType, PredictionType
 from vwlite.engine.command_line import option_groups, parse
 from vwlite.engine.conflicts import check_run
 from vwlite.engine.library_flags import words_of
+from vwlite.engine.provenance import WITHOUT_FOLD
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.commands import units_of
@@ -151,6 +152,8 @@ def cross_validate(  # noqa: DOC502, DOC503
             require_writable(path)
     begun = time.perf_counter()
     fleet = Fleet(settings, [f"without fold {i + 1}" for i in range(k)], True, threads, bool(group or names), True)
+    for i, member in enumerate(fleet.members):
+        member.workspace.origin["via"] = f"{WITHOUT_FOLD} {i + 1} of {k}"
     sink: outputs.Sink | None = None
     try:
         for options in settings:
