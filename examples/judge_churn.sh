@@ -45,6 +45,10 @@ say "All three on the customers set apart. Intervals are of the differences."
 run "vwlite $bayes $train -f '$out/bayes.model' --report '$out/training.html' 2>&1 | grep 'loss ='"
 run "vwlite compare '$out/first.model' '$out/swept.model' '$out/bayes.model' -d $test"
 
+say "Where does the best of them come from, and is that true? Trained again from its journal, it has to be the same."
+run "vwlite inspect '$out/bayes.model' --journal | grep '^  data\|^  examples\|^  loss'"
+run "vwlite replay '$out/bayes.model' --check"
+
 say "Who is likely to leave, how sure is that, and why?"
 run "vwlite -t -i '$out/bayes.model' $test --interval 0.95 --columns prediction,low,high -p '$out/risk.txt' --quiet"
 run "paste -d, '$out/risk.txt' <(tail -n +2 $test) | sort -g -r -k2,2 > '$out/ranked.txt'"

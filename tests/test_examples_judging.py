@@ -53,6 +53,8 @@ def test_churn_of_a_csv_is_judged_and_reported(tmp_path):
     first, other = map(float, re.findall(r"^auc +([\d.]+) +([\d.]+)", compared, re.M)[1])
     assert other > first > 0.83
 
+    assert "bayes.model: reproduced bit for bit" in printed
+
     likely = section(printed, "Who is likely")
     first_row = re.search(r"^([\d.]+) ([\d.]+) ([\d.]+),C\d+,", likely, re.M)
     assert first_row

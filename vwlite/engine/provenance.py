@@ -67,8 +67,8 @@ def origin(options: Options, use: str) -> dict[str, Any]:
 
     Returns:
         ``via``: the kind of run (vwlite cv sets "without fold 2 of 5"). Of a run of the command line also ``folder``,
-        in which it was started, ``host``, ``python`` (its version), ``config`` (the configuration file, if there was one), ``given``, the options of the
-        command line and of that file, and ``data``, the names of the sources.
+        in which it was started, ``host``, ``python`` (its version), ``config`` (the configuration file, if there was
+        one), ``given``, the options of the command line and of that file, and ``data``, the names of the sources.
     """
     if use != "command":
         return {"via": use}
