@@ -17,7 +17,7 @@ from vwlite.engine.provenance import REDACTED, WITHOUT_FOLD, has_secret
 from vwlite.engine.run import Run
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.input.databases import is_query
-from vwlite.journal.comparing import array_differences, value_differences
+from vwlite.journal.comparing import array_differences, figures_of, value_differences
 from vwlite.model import model_file
 from vwlite.report.outputs import Progress
 
@@ -27,8 +27,6 @@ LEFT_OUT = (
     *("save_per_pass", "final_regressor", "initial_regressor", "redact", "note", "quiet", "config", "data", "report"),
 )
 OF_TABLE = ("quiet", "progress")  # they change when the next row of the table is due, which a model stores
-# of the table of a run that goes on: it is not printed by the commands that train several models
-OF_ROWS = ("dump_interval", "sum_loss_since", "weighted_labeled_before")
 DIGITS = 12  # of a digest, in messages
 MODEL = "model"  # the name of models in the temporary folder
 FED = {
@@ -354,11 +352,7 @@ def content_differs(old: model_file.ModelReader, new: model_file.ModelReader, ch
     if found:
         more = f"; {len(found) - 1} more arrays differ" if len(found) > 1 else ""
         yield f"array {found[0].name}: {found[0].what}{more}"
-    figures = [
-        {name: value for name, value in reader.metadata["figures"].items() if name not in OF_ROWS}
-        for reader in (old, new)
-    ]
-    for name, before, after in value_differences(*figures):
+    for name, before, after in value_differences(figures_of(old), figures_of(new)):
         yield f"{name.replace('_', ' ')}: {before}, now {after}"
     if not found and "entities" in old.metadata and not changed:
         yield from entities_differ(old, new)
