@@ -20,10 +20,13 @@ rmse mean
 run "vwlite $train --ignore g -f '$out/gd.model' --quiet"
 rmse gd
 
-say "A number for each user and each movie, shrunk to their means. Without tuning the shrinking is as strong as one rating."
+say "A number for each user and each movie, shrunk to their means: first as strongly as by one rating more, then as the" \
+  "variances say that are estimated from the data (--effect_l2 auto)."
 biases="--bayes_linear --fixed none --shrink mean --random_effect user --random_effect movie --sweeps 1 --ignore g"
-run "vwlite $train $biases -f '$out/untuned.model' --quiet"
+run "vwlite $train $biases --effect_l2 user=1,movie=1 -f '$out/untuned.model' --quiet"
 rmse untuned
+run "vwlite $train $biases --effect_l2 auto -f '$out/estimated.model' --quiet"
+rmse estimated
 
 say "The search: how strong the shrinking is, and how much the ratings of frequent users and movies count, all four at" \
   "once, on a fifth of the other ratings. Then the model of the best values learns these, too. For new users, movies" \
@@ -60,9 +63,9 @@ rmse biases
 rmse tastes
 rmse both
 
-say "Is the tuned model better than the untuned one, by more than chance? Whole users are drawn: ratings of one resemble" \
-  "each other."
-run "vwlite compare '$out/untuned.model' '$out/tuned.model' -d $test --resample user"
+say "Is the tuned model better than the untuned one, and than the one whose shrinking was estimated, by more than chance?" \
+  "Whole users are drawn: ratings of one resemble each other."
+run "vwlite compare '$out/tuned.model' '$out/untuned.model' '$out/estimated.model' -d $test --resample user"
 
 say "The report: metrics, effects with their intervals, and the users whose residuals are farthest from zero."
 run "vwlite plot '$out/tuned.model' -d $test --by user -o '$out/ratings.html'"

@@ -237,6 +237,7 @@ def test_compare_says_which_is_better(clicks, capsys):
         ("compare m.model m.model -d -", "-d -: standard input can't be read for each of both: name a file"),
         ("compare m.model short.txt -d test.vw", "short.txt: 2 predictions, and 300 examples"),
         ("eval b.model -d test.vw", "b.model predicts action_probabilities of contextual_bandit labels"),
+        ("eval b.model -d test.vw", "can be evaluated; vwlite policies judges decisions"),
     ],
 )
 def test_bad_input_is_one_line(words, message, clicks, capsys):
