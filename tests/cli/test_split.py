@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -83,6 +84,28 @@ def test_the_last_part_by_tag_is_what_holdout_holds_out(tmp_path, capsys):
     one = parts(tmp_path, ".vw")[0]
     assert main(["-d", str(tmp_path / "d.vw"), "--holdout", "0.2"]) == 0
     assert f"number of examples = {len(one.splitlines())}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("by", ["line", "tag"])
+def test_a_part_is_split_again_by_another_seed(by, tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("".join(f"1 t{i}|a x:{i}\n" for i in range(4000)))
+    split(str(tmp_path / "d.vw"), "0.5", "0.5", "--by", by)
+    part = str(tmp_path / "d.1.vw")
+    assert main(["split", part, "0.5", "0.5", "--by", by]) == 0
+    warned = capsys.readouterr().err
+    assert f"[warning] a part is empty: {part} may be a part of a split itself" in warned
+    assert "--seed 1" in warned
+    counts = []
+    for seed in ("1", "2"):
+        assert main(["split", part, "0.5", "0.25", "--by", by, "--seed", seed]) == 0
+        counts.append([len(Path(f"{part[:-3]}.{i}.vw").read_text().splitlines()) for i in (1, 2)])
+        assert "[warning]" not in capsys.readouterr().err
+        assert counts[-1] == pytest.approx([1000, 500], abs=70)
+    assert counts[0] != counts[1]
+    split(str(tmp_path / "d.vw"), "0.5", "0.5", "--by", by, "--seed", "1")
+    assert main(["cv", part, "--samples", "0", "--quiet"]) == 0
+    folds = re.search(r"folds = 5 of ([\d,]+) to", capsys.readouterr().out)
+    assert folds and int(folds[1].replace(",", "")) > 300
 
 
 def test_columns_and_keys_split_alike(tmp_path):

@@ -108,6 +108,29 @@ def test_each_suspect_is_found_and_nothing_else(path):
     assert kinds == {"id": "distinct", "fixed": "constant", "score": "leak", "refund": "missing", "spend": "range"}
 
 
+@pytest.mark.parametrize("first", [1, 100, -500])
+def test_numbers_of_rows_in_another_order_are_an_id_and_numbers_of_the_same_range_are_not(tmp_path, first):
+    draw = random.Random(1)
+    numbers = list(range(first, first + 3000))
+    draw.shuffle(numbers)
+    lows = [first, first + 2999, *(draw.randrange(first, first + 3000) for _ in range(2998))]
+    rows = [f"{draw.randrange(2)},{number},{low}" for number, low in zip(numbers, lows, strict=True)]
+    (tmp_path / "d.csv").write_text("\n".join(["y,id,low", *rows]) + "\n")
+    found = describe([str(tmp_path / "d.csv")], {"label": "y"})
+    assert [(suspect["column"], suspect["kind"]) for suspect in found.suspects] == [("id", "distinct")]
+    assert "--columns_in id:ignore" in found.command()
+
+
+def test_without_labels_there_is_no_command_to_start_with(tmp_path, capsys):
+    rows = "".join(f"u{i % 60},{i % 7}\n" for i in range(600))
+    (tmp_path / "d.csv").write_text(f"user,stars\n{rows}")
+    assert main(["describe", str(tmp_path / "d.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert "none: --label NAME says which column" in printed and "start with" not in printed
+    assert main(["describe", str(tmp_path / "d.csv"), "--label", "stars"]) == 0
+    assert "--random_effect user" in capsys.readouterr().out
+
+
 def test_honest_data_has_no_suspects():
     draw = random.Random(5)
     lines = []

@@ -38,6 +38,9 @@ def test_a_model_equals_itself_and_one_that_was_trained_again_differs_in_its_com
     assert capsys.readouterr().out == "a and a are equal\n"
     assert main(["diff", "a", "b"]) == 1
     assert main(["diff", "a", "b", "--only", "weights,metrics,options,stack,other,entities"]) == 0
+    assert main(["d.vw", "-f", "c"]) == 0  # the table that a run prints is no difference
+    assert [row["name"] for row in diff("a", "c")["journal"]] == ["run 1: arguments"]
+    assert main(["diff", "a", "c", "--only", "weights,metrics,options,stack,other,entities"]) == 0
 
 
 def test_weights_are_counted_and_the_largest_named():

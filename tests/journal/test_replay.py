@@ -89,6 +89,60 @@ def test_a_run_is_reproduced_bit_for_bit_from_another_folder(flags, folder):
     assert check()
 
 
+@pytest.mark.parametrize(
+    "flags", ["", "-P 7", "-P 1.5 --passes 3 -c", "--report auc,logloss", "--report page.html -q ab"]
+)
+def test_a_run_that_printed_its_table_is_reproduced_in_silence(flags, folder, capfd):
+    words = ["d.vw", "--loss_function", "logistic", "-f", "m"]
+    assert main([*words, *flags.split()]) == 0
+    assert "average loss" in capfd.readouterr().err
+    page = Path("page.html")
+    before = page.stat().st_mtime_ns if page.exists() else None
+    assert check()
+    assert main(["replay", "m", "--check"]) == 0
+    assert capfd.readouterr() == ("m: reproduced bit for bit\n", "")
+    assert before is None or page.stat().st_mtime_ns == before
+    # the same with malformed lines, and a second run that goes on
+    Path("odd.vw").write_text("1 |a x\nnonsense\n-1 |a y\n" * 20)
+    assert main(["odd.vw", "-i", "m", "-f", "two"]) == 0
+    assert "skipped" in capfd.readouterr().err
+    assert main(["replay", "two", "--check"]) == 0
+    assert capfd.readouterr() == ("two: reproduced bit for bit\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sweep {} --grid l=.1,.3,.5 -f m --quiet",
+        "sweep {} --grid l=.5,.3,.1 --scale --passes 3 -f m",
+        "cv {} -k 3 --samples 0 -f m",
+        "tune {} --tune l=0.1..1 --evaluations 5 -f m",
+        "tune {} --tune l=0.1..1 --evaluations 5 --holdout 0.2 -f m --quiet",
+    ],
+)
+def test_models_of_searches_and_folds_know_the_columns_of_their_table(words, folder, capsys):
+    """Such a model reads another table as its own, and all but those of folds are reproduced by their journals."""
+    draw = random.Random(1)
+    rows = [f"c{i},{draw.randrange(2)},{draw.random():.3f},{draw.choice('ab')}" for i in range(900)]
+    Path("t.csv").write_text("\n".join(["id,y,x,k", *rows]) + "\n")
+    table = "t.csv --columns_in id:ignore --columns_in /.*/:auto --label y --loss_function logistic"
+    assert main(words.format(table).split()) == 0
+    for name in ("m.1", "m.2", "m.3") if words.startswith("cv") else ("m",):
+        assert model_file.open(name).metadata["options"]["columns_in"] == ["id:ignore", "x:number", "k:category"]
+        # what looks like a number in its first row is a category here, too
+        Path("new.csv").write_text("id,y,x,k\nc1,1,0.5,7\n")
+        assert main(["explain", name, "new.csv", "--json", "-o", "why.json"]) == 0
+        assert '"k=7"' in Path("why.json").read_text()
+        if name == "m":
+            assert replay(name).differences == []
+        else:
+            fold = f"without fold {name[-1]} of 3 of vwlite cv"
+            with pytest.raises(ModelError, match=rf"{name}: run 1 learned {fold}, so it can't be replayed"):
+                replay(name)
+            assert main(["inspect", name, "--journal"]) == 0
+            assert f"  learned     {fold}\n" in capsys.readouterr().out
+
+
 def test_all_runs_are_replayed_in_order(folder):
     learn("d.vw", "-f", "one", "-q", "ab", "--loss_function", "logistic")
     learn("e.vw", "-d", "d.vw", "-i", "one", "-f", "two", "--learning_rate", "0.1")

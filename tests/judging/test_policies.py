@@ -121,6 +121,19 @@ def test_differences_are_those_of_pairs(folder, capsys):
     assert own["value"] == pytest.approx((w[0] * cost).mean() - cost.mean(), rel=1e-3)
 
 
+def test_a_policy_of_which_few_decisions_say_anything_is_warned_of(tmp_path, capsys):
+    random = np.random.default_rng(1)
+    taken = random.random(2000) < 0.002
+    lines = [f"shared | s\n{'' if rare else '0:0:0.998 '}| a\n{'1:-1:0.002 ' if rare else ''}| b\n" for rare in taken]
+    (tmp_path / "log.vw").write_text("\n".join(lines) + "\n")
+    model = str(tmp_path / "b.model")
+    assert main([str(tmp_path / "log.vw"), "--cb_adf", "--cb_type", "ips", "-f", model, "--quiet"]) == 0
+    assert main(["policies", str(tmp_path / "log.vw"), model, "--uniform"]) == 0
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if line.startswith("[warning]")]
+    assert any(line.startswith(f"[warning] {model}: only {taken.sum()} effective decisions") for line in rows)
+
+
 def test_arms_have_their_share_and_cost_and_each_policy_its_own(folder, capsys):
     models = [str(folder / "dr.model"), str(folder / "best.model")]
     found = compared(folder, capsys, str(folder / "log.vw"), *models, "--arms", "i^item", "--uniform")

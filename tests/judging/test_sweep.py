@@ -95,6 +95,14 @@ def test_several_passes_stop_early_each_for_itself_and_the_best_pass_is_saved(da
         assert result["value"] == pytest.approx(loss, abs=1e-6)
         if result["rank"] == 1:
             assert arrays(tmp_path / "best.model") == model
+    # without -f, too: the best is handed to Python
+    without = as_json(capsys, *words, "--grid", "l=.02,.5,3")
+    for result in (*found["results"], *without["results"]):
+        del result["seconds"]
+    assert without["results"] == found["results"]
+    best = sweep([*words, "--quiet"], "l=.02,.5,3").best
+    best.save(tmp_path / "from_python.model")
+    assert arrays(tmp_path / "from_python.model") == arrays(tmp_path / "best.model")
 
 
 def test_results_are_the_same_with_any_number_of_threads(data, capsys):

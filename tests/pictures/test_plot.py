@@ -90,6 +90,39 @@ def test_comparisons_and_simulations_in_json_are_drawn(folder, capsys):
     assert len(charts("all.html")[2]["content"]["series"]) == 5
 
 
+def test_searches_folds_and_policies_are_drawn(folder, capsys):
+    assert main(["cv", "train.vw", "--loss_function", "logistic", "--quiet", "--json"]) == 0
+    Path("cv.json").write_text(capsys.readouterr().out)
+    assert main(["sweep", "train.vw", "--loss_function", "logistic", "--grid", "l=.1,.5,2", "--quiet", "--json"]) == 0
+    Path("sweep.json").write_text(capsys.readouterr().out)
+    for metric in ("loss", "auc"):
+        tune = (
+            f"tune train.vw --loss_function logistic --holdout 0.3 --tune l=0.01..2 --evaluations 6 --metric {metric}"
+        )
+        assert main([*tune.split(), "--trace", f"{metric}.jsonl", "--quiet", "--json"]) == 0
+    Path("log.vw").write_text("shared | s\n0:-1:0.5 | a\n| b\n\nshared | s\n| a\n1:0:0.5 | b\n\n" * 50)
+    for name, flags in (("one", "--cb_explore_adf"), ("two", "--cb_adf")):
+        assert main(["log.vw", *flags.split(), "-f", f"{name}.model", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["policies", "log.vw", "one.model", "two.model", "--uniform", "--json"]) == 0
+    Path("p.json").write_text(capsys.readouterr().out)
+    assert main(["plot", "cv.json", "sweep.json", "loss.jsonl", "auc.jsonl", "p.json", "-o", "all.html"]) == 0
+    found = {chart["title"]: chart for chart in charts("all.html")}
+    assert list(found)[:3] == ["Metrics", "Calibration", "Lift"]
+    settings = found["Settings"]["content"]["rows"]
+    assert len(settings) == 3 and settings[0]["value"] == 0 < settings[1]["value"] < settings[2]["value"]
+    for metric, best_of in (("loss", min), ("auc", max)):
+        trials, best = found[f"Search: {metric}"]["content"]["series"]
+        values = [value for _, value in trials["points"]]
+        assert len(values) == 6 and values[0] != best["points"][-1][1] == best_of(values)
+    for estimate in ("inverse propensity scores", "self-normalised", "doubly robust"):
+        title = f"Cost, {'' if estimate != 'inverse propensity scores' else 'by '}{estimate}"
+        rows = {row["label"]: row for row in found[title]["content"]["rows"]}
+        assert found[title]["content"]["at"] == -0.5
+        assert set(rows) >= {"one.model", "two.model"} and ("(uniform)" in rows) == (estimate != "doubly robust")
+        assert rows["one.model"]["low"] <= rows["one.model"]["value"] <= rows["one.model"]["high"]
+
+
 def test_an_image_needs_only_the_suffix(folder):
     plot(["m.model"], "m.png", "test.vw", by=["a^country"])
     assert Path("m.png").read_bytes().startswith(b"\x89PNG")
@@ -129,6 +162,19 @@ def test_a_run_writes_its_report(folder, capsys):
     assert curve[-1] == pytest.approx([300, loss], rel=1e-6)
 
 
+def test_a_quiet_run_writes_its_report_too(folder, capsys):
+    words = "train.vw --loss_function logistic -f r.model --report"
+    assert main([*words.split(), "out.html"]) == 0
+    loud = charts("out.html")
+    capsys.readouterr()
+    assert main([*words.split(), "quiet.html", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert charts("quiet.html") == loud
+    text = error_of(capsys, *words.split(), "quiet.html", "--report", "auc", "--quiet")
+    assert text.endswith("--report has no effect with --quiet: leave one of them out\n")
+    assert "<h1>r.model</h1>" in Path("quiet.html").read_text()
+
+
 def test_a_report_changes_neither_model_nor_predictions(folder):
     for i, extra in enumerate(("", "--report out.html")):
         words = f"train.vw --loss_function logistic -p p{i} --save_resume --predict_only_model -f m{i} {extra}"
@@ -149,8 +195,15 @@ def test_decisions_have_a_report_of_their_weights(folder):
     [
         ("plot nothing -o x.html", "nothing: can't be read: no such file"),
         ("plot test.vw -o x.html", "test.vw: neither JSON, nor a table of curves"),
-        ("plot odd.json -o x.html", "odd.json: JSON without any of differences, calibration, policies"),
-        ("plot cut.json -o x.html", "cut.json: is not JSON as vwlite eval, compare or simulate prints it"),
+        (
+            "plot odd.json -o x.html",
+            "odd.json: JSON without any of logged, pooled, results, differences, calibration, policies",
+        ),
+        (
+            "plot cut.json -o x.html",
+            "cut.json: is not JSON as vwlite eval, compare, cv, sweep, policies or simulate prints it",
+        ),
+        ("plot t.jsonl -o x.html", "t.jsonl: is not a trace of vwlite tune"),
         ("plot m.model --by user -o x.html", "--by needs labelled data: give -d DATA"),
         ("plot e.tsv -d test.vw -o x.html", "--data: only for models, and e.tsv is none: leave it out"),
         ("plot e.tsv -o x.html", "e.tsv:2: expected a name, a number and a number"),
@@ -165,6 +218,7 @@ def test_decisions_have_a_report_of_their_weights(folder):
 def test_bad_input_is_one_line_and_writes_nothing(words, message, folder, capsys):
     Path("odd.json").write_text("{}")
     Path("cut.json").write_text('{"calibration": [')
+    Path("t.jsonl").write_text('{"trace": "vwlite tune"}\n[]\n')
     Path("e.tsv").write_text("policy\tround\tregret\na\tb\tc\n")
     before = sorted(os.listdir("."))
     text = error_of(capsys, *words.split())

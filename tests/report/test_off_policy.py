@@ -360,6 +360,14 @@ def test_a_log_without_support_for_the_policy_is_noticed():
     for pi in source.uniform(0, 1, 200):
         fine.note(-1, 0.5, pi)
     assert fine.remarks() == OffPolicy().remarks() == []
+    rounded = OffPolicy(-1, 0)
+    for cost in source.choice([-1, 0], 200):
+        rounded.note(cost, 0.0294118, 1 / 34)  # all weights are alike, and not quite 1
+    assert rounded.remarks() == []
+    coarse = OffPolicy(-1, 0)
+    for cost in source.choice([-1, 0], 200):
+        coarse.note(cost, 0.03, 1 / 34)
+    assert "too large" in coarse.remarks()[0]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 30, 1000])

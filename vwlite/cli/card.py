@@ -34,11 +34,14 @@ DATA_OPTIONS = (
 @click.option(
     "--samples",
     type=click.IntRange(0, 100_000),
+    metavar="N",
     default=1000,
     show_default=True,
     help="Of the bootstrap of the metrics' intervals; 0 for none.",
 )
-@click.option("--top", type=click.IntRange(min=0), default=15, show_default=True, help="Of the largest weights.")
+@click.option(
+    "--top", type=click.IntRange(min=0), default=15, show_default=True, metavar="N", help="Of the largest weights."
+)
 @with_run_options(*DATA_OPTIONS)
 def command(
     model: str,

@@ -10,9 +10,9 @@ from vwlite.cli.judging_options import LEVEL, SAMPLES, SEED
 from vwlite.errors import OptionError
 
 
-@click.command("curve")
+@click.command("curve", context_settings={"ignore_unknown_options": True})
 @click.argument("data")
-@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- FLAGS]")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[FLAGS OF TRAINING]...")
 @click.option("--test", multiple=True, required=True, metavar="DATA", help="The held-out data; may be repeated.")
 @click.option(
     "--sizes", metavar="N,N,..", help="Numbers of examples to train on [default: 100, 200, 400, ... and all of them]"
@@ -38,11 +38,11 @@ def command(
     """Train on the first examples of DATA, on more and more of them, and evaluate each model on the same held-out data.
 
     A curve that still falls at its end says that more data would help; one that is level says that other features or
-    flags might. FLAGS are those of the training, and follow --.
+    flags might. All flags of training can be given; after -- also those that have another meaning here.
 
     \b
-      vwlite curve train.vw --test test.vw -- --loss_function logistic
-      vwlite curve train.vw --test test.vw -o curve.tsv -- -q ab
+      vwlite curve train.vw --test test.vw --loss_function logistic
+      vwlite curve train.vw --test test.vw -o curve.tsv -q ab
       vwlite plot curve.tsv -o curve.html
     """
     # Imported here: `vwlite --help` loads this module too.
@@ -54,6 +54,8 @@ def command(
     from vwlite.judging.rendering import cells_of, number
     from vwlite.report.outputs import Sink
 
+    if data.startswith("-") and data != "-":
+        raise OptionError(f"{data}: the data come first: vwlite curve DATA --test DATA {data} ...")
     check_subcommand([data, *test], output=output)
     sink = None if output is None else Sink(output, "curves")
     try:

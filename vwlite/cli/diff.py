@@ -20,6 +20,7 @@ DIFFERENT, TROUBLE = 1, 2  # exit statuses, as of diff
 @click.option(
     "--top",
     type=click.IntRange(min=0),
+    metavar="N",
     default=10,
     show_default=True,
     help="How many of the largest differences to list.",

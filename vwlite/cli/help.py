@@ -12,6 +12,8 @@ from vwlite.core.options import Option, OptionGroup, ValueType
 # Help options of every click command.
 HELP_NAMES = ["-h", "--help"]
 
+SENTENCE = 200  # characters of the first sentence about a subcommand, at most
+
 METAVARS: dict[ValueType, str | None] = {bool: None, int: "INT", float: "FLOAT", str: "TEXT"}
 
 SUMMARY = """Learn from examples in Vowpal Wabbit's text format, online, or predict with a model learned before.
@@ -78,7 +80,7 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(list(self.plugins.items()))
         if self.subcommands:
             with formatter.section("Commands"):
-                formatter.write_dl([(name, one.get_short_help_str(80)) for name, one in self.subcommands.items()])
+                formatter.write_dl([(name, one.get_short_help_str(SENTENCE)) for name, one in self.subcommands.items()])
 
 
 def has_default(option: Option) -> bool:

@@ -20,6 +20,7 @@ RESAMPLE = click.option(
 SAMPLES = click.option(
     "--samples",
     type=click.IntRange(0, 100_000),
+    metavar="N",
     default=1000,
     show_default=True,
     help="Of the bootstrap; 0 for no intervals.",
@@ -27,8 +28,11 @@ SAMPLES = click.option(
 LEVEL = click.option(
     "--level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
     default=0.95,
     show_default=True,
     help="Of the intervals.",
 )
-SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+SEED = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap."
+)

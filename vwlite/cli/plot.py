@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -21,7 +22,14 @@ from vwlite.cli.judging_options import DATA, DATA_OPTIONS
     help="With data: the metrics of each value of a feature, namespace or column, and the mean residual of those for "
     "which it is farthest from zero. May be repeated.",
 )
-@click.option("--top", type=click.IntRange(1, 1000), default=30, show_default=True, help="How many weights of a model.")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="How many weights of a model.",
+)
 @with_run_options(*DATA_OPTIONS)
 def command(
     files: tuple[str, ...], data: tuple[str, ...], output: str, by: tuple[str, ...], top: int, **given: Any
@@ -29,8 +37,9 @@ def command(
     """Draw FILEs: models, or what other commands have printed.
 
     A model has charts of its largest weights, and of the effects of entities with their intervals; with labelled data
-    also of metrics, calibration, lift, slices and residuals. JSON of vwlite eval, compare and simulate, and the curves
-    of vwlite simulate --curves and vwlite curve, have charts of their own.
+    also of metrics, calibration, lift, slices and residuals. JSON of vwlite eval, compare, cv, sweep, policies and
+    simulate, the traces of vwlite tune, and the curves of vwlite curve and vwlite simulate --curves have charts of
+    their own.
 
     The page is one file that needs nothing else. An image needs matplotlib: pip install 'vwlite[plot]'.
 
@@ -49,4 +58,4 @@ def command(
         require_matplotlib(f"-o {output}")
     charts = [chart for path in files for chart in charts_of(path, data, by=by, top=top, given=given)]
     about = f"Data: {', '.join(data)}." if data else ""
-    write(output, ", ".join(files), about, charts)
+    write(output, ", ".join(os.path.basename(path) for path in files), about, charts)

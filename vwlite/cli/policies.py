@@ -24,6 +24,7 @@ DATA_OPTIONS = ("format", "where", "sample", "sample_weights", "max_line_bytes",
 @click.option(
     "--samples",
     type=click.IntRange(0, 100_000),
+    metavar="N",
     default=1000,
     show_default=True,
     help="Of the bootstrap of the differences; 0 for no intervals of them.",
@@ -31,11 +32,12 @@ DATA_OPTIONS = ("format", "where", "sample", "sample_weights", "max_line_bytes",
 @click.option(
     "--level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
     default=0.95,
     show_default=True,
     help="Of all intervals.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all numbers.")
 @with_run_options(*DATA_OPTIONS)
 def command(

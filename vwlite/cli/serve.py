@@ -11,7 +11,7 @@ from vwlite.errors import OptionError
 
 
 @click.command(
-    short_help="serve models over HTTP, which learn from requests",
+    short_help="Serve models over HTTP, which learn from requests.",
     epilog="See docs/http.md for the requests. Needs the extra http: pip install 'vwlite[http]'.",
 )
 @click.option("--dir", "folder", metavar="DIR", help="keep models in this folder; without it they are in memory only")

@@ -33,10 +33,21 @@ from vwlite.cli.data_options import options_of, with_run_options
     type=click.Choice(("simple", "class", "classes", "costs", "lines", "decisions")),
     help="What the labels are, as for vwlite convert. Examples of several lines (lines, decisions) stay whole.",
 )
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Another seed makes other parts. Needed for DATA that is a part itself, whose examples are alike by seed 0; "
+    "the folds of vwlite cv and what --holdout holds out go by seed 0, too.",
+)
 @with_run_options(
     *("format", "columns_in", "label", "separator", "decimal", "header", "missing", "where", "max_line_bytes", "quiet")
 )
-def command(data: str, shares: tuple[float, ...], by: str, output: str | None, labels: str, **given: Any) -> None:
+def command(
+    data: str, shares: tuple[float, ...], by: str, output: str | None, labels: str, seed: int, **given: Any
+) -> None:
     """Split DATA into parts of these SHAREs, such as 0.8 0.2; what is beyond their sum is left out.
 
     Lines are copied as they are. An example is in the same part in each run, whatever else is in the data, so a file
@@ -45,9 +56,10 @@ def command(data: str, shares: tuple[float, ...], by: str, output: str | None, l
     \b
       vwlite split clicks.vw.gz 0.8 0.2
       vwlite split trips.csv 0.9 0.1 --by user -o parts
+      vwlite split clicks.1.vw 0.5 0.5 --seed 1
       vwlite split log.vw 0.1 --by tag --where 'label == 1' -o sample
     """
     # Imported here: `vwlite --help` loads this module too.
     from vwlite.engine.splitting import Split
 
-    Split(options_of([data], given), list(shares), by, output, labels).run()
+    Split(options_of([data], given), list(shares), by, output, labels, seed).run()

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import click
 
-from vwlite.cli.help import HELP_NAMES, METAVARS, bounds, has_default, parameter
+from vwlite.cli.help import HELP_NAMES, METAVARS, SENTENCE, bounds, has_default, parameter
 from vwlite.core.options import Option, OptionGroup, Options
 from vwlite.engine import registry
 from vwlite.engine.needs import in_words
@@ -26,7 +26,16 @@ TASKS = (
     ("personal", "Learn a model for each user or item, with its uncertainty", ""),
     ("choose", "Choose classes or actions", ""),
     ("serve", "Serve a model", "vwlite --daemon -i model --port 26542"),
-    ("look", "Judge a model, look inside", "vwlite inspect model"),
+    ("look", "Judge models, tune them, look inside", "vwlite eval model -d test.vw"),
+)
+# Subcommands of the last task, by what they answer.
+QUESTIONS = (
+    (("describe", "split"), "what is in the data; parts of it"),
+    (("eval", "compare", "curve", "plot"), "how good is it?"),
+    (("cv", "sweep", "tune"), "which flags are best?"),
+    (("inspect", "explain", "diff"), "what is in it, and why does it predict that?"),
+    (("card", "replay", "export"), "document it, train it again, use it elsewhere"),
+    (("policies", "simulate"), "what would another policy cost?"),
 )
 
 
@@ -74,12 +83,15 @@ class Pages:
                 chosen = [option for group in self.groups.values() for option in group.options if option.task == task]
                 if example:
                     page.write_text(example)
-                write_list(page, [(flag_of(option), brief(option.help)) for option in chosen])
+                rows = [(flag_of(option), brief(option.help)) for option in chosen]
+                if task == TASKS[-1][0]:
+                    rows += [(", ".join(names), question) for names, question in QUESTIONS]
+                write_list(page, rows)
         with page.section("More"):
             write_list(
                 page,
                 [
-                    ("vwlite help WORD", "about a topic, a learner or a flag, as in: vwlite help gd"),
+                    ("vwlite help WORD", "about a command, a learner, a topic or a flag"),
                     ("vwlite help topics", "the words that have a page"),
                     ("vwlite --help-all", "every flag"),
                 ],
@@ -95,7 +107,9 @@ class Pages:
         with page.section("Learners"):
             write_list(page, [(name, first_line(registry.module(name).__doc__)) for name in registry.names()])
         with page.section("Commands"):
-            write_list(page, [(name, command.get_short_help_str(80)) for name, command in self.subcommands.items()])
+            write_list(
+                page, [(name, command.get_short_help_str(SENTENCE)) for name, command in self.subcommands.items()]
+            )
         page.write_paragraph()
         page.write_text("Each flag has a page, too: vwlite help --passes")
         return page.getvalue()

@@ -26,6 +26,7 @@ import click
 @click.option(
     "--evaluations",
     type=click.IntRange(1, 1_000_000),
+    metavar="N",
     default=100,
     show_default=True,
     help="Models that are learned and measured at most.",
@@ -33,6 +34,7 @@ import click
 @click.option(
     "--patience",
     type=click.IntRange(min=0),
+    metavar="N",
     default=0,
     show_default=True,
     help="Stop after so many evaluations in a row without a better one; 0: don't.",
@@ -41,6 +43,7 @@ import click
     "--min_improvement",
     "--min-improvement",
     type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
     default=0.0,
     show_default=True,
     help="A loss is better if it is lower by this share; of evaluations and of passes.",

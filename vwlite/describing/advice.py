@@ -26,8 +26,10 @@ def flags_for(data: Data, suspects: list[dict[str, str]], tabular: bool, given: 
         given: Words about how to read the data.
 
     Returns:
-        "flag" and "why" of each.
+        "flag" and "why" of each; none without labels.
     """
+    if data.labels["kind"] == "none":
+        return []  # nothing can be learned
     named = given[given.index("--label") + 1] if "--label" in given else ""
     two = data.labels["kind"] == "class" and data.labels["distinct"] == 2 and named and ":" not in named
     if two:

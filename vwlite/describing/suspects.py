@@ -38,10 +38,21 @@ def useless(column: Column, data: Data) -> list[tuple[str, str]]:
     many = column.rows >= LEAST_ROWS and distinct >= 0.95 * column.rows
     if column.kind in ("category", "entity") and many:
         return [("distinct", f"{distinct:,} values in {column.rows:,} rows: it looks like an id")]
-    counts = column.kind == "number" and distinct == 0 and column.facts["whole"] and column.facts["ordered"]
-    if counts and column.facts["max"] - column.facts["min"] == column.rows - 1:
-        return [("distinct", "it counts the rows")]
+    facts = column.facts
+    counts = column.kind == "number" and distinct == 0 and facts["whole"]
+    if counts and facts["max"] - facts["min"] == column.rows - 1:
+        if facts["ordered"]:
+            return [("distinct", "it counts the rows")]
+        if column.rows >= LEAST_ROWS and spread_as_numbered(column):
+            return [("distinct", "each whole number from its least to its largest once: it looks like an id")]
     return []
+
+
+def spread_as_numbered(column: Column) -> bool:
+    """Whether mean and variance are those of n successive numbers: (low + high) / 2 and n (n + 1) / 12."""
+    n, facts = column.rows, column.facts
+    middle, variance = (facts["min"] + facts["max"]) / 2, n * (n + 1) / 12
+    return abs(facts["mean"] - middle) < 1e-6 * n and abs(facts["sd"] ** 2 - variance) < 1e-6 * variance
 
 
 def leaks(column: Column, data: Data) -> list[tuple[str, str]]:

@@ -80,6 +80,7 @@ class Feed:
         again: bool = False,
     ) -> None:
         self.options = options
+        self.others: Sequence[Options] = ()  # of other models that learn from the same blocks
         self.labels = labels
         self.multiline = is_multiline(labels) if multiline is None else multiline
         self.again = again or options["passes"] > 1  # there may be a further pass
@@ -334,7 +335,8 @@ class Feed:
         """Keeps what the columns are, so that the model reads other tables alike."""
         if not self.options["testonly"]:
             given = [str(rule) for rule in rules if rule.role != "label"]
-            self.options.set("columns_in", given, "model")
+            for options in (self.options, *self.others):
+                options.set("columns_in", given, "model")
 
     def progress(self) -> int | None:
         """Bytes of the first pass read so far; None if a cache is read."""

@@ -95,7 +95,7 @@ RUN_OPTIONS = OptionGroup(
             metavar="N",
             needs=("command",),
         ),
-        Option("dry_run", bool, "print the stack of learners and stop", task="look"),
+        Option("dry_run", bool, "print the stack of learners and stop"),
     ),
     examples=(
         "vwlite more.vw -i start.model --testonly -p predictions",

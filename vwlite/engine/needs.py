@@ -23,6 +23,7 @@ from typing import Literal
 
 from vwlite.core.options import Option, Options
 from vwlite.engine import registry
+from vwlite.report.outputs import pages_of
 
 Use = Literal["command", "library", "serving"]
 USES = {"command": "a run of the command line", "library": "a Workspace", "serving": "a daemon (--daemon)"}
@@ -59,6 +60,8 @@ def unmet(options: Options, learners: Collection[str], use: Use) -> tuple[list[s
 
 def acts(option: Option, options: Options, learners: Collection[str], use: Use) -> bool:
     """Whether an option has an effect, given the others."""
+    if option.name == "report" and len(pages_of(options["report"])) == len(options["report"]):
+        return True  # a page is written by a quiet run, too
     return not option.needs or any(not failing(entry, options, learners, use) for entry in option.needs)
 
 

@@ -49,6 +49,10 @@ def without_secrets(text: str) -> str:
     return SECRET.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
+# "via" of a model that vwlite cv trained begins so
+WITHOUT_FOLD = "without fold"
+
+
 def has_secret(text: str) -> bool:
     """Whether without_secrets() took something out of a text."""
     return ":***@" in text or "=***" in text
@@ -62,9 +66,9 @@ def origin(options: Options, use: str) -> dict[str, Any]:
         use: The kind of run: "command", "library" or "serving".
 
     Returns:
-        ``via``: the kind of run. Of a run of the command line also ``folder``, in which it was started, ``host``,
-        ``python`` (its version), ``config`` (the configuration file, if there was one), ``given``, the options of the
-        command line and of that file, and ``data``, the names of the sources.
+        ``via``: the kind of run (vwlite cv sets "without fold 2 of 5"). Of a run of the command line also ``folder``,
+        in which it was started, ``host``, ``python`` (its version), ``config`` (the configuration file, if there was
+        one), ``given``, the options of the command line and of that file, and ``data``, the names of the sources.
     """
     if use != "command":
         return {"via": use}

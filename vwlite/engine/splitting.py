@@ -35,19 +35,21 @@ class Split:
         by: "tag", "line", or the name of a feature, a namespace or a column.
         output: The prefix of the names of the parts; None for that of the source.
         labels: A key of conversion.LABELS.
+        seed: Parts of different seeds are independent of each other; 0 is that of --holdout and of folds.
 
     Raises:
         OptionError: If the source is no text, or is a pipe that would have to be read twice.
     """
 
     def __init__(  # noqa: DOC503
-        self, options: Options, shares: list[float], by: str, output: str | None, labels: str
+        self, options: Options, shares: list[float], by: str, output: str | None, labels: str, seed: int = 0
     ) -> None:
         self.options = options
         self.bounds = list(accumulate(shares))
         if self.bounds[-1] > 1 + ROUNDING:
             raise OptionError(f"the shares {' '.join(f'{share:g}' for share in shares)} sum up to more than 1")
         self.by = by
+        self.salt = b"seed %d\n" % seed if seed else b""
         self.multiline = labels in ("lines", "decisions")
         self.parsed = by != "line" or bool(options["where"])
         self.path: str = options["data"][0]
@@ -117,6 +119,11 @@ class Split:
                 sink.commit()
         for name, count in zip(self.names, self.counts, strict=True):
             self.say(f"{name}: {count} examples")
+        if 0 in self.counts and sum(self.counts) > 100:
+            self.say(
+                f"[warning] a part is empty: {self.path} may be a part of a split itself, or of a fold; --seed 1 makes "
+                "parts that are independent of those"
+            )
         if self.by_line:
             self.say(f"without {self.by}, by their lines = {self.by_line}")
         if self.left_out:
@@ -164,7 +171,7 @@ class Split:
 
     def _part(self, text: bytes) -> int:
         """The part of an example, by its tag, name or lines; the number of parts if it is in none."""
-        place = side(text.replace(b"\r\n", b"\n").rstrip(b"\n"))
+        place = side(self.salt + text.replace(b"\r\n", b"\n").rstrip(b"\n"))
         return next((i for i, bound in enumerate(self.bounds) if place < bound), len(self.bounds))
 
     def _keyed(self, records: Iterator[Record]) -> Iterator[tuple[bytes, bytes | None]]:

@@ -18,6 +18,15 @@ NUMPY = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "U64": np.uint64
 OF_NAMES = frozenset(field for _, *fields in NAMED.values() for field in fields)
 
 
+# where the table of a run that goes on stands: --quiet and the commands that train several models print none
+OF_TABLE = ("dump_interval", "sum_loss_since", "weighted_labeled_before")
+
+
+def figures_of(reader: ModelReader) -> dict[str, Any]:
+    """The counts and losses of a model, without those of the table that its run printed."""
+    return {name: value for name, value in reader.metadata["figures"].items() if name not in OF_TABLE}
+
+
 class ArrayDifference(NamedTuple):
     """What an array of two models differs in.
 

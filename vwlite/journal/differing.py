@@ -9,7 +9,7 @@ import numpy as np
 
 from vwlite.core.view import CONSTANT
 from vwlite.errors import ModelError
-from vwlite.journal.comparing import NUMPY, OF_NAMES, array_differences, spelled, value_differences
+from vwlite.journal.comparing import NUMPY, OF_NAMES, array_differences, figures_of, spelled, value_differences
 from vwlite.journal.replay import entities_differ
 from vwlite.model import model_file
 from vwlite.model.model_file import ModelReader
@@ -45,7 +45,7 @@ def diff(one: str, other: str, only: Collection[str] = SECTIONS, top: int = 10) 
         "options": lambda: pairs(readers[0].metadata["options"], readers[1].metadata["options"]),
         "stack": lambda: list(stacks(*readers)),
         "journal": lambda: list(journals(*readers)),
-        "metrics": lambda: pairs(readers[0].metadata["figures"], readers[1].metadata["figures"]),
+        "metrics": lambda: pairs(figures_of(readers[0]), figures_of(readers[1])),
         "weights": lambda: list(weights(*readers, top)),
         "entities": lambda: list(entities(*readers, top)),
         "other": lambda: list(others(*readers)),

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vwlite.engine.provenance import WITHOUT_FOLD
 from vwlite.model import model_file
 
 
@@ -43,6 +44,8 @@ def run_facts(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "version", f"vwlite {run['version']}" + (f", Python {run['python']}" if "python" in run else "") + where
     if run.get("via") in ("library", "serving"):
         yield "fed by", "Python" if run["via"] == "library" else "clients of a daemon or of HTTP"
+    if run.get("via", "").startswith(WITHOUT_FOLD):
+        yield "learned", f"{run['via']} of vwlite cv"
     if "folder" in run:
         yield "folder", run["folder"]
     if run["arguments"]:

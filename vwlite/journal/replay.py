@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,18 +12,21 @@ from vwlite import __version__
 from vwlite.core.options import Options, spell
 from vwlite.engine import command_line
 from vwlite.engine.conflicts import check_run
-from vwlite.engine.provenance import REDACTED, has_secret
+from vwlite.engine.driver import Driver
+from vwlite.engine.provenance import REDACTED, WITHOUT_FOLD, has_secret
 from vwlite.engine.run import Run
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.input.databases import is_query
-from vwlite.journal.comparing import array_differences, value_differences
+from vwlite.journal.comparing import array_differences, figures_of, value_differences
 from vwlite.model import model_file
+from vwlite.report.outputs import Progress
 
 # of a run, but not of its replay: what it wrote, and what has no effect on the model
 LEFT_OUT = (
     *("cache", "cache_file", "kill_cache", "predictions", "raw_predictions", "audit", "readable_model", "progress"),
-    *("save_per_pass", "final_regressor", "initial_regressor", "redact", "note", "quiet", "config", "data"),
+    *("save_per_pass", "final_regressor", "initial_regressor", "redact", "note", "quiet", "config", "data", "report"),
 )
+OF_TABLE = ("quiet", "progress")  # they change when the next row of the table is due, which a model stores
 DIGITS = 12  # of a digest, in messages
 MODEL = "model"  # the name of models in the temporary folder
 FED = {
@@ -58,6 +62,23 @@ class Replay(NamedTuple):
     def reproduced(self) -> bool:
         """Whether the model was reproduced bit for bit."""
         return not self.differences
+
+
+class Again(Run):
+    """A run that prints nothing, even if it is not quiet: then its model has the state of a table that was printed."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.progress = Progress(sys.stderr, None, False)
+
+    def say(self, text: str) -> None:
+        """Prints nothing."""
+
+    def log(self, level: str, text: str) -> None:
+        """Prints nothing."""
+
+    def row(self, driver: Driver, label: str, prediction: str, features: int) -> None:
+        """Prints nothing."""
 
 
 def replay(  # noqa: DOC502
@@ -149,6 +170,11 @@ def refuse(path: str, metadata: Mapping[str, Any], replaced: bool) -> None:
         if lacks:
             advice = ": name the data with -d" if lacks == ["path"] else ""
             raise ModelError(f"{how}can't be replayed: --redact has left out its {' and '.join(lacks)}{advice}")
+        if record.get("via", "").startswith(WITHOUT_FOLD):
+            raise ModelError(
+                f"{how}learned {record['via']} of vwlite cv, so it can't be replayed: vwlite cv makes all of its "
+                "models again"
+            )
         if record.get("via") in FED:
             raise ModelError(
                 f"{how}{FED[record['via']]}, so it can't be replayed: keep the lines in a file and learn from that"
@@ -221,7 +247,7 @@ def steps_of(
                 raise VwliteError(
                     f"{path}: run {number}: its data {name} is no file: name one with the same data with -d"
                 )
-        values = {name: value for name, value in values.items() if name not in LEFT_OUT}
+        values = {name: value for name, value in values.items() if name not in LEFT_OUT or name in OF_TABLE}
         declared = Options(command_line.option_groups()).declared
         for name, value in values.items():
             if name in declared and declared[name].file == "read" and isinstance(value, str):
@@ -268,7 +294,7 @@ def words_of(name: str, value: Any) -> list[str]:
 
 def run_again(number: int, step: Step, before: str | None, target: str) -> Run:
     """Makes a run, from the model before to the target; returns it. Raises VwliteError."""
-    words = [*step.words, "--quiet", f"--final_regressor={target}", *(f"--data={name}" for name in step.data)]
+    words = [*step.words, f"--final_regressor={target}", *(f"--data={name}" for name in step.data)]
     words += [] if step.data else ["--no_stdin"]
     words += [] if before is None else [f"--initial_regressor={before}"]
     if any(word.startswith("--invert_hash") for word in words):
@@ -276,7 +302,7 @@ def run_again(number: int, step: Step, before: str | None, target: str) -> Run:
     try:
         options = command_line.parse(words, command_line.option_groups())
         check_run(options, serving=False)
-        run = Run(options)
+        run = Again(options)
         status = run.main()
     except OptionError as error:
         raise OptionError([f"run {number}: {reason}" for reason in error.errors]) from error
@@ -326,7 +352,7 @@ def content_differs(old: model_file.ModelReader, new: model_file.ModelReader, ch
     if found:
         more = f"; {len(found) - 1} more arrays differ" if len(found) > 1 else ""
         yield f"array {found[0].name}: {found[0].what}{more}"
-    for name, before, after in value_differences(old.metadata["figures"], new.metadata["figures"]):
+    for name, before, after in value_differences(figures_of(old), figures_of(new)):
         yield f"{name.replace('_', ' ')}: {before}, now {after}"
     if not found and "entities" in old.metadata and not changed:
         yield from entities_differ(old, new)

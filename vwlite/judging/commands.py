@@ -106,7 +106,10 @@ def named(examples: Judged, names: Sequence[str]) -> dict[str, Slice]:
     found = {one.name: one for one in examples.slices}
     for name in names:
         if all(group == MISSING for group in found[name].names):
-            raise OptionError(f"{name}: no example has a feature, namespace or column of this name")
+            raise OptionError(
+                f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is "
+                "called namespace^name)"
+            )
     return found
 
 

@@ -80,7 +80,7 @@ class Evaluation(NamedTuple):
         resampled: What a bootstrap draws: "examples", or the name of entities.
         level: Of the intervals.
         metrics: Of all examples.
-        slices: By the name of a slice, its groups, those with most examples first.
+        slices: By the name of a slice, its groups, those with most examples first; ranges in ascending order.
         calibration: From the lowest to the highest predictions; empty without probabilities or numbers.
         confusion: The names of the classes and the weights (label, prediction); None for numbers and many classes.
         classes: Precision, recall and f1 of each class.
@@ -214,9 +214,9 @@ def undefined(name: str, data: Judged) -> str:
 
 
 def groups(data: Judged, by: Slice, how: Resampling) -> list[Group]:
-    """The metrics of each group of a slice, the largest first; those after MOST_GROUPS are one group."""
+    """The metrics of each group of a slice, the largest first (ranges ascend); those after MOST_GROUPS are one."""
     counts = np.bincount(by.codes, minlength=len(by.names))
-    order = [i for i in np.argsort(-counts, kind="stable") if counts[i]]
+    order = [i for i in (range(len(counts)) if by.ordered else np.argsort(-counts, kind="stable")) if counts[i]]
     shown = order if len(order) <= MOST_GROUPS + 1 else order[:MOST_GROUPS]
     parts = [(by.names[i], by.codes == i) for i in shown]
     if len(shown) < len(order):

@@ -186,6 +186,7 @@ class Fleet:
         repeats = any(learner.asks_again for top in tops for learner in walk(top))
         needs = wants_names or any(driver.needs_names for driver in drivers)
         self.feed = Feed(first, needs, tops[0].takes_label, tops[0].multiline, repeats or again)
+        self.feed.others = settings[1:]
         for options in settings:
             options.unset("final_regressor")  # a run would save its own model there after each pass
         # transforms change the rows of a decision while it is learned

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from vwlite.engine import command_line
 from vwlite.engine.run import Run
 from vwlite.engine.storing import loss_of
-from vwlite.errors import OptionError
+from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.commands import evaluation_of
 from vwlite.judging.evaluation import Metric
 from vwlite.judging.intervals import Resampling
@@ -87,6 +87,8 @@ def learning_curve(  # noqa: DOC502, DOC503
             run = Run(command_line.parse([*words, "--quiet"], command_line.option_groups()))
             if run.main():
                 raise KeyboardInterrupt
+            if not run.read:
+                raise VwliteError(f"{', '.join(data)}: no example to learn from")
             if run.read == seen:
                 return
             seen = run.read

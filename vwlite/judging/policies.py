@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ESTIMATES = ("ips", "snips", "dr")
 LOGGED, UNIFORM = "(logged)", "(uniform)"
+FEW = 50  # effective decisions, of which a bootstrap knows too little of the rest
 MOST_ARMS = 1000  # that are listed
 
 
@@ -254,6 +255,12 @@ def policy_of(name: str, table: Floats, level: float) -> Policy:
     tally = OffPolicy()
     tally.note_all(np.ascontiguousarray(table[:, [0, 1, 3, 4, 5, 2]]))
     found = tally.estimates(level)
+    remarks = list(tally.remarks())
+    if 0 < found.effective_n < FEW <= len(table):
+        remarks.append(
+            f"only {found.effective_n:.0f} effective decisions: intervals of its differences are too narrow; rely on "
+            "those of ips, snips and dr"
+        )
     weights = table[:, 2]
     overlap = float(weights[table[:, 3] > 0].sum() / weights.sum())
     return Policy(
@@ -265,7 +272,7 @@ def policy_of(name: str, table: Floats, level: float) -> Policy:
         found.effective_n,
         found.mean_weight,
         found.max_weight,
-        tally.remarks(),
+        remarks,
     )
 
 

@@ -105,9 +105,10 @@ class Scoring(Run):
         top = workspace.top
         recorder = recorder_of(top, names_of_slices(options, by))
         if recorder is None:
+            of_policies = "; vwlite policies judges decisions" if top.takes_label is LabelType.CONTEXTUAL_BANDIT else ""
             raise OptionError(
                 f"{options['initial_regressor']} predicts {top.gives_prediction.value} of {top.takes_label.value} "
-                "labels: models of numbers and of one class for each example can be evaluated"
+                f"labels: models of numbers and of one class for each example can be evaluated{of_policies}"
             )
         self.recorder = recorder
         workspace.driver.observer = self.recorder
@@ -128,6 +129,15 @@ class Scoring(Run):
             raise KeyboardInterrupt
         self.print_skipped()
         return 0
+
+    def refuse_empty(self) -> None:  # noqa: DOC502
+        """Accepts data of which the model uses no feature, if its options say so: it predicts the mean, a baseline.
+
+        Raises:
+            VwliteError: If there is no feature for another reason.
+        """
+        if not self.left_out() or any("--keep" in line for line in self.workspace.unmatched()):
+            super().refuse_empty()
 
 
 def predictions_of(  # noqa: DOC502

@@ -28,11 +28,13 @@ class Slice(NamedTuple):
         name: What distinguishes them, such as "country".
         names: The name of each group.
         codes: The number of each example's group, (n,).
+        ordered: Whether the groups are ranges of numbers, in ascending order.
     """
 
     name: str
     names: list[str]
     codes: Codes
+    ordered: bool = False
 
 
 class Judged(NamedTuple):
@@ -127,7 +129,7 @@ def judged(  # noqa: DOC502
         None if probabilities is None else np.asarray(probabilities, float)[used],
         threshold,
         classes,
-        [Slice(one.name, one.names, one.codes[used]) for one in slices],
+        [one._replace(codes=one.codes[used]) for one in slices],
         np.arange(n)[used] if places is None else np.asarray(places, np.int64)[used],
     )
 
@@ -185,7 +187,8 @@ def slices_of(names: Sequence[str], found: Sequence[tuple[list[bytes], Any, Any]
         codes = np.frombuffer(codes, np.int32).astype(np.int64)
         labels = [text.decode("utf-8", "replace") for text in texts]
         numeric = np.isfinite(numbers)
-        if numeric.any() and len(labels) > MOST_VALUES and numeric[codes >= 0].all():
+        in_ranges = bool(numeric.any() and len(labels) > MOST_VALUES and numeric[codes >= 0].all())
+        if in_ranges:
             labels, codes = ranges(numbers)
         elif numeric[codes >= 0].all() and len(labels):
             order = sorted(range(len(labels)), key=lambda i: float(labels[i]))
@@ -194,7 +197,7 @@ def slices_of(names: Sequence[str], found: Sequence[tuple[list[bytes], Any, Any]
         if (codes < 0).any():
             codes = np.where(codes < 0, len(labels), codes)
             labels = [*labels, MISSING]
-        slices.append(Slice(name, labels, codes))
+        slices.append(Slice(name, labels, codes, in_ranges))
     return slices
 
 

@@ -145,7 +145,7 @@ def sweep(  # noqa: DOC502
 
         require_writable(final)
     begun = time.perf_counter()
-    fleet = Fleet(options, [setting.name for setting in settings], threads=threads, keeps=bool(final))
+    fleet = Fleet(options, [setting.name for setting in settings], threads=threads, keeps=True)
     try:
         megabytes = require_memory(fleet.members)
         fleet.prepare()

@@ -13,6 +13,7 @@ from vwlite.core.types import LabelType, PredictionType
 from vwlite.engine.command_line import option_groups, parse
 from vwlite.engine.conflicts import check_run
 from vwlite.engine.library_flags import words_of
+from vwlite.engine.provenance import WITHOUT_FOLD
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.commands import units_of
@@ -151,6 +152,8 @@ def cross_validate(  # noqa: DOC502, DOC503
             require_writable(path)
     begun = time.perf_counter()
     fleet = Fleet(settings, [f"without fold {i + 1}" for i in range(k)], True, threads, bool(group or names), True)
+    for i, member in enumerate(fleet.members):
+        member.workspace.origin["via"] = f"{WITHOUT_FOLD} {i + 1} of {k}"
     sink: outputs.Sink | None = None
     try:
         for options in settings:
@@ -237,9 +240,10 @@ class Folded:
         if all(counts) or not any(counts):  # without examples, a member says so
             return
         things = f"examples, whose folds go by {self.group}" if self.group else "examples"
+        split = ", or a part of vwlite split made with --seed 1" if sum(counts) > 20 * self.k else ""
         raise VwliteError(
             f"{where}: fold {counts.index(0) + 1} of {self.k} is empty, as there are {sum(counts)} {things}: give a "
-            "smaller -k"
+            f"smaller -k{split}"
         )
 
     def predict(
@@ -316,7 +320,10 @@ class Folded:
         slices = {one.name: one for one in examples.slices}
         for name in names:
             if all(code == MISSING for code in slices[name].names):
-                raise OptionError(f"{name}: no example has a feature, namespace or column of this name")
+                raise OptionError(
+                    f"{name}: no example has a feature, namespace or column of this name (a feature of a namespace is "
+                    "called namespace^name)"
+                )
         if resample:
             how = how._replace(units=units_of(slices[resample].names, slices[resample].codes))
         folds = np.frombuffer(order, np.uint8)[examples.places].astype(np.int64)

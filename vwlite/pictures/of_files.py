@@ -1,8 +1,9 @@
-"""Charts of what other commands print: evaluations, comparisons and simulations in JSON, and curves."""
+"""Charts of what other commands print: evaluations, comparisons, searches and policies in JSON, and curves."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,20 @@ from vwlite.errors import VwliteError
 from vwlite.pictures.chart import NORMAL_95, Chart, curves, intervals
 
 MOST_BYTES = 1 << 28
+PRINTERS = "vwlite eval, compare, cv, sweep, policies or simulate"
+ESTIMATES = {
+    "ips": "Cost, by inverse propensity scores",
+    "snips": "Cost, self-normalised",
+    "dr": "Cost, doubly robust",
+}
 
 
 def charts_of_file(path: str) -> list[Chart]:
     """The charts of a file.
 
     Args:
-        path: JSON that vwlite eval, compare or simulate has printed; or a table of curves, tab-separated, as of
-            vwlite simulate --curves and vwlite curve: name, place, value.
+        path: JSON that vwlite eval, compare, cv, sweep, policies or simulate has printed; the trace of vwlite tune; or
+            a table of curves, tab-separated, as of vwlite simulate --curves and vwlite curve: name, place, value.
 
     Returns:
         The charts.
@@ -34,6 +41,8 @@ def charts_of_file(path: str) -> list[Chart]:
         raise VwliteError(f"{path}: can't be read: {reason}") from error
     if len(content) > MOST_BYTES:
         raise VwliteError(f"{path}: longer than {MOST_BYTES:,} characters")
+    if content.startswith('{"trace":'):
+        return [of_trace(path, content)]
     if content.lstrip().startswith("{"):
         return [chart for line in content.splitlines() if line.strip() for chart in of_json(path, line)]
     return [of_curves(path, content)]
@@ -47,10 +56,8 @@ def of_json(path: str, line: str) -> list[Chart]:
             if key in found:
                 return make(found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VwliteError(f"{path}: is not JSON as vwlite eval, compare or simulate prints it: {error}") from error
-    raise VwliteError(
-        f"{path}: JSON without any of {', '.join(KINDS)}: give that of vwlite eval, compare or simulate --json"
-    )
+        raise VwliteError(f"{path}: is not JSON as {PRINTERS} prints it: {error}") from error
+    raise VwliteError(f"{path}: JSON without any of {', '.join(KINDS)}: give that of {PRINTERS} --json")
 
 
 def of_evaluation(found: dict[str, Any]) -> list[Chart]:
@@ -95,6 +102,59 @@ def of_comparison(found: dict[str, Any]) -> list[Chart]:
     return [intervals("Differences", about, rows, 0.0)]
 
 
+def of_policies(found: dict[str, Any]) -> list[Chart]:
+    """The charts of vwlite policies --json: one for each estimate, with the log's own cost as a line."""
+    own = found["logged"]["value"]
+    charts = []
+    for key, title in ESTIMATES.items():
+        rows = [
+            (one["name"], float(one[key]["value"]), one[key]["low"], one[key]["high"])
+            for one in found["policies"]
+            if one[key]["value"] is not None
+        ]
+        about = (
+            f"Of {found['decisions']:,} logged decisions, with intervals of {found['level']:.0%}. The line is the "
+            "log's own cost."
+        )
+        charts += [intervals(title, about, rows, own)] if rows else []
+    return charts
+
+
+def of_folds(found: dict[str, Any]) -> list[Chart]:
+    """The charts of vwlite cv --json: those of all examples, each predicted by the model without its fold."""
+    return of_evaluation(found["pooled"])
+
+
+def of_sweep(found: dict[str, Any]) -> list[Chart]:
+    """The chart of vwlite sweep --json."""
+    rows = [(one["name"], float(one["difference"] or 0), one["low"], one["high"]) for one in found["results"]]
+    about = f"More {found['side']} {found['metric']} than the best setting, with intervals of {found['level']:.0%}."
+    return [intervals("Settings", about, rows, 0.0)]
+
+
+def of_trace(path: str, content: str) -> Chart:
+    """The chart of the trace of vwlite tune: the loss of each trial, and the best so far."""
+    from vwlite.tuning.trial import RISING
+
+    trials: list[tuple[float, float]] = []
+    best: list[tuple[float, float]] = []
+    try:
+        about, *lines = [json.loads(line) for line in content.splitlines(True) if line.endswith("\n")]
+        metric = str(about["metric"])
+        sign = -1 if metric.partition(":")[0] in RISING else 1
+        lowest = math.inf
+        for line in lines:
+            if line["loss"] is not None:
+                lowest = min(lowest, line["loss"])
+                trials.append((line["evaluation"], sign * line["loss"]))
+                best.append((line["evaluation"], sign * lowest))
+    except (ValueError, KeyError, TypeError) as error:
+        raise VwliteError(f"{path}: is not a trace of vwlite tune: {error}") from error
+    if not trials:
+        raise VwliteError(f"{path}: a trace without a trial")
+    return curves(f"Search: {metric}", "Of each trial, and the best so far.", {"trial": trials, "best": best}, "trial")
+
+
 def of_simulation(found: dict[str, Any]) -> list[Chart]:
     """The chart of vwlite simulate --json."""
     name = "mean_cost" if "mean_cost" in found["policies"][0] else "regret"
@@ -131,8 +191,11 @@ def of_curves(path: str, content: str) -> Chart:
     return curves(head[2].replace("_", " ").capitalize(), "", series, head[1].replace("_", " "))
 
 
-# by a key that only this kind of JSON has; a comparison has no metrics of its own
+# by the first key that is there
 KINDS: dict[str, Callable[[dict[str, Any]], list[Chart]]] = {
+    "logged": of_policies,
+    "pooled": of_folds,
+    "results": of_sweep,
     "differences": of_comparison,
     "calibration": of_evaluation,
     "policies": of_simulation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any
 
@@ -63,7 +64,7 @@ class ReportedRun(Run):
         charts += [caterpillar(self.workspace, effect) for effect in effects_of(self.workspace)]
         command = shlex.join(["vwlite", *self.workspace.flags])
         about = f"{command}. Data: {', '.join(self.feed.names)}."
-        title = self.options["final_regressor"] or "Run"
+        title = os.path.basename(self.options["final_regressor"] or "Run")
         self.page.write(page(title, about, [chart for chart in charts if chart is not None]).encode())
         self.page.commit()
 

@@ -36,6 +36,7 @@ from libc.math cimport INFINITY, NAN, fabs, fmax, fmin, isnan, sqrt
 from vwlite.core.draws cimport normal_quantile
 from vwlite.core.multiline cimport MultiExample
 
+cdef double ROUNDED = 1e-3            # a mean weight as near to 1 comes from logged probabilities of few digits
 cdef double ROUNDING = 1e-6           # probabilities in single precision may sum to a little over 1
 cdef double GREATEST = 1e39           # of costs and weights: their squares' products can still be summed
 
@@ -261,7 +262,7 @@ cdef class OffPolicy:
     def remarks(self):
         """Warnings about the log: a mean weight that differs significantly from 1."""
         weight = self.mean_weight()
-        if weight.low is None or weight.low <= 1 <= weight.high:
+        if weight.low is None or weight.low <= 1 <= weight.high or fabs(weight.value - 1) <= ROUNDED:
             return []
         reason = (
             "the log lacks actions that this policy takes, so nothing is known of their costs, or its probabilities "

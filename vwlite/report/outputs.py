@@ -75,7 +75,6 @@ OPTIONS = OptionGroup(
             bool,
             "print each example's features, hashes and weights on standard output",
             short="a",
-            task="look",
         ),
     ),
     examples=(

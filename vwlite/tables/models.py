@@ -37,12 +37,14 @@ def to_model(  # noqa: DOC503
         OptionError: If a table was learned with other options, or an entity is there twice.
         ModelError: If a table is damaged, or the file can't be written; an older one is unchanged.
 
+    >>> import os, tempfile
     >>> import pyarrow as pa
     >>> from vwlite import Workspace, tables
     >>> rows = pa.record_batch({"user": ["ann"] * 9, "y": [1.0] * 9})
     >>> flags = "--bayes_linear --noise 1 --fixed none --shrink zero --effect_l2 1 --random_effect user"
-    >>> tables.to_model(flags, tables.learn(flags, [rows], label="y"), "users.model")
-    >>> round(Workspace.load("users.model").predict({"user": "ann"}), 3)
+    >>> path = os.path.join(tempfile.mkdtemp(), "users.model")
+    >>> tables.to_model(flags, tables.learn(flags, [rows], label="y"), path)
+    >>> round(Workspace.load(path).predict({"user": "ann"}), 3)
     0.9
     """
     of_effects: Mapping[Any, Iterable[Any]] = tables if isinstance(tables, Mapping) else {None: tables}

@@ -494,7 +494,7 @@ class Tuner:
             if self.options.given(name):
                 found.set(name, self.options[name])
         if data.columns:
-            found.set("columns_in", data.columns, "model")
+            found.set("columns_in", data.columns)  # as if they were given: the journal has them, for a replay
         found.unset("quiet")
         if self.options["quiet"]:
             found.set("quiet", True)
