@@ -57,11 +57,9 @@ IN_CHECKED := $(addprefix tests/,bases bayes core entities features input mixed 
   oracle/test_weights_against_vw.py daemon/test_line_buffer.py daemon/test_same_as_a_run.py daemon/test_work_limits.py \
   cli/test_labels.py cli/test_passes.py cli/test_run.py test_contract.py test_fuzz.py) \
   --ignore=tests/model/test_models_of_strangers.py
-IN_INSTALLED := $(addprefix tests/,cli daemon/test_start.py daemon/test_protocol.py daemon/test_client.py \
-  engine/test_command_line.py engine/test_workspace.py http/test_v1.py model/test_format_1.py bandit/test_simulation.py cards \
-  parsers/test_caches.py test_contract.py test_deploy.py \
-  test_docstrings.py test_examples.py test_examples_bandit.py test_examples_estimators.py test_examples_game.py \
-  river sklearn test_packaging.py test_readme.py)
+IN_INSTALLED := $(addprefix tests/,cards cli/test_help.py cli/test_run.py daemon/test_start.py engine/test_workspace.py \
+  http/test_v1.py model/test_format_1.py pictures test_deploy.py test_docstrings.py test_examples.py \
+  test_examples_bandit.py test_examples_estimators.py test_examples_game.py test_packaging.py test_readme.py)
 
 build: .venv/built
 
