@@ -90,6 +90,47 @@ def test_comparisons_and_simulations_in_json_are_drawn(folder, capsys):
     assert len(charts("all.html")[2]["content"]["series"]) == 5
 
 
+def test_policies_in_json_are_drawn_with_the_logs_own_cost_and_the_effective_decisions(folder, capsys):
+    random = np.random.default_rng(1)
+    for name in ("train", "log"):
+        rows = []
+        for _ in range(300):
+            action, user = random.integers(2).item(), random.integers(2).item()
+            labels = [f"{k}:{-int(random.random() < (0.8 if user == k else 0.2))}:0.5 " * (k == action) for k in (0, 1)]
+            rows.append(f"shared |u {user}\n{labels[0]}|i a\n{labels[1]}|i b\n\n")
+        Path(f"{name}.vw").write_text("".join(rows))
+    words = "train.vw --cb_adf -q ui -f p.model --quiet"
+    assert main(words.split()) == 0
+    words = "policies log.vw p.model --uniform --json"
+    assert main(words.split()) == 0
+    printed = capsys.readouterr().out
+    Path("p.json").write_text(printed)
+    found = json.loads(printed)
+    plot("p.json", "p.html")
+    assert titles("p.html")[:4] == [
+        "Cost, ips",
+        "Less the log's cost, ips",
+        "Cost, snips",
+        "Less the log's cost, snips",
+    ]
+    costs, differences = charts("p.html")[:2]
+    assert costs["content"]["at"] == found["logged"]["value"]
+    log, policy, uniform = costs["content"]["rows"]
+    assert (log["label"], log["value"], log["low"]) == ("(logged)", found["logged"]["value"], found["logged"]["low"])
+    assert uniform["label"] == "(uniform) (300)" and policy["label"].startswith("p.model (")
+    first = found["policies"][0]
+    assert (policy["value"], policy["low"], policy["high"]) == tuple(
+        first["ips"][key] for key in ("value", "low", "high")
+    )
+    assert policy["high"] < log["value"]
+    assert differences["content"]["at"] == 0 and differences["content"]["rows"][0]["high"] < 0
+    words = "policies log.vw p.model --samples 0 --json"
+    assert main(words.split()) == 0
+    Path("q.json").write_text(capsys.readouterr().out)
+    plot("q.json", "q.png")
+    assert Path("q.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_image_needs_only_the_suffix(folder):
     plot(["m.model"], "m.png", "test.vw", by=["a^country"])
     assert Path("m.png").read_bytes().startswith(b"\x89PNG")
@@ -149,8 +190,8 @@ def test_decisions_have_a_report_of_their_weights(folder):
     [
         ("plot nothing -o x.html", "nothing: can't be read: no such file"),
         ("plot test.vw -o x.html", "test.vw: neither JSON, nor a table of curves"),
-        ("plot odd.json -o x.html", "odd.json: JSON without any of differences, calibration, policies"),
-        ("plot cut.json -o x.html", "cut.json: is not JSON as vwlite eval, compare or simulate prints it"),
+        ("plot odd.json -o x.html", "odd.json: JSON without any of logged, differences, calibration, policies"),
+        ("plot cut.json -o x.html", "cut.json: is not JSON as vwlite eval, compare, policies or simulate prints it"),
         ("plot m.model --by user -o x.html", "--by needs labelled data: give -d DATA"),
         ("plot e.tsv -d test.vw -o x.html", "--data: only for models, and e.tsv is none: leave it out"),
         ("plot e.tsv -o x.html", "e.tsv:2: expected a name, a number and a number"),

@@ -29,8 +29,8 @@ def command(
     """Draw FILEs: models, or what other commands have printed.
 
     A model has charts of its largest weights, and of the effects of entities with their intervals; with labelled data
-    also of metrics, calibration, lift, slices and residuals. JSON of vwlite eval, compare and simulate, and the curves
-    of vwlite simulate --curves and vwlite curve, have charts of their own.
+    also of metrics, calibration, lift, slices and residuals. JSON of vwlite eval, compare, policies and simulate, and
+    the curves of vwlite simulate --curves and vwlite curve, have charts of their own.
 
     The page is one file that needs nothing else. An image needs matplotlib: pip install 'vwlite[plot]'.
 

@@ -19,7 +19,7 @@ from vwlite.engine.delaying import delay_of
 from vwlite.engine.driver import Driver
 from vwlite.engine.feed import Feed
 from vwlite.engine.stack import table
-from vwlite.engine.summary import row, summary
+from vwlite.engine.summary import remark_on_share, row, summary
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.input.sniff import looks_like
@@ -382,6 +382,8 @@ class Run:
             self.log(
                 "warning", "nothing was held out: there are too few examples, so the loss is not one of unseen data"
             )
+        if remark := remark_on_share(self.driver, self.options["holdout"], self.read, self.counted_before):
+            self.log("warning", remark)
         if self.options["label"] and self.options.source("label") != "model" and self.driver.training:
             from vwlite.input.column_map import remark_on_labels
 
@@ -497,7 +499,7 @@ class Run:
             else f"every {options['holdout_period']}th example"
         )
         if options["holdout"] is not None:
-            what = f"a share of {options['holdout']:g}, by the tags or contents of the examples,"
+            what = f"a share of {options['holdout']:g}, by the tags or features of the examples,"
         self.log("info", f"holding out {what} for early stopping; --holdout_off learns from all")
 
     def print_skipped(self) -> None:

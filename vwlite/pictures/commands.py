@@ -109,7 +109,7 @@ def plot(  # noqa: DOC502, DOC503
     """Draws models, or what other commands printed, as one page of HTML or as PNG; the same as ``vwlite plot``.
 
     Args:
-        paths: A model, JSON of vwlite eval, compare or simulate, a table of curves; or several.
+        paths: A model, JSON of vwlite eval, compare, policies or simulate, a table of curves; or several.
         output: The file to write, .html or .png.
         data: Of a model: labelled data, one path or several.
         by: Names whose groups are shown.

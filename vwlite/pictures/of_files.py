@@ -1,4 +1,4 @@
-"""Charts of what other commands print: evaluations, comparisons and simulations in JSON, and curves."""
+"""Charts of what other commands print: evaluations, comparisons, policies and simulations in JSON, and curves."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from vwlite.errors import VwliteError
 from vwlite.pictures.chart import NORMAL_95, Chart, curves, intervals
 
 MOST_BYTES = 1 << 28
+VERBS = "eval, compare, policies or simulate"
+ESTIMATES = {
+    "ips": "inverse propensity scores",
+    "snips": "self-normalized inverse propensity scores",
+    "dr": "the doubly robust estimate",
+}
 
 
 def charts_of_file(path: str) -> list[Chart]:
     """The charts of a file.
 
     Args:
-        path: JSON that vwlite eval, compare or simulate has printed; or a table of curves, tab-separated, as of
-            vwlite simulate --curves and vwlite curve: name, place, value.
+        path: JSON that vwlite eval, compare, policies or simulate has printed; or a table of curves, tab-separated, as
+            of vwlite simulate --curves and vwlite curve: name, place, value.
 
     Returns:
         The charts.
@@ -47,10 +53,8 @@ def of_json(path: str, line: str) -> list[Chart]:
             if key in found:
                 return make(found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VwliteError(f"{path}: is not JSON as vwlite eval, compare or simulate prints it: {error}") from error
-    raise VwliteError(
-        f"{path}: JSON without any of {', '.join(KINDS)}: give that of vwlite eval, compare or simulate --json"
-    )
+        raise VwliteError(f"{path}: is not JSON as vwlite {VERBS} prints it: {error}") from error
+    raise VwliteError(f"{path}: JSON without any of {', '.join(KINDS)}: give that of vwlite {VERBS} --json")
 
 
 def of_evaluation(found: dict[str, Any]) -> list[Chart]:
@@ -95,6 +99,36 @@ def of_comparison(found: dict[str, Any]) -> list[Chart]:
     return [intervals("Differences", about, rows, 0.0)]
 
 
+def of_policies(found: dict[str, Any]) -> list[Chart]:
+    """The charts of vwlite policies --json: the costs by each estimate, and their differences to the log's own."""
+    logged, level = found["logged"], f"{found['level']:.0%}"
+    own = float(logged["value"])
+    log = ("(logged)", own, logged["low"], logged["high"])
+    remarks = "".join(f" {one['name']}: {remark}." for one in found["policies"] for remark in one["remarks"])
+    charts = []
+    for key, words in ESTIMATES.items():
+        rows = [
+            (f"{one['name']} ({one['effective']:,.0f})", float(one[key]["value"]), one[key]["low"], one[key]["high"])
+            for one in found["policies"]
+            if one[key]["value"] is not None
+        ]
+        if not rows:
+            continue
+        about = (
+            f"The mean cost of each policy by {words}, with intervals of {level}, of {found['decisions']:,} decisions; "
+            f"in brackets how many of equal weight would say as much. The line is the log's own cost.{remarks}"
+        )
+        charts.append(intervals(f"Cost, {key}", about, [log, *rows], own))
+        less = [
+            (str(one["policy"]), float(one["value"]), one["low"], one["high"])
+            for one in found["differences"]
+            if one["estimate"] == key and one["other"] == "(logged)"
+        ]
+        about = f"The cost of each policy less the log's own, by {words}, with intervals of {level} of pairs."
+        charts.append(intervals(f"Less the log's cost, {key}", about, less, 0.0))
+    return charts
+
+
 def of_simulation(found: dict[str, Any]) -> list[Chart]:
     """The chart of vwlite simulate --json."""
     name = "mean_cost" if "mean_cost" in found["policies"][0] else "regret"
@@ -131,8 +165,10 @@ def of_curves(path: str, content: str) -> Chart:
     return curves(head[2].replace("_", " ").capitalize(), "", series, head[1].replace("_", " "))
 
 
-# by a key that only this kind of JSON has; a comparison has no metrics of its own
+# By a key that only this kind of JSON has, or that is looked for first: a comparison has no metrics of its own, and a
+# comparison of policies has differences, too.
 KINDS: dict[str, Callable[[dict[str, Any]], list[Chart]]] = {
+    "logged": of_policies,
     "differences": of_comparison,
     "calibration": of_evaluation,
     "policies": of_simulation,
