@@ -23,6 +23,11 @@ LEFT_OUT = (
     *("cache", "cache_file", "kill_cache", "predictions", "raw_predictions", "audit", "readable_model", "progress"),
     *("save_per_pass", "final_regressor", "initial_regressor", "redact", "note", "quiet", "config", "data"),
 )
+DRIFT = ("drift", "on_drift")  # left out, too, unless they have ended the run
+# counts since the last row of the progress table, which a replay does not print
+OF_THE_TABLE = (
+    *("dump_interval", "sum_loss_since", "weighted_labeled_before", "holdout_loss_since", "holdout_weight_since"),
+)
 DIGITS = 12  # of a digest, in messages
 MODEL = "model"  # the name of models in the temporary folder
 FED = {
@@ -221,7 +226,8 @@ def steps_of(
                 raise VwliteError(
                     f"{path}: run {number}: its data {name} is no file: name one with the same data with -d"
                 )
-        values = {name: value for name, value in values.items() if name not in LEFT_OUT}
+        left_out = LEFT_OUT if values.get("on_drift") == "stop" else (*LEFT_OUT, *DRIFT)
+        values = {name: value for name, value in values.items() if name not in left_out}
         declared = Options(command_line.option_groups()).declared
         for name, value in values.items():
             if name in declared and declared[name].file == "read" and isinstance(value, str):
@@ -282,7 +288,7 @@ def run_again(number: int, step: Step, before: str | None, target: str) -> Run:
         raise OptionError([f"run {number}: {reason}" for reason in error.errors]) from error
     except VwliteError as error:
         raise type(error)(f"run {number}: {error}") from error
-    if status:
+    if status and not run.drift_stop:
         raise KeyboardInterrupt
     return run
 
@@ -327,6 +333,8 @@ def content_differs(old: model_file.ModelReader, new: model_file.ModelReader, ch
         more = f"; {len(found) - 1} more arrays differ" if len(found) > 1 else ""
         yield f"array {found[0].name}: {found[0].what}{more}"
     for name, before, after in value_differences(old.metadata["figures"], new.metadata["figures"]):
+        if name in OF_THE_TABLE:
+            continue
         yield f"{name.replace('_', ' ')}: {before}, now {after}"
     if not found and "entities" in old.metadata and not changed:
         yield from entities_differ(old, new)
