@@ -27,7 +27,7 @@ MARKERS = ("<!-- judging -->", "<!-- end of judging -->")
 LINES = 1_000_000
 FEW_NAMES = 1000  # values of each of twelve features
 TRAIN = ("--loss_function", "logistic", "--quiet")
-GRID = "l=.05,.1,.5,1 power_t=0,.3,.5,.7"  # 16 settings
+GRID = "l=.05,.1,.2,.3,.5,.7,1,1.5 loss_function=logistic,hinge"  # 16 settings
 BIASES = (
     *("--bayes_linear", "--fixed", "none", "--shrink", "mean", "--random_effect", "user", "--random_effect", "movie"),
     *("--sweeps", "1", "--effect_l2", "user=1,movie=1", "--metric", "rmse", "--quiet"),
@@ -100,7 +100,7 @@ class Bench:
 
     def sweep(self) -> dict[str, Any]:
         """A sweep of 16 settings beside one run."""
-        return self.pairs(["sweep", self.named, *TRAIN, "--grid", GRID], [self.named, *TRAIN])
+        return self.pairs(["sweep", self.named, "--quiet", "--grid", GRID], [self.named, *TRAIN])
 
     def names(self) -> dict[str, Any]:
         """A run that keeps names beside one that does not, with few and with many names."""

@@ -17,8 +17,8 @@ from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.commands import units_of
 from vwlite.judging.crew import Crew
-from vwlite.judging.evaluation import Evaluation, Metric, evaluate, select, with_intervals
-from vwlite.judging.figures import Columns
+from vwlite.judging.evaluation import Evaluation, evaluate, finite
+from vwlite.judging.figures import Columns, metrics_of_groups
 from vwlite.judging.fleet import REFUSED, Fleet, refuse, share_crossings
 from vwlite.judging.folds import MOST, Folds, predict_out
 from vwlite.judging.intervals import Resampling
@@ -288,12 +288,12 @@ class Folded:
         losses = [loss / weight if weight > 0 else None for loss, weight in sums]
         total = sum(weight for _, weight in sums)
         pooled: Evaluation | None = None
-        groups: list[list[Metric]] = [[] for _ in losses]
+        groups: list[dict[str, Any]] = [{} for _ in losses]
         if recorder is not None:
             pooled, groups = self._evaluate(recorder, workspaces[0], names, order, how, wanted)
         found = []
         for i, loss in enumerate(losses):
-            found.append(Fold(self.folds.counts[i], loss, {metric.name: metric.value for metric in groups[i]}))
+            found.append(Fold(self.folds.counts[i], loss, {name: finite(value) for name, value in groups[i].items()}))
         metric_names = [] if pooled is None else [metric.name for metric in pooled.metrics]
         spreads = {"loss": spread_of(losses)} | {
             name: spread_of([fold.metrics.get(name) for fold in found]) for name in metric_names
@@ -309,7 +309,7 @@ class Folded:
         order: bytearray,
         how: Resampling,
         wanted: tuple[tuple[str, ...], tuple[str, ...], str | None],
-    ) -> tuple[Evaluation, list[list[Metric]]]:
+    ) -> tuple[Evaluation, list[dict[str, Any]]]:
         """The evaluation of all examples, and the metrics of the folds."""
         by, entities, resample = wanted
         examples = judged_by(recorder, workspace, names)
@@ -321,9 +321,9 @@ class Folded:
             how = how._replace(units=units_of(slices[resample].names, slices[resample].codes))
         folds = np.frombuffer(order, np.uint8)[examples.places].astype(np.int64)
         kept = [slices[name] for name in dict.fromkeys([*by, *entities])]
-        pooled = evaluate(examples._replace(slices=kept), how, entities, resample or "")
-        parts = [select(examples, folds == i) for i in range(self.k)]
-        return pooled, [with_intervals(part, Columns(part), Resampling(0)) if part.n else [] for part in parts]
+        columns = Columns(examples)
+        pooled = evaluate(examples._replace(slices=kept), how, entities, resample or "", columns)
+        return pooled, metrics_of_groups(examples, columns, folds, self.k)
 
 
 def spread_of(values: Sequence[float | None]) -> Spread:
