@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -282,17 +283,20 @@ def calibration(data: Judged, level: float, order: Codes | None) -> list[Bin]:
     first = np.r_[True, ordered[1:] != ordered[:-1]]
     before = np.cumsum(weights) - weights
     start = np.maximum.accumulate(np.where(first, before, -1))
-    bins = np.minimum((start / data.weights.sum() * BINS).astype(int), BINS - 1)
-    found = []
-    for i in np.unique(bins):
-        part = order[bins == i]
-        w = data.weights[part]
-        observed = float(np.average(data.labels[part], weights=w))
+    bins = np.minimum((start / data.weights.sum() * BINS).astype(int), BINS - 1)  # ascending
+    labels, found = data.labels[order], []
+    edges = np.searchsorted(bins, np.arange(BINS + 1))
+    for begin, end in pairwise(edges):
+        if begin == end:
+            continue
+        w = weights[begin:end]
+        observed = float(np.average(labels[begin:end], weights=w))
         low = high = None
         if data.kind == "binary":
             effective = w.sum() ** 2 / (w**2).sum()
             low, high = (float(end) for end in wilson(observed * effective, effective, level))
-        found.append(Bin(len(part), float(w.sum()), float(np.average(said[part], weights=w)), observed, low, high))
+        predicted = float(np.average(ordered[begin:end], weights=w))
+        found.append(Bin(int(end - begin), float(w.sum()), predicted, observed, low, high))
     return found
 
 
