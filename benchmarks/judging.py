@@ -238,7 +238,8 @@ def report(results: dict[str, Any]) -> str:
     described = results["machine"]
     head = (
         f"{described['date']}, {described['cpu']}, {described['cores']} cores, load {results['load']:.1f} before, "
-        f"Python {described['python']}; {results['lines']:,} lines of 12 named features, medians of {results['rounds']} pairs."
+        f"Python {described['python']}; {results['lines']:,} lines of 12 named features, medians of "
+        f"{results['rounds']} pairs."
     )
     columns = ["command", "wall s", "CPU s", "one run, wall s", "one run, CPU s", "wall ratio", "CPU ratio", "verdict"]
     lines = [head, *rows(columns, body), "", *others]

@@ -376,7 +376,7 @@ def test_a_decision_is_explained(client, options):
     assert f"action^{found['action']}" in names and "Constant" in names
     assert client.get(path).json()["examples"] == before["examples"]
     assert "explanation" not in client.post(f"{path}:predict", json={"actions": actions}).json()
-    many = {f"a{i}": {} for i in range(1001)}
+    many: dict[str, dict[str, float]] = {f"a{i}": {} for i in range(1001)}
     bad = client.post(f"{path}:predict?explain=1", json={"actions": many})
     assert bad.status_code == 400 and "more than 1,000 actions" in bad.json()["detail"]
     client.delete(path)

@@ -317,6 +317,10 @@ class Folded:
     def _predict_together(self, workspaces: Sequence[Workspace], crossed: list[Any]) -> tuple[Any, Any] | None:
         """Predicts by all models at once, each the examples of its fold in groups.
 
+        Args:
+            workspaces: The models.
+            crossed: The interactions that are crossed ahead.
+
         Returns:
             What was recorded, in the order of the examples, and their folds; None if an example was refused, so that
             their order is not known.
