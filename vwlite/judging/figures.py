@@ -259,7 +259,7 @@ def metrics_of_groups(data: Judged, columns: Columns, codes: Codes, n: int) -> l
         By group the value of each metric, NaN where it is undefined; nothing for a group without an example.
     """
     there = np.bincount(codes, minlength=n) > 0
-    sums = np.stack([np.bincount(codes, column, minlength=n) for column in columns.values.T], axis=1)
+    sums: Any = np.stack([np.bincount(codes, column, minlength=n) for column in columns.values.T], axis=1)
     values = columns.metrics(sums, change_of_auc=False)
     if columns.order is not None:
         ordered = codes[columns.order]
