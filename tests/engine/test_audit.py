@@ -207,6 +207,20 @@ def test_names_are_known_in_later_passes_and_from_a_cache():
         assert named("two.txt") == named("one.txt")
 
 
+@pytest.mark.parametrize("rule", ["--keep a", "--ignore B"])
+@pytest.mark.parametrize("crossing", ["-q ::", "-q Ba", "--cubic ::: --permutations", ""])
+def test_an_entity_whose_namespace_is_left_out_is_no_feature_of_the_audit(rule, crossing, capsys):
+    Path("data.txt").write_text("1 |B u |a y z:2\n2 |B v |a y |c w\n")
+    words = f"{rule} {crossing} --random_effect B:a --bayes_linear".split()
+    (_, first), _ = audit(capsys, *words)
+    names = {cell.split(":")[0] for cell in first}
+    assert {"a^y", "a^z", "Constant"} <= names and not any(name.startswith("B") for name in names)
+    if crossing in ("-q ::", "--cubic ::: --permutations"):
+        assert any(name.startswith("a^y*a^z") for name in names)
+    assert main(["data.txt", "--quiet", *words, "--invert_hash", "i.txt"]) == 0
+    assert "B^" not in Path("i.txt").read_text()
+
+
 # Names in the model
 
 

@@ -226,10 +226,33 @@ def test_the_same_examples_are_held_out_whatever_their_order_and_format(tmp_path
         words = ["--label", "y", "--columns_in", "a:number b:category z:number"] if name == "one.csv" else []
         assert main(["-d", str(tmp_path / name), "--holdout", "0.25", *words]) == 0
         said = capsys.readouterr().err
-        assert "holding out a share of 0.25, by the tags or contents of the examples" in said
+        assert "holding out a share of 0.25, by the tags or features of the examples" in said
         assert losses(said).endswith(" h")
         counts.add(re.findall(r"number of examples = (\d+)", said)[0])
     assert len(counts) == 1 and 250 < int(counts.pop()) < 350
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(["1", "-1"], ""), (["1", "2"], "--oaa 2"), (["0.5", "1.5"], "--bayes_linear")],
+)
+def test_the_label_has_no_part_in_what_is_held_out(labels, words, tmp_path, capsys):
+    """Else all examples with some features and one label would be on one side."""
+    found = set()
+    for i in range(2):
+        (tmp_path / "d.vw").write_text("".join(f"{labels[(k + i) % 2]} | x:{k}\n" for k in range(200)))
+        assert main([str(tmp_path / "d.vw"), "--holdout", "0.3", *words.split()]) == 0
+        found.add(re.findall(r"number of examples = (\d+)", capsys.readouterr().err)[0])
+    assert len(found) == 1
+
+
+def test_a_share_that_is_none_is_reported(tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("".join(f"{i % 2} | x{i % 4}\n" for i in range(4000)))
+    assert main([str(tmp_path / "d.vw"), "--holdout", "0.4"]) == 0
+    assert "[warning] --holdout 0.4 has held out 25.0%: it goes by the tag" in capsys.readouterr().err
+    (tmp_path / "d.vw").write_text("".join(f"{i % 2} 1 {i}| x{i % 4}\n" for i in range(4000)))
+    assert main([str(tmp_path / "d.vw"), "--holdout", "0.4"]) == 0
+    assert "[warning]" not in capsys.readouterr().err
 
 
 def test_a_decision_is_held_out_by_its_tag_or_as_a_whole(run, capsys, tmp_path):

@@ -202,6 +202,9 @@ def test_a_prediction_is_explained(client, model):
     score = sum(each["term"] for each in found["terms"])
     assert 1 / (1 + np.exp(-score)) == pytest.approx(found["prediction"], abs=1e-5)
     assert client.get(model).json()["examples"] == 50
+    # the next answer is its own
+    again = client.post(f"{model}:predict", json={"features": {"price": 9}})
+    assert again.status_code == 200 and again.json()["prediction"] != found["prediction"]
 
 
 def test_terms_of_effects_have_parts_and_standard_deviations(client):
@@ -344,6 +347,38 @@ def test_a_bandit_learns_from_costs_that_come_later_and_out_of_order(client):
         answer = client.post(f"{path}:learn", json={name: each for name, each in direct.items() if name != missing})
         assert answer.status_code == 400
         assert missing in answer.json()["detail"]
+    client.delete(path)
+
+
+@pytest.mark.parametrize("options", ["--cb_explore_adf --epsilon 0.9 -q ca", "--thompson --bayes_linear"])
+def test_a_decision_is_explained(client, options):
+    path = "/v1/models/why"
+    client.put(path, json={"options": options})
+    actions = {"politics": {}, "sports": {"length": 2}, "cooking": {"length": 1}}
+    for i in range(30):
+        taken = [*actions][i % 3]
+        body = {"context": {"user": "ann"}, "actions": actions, "action": taken, "cost": i % 3, "probability": 0.3}
+        assert client.post(f"{path}:learn", json=body).status_code == 200
+    before = client.get(path).json()
+    answer = client.post(f"{path}:predict?explain=1", json={"context": {"user": "ann"}, "actions": actions})
+    decoded(answer, messages.Prediction)
+    found = answer.json()
+    why = found["explanation"]
+    first, *others = why["actions"]
+    assert first["action"] == found["action"] and why["scores_are"] == "costs"
+    scores = {each["action"]: each["score"] for each in why["actions"]}
+    assert why["best"] == min(scores, key=scores.__getitem__) == "politics"
+    assert [each["score"] for each in others] == sorted(each["score"] for each in others)
+    for each in why["actions"]:
+        assert sum(term["term"] for term in each["terms"]) == pytest.approx(each["score"], abs=1e-4)
+        assert ("sd" in each) == ("bayes" in options)
+    names = {term["feature"] for term in first["terms"]}
+    assert f"action^{found['action']}" in names and "Constant" in names
+    assert client.get(path).json()["examples"] == before["examples"]
+    assert "explanation" not in client.post(f"{path}:predict", json={"actions": actions}).json()
+    many: dict[str, dict[str, float]] = {f"a{i}": {} for i in range(1001)}
+    bad = client.post(f"{path}:predict?explain=1", json={"actions": many})
+    assert bad.status_code == 400 and "more than 1,000 actions" in bad.json()["detail"]
     client.delete(path)
 
 

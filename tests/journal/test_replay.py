@@ -143,6 +143,25 @@ def test_models_of_searches_and_folds_know_the_columns_of_their_table(words, fol
             assert f"  learned     {fold}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("flags", "status"),
+    [
+        ("", 0),
+        ("-P 7 --passes 3 -c", 0),
+        ("--drift adwin", 0),
+        ("--drift adwin --on_drift save", 0),
+        ("--drift adwin:0.9 --on_drift stop", 3),
+    ],
+)
+def test_a_run_that_printed_its_table_or_watched_for_drift_is_reproduced(flags, status, folder):
+    turned = (
+        line.replace("x:", "z:") if line.startswith("1") else f"-{line}".replace("--1", "1") for line in lines(900)
+    )
+    Path("d.vw").write_text("".join([*lines(), *turned]))
+    assert main(["d.vw", "-f", "m", *flags.split()]) == status
+    assert check()
+
+
 def test_all_runs_are_replayed_in_order(folder):
     learn("d.vw", "-f", "one", "-q", "ab", "--loss_function", "logistic")
     learn("e.vw", "-d", "d.vw", "-i", "one", "-f", "two", "--learning_rate", "0.1")

@@ -214,3 +214,27 @@ def test_slices_and_entities_are_those_of_eval(tmp_path, capsys):
     )
     assert mine == pytest.approx(theirs, abs=1e-3)
     assert found["pooled"]["entities"]["a"]["entities"] > 1
+
+
+@pytest.mark.parametrize("flags", ["--loss_function logistic", "-q ab", "--bayes_linear", "--loss_function hinge"])
+def test_predictions_in_groups_are_judged_as_those_in_order(flags, tmp_path, capsys):
+    """Without -p each model predicts the examples of its fold in groups, several models at once."""
+    text = lines(3000)
+    text[5:5] = ["| unlabelled", "", "what is this", "1 0 | weightless"]
+    data = write(tmp_path / "d.vw", text)
+    found = [
+        as_json(capsys, data, *flags.split(), *more) for more in ([], ["--threads", "1"], ["-p", str(tmp_path / "p")])
+    ]
+    for each in found:
+        del each["seconds"], each["threads"]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_refused_example_is_left_out_however_predictions_are_made(tmp_path, capsys):
+    text = [f"{1 if i % 3 else -1} t{i}| x{i % 5}" for i in range(2000)]
+    text[700] = "0.5 t700| x1"  # no label of this loss
+    data = write(tmp_path / "d.vw", text)
+    found = [as_json(capsys, data, "--loss_function", "logistic", *more) for more in ([], ["-p", str(tmp_path / "p")])]
+    for each in found:
+        del each["seconds"]
+    assert found[0] == found[1] and found[0]["pooled"]["examples"] == 1999

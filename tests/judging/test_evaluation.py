@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vwlite.errors import VwliteError
-from vwlite.judging.evaluation import evaluate
+from vwlite.judging.evaluation import evaluate, select
+from vwlite.judging.figures import Columns, metrics_of_groups, order_of
 from vwlite.judging.intervals import Resampling, wilson
 from vwlite.judging.records import Slice, judged
 
@@ -267,3 +268,38 @@ def test_everything_can_be_written_as_json():
     y, p, w = two_classes(50)
     found = evaluate(judged(y, p, w, slices=[Slice("g", ["a", "b"], np.arange(50) % 2)]), Resampling(20))
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["metrics"]["auc"]["value"] == found.value("auc")
+
+
+@pytest.mark.parametrize("kind", ["single", "double", "ties", "odd", "none"])
+def test_scores_are_in_the_order_of_a_stable_sort(kind):
+    random = np.random.default_rng(0)
+    scores = {
+        "single": random.normal(0, 1e-3, 5000).astype(np.float32).astype(float),
+        "double": random.normal(0, 1e3, 5000),
+        "ties": random.integers(-3, 3, 5000) / 2,
+        "odd": np.array([0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38, np.inf, -np.inf, 65536.0, -65536.0] * 3),
+        "none": np.zeros(0),
+    }[kind]
+    assert order_of(scores).tolist() == np.argsort(scores, kind="stable").tolist()
+
+
+def test_metrics_of_groups_are_those_of_each_group_alone():
+    random = np.random.default_rng(1)
+    for labels, said in (
+        (random.integers(0, 2, 900), random.normal(size=900).round(1)),
+        (random.normal(1e6, 1, 900), random.normal(1e6, 1, 900)),
+        (random.choice(["a", "b", "c"], 900), random.choice(["a", "b"], 900)),
+    ):
+        whole = judged(labels, said, random.random(900))
+        codes = random.integers(0, 4, 900)
+        codes[whole.labels == 0] %= 3  # a group of one class only
+        found = metrics_of_groups(whole, Columns(whole), codes, 5)
+        assert found[4] == {}
+        for i in range(4):
+            alone = evaluate(select(whole, codes == i), Resampling(0))
+            for metric in alone.metrics:
+                if metric.value is None:
+                    assert not np.isfinite(found[i][metric.name])
+                else:
+                    assert found[i][metric.name] == pytest.approx(metric.value, rel=1e-6)
+            assert len(alone.metrics) == len(found[i])

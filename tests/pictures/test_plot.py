@@ -115,12 +115,53 @@ def test_searches_folds_and_policies_are_drawn(folder, capsys):
         trials, best = found[f"Search: {metric}"]["content"]["series"]
         values = [value for _, value in trials["points"]]
         assert len(values) == 6 and values[0] != best["points"][-1][1] == best_of(values)
-    for estimate in ("inverse propensity scores", "self-normalised", "doubly robust"):
-        title = f"Cost, {'' if estimate != 'inverse propensity scores' else 'by '}{estimate}"
-        rows = {row["label"]: row for row in found[title]["content"]["rows"]}
-        assert found[title]["content"]["at"] == -0.5
-        assert set(rows) >= {"one.model", "two.model"} and ("(uniform)" in rows) == (estimate != "doubly robust")
+    for estimate in ("ips", "snips", "dr"):
+        chart = found[f"Cost, {estimate}"]["content"]
+        rows = {row["label"].partition(" ")[0]: row for row in chart["rows"]}
+        assert chart["at"] == -0.5
+        assert set(rows) >= {"one.model", "two.model"} and ("(uniform)" in rows) == (estimate != "dr")
         assert rows["one.model"]["low"] <= rows["one.model"]["value"] <= rows["one.model"]["high"]
+
+
+def test_policies_in_json_are_drawn_with_the_logs_own_cost_and_the_effective_decisions(folder, capsys):
+    random = np.random.default_rng(1)
+    for name in ("train", "log"):
+        rows = []
+        for _ in range(300):
+            action, user = random.integers(2).item(), random.integers(2).item()
+            labels = [f"{k}:{-int(random.random() < (0.8 if user == k else 0.2))}:0.5 " * (k == action) for k in (0, 1)]
+            rows.append(f"shared |u {user}\n{labels[0]}|i a\n{labels[1]}|i b\n\n")
+        Path(f"{name}.vw").write_text("".join(rows))
+    words = "train.vw --cb_adf -q ui -f p.model --quiet"
+    assert main(words.split()) == 0
+    words = "policies log.vw p.model --uniform --json"
+    assert main(words.split()) == 0
+    printed = capsys.readouterr().out
+    Path("p.json").write_text(printed)
+    found = json.loads(printed)
+    plot("p.json", "p.html")
+    assert titles("p.html")[:4] == [
+        "Cost, ips",
+        "Less the log's cost, ips",
+        "Cost, snips",
+        "Less the log's cost, snips",
+    ]
+    costs, differences = charts("p.html")[:2]
+    assert costs["content"]["at"] == found["logged"]["value"]
+    log, policy, uniform = costs["content"]["rows"]
+    assert (log["label"], log["value"], log["low"]) == ("(logged)", found["logged"]["value"], found["logged"]["low"])
+    assert uniform["label"] == "(uniform) (300)" and policy["label"].startswith("p.model (")
+    first = found["policies"][0]
+    assert (policy["value"], policy["low"], policy["high"]) == tuple(
+        first["ips"][key] for key in ("value", "low", "high")
+    )
+    assert policy["high"] < log["value"]
+    assert differences["content"]["at"] == 0 and differences["content"]["rows"][0]["high"] < 0
+    words = "policies log.vw p.model --samples 0 --json"
+    assert main(words.split()) == 0
+    Path("q.json").write_text(capsys.readouterr().out)
+    plot("q.json", "q.png")
+    assert Path("q.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_image_needs_only_the_suffix(folder):

@@ -15,7 +15,7 @@ from tests.support.daemon import serving
 from tests.support.models import arrays
 from vwlite.cli import main
 from vwlite.report.drift import DETECTORS, Adwin, Kswin, PageHinkley, critical_distance, tail
-from vwlite.report.watching import KNOWN
+from vwlite.report.watching import KNOWN, MOST_SAVED
 
 
 def streams() -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
@@ -165,6 +165,137 @@ def test_a_daemon_logs_it(tmp_path):
         event = json.loads(daemon.wait_for('"drift"'))
     assert event["event"] == "drift" and event["level"] == "warning" and 6000 < event["example"] < 6200
     assert event["loss_before"] < event["loss_after"]
+
+
+STACKS = {
+    "plain": "",
+    "crossed": "-q ::",
+    "delayed": "--delay 7",
+    "reported": "--report auc --names on",
+    "effects": "--bayes_logistic --random_effect u",
+    "transformed": "--transform /x/:scale",
+    "passes": "--passes 2 -c -k --holdout_off",
+    "held out": "--holdout 0.2",
+}
+
+
+@pytest.mark.parametrize("stack", sorted(set(STACKS) - {"delayed", "transformed", "passes", "held out"}))
+def test_on_drift_saves_the_model_of_the_moment_and_goes_on(stack, tmp_path, capsys):
+    path, m = data(tmp_path), str(tmp_path / "m")
+    words = [path, *("" if "bayes" in STACKS[stack] else "--loss_function logistic").split(), *STACKS[stack].split()]
+    assert main([*words, "--drift", "adwin", "--on_drift", "save", "-f", m, "-p", f"{m}.p"]) == 0
+    (number,) = re.findall(r"at example (\d+): .*, model saved to \S+/m\.drift-\d+", capsys.readouterr().err)
+    assert main([*words, "--examples", number, "-f", f"{m}1"]) == 0
+    assert arrays(Path(f"{m}.drift-{number}")) == arrays(Path(f"{m}1"))
+    assert main([*words, "-f", f"{m}2", "-p", f"{m}2.p"]) == 0
+    assert arrays(Path(m)) == arrays(Path(f"{m}2"))
+    assert Path(f"{m}.p").read_text() == Path(f"{m}2.p").read_text()
+
+
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_on_drift_stops_the_run_after_the_example(stack, tmp_path, capsys):
+    path, m = data(tmp_path), str(tmp_path / "m")
+    words = [path, *("" if "bayes" in STACKS[stack] else "--loss_function logistic").split(), *STACKS[stack].split()]
+    assert main([*words, "--drift", "adwin", "--on_drift", "stop", "-f", m, "-p", f"{m}.p"]) == 3
+    said = capsys.readouterr().err
+    (number,) = re.findall(r"stopped by --on_drift at example (\d+), model saved to ", said)
+    assert f"[drift] at example {number}: loss " in said and "drifts = 1" in said
+    words = [word for word in words if word not in ("--passes", "2")]
+    assert main([*words, "--examples", number, "-f", f"{m}1", "-p", f"{m}1.p"]) == 0
+    assert Path(f"{m}.p").read_text() == Path(f"{m}1.p").read_text()
+    assert arrays(Path(m)) == arrays(Path(f"{m}1"))
+    assert main(["inspect", m, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["journal"][-1]["stopped"] == "--on_drift"
+
+
+def test_on_drift_stops_a_run_of_decisions(tmp_path, capsys):
+    random = np.random.default_rng(1)
+    rows = []
+    for i in range(6000):
+        action = random.integers(2).item()
+        cost = -int(random.random() < (0.9 if i < 4000 else 0.1))
+        labels = [f"{k}:{cost}:0.5 " if k == action else "" for k in (0, 1)]
+        rows.append(f"{labels[0]}| a\n{labels[1]}| b\n\n")
+    (tmp_path / "d").write_text("".join(rows))
+    words = [str(tmp_path / "d"), "--cb_adf", "--drift", "adwin", "--on_drift", "stop", "-p", str(tmp_path / "p")]
+    assert main(words) == 3
+    (number,) = re.findall(r"stopped by --on_drift at example (\d+)", capsys.readouterr().err)
+    assert 4000 < int(number) < 5000
+    assert (tmp_path / "p").read_text().strip("\n").count("\n\n") == int(number) - 1
+
+
+def test_on_drift_stops_while_the_pipe_is_still_open_and_without_words(tmp_path):
+    with open(data(tmp_path), "rb") as file, subprocess.Popen(
+        [*VWLITE, "--loss_function", "logistic", "--drift", "adwin", "--on_drift", "stop", "--quiet"],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as run:  # fmt: skip
+        assert run.stdin is not None and run.stderr is not None
+        run.stdin.write(file.read())
+        run.stdin.flush()
+        assert run.wait(60) == 3
+        assert run.stderr.read() == b""
+
+
+def test_on_drift_saves_few_models_of_a_loss_that_swings(tmp_path, capsys):
+    random = np.random.default_rng(1)
+    rows = [f"{random.normal() * (30 if i // 300 % 2 else 1)!r} | x\n" for i in range(30000)]
+    (tmp_path / "d").write_text("".join(rows))
+    words = [str(tmp_path / "d"), "--drift", "adwin:0.5", "--on_drift", "save", "-f", str(tmp_path / "m")]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert said.count("[drift]") > MOST_SAVED
+    assert said.count("model saved to") == len([*tmp_path.glob("m.drift-*")]) == MOST_SAVED
+
+
+def test_a_daemon_stops_learning_and_goes_on_predicting_also_after_its_journal_was_read(tmp_path):
+    text = Path(data(tmp_path)).read_bytes()
+    flags = ["--loss_function", "logistic", "--drift", "adwin", "--on_drift", "stop", "--journal", str(tmp_path / "j")]
+    with serving(tmp_path, *flags) as daemon:
+        answers = daemon.talk(text)
+        daemon.wait_for("drift")
+        refused = [answer for answer in answers.splitlines() if answer.startswith(b"!error")]
+        assert refused[0].startswith(b"!error not learned: the loss has risen (--on_drift stop, at example 60")
+        learned = 9000 - len(refused)
+        assert 6000 < learned < 6200 and set(answers.splitlines()[learned:]) == {refused[0]}
+        assert not daemon.talk(b"| x1\n").startswith(b"!")
+        assert json.loads(daemon.talk(b"!stats\n"))["learns"] is False
+        daemon.kill()
+    with serving(tmp_path, *flags) as daemon:  # learns its journal again, and then more
+        assert not daemon.talk(b"1 | x1\n").startswith(b"!")
+        assert json.loads(daemon.talk(b"!stats\n"))["examples"] == learned + 1
+
+
+def test_a_daemon_saves_the_model(tmp_path):
+    text = Path(data(tmp_path)).read_bytes()
+    flags = ["--loss_function", "logistic", "--drift", "adwin", "--on_drift", "save", "-f", str(tmp_path / "m")]
+    with serving(tmp_path, *flags) as daemon:
+        daemon.talk(text)
+        daemon.wait_for("saved")
+        (path,) = tmp_path.glob("m.drift-*")
+        assert 6000 < int(path.name.removeprefix("m.drift-")) < 6200
+    assert main(["-t", "-i", str(path), "--no_stdin", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--drift adwin --on_drift save", "--on_drift save needs -f FILE"),
+        ("--drift adwin --on_drift save -t -f x", "--on_drift save and -t: nothing is learned"),
+        ("--drift adwin --on_drift 'rm x'", "--on_drift must be one of save, stop"),
+        ("--on_drift stop", "--on_drift has no effect without --drift"),
+        ("--drift adwin --on_drift stop --threads 2", "--on_drift has no effect with --threads above 1"),
+        ("--drift adwin --quiet", "--drift has no effect with --quiet: leave one of them out"),
+        ("--drift adwin --on_drift save -f x -p x.drift-5", "--predictions x.drift-5: --on_drift would save a model"),
+    ],
+)
+def test_what_on_drift_can_not_do_is_refused(words, message, tmp_path, capsys, monkeypatch):
+    import shlex
+
+    path = data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main([path, *shlex.split(words)]) == 1
+    assert message in capsys.readouterr().err
+    assert [*Path().iterdir()] == [Path("d.vw")]
 
 
 @pytest.mark.parametrize(

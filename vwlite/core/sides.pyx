@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from vwlite.core.draws cimport mix, uniform
-from vwlite.core.example cimport NO_NUMBER, Choice, Feature
+from vwlite.core.example cimport Feature
 
 
 cdef uint64_t hash_bytes(const uint8_t* text, size_t n) noexcept nogil:
@@ -28,24 +28,14 @@ cdef inline uint64_t bits(float value) noexcept nogil:
 
 
 cdef uint64_t hash_row(Block block, const Row* row) noexcept nogil:
-    """A hash of a row's features, in any order, and of its label."""
+    """A hash of a row's features, in any order."""
     cdef uint64_t sum = 0
     cdef const Feature* feature = block.features + row.feature
-    cdef const Choice* choice = block.choices + row.choice
     cdef size_t i
     for i in range(row.n_features):
         if feature[i].value != 0:     # transforms keep zeros, and give features without a value NaN for 1
             sum += mix(<uint64_t>feature[i].hash << 32
                        | bits(feature[i].value if feature[i].value == feature[i].value else 1), 0)
-    if row.label == row.label:
-        sum += mix(bits(row.label), 1)
-    for i in range(row.n_choices):
-        if choice[i].number != NO_NUMBER:
-            sum += mix(choice[i].number, 2)
-        else:
-            sum += mix(hash_bytes(<const uint8_t*>block.text + choice[i].name, choice[i].name_length), 3)
-        if choice[i].cost == choice[i].cost:
-            sum += mix(bits(choice[i].cost), 4)
     return mix(sum, 0)
 
 

@@ -100,7 +100,9 @@ class Engine:
         self.driver.listener = self
         self.driver.quiet = True
         self.driver.predictions = self.answers
-        self.drift = drift_of(options, self.driver.observer)
+        self.recovering = self.drifted = False  # drifted: learning has ended by --on_drift
+        self.to_save: list[int] = []  # examples at which --on_drift wants a model saved
+        self.drift = drift_of(options, self.driver.observer, self.act_on_drift)
         if self.drift is not None:
             self.driver.observer = self.drift
 
@@ -173,7 +175,11 @@ class Engine:
         """
         self.limit_crossing(None)
         parser = self._parser_of_json() if lines.startswith(JSON_ENTRY) else self.workspace.parser
-        self.driver.run_text(parser, self.block, lines.removeprefix(JSON_ENTRY), 1, answering=False)
+        self.recovering = True
+        try:
+            self.driver.run_text(parser, self.block, lines.removeprefix(JSON_ENTRY), 1, answering=False)
+        finally:
+            self.recovering = False
         self.limit_crossing(self.options["crossing_limit"] or LIMIT_OF_A_DAEMON)
         self.answers.drain()
         self.learned.drain()
@@ -185,6 +191,16 @@ class Engine:
         else:
             self.driver.refusal = TextBuffer()
             self.driver.refusal.add(f"!error not learned: {why}\n".encode())
+
+    def act_on_drift(self, number: int) -> None:
+        """Does what --on_drift says after the example of this number, unless it was learned by an earlier process."""
+        if self.recovering:
+            return
+        if self.options["on_drift"] == "save":
+            self.to_save.append(number)
+        elif self.driver.refusal is None:
+            self.drifted = True
+            self.stop_learning(f"the loss has risen (--on_drift stop, at example {number})")
 
     def save(self, path: str, stream: dict[str, Any] | None = None) -> None:
         """Saves the model; `stream` is its metadata about the journal. Raises ModelError."""

@@ -22,6 +22,7 @@ from vwlite.core.files import sweep
 from vwlite.core.learner import walk
 from vwlite.errors import ModelError, OptionError, VwliteError
 from vwlite.model import model_file
+from vwlite.report.watching import MOST_SAVED, path_at
 
 if TYPE_CHECKING:
     from vwlite.core.options import Options
@@ -83,7 +84,7 @@ class Saving:
         self.saved_examples = self.begun_examples = server.engine.driver.counters.example_number
         self.saved_entry = 0 if server.journal is None else server.journal.last
         self.begun_bytes = 0  # what the journal had written at the last checkpoint
-        self.saves = self.failures = 0
+        self.saves = self.failures = self.drifts = 0
 
     @property
     def checkpoint(self) -> str | None:
@@ -172,6 +173,16 @@ class Saving:
         """Requests an automatic save, unless one is queued."""
         if self.path is not None and self.loop is not None and all(job.path != self.path for job in self.jobs):
             self.ask(self.path)
+
+    def save_drifts(self, numbers: list[int]) -> None:
+        """Saves the model once for the examples at which --on_drift wants that, and clears their list."""
+        if not numbers:
+            return
+        path = path_at(self.server.options["final_regressor"], numbers[-1])
+        numbers.clear()
+        if self.loop is not None and self.drifts < MOST_SAVED:
+            self.drifts += 1
+            self.ask(path)
 
     # the queue
 

@@ -239,6 +239,7 @@ class Server:
         """Logs the model's remarks since the last call."""
         for number, before, after in self.engine.drift.events() if self.engine.drift is not None else ():
             self.log.warning("drift", example=number, loss_before=before, loss_after=after)
+        self.saving.save_drifts(self.engine.to_save)
         while self.engine.remarks:
             self.log.warning(self.engine.remarks.pop(0))
 
@@ -251,7 +252,7 @@ class Server:
         if failure is not None and self.engine.driver.refusal is None:
             self.log.error("the journal can't be written; nothing is learned until it can", why=str(failure))
             self.engine.stop_learning(str(failure))
-        elif failure is None and self.engine.driver.refusal is not None:
+        elif failure is None and self.engine.driver.refusal is not None and not self.engine.drifted:
             self.log.info("the journal can be written again")
             self.engine.stop_learning(None)
             self.saving.save_itself()  # the last checkpoint may have failed, too

@@ -21,6 +21,8 @@ def names(view: View, interactions: Any) -> Iterator[str]:
     """The name of each of view.features, in the same order."""
     spaces: dict[int, list[str]] = {}
     for group in view.groups:
+        if interactions.is_ignored(group.letter):
+            continue  # a learner reads it, such as the name of an entity, and it is no feature
         linear = [feature_name(group.name, name) for name in group.names]
         spaces.setdefault(group.letter, []).extend(linear)
         if not interactions.is_linear_ignored(group.letter, group.name):

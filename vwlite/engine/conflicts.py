@@ -12,6 +12,7 @@ from vwlite.core.options import Options
 from vwlite.core.paths import inherited
 from vwlite.engine.feed import cache_path, data_paths
 from vwlite.errors import OptionError
+from vwlite.report.watching import is_at_drift
 
 UPDATE = {"--initial_regressor", "--final_regressor"}  # may be the same file: the model is updated
 STREAMS = ("data", "predictions", "raw_predictions")  # options whose "-" is standard input or output
@@ -96,6 +97,12 @@ def check_run(options: Options, serving: bool) -> None:
             f"{use.label} {use.path}: --save_per_pass would save a model there: name another file"
             for use in uses
             if is_of_pass(use.path, final, options["passes"])
+        ]
+    if final and options["on_drift"] == "save":
+        errors += [
+            f"{use.label} {use.path}: --on_drift would save a model there: name another file"
+            for use in uses
+            if is_at_drift(use.path, final) and use.label != "--initial_regressor"
         ]
     if options["journal"]:
         errors += [

@@ -61,7 +61,8 @@ IMPLY = ("daemon", "port", "pid_file", "socket", "journal")  # each of them impl
 
 # Options that don't affect how a model learns.
 ASIDE = {
-    "initial_regressor", "final_regressor", "preserve_performance_counters", "quiet", "progress", "drift", "config",
+    "initial_regressor", "final_regressor", "preserve_performance_counters", "quiet", "progress", "config",
+    "drift", "on_drift",
     "crossing_limit",  # accepted lines are learned again under any limit
     *(option.name for option in OPTIONS.options),
 }  # fmt: skip

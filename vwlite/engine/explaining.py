@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vwlite.core.learner import chain
+from vwlite.core.textbuffer import TextBuffer
 from vwlite.engine.doors import TEXT, Doors
 from vwlite.errors import OptionError
 from vwlite.report.explainer import Explainer
@@ -54,10 +55,15 @@ def observed(workspace: Any, explainer: Explainer) -> Iterator[None]:
 
 def explain(workspace: Any, x: Any, columns: Any, effect: str | None, most: int) -> Any:
     """The explanation of one example, or a list of those of several; see Workspace.explain."""
-    explainer = explainer_of(workspace, effect, most)
-    with observed(workspace, explainer):
-        # readers of its own, which keep names
-        Doors(workspace.driver, workspace.parser, workspace.options).run(x, None, None, None, columns, False)
+    explainer, driver = explainer_of(workspace, effect, most), workspace.driver
+    answers = driver.predictions
+    driver.predictions = TextBuffer() if answers is not None else None  # of a server: no client waits for these
+    try:
+        with observed(workspace, explainer):
+            # readers of its own, which keep names
+            Doors(driver, workspace.parser, workspace.options).run(x, None, None, None, columns, False)
+    finally:
+        driver.predictions = answers
     one = isinstance(x, (*TEXT, Mapping)) or getattr(x, "ndim", 0) == 1
     if not one:
         return explainer.found

@@ -65,7 +65,7 @@ RUN_OPTIONS = OptionGroup(
         Option(
             "holdout",
             float,
-            "hold this share of the examples out: by a hash of the tag, or of the features and label without one, so "
+            "hold this share of the examples out: by a hash of the tag, or of the features without one, so "
             "an example is always on the same side",
             above=0,
             most=0.999999,

@@ -27,6 +27,7 @@ RUN_ONLY = {
     "shuffle": "shuffle the examples",
     "interleave": "give the examples in that order",
     "drift": "vwlite.report.drift.Adwin and others watch losses that you feed them",
+    "on_drift": "vwlite.report.drift.Adwin and others watch losses that you feed them",
     "delay": "call predict() for each example, and learn() when its label is known",
     "time": "call learn() when the label is known",
     "early_terminate": "stop calling learn()",

@@ -93,6 +93,15 @@ def why_not(option: Option, options: Options, learners: Collection[str], use: Us
     if any(failing(entry, options, learners, use) == ["learning"] for entry in option.needs):
         return f"{flag} has no effect with -t, under which nothing is learned: leave one of them out"
     missing, against = [], []
+    # an alternative that others stand in the way of, and that lacks nothing, is the better advice
+    barred = [
+        terms
+        for terms in (failing(one, options, learners, use) for one in option.needs)
+        if all(term.startswith("!") for term in terms)
+    ]
+    if barred:
+        against = [in_words(term[1:], options) for term in barred[0]]
+        return f"{flag} has no effect with {' and '.join(against)}: leave one of them out"
     for alternative in option.needs:
         terms = failing(alternative, options, learners, use)
         lacking = [in_words(term, options) for term in terms if not term.startswith("!")]

@@ -19,12 +19,12 @@ from vwlite.engine.delaying import delay_of
 from vwlite.engine.driver import Driver
 from vwlite.engine.feed import Feed
 from vwlite.engine.stack import table
-from vwlite.engine.summary import row, summary
+from vwlite.engine.summary import remark_on_share, row, summary
 from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, ParseError, VwliteError
 from vwlite.input.sniff import looks_like
 from vwlite.report import outputs, terminal
-from vwlite.report.watching import drift_of, in_words
+from vwlite.report.watching import MOST_SAVED, STATUS_OF_STOP, drift_of, in_words, path_at
 
 
 class Run:
@@ -47,6 +47,8 @@ class Run:
         needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
         self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again)
         self.drift: Any = None
+        self.drift_stop = 0  # the example at which --on_drift ended the run
+        self.saved_at_drift: dict[int, str] = {}
         self.delay = delay_of(options, self.driver, self.feed.wants_names)
         self.verdict = Verdict.GO_ON
         self.sinks: list[tuple[outputs.Sink, TextBuffer]] = []
@@ -87,7 +89,14 @@ class Run:
                 sink.discard()
             self.feed.close()
             raise
+        if self.drift_stop:
+            return STATUS_OF_STOP
         return 0 if self.stopped_by is None else 128 + self.stopped_by
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a signal or --on_drift has ended the run before its data did."""
+        return self.stopped_by is not None or self.drift_stop > 0
 
     def prepare(self) -> None:
         """Configures the driver from the options, and opens output files."""
@@ -109,7 +118,7 @@ class Run:
         if options["readable_model"] or options["invert_hash"]:
             self.note_model_layout()
         driver.listener = self
-        self.drift = drift_of(options, driver.observer)
+        self.drift = drift_of(options, driver.observer, self.act_on_drift)
         if self.drift is not None:
             driver.observer = self.drift
         self.expect()
@@ -189,7 +198,7 @@ class Run:
         number = 0
         while self.wants_pass(number):
             self.one_pass()
-            if self.stopped_by is not None or self.ends_with(number):
+            if self.cut_short or self.ends_with(number):
                 return
             number += 1
 
@@ -204,7 +213,7 @@ class Run:
             self.refuse_empty()
         if self.driver.training:
             self.verdict = end_pass(self.workspace.top)
-        if self.end_pass(number) or self.stopped_by is not None or self.verdict is Verdict.DONE:
+        if self.end_pass(number) or self.cut_short or self.verdict is Verdict.DONE:
             return True
         self.driver.done = self.options["examples"] == 0
         return False
@@ -224,7 +233,7 @@ class Run:
             self.blocks += 1
             if self.blocks & (self.blocks - 1) == 0:
                 self.expect()
-            if self.driver.done or self.stopped_by is not None:
+            if self.driver.done or self.cut_short:
                 break
         self.driver.catch_up()
         self.flush(force=True)
@@ -239,7 +248,20 @@ class Run:
     def report_drift(self) -> None:
         """Prints what drift was found since the last call."""
         for number, before, after in self.drift.events():
-            self.log("drift", in_words(number, before, after))
+            path = self.saved_at_drift.get(number)
+            self.log("drift", in_words(number, before, after) + (f", model saved to {path}" if path else ""))
+
+    def act_on_drift(self, number: int) -> None:
+        """Does what --on_drift says, right after the example of this number."""
+        if self.options["on_drift"] == "stop":
+            self.drift_stop = number
+            self.driver.done = True
+        elif len(self.saved_at_drift) < MOST_SAVED:
+            path = path_at(self.options["final_regressor"], number)
+            self.driver.before_save()
+            self.workspace.sources = self.feed.records
+            self.workspace.save(path)
+            self.saved_at_drift[number] = path
 
     def expect(self) -> None:
         """Tells the learners how many bytes of text there are, as far as that is known."""
@@ -343,7 +365,7 @@ class Run:
         for sink, _ in self.sinks:
             sink.commit()
         report = self.workspace.reporter
-        useless = self.stopped_by is not None and not self.driver.again and self.why_empty() is not None
+        useless = self.cut_short and not self.driver.again and self.why_empty() is not None
         if not ((self.stopped_early and self.saved_best) or useless):
             self.save()
         else:
@@ -376,12 +398,14 @@ class Run:
         if (
             self.driver.holdout
             and self.driver.counters.held_out == 0
-            and self.stopped_by is None
+            and not self.cut_short
             and not self.options["vw_compat"]
         ):
             self.log(
                 "warning", "nothing was held out: there are too few examples, so the loss is not one of unseen data"
             )
+        if remark := remark_on_share(self.driver, self.options["holdout"], self.read, self.counted_before):
+            self.log("warning", remark)
         if self.options["label"] and self.options.source("label") != "model" and self.driver.training:
             from vwlite.input.column_map import remark_on_labels
 
@@ -390,25 +414,31 @@ class Run:
             if remark := remark_on_labels(self.options["label"], *labels):
                 self.log("warning", remark)
         chosen = self.feed.selection
-        for remark in chosen.remarks() if chosen is not None and self.stopped_by is None else ():
+        for remark in chosen.remarks() if chosen is not None and not self.cut_short else ():
             self.log("warning", remark)
-        for remark in self.workspace.unmatched() if self.stopped_by is None else ():
+        for remark in self.workspace.unmatched() if not self.cut_short else ():
             self.log("warning", remark)
         self.print_skipped()
-        if self.stopped_by is not None:
+        if self.cut_short:
             saved = None if useless else self.options["final_regressor"]
-            self.log("warning", f"stopped by {self.stopped_by.name}" + (f", model saved to {saved}" if saved else ""))
+            at = f" at example {self.drift_stop}" if self.drift_stop else ""
+            by = self.what_stopped() + at
+            self.log("warning", f"stopped by {by}" + (f", model saved to {saved}" if saved else ""))
         self.driver.close()
         for learner in walk(self.workspace.top):
             learner.finish()
+
+    def what_stopped(self) -> str:
+        """The name of what has cut the run short."""
+        return "--on_drift" if self.stopped_by is None else self.stopped_by.name
 
     def save(self) -> None:
         """Writes the model in every requested format."""
         options = self.options
         self.driver.before_save()
         self.workspace.sources = self.feed.records
-        if self.stopped_by is not None:
-            self.workspace.origin["stopped"] = self.stopped_by.name
+        if self.cut_short:
+            self.workspace.origin["stopped"] = self.what_stopped()
         if options["final_regressor"]:
             self.workspace.save(options["final_regressor"])
         if not (options["readable_model"] or options["invert_hash"]):
@@ -497,7 +527,7 @@ class Run:
             else f"every {options['holdout_period']}th example"
         )
         if options["holdout"] is not None:
-            what = f"a share of {options['holdout']:g}, by the tags or contents of the examples,"
+            what = f"a share of {options['holdout']:g}, by the tags or features of the examples,"
         self.log("info", f"holding out {what} for early stopping; --holdout_off learns from all")
 
     def print_skipped(self) -> None:

@@ -12,6 +12,8 @@ from vwlite.report.outputs import decimals, ratio, shorten
 if TYPE_CHECKING:
     from vwlite.engine.driver import Driver
 
+MOST_DEVIATIONS = 5  # of a share that is held out by independent draws
+
 
 def best_constant(driver: Driver, loss: Any, tau: float) -> tuple[float, float | None] | None:
     """The constant prediction with the smallest loss, and its loss if at most two different labels were seen.
@@ -108,3 +110,28 @@ def row(driver: Driver, label: str, prediction: str, features: int, as_vw: bool 
         f"{str(features)[:8]:>8}",
     ]
     return " ".join(cells) + (" h" if driver.holdout and driver.current_pass >= 1 else "")
+
+
+def remark_on_share(driver: Driver, share: float | None, n: int, before: int) -> str:
+    """A warning if --holdout has held out another share than independent draws could; else the empty string.
+
+    Args:
+        driver: The driver of the run.
+        share: That of --holdout, or None.
+        n: The number of examples of a pass.
+        before: How many examples were counted before the run.
+
+    Returns:
+        The warning.
+    """
+    counters = driver.counters
+    if share is None or not driver.holdout or not counters.held_out or counters.weighted_unlabeled:
+        return ""
+    found = counters.held_out / (counters.held_out + counters.example_number - before)
+    deviation = (share * (1 - share) / max(n, 1)) ** 0.5
+    if abs(found - share) <= max(MOST_DEVIATIONS * deviation, share / 10):
+        return ""
+    return (
+        f"--holdout {share:g} has held out {found:.1%}: it goes by the tag of an example, or by its features without "
+        "one, and many have the same; with a tag for each example it is a random share"
+    )

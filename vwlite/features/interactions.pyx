@@ -125,6 +125,10 @@ cdef class Interactions:
         """Whether terms depend on the namespaces seen."""
         return self.wildcards
 
+    def is_ignored(self, index):
+        """Whether --ignore or --keep drops the features of a namespace."""
+        return self.choice.ignored[index]
+
     def is_linear_ignored(self, index, name):
         """Whether the features of a namespace are used in interactions only."""
         return self.ignored_linear[index] or name in [os.fsencode(other) for other in self.aside_names]

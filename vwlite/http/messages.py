@@ -93,6 +93,23 @@ class Term(msgspec.Struct, omit_defaults=True):
     sd: float | None = None
 
 
+class ExplainedAction(msgspec.Struct, omit_defaults=True):
+    """The score of an action, and its terms."""
+
+    action: str
+    score: float
+    terms: list[Term]
+    sd: float | None = None
+
+
+class Explanation(msgspec.Struct):
+    """Why a decision is what it is: the action taken, then the others from the best score on."""
+
+    scores_are: str
+    best: str
+    actions: list[ExplainedAction]
+
+
 class Prediction(msgspec.Struct, omit_defaults=True):
     """A prediction: a number, the probability of the positive class, or a class; of a bandit, an action."""
 
@@ -107,6 +124,7 @@ class Prediction(msgspec.Struct, omit_defaults=True):
     probability: float | None = None
     id: str | None = None
     terms: list[Term] | None = None
+    explanation: Explanation | None = None
 
 
 class Learned(Prediction, omit_defaults=True):

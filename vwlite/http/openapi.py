@@ -96,7 +96,7 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/models/{name}:predict", "Predicts for an example, or a batch; the model is unchanged",
         {200: Prediction}, {JSON: Predict, NDJSON: Predict, TEXT: None, ARROW: None},
-        {"explain": "1: with the terms of the score", **TABLE_QUERY},
+        {"explain": "1: with the terms of the score, or of the scores of all actions", **TABLE_QUERY},
         {**EXAMPLE_PROBLEMS, 409: "the identifier was used before"},
     ),
     Operation(

@@ -14,7 +14,7 @@ from vwlite.http.batches import Batches
 from vwlite.http.calls import JSON, OCTETS, Answer, Call, decoded, encode, json_answer
 from vwlite.http.decisions import Bandit, cost_of
 from vwlite.http.entries import Header
-from vwlite.http.explain import explain
+from vwlite.http.explain import explain, explain_decision
 from vwlite.http.messages import LABEL, LEARN, PREDICT, PUT, Label, Learn, Predict
 from vwlite.http.model import Model
 from vwlite.http.problems import Problem, pointer
@@ -166,7 +166,7 @@ class V1:
             return await self.batches.run(call, model, "predict")
         body = await call.json(PREDICT)
         if isinstance(model.kind, Bandit):
-            return self.decide(model, model.kind, body)
+            return self.decide(model, model.kind, body, wants_terms(call))
         if body.features is None:
             raise missing("features")
         line = self.writer(model).one(body.features)
@@ -175,12 +175,12 @@ class V1:
         if body.remember or body.id is not None:
             stored = encode(Stored(features=body.features))
             members += b', "id": ' + encode(self.service.remember(model, stored, answer, body.id))
-        if call.query.get("explain") in ("1", "true"):
+        if wants_terms(call):
             members += b', "terms": ' + encode(explain(model, line))
         self.tell("predict", model, body.features, answer)
         return self.answered(model, members)
 
-    def decide(self, model: Model, kind: Bandit, body: Predict) -> Answer:
+    def decide(self, model: Model, kind: Bandit, body: Predict, explains: bool = False) -> Answer:
         """Chooses an action; the decision is always remembered, as its cost comes later."""
         if body.actions is None:
             raise missing("actions")
@@ -188,6 +188,8 @@ class V1:
         answer = self.service.predict(model, text)
         action, probability, probabilities = kind.choice(answer, list(body.actions))
         members = kind.chosen(action, probability, probabilities)
+        if explains:
+            members += b', "explanation": ' + encode(explain_decision(model, text, list(body.actions), action))
         if not self.service.settings.follows:
             stored = encode(Stored(context=body.context, actions=body.actions, action=action, probability=probability))
             members += b', "id": ' + encode(self.service.remember(model, stored, answer, body.id))
@@ -346,6 +348,11 @@ def require_media(call: Call, *media: bytes) -> None:
         names = ", ".join(each.decode() for each in media)
         given = call.media.decode("latin-1") or "none"
         raise Problem(415, f"the Content-Type is {given}; send {names}")
+
+
+def wants_terms(call: Call) -> bool:
+    """Whether a request asks for an explanation."""
+    return call.query.get("explain") in ("1", "true")
 
 
 def top_weights(model: Model, count: int) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ LEFT_OUT = (
     *("save_per_pass", "final_regressor", "initial_regressor", "redact", "note", "quiet", "config", "data", "report"),
 )
 OF_TABLE = ("quiet", "progress")  # they change when the next row of the table is due, which a model stores
+DRIFT = ("drift", "on_drift")  # left out, too, unless they have ended the run
 DIGITS = 12  # of a digest, in messages
 MODEL = "model"  # the name of models in the temporary folder
 FED = {
@@ -247,7 +248,8 @@ def steps_of(
                 raise VwliteError(
                     f"{path}: run {number}: its data {name} is no file: name one with the same data with -d"
                 )
-        values = {name: value for name, value in values.items() if name not in LEFT_OUT or name in OF_TABLE}
+        left_out = LEFT_OUT if values.get("on_drift") == "stop" else (*LEFT_OUT, *DRIFT)
+        values = {name: value for name, value in values.items() if name not in left_out or name in OF_TABLE}
         declared = Options(command_line.option_groups()).declared
         for name, value in values.items():
             if name in declared and declared[name].file == "read" and isinstance(value, str):
@@ -308,7 +310,7 @@ def run_again(number: int, step: Step, before: str | None, target: str) -> Run:
         raise OptionError([f"run {number}: {reason}" for reason in error.errors]) from error
     except VwliteError as error:
         raise type(error)(f"run {number}: {error}") from error
-    if status:
+    if status and not run.drift_stop:
         raise KeyboardInterrupt
     return run
 

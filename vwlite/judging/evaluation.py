@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vwlite.errors import VwliteError
-from vwlite.judging.figures import Columns, auc_of_groups
+from vwlite.judging.figures import Columns, auc_of_groups, order_of
 from vwlite.judging.intervals import Resampling, interval, sampled, wilson
 from vwlite.judging.records import Judged, Slice
+
+if TYPE_CHECKING:
+    from vwlite.judging.records import Codes
 
 BINS = 10
 MOST_CELLS = 20  # classes in a confusion matrix
@@ -152,7 +156,11 @@ def of_metrics(metrics: list[Metric]) -> dict[str, Any]:
 
 
 def evaluate(
-    data: Judged, how: Resampling | None = None, entities: tuple[str, ...] = (), resampled: str = ""
+    data: Judged,
+    how: Resampling | None = None,
+    entities: tuple[str, ...] = (),
+    resampled: str = "",
+    columns: Columns | None = None,
 ) -> Evaluation:
     """Computes the metrics of judged examples.
 
@@ -161,6 +169,7 @@ def evaluate(
         how: The samples of the bootstrap, 1,000 by default.
         entities: Which of the slices are entities, of which only the mean is wanted.
         resampled: The name of the units of the bootstrap; "" for the examples.
+        columns: The columns of the examples, if there are some already.
 
     Returns:
         The evaluation.
@@ -171,7 +180,7 @@ def evaluate(
     how = how or Resampling()
     if not data.n:
         raise VwliteError("no example has a label and a weight, so there is nothing to compare predictions with")
-    columns = Columns(data)
+    columns = columns or Columns(data)
     return Evaluation(
         data.kind,
         data.n,
@@ -180,10 +189,10 @@ def evaluate(
         how.level,
         with_intervals(data, columns, how),
         {one.name: groups(data, one, how) for one in data.slices if one.name not in entities},
-        calibration(data, how.level),
+        calibration(data, how.level, columns.order),
         confusion(data),
         of_each_class(columns),
-        lift(data),
+        lift(data, columns.order),
         {one.name: means(data, columns, one) for one in data.slices if one.name in entities},
     )
 
@@ -259,27 +268,35 @@ def means(data: Judged, columns: Columns, by: Slice) -> tuple[list[Metric], int]
     return found, int(there.sum())
 
 
-def calibration(data: Judged, level: float) -> list[Bin]:
-    """Examples in BINS groups of about equal weight by their predictions: what was predicted, and what came."""
+def calibration(data: Judged, level: float, order: Codes | None) -> list[Bin]:
+    """Examples in BINS groups of about equal weight by their predictions: what was predicted, and what came.
+
+    `order` is that of the scores of two classes, in which probabilities usually ascend, too.
+    """
     said = data.probabilities if data.kind == "binary" else data.predictions if data.kind == "number" else None
     if said is None:
         return []
-    order = np.argsort(said, kind="stable")
+    if order is None or (np.diff(said[order]) < 0).any():
+        order = order_of(said)
     # equal predictions are in one bin, that of their first
-    first = np.r_[True, said[order][1:] != said[order][:-1]]
-    before = np.cumsum(data.weights[order]) - data.weights[order]
+    ordered, weights = said[order], data.weights[order]
+    first = np.r_[True, ordered[1:] != ordered[:-1]]
+    before = np.cumsum(weights) - weights
     start = np.maximum.accumulate(np.where(first, before, -1))
-    bins = np.minimum((start / data.weights.sum() * BINS).astype(int), BINS - 1)
-    found = []
-    for i in np.unique(bins):
-        part = order[bins == i]
-        w = data.weights[part]
-        observed = float(np.average(data.labels[part], weights=w))
+    bins = np.minimum((start / data.weights.sum() * BINS).astype(int), BINS - 1)  # ascending
+    labels, found = data.labels[order], []
+    edges = np.searchsorted(bins, np.arange(BINS + 1))
+    for begin, end in pairwise(edges):
+        if begin == end:
+            continue
+        w = weights[begin:end]
+        observed = float(np.average(labels[begin:end], weights=w))
         low = high = None
         if data.kind == "binary":
             effective = w.sum() ** 2 / (w**2).sum()
             low, high = (float(end) for end in wilson(observed * effective, effective, level))
-        found.append(Bin(len(part), float(w.sum()), float(np.average(said[part], weights=w)), observed, low, high))
+        predicted = float(np.average(ordered[begin:end], weights=w))
+        found.append(Bin(int(end - begin), float(w.sum()), predicted, observed, low, high))
     return found
 
 
@@ -305,16 +322,16 @@ def of_each_class(columns: Columns) -> list[tuple[str, dict[str, float | None]]]
     return [(name, {key: finite(value) for key, value in each.items()}) for name, each in found.items()]
 
 
-def lift(data: Judged) -> list[tuple[float, float, float]]:
+def lift(data: Judged, order: Codes | None) -> list[tuple[float, float, float]]:
     """Shares of the weight by score, best first, with the share of the label 1 and its lift; ties in proportion."""
     total = float((data.weights * data.labels).sum())
-    if data.kind != "binary" or not 0 < total < data.weights.sum():
+    if order is None or not 0 < total < data.weights.sum():
         return []
-    order = np.argsort(-data.predictions, kind="stable")
-    scores = data.predictions[order]
+    order = order[::-1]
+    scores, weights = data.predictions[order], data.weights[order]
     first = np.r_[True, scores[1:] != scores[:-1]].nonzero()[0]
-    weight = np.r_[0, np.cumsum(np.add.reduceat(data.weights[order], first))]
-    hits = np.r_[0, np.cumsum(np.add.reduceat((data.weights * data.labels)[order], first))]
+    weight = np.r_[0, np.cumsum(np.add.reduceat(weights, first))]
+    hits = np.r_[0, np.cumsum(np.add.reduceat(weights * data.labels[order], first))]
     shares = np.arange(1, BINS + 1) / BINS
     found = np.interp(shares * weight[-1], weight, hits) / (shares * weight[-1])
     return [(float(s), float(rate), float(rate / (total / weight[-1]))) for s, rate in zip(shares, found, strict=True)]

@@ -17,7 +17,7 @@ DeLong, DeLong and Clarke-Pearson 1988.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from vwlite.core.elementary import array_log
 from vwlite.report.figures import areas
 
 if TYPE_CHECKING:
-    from vwlite.judging.records import Floats, Judged
+    from vwlite.judging.records import Codes, Floats, Judged
 
 LEAST_PROBABILITY = 1e-15
 MOST_CLASSES = 50  # with metrics of their own
@@ -43,6 +43,7 @@ class Columns:
         self.classes = data.classes
         self.has_probabilities = data.probabilities is not None
         self.auc: float | None = None
+        self.order: Codes | None = None  # of two classes: from the lowest to the highest score
         self.shift = float(np.average(data.labels, weights=data.weights)) if data.n and data.kind == "number" else 0.0
         columns = {"number": self._numbers, "binary": self._binary, "class": self._classes}[data.kind](data)
         self.names = list(columns)
@@ -66,7 +67,8 @@ class Columns:
         if data.probabilities is not None:
             p = data.probabilities
             columns |= {"p": w * p, "logloss": w * loss_of(np.where(y > 0, p, 1 - p)), "brier": w * (p - y) ** 2}
-        self.auc, influence = auc_and_influence(data.predictions, y > 0, w)
+        self.order = order_of(data.predictions)
+        self.auc, influence = auc_and_influence(data.predictions, y > 0, w, self.order)
         if self.auc is not None:
             columns["auc"] = influence
         return columns
@@ -165,25 +167,110 @@ def loss_of(probability: Floats) -> Floats:
     return -array_log(np.maximum(np.asarray(probability, float), LEAST_PROBABILITY))
 
 
-def auc_and_influence(scores: Floats, positive: Any, weights: Floats) -> tuple[float | None, Floats]:
+def order_of(scores: Floats) -> Codes:
+    """The places of scores from the lowest to the highest, those of equal ones in their order (a stable sort).
+
+    Scores of single precision, as learners have them, are sorted by their bits, 16 at a time (radix sort).
+
+    Args:
+        scores: (n,).
+
+    Returns:
+        (n,).
+    """
+    narrow = scores.astype(np.float32)
+    if not np.array_equal(narrow, scores):
+        return np.argsort(scores, kind="stable")
+    bits = (narrow + np.float32(0)).view(np.int32)  # -0 is 0
+    # negative numbers grow the other way than their bits: all bits turned, they are below the others, whose sign is set
+    keys = np.where(bits < 0, ~bits, bits ^ np.int32(-(1 << 31))).view(np.uint32)
+    first = np.argsort(keys.astype(np.uint16), kind="stable")
+    return first[np.argsort((keys >> np.uint32(16)).astype(np.uint16)[first], kind="stable")]
+
+
+class Ranks(NamedTuple):
+    """Examples in the order of their scores, of which equal ones are together.
+
+    Args:
+        first: (groups,): where each group of equal scores begins.
+        up: (groups,): the weight of its positive examples.
+        down: (groups,): of its negative ones.
+        below: (groups,): the weight of the negatives with lower scores, and half of those with equal ones.
+    """
+
+    first: Codes
+    up: Floats
+    down: Floats
+    below: Floats
+
+    @property
+    def area(self) -> float | None:
+        """The area under the ROC curve; None with one class only."""
+        total = self.up.sum() * self.down.sum()
+        return float((self.up * self.below).sum() / total) if total > 0 else None
+
+
+def ranks(scores: Floats, up: Floats, down: Floats) -> Ranks:
+    """Ranks of examples.
+
+    Args:
+        scores: (n,), in ascending order.
+        up: (n,): weights of positive examples, 0 of others.
+        down: (n,): weights of negative examples.
+
+    Returns:
+        The ranks.
+    """
+    first = np.r_[True, scores[1:] != scores[:-1]].nonzero()[0]
+    up_of, down_of = np.add.reduceat(up, first), np.add.reduceat(down, first)
+    return Ranks(first, up_of, down_of, np.cumsum(down_of) - down_of + down_of / 2)
+
+
+def auc_and_influence(scores: Floats, positive: Any, weights: Floats, order: Codes) -> tuple[float | None, Floats]:
     """The area under the ROC curve, None with one class only, and its influence by example; see the module."""
-    up, down = weights * positive, weights * ~positive
-    total_up, total_down = up.sum(), down.sum()
-    if not (total_up > 0 and total_down > 0):
-        return None, np.zeros(len(scores))
-    order = np.argsort(scores, kind="stable")
-    first = np.r_[True, scores[order][1:] != scores[order][:-1]].nonzero()[0]
-    of = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(order)]))
-    up_of, down_of = np.add.reduceat(up[order], first), np.add.reduceat(down[order], first)
-    below = np.cumsum(down_of) - down_of + down_of / 2
-    above = total_up - np.cumsum(up_of) + up_of / 2
-    area = float((up_of * below).sum() / (total_up * total_down))
     influence = np.zeros(len(scores))
-    influence[order] = (
-        up[order] * (below[of] / total_down - area) / total_up
-        + down[order] * (above[of] / total_up - area) / total_down
+    if not len(scores):
+        return None, influence
+    signs, ordered = positive[order], weights[order]
+    up, down = ordered * signs, ordered * ~signs
+    found = ranks(scores[order], up, down)
+    area = found.area
+    if area is None:
+        return None, influence
+    total_up, total_down = found.up.sum(), found.down.sum()
+    above = total_up - np.cumsum(found.up) + found.up / 2
+    sizes = np.diff(np.r_[found.first, len(order)])
+    influence[order] = up * np.repeat((found.below / total_down - area) / total_up, sizes) + down * np.repeat(
+        (above / total_up - area) / total_down, sizes
     )
     return area, influence
+
+
+def metrics_of_groups(data: Judged, columns: Columns, codes: Codes, n: int) -> list[dict[str, Any]]:
+    """The metrics of each of a few groups of examples.
+
+    Args:
+        data: The examples.
+        columns: Their columns.
+        codes: (examples,): the group of each.
+        n: The number of groups.
+
+    Returns:
+        By group the value of each metric, NaN where it is undefined; nothing for a group without an example.
+    """
+    there = np.bincount(codes, minlength=n) > 0
+    sums: Any = np.stack([np.bincount(codes, column, minlength=n) for column in columns.values.T], axis=1)
+    values = columns.metrics(sums, change_of_auc=False)
+    if columns.order is not None:
+        ordered = codes[columns.order]
+        areas_of = []
+        for i in range(n):
+            part = columns.order[ordered == i]
+            signs, weights = data.labels[part] > 0, data.weights[part]
+            area = ranks(data.predictions[part], weights * signs, weights * ~signs).area if len(part) else None
+            areas_of.append(np.nan if area is None else area)
+        values = {"auc": np.array(areas_of), **values}
+    return [{name: each[i] for name, each in values.items()} if there[i] else {} for i in range(n)]
 
 
 def auc_of_groups(data: Judged, codes: Any, n: int) -> Floats:

@@ -90,8 +90,8 @@ cdef class Folds:
                 return side_of_bytes(<const uint8_t*>block.text + block.rows[i].tag, block.rows[i].tag_length)
         return side_of_number(self.n)
 
-    def masks(self, const uint8_t[::1] folds not None):
-        """For each fold, which rows are of it, as bytes of 0 and 1."""
+    def masks(self, const uint8_t[::1] folds not None, bint others=False):
+        """For each fold, which rows are of it, as bytes of 0 and 1; or which are not, of `others`."""
         cdef size_t n = folds.shape[0], fold, i
         cdef uint8_t* to
         found = []
@@ -99,7 +99,7 @@ cdef class Folds:
             mask = PyBytes_FromStringAndSize(NULL, n)
             to = <uint8_t*>PyBytes_AS_STRING(mask)
             for i in range(n):
-                to[i] = folds[i] == fold
+                to[i] = (folds[i] == fold) != others
             found.append(mask)
         return found
 

@@ -164,7 +164,7 @@ def predictions_of(  # noqa: DOC502
     return judged_by(run.recorder, run.workspace, by)
 
 
-def judged_by(recorder: Recorder, workspace: Workspace, by: Sequence[str]) -> Judged:
+def judged_by(recorder: Any, workspace: Workspace, by: Sequence[str]) -> Judged:
     """The judged examples that a Recorder has of a workspace's predictions."""
     top = workspace.top
     places, labels, weights, predictions, scores, *classes = columns_of(recorder)
@@ -178,10 +178,15 @@ def judged_by(recorder: Recorder, workspace: Workspace, by: Sequence[str]) -> Ju
     return judged(labels, predictions, weights, kind=kind, slices=slices, places=places)
 
 
-def columns_of(recorder: Recorder) -> list[Any]:
-    """The columns of a Recorder as arrays."""
+def raw_columns(recorder: Any) -> list[Any]:
+    """The columns of a Recorder as arrays, as they are stored."""
     types = (np.uint64, np.float32, np.float32, np.float32, np.float32, np.uint32, np.uint32, np.float32)
-    found: list[Any] = [np.frombuffer(view, kind) for view, kind in zip(recorder.columns(), types, strict=False)]
+    return [np.frombuffer(view, kind) for view, kind in zip(recorder.columns(), types, strict=False)]
+
+
+def columns_of(recorder: Any) -> list[Any]:
+    """The columns of a Recorder as arrays of 64 bits."""
+    found = raw_columns(recorder)
     return [column.astype(float) if column.dtype == np.float32 else column.astype(np.int64) for column in found]
 
 

@@ -17,7 +17,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 
 from vwlite.core.arrays cimport resize
 from vwlite.core.class_names cimport ClassNames
-from vwlite.core.example cimport NO_NUMBER, ROW_EXAMPLE, Block, Choice, Example, Row
+from vwlite.core.example cimport NO_NUMBER, ROW_EXAMPLE, Block, Choice, Example, Row, SimpleExample
 from vwlite.core.name_index cimport NameIndex, free_index, names_in, number_of
 from vwlite.core.observer cimport Observer
 from vwlite.input.predicate cimport NUMBER, SEVERAL, TEXT, Operand, Predicate
@@ -71,6 +71,7 @@ cdef class Recorder(Observer):
         self.slices = <Slices*>calloc(self.n_slices + 1, sizeof(Slices))
         if self.slices == NULL:
             raise MemoryError
+        self.takes_many = not classes and predicate is None
 
     def __dealloc__(self):
         cdef size_t i
@@ -104,6 +105,20 @@ cdef class Recorder(Observer):
             self.class_predictions[n] = ex.class_predicted
             number = ex.class_label - self.stack.first
             self.probabilities[n] = ex.values[number] if self.probable and number < ex.n_values else <float>NAN
+        return 0
+
+    cdef int note_many(self, const SimpleExample* examples, size_t n, bint tested) except -1 nogil:
+        cdef size_t i, k = self.n
+        while k + n > self.capacity:
+            self.reserve(2 * self.capacity or FIRST_CAPACITY)
+        for i in range(n):
+            self.places[k] = self.seen
+            self.labels[k], self.weights[k] = examples[i].label, examples[i].weight
+            self.predictions[k], self.scores[k] = examples[i].prediction, examples[i].score
+            self.losses[k] = examples[i].loss
+            self.seen += 1
+            k += not isnan(examples[i].label)
+        self.n = k
         return 0
 
     def read(self, Block block not None):

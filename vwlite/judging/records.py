@@ -120,7 +120,9 @@ def judged(  # noqa: DOC502
         )
     if kind == "binary":
         labels, probabilities, threshold = binary(labels, predictions, probabilities)
-    used = weights > 0
+    used: Any = weights > 0
+    if used.all():
+        used = slice(None)  # nothing is copied
     return Judged(
         kind,
         labels.astype(float)[used],
@@ -169,8 +171,9 @@ def is_number(value: object) -> bool:
 
 def binary(labels: Floats, predictions: Floats, probabilities: Any) -> tuple[Floats, Any, float]:
     """Labels as 1 and 0, probabilities where there are some, and the threshold of predictions."""
-    found = np.unique(labels)
-    if not (set(found.tolist()) <= {0, 1} or set(found.tolist()) <= {-1, 1}):
+    positive = labels == 1
+    if not ((positive | (labels == 0)).all() or (positive | (labels == -1)).all()):
+        found = np.unique(labels)
         shown = ", ".join(f"{label:g}" for label in found[:4]) + (", ..." if len(found) > 4 else "")
         raise VwliteError(f"labels of two classes are 1 and 0, or 1 and -1; these are {shown}")
     within = len(predictions) > 0 and bool(((predictions >= 0) & (predictions <= 1)).all())

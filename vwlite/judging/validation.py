@@ -18,12 +18,12 @@ from vwlite.engine.workspace import Workspace
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.commands import units_of
 from vwlite.judging.crew import Crew
-from vwlite.judging.evaluation import Evaluation, Metric, evaluate, select, with_intervals
-from vwlite.judging.figures import Columns
+from vwlite.judging.evaluation import Evaluation, evaluate, finite
+from vwlite.judging.figures import Columns, metrics_of_groups
 from vwlite.judging.fleet import REFUSED, Fleet, refuse, share_crossings
 from vwlite.judging.folds import MOST, Folds, predict_out
 from vwlite.judging.intervals import Resampling
-from vwlite.judging.reading import judged_by, names_of_slices, recorder_of
+from vwlite.judging.reading import judged_by, names_of_slices, raw_columns, recorder_of
 from vwlite.judging.records import MISSING
 from vwlite.report import outputs
 
@@ -268,36 +268,35 @@ class Folded:
             raise OptionError(
                 f"--by, --entity and --resample are of numbers and classes, and {top.name} predicts others"
             )
-        buffer = TextBuffer()
-        before = []
         drivers = [workspace.driver for workspace in workspaces]
         for driver in drivers:
             driver.training = driver.holdout = driver.done = driver.audits = False
             driver.counting = driver.quiet = driver.again = True
             driver.example_limit = 0
-            driver.observer, driver.unmatched = recorder, None
-            driver.predictions = buffer if sink is not None else None
-            before.append((driver.counters.sum_loss, driver.counters.weighted_labeled))
-        order = bytearray()
-        for block, folds in self._folded(*share_crossings(workspaces)):
-            predict_out(drivers, block, folds, order, self.multiline)
-            if sink is not None and buffer.size >= outputs.FLUSH_BYTES:
-                sink.write(buffer.drain())
-        if sink is not None:
-            sink.write(buffer.drain())
+            driver.observer, driver.unmatched, driver.predictions = recorder, None, None
+        before = [counted(driver) for driver in drivers]
+        crossed = share_crossings(workspaces)
+        together = None
+        if sink is None and simple and not names and not self.multiline:
+            together = self._predict_together(workspaces, crossed)
+        if together is None:
+            before = [counted(driver) for driver in drivers]
+            order = self._predict_in_order(drivers, crossed, recorder, sink)
+        else:
+            recorder, order = together
         sums = [
-            (driver.counters.sum_loss - loss, driver.counters.weighted_labeled - weight)
-            for driver, (loss, weight) in zip(drivers, before, strict=True)
+            (loss - loss_before, weight - weight_before)
+            for (loss, weight, _), (loss_before, weight_before, _) in zip(map(counted, drivers), before, strict=True)
         ]
         losses = [loss / weight if weight > 0 else None for loss, weight in sums]
         total = sum(weight for _, weight in sums)
         pooled: Evaluation | None = None
-        groups: list[list[Metric]] = [[] for _ in losses]
+        groups: list[dict[str, Any]] = [{} for _ in losses]
         if recorder is not None:
             pooled, groups = self._evaluate(recorder, workspaces[0], names, order, how, wanted)
         found = []
         for i, loss in enumerate(losses):
-            found.append(Fold(self.folds.counts[i], loss, {metric.name: metric.value for metric in groups[i]}))
+            found.append(Fold(self.folds.counts[i], loss, {name: finite(value) for name, value in groups[i].items()}))
         metric_names = [] if pooled is None else [metric.name for metric in pooled.metrics]
         spreads = {"loss": spread_of(losses)} | {
             name: spread_of([fold.metrics.get(name) for fold in found]) for name in metric_names
@@ -305,15 +304,56 @@ class Folded:
         loss = sum(loss for loss, _ in sums) / total if total > 0 else None
         return Validation(found, spreads, pooled, loss, list(workspaces), 0.0, 0)
 
+    def _predict_in_order(self, drivers: list[Any], crossed: list[Any], recorder: Any, sink: Any) -> Any:
+        """Predicts one example after the other; returns their folds."""
+        buffer = TextBuffer()
+        for driver in drivers:
+            driver.observer, driver.predictions = recorder, buffer if sink is not None else None
+        order = bytearray()
+        for block, folds in self._folded(*crossed):
+            predict_out(drivers, block, folds, order, self.multiline)
+            if sink is not None and buffer.size >= outputs.FLUSH_BYTES:
+                sink.write(buffer.drain())
+        if sink is not None:
+            sink.write(buffer.drain())
+        return np.frombuffer(order, np.uint8)
+
+    def _predict_together(self, workspaces: Sequence[Workspace], crossed: list[Any]) -> tuple[Any, Any] | None:
+        """Predicts by all models at once, each the examples of its fold in groups.
+
+        Args:
+            workspaces: The models.
+            crossed: The interactions that are crossed ahead.
+
+        Returns:
+            What was recorded, in the order of the examples, and their folds; None if an example was refused, so that
+            their order is not known.
+        """
+        drivers, recorders = [workspace.driver for workspace in workspaces], []
+        for workspace in workspaces:
+            recorders.append(recorder_of(workspace.top, None))
+            workspace.driver.observer = recorders[-1]
+        before = [counted(driver) for driver in drivers]
+        runners = [self._runner(driver, i) for i, driver in enumerate(drivers)]
+        crew = Crew(runners, min(self.fleet.threads, self.k))
+        items = ((block, self.folds.masks(folds, True)) for block, folds in self._folded(*crossed))
+        crew.run(items, lambda: self.fleet.feed.holds)
+        for driver, (_, _, n), wanted in zip(drivers, before, self.folds.counts, strict=True):
+            if counted(driver)[2] - n != wanted:
+                return None
+        folds = np.frombuffer(b"".join(self.assigned), np.uint8)
+        folds = folds[folds < self.k]
+        return merged([raw_columns(recorder) for recorder in recorders], folds), folds
+
     def _evaluate(
         self,
         recorder: Any,
         workspace: Workspace,
         names: Sequence[str],
-        order: bytearray,
+        order: Any,
         how: Resampling,
         wanted: tuple[tuple[str, ...], tuple[str, ...], str | None],
-    ) -> tuple[Evaluation, list[list[Metric]]]:
+    ) -> tuple[Evaluation, list[dict[str, Any]]]:
         """The evaluation of all examples, and the metrics of the folds."""
         by, entities, resample = wanted
         examples = judged_by(recorder, workspace, names)
@@ -326,11 +366,56 @@ class Folded:
                 )
         if resample:
             how = how._replace(units=units_of(slices[resample].names, slices[resample].codes))
-        folds = np.frombuffer(order, np.uint8)[examples.places].astype(np.int64)
+        folds = order[examples.places].astype(np.int64)
         kept = [slices[name] for name in dict.fromkeys([*by, *entities])]
-        pooled = evaluate(examples._replace(slices=kept), how, entities, resample or "")
-        parts = [select(examples, folds == i) for i in range(self.k)]
-        return pooled, [with_intervals(part, Columns(part), Resampling(0)) if part.n else [] for part in parts]
+        columns = Columns(examples)
+        pooled = evaluate(examples._replace(slices=kept), how, entities, resample or "", columns)
+        return pooled, metrics_of_groups(examples, columns, folds, self.k)
+
+
+def counted(driver: Any) -> tuple[float, float, int]:
+    """The sum of the losses of a driver's examples, that of the weights of labelled ones, and the number of all."""
+    counters = driver.counters
+    return counters.sum_loss, counters.weighted_labeled, counters.example_number
+
+
+class Merged(NamedTuple):
+    """What several Recorders stored, in the order of the examples; it is read as a Recorder is.
+
+    Args:
+        arrays: See `Recorder.columns`.
+    """
+
+    arrays: list[Any]
+
+    def columns(self) -> list[Any]:
+        """The columns."""
+        return self.arrays
+
+
+def merged(columns: Sequence[list[Any]], folds: Any) -> Merged:
+    """The columns of Recorders, one of each fold, in the order of the examples.
+
+    Args:
+        columns: Of each fold.
+        folds: (n,): the fold of each example.
+
+    Returns:
+        The columns of all.
+    """
+    places = np.concatenate([np.flatnonzero(folds == i)[mine[0]] for i, mine in enumerate(columns)])
+    there = np.zeros(len(folds), bool)
+    there[places] = True
+    target = (np.cumsum(there) - 1)[places]
+    found = []
+    for parts in [(places,), *zip(*[mine[1:] for mine in columns], strict=True)]:
+        values = np.concatenate(parts)
+        if values.dtype == np.int64:
+            values = values.astype(np.uint64)  # as places are stored
+        ordered = np.empty_like(values)
+        ordered[target] = values
+        found.append(ordered)
+    return Merged(found)
 
 
 def spread_of(values: Sequence[float | None]) -> Spread:

@@ -14,9 +14,9 @@ from vwlite.pictures.chart import NORMAL_95, Chart, curves, intervals
 MOST_BYTES = 1 << 28
 PRINTERS = "vwlite eval, compare, cv, sweep, policies or simulate"
 ESTIMATES = {
-    "ips": "Cost, by inverse propensity scores",
-    "snips": "Cost, self-normalised",
-    "dr": "Cost, doubly robust",
+    "ips": "inverse propensity scores",
+    "snips": "self-normalized inverse propensity scores",
+    "dr": "the doubly robust estimate",
 }
 
 
@@ -103,20 +103,32 @@ def of_comparison(found: dict[str, Any]) -> list[Chart]:
 
 
 def of_policies(found: dict[str, Any]) -> list[Chart]:
-    """The charts of vwlite policies --json: one for each estimate, with the log's own cost as a line."""
-    own = found["logged"]["value"]
+    """The charts of vwlite policies --json: the costs by each estimate, and their differences to the log's own."""
+    logged, level = found["logged"], f"{found['level']:.0%}"
+    own = float(logged["value"])
+    log = ("(logged)", own, logged["low"], logged["high"])
+    remarks = "".join(f" {one['name']}: {remark}." for one in found["policies"] for remark in one["remarks"])
     charts = []
-    for key, title in ESTIMATES.items():
+    for key, words in ESTIMATES.items():
         rows = [
-            (one["name"], float(one[key]["value"]), one[key]["low"], one[key]["high"])
+            (f"{one['name']} ({one['effective']:,.0f})", float(one[key]["value"]), one[key]["low"], one[key]["high"])
             for one in found["policies"]
             if one[key]["value"] is not None
         ]
+        if not rows:
+            continue
         about = (
-            f"Of {found['decisions']:,} logged decisions, with intervals of {found['level']:.0%}. The line is the "
-            "log's own cost."
+            f"The mean cost of each policy by {words}, with intervals of {level}, of {found['decisions']:,} decisions; "
+            f"in brackets how many of equal weight would say as much. The line is the log's own cost.{remarks}"
         )
-        charts += [intervals(title, about, rows, own)] if rows else []
+        charts.append(intervals(f"Cost, {key}", about, [log, *rows], own))
+        less = [
+            (str(one["policy"]), float(one["value"]), one["low"], one["high"])
+            for one in found["differences"]
+            if one["estimate"] == key and one["other"] == "(logged)"
+        ]
+        about = f"The cost of each policy less the log's own, by {words}, with intervals of {level} of pairs."
+        charts.append(intervals(f"Less the log's cost, {key}", about, less, 0.0))
     return charts
 
 
@@ -191,7 +203,8 @@ def of_curves(path: str, content: str) -> Chart:
     return curves(head[2].replace("_", " ").capitalize(), "", series, head[1].replace("_", " "))
 
 
-# by the first key that is there
+# By a key that only this kind of JSON has, or that is looked for first: a comparison has no metrics of its own, and a
+# comparison of policies has differences, too.
 KINDS: dict[str, Callable[[dict[str, Any]], list[Chart]]] = {
     "logged": of_policies,
     "pooled": of_folds,

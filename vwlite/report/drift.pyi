@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vwlite.core.observer import Observer
 
@@ -23,7 +23,12 @@ def critical_distance(n: int, alpha: float) -> int: ...
 class Drift(Observer):
     total: int
     def __init__(
-        self, detector: Detector, scaled: bool, tests: bool = False, other: Observer | None = None
+        self,
+        detector: Detector,
+        scaled: bool,
+        tests: bool = False,
+        other: Observer | None = None,
+        act: Callable[[int], None] | None = None,
     ) -> None: ...
     def end_pass(self) -> None: ...
     def events(self) -> list[tuple[int, float, float]]: ...

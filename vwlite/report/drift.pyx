@@ -310,9 +310,11 @@ cdef class Drift(Observer):
         scaled: Whether it sees losses in standard deviations.
         tests: Whether losses of examples that are not learned are watched, too.
         other: Another observer, or None.
+        act: A function of the number of an example, called as soon as a drift is found there; or None.
     """
 
     cdef Detector detector
+    cdef object act
     cdef bint scaled, tests, later
     cdef Observer other
     cdef uint64_t number              # of examples
@@ -324,9 +326,10 @@ cdef class Drift(Observer):
     cdef size_t n_found, capacity
     cdef readonly size_t total        # drifts of the run
 
-    def __init__(self, Detector detector not None, bint scaled, bint tests=False, Observer other=None):
-        self.detector, self.scaled, self.tests, self.other = detector, scaled, tests, other
-        self.takes_many = other is None or other.takes_many
+    def __init__(self, Detector detector not None, bint scaled, bint tests=False, Observer other=None, act=None):
+        self.detector, self.scaled, self.tests, self.other, self.act = detector, scaled, tests, other, act
+        # examples of a group have all been learned when they are noted
+        self.takes_many = act is None and (other is None or other.takes_many)
 
     def __dealloc__(self):
         free(self.found)
@@ -378,6 +381,9 @@ cdef class Drift(Observer):
                 self.found[self.n_found] = Event(self.number, before, after)
                 self.n_found += 1
             self.begin_anew()
+            if self.act is not None:
+                with gil:
+                    self.act(self.number)
         return 0
 
     cdef void begin_anew(self) noexcept nogil:
