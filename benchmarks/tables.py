@@ -28,8 +28,9 @@ from vwlite.entities.flat import Flat
 from vwlite.tables.workspaces import Task
 
 VWLITE = [sys.executable, "-P", "-m", "vwlite"]
-FLAGS = "--random_effect user:ctx --bayes_logistic --posterior diagonal --fixed none --shrink zero --effect_l2 1"
+FLAGS = "--random_effect user:ctx --bayes_logistic --fixed none --shrink zero --effect_l2 1"
 MAP = "user:entity off:initial /^c/:category@ctx /^x/:number@ctx"
+DIAGONAL = ("--posterior", "diagonal")
 PARTS = 5  # models that are merged
 
 
@@ -100,13 +101,13 @@ def main() -> None:
         make_rows(options.rows, options.users, data)
         print(f"load average {os.getloadavg()[0]:.1f}\n\n| what | wall s | CPU s | wanted |\n|---|---:|---:|---|")
         with measured("vwlite DATA -f MODEL"):
-            subprocess.run([*VWLITE, "-d", str(data), *flags, "-f", str(model), "--quiet"], check=True)
-        for n in (1, 2):
-            with measured(
-                f"vwlite train-tables, {n} process{'es' if n > 1 else ''}", "1.7 times one process" * (n > 1)
-            ):
-                words = ["train-tables", str(data), "-o", str(folder / "T"), "--processes", str(n), "--quiet", "--"]
-                subprocess.run([*VWLITE, *words, *flags], check=True)
+            subprocess.run([*VWLITE, "-d", str(data), *flags, *DIAGONAL, "-f", str(model), "--quiet"], check=True)
+        for posterior in ("diagonal", "full"):
+            for n in (1, 2):
+                name = f"vwlite train-tables, {posterior} posteriors, {n} process{'es' if n > 1 else ''}"
+                with measured(name, "1.7 times one process" * (n > 1)):
+                    words = ["train-tables", str(data), "-o", str(folder / "T"), "--processes", str(n), "--quiet", "--"]
+                    subprocess.run([*VWLITE, *words, *flags, "--posterior", posterior], check=True)
         with measured("vwlite entities MODEL -o TABLE"):
             subprocess.run([*VWLITE, "entities", str(model), "-o", str(folder / "users.parquet")], check=True)
         table = tables.read(folder / "users.parquet")

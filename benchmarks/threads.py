@@ -35,6 +35,7 @@ class Case(NamedTuple):
 
 
 CASES = {
+    "full-160": Case("160 coefficients, full posterior", 100_000, 160, False, "--bayes_linear"),
     "full-80": Case("80 coefficients, full posterior", 100_000, 80, False, "--bayes_linear"),
     "full-20": Case("20 coefficients, full posterior, logistic", 400_000, 20, True, "--bayes_logistic"),
     "batches": Case("20 coefficients, batches of 10, logistic", 400_000, 20, True, "--bayes_logistic --batch_size 10"),

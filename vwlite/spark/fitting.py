@@ -18,6 +18,7 @@ from vwlite.spark.failures import one_line
 from vwlite.spark.frames import (
     KEY,
     dealt,
+    default_partitions,
     key_of,
     keyed,
     rows_by_entity,
@@ -28,6 +29,7 @@ from vwlite.spark.reading import ORDER, Columns, Reading, require_kinds, resolve
 from vwlite.spark.storage import MOST_PARTS, Version
 
 ESTIMATED = "--effect_l2 auto"  # the reason of crossing() that goes away once sums over all entities are known
+FEW = 10_000  # entities of a task that is worth its price
 BROADCAST_KEYS = 200_000  # names of entities seen today, up to which they are sent to all workers
 
 
@@ -241,7 +243,7 @@ def update(  # noqa: DOC503
     Args:
         users: The entities, or the folder with them.
         rows: A DataFrame with the columns of the first day.
-        partitions: The number of tasks; by default spark.sql.shuffle.partitions.
+        partitions: The number of tasks; by default spark.sql.shuffle.partitions, or fewer for few entities.
         max_rows: How many rows of an entity are learned, the newest; the others are counted.
         stream: Of a stream its identifier and the number of the batch; a batch that was learned is not learned again.
 
@@ -271,20 +273,49 @@ def update(  # noqa: DOC503
     reading = reading._replace(kinds=was.kinds)
     today = rows_by_entity(rows, reading, max_rows)
     named = functions.col(f"`{reading.entity}`")
-    states = seen(users.states, today, named)
+    states, n = seen(users.states, today, named)
     orders = [f"{ORDER}{i}" for i in range(len(reading.order))]
     both = stream_of_both(states, today, key_of(reading), orders)
-    both = keyed(both, partitions).sortWithinPartitions(tasks.KIND, *orders).drop(KEY, *orders)
+    both = keyed(both, partitions or enough_for(spark, n)).sortWithinPartitions(tasks.KIND, *orders).drop(KEY, *orders)
     task = learning(reading, changed=True)
     out = both.mapInArrow(partial(tasks.learn, task), schema_of(reading.flags))
     return stored(spark, out, reading, users.path, users, stream)
 
 
-def seen(states: Any, today: Any, named: Any) -> Any:
-    """The entities that have rows today."""
+def seen(states: Any, today: Any, named: Any) -> tuple[Any, int]:
+    """The entities that have rows today.
+
+    Args:
+        states: All entities.
+        today: The rows.
+        named: The expression of the entity's name in rows.
+
+    Returns:
+        The entities, and how many names there are today, if at most BROADCAST_KEYS; else BROADCAST_KEYS + 1.
+    """
     from pyspark.sql import functions
 
     names = today.select(named.alias("entity")).where("entity is not null").distinct()
     with one_line():
-        few = names.limit(BROADCAST_KEYS + 1).count() <= BROADCAST_KEYS
-    return states.join(functions.broadcast(names) if few else names, "entity", "left_semi").select(*states.columns)
+        n = names.limit(BROADCAST_KEYS + 1).count()
+    few = functions.broadcast(names) if n <= BROADCAST_KEYS else names
+    return states.join(few, "entity", "left_semi").select(*states.columns), n
+
+
+def enough_for(spark: Any, n: int) -> int:
+    """The number of partitions for n entities: the usual one, or as many as run at a time if they can hold them.
+
+    Every task has its price, and an update by few rows is over sooner with fewer tasks.
+
+    Args:
+        spark: The session.
+        n: How many entities have rows; more than BROADCAST_KEYS are many.
+
+    Returns:
+        The number.
+    """
+    usual = default_partitions(spark)
+    context = getattr(spark, "_sc", None)  # a session of Spark Connect has none
+    if context is None or n > BROADCAST_KEYS:
+        return usual
+    return min(usual, max(int(context.defaultParallelism), n // FEW + 1))
