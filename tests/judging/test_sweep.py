@@ -229,6 +229,18 @@ def test_flags_that_do_not_fit_are_refused_in_a_line(words, message, data, capsy
     assert message in err and not out and "Traceback" not in err
 
 
+def test_settings_too_large_for_memory_leave_nothing_behind(data, capsys):
+    def reserved():
+        found = re.search(r"^VmData:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+        return int(found[1]) / 1e6
+
+    before = reserved()
+    assert main(["sweep", data, "--grid", "b=28,29 l=" + ",".join(map(str, range(1, 40)))]) == 1
+    assert " of 78 settings may take " in capsys.readouterr().err
+    # with more than its memory reserved, a process can't fork: the system refuses it
+    assert reserved() - before < 1
+
+
 @pytest.mark.parametrize("text", ["| a b\n| c\n", "", "\n\n", "1 | a:nan\n"])
 def test_data_without_labels_is_refused_and_no_model_is_written(text, tmp_path, capsys):
     (tmp_path / "d.vw").write_text(text)

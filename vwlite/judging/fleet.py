@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -140,6 +141,16 @@ class Member(Run):
         return Workspace.load(self.options["final_regressor"], words)
 
 
+def machine_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def table_bytes(learner: Any) -> int:
+    """The bytes of a learner's table of weights; 0 without one."""
+    return int(learner.table.bytes) if learner.has_slots and hasattr(learner, "table") else 0
+
+
 class Fleet:
     """Several models that learn from one reading of the data.
 
@@ -151,8 +162,11 @@ class Fleet:
         wants_names: Whether names of features are read.
         keeps: Whether the model of the best pass is needed, not only its loss.
 
+    Attributes:
+        bytes: That the weights of all models take at most.
+
     Raises:
-        OptionError: If options don't fit together.
+        OptionError: If options don't fit together, or the weights into memory.
     """
 
     def __init__(  # noqa: DOC502
@@ -164,12 +178,22 @@ class Fleet:
         wants_names: bool = False,
         keeps: bool = False,
     ) -> None:
-        workspaces = []
+        workspaces: list[Workspace] = []
+        self.bytes = 0
         for options, name in zip(settings, names, strict=True):
             try:
                 workspaces.append(Workspace(options, "command"))
             except OptionError as error:
                 raise OptionError([f"{name}: {one}" if name else one for one in error.errors]) from None
+            self.bytes += sum(map(table_bytes, walk(workspaces[-1].top)))
+            if self.bytes > machine_bytes():
+                n = len(workspaces)
+                workspaces.clear()
+                gc.collect()  # with gigabytes reserved this process could start no other
+                raise OptionError(
+                    f"{n} of {len(settings)} settings may take {self.bytes / 1e9:.1f} GB for their weights, and this "
+                    f"machine has {machine_bytes() / 1e9:.1f} GB: give fewer settings, or a smaller --bit_precision"
+                )
         tops = [workspace.top for workspace in workspaces]
         first = settings[0]
         for top, options, name in zip(tops, settings, names, strict=True):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vwlite.core.learner import walk
 from vwlite.core.losses import OPTIONS as LOSS_OPTIONS
 from vwlite.core.types import LabelType, PredictionType
 from vwlite.engine.command_line import option_groups
@@ -147,7 +146,6 @@ def sweep(  # noqa: DOC502
     begun = time.perf_counter()
     fleet = Fleet(options, [setting.name for setting in settings], threads=threads, keeps=True)
     try:
-        megabytes = require_memory(fleet.members)
         fleet.prepare()
         racers = [Racer(member, metric) for member in fleet.members]
         fleet.learn()
@@ -168,7 +166,7 @@ def sweep(  # noqa: DOC502
             fleet.members[best].read or counters.example_number,
             seconds,
             fleet.threads,
-            megabytes,
+            fleet.bytes / 1e6,
             fleet.members[best].best(),
         )
     finally:
@@ -315,22 +313,3 @@ def differences(pieces: Sequence[Floats], best: int, how: Resampling) -> list[tu
         means = sums[..., 0] / sums[..., 1]
         apart = means - means[:, best, None]
     return [None if i == best else interval(apart[:, i], how.level) for i in range(len(pieces))]
-
-
-def require_memory(members: Sequence[Member]) -> float:
-    """The megabytes that the weights of all models take at most. Raises OptionError if the machine has less."""
-    import os
-
-    total = sum(table_bytes(learner) for member in members for learner in walk(member.workspace.top))
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if total > machine:
-        raise OptionError(
-            f"{len(members)} settings may take {total / 1e9:.1f} GB for their weights, and this machine has "
-            f"{machine / 1e9:.1f} GB: give fewer settings, or a smaller --bit_precision"
-        )
-    return total / 1e6
-
-
-def table_bytes(learner: Any) -> int:
-    """The bytes of a learner's table of weights; 0 without one."""
-    return int(learner.table.bytes) if learner.has_slots and hasattr(learner, "table") else 0
