@@ -232,6 +232,7 @@ def test_flags_that_do_not_fit_are_refused_in_a_line(words, message, data, capsy
 def test_settings_too_large_for_memory_leave_nothing_behind(data, capsys):
     def reserved():
         found = re.search(r"^VmData:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+        assert found
         return int(found[1]) / 1e6
 
     before = reserved()
