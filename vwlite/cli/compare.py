@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
-from vwlite.cli.judging_options import DATA, DATA_OPTIONS, LEVEL, RESAMPLE, SAMPLES, SEED
+from vwlite.cli.judging_options import DATA, DATA_OPTIONS, KIND, LEVEL, PREDICTION, RESAMPLE, SAMPLES, SEED, WEIGHT
 
 
 @click.command("compare")
@@ -18,13 +18,9 @@ from vwlite.cli.judging_options import DATA, DATA_OPTIONS, LEVEL, RESAMPLE, SAMP
 @SAMPLES
 @LEVEL
 @SEED
-@click.option(
-    "--kind",
-    type=click.Choice(("number", "binary", "class")),
-    help="Of the labels beside predictions; otherwise two labels, 1 and 0 or -1, are binary, and texts are classes.",
-)
-@click.option("--prediction", metavar="NAME", help="The column of predictions in tables of them.")
-@click.option("--weight", metavar="NAME", help="The column of weights in tables of predictions.")
+@KIND
+@PREDICTION
+@WEIGHT
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each comparison.")
 @with_run_options(*DATA_OPTIONS)
 def command(

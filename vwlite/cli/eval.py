@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vwlite.cli.data_options import with_run_options
-from vwlite.cli.judging_options import DATA, DATA_OPTIONS, LEVEL, RESAMPLE, SAMPLES, SEED
+from vwlite.cli.judging_options import DATA, DATA_OPTIONS, KIND, LEVEL, PREDICTION, RESAMPLE, SAMPLES, SEED, WEIGHT
 
 
 @click.command("eval")
@@ -25,13 +25,9 @@ from vwlite.cli.judging_options import DATA, DATA_OPTIONS, LEVEL, RESAMPLE, SAMP
 @SAMPLES
 @LEVEL
 @SEED
-@click.option(
-    "--kind",
-    type=click.Choice(("number", "binary", "class")),
-    help="Of the labels; otherwise two labels, 1 and 0 or -1, are binary, and texts are classes.",
-)
-@click.option("--prediction", metavar="NAME", help="The column of predictions in a table of them.")
-@click.option("--weight", metavar="NAME", help="The column of weights in a table of predictions.")
+@KIND
+@PREDICTION
+@WEIGHT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all numbers.")
 @with_run_options(*DATA_OPTIONS)
 def command(

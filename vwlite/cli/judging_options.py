@@ -36,3 +36,11 @@ LEVEL = click.option(
 SEED = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the bootstrap."
 )
+# of predictions in files
+KIND = click.option(
+    "--kind",
+    type=click.Choice(("number", "binary", "class")),
+    help="Of the labels; otherwise two labels, 1 and 0 or -1, are binary, and texts are classes.",
+)
+PREDICTION = click.option("--prediction", metavar="NAME", help="The column of predictions in tables of them.")
+WEIGHT = click.option("--weight", metavar="NAME", help="The column of weights in tables of predictions.")

@@ -151,9 +151,8 @@ def rules_for_scoring(schema: Any, given: Any) -> tuple[str, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=2)
-def workspace_of(number: int, sent: Any) -> Workspace:
+def workspace_of(sent: Any) -> Workspace:
     """The workspace of a broadcast variable: made once in a worker process, which runs many tasks."""
-    del number
     return Workspace.from_bytes(sent.value)
 
 
@@ -176,7 +175,7 @@ def score_rows(task: FixedRows, into: str, sent: Any, batches: Iterable[Any]) ->
 
     with in_a_task("scoring"):
         tasks.require_version(task.version)
-        workspace = workspace_of(id(sent), sent)
+        workspace = workspace_of(sent)
         listener = Rows(False)
         workspace.driver.listener = listener
         for batch in batches:
