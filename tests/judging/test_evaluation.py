@@ -1,5 +1,7 @@
 """Metrics of predictions equal scikit-learn's, and intervals those of SciPy's bootstrap."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from vwlite.errors import VwliteError
 from vwlite.judging.evaluation import evaluate, select
-from vwlite.judging.figures import Columns, metrics_of_groups, order_of
+from vwlite.judging.figures import Columns, metrics_of_groups
 from vwlite.judging.intervals import Resampling, wilson
+from vwlite.judging.ranking import Ranking
 from vwlite.judging.records import Slice, judged
 
 NO_INTERVALS = Resampling(samples=0)
@@ -280,7 +283,46 @@ def test_scores_are_in_the_order_of_a_stable_sort(kind):
         "odd": np.array([0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38, np.inf, -np.inf, 65536.0, -65536.0] * 3),
         "none": np.zeros(0),
     }[kind]
-    assert order_of(scores).tolist() == np.argsort(scores, kind="stable").tolist()
+    ranking = Ranking(scores, np.ones(len(scores)), np.ones(len(scores)))
+    assert ranking.places() == np.argsort(scores, kind="stable").tolist()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(-4, 4), st.integers(1, 3)), min_size=1, max_size=40))
+def test_lift_and_calibration_are_those_of_their_definitions(rows):
+    labels, scores, weights = np.array(rows, float).T
+    found = evaluate(judged(labels, scores / 8 + 0.5, weights, kind="binary"), NO_INTERVALS)
+    total = weights.sum()
+    if 0 < labels.sum() < len(labels):
+        for share, rate, lift in found.lift:
+            # ties are dealt out evenly over their weight
+            left, hits = share * total, 0.0
+            for score in sorted(set(scores), reverse=True):
+                tied = scores == score
+                taken = min(left, weights[tied].sum())
+                hits += taken * np.average(labels[tied], weights=weights[tied])
+                left -= taken
+            assert rate == pytest.approx(hits / (share * total), abs=1e-12)
+            assert lift == pytest.approx(rate / np.average(labels, weights=weights), abs=1e-12)
+    bins: dict[int, Any] = {}
+    for score in sorted(set(scores)):
+        number = min(int(weights[scores < score].sum() / total * 10), 9)
+        bins[number] = bins.get(number, np.zeros(len(rows), bool)) | (scores == score)
+    assert len(found.calibration) == len(bins)
+    for one, which in zip(found.calibration, bins.values(), strict=True):
+        assert (one.n, one.weight) == (which.sum(), weights[which].sum())
+        assert one.predicted == pytest.approx(np.average(scores[which] / 8 + 0.5, weights=weights[which]))
+        assert one.observed == pytest.approx(np.average(labels[which], weights=weights[which]))
+
+
+def test_arrays_may_be_views_of_any_kind():
+    y, p, w = two_classes(60)
+    table = np.column_stack([y, p, w])
+    codes: Any = np.arange(120, dtype=np.int32)[::2] % 3
+    strided = judged(*table.T, kind="binary", slices=[Slice("g", ["a", "b", "c"], codes)])
+    whole = judged(y, p, w, kind="binary", slices=[Slice("g", ["a", "b", "c"], codes.astype(np.int64))])
+    for entities in ((), ("g",)):
+        assert evaluate(strided, Resampling(10), entities) == evaluate(whole, Resampling(10), entities)
 
 
 def test_metrics_of_groups_are_those_of_each_group_alone():
@@ -293,13 +335,13 @@ def test_metrics_of_groups_are_those_of_each_group_alone():
         whole = judged(labels, said, random.random(900))
         codes = random.integers(0, 4, 900)
         codes[whole.labels == 0] %= 3  # a group of one class only
-        found = metrics_of_groups(whole, Columns(whole), codes, 5)
-        assert found[4] == {}
+        found = metrics_of_groups(Columns(whole), codes, 5)
+        assert np.isnan([values[4] for values in found.values()]).all()
         for i in range(4):
             alone = evaluate(select(whole, codes == i), Resampling(0))
             for metric in alone.metrics:
                 if metric.value is None:
-                    assert not np.isfinite(found[i][metric.name])
+                    assert not np.isfinite(found[metric.name][i])
                 else:
-                    assert found[i][metric.name] == pytest.approx(metric.value, rel=1e-6)
-            assert len(alone.metrics) == len(found[i])
+                    assert found[metric.name][i] == pytest.approx(metric.value, rel=1e-6)
+            assert len(alone.metrics) == len(found)

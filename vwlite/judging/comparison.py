@@ -19,7 +19,7 @@ from vwlite.core.elementary import array_erfc
 from vwlite.errors import VwliteError
 from vwlite.judging.evaluation import finite
 from vwlite.judging.figures import Columns
-from vwlite.judging.intervals import Resampling, draws, interval, unit_sums
+from vwlite.judging.intervals import Resampling, dealt, interval, sampled
 from vwlite.judging.records import Judged
 
 LOWER_IS_BETTER = ("rmse", "mae", "logloss", "brier")
@@ -122,15 +122,13 @@ def compare(  # noqa: DOC502
     first, other, left_out, units = paired(first, other, how.units)
     how = how._replace(units=units)
     columns = Columns(first), Columns(other)
-    width = columns[0].values.shape[1]
-    both = np.hstack([columns[0].values, columns[1].values])
-    sums = both.sum(axis=0)
-    values = columns[0].metrics(sums[:width]), columns[1].metrics(sums[width:])
+    values = [each.metrics(each.sums()[0]) for each in columns]
     samples: dict[str, Any] = {}
     if how.samples and first.n > 1:
-        of_units = unit_sums(both, how)
-        drawn = np.concatenate([counts @ of_units for counts in draws(len(of_units), how)])
-        one, two = columns[0].metrics(drawn[:, :width]), columns[1].metrics(drawn[:, width:])
+        units_of, n = dealt(first.n, how)
+        both = [each.sums(units_of, n) for each in columns]
+        drawn = np.split(sampled(np.hstack(both), how), [both[0].shape[1]], axis=1)
+        one, two = (each.metrics(part) for each, part in zip(columns, drawn, strict=True))
         samples = {name: two[name] - one[name] for name in one if name in two}
     found = []
     for name in (name for name in values[0] if name in values[1]):
@@ -193,8 +191,10 @@ def of_the_same_classes(first: Judged, other: Judged) -> tuple[Judged, Judged]:
 def exact_test(name: str, first: Judged, other: Judged, columns: Sequence[Columns]) -> tuple[str, float | None]:
     """The test of a metric that needs no bootstrap, and its p-value."""
     if name == "auc":
-        one, two = (each.values[:, each.at["auc"]] for each in columns)
-        return "DeLong", delong(float((columns[1].auc or 0) - (columns[0].auc or 0)), two - one, first.labels > 0)
+        one, two = columns
+        if one.auc is None or two.auc is None or one.influence is None or two.influence is None:
+            return "", None
+        return "DeLong", delong(two.auc - one.auc, two.influence - one.influence, first.labels > 0)
     if name == "accuracy" and (first.weights == first.weights[0]).all():
         right = [one.labels == said(one) for one in (first, other)]
         return "McNemar", mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()))

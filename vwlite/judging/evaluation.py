@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vwlite.errors import VwliteError
-from vwlite.judging.figures import Columns, auc_of_groups, order_of
-from vwlite.judging.intervals import Resampling, interval, sampled, wilson
+from vwlite.judging.figures import Columns, metrics_of_groups
+from vwlite.judging.intervals import Resampling, dealt, interval, sampled, wilson
+from vwlite.judging.ranking import Ranking
 from vwlite.judging.records import Judged, Slice
-
-if TYPE_CHECKING:
-    from vwlite.judging.records import Codes
 
 BINS = 10
 MOST_CELLS = 20  # classes in a confusion matrix
@@ -189,18 +186,19 @@ def evaluate(
         how.level,
         with_intervals(data, columns, how),
         {one.name: groups(data, one, how) for one in data.slices if one.name not in entities},
-        calibration(data, how.level, columns.order),
+        calibration(data, how.level, columns.ranking),
         confusion(data),
         of_each_class(columns),
-        lift(data, columns.order),
-        {one.name: means(data, columns, one) for one in data.slices if one.name in entities},
+        lift(data, columns.ranking),
+        {one.name: means(columns, one) for one in data.slices if one.name in entities},
     )
 
 
 def with_intervals(data: Judged, columns: Columns, how: Resampling) -> list[Metric]:
     """The metrics of all examples, with intervals."""
-    values = columns.metrics(columns.values.sum(axis=0))
-    samples = columns.metrics(sampled(columns.values, how)) if how.samples and data.n > 1 else {}
+    values, samples = columns.metrics(columns.sums()[0]), {}
+    if how.samples and data.n > 1:
+        samples = columns.metrics(sampled(columns.sums(*dealt(data.n, how)), how))
     found = []
     if data.kind == "binary" and columns.auc is None:
         found = [Metric("auc", None, note=f"one class only: every label is {data.labels[0]:g}")]
@@ -252,51 +250,36 @@ def select(data: Judged, which: Any) -> Judged:
     )
 
 
-def means(data: Judged, columns: Columns, by: Slice) -> tuple[list[Metric], int]:
+def means(columns: Columns, by: Slice) -> tuple[list[Metric], int]:
     """The mean of each metric over entities that have it, and the number of entities."""
     n = len(by.names)
     there = np.bincount(by.codes, minlength=n) > 0
-    sums: Any = np.stack([np.bincount(by.codes, column, minlength=n) for column in columns.values.T], axis=1)[there]
-    values = columns.metrics(sums, change_of_auc=False)
-    if data.kind == "binary":
-        values = {"auc": auc_of_groups(data, by.codes, n)[there], **values}
     found = []
-    for name, each in values.items():
+    for name, of_all in metrics_of_groups(columns, by.codes, n).items():
+        each = of_all[there]
         defined = each[np.isfinite(each)]
         note = "" if len(defined) == len(each) else f"of {len(defined)} of them, in which it is defined"
         found.append(Metric(name, float(defined.mean()) if len(defined) else None, note=note))
     return found, int(there.sum())
 
 
-def calibration(data: Judged, level: float, order: Codes | None) -> list[Bin]:
+def calibration(data: Judged, level: float, ranking: Ranking | None) -> list[Bin]:
     """Examples in BINS groups of about equal weight by their predictions: what was predicted, and what came.
 
-    `order` is that of the scores of two classes, in which probabilities usually ascend, too.
+    `ranking` is that of the scores of two classes, in whose order probabilities usually ascend, too.
     """
     said = data.probabilities if data.kind == "binary" else data.predictions if data.kind == "number" else None
     if said is None:
         return []
-    if order is None or (np.diff(said[order]) < 0).any():
-        order = order_of(said)
-    # equal predictions are in one bin, that of their first
-    ordered, weights = said[order], data.weights[order]
-    first = np.r_[True, ordered[1:] != ordered[:-1]]
-    before = np.cumsum(weights) - weights
-    start = np.maximum.accumulate(np.where(first, before, -1))
-    bins = np.minimum((start / data.weights.sum() * BINS).astype(int), BINS - 1)  # ascending
-    labels, found = data.labels[order], []
-    edges = np.searchsorted(bins, np.arange(BINS + 1))
-    for begin, end in pairwise(edges):
-        if begin == end:
-            continue
-        w = weights[begin:end]
-        observed = float(np.average(labels[begin:end], weights=w))
+    sums, found = np.empty((BINS, 5)), []
+    if ranking is None or not ranking.bins(said, sums):
+        Ranking(said, data.labels, data.weights).bins(said, sums)
+    for n, weight, square, predicted, observed in sums[sums[:, 0] > 0].tolist():
         low = high = None
         if data.kind == "binary":
-            effective = w.sum() ** 2 / (w**2).sum()
-            low, high = (float(end) for end in wilson(observed * effective, effective, level))
-        predicted = float(np.average(ordered[begin:end], weights=w))
-        found.append(Bin(int(end - begin), float(w.sum()), predicted, observed, low, high))
+            effective = weight * weight / square
+            low, high = (float(end) for end in wilson(observed / weight * effective, effective, level))
+        found.append(Bin(int(n), weight, predicted / weight, observed / weight, low, high))
     return found
 
 
@@ -318,23 +301,22 @@ def of_each_class(columns: Columns) -> list[tuple[str, dict[str, float | None]]]
     """Weight, precision, recall and f1 of each class."""
     if columns.kind != "class":
         return []
-    found = columns.of_classes(columns.values.sum(axis=0))
+    found = columns.of_classes(columns.sums()[0])
     return [(name, {key: finite(value) for key, value in each.items()}) for name, each in found.items()]
 
 
-def lift(data: Judged, order: Codes | None) -> list[tuple[float, float, float]]:
+def lift(data: Judged, ranking: Ranking | None) -> list[tuple[float, float, float]]:
     """Shares of the weight by score, best first, with the share of the label 1 and its lift; ties in proportion."""
-    total = float((data.weights * data.labels).sum())
-    if order is None or not 0 < total < data.weights.sum():
+    weight, positive = float(data.weights.sum()), float((data.weights * data.labels).sum())
+    if ranking is None or not 0 < positive < weight:
         return []
-    order = order[::-1]
-    scores, weights = data.predictions[order], data.weights[order]
-    first = np.r_[True, scores[1:] != scores[:-1]].nonzero()[0]
-    weight = np.r_[0, np.cumsum(np.add.reduceat(weights, first))]
-    hits = np.r_[0, np.cumsum(np.add.reduceat(weights * data.labels[order], first))]
-    shares = np.arange(1, BINS + 1) / BINS
-    found = np.interp(shares * weight[-1], weight, hits) / (shares * weight[-1])
-    return [(float(s), float(rate), float(rate / (total / weight[-1]))) for s, rate in zip(shares, found, strict=True)]
+    hits = np.empty(BINS)
+    ranking.lift(hits)
+    found = []
+    for i, hit in enumerate(hits.tolist(), 1):
+        rate = hit / (weight * i / BINS)
+        found.append((i / BINS, rate, rate / (positive / weight)))
+    return found
 
 
 def finite(value: Any) -> float | None:

@@ -17,17 +17,16 @@ DeLong, DeLong and Clarke-Pearson 1988.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vwlite.core.elementary import array_log
-from vwlite.report.figures import areas
+from vwlite.judging.columns import BINARY, CLASSES, NUMBERS, OF_EACH_CLASS, add_binary, add_classes, add_numbers
+from vwlite.judging.ranking import Ranking
 
 if TYPE_CHECKING:
     from vwlite.judging.records import Codes, Floats, Judged
 
-LEAST_PROBABILITY = 1e-15
 MOST_CLASSES = 50  # with metrics of their own
 
 
@@ -36,52 +35,55 @@ class Columns:
 
     Args:
         data: The examples.
+
+    Attributes:
+        ranking: The examples by their scores, of two classes only.
+        auc: The area under the ROC curve; None if it is undefined.
+        influence: (n,): its influence; None without it.
     """
 
     def __init__(self, data: Judged) -> None:
+        self.data = data
         self.kind = data.kind
         self.classes = data.classes
         self.has_probabilities = data.probabilities is not None
+        self.ranking: Ranking | None = None
         self.auc: float | None = None
-        self.order: Codes | None = None  # of two classes: from the lowest to the highest score
+        self.influence: Floats | None = None
         self.shift = float(np.average(data.labels, weights=data.weights)) if data.n and data.kind == "number" else 0.0
-        columns = {"number": self._numbers, "binary": self._binary, "class": self._classes}[data.kind](data)
-        self.names = list(columns)
+        self.listed = len(data.classes) if len(data.classes) <= MOST_CLASSES else 0
+        self.names = {
+            "number": NUMBERS,
+            "binary": BINARY,
+            "class": (*CLASSES, *(f"{name} {i}" for i in range(self.listed) for name in OF_EACH_CLASS)),
+        }[data.kind]
         self.at = {name: i for i, name in enumerate(self.names)}
-        self.values: Floats = np.column_stack([columns[name] for name in self.names]) if data.n else np.zeros((0, 1))
+        if data.kind == "binary":
+            self.ranking = Ranking(data.predictions, data.labels, data.weights)
+            influence = np.empty(data.n)
+            self.auc = self.ranking.area(influence)
+            self.influence = None if self.auc is None else influence
 
-    def _numbers(self, data: Judged) -> dict[str, Any]:
-        w, y, p = data.weights, data.labels - self.shift, data.predictions - self.shift
-        return {"w": w, "y": w * y, "p": w * p, "yy": w * y * y, "square": w * (p - y) ** 2, "absolute": w * abs(p - y)}
+    def sums(self, groups: Codes | None = None, n: int = 1) -> Floats:
+        """The sums of the columns over each group of examples.
 
-    def _binary(self, data: Judged) -> dict[str, Any]:
-        w, y = data.weights, data.labels
-        said = data.predictions > data.threshold
-        columns = {
-            "w": w,
-            "y": w * y,
-            "right": w * (said == (y > 0)),
-            "hit": w * (said & (y > 0)),
-            "said": w * said,
-        }
-        if data.probabilities is not None:
-            p = data.probabilities
-            columns |= {"p": w * p, "logloss": w * loss_of(np.where(y > 0, p, 1 - p)), "brier": w * (p - y) ** 2}
-        self.order = order_of(data.predictions)
-        self.auc, influence = auc_and_influence(data.predictions, y > 0, w, self.order)
-        if self.auc is not None:
-            columns["auc"] = influence
-        return columns
+        Args:
+            groups: (examples,): the group of each; None for one group.
+            n: The number of groups.
 
-    def _classes(self, data: Judged) -> dict[str, Any]:
-        w = data.weights
-        columns = {"w": w, "right": w * (data.labels == data.predictions)}
-        if data.probabilities is not None:
-            columns["logloss"] = w * loss_of(np.nan_to_num(data.probabilities, nan=0.0))
-        for i in range(len(self.classes) if len(self.classes) <= MOST_CLASSES else 0):
-            of, said = data.labels == i, data.predictions == i
-            columns |= {f"of {i}": w * of, f"said {i}": w * said, f"hit {i}": w * (of & said)}
-        return columns
+        Returns:
+            (groups, columns).
+        """
+        data, found = self.data, np.zeros((n, len(self.names)))
+        groups = None if groups is None else np.ascontiguousarray(groups, np.int64)
+        what = data.labels, data.predictions, data.weights
+        if self.kind == "number":
+            add_numbers(*what, self.shift, groups, found)
+        elif self.kind == "binary":
+            add_binary(*what, data.probabilities, self.influence, data.threshold, groups, found)
+        else:
+            add_classes(*what, data.probabilities, self.listed, groups, found)
+        return found
 
     def metrics(self, sums: Floats, change_of_auc: bool = True) -> dict[str, Floats]:
         """The metrics of rows of sums.
@@ -162,118 +164,20 @@ def mean_of_defined(values: Floats) -> Floats:
     return np.where(count > 0, np.where(there, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-def loss_of(probability: Floats) -> Floats:
-    """- log of a probability, which is at least LEAST_PROBABILITY."""
-    return -array_log(np.maximum(np.asarray(probability, float), LEAST_PROBABILITY))
-
-
-def order_of(scores: Floats) -> Codes:
-    """The places of scores from the lowest to the highest, those of equal ones in their order (a stable sort).
-
-    Scores of single precision, as learners have them, are sorted by their bits, 16 at a time (radix sort).
+def metrics_of_groups(columns: Columns, codes: Codes, n: int) -> dict[str, Floats]:
+    """The metrics of each group of examples.
 
     Args:
-        scores: (n,).
-
-    Returns:
-        (n,).
-    """
-    narrow = scores.astype(np.float32)
-    if not np.array_equal(narrow, scores):
-        return np.argsort(scores, kind="stable")
-    bits = (narrow + np.float32(0)).view(np.int32)  # -0 is 0
-    # negative numbers grow the other way than their bits: all bits turned, they are below the others, whose sign is set
-    keys = np.where(bits < 0, ~bits, bits ^ np.int32(-(1 << 31))).view(np.uint32)
-    first = np.argsort(keys.astype(np.uint16), kind="stable")
-    return first[np.argsort((keys >> np.uint32(16)).astype(np.uint16)[first], kind="stable")]
-
-
-class Ranks(NamedTuple):
-    """Examples in the order of their scores, of which equal ones are together.
-
-    Args:
-        first: (groups,): where each group of equal scores begins.
-        up: (groups,): the weight of its positive examples.
-        down: (groups,): of its negative ones.
-        below: (groups,): the weight of the negatives with lower scores, and half of those with equal ones.
-    """
-
-    first: Codes
-    up: Floats
-    down: Floats
-    below: Floats
-
-    @property
-    def area(self) -> float | None:
-        """The area under the ROC curve; None with one class only."""
-        total = self.up.sum() * self.down.sum()
-        return float((self.up * self.below).sum() / total) if total > 0 else None
-
-
-def ranks(scores: Floats, up: Floats, down: Floats) -> Ranks:
-    """Ranks of examples.
-
-    Args:
-        scores: (n,), in ascending order.
-        up: (n,): weights of positive examples, 0 of others.
-        down: (n,): weights of negative examples.
-
-    Returns:
-        The ranks.
-    """
-    first = np.r_[True, scores[1:] != scores[:-1]].nonzero()[0]
-    up_of, down_of = np.add.reduceat(up, first), np.add.reduceat(down, first)
-    return Ranks(first, up_of, down_of, np.cumsum(down_of) - down_of + down_of / 2)
-
-
-def auc_and_influence(scores: Floats, positive: Any, weights: Floats, order: Codes) -> tuple[float | None, Floats]:
-    """The area under the ROC curve, None with one class only, and its influence by example; see the module."""
-    influence = np.zeros(len(scores))
-    if not len(scores):
-        return None, influence
-    signs, ordered = positive[order], weights[order]
-    up, down = ordered * signs, ordered * ~signs
-    found = ranks(scores[order], up, down)
-    area = found.area
-    if area is None:
-        return None, influence
-    total_up, total_down = found.up.sum(), found.down.sum()
-    above = total_up - np.cumsum(found.up) + found.up / 2
-    sizes = np.diff(np.r_[found.first, len(order)])
-    influence[order] = up * np.repeat((found.below / total_down - area) / total_up, sizes) + down * np.repeat(
-        (above / total_up - area) / total_down, sizes
-    )
-    return area, influence
-
-
-def metrics_of_groups(data: Judged, columns: Columns, codes: Codes, n: int) -> list[dict[str, Any]]:
-    """The metrics of each of a few groups of examples.
-
-    Args:
-        data: The examples.
-        columns: Their columns.
+        columns: The columns of the examples.
         codes: (examples,): the group of each.
         n: The number of groups.
 
     Returns:
-        By group the value of each metric, NaN where it is undefined; nothing for a group without an example.
+        Each metric, (groups,); NaN where it is undefined, as it is in groups without an example.
     """
-    there = np.bincount(codes, minlength=n) > 0
-    sums: Any = np.stack([np.bincount(codes, column, minlength=n) for column in columns.values.T], axis=1)
-    values = columns.metrics(sums, change_of_auc=False)
-    if columns.order is not None:
-        ordered = codes[columns.order]
-        areas_of = []
-        for i in range(n):
-            part = columns.order[ordered == i]
-            signs, weights = data.labels[part] > 0, data.weights[part]
-            area = ranks(data.predictions[part], weights * signs, weights * ~signs).area if len(part) else None
-            areas_of.append(np.nan if area is None else area)
-        values = {"auc": np.array(areas_of), **values}
-    return [{name: each[i] for name, each in values.items()} if there[i] else {} for i in range(n)]
-
-
-def auc_of_groups(data: Judged, codes: Any, n: int) -> Floats:
-    """The area under the ROC curve of each of n groups; NaN with one class only."""
-    signed = np.where(data.labels > 0, data.weights, -data.weights)
-    return areas(data.predictions, signed, codes.astype(np.uint32), n)
+    values = columns.metrics(columns.sums(codes, n), change_of_auc=False)
+    if columns.ranking is not None:
+        areas = np.empty(n)
+        columns.ranking.areas(np.ascontiguousarray(codes, np.int64), areas)
+        values = {"auc": areas, **values}
+    return values

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vwlite.judging.records import Codes, Floats
 
 MOST_UNITS = 4096
-AT_ONCE = 1 << 22  # counts of samples in memory
+AT_ONCE = 1 << 18  # counts of samples in memory: they stay in a cache
 FEWEST = 0.5  # share of the samples in which a metric has to be defined
 
 
@@ -39,29 +39,40 @@ class Resampling(NamedTuple):
     units: Codes | None = None
 
 
-def sampled(columns: Floats, how: Resampling) -> Floats:
+def sampled(sums: Floats, how: Resampling) -> Floats:
     """The sums of columns in each sample of a bootstrap.
 
     Args:
-        columns: (n, columns).
+        sums: (units, columns): over each unit.
         how: The samples.
 
     Returns:
         (samples, columns).
     """
-    sums = unit_sums(columns, how)
     return np.concatenate([counts @ sums for counts in draws(len(sums), how)]) if how.samples else sums[:0]
 
 
+def dealt(n: int, how: Resampling) -> tuple[Codes, int]:
+    """The units of a bootstrap.
+
+    Args:
+        n: The number of examples.
+        how: The samples.
+
+    Returns:
+        (n,): the unit of each example, or the group of units where there are many; and the number of these.
+    """
+    units = how.units
+    most = n if units is None else int(units.max()) + 1 if n else 0
+    if most > MOST_UNITS:
+        groups = np.random.default_rng((how.seed, 1)).permutation(np.arange(most) % MOST_UNITS)
+        return groups if units is None else groups[units], MOST_UNITS
+    return np.arange(n) if units is None else units, most
+
+
 def unit_sums(columns: Floats, how: Resampling) -> Floats:
-    """The sums of columns over each unit, or over groups of units where there are many; (units, columns)."""
-    units = np.arange(len(columns)) if how.units is None else how.units
-    n = int(units.max()) + 1 if len(units) else 0
-    if n > MOST_UNITS:
-        dealt = np.random.default_rng((how.seed, 1)).permutation(np.arange(n) % MOST_UNITS)
-        units, n = dealt[units], MOST_UNITS
-    elif how.units is None:
-        return columns
+    """The sums of columns (n, columns) over the units of a bootstrap, (units, columns)."""
+    units, n = dealt(len(columns), how)
     return np.stack([np.bincount(units, column, minlength=n) for column in columns.T], axis=1)
 
 

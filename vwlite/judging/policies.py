@@ -12,7 +12,7 @@ from vwlite.engine import command_line
 from vwlite.errors import OptionError, VwliteError
 from vwlite.judging.decisions import COLUMNS, OF_ARMS, Decisions
 from vwlite.judging.fleet import Fleet
-from vwlite.judging.intervals import Resampling, interval, sampled
+from vwlite.judging.intervals import Resampling, interval, sampled, unit_sums
 from vwlite.judging.reading import is_model, names_of_slices, words_of
 from vwlite.report.off_policy import Estimate, OffPolicy
 
@@ -286,7 +286,7 @@ def in_pairs(names: Sequence[str], tables: Sequence[Floats], how: Resampling) ->
         columns += [weight * ratio, weight * ratio * cost, weight * np.nan_to_num(corrected)]
     matrix = np.column_stack(columns)
     whole = costs_in(matrix.sum(axis=0)[None], tables)
-    samples = costs_in(sampled(matrix, how), tables)
+    samples = costs_in(sampled(unit_sums(matrix, how), how), tables)
     ends = interval(samples[LOGGED][:, 0], how.level) if how.samples else None
     logged = Estimate(float(whole[LOGGED][0, 0]), *(ends or (None, None)))
     keys = list(range(len(names)))

@@ -103,7 +103,7 @@ def judged(  # noqa: DOC502
     for what, other in (("predictions", predictions), ("weights", weights), ("probabilities", probabilities)):
         if other is not None and len(other) != n:
             raise VwliteError(f"{n} labels and {len(other)} {what}: there has to be one for each example")
-    weights = np.ones(n) if weights is None else np.asarray(weights, float)
+    weights = np.ones(n) if weights is None else np.ascontiguousarray(weights, float)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise VwliteError("a weight is negative or not finite")
     if kind is None:
@@ -125,10 +125,10 @@ def judged(  # noqa: DOC502
         used = slice(None)  # nothing is copied
     return Judged(
         kind,
-        labels.astype(float)[used],
+        np.ascontiguousarray(labels, float)[used],
         weights[used],
-        predictions.astype(float)[used],
-        None if probabilities is None else np.asarray(probabilities, float)[used],
+        np.ascontiguousarray(predictions, float)[used],
+        None if probabilities is None else np.ascontiguousarray(probabilities, float)[used],
         threshold,
         classes,
         [one._replace(codes=one.codes[used]) for one in slices],
@@ -150,7 +150,7 @@ def kind_of(labels: Any) -> str:
 def as_numbers(values: Any, what: str) -> Floats:
     """Values as numbers. Raises VwliteError for the first that is none, or not finite."""
     try:
-        numbers = values.astype(float)
+        numbers = values.astype(float, copy=False)
     except (TypeError, ValueError):
         wrong = next(value for value in values.tolist() if not is_number(value))
         raise VwliteError(f"the {what} {wrong!r} is no number") from None

@@ -370,7 +370,8 @@ class Folded:
         kept = [slices[name] for name in dict.fromkeys([*by, *entities])]
         columns = Columns(examples)
         pooled = evaluate(examples._replace(slices=kept), how, entities, resample or "", columns)
-        return pooled, metrics_of_groups(examples, columns, folds, self.k)
+        of_folds, there = metrics_of_groups(columns, folds, self.k), np.bincount(folds, minlength=self.k) > 0
+        return pooled, [{name: value[i] for name, value in of_folds.items()} if there[i] else {} for i in range(self.k)]
 
 
 def counted(driver: Any) -> tuple[float, float, int]:
