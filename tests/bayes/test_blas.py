@@ -67,3 +67,34 @@ def test_threads_come_back_after_an_error_and_from_several_callers():
     finally:
         for library, number in zip(libraries, before, strict=True):
             library.set_threads(number)
+
+
+def test_a_bootstrap_and_a_recommender_take_one_thread(monkeypatch):
+    # with two, some products of a bootstrap took thirty times as long, and their last bits depended on the number
+    from vwlite.judging import intervals
+    from vwlite.recommending import softmax
+
+    libraries, seen = blas.libraries(), []
+
+    def counted(function):
+        def counting(*args):
+            seen.append([library.get_threads() for library in libraries])
+            return function(*args)
+
+        return counting
+
+    monkeypatch.setattr(intervals, "draws", counted(intervals.draws))
+    monkeypatch.setattr(softmax, "groups", counted(softmax.groups))
+    before = [library.get_threads() for library in libraries]
+    for library in libraries:
+        library.set_threads(2)
+    try:
+        intervals.sampled(np.ones((5, 3)), intervals.Resampling(10))
+        user, one = np.zeros(2, int), np.ones(2)
+        pairs = softmax.Pairs(user, np.arange(2), one, one / 2, 1, 2)
+        softmax.fit(pairs, softmax.begin(pairs, 1, 0), softmax.Penalty(1.0, 1.0, 0.0), 2)
+    finally:
+        for library, number in zip(libraries, before, strict=True):
+            library.set_threads(number)
+    assert len(seen) > 1
+    assert {number for numbers in seen for number in numbers} == {1}

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vwlite.bayes.blas import in_one_thread
+
 if TYPE_CHECKING:
     from vwlite.judging.records import Codes, Floats
 
@@ -39,6 +41,7 @@ class Resampling(NamedTuple):
     units: Codes | None = None
 
 
+@in_one_thread
 def sampled(sums: Floats, how: Resampling) -> Floats:
     """The sums of columns in each sample of a bootstrap.
 

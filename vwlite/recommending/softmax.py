@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vwlite.bayes.blas import in_one_thread
 from vwlite.core.elementary import array_brief_exp, array_log
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def groups(n_users: int, n_items: int) -> Iterator[slice]:
         yield slice(begin, min(begin + step, n_users))
 
 
+@in_one_thread
 def softmax(at: Parameters, users: Any) -> Floats:
     """The probabilities of all items for some users.
 
@@ -185,6 +187,7 @@ def minimise(function: Any, start: Floats, iterations: int) -> tuple[Floats, flo
     return found.x, float(found.fun), int(found.nit), bool(found.success)
 
 
+@in_one_thread
 def fit(pairs: Pairs, start: Parameters, how: Penalty, iterations: int) -> Fit:
     """Fits all parameters.
 
@@ -211,6 +214,7 @@ def fit(pairs: Pairs, start: Parameters, how: Penalty, iterations: int) -> Fit:
     return Fit(parts(flat), value, done, converged)
 
 
+@in_one_thread
 def fit_users(pairs: Pairs, at: Parameters, how: Penalty, iterations: int) -> Fit:
     """Fits the factors of users with all that is of items frozen: a convex problem without an earlier model.
 
