@@ -53,7 +53,7 @@ done
 
 say "Tastes: factors of users and genres. And both: earlier models as the start of a third one, which learns what they" \
   "leave. Their coefficients are those of ratings that none has learned."
-run "vwlite split $train 0.75 0.15 0.1 --seed 1 -o '$out/part'"
+run "vwlite split $train 0.75 0.15 0.1 --seed 2 -o '$out/part'"
 run "vwlite '$out/part.1.vw' $biases --effect_l2 user=3.5,movie=2.5 -f '$out/biases.model' --quiet"
 run "vwlite '$out/part.1.vw' --sgd --power_t 0 -l 0.0018 --l2 1e-4 --lrq ug3 --passes 8 --holdout_off -c -k \\
     --cache_file '$out/part.cache' -f '$out/tastes.model' --quiet"

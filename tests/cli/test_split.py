@@ -68,7 +68,7 @@ def test_records_of_csv_stay_whole(rows, separator):
 @pytest.mark.parametrize("by", ["tag", "user", "a^x"])
 def test_what_has_the_same_tag_or_name_is_together(by, tmp_path):
     (tmp_path / "d.vw").write_text("".join(LINES))
-    split(str(tmp_path / "d.vw"), "0.6", "0.4", "--by", by)
+    split(str(tmp_path / "d.vw"), "0.6", "0.4", "--by", by, "--seed", "0")
     one, two = (part.splitlines(True) for part in parts(tmp_path, ".vw"))
     assert one and two and sorted(one + two) == sorted(LINES)
     if by == "tag":
@@ -80,7 +80,7 @@ def test_what_has_the_same_tag_or_name_is_together(by, tmp_path):
 
 def test_the_last_part_by_tag_is_what_holdout_holds_out(tmp_path, capsys):
     (tmp_path / "d.vw").write_text("".join(LINES))
-    split(str(tmp_path / "d.vw"), "0.8", "0.2", "--by", "tag")
+    split(str(tmp_path / "d.vw"), "0.8", "0.2", "--by", "tag", "--seed", "0")
     one = parts(tmp_path, ".vw")[0]
     assert main(["-d", str(tmp_path / "d.vw"), "--holdout", "0.2"]) == 0
     assert f"number of examples = {len(one.splitlines())}\n" in capsys.readouterr().err
@@ -94,15 +94,18 @@ def test_a_part_is_split_again_by_another_seed(by, tmp_path, capsys):
     assert main(["split", part, "0.5", "0.5", "--by", by]) == 0
     warned = capsys.readouterr().err
     assert f"[warning] a part is empty: {part} may be a part of a split itself" in warned
-    assert "--seed 1" in warned
+    assert "--seed 2" in warned
     counts = []
-    for seed in ("1", "2"):
+    for seed in ("2", "3"):
         assert main(["split", part, "0.5", "0.25", "--by", by, "--seed", seed]) == 0
         counts.append([len(Path(f"{part[:-3]}.{i}.vw").read_text().splitlines()) for i in (1, 2)])
         assert "[warning]" not in capsys.readouterr().err
         assert counts[-1] == pytest.approx([1000, 500], abs=70)
     assert counts[0] != counts[1]
-    split(str(tmp_path / "d.vw"), "0.5", "0.5", "--by", by, "--seed", "1")
+    # what else goes by a hash of the tag is independent of parts
+    assert main([part, "--holdout", "0.5"]) == 0
+    held = re.search(r"number of examples = (\d+)", capsys.readouterr().err)
+    assert held and int(held[1]) == pytest.approx(1000, abs=70)
     assert main(["cv", part, "--samples", "0", "--quiet"]) == 0
     folds = re.search(r"folds = 5 of ([\d,]+) to", capsys.readouterr().out)
     assert folds and int(folds[1].replace(",", "")) > 300

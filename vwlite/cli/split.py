@@ -37,10 +37,10 @@ from vwlite.cli.data_options import options_of, with_run_options
     "--seed",
     type=click.IntRange(0),
     metavar="N",
-    default=0,
+    default=1,
     show_default=True,
-    help="Another seed makes other parts. Needed for DATA that is a part itself, whose examples are alike by seed 0; "
-    "the folds of vwlite cv and what --holdout holds out go by seed 0, too.",
+    help="Another seed makes other parts, independent of these. DATA that is a part itself needs another one. 0 is "
+    "what --holdout and the folds of vwlite cv go by.",
 )
 @with_run_options(
     *("format", "columns_in", "label", "separator", "decimal", "header", "missing", "where", "max_line_bytes", "quiet")
@@ -56,7 +56,7 @@ def command(
     \b
       vwlite split clicks.vw.gz 0.8 0.2
       vwlite split trips.csv 0.9 0.1 --by user -o parts
-      vwlite split clicks.1.vw 0.5 0.5 --seed 1
+      vwlite split clicks.1.vw 0.5 0.5 --seed 2
       vwlite split log.vw 0.1 --by tag --where 'label == 1' -o sample
     """
     # Imported here: `vwlite --help` loads this module too.

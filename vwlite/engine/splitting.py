@@ -42,13 +42,14 @@ class Split:
     """
 
     def __init__(  # noqa: DOC503
-        self, options: Options, shares: list[float], by: str, output: str | None, labels: str, seed: int = 0
+        self, options: Options, shares: list[float], by: str, output: str | None, labels: str, seed: int = 1
     ) -> None:
         self.options = options
         self.bounds = list(accumulate(shares))
         if self.bounds[-1] > 1 + ROUNDING:
             raise OptionError(f"the shares {' '.join(f'{share:g}' for share in shares)} sum up to more than 1")
         self.by = by
+        self.seed = seed
         self.salt = b"seed %d\n" % seed if seed else b""
         self.multiline = labels in ("lines", "decisions")
         self.parsed = by != "line" or bool(options["where"])
@@ -121,8 +122,8 @@ class Split:
             self.say(f"{name}: {count} examples")
         if 0 in self.counts and sum(self.counts) > 100:
             self.say(
-                f"[warning] a part is empty: {self.path} may be a part of a split itself, or of a fold; --seed 1 makes "
-                "parts that are independent of those"
+                f"[warning] a part is empty: {self.path} may be a part of a split itself; --seed {self.seed + 1} makes "
+                "parts that are independent of that"
             )
         if self.by_line:
             self.say(f"without {self.by}, by their lines = {self.by_line}")

@@ -240,10 +240,9 @@ class Folded:
         if all(counts) or not any(counts):  # without examples, a member says so
             return
         things = f"examples, whose folds go by {self.group}" if self.group else "examples"
-        split = ", or a part of vwlite split made with --seed 1" if sum(counts) > 20 * self.k else ""
         raise VwliteError(
             f"{where}: fold {counts.index(0) + 1} of {self.k} is empty, as there are {sum(counts)} {things}: give a "
-            f"smaller -k{split}"
+            f"smaller -k"
         )
 
     def predict(
