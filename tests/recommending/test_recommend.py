@@ -1,9 +1,11 @@
 """vwlite recommend: learned, measured, listed and mixed from the command line."""
 
+import hashlib
 import json
 import math
 import random
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +274,8 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(tmp_path, monke
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "-i needs DATA"),
+        ("-f x", "--final_regressor has no effect without DATA"),
+        ("--repeat", "--repeat has no effect without DATA"),
         ("d.vw --user user", "--user has no effect with -i"),
         ("d.vw --holdout .3", "--holdout has no effect with -i"),
         ("d.vw --iterations 9", "--iterations has no effect without -f"),
@@ -290,6 +293,34 @@ def test_options_that_do_not_fit_a_loaded_model(model, tmp_path, monkeypatch, wo
     said = run("recommend", "-i", "m", *words.split(), status=1).stderr
     assert message in said and said.count("\n") == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_a_model_says_what_it_is(data, tmp_path):
+    (tmp_path / "later").write_text("2 |user new |item i1\n1 |user new |item i2\n")
+    run("recommend", data, *NAMES, "-f", f"{tmp_path}/m", "--factors", "3", "--item_l2", "0.25", "--random_seed", "7")
+    run("recommend", "-i", f"{tmp_path}/m", f"{tmp_path}/later", "-f", f"{tmp_path}/n")
+    run("recommend", data, *NAMES, "--earlier", f"{tmp_path}/n", "--mix", "0.3", "-f", f"{tmp_path}/o")
+    facts = json.loads(run("recommend", "-i", f"{tmp_path}/o", "--top", "2", "--json").stdout)
+    counts: dict[str, float] = defaultdict(float)
+    for _, item, amount in plays():
+        counts[item] += amount
+    for one in facts["popular"]:
+        assert one["share"] == pytest.approx(counts[one["item"]] / sum(counts.values()))
+    assert {one["item"] for one in facts["popular"]} == set(sorted(counts, key=lambda item: -counts[item])[:2])
+    earlier = facts["earlier"]
+    assert (facts["share"], facts["factors"], earlier["factors"], earlier["item_l2"]) == (0.3, 8, 3, 0.25)
+    assert (facts["users"], earlier["users"]) == (40, 41)
+    digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (data, f"{tmp_path}/later")]
+    assert [[source["sha256"] for source in sources] for sources in earlier["sources"]] == [[one] for one in digests]
+    said = run("recommend", "-i", f"{tmp_path}/o").stdout
+    assert "--factors 8 --item_l2 0.1 --factor_l2 10 --mix 0.3 --random_seed 0" in said
+    assert f"  users learned from {tmp_path}/later (sha256 {digests[1][:12]}, 42 bytes)\n" in said
+
+
+def test_names_of_a_model_do_not_reach_the_terminal_as_they_are(tmp_path):
+    (tmp_path / "d").write_text("1 |user a |item b\x1b[2J\n")
+    run("recommend", f"{tmp_path}/d", *NAMES, "-f", f"{tmp_path}/m")
+    assert "\x1b" not in run("recommend", "-i", f"{tmp_path}/m").stdout
 
 
 def test_examples_that_are_no_events_are_counted(data, tmp_path):
@@ -333,6 +364,10 @@ def test_models_of_strangers_are_checked(model, tmp_path):
         ({}, {"user": None}),
         ({}, {"earlier": {"share": 0}}),
         ({}, {"earlier": 3}),
+        ({}, {"factors": "8"}),
+        ({}, {"sources": 3}),
+        ({}, {"sources": [[{"name": "d"}]]}),
+        ({}, {"sources": [[{"name": "d", "sha256": 1, "bytes": 2}]]}),
     ):
         with pytest.raises(ModelError) as error:
             load(forged(model, tmp_path, change, about))

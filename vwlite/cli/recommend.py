@@ -55,7 +55,12 @@ from vwlite.cli.judging_options import DATA_OPTIONS
 )
 @click.option("--iterations", type=click.IntRange(1, 1_000_000), metavar="N", help="Of the fit at most (200).")
 @click.option("--random_seed", "--random-seed", "seed", type=click.IntRange(0), metavar="N", help="Of the start (0).")
-@click.option("--top", type=click.IntRange(1, 1_000_000), metavar="K", help="Items of a list (10).")
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1_000_000),
+    metavar="K",
+    help="Items of a list (10), or of what has most events (5).",
+)
 @click.option("--list", "listed", is_flag=True, help="Print a list of items for each user of DATA, or of the model.")
 @click.option("--for", "users", multiple=True, metavar="USER", help="Print a list for this user. May be repeated.")
 @click.option("--repeat", is_flag=True, help="Lists have items that the user had before, too.")
@@ -72,6 +77,7 @@ def command(data: tuple[str, ...], initial: str | None, users: tuple[str, ...], 
       vwlite recommend -i plays.model later.vw                                          measure
       vwlite recommend -i plays.model --for ann --for bob --top 5                       list
       vwlite recommend -i plays.model new.vw -f updated.model                           learn users only
+      vwlite recommend -i plays.model                                                   what the model is
     """
     # Imported here: `vwlite --help` loads this module too.
     import json

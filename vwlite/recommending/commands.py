@@ -105,7 +105,7 @@ def learn(  # noqa: DOC502, DOC503
         raise OptionError(f"--earlier {how.earlier}: {MOST_EARLIER + 1} models inside each other are the most")
     if path:
         require_writable(path)
-    events = read_events(paths, user, item, given or {})
+    events = read_events(paths, user, item, given or {}, bool(path))
     penalty, tried, held = how.penalty, [], None
     if how.holdout:
         less, out = divided(events, how.holdout)
@@ -215,7 +215,7 @@ def learn_users(  # noqa: DOC502
         VwliteError: If a file can't be read or written, or the model knows no item of the events.
     """
     require_writable(path)
-    events = read_events(paths, model.about["user"], model.about["item"], given or {})
+    events = read_events(paths, model.about["user"], model.about["item"], given or {}, True)
     known = placed(events.items, model.number_of_item)[events.item] >= 0
     if not known.any():
         raise VwliteError(f"{', '.join(paths)}: the model knows no item of these events")
@@ -246,7 +246,7 @@ def learn_users(  # noqa: DOC502
     factors = np.zeros((len(users), model.n_factors))
     factors[placed(model.users, number)] = model.at.users
     factors[placed(part.users, number)] = found.parameters.users
-    about = {**model.about, "sources": [*model.about.get("sources", []), sources(events)]}
+    about = {**model.about, "sources": [*model.about["sources"], sources(events)]}
     at = Parameters(model.at.item, factors, model.at.items)
     seen = (everything.user, everything.item, everything.weight)
     after = Model(users, model.items, at, model.how, seen, model.earlier, about)

@@ -47,7 +47,7 @@ class Events(NamedTuple):
         return Pairs(self.user, self.item, self.weight, z, len(self.users), len(self.items))
 
 
-def read_events(paths: Sequence[str], user: str, item: str, given: Mapping[str, Any]) -> Events:  # noqa: DOC502
+def read_events(paths: Sequence[str], user: str, item: str, given: Mapping[str, Any], digests: bool = False) -> Events:  # noqa: DOC502
     """Reads events: the label of an example is the amount of what the user did with the item, such as 1.
 
     Args:
@@ -55,6 +55,7 @@ def read_events(paths: Sequence[str], user: str, item: str, given: Mapping[str, 
         user: The namespace, feature or column of users.
         item: That of items.
         given: Options about the data, by name.
+        digests: Whether the sha256 of files is computed.
 
     Returns:
         The events.
@@ -66,6 +67,7 @@ def read_events(paths: Sequence[str], user: str, item: str, given: Mapping[str, 
     by = [user, item]
     options = options_of(paths, dict(given), by, ["--testonly"])
     feed = Feed(options, True, LabelType.SIMPLE, False)
+    feed.digests = digests
     recorder = Recorder(names_of_slices(options, by))
     try:
         for block in feed.blocks():

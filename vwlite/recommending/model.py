@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int64]
 
 KIND, READER = "recommend", "vwlite recommend"
+MADE = ("id", "vwlite_version", "created")
 MOST_EARLIER = 8  # models inside each other
 
 
@@ -37,6 +38,9 @@ class Model:
         seen: What users have done: numbers of users and items, and weights; sorted by user.
         earlier: The model that it is mixed with; None for none.
         about: What the file says of it: user, item, iterations and so on.
+
+    Attributes:
+        made: Identity, version of vwlite and time of the file that it was read from; empty without one.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Model:
     ) -> None:
         self.users, self.items, self.at, self.how = users, items, at, how
         self.seen, self.earlier, self.about = seen, earlier, about
+        self.made: dict[str, Any] = {}
         self.number_of_user = {name: i for i, name in enumerate(users)}
         self.number_of_item = {name: i for i, name in enumerate(items)}
 
@@ -163,7 +168,9 @@ def load(path: str | os.PathLike[str]) -> Model:  # noqa: DOC503
     if not isinstance(about, dict):
         raise ModelError(f"{reader.path}: is no model of vwlite recommend: it has no items to recommend")
     try:
-        return unpacked(reader, "", about, 0)
+        found = unpacked(reader, "", about, 0)
+        found.made = {name: str(reader.metadata.get(name)) for name in MADE}
+        return found
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
@@ -205,8 +212,7 @@ def unpacked(reader: model_file.ModelReader, prefix: str, about: Mapping[str, An
         and how.item_l2 >= 0
         and how.factor_l2 >= 0
         and 0 <= how.share < 1
-        and isinstance(about["user"], str)
-        and isinstance(about["item"], str)
+        and well_formed(about)
         and depth <= MOST_EARLIER
     ):
         raise ValueError(prefix)
@@ -215,6 +221,21 @@ def unpacked(reader: model_file.ModelReader, prefix: str, about: Mapping[str, An
         earlier = unpacked(reader, f"{prefix}earlier.", about["earlier"], depth + 1)
     rest = {name: value for name, value in about.items() if name not in (*Penalty._fields, "earlier")}
     return Model(users, items, at, how, (user, item, weight), earlier, rest)
+
+
+def well_formed(about: Mapping[str, Any]) -> bool:
+    """Whether what a file says of a model has the types that it should have."""
+    return (
+        all(isinstance(about[name], str) for name in ("user", "item"))
+        and all(isinstance(about[name], int) for name in ("factors", "seed", "iterations", "converged"))
+        and all(
+            isinstance(source["name"], str)
+            and isinstance(source["bytes"], int)
+            and (source["sha256"] is None or isinstance(source["sha256"], str))
+            for sources in about["sources"]
+            for source in sources
+        )
+    )
 
 
 def depth_of(model: Model | None) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from vwlite.errors import OptionError
+from vwlite.journal.rendering import printable
+from vwlite.recommending import card
 from vwlite.recommending.commands import Learned, Settings, learn, learn_users, lists
 from vwlite.recommending.events import read_events
 from vwlite.recommending.measuring import Measured, measure
@@ -14,6 +16,7 @@ from vwlite.recommending.model import Model, load
 
 OF_LEARNING = ("user", "item", "factors", "item_l2", "factor_l2", "earlier", "mix", "holdout", "tune", "seed")
 OF_LISTS = ("listed", "repeat")
+POPULAR = 5  # items on a card
 NAMES = {"listed": "list", "seed": "random_seed", "final": "final_regressor"}  # where an option has another name
 
 
@@ -54,7 +57,10 @@ def run(data: Sequence[str], initial: str | None, users: Sequence[str], given: d
         yield from listed(model, data, users, options, given)
         return
     if not data:
-        raise OptionError("-i needs DATA to measure the model or to learn users from, or --list, or --for USER")
+        refuse(options, ("final", "iterations", "repeat"), "without DATA")
+        facts = card.facts_of(model, POPULAR if options["top"] is None else options["top"])
+        yield Line(printable(card.lines_of(facts)), facts)
+        return
     if options["final"]:
         refuse(options, ("repeat", "top"), "with -f, which learns")
         found = learn_users(model, data, options["iterations"] or Settings().iterations, options["final"], given)
