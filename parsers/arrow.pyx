@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from vwlite.core.example cimport Block
 from vwlite.input.beside cimport Beside
-from vwlite.input.columns cimport IGNORE, Columns
+from vwlite.input.columns cimport Columns, is_unused
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, number_in_words
 
@@ -346,7 +346,7 @@ cdef class Tables:
             begin, end = (<const int64_t*>cells.values)[at], (<const int64_t*>cells.values)[at + 1]
         else:
             begin, end = at * cells.width, (at + 1) * cells.width
-        if self.columns.columns[column].role == IGNORE:
+        if is_unused(self.columns.columns[column].role):
             return 0
         self.columns.enter(self.rows, &self.columns.columns[column])
         for j in range(begin, end):

@@ -2,7 +2,8 @@
 
 File format: a header (magic, length, JSON with the sources and options), one record for each block, an end record. A
 block is packed (packing.pxd); of its text only tags and the beginnings of malformed lines are stored. If names are
-needed, its arrays and all of its text are stored in their memory layout. A cache is valid only on the machine that
+needed, its arrays and all of its text are stored in their memory layout, with what is noted beside the features if
+something looks at it (`noted` in the key). A cache is valid only on the machine that
 wrote it.
 
 Caches of format 1, whose blocks all have the memory layout of version 0.1.0, can be read.
@@ -21,8 +22,9 @@ from posix.unistd cimport lseek, read
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
+from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport (
-    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Extent, Feature, NameSpan, Row,
+    PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Extent, Feature, NameSpan, Noted, Row,
     extent_name_length,
 )
 from vwlite.core.reasons cimport FINE, REASONS
@@ -51,7 +53,7 @@ cdef enum:
 cdef struct Head:
     uint64_t kind, n_rows, n_extents, n_features
     uint64_t text_length              # bytes of text; of a packed block, all bytes that follow
-    uint64_t form                     # a packed block: how many of these are packed; others: whether it has names
+    uint64_t form                     # a packed block: how many of these are packed; others: see form_of()
     uint64_t source, first_line, checksum
     uint64_t n_choices                # missing in format 1
 
@@ -62,7 +64,7 @@ cdef struct Row1:                     # of format 1
     uint32_t column
 
 # for tests: sizes in memory of a row, a namespace, a feature, a name and a choice
-SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan), sizeof(Choice))
+SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan), sizeof(Choice), sizeof(Noted))
 
 
 def checksum(const unsigned char[::1] data, unsigned long long before):
@@ -138,6 +140,7 @@ class CacheWriter:
         import tempfile
         self.path = path
         self.key = key
+        self.noted = "noted" in key
         self.new = None
         self.examples = 0
         self.room = bytearray()
@@ -172,6 +175,7 @@ class CacheWriter:
         cdef Row* rows = <Row*><char*>rows_bytes              # copies to modify
         cdef Choice* choices = <Choice*><char*>choices_bytes
         cdef bint names = block.names != NULL
+        cdef size_t n_noted = block.n_noted if names and self.noted else 0
         for i in range(n):
             rows[i].warned = 0
             self.examples += rows[i].kind == ROW_EXAMPLE
@@ -203,11 +207,12 @@ class CacheWriter:
             <bytes>(<char*>block.features)[:block.n_features * sizeof(Feature)],
             *([<bytes>(<char*>block.names)[:block.n_features * sizeof(NameSpan)]] if names else []),
             choices_bytes,
+            *([<bytes>(<char*>block.noted)[:n_noted * sizeof(Noted)]] if n_noted else []),
             texts,
         ]
         head.kind = RECORD
         head.text_length = len(texts)
-        head.form = names
+        head.form = form_of(names, n_noted)
         head.checksum = head.first_line
         for piece in pieces:
             head.checksum = checksum(piece, head.checksum)
@@ -279,6 +284,11 @@ cdef bytes compacted(Block block, Row* rows, size_t n, Choice* choices):
     return compact
 
 
+cdef inline uint64_t form_of(bint names, size_t n_noted) noexcept nogil:
+    """The form of a block in its memory layout: whether it has names, and how much is noted beside the features."""
+    return <uint64_t>names | <uint64_t>n_noted << 1
+
+
 cdef class CacheParser(Parser):
     """Reader of a cache, which was made from the sources and options of `key`.
 
@@ -290,6 +300,7 @@ cdef class CacheParser(Parser):
     cdef uint64_t n_sources
     cdef bint compat, multiline, first_format
     cdef bint simple, actions         # kind of labels
+    cdef bint noted                   # something looks at what is noted beside the features
     cdef bint transforms              # features without a value have NaN, see transforms.pxd
     cdef object path
 
@@ -303,6 +314,7 @@ cdef class CacheParser(Parser):
         self.multiline = key["multiline"]
         self.simple = key["labels"] == LabelType.SIMPLE.value
         self.transforms = "transforms" in key
+        self.noted = "noted" in key
         self.actions = key["labels"] == LabelType.CONTEXTUAL_BANDIT.value
         self.fd = os.dup(fd)
         self.size = os.fstat(fd).st_size
@@ -320,6 +332,8 @@ cdef class CacheParser(Parser):
         cdef uint64_t needed, packed = 0
         cdef size_t row = sizeof(Row1) if self.first_format else sizeof(Row)
         cdef uint8_t* rows
+        cdef bint names
+        cdef uint64_t n_noted = 0
         head.n_choices = 0
         self.take(&head, sizeof(Head) - (sizeof(uint64_t) if self.first_format else 0))
         if head.kind == LAST:
@@ -335,10 +349,12 @@ cdef class CacheParser(Parser):
                     or 2 * head.n_rows + head.n_extents + 2 * head.n_choices > packed or head.n_features > packed):
                 self.refuse()
         elif head.kind == RECORD:
-            needed = (head.n_rows * row + head.n_extents * sizeof(Extent) + head.n_choices * sizeof(Choice)
-                      + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if head.form else 0)) + head.text_length)
-            if head.form != block.wants_names:
+            names, n_noted = head.form & 1, head.form >> 1
+            if names != block.wants_names or n_noted > (MOST if self.noted else 0):
                 self.refuse()
+            needed = (head.n_rows * row + head.n_extents * sizeof(Extent) + head.n_choices * sizeof(Choice)
+                      + head.n_features * (sizeof(Feature) + (sizeof(NameSpan) if names else 0))
+                      + n_noted * sizeof(Noted) + head.text_length)
         else:
             self.refuse()
         if needed > self.size:
@@ -352,9 +368,11 @@ cdef class CacheParser(Parser):
             self.take(rows, head.n_rows * row)
             self.take(block.extents, head.n_extents * sizeof(Extent))
             self.take(block.features, head.n_features * sizeof(Feature))
-            if head.form:
+            if block.wants_names:
                 self.take(block.names, head.n_features * sizeof(NameSpan))
             self.take(block.choices, head.n_choices * sizeof(Choice))
+            grow(&block.noted, &block.noted_capacity, n_noted, sizeof(Noted))
+            self.take(block.noted, n_noted * sizeof(Noted))
         memset(<void*>(block.features + head.n_features), 0, PADDING * sizeof(Feature))
         self.take(block.text, head.text_length)
         # for parse(), after the text: how many of its bytes are packed
@@ -365,6 +383,7 @@ cdef class CacheParser(Parser):
         block.n_extents = head.n_extents
         block.n_features = head.n_features
         block.n_choices = head.n_choices
+        block.n_noted = n_noted
         block.n_lines = 0
         block.source = <uint32_t>head.source
         block.first_line = head.first_line
@@ -378,6 +397,7 @@ cdef class CacheParser(Parser):
         cdef uint64_t before, packed, checksum
         cdef const Row* row
         cdef const Extent* extent
+        cdef const Noted* noted
         cdef size_t size = sizeof(Row1) if self.first_format else sizeof(Row)
         memcpy(&packed, block.text + block.text_length, sizeof(packed))
         if packed:
@@ -393,6 +413,8 @@ cdef class CacheParser(Parser):
             checksum = vwl_checksum(block.names, block.n_features * sizeof(NameSpan), checksum)
         if not self.first_format:
             checksum = vwl_checksum(block.choices, block.n_choices * sizeof(Choice), checksum)
+        if block.n_noted:
+            checksum = vwl_checksum(block.noted, block.n_noted * sizeof(Noted), checksum)
         if vwl_checksum(block.text, block.text_length, checksum) != block.checksum:
             self.refuse()
         if self.first_format:
@@ -422,6 +444,13 @@ cdef class CacheParser(Parser):
             for i in range(block.n_features):
                 if <uint64_t>block.names[i].begin + block.names[i].length > block.text_length:
                     self.refuse()
+        before = 0
+        for i in range(block.n_noted):
+            noted = &block.noted[i]
+            if (not before <= noted.row < block.n_rows or not isfinite(noted.number)
+                    or <uint64_t>noted.begin + noted.length + noted.text_length > block.text_length):
+                self.refuse()
+            before = noted.row
         return self.check(block)
 
     cdef void convert(self, Block block) noexcept nogil:

@@ -19,7 +19,7 @@ from libc.stdint cimport uint8_t
 from vwlite.core.example cimport Block
 from vwlite.core.reasons cimport ENTITY_NAMELESS
 from vwlite.input.beside cimport number_of, set_label, set_tag, whole_number
-from vwlite.input.columns cimport IGNORE, Columns
+from vwlite.input.columns cimport Columns, is_unused
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport LONGEST_NUMBER, MADE, ROWS_IN_A_BLOCK, Rows, Space, number_in_words
 
@@ -216,7 +216,7 @@ cdef class Mapped:
                         self.rows.space = own      # of the keys that no rule names
                         self.rows.open = False
                     continue
-                if self.columns.columns[<size_t>column].role == IGNORE:
+                if is_unused(self.columns.columns[<size_t>column].role):
                     continue
             name = text_of(key)
             if isinstance(value, Mapping):
@@ -249,7 +249,7 @@ cdef class Mapped:
                              "/.*/:ignore for all that are left")
         number = None
         if rule.role != "auto":
-            if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date"):
+            if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date", "ignore"):
                 rule = Rule(rule.name, rule.role, namespace=outer, arguments=rule.arguments)
             number = self.columns.append(self.rows, key, rule, path)
         self.numbers[path] = number

@@ -447,7 +447,7 @@ cdef inline void note_zero(Lines* lines, uint32_t space, const uint8_t* name, si
     lines.n_noted += 1
     noted.row, noted.space = <uint32_t>(lines.line - 1), space
     noted.begin, noted.length = <uint32_t>(name - lines.text), <uint32_t>n
-    noted.text_length, noted.is_text, noted.is_shared = 0, False, False
+    noted.text_length, noted.is_text, noted.is_shared, noted.number = 0, False, False, 0
 
 
 cdef const uint8_t* line_end(const uint8_t* p) noexcept nogil:

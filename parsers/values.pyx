@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from vwlite.core.example cimport Block
 from vwlite.input.beside cimport number_of
-from vwlite.input.columns cimport IGNORE, Columns
+from vwlite.input.columns cimport ASKED, IGNORE, Columns
 from vwlite.input.naming cimport Naming
 from vwlite.input.rows cimport Rows
 
@@ -97,6 +97,8 @@ cdef class Values:
             return self.columns.time(self.rows, k, seconds_of(value))
         if PyLong_Check(value):
             return self.columns.integer(self.rows, k, value)
+        if self.columns.columns[k].role == ASKED:
+            return 0
         return self.columns.number(self.rows, k, number_of(self.columns.names[k], value))
 
 

@@ -11,6 +11,7 @@ from tests.support import caches
 from tests.support.command import run
 from vwlite.cli import main
 from vwlite.model.model_file import open as open_model
+from vwlite.parsers.cache import SIZES
 
 LINES = ["1 |a x:0.3333 y:2.5e9", "-1 2 0.25 'tag|a x z:7.125 |b u", "broken |a", "", "0.5 |b v:3.00001"] * 40
 DECISIONS = [
@@ -121,6 +122,37 @@ def test_counts_and_places_that_are_absurd(field, number, names, refused):
         signed = caches.sign(changed, block)
     Path("kept").write_bytes(start + caches.HEAD.pack(*signed) + block + caches.HEAD.pack(caches.LAST, *[0] * 9))
     refused(words)
+
+
+TIMED = ["--delay", "2s", "--time", "t"]
+
+
+def test_what_is_noted_is_in_a_cache():
+    lines = [f"{i % 2} |a x:{i % 3} | t:{i // 40}" for i in range(80)]  # the time 0 is no feature
+    words = cached(lines, *TIMED)
+    assert caches.blocks("kept")[1][0][0].form >> 1 == 40 + 27  # and x:0
+    again, alone = run(*words).stderr, run("data.txt", *TIMED).stderr
+    assert "using cache_file" in again or "kept" in again
+    assert losses_of(again) == losses_of(alone)
+
+
+def losses_of(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "loss" in line]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(0, 10**6), (2, 2**31), (3, 2**31), (4, 2**31), (6, math.inf), (6, math.nan)]
+)
+def test_places_of_what_is_noted(place, value, refused):
+    words = cached([f"{i % 2} |a x:{i % 3} | t:{i // 40}" for i in range(80)], *TIMED)
+    __, ((head, _block), *_) = caches.blocks("kept")
+    at = sum(caches.parts_of(head)[:5]) + SIZES[5] * 20 + 4 * place
+    caches.rewrite("kept", lambda head, block: (head, block[:at] + as_bytes(value) + block[at + 4 :]))
+    refused(words)
+
+
+def as_bytes(value: float) -> bytes:
+    return struct.pack("<f", value) if isinstance(value, float) else struct.pack("<I", value)
 
 
 def test_a_probability_that_is_none(refused):

@@ -50,11 +50,11 @@ def length_of(head: Head) -> int:
 
 
 def parts_of(head: Head) -> list[int]:
-    """Bytes of rows, namespaces, features, names, choices and text of a block as it lies in memory."""
-    rows, extents, features, names, choices = SIZES
-    n = head.n_features
-    lists = [head.n_rows * rows, head.n_extents * extents, n * features, n * names * head.form]
-    return [*lists, head.n_choices * choices, head.text_length]
+    """Bytes of rows, namespaces, features, names, choices, what is noted, and text of a block as it lies in memory."""
+    rows, extents, features, names, choices, noted = SIZES
+    n, form = head.n_features, head.form
+    lists = [head.n_rows * rows, head.n_extents * extents, n * features, n * names * (form & 1)]
+    return [*lists, head.n_choices * choices, noted * (form >> 1), head.text_length]
 
 
 def sign(head: Head, block: bytes) -> Head:
@@ -63,7 +63,7 @@ def sign(head: Head, block: bytes) -> Head:
     if head.kind == PACKED:
         return head._replace(checksum=checksum(block, found))
     for i, size in enumerate(parts_of(head)):
-        if size or i != 3:  # names have none where there are none
+        if size or i not in (3, 5):  # names, and what is noted, have none where there are none
             found = checksum(block[at : at + size], found)
         at += size
     return head._replace(checksum=found)

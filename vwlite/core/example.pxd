@@ -83,12 +83,13 @@ cdef struct NameSpan:
     uint32_t begin, length        # the feature as written, `name` or `name:text`; length 0: anonymous
 
 cdef struct Noted:
-    # what --where alone reads: a feature of value 0, which is left out of the features, or a text of VW's JSON, whose
-    # feature is not called `name=text`
+    # what only --where and the like look at: a feature of value 0, which is left out of the features; a text of VW's
+    # JSON, whose feature is not called `name=text`; the cell of a column that is ignored
     uint32_t row, space           # the number of its row; the hash of its namespace
     uint32_t begin, length        # its name
     uint32_t text_length          # of the text, which follows the name
     bint is_text
+    float number                  # if it is none
     bint is_shared                # of all lines of a multi-line example, whatever its row is
 
 cdef class Block:

@@ -194,10 +194,11 @@ class Options:
 
     `options["passes"]` is the value given or the default, a KeyError if no such option is declared. `declared` holds
     the declarations by name, `arguments` the words as typed and `data` the data file named without a flag. `needs` of
-    `accepted` options are not checked: an earlier version accepted them. `card` has the texts of a model card.
+    `accepted` options are not checked: an earlier version accepted them. `card` has the texts of a model card. `noted`
+    names features and columns that are looked at beside the learners, as --where does: parsers keep what they need.
     """
 
-    __slots__ = ("_sources", "_values", "accepted", "arguments", "card", "data", "declared")
+    __slots__ = ("_sources", "_values", "accepted", "arguments", "card", "data", "declared", "noted")
 
     def __init__(self, groups: Iterable[OptionGroup], arguments: Sequence[str] = (), data: str | None = None) -> None:
         self.declared = gather(groups)
@@ -205,6 +206,7 @@ class Options:
         self.data = data
         self.accepted = False
         self.card: dict[str, str] = {}
+        self.noted: list[str] = []
         self._values = {name: default(option) for name, option in self.declared.items()}
         self._sources: dict[str, Source] = {}
 
@@ -257,7 +259,7 @@ class Options:
             name: list(value) if isinstance(value, list) else value for name, value in self._values.items()
         }
         other._sources = dict(self._sources)
-        other.card = dict(self.card)
+        other.card, other.noted = dict(self.card), list(self.noted)
         return other
 
     def kept(self) -> dict[str, Any]:

@@ -70,12 +70,7 @@ def time_of(options: Options) -> Any:
     """What finds the time in an example."""
     from vwlite.input.naming import Naming
     from vwlite.input.predicate import Predicate
-    from vwlite.input.where import Name, Program, Step
+    from vwlite.input.where import looking_for
     from vwlite.parsers.entities import entity_namespaces
 
-    space, sign, name = options["time"].partition("^")
-    if options["time"] == "tag":
-        wanted = Name("tag", reserved=True)
-    else:
-        wanted = Name(name, space) if sign else Name(options["time"])
-    return Predicate(options, Naming(options, entity_namespaces(options)), Program([wanted], [Step("has", 0)]))
+    return Predicate(options, Naming(options, entity_namespaces(options)), looking_for([options["time"]]))

@@ -190,6 +190,7 @@ class Feed:
             key
             | ({"entities": entities} if (entities := entity_namespaces(self.options)) else {})
             | ({"transforms": True} if transforms(self.options) else {})
+            | ({"noted": sorted(self.options.noted)} if self.options.noted else {})
         )
 
     def blocks(self, *stacks: Any) -> Generator[Any, None, None]:
@@ -251,7 +252,7 @@ class Feed:
     @property
     def parses_names(self) -> bool:
         """Whether parsers store names: learners, or --where, read them."""
-        return self.wants_names or bool(self.options["where"] and not self.cached)
+        return self.wants_names or bool((self.options["where"] or self.options.noted) and not self.cached)
 
     def _ring(self, parser: Any, stacks: Sequence[Any] = (), workers: int = 1) -> Any:
         """The ring buffer of the blocks of a parser, or what makes blocks itself."""

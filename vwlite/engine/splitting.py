@@ -55,10 +55,8 @@ class Split:
         self.parsed = by != "line" or bool(options["where"])
         self.path: str = options["data"][0]
         options.set("testonly", True)  # no label is needed
-        if by not in ("tag", "line") and not options["where"] and not self.multiline:
-            options.set(
-                "where", "has weight"
-            )  # holds for all: parsers keep the number 0, which may be a name, for --where
+        if by not in ("tag", "line"):
+            options.noted = [by]
         self.feed = Feed(options, by != "line", LABELS[labels], self.multiline)
         if self.feed.format in OF_ROWS:
             raise OptionError(
@@ -81,14 +79,9 @@ class Split:
         """What finds the name of --by in an example."""
         from vwlite.input.naming import Naming
         from vwlite.input.predicate import Predicate
-        from vwlite.input.where import Name, Program, Step
+        from vwlite.input.where import looking_for
 
-        space, sign, name = self.by.partition("^")
-        if self.by in ("tag", "line"):
-            wanted = Name("tag", reserved=True)
-        else:
-            wanted = Name(name, space) if sign else Name(self.by)
-        return Predicate(self.options, Naming(self.options), Program([wanted], [Step("has", 0)]))
+        return Predicate(self.options, Naming(self.options), looking_for(["tag" if self.by == "line" else self.by]))
 
     def _names(self, output: str | None, n: int) -> list[str]:
         """The names of the parts."""

@@ -39,7 +39,7 @@ ROLES = {
     "weight": "the importance weight",
     "initial": "the initial prediction (offset)",
     "tag": "the tag",
-    "ignore": "not used",
+    "ignore": "no feature; --where, --by and the like may name it",
 }
 SINGLE = ("label", "weight", "initial", "tag")  # roles of one column at most
 DATE_PARTS = ("year", "month", "day", "dow", "hour", "minute", "days")

@@ -21,6 +21,7 @@ cdef enum Role:
     WEIGHT
     INITIAL
     TAG
+    ASKED                             # ignored, but --where and the like look at it: noted
 
 cdef enum Response:
     AS_IT_IS
@@ -55,6 +56,10 @@ cdef struct Recent:
     # a category of a column, and the hash of its feature; `key`: the column and the length, plus 1
     uint64_t a, b, key
     uint32_t hash
+
+cdef inline bint is_unused(Role role) noexcept nogil:
+    """Whether a column has no features and no label."""
+    return role == IGNORE or role == ASKED
 
 cdef class Columns:
     cdef readonly size_t n

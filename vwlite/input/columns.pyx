@@ -20,6 +20,8 @@ cdef extern from "vwlite/core/cells.h" nogil:
 
 cdef enum:
     LONGEST_CELL = 64                 # bytes of a number
+    LONG = 10_000_000                 # whole numbers from here on are noted as texts
+    LONG_DIGITS = 8                   # that it has
 
 cdef uint64_t EXACT = 1 << 53         # whole numbers up to this are those of double precision
 
@@ -67,6 +69,8 @@ cdef class Columns:
         column.role = ROLES[rule.role]
         if column.role == LABEL and rule.response == "none":
             column.role = IGNORE
+        if column.role == IGNORE and (rule.namespace or "", name) in rows.naming.asked:
+            column.role = ASKED
         raw = name.encode("utf-8", "surrogateescape")
         namespace = rule.namespace or (name if rule.role in ("entity", "text") else "")
         if namespace not in self.known:
@@ -138,6 +142,14 @@ cdef class Columns:
         cdef uint8_t[LONGEST_NUMBER] words
         if column.role == IGNORE or (isnan(value) and rows.skips_nan):
             return 0
+        if column.role == ASKED:
+            if not -INFINITY < <float>value < INFINITY:
+                return 0
+            # as a number it would lose digits, and it may be a name
+            if not -LONG < value < LONG and floor(value) == value:
+                return self.word(rows, i, words, number_in_words(value, words))
+            return rows.note_cell(self.name_of(rows, column), column.length, self.spaces[column.space].hash, NULL, 0,
+                                  <float>value)
         if isnan(value) and (column.role < LABEL or column.role == TAG):
             return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
         if column.role <= NUMBER:
@@ -217,6 +229,10 @@ cdef class Columns:
             return self.label(rows, column, text, n)
         if column.role == TAG:
             return rows.tag(text, n)
+        if column.role == ASKED:
+            if n == 0:
+                return 0
+            return rows.note_cell(self.name_of(rows, column), column.length, self.spaces[column.space].hash, text, n, 0)
         return self.cell(rows, i, text, n)
 
     cdef int cell(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil:
@@ -226,6 +242,13 @@ cdef class Columns:
         cdef int64_t seconds
         if column.role == IGNORE or n == 0:
             return 0
+        if column.role == ASKED:
+            while n and (text[0] == 32 or text[n - 1] == 32):
+                text += text[0] == 32
+                n -= 1
+            if not are_digits(text, n) and read_number(text, n, self.comma, &value):
+                return self.number(rows, i, value)
+            return 0 if rows.skips_nan and is_missing(text, n) else self.word(rows, i, text, n)
         if column.role == NUMBER or column.role == AUTO or column.role >= WEIGHT and column.role != TAG:
             if read_number(text, n, self.comma, &value):
                 return self.number(rows, i, value)
@@ -320,7 +343,7 @@ cdef class Columns:
         if column.role == IGNORE:
             return 0
         if column.role != DATE:
-            return self.number(rows, i, <double>seconds) if column.role == NUMBER \
+            return self.number(rows, i, <double>seconds) if column.role == NUMBER or column.role == ASKED \
                 else self.refuse(rows, CELL_DATE, column, NULL, 0)
         if rest < 0:
             rest += 86400
@@ -368,9 +391,18 @@ cdef class Columns:
         return rows.refuse(<Reason>reason, self.name_of(rows, column), column.length, text, n)
 
 
+cdef bint are_digits(const uint8_t* text, size_t n) noexcept nogil:
+    """Whether a text is a whole number of LONG or more."""
+    cdef size_t i
+    for i in range(n):
+        if not 48 <= text[i] <= 57:
+            return False
+    return n >= LONG_DIGITS
+
+
 cdef inline bint is_name(int role) noexcept nogil:
     """Whether a number in a column of this role is a name."""
-    return role == CATEGORY or role == ENTITY or role == WORDS or role == TAG
+    return role == CATEGORY or role == ENTITY or role == WORDS or role == TAG or role == ASKED
 
 
 cdef bint is_word(const uint8_t* text, size_t n, const char* word, size_t length) noexcept nogil:

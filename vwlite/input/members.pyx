@@ -8,7 +8,7 @@ from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
     ENTITY_NAMELESS, FINE, JSON_DEEP, JSON_LIST, JSON_NESTED, JSON_OBJECT, JSON_RULE, JSON_SPECIAL, JSON_SYNTAX,
 )
-from vwlite.input.columns cimport IGNORE, LONGEST_RECENT, RECENT_BITS, Columns, Recent
+from vwlite.input.columns cimport LONGEST_RECENT, RECENT_BITS, Columns, Recent, is_unused
 from vwlite.input.json_text cimport FEW_KEYS, MOST_DEEP, JsonText
 from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, add, is_number, number_in_words
 
@@ -127,7 +127,7 @@ cdef class Members(JsonText):
         if column < 0 and is_special(name, n):
             return self.special(key, n, at)
         if c == b"{" or c == b"[":
-            if column >= 0 and self.columns.columns[column].role == IGNORE:
+            if column >= 0 and is_unused(self.columns.columns[column].role):
                 return self.skip(at, depth)
             if n == 0:
                 return self.fail(JSON_NESTED, key)
@@ -334,7 +334,7 @@ cdef class Members(JsonText):
             if rule is None:
                 number = -2
             elif rule.role != "auto":
-                if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date"):
+                if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date", "ignore"):
                     namespace = outer.decode("utf-8", "replace")
                     rule = Rule(rule.name, rule.role, namespace=namespace, arguments=rule.arguments)
                 number = self.columns.append(self.rows, name.decode("utf-8", "replace"), rule, path)

@@ -8,7 +8,8 @@ cdef enum:
 
 cdef class Naming:
     cdef bint all_names               # --hash all
-    cdef public bint notes            # parsers note features of value 0 and texts, for --where
+    cdef public bint notes            # parsers note what only --where and the like look at
+    cdef readonly set asked           # (namespace, name) of what they look at
     cdef uint32_t seed, anonymous     # --hash_seed; hash of the namespace without a name
     cdef uint8_t[256] index_of        # --redefine
     cdef uint32_t[256] letter_hash    # of namespaces with names of one byte

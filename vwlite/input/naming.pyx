@@ -18,7 +18,8 @@ cdef class Naming:
         self.anonymous = 0 if self.seed == 0 else murmur3_32(b"", self.seed)
         for i, index in enumerate(redefined(options["redefine"])):
             self.index_of[i] = index
-        self.notes = "where" in options and bool(options["where"])
+        self.asked = looked_at(options)
+        self.notes = bool(self.asked)
         self.entities = list(entities)
         for i, name in enumerate(self.entities):
             self.entity_hash[i] = namespace_hash(options, name)
@@ -33,6 +34,13 @@ cdef class Naming:
             if self.entity_hash[i] == namespace:
                 return True
         return False
+
+
+def looked_at(options):
+    """The (namespace, name) of all that --where and `Options.noted` name."""
+    from vwlite.input.where import compile_where, name_of
+    names = compile_where(options["where"]).names if "where" in options and options["where"] else []
+    return {(name.namespace, name.name) for name in [*names, *map(name_of, options.noted)] if not name.reserved}
 
 
 def redefined(rules):

@@ -226,7 +226,7 @@ cdef class Predicate:
         return False
 
     cdef bint find_noted(self, Block block, size_t i, Operand* operand) noexcept nogil:
-        """Search a feature of value 0, or a text of VW's JSON."""
+        """Search what is noted beside the features."""
         cdef size_t k = first_noted(block, i)
         cdef const Noted* noted
         while k < block.n_noted and block.noted[k].row == i:
@@ -237,7 +237,7 @@ cdef class Predicate:
             if (noted.space == operand.space and noted.length == operand.n
                     and memcmp(block.text + noted.begin, operand.name, operand.n) == 0):
                 operand.kind = TEXT if noted.is_text else NUMBER
-                operand.number = 0
+                operand.number = noted.number
                 operand.text, operand.length = block.text + noted.begin + noted.length, noted.text_length
                 return True
         return False

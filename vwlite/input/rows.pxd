@@ -68,6 +68,8 @@ cdef class Rows:
     cdef bint is_entity(self, const uint8_t* name, size_t n) noexcept nogil
     cdef int number(self, const uint8_t* name, size_t n, double value) except -1 nogil
     cdef int zero(self, const uint8_t* name, size_t n, uint32_t space) except -1 nogil
+    cdef int note_cell(self, const uint8_t* name, size_t n, uint32_t space, const uint8_t* text, size_t m,
+                       float number) except -1 nogil
     cdef int word(self, const uint8_t* name, size_t n, const uint8_t* text, size_t m) except -1 nogil
     cdef int plain_word(self, const uint8_t* text, size_t m) except -1 nogil
     cdef int entity(self, const uint8_t* name, size_t n, const uint8_t* text, size_t m) except -1 nogil

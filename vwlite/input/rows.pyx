@@ -253,14 +253,25 @@ cdef class Rows:
 
     cdef int zero(self, const uint8_t* name, size_t n, uint32_t space) except -1 nogil:
         """Note a feature of value 0, of the namespace with this hash."""
+        return self.note_cell(name, n, space, NULL, 0, 0)
+
+    cdef int note_cell(self, const uint8_t* name, size_t n, uint32_t space, const uint8_t* text, size_t m,
+                       float number) except -1 nogil:
+        """Note a number, or a text that is not NULL, which is no feature, under a name of the namespace of a hash."""
         cdef Noted* noted
+        if n + m > MOST_TEXT or self.text > MOST_TEXT:
+            return self.refuse(TEXT_MUCH, NULL, 0, NULL, 0)
+        self.room_for(n + m, &name, &text)
         grow(&self.block.noted, &self.block.noted_capacity, self.block.n_noted + 1, sizeof(Noted))
         noted = &self.block.noted[self.block.n_noted]
         self.block.n_noted += 1
         noted.row, noted.space, noted.length = <uint32_t>self.n_rows, space, <uint32_t>n
         noted.begin = <uint32_t>self.put(name, n)
-        noted.text_length, noted.is_text, noted.is_shared = 0, False, False
+        noted.text_length, noted.is_text, noted.is_shared = <uint32_t>m, text != NULL, False
+        noted.number = number
         self.text += n
+        self.put(text, m)
+        self.text += m
         return 0
 
     cdef int word(self, const uint8_t* name, size_t n, const uint8_t* text, size_t m) except -1 nogil:

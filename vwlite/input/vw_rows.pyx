@@ -118,7 +118,7 @@ cdef class Assembly(Rows):
         self.block.n_noted += 1
         noted.row, noted.space = <uint32_t>self.first_row, space
         noted.begin, noted.length, noted.text_length = <uint32_t>begin, <uint32_t>n, <uint32_t>n_text
-        noted.is_text, noted.is_shared = is_text, True
+        noted.is_text, noted.is_shared, noted.number = is_text, True, 0
         return 0
 
     cdef int refuse_example(self, Reason reason, size_t at, size_t stop) except -1 nogil:

@@ -16,6 +16,7 @@ An expression becomes a program in postfix order, which predicate.pyx runs for e
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from vwlite.errors import OptionError
@@ -54,6 +55,19 @@ class Name(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}^{self.name}" if self.namespace else self.name
+
+
+def name_of(text: str) -> Name:
+    """What --by, --group, --time and the like name: a feature, as name or namespace^name, or one of RESERVED."""
+    space, sign, name = text.partition("^")
+    if text in RESERVED:
+        return Name(text, reserved=True)
+    return Name(name, space) if sign else Name(text)
+
+
+def looking_for(names: Sequence[str]) -> Program:
+    """A program whose names are what texts name, as name_of() reads them."""
+    return Program([name_of(name) for name in names], [Step("has", i) for i in range(len(names))])
 
 
 class Step(NamedTuple):

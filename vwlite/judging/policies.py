@@ -165,9 +165,9 @@ def compare_policies(  # noqa: DOC502, DOC503
     settings = [
         command_line.parse([*words, f"--initial_regressor={model}"], command_line.option_groups()) for model in models
     ]
-    if arms and not settings[0]["where"]:
+    if arms:
         for options in settings:
-            options.set("where", "has weight")  # holds for all: parsers keep the number 0 for --where
+            options.noted = [arms]
     fleet = Fleet(settings, models, wants_names=bool(arms))
     try:
         recorders = []

@@ -23,7 +23,7 @@ from vwlite.errors import OptionError, VwliteError
 from vwlite.input.naming import Naming
 from vwlite.input.predicate import Predicate
 from vwlite.input.sources import open_source
-from vwlite.input.where import RESERVED, Name, Program, Step
+from vwlite.input.where import looking_for
 from vwlite.judging.recorder import NO_CLASS, Recorder
 from vwlite.judging.records import Judged, Slice, judged, slice_of, slices_of
 from vwlite.parsers.entities import entity_namespaces
@@ -63,15 +63,7 @@ def names_of_slices(options: Options, by: Sequence[str]) -> Predicate | None:
     """What finds the slices in an example; None without any."""
     if not by:
         return None
-    names = []
-    for text in by:
-        space, sign, name = text.partition("^")
-        if text in RESERVED:
-            names.append(Name(text, reserved=True))
-        else:
-            names.append(Name(name, space) if sign else Name(text))
-    program = Program(names, [Step("has", i) for i in range(len(names))])
-    return Predicate(options, Naming(options, entity_namespaces(options)), program)
+    return Predicate(options, Naming(options, entity_namespaces(options)), looking_for(by))
 
 
 def options_of(paths: Sequence[str], given: dict[str, Any], by: Sequence[str], words: Sequence[str]) -> Options:
@@ -79,9 +71,7 @@ def options_of(paths: Sequence[str], given: dict[str, Any], by: Sequence[str], w
     options = command_line.parse(
         [*words, *words_of(given), *(f"--data={path}" for path in paths)], command_line.option_groups()
     )
-    if by and not options["where"]:
-        # holds for all: parsers keep the number 0, which may be a slice, for --where
-        options.set("where", "has weight")
+    options.noted = list(by)
     return options
 
 

@@ -139,10 +139,8 @@ def cross_validate(  # noqa: DOC502, DOC503
     refuse(first, "cv", {**REFUSED, **nested, "report": "it prints metrics of its own"})
     check_run(first, serving=False)
     names = list(dict.fromkeys([*by, *entities, *([resample] if resample else [])]))
-    if (group or names) and not first["where"]:
-        for options in settings:
-            # holds for all: parsers keep the number 0, which may be a name, for --where
-            options.set("where", "has weight")
+    for options in settings:
+        options.noted = [*names, *([group] if group else [])]
     final, predictions = first["final_regressor"], first["predictions"]
     paths = [f"{final}.{i + 1}" for i in range(k)] if final else []
     if paths:

@@ -111,9 +111,8 @@ def read_data(options: Options, kind: Kind, how: Division) -> Data:  # noqa: DOC
         OptionError: If no example has an entity of the given name.
     """
     options = options.copy()  # reading a table sets what its columns are
-    if how.by and not options["where"]:
-        # holds for all: parsers keep the number 0, which may be the name of an entity, for --where
-        options.set("where", "has weight")
+    if how.by:
+        options.noted = [how.by]
     data = Data(kind._replace(names=kind.names or bool(how.by)))
     feed = Feed(options, data.kind.names, kind.labels, kind.multiline)
     if feed.note:
