@@ -62,16 +62,19 @@ cdef class Repeats:
         """Moves the rows that are in the sample to a table of so many places."""
         cdef uint64_t* hashes = <uint64_t*>new_pages(2 * places, sizeof(uint64_t), b"for rows")
         cdef size_t i, at
+        cdef bint came_again = self.n_again > 0
         self.n = self.n_rows = self.n_again = 0
         for i in range(self.places):
             if self.hashes[i] == 0 or self.hashes[i] & self.mask:
                 continue
             at = place_of(hashes, places, self.hashes[i])
             hashes[at] = self.hashes[i]
-            hashes[places + at] = self.again[i]
             self.n += 1
-            self.n_rows += 1 + self.again[i]
-            self.n_again += self.again[i]
+            self.n_rows += 1
+            if came_again and self.again[i]:
+                hashes[places + at] = self.again[i]
+                self.n_rows += self.again[i]
+                self.n_again += self.again[i]
         free_pages(self.hashes)
         self.hashes, self.again, self.places = hashes, hashes + places, places
         return 0

@@ -22,7 +22,8 @@ cdef extern from * nogil:
     void prefetch "__builtin_prefetch"(const void* address)
 
 cdef enum:
-    AHEAD = 16                        # features between prefetch and use
+    AHEAD = 32                        # features between prefetch and use
+    ROWS_AHEAD = 6                    # rows between prefetch and use
     LONGEST_STEM = 200                # bytes of the name of a column
     BEFORE_STEM = 5                   # bytes of a key before it: the number of the namespace, whether there is a value
 
@@ -81,6 +82,8 @@ cdef class Tally:
         self.known.n_numbers = 0
         for i in range(block.n_rows):
             row = &block.rows[i]
+            if i + ROWS_AHEAD < block.n_rows:
+                fetch_names(block, row + ROWS_AHEAD)
             if row.kind == ROW_EXAMPLE:
                 self.known.find(block.features + row.feature, row.n_features)
                 if self.known.n_missed:
@@ -378,6 +381,17 @@ cdef class Tally:
     def problems(self):
         """Reason -> (rows, (line, column) of the first)."""
         return dict(self.reasons)
+
+
+cdef inline void fetch_names(Block block, const Row* row) noexcept nogil:
+    """Prefetches what names new features of a row, which another core has written: of a long row, the beginning."""
+    cdef size_t i
+    for i in range(0, min(row.text_length, <uint32_t>1024), 64):
+        prefetch(block.text + row.text + i)
+    for i in range(0, min(row.n_features, <uint32_t>128), 8):
+        prefetch(block.names + row.feature + i)
+    for i in range(0, min(row.n_extents, <uint32_t>16), 4):
+        prefetch(block.extents + row.extent + i)
 
 
 cdef inline void see_number(Number* number, double x, double y, bint has_label) noexcept nogil:
