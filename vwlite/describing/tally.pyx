@@ -22,7 +22,7 @@ cdef extern from * nogil:
     void prefetch "__builtin_prefetch"(const void* address)
 
 cdef enum:
-    AHEAD = 32                        # features between prefetch and use
+    AHEAD = 64                        # features between prefetch and use
     ROWS_AHEAD = 6                    # rows between prefetch and use
     LONGEST_STEM = 200                # bytes of the name of a column
     BEFORE_STEM = 5                   # bytes of a key before it: the number of the namespace, whether there is a value
