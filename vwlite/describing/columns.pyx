@@ -6,7 +6,8 @@ from libc.stdlib cimport free
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from vwlite.core.arrays cimport resize
-from vwlite.describing.tally cimport FEW, Column, Number, Tally, Value, count_of, labelled_of
+from vwlite.describing.column_names cimport Column
+from vwlite.describing.tally cimport FEW, Number, Tally, Value, count_of, labelled_of
 
 
 def name_of(Tally tally not None, size_t feature):
@@ -75,13 +76,13 @@ cdef class Groups:
         self.tally = tally
         resize(&self.order, tally.known.n + 1, sizeof(uint32_t))
         resize(&self.terms, tally.known.n + 1, sizeof(double))
-        resize(&self.ends, tally.n_columns + 1, sizeof(size_t))
-        for i in range(tally.n_columns + 1):
+        resize(&self.ends, tally.names.n_columns + 1, sizeof(size_t))
+        for i in range(tally.names.n_columns + 1):
             self.ends[i] = 0
         for i in range(1, tally.known.n + 1):
             value = &tally.values[i]
             self.ends[value.column] += value.number == 0
-        for i in range(tally.n_columns):
+        for i in range(tally.names.n_columns):
             n, self.ends[i] = self.ends[i], total     # where it begins, until it is filled
             total += n
         for i in range(1, tally.known.n + 1):
@@ -106,8 +107,8 @@ cdef class Groups:
         cdef uint64_t rows
         cdef const Column* column
         found = []
-        for i in range(self.tally.n_columns):
-            column = &self.tally.columns[i]
+        for i in range(self.tally.names.n_columns):
+            column = &self.tally.names.columns[i]
             rows = 0
             for j in range(begin, self.ends[i]):
                 rows += count_of(self.tally, self.order[j])
@@ -172,7 +173,7 @@ cdef class Groups:
 
     cdef size_t begin(self, size_t column) except? 0:
         """Where the features of a column begin."""
-        if column >= self.tally.n_columns:
+        if column >= self.tally.names.n_columns:
             raise IndexError(column)
         return self.ends[column - 1] if column else 0
 

@@ -68,7 +68,7 @@ def description_of(tally: Tally, classes: bool) -> Data:
     Returns:
         The description.
     """
-    spaces = [as_text(name) for name in tally.names_of_spaces()]
+    spaces = [as_text(name) for name in tally.names.of_spaces()]
     found = [*of_numbers(tally), *of_columns(tally, spaces)]
     found.sort(key=lambda one: (-one[0].rows, one[0].name))
     found = with_samples(found, tally)
@@ -87,7 +87,7 @@ def description_of(tally: Tally, classes: bool) -> Data:
         labels_of(tally, classes),
         [
             {"name": name, "rows": rows, "features": features}
-            for name, (rows, features) in zip(spaces, tally.spaces_seen(), strict=True)
+            for name, (rows, features) in zip(spaces, tally.names.spaces_seen(), strict=True)
         ],
         [column for column, _ in found],
         tally.known.n,
@@ -148,7 +148,7 @@ def of_numbers(tally: Tally) -> Iterator[tuple[Column, int]]:
 
 def of_columns(tally: Tally, spaces: list[str]) -> Iterator[tuple[Column, int]]:
     """The categories, flags and texts; each with the number of a feature if it is one, else -1."""
-    groups, names = Groups(tally), tally.names_of_columns()
+    groups, names = Groups(tally), tally.names.of_columns()
     for number, column_rows, labelled, y, distinct, total in groups.columns():
         space, valued, own = names[number]
         name = "^".join(part for part in (spaces[space], as_text(own)) if part)

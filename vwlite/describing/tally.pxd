@@ -4,8 +4,8 @@ Design:
 a) Features are numbered by their hash (KnownFeatures); each has its count and the sum of labels. One that has a value
    is a number, with moments and range. Parsers mark those without a value by NaN, and keep those of value 0, as they
    do for transforms.
-b) A column is what stands before '=' in a name, of one namespace: `city` of `city=Bonn`; or the namespace, for names
-   without '='. In how many rows it is, is counted as rows are read; everything else of it follows from its features.
+b) A feature is of a column (ColumnNames). In how many rows a column is, is counted as rows are read; everything else of
+   it follows from its features.
 c) Quantiles and AUCs are those of a sample of rows (Sample), and duplicates are counted among the rows of another one
    (Repeats). Neither depends on the order of the rows, and both are exact as long as memory suffices.
 d) A block is read twice: first the numbers of its features are found, then they are counted. So what is fetched from
@@ -14,8 +14,9 @@ e) Nothing is allocated per row or feature, and no Python object is made.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from vwlite.core.example cimport Block, Choice, Example, Extent, NameSpan, Row
+from vwlite.core.example cimport Block, Choice, Example, Row
 from vwlite.core.name_index cimport NameIndex
+from vwlite.describing.column_names cimport ColumnNames
 from vwlite.describing.repeats cimport Repeats
 from vwlite.describing.sample cimport Sample
 from vwlite.features.known cimport KnownFeatures
@@ -24,7 +25,6 @@ from vwlite.features.spelling cimport Speller
 cdef enum:
     FEW = 24                          # distinct values of a number that are told apart
     MOST_LABELS = 1000                # distinct labels that are told apart
-    GUESSES = 256
 
 cdef struct Value:
     # a feature, of 32 bytes
@@ -45,25 +45,13 @@ cdef struct Number:
     uint32_t feature
     float[FEW] few
 
-cdef struct Column:
-    uint64_t rows, last, labelled     # rows that have it; the last of them + 1
-    double y, yy
-    uint64_t features                 # in all rows
-    size_t stem                       # where its name begins in the text of the names of columns
-    uint32_t space, stem_length
-    bint valued                       # its features have a value after the name
-
-cdef struct Space:
-    uint64_t rows, last, features
-    size_t name                       # where its name begins in the text of the names of namespaces
-    uint32_t name_length
-
 cdef class Tally:
     cdef readonly uint64_t rows, malformed, labelled, tagged, left_out
     cdef readonly uint64_t weights_given
     cdef readonly double weight, y, yy, y_low, y_high
     cdef readonly bint whole_labels, shared
     cdef readonly KnownFeatures known
+    cdef readonly ColumnNames names
     cdef readonly Repeats repeats
     cdef readonly Sample sample
     cdef Speller speller
@@ -72,14 +60,11 @@ cdef class Tally:
     cdef Value* values                # by number, which counts from 1
     cdef Carried* carried             # by number of the feature; NULL while nothing was carried
     cdef Number* numbers
-    cdef Column* columns
-    cdef Space* spaces
     cdef uint64_t* hashes             # of the rows of a block
-    cdef uint32_t[GUESSES] guesses    # the column of the last new feature at this place of a row
-    cdef size_t value_capacity, carried_capacity, number_capacity, column_capacity, space_capacity, hash_capacity
-    cdef readonly size_t n_numbers, n_columns, n_spaces
+    cdef size_t value_capacity, carried_capacity, number_capacity, hash_capacity
+    cdef readonly size_t n_numbers
     cdef size_t uncarried, most_uncarried
-    cdef NameIndex column_names, space_names, label_names
+    cdef NameIndex label_names
     cdef uint64_t[MOST_LABELS] label_counts
     cdef float[MOST_LABELS] label_values
     cdef readonly size_t n_labels     # distinct; MOST_LABELS + 1: more
@@ -92,14 +77,8 @@ cdef class Tally:
     cdef float see_class(self, Block block, const Choice* choice) except? -1 nogil
     cdef int see_label(self, const Row* row) except -1 nogil
     cdef int begin_features(self, Block block, const Row* row) except -1 nogil
-    cdef uint32_t column_of(self, Block block, const Extent* extent, const NameSpan* name, size_t place) \
-        except? 0xFFFFFFFE nogil
-    cdef bint is_in(self, Block block, const Extent* extent, const Column* column) noexcept nogil
-    cdef bint has_stem(self, const Column* column, const char* text) noexcept nogil
-    cdef uint32_t space_of(self, Block block, const Extent* extent) except? 0xFFFFFFFE nogil
     cdef int begin_number(self, uint32_t feature) except -1 nogil
     cdef int carry(self) except -1 nogil
-    cdef anonymous(self)
 
 cdef inline uint64_t count_of(Tally tally, size_t feature) noexcept nogil:
     """The rows of a feature, whose number counts from 1."""

@@ -3,15 +3,15 @@ from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, fabs, isnan
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport (
-    NO_NUMBER, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Example, Extent, Feature, NameSpan, Row,
-    extent_name_length,
+    NO_NUMBER, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Example, Extent, Feature, Row,
 )
 from vwlite.core.name_index cimport free_index, names_in, number_of
 from vwlite.core.pages cimport free_pages, grow_pages
+from vwlite.describing.column_names cimport Column, ColumnNames, Space
 from vwlite.describing.repeats cimport Repeats
 from vwlite.describing.sample cimport Sample
 from vwlite.features.interactions cimport Interactions
@@ -24,8 +24,6 @@ cdef extern from * nogil:
 cdef enum:
     AHEAD = 64                        # features between prefetch and use
     ROWS_AHEAD = 6                    # rows between prefetch and use
-    LONGEST_STEM = 200                # bytes of the name of a column
-    BEFORE_STEM = 5                   # bytes of a key before it: the number of the namespace, whether there is a value
 
 
 cdef class Tally:
@@ -44,6 +42,7 @@ cdef class Tally:
                  size_t most_marks=1 << 21, size_t most_samples=1 << 19, size_t most_uncarried=1 << 31):
         self.known = KnownFeatures(limit, False)
         self.speller = Speller(interactions, self.known)
+        self.names = ColumnNames()
         self.repeats = Repeats(most_marks)
         self.sample = Sample(most_samples)
         self.ex = Example()
@@ -57,11 +56,7 @@ cdef class Tally:
         free_pages(self.values)
         free_pages(self.carried)
         free(self.numbers)
-        free(self.columns)
-        free(self.spaces)
         free(self.hashes)
-        free_index(&self.column_names)
-        free_index(&self.space_names)
         free_index(&self.label_names)
 
     def read(self, Block block not None):
@@ -130,6 +125,7 @@ cdef class Tally:
         cdef double counted, squared      # the label, and its square; 0 without one
         cdef Value* values = self.values
         cdef Value* value
+        cdef Column* columns = self.names.columns
         cdef Column* column
         cdef Space* space
         self.rows += 1
@@ -150,7 +146,7 @@ cdef class Tally:
         for i in range(row.n_extents):
             begin, end = extents[i].begin, extents[i + 1].begin if i + 1 < row.n_extents else row.n_features
             if end > begin and numbers[begin]:
-                space = &self.spaces[self.columns[values[numbers[begin]].column].space]
+                space = &self.names.spaces[columns[values[numbers[begin]].column].space]
                 space.features += end - begin
                 space.rows += space.last != self.rows
                 space.last = self.rows
@@ -169,7 +165,7 @@ cdef class Tally:
                 value.labelled += has_label
                 value.y += counted
                 value.yy += squared
-                column = &self.columns[value.column]
+                column = &columns[value.column]
                 column.features += 1
                 if column.last != self.rows:
                     column.last = self.rows
@@ -250,67 +246,8 @@ cdef class Tally:
             while k + 1 < row.n_extents and extents[k + 1].begin <= j:
                 k += 1
             if number:
-                self.values[number].column = self.column_of(block, &extents[k], &self.ex.names[j], j)
+                self.values[number].column = self.names.column_of(block, &extents[k], &self.ex.names[j], j)
         return 0
-
-    cdef uint32_t column_of(self, Block block, const Extent* extent, const NameSpan* name, size_t place) \
-            except? 0xFFFFFFFE nogil:
-        """The column of the feature at this place of a row, by its name as it is written."""
-        cdef char[LONGEST_STEM + BEFORE_STEM] key
-        cdef const char* text = block.text + name.begin
-        cdef const char* sign
-        cdef uint32_t n, space
-        cdef size_t number = self.guesses[place % GUESSES], stem
-        cdef Column* column
-        if number < self.n_columns:   # mostly it is that of the new feature before, at the same place
-            column = &self.columns[number]
-            n = column.stem_length
-            if (column.valued and n < LONGEST_STEM and name.length > n and text[n] == 61
-                    and self.is_in(block, extent, column) and self.has_stem(column, text)):
-                return <uint32_t>number
-        sign = <const char*>memchr(text, 61, name.length)
-        if sign == NULL:
-            sign = <const char*>memchr(text, 58, name.length)   # name:text
-        n = 0 if sign == NULL else min(<uint32_t>(sign - text), <uint32_t>LONGEST_STEM)
-        if number < self.n_columns and (column.valued == (sign != NULL) and column.stem_length == n
-                                        and self.is_in(block, extent, column) and self.has_stem(column, text)):
-            return <uint32_t>number
-        space = self.space_of(block, extent)
-        memcpy(key, &space, 4)
-        key[4] = sign != NULL
-        memcpy(key + BEFORE_STEM, text, n)
-        stem = self.column_names.text_length + BEFORE_STEM
-        number = number_of(&self.column_names, key, n + BEFORE_STEM, 0)
-        if number >= self.n_columns:
-            grow(&self.columns, &self.column_capacity, number + 1, sizeof(Column))
-            column = &self.columns[number]
-            memset(column, 0, sizeof(Column))
-            column.space, column.stem, column.stem_length, column.valued = space, stem, n, sign != NULL
-            self.n_columns = number + 1
-        self.guesses[place % GUESSES] = <uint32_t>number
-        return <uint32_t>number
-
-    cdef inline bint is_in(self, Block block, const Extent* extent, const Column* column) noexcept nogil:
-        """Whether a column is of the namespace of an extent."""
-        cdef const Space* space = &self.spaces[column.space]
-        return (extent_name_length(extent) == space.name_length
-                and memcmp(block.text + extent.name, self.space_names.text + space.name, space.name_length) == 0)
-
-    cdef inline bint has_stem(self, const Column* column, const char* text) noexcept nogil:
-        """Whether a text of at least its length begins with the name of a column."""
-        return memcmp(text, self.column_names.text + column.stem, column.stem_length) == 0
-
-    cdef uint32_t space_of(self, Block block, const Extent* extent) except? 0xFFFFFFFE nogil:
-        """The namespace of an extent."""
-        cdef size_t name = self.space_names.text_length
-        cdef uint32_t length = extent_name_length(extent)
-        cdef size_t number = number_of(&self.space_names, block.text + extent.name, length, 0)
-        if number >= self.n_spaces:
-            grow(&self.spaces, &self.space_capacity, number + 1, sizeof(Space))
-            memset(&self.spaces[number], 0, sizeof(Space))
-            self.spaces[number].name, self.spaces[number].name_length = name, length
-            self.n_spaces = number + 1
-        return <uint32_t>number
 
     cdef int begin_number(self, uint32_t feature) except -1 nogil:
         """Makes a number of a feature that had no values so far: they count as 1."""
@@ -344,29 +281,7 @@ cdef class Tally:
         self.uncarried = 0
         return 0
 
-    # results; more of them in columns.pyx
-
-    def names_of_columns(self):
-        """(number of the namespace, whether names have a value after it, the name) of each column."""
-        return [(int.from_bytes(key[:4], "little"), bool(key[4]), key[5:]) for key in names_in(&self.column_names)]
-
-    def names_of_spaces(self):
-        """The names of the namespaces; that of the one without a name is empty."""
-        return [b"" if name == b"0" and i == self.anonymous() else name
-                for i, name in enumerate(names_in(&self.space_names))]
-
-    cdef anonymous(self):
-        """The number of the namespace without a name; None without one."""
-        cdef size_t i
-        for i in range(self.space_names.n_places):
-            if self.space_names.places[i].number and self.space_names.places[i].length == 0:
-                return self.space_names.places[i].number - 1
-        return None
-
-    def spaces_seen(self):
-        """(rows, features) of each namespace."""
-        cdef size_t i
-        return [(self.spaces[i].rows, self.spaces[i].features) for i in range(self.n_spaces)]
+    # results; more of them in columns.pyx and column_names.pyx
 
     def labels(self):
         """(label, rows) of each distinct label, as long as there are few; None if there are many."""
