@@ -15,15 +15,17 @@ from vwlite.describing.column_names cimport Column, ColumnNames, Space
 from vwlite.describing.repeats cimport Repeats
 from vwlite.describing.sample cimport Sample
 from vwlite.features.interactions cimport Interactions
-from vwlite.features.known cimport KnownFeatures
+from vwlite.features.known cimport KnownFeatures, vwl_known
 from vwlite.features.spelling cimport Speller
 
 cdef extern from * nogil:
     void prefetch "__builtin_prefetch"(const void* address)
+    size_t vwl_known_home(const vwl_known* known, uint32_t hash)
 
 cdef enum:
     AHEAD = 64                        # features between prefetch and use
     ROWS_AHEAD = 6                    # rows between prefetch and use
+    MOST_FETCHED = 128                # features of a row that are prefetched so
 
 
 cdef class Tally:
@@ -78,7 +80,7 @@ cdef class Tally:
         for i in range(block.n_rows):
             row = &block.rows[i]
             if i + ROWS_AHEAD < block.n_rows:
-                fetch_names(block, row + ROWS_AHEAD)
+                fetch(&self.known.table, block, row + ROWS_AHEAD)
             if row.kind == ROW_EXAMPLE:
                 self.known.find(block.features + row.feature, row.n_features)
                 if self.known.n_missed:
@@ -214,7 +216,7 @@ cdef class Tally:
         self.yy += y * y
         self.y_low, self.y_high = min(self.y_low, y), max(self.y_high, y)
         self.whole_labels = self.whole_labels and is_whole(y)
-        for i in range(min(self.n_labels, MOST_LABELS)):
+        for i in range(min(self.n_labels, <size_t>MOST_LABELS)):
             if self.label_values[i] == row.label:
                 self.label_counts[i] += 1
                 return 0
@@ -298,15 +300,22 @@ cdef class Tally:
         return dict(self.reasons)
 
 
-cdef inline void fetch_names(Block block, const Row* row) noexcept nogil:
-    """Prefetches what names new features of a row, which another core has written: of a long row, the beginning."""
+cdef inline void fetch(const vwl_known* known, Block block, const Row* row) noexcept nogil:
+    """Prefetches where the features of a row are looked up, and what names new ones: another core has written it.
+
+    Of a long row, only the beginning: looking up prefetches, too.
+    """
     cdef size_t i
-    for i in range(0, min(row.text_length, <uint32_t>1024), 64):
-        prefetch(block.text + row.text + i)
-    for i in range(0, min(row.n_features, <uint32_t>128), 8):
+    if row.kind != ROW_EXAMPLE:
+        return
+    for i in range(min(row.n_features, <uint32_t>MOST_FETCHED)):
+        prefetch(&known.places[vwl_known_home(known, block.features[row.feature + i].hash)])
+    for i in range(0, min(row.n_features, <uint32_t>MOST_FETCHED), 8):
         prefetch(block.names + row.feature + i)
-    for i in range(0, min(row.n_extents, <uint32_t>16), 4):
+    for i in range(0, min(row.n_extents, <uint32_t>MOST_FETCHED), 4):
         prefetch(block.extents + row.extent + i)
+    for i in range(0, min(row.text_length, <uint32_t>(8 * MOST_FETCHED)), 64):
+        prefetch(block.text + row.text + i)
 
 
 cdef inline void see_number(Number* number, double x, double y, bint has_label) noexcept nogil:
