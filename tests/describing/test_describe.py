@@ -234,9 +234,9 @@ def test_duplicates_are_estimated_in_bounded_memory():
     assert (again.n_again, again.n_rows, again.mask) == (rough.n_again, rough.n_rows, rough.mask)
 
 
-@pytest.mark.parametrize("n", [1, 500, 511, 512, 513, 2047, 2049, 9000])
+@pytest.mark.parametrize("n", [1, 511, 513, 2047, 2049, 9000, 40_000])
 def test_the_share_of_duplicates_is_of_all_rows(n):
-    found = description_of(tally_of([f"1 | x{i}" for i in range(n)] * 3, limit=20_000), False)
+    found = description_of(tally_of([f"1 | x{i}" for i in range(n)] * 3, limit=50_000, blocks=5), False)
     assert found.facts["duplicates"] == {"rows": 2 * n, "share": 2 / 3, "exact": True}
 
 
@@ -288,6 +288,7 @@ def mixed_lines() -> list[str]:
     lines = []
     for i in range(700):
         parts = [f"|a c=v{draw.randrange(9)} x:{draw.gauss(0, 1):.3f}", f"|b {' w' * draw.randrange(3)} c=v{i}", "| :3"]
+        parts.append(f"|late z{':0.25' * (i > 300 and i % 3 == 0)}")
         parts += [f"|a x c:v{draw.randrange(4)}", "|c =1 =2 k= k=1=2 " + "s" * 250 + f"={i % 3}"]
         draw.shuffle(parts)
         lines.append(f"{draw.randrange(2)} {' '.join(parts[: draw.randrange(1, 6)])}")
@@ -298,6 +299,9 @@ def test_counts_do_not_depend_on_the_blocks_nor_on_when_they_are_carried():
     lines = mixed_lines()
     assert tally_of(lines).malformed == 0
     whole = description_of(tally_of(lines, limit=5000), False)
+    late = next(column for column in whole.columns if column.name == "late^z")
+    assert late.rows == sum("|late z" in line for line in lines)
+    assert late.facts["mean"] == 1 - 0.75 * sum("z:" in line for line in lines) / late.rows
     for blocks, most in ((2, 1 << 31), (13, 1 << 31), (350, 1), (7, 1000)):
         assert description_of(tally_of(lines, 5000, blocks, most_uncarried=most), False) == whole
 
@@ -444,6 +448,20 @@ def test_missing_files_and_labels():
     with pytest.raises(VwliteError, match="absent"):
         describe(["data.csv"], {"label": "absent"})
     assert describe(["data.csv"]).data.labels == {"kind": "none"}
+
+
+def test_text_is_described_without_numpy():
+    """Its import alone takes as long as reading a hundred thousand lines."""
+    import subprocess
+    import sys
+
+    Path("data.vw").write_text("".join(f"{i % 2} |n k=v{i % 7} x:{i}\n" for i in range(100)))
+    code = """import sys
+from vwlite.cli import main
+assert main(["describe", "data.vw"]) == 0
+print("numpy" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_standard_input_and_compressed_files(capsys):
