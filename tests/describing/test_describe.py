@@ -441,6 +441,20 @@ def test_bad_data_is_an_error_of_one_line(text, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("lines", "last"), [(40, 0), (60_000, 5)])
+def test_rows_that_are_left_out_do_not_make_classes_of_labels(lines, last):
+    numbers = [f"{i % 9}.5 | day:{i}" for i in range(lines)]
+    Path("data.vw").write_text("\n".join(["x 1 2 3 | day:1", *numbers]) + "\n")
+    given = {"where": f"day >= {lines - last}"}
+    if last:
+        found = describe(["data.vw"], given)
+        assert (found.data.rows, found.data.labels["kind"]) == (last, "number")
+        return
+    with pytest.raises(VwliteError, match=r"\(1 malformed lines\).*left out by --where = 40") as error:
+        describe(["data.vw"], given)
+    assert "\n" not in str(error.value)
+
+
 def test_missing_files_and_labels():
     with pytest.raises(VwliteError, match=r"no\.csv"):
         describe(["no.csv"])
