@@ -5,6 +5,7 @@ import math
 import random
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -439,6 +440,25 @@ def test_bad_data_is_an_error_of_one_line(text, message):
         describe(["data.vw"])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_growing_names_are_counted_as_by_a_counter():
+    draw = random.Random(6)
+    rows = []
+    for i in range(40_000):
+        values = {"id": f"{'n' * (i % 40)}{i}", "user": f"u{int(draw.paretovariate(0.6))}", "slot": f"{i % 5}"}
+        rows.append({name: value for name, value in values.items() if draw.random() < 0.9})
+    longest = {"id": "x" * 5000}
+    lines = [f"{i % 3} |a {' '.join(f'{k}={v}' for k, v in row.items())}" for i, row in enumerate([*rows, longest])]
+    found = {column.name: column for column in description_of(tally_of(lines, 1 << 20, blocks=9), False).columns}
+    for name in ("id", "user", "slot"):
+        counts = Counter(row[name] for row in rows if name in row)
+        column = found[f"a^{name}"]
+        assert column.distinct == len(counts) + (name == "id")
+        assert column.rows == counts.total() + (name == "id")
+        assert [one["rows"] for one in column.facts["values"]] == [count for _, count in counts.most_common(5)]
+        for one in column.facts["values"]:
+            assert counts[one["value"]] == one["rows"]
 
 
 @pytest.mark.parametrize(("lines", "last"), [(40, 0), (60_000, 5)])
