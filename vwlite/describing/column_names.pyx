@@ -6,7 +6,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.core.arrays cimport grow
-from vwlite.core.example cimport Block, Extent, NameSpan, extent_name_length
+from vwlite.core.example cimport PADDING, Block, Extent, NameSpan, extent_name_length
 from vwlite.core.name_index cimport NameIndex, free_index, number_of
 
 cdef enum:
@@ -26,7 +26,7 @@ cdef class ColumnNames:
     cdef uint32_t column_of(self, Block block, const Extent* extent, const NameSpan* name, size_t place) \
             except? 0xFFFFFFFE nogil:
         """The column of the feature at this place of a row, by its name as it is written."""
-        cdef char[LONGEST_STEM + BEFORE_STEM] key
+        cdef char[LONGEST_STEM + BEFORE_STEM + PADDING] key     # hashing reads past the end
         cdef const char* text = block.text + name.begin
         cdef const char* sign
         cdef uint32_t n, space
@@ -46,6 +46,7 @@ cdef class ColumnNames:
                                         and self.is_in(block, extent, column) and self.has_stem(column, text)):
             return <uint32_t>number
         space = self.space_of(block, extent)
+        memset(key, 0, sizeof(key))
         memcpy(key, &space, 4)
         key[4] = sign != NULL
         memcpy(key + BEFORE_STEM, text, n)
