@@ -358,6 +358,16 @@ def test_labels_decide_the_loss_and_the_command_runs(labels, kind, flags, capsys
         assert main([*words, "--quiet"]) == 0
 
 
+def test_classes_that_are_too_many_to_be_counted_are_not_said_to_be_a_number(capsys):
+    Path("data.vw").write_text("".join(f"c{i % 1500} | a{i % 7}\n" for i in range(4500)))
+    found = describe(["data.vw"])
+    assert (found.data.labels["kind"], found.data.labels["distinct"], found.flags) == ("class", None, [])
+    assert main(["describe", "data.vw"]) == 0
+    assert "too many to be counted" in capsys.readouterr().out
+    Path("data.vw").write_text("".join(f"c{i % 1000} | a{i % 7}\n" for i in range(4500)))
+    assert [one["flag"] for one in describe(["data.vw"]).flags] == ["--oaa 1000"]
+
+
 def test_the_command_for_a_table_runs_and_leaves_out_what_is_suspect():
     path = write(frame(), "data.csv")
     found = describe([path], {"label": "y"})

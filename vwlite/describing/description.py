@@ -118,7 +118,7 @@ def labels_of(tally: Tally, classes: bool) -> dict[str, Any]:
     shown = [{"label": label, "rows": count, "share": count / tally.labelled} for label, count in common[:SHOWN_LABELS]]
     if classes:
         two = {"min": 0.0, "max": 1.0, "mean": tally.y / tally.labelled} if tally.n_labels == 2 else {}
-        return {"kind": "class", "distinct": tally.n_labels, "labels": shown, **two}
+        return {"kind": "class", "distinct": None if found is None else len(found), "labels": shown, **two}
     n = tally.labelled
     variance = max(tally.yy / n - (tally.y / n) ** 2, 0.0) * (n / (n - 1) if n > 1 else 1)
     facts: dict[str, Any] = {
