@@ -3,7 +3,9 @@
 import json
 import math
 import random
+import re
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 
 from vwlite.cli import main
-from vwlite.describing.description import auc
+from vwlite.describing.description import description_of
 from vwlite.describing.reading import describe
 from vwlite.describing.tally import Tally
 from vwlite.engine.command_line import option_groups, parse
@@ -159,8 +161,10 @@ def test_associations_are_those_of_the_textbook():
 
 
 def test_auc_needs_both_classes():
-    assert auc(np.array([1.0, 2.0]), np.array([True, True])) is None
-    assert auc(np.array([1.0, 2.0]), np.array([False, True])) == 1
+    found = of_vw([f"{i % 2} | x:{i}{' z:2.5 z:3' * (i % 2)}" for i in range(50)])
+    by_name = {column["name"]: column for column in found["columns"]}
+    assert by_name["x"]["label"]["auc"] == pytest.approx(0.52)
+    assert "auc" not in by_name["z"]["label"]
 
 
 def of_vw(lines: list[str]) -> dict[str, Any]:
@@ -207,38 +211,118 @@ def test_units_of_numbers_change_no_verdict():
     assert kinds[0] == kinds[1] == kinds[2]
 
 
-def tally_of(lines: list[str], limit: int = 1000, most_marks: int = 1 << 21, most_samples: int = 1 << 19) -> Tally:
+def tally_of(lines: list[str], limit: int = 1000, blocks: int = 1, **limits: Any) -> Tally:
+    """The counts of lines, in one block or several."""
     options = parse(["--transform", "*:keep"], option_groups())
-    tally = Tally(Interactions(options, 18), limit, most_marks=most_marks, most_samples=most_samples)
-    tally.read(block_of(TextParser(options, []), "\n".join(lines).encode(), names=True))
+    tally = Tally(Interactions(options, 18), limit, **limits)
+    parser, size = TextParser(options, []), -(-len(lines) // blocks)
+    for begin in range(0, len(lines), size):
+        tally.read(block_of(parser, "\n".join(lines[begin : begin + size]).encode(), names=True))
     return tally
 
 
 def test_duplicates_are_estimated_in_bounded_memory():
     lines = [f"1 | x{i} y" for i in range(4000)]
-    lines += lines[:2000]
+    lines += lines[:2000] + lines[:500]
     random.Random(1).shuffle(lines)
-    exact = tally_of(lines, limit=10_000)
-    assert (exact.n_repeated, exact.mark_mask) == (2000, 0)
-    rough = tally_of(lines, limit=10_000, most_marks=1 << 11)
-    assert rough.mark_mask > 0
-    assert rough.n_repeated / rough.n_marked == pytest.approx(1 / 3, abs=0.05)
+    exact = tally_of(lines, limit=10_000).repeats
+    assert (exact.n_again, exact.n_rows, exact.mask) == (2500, 6500, 0)
+    rough = tally_of(lines, limit=10_000, most_marks=1 << 11).repeats
+    assert rough.mask > 0
+    assert rough.n_again / rough.n_rows == pytest.approx(2500 / 6500, abs=0.05)
     random.Random(2).shuffle(lines)
-    again = tally_of(lines, limit=10_000, most_marks=1 << 11)
-    assert (again.n_repeated, again.n_marked) == (rough.n_repeated, rough.n_marked)
+    again = tally_of(lines, limit=10_000, most_marks=1 << 11).repeats
+    assert (again.n_again, again.n_rows, again.mask) == (rough.n_again, rough.n_rows, rough.mask)
+
+
+@pytest.mark.parametrize("n", [1, 511, 513, 2047, 2049, 9000, 40_000])
+def test_the_share_of_duplicates_is_of_all_rows(n):
+    found = description_of(tally_of([f"1 | x{i}" for i in range(n)] * 3, limit=50_000, blocks=5), False)
+    assert found.facts["duplicates"] == {"rows": 2 * n, "share": 2 / 3, "exact": True}
+
+
+def quantiles_of(tally: Tally) -> dict[str, Any]:
+    """The quantiles and AUCs of each number."""
+    found = description_of(tally, False)
+    return {column.name: (column.facts.get("quantiles"), column.association.get("auc")) for column in found.columns}
 
 
 def test_the_sample_does_not_depend_on_the_order():
-    lines = [f"1 | x:{i} y:2" for i in range(3000)]
+    lines = [f"{i * i % 3 % 2} | x:{i} y:2" for i in range(3000)]
     found = []
     for seed in (1, 2):
         random.Random(seed).shuffle(lines)
         tally = tally_of(lines, most_samples=500)
-        assert tally.sample_mask > 0
-        records = np.frombuffer(tally.records()["samples"], np.uint8).reshape(-1, 24)
-        found.append(sorted(record.tobytes()[:16] for record in records))
-        assert len(records) <= 500
+        assert tally.sample.mask > 0
+        assert 100 < tally.sample.n <= 500
+        found.append(quantiles_of(tally))
     assert found[0] == found[1]
+    assert found[0]["x"][0]["0.5"] == pytest.approx(1500, rel=0.3)
+
+
+@pytest.mark.parametrize("n", [100, 166, 167, 2000])
+def test_a_sample_of_one_row_many_times_stays_within_its_limit(n):
+    tally = tally_of(["1 | x:1 y:2 z:3"] * n, most_samples=500)
+    assert tally.sample.n in (3 * n, 0) and tally.sample.n <= 500
+    assert tally.repeats.n_again == n - 1
+
+
+@pytest.mark.parametrize("n", [2, 5, 48, 49, 300, 5000])
+@pytest.mark.parametrize("unit", [1, 1e-6, 1e6])
+def test_quantiles_and_areas_are_those_of_numpy(n, unit):
+    draw = np.random.default_rng(n)
+    x = (np.round(draw.normal(0, 30, n)) * unit).astype(np.float32)
+    y = draw.integers(0, 2, n)
+    y[:2] = 0, 1
+    tally = tally_of([f"{label} | x:{value!r}" for label, value in zip(y.tolist(), x.tolist(), strict=True)])
+    (quantiles, area), *_ = quantiles_of(tally).values()
+    assert list(quantiles.values()) == np.quantile(x.astype(float), [0.01, 0.25, 0.5, 0.75, 0.99]).tolist()
+    above = np.subtract.outer(x[y == 1], x[y == 0])
+    assert area == pytest.approx(((above > 0) + (above == 0) / 2).mean(), rel=1e-12)
+    typical = {column.name: column.facts["typical"] for column in description_of(tally, False).columns}
+    assert typical["x"] == np.median(np.abs(x[x != 0].astype(float)))
+
+
+def mixed_lines() -> list[str]:
+    """Lines whose features come with and without values, in other namespaces, and at other places of the line."""
+    draw = random.Random(9)
+    lines = []
+    for i in range(700):
+        parts = [f"|a c=v{draw.randrange(9)} x:{draw.gauss(0, 1):.3f}", f"|b {' w' * draw.randrange(3)} c=v{i}", "| :3"]
+        parts.append(f"|late z{':0.25' * (i > 300 and i % 3 == 0)}")
+        parts += [f"|a x c:v{draw.randrange(4)}", "|c =1 =2 k= k=1=2 " + "s" * 250 + f"={i % 3}"]
+        draw.shuffle(parts)
+        lines.append(f"{draw.randrange(2)} {' '.join(parts[: draw.randrange(1, 6)])}")
+    return lines
+
+
+def test_counts_do_not_depend_on_the_blocks_nor_on_when_they_are_carried():
+    lines = mixed_lines()
+    assert tally_of(lines).malformed == 0
+    whole = description_of(tally_of(lines, limit=5000), False)
+    late = next(column for column in whole.columns if column.name == "late^z")
+    assert late.rows == sum("|late z" in line for line in lines)
+    assert late.facts["mean"] == 1 - 0.75 * sum("z:" in line for line in lines) / late.rows
+    for blocks, most in ((2, 1 << 31), (13, 1 << 31), (350, 1), (7, 1000)):
+        assert description_of(tally_of(lines, 5000, blocks, most_uncarried=most), False) == whole
+
+
+def test_columns_are_told_apart_by_namespace_and_name_wherever_they_stand():
+    lines = mixed_lines()
+    wanted: dict[str, int] = {}
+    for line in lines:
+        columns: set[str] = set()
+        for part in line.split("|")[1:]:
+            space, *names = part.split(" ")
+            for name in names:
+                if name.startswith("s" * 250):
+                    columns.add(f"{space}^{'s' * 200}")
+                elif stem := re.match("([a-z]+)(=|:v)", name):
+                    columns.add(f"{space}^{stem[1]}")
+        for column in columns:
+            wanted[column] = wanted.get(column, 0) + 1
+    found = {column.name: column.rows for column in description_of(tally_of(lines, 5000), False).columns}
+    assert {name: found.get(name) for name in wanted} == wanted
 
 
 def test_the_limit_on_features_bounds_what_is_told_apart(capsys):
@@ -272,6 +356,16 @@ def test_labels_decide_the_loss_and_the_command_runs(labels, kind, flags, capsys
     if flags is not None:
         _, *words = shlex.split(found.command())
         assert main([*words, "--quiet"]) == 0
+
+
+def test_classes_that_are_too_many_to_be_counted_are_not_said_to_be_a_number(capsys):
+    Path("data.vw").write_text("".join(f"c{i % 1500} | a{i % 7}\n" for i in range(4500)))
+    found = describe(["data.vw"])
+    assert (found.data.labels["kind"], found.data.labels["distinct"], found.flags) == ("class", None, [])
+    assert main(["describe", "data.vw"]) == 0
+    assert "too many to be counted" in capsys.readouterr().out
+    Path("data.vw").write_text("".join(f"c{i % 1000} | a{i % 7}\n" for i in range(4500)))
+    assert [one["flag"] for one in describe(["data.vw"]).flags] == ["--oaa 1000"]
 
 
 def test_the_command_for_a_table_runs_and_leaves_out_what_is_suspect():
@@ -358,6 +452,39 @@ def test_bad_data_is_an_error_of_one_line(text, message):
     assert "\n" not in str(error.value)
 
 
+def test_growing_names_are_counted_as_by_a_counter():
+    draw = random.Random(6)
+    rows = []
+    for i in range(40_000):
+        values = {"id": f"{'n' * (i % 40)}{i}", "user": f"u{int(draw.paretovariate(0.6))}", "slot": f"{i % 5}"}
+        rows.append({name: value for name, value in values.items() if draw.random() < 0.9})
+    longest = {"id": "x" * 5000}
+    lines = [f"{i % 3} |a {' '.join(f'{k}={v}' for k, v in row.items())}" for i, row in enumerate([*rows, longest])]
+    found = {column.name: column for column in description_of(tally_of(lines, 1 << 20, blocks=9), False).columns}
+    for name in ("id", "user", "slot"):
+        counts = Counter(row[name] for row in rows if name in row)
+        column = found[f"a^{name}"]
+        assert column.distinct == len(counts) + (name == "id")
+        assert column.rows == counts.total() + (name == "id")
+        assert [one["rows"] for one in column.facts["values"]] == [count for _, count in counts.most_common(5)]
+        for one in column.facts["values"]:
+            assert counts[one["value"]] == one["rows"]
+
+
+@pytest.mark.parametrize(("lines", "last"), [(40, 0), (60_000, 5)])
+def test_rows_that_are_left_out_do_not_make_classes_of_labels(lines, last):
+    numbers = [f"{i % 9}.5 | day:{i}" for i in range(lines)]
+    Path("data.vw").write_text("\n".join(["x 1 2 3 | day:1", *numbers]) + "\n")
+    given = {"where": f"day >= {lines - last}"}
+    if last:
+        found = describe(["data.vw"], given)
+        assert (found.data.rows, found.data.labels["kind"]) == (last, "number")
+        return
+    with pytest.raises(VwliteError, match=r"\(1 malformed lines\).*left out by --where = 40") as error:
+        describe(["data.vw"], given)
+    assert "\n" not in str(error.value)
+
+
 def test_missing_files_and_labels():
     with pytest.raises(VwliteError, match=r"no\.csv"):
         describe(["no.csv"])
@@ -365,6 +492,20 @@ def test_missing_files_and_labels():
     with pytest.raises(VwliteError, match="absent"):
         describe(["data.csv"], {"label": "absent"})
     assert describe(["data.csv"]).data.labels == {"kind": "none"}
+
+
+def test_text_is_described_without_numpy():
+    """Its import alone takes as long as reading a hundred thousand lines."""
+    import subprocess
+    import sys
+
+    Path("data.vw").write_text("".join(f"{i % 2} |n k=v{i % 7} x:{i}\n" for i in range(100)))
+    code = """import sys
+from vwlite.cli import main
+assert main(["describe", "data.vw"]) == 0
+print("numpy" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_standard_input_and_compressed_files(capsys):

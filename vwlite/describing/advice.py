@@ -26,10 +26,10 @@ def flags_for(data: Data, suspects: list[dict[str, str]], tabular: bool, given: 
         given: Words about how to read the data.
 
     Returns:
-        "flag" and "why" of each; none without labels.
+        "flag" and "why" of each; none without labels, nor if they are too many classes to be counted.
     """
-    if data.labels["kind"] == "none":
-        return []  # nothing can be learned
+    if data.labels["kind"] == "none" or (data.labels["kind"] == "class" and data.labels["distinct"] is None):
+        return []  # nothing can be learned, or classes are too many for a weight vector each
     named = given[given.index("--label") + 1] if "--label" in given else ""
     two = data.labels["kind"] == "class" and data.labels["distinct"] == 2 and named and ":" not in named
     if two:

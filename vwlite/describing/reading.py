@@ -125,6 +125,8 @@ def describe(  # noqa: DOC502
             if first
             else ""
         )
+        if feed.selection is not None:
+            why += feed.selection.why_nothing()
         raise VwliteError(f"{where}: no example ({tally.malformed} malformed lines){why}")
     label = (given or {}).get("label")
     if label not in (None, "none") and tally.labelled == 0:
@@ -173,7 +175,7 @@ def tally_of(options: Options, classes: bool, limit: int, may_be_classes: bool) 
                     f"{', '.join(feed.names)}: labels of costs or actions, and decisions of several lines, can't be "
                     "described: only one number or one class for each line"
                 )
-            if may_be_classes and number < FIRST_BLOCKS and are_classes(tally):
+            if may_be_classes and number < FIRST_BLOCKS and are_classes(tally, feed):
                 if all(is_regular(path) for path in feed.paths):
                     return None
                 raise OptionError(f"{', '.join(feed.names)}: labels are no numbers: --kind class if they are classes")
@@ -182,12 +184,13 @@ def tally_of(options: Options, classes: bool, limit: int, may_be_classes: bool) 
     return tally, feed
 
 
-def are_classes(tally: Tally) -> bool:
+def are_classes(tally: Tally, feed: Feed) -> bool:
     """Whether so far labels could not be read as numbers."""
     if tally.labelled or tally.shared:
         return False
     of_label = sum(count for reason, (count, _) in tally.problems().items() if "label" in REASONS_IN_WORDS[reason])
-    return of_label > 0 and of_label >= 0.5 * (tally.malformed + tally.rows)
+    rows = tally.rows if feed.selection is None else feed.selection.selector.seen  # also those that --where leaves out
+    return of_label > 0 and of_label >= 0.5 * (tally.malformed + rows)
 
 
 def are_costs(tally: Tally) -> bool:

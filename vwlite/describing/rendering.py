@@ -84,7 +84,9 @@ def labels_of(data: Data) -> Iterator[str]:
     if labels["kind"] == "none":
         yield "none: --label NAME says which column of a table is the label"
         return
-    if labels["kind"] == "class":
+    if labels["kind"] == "class" and labels["distinct"] is None:
+        yield "classes, too many to be counted"
+    elif labels["kind"] == "class":
         yield f"{labels['distinct']:,} class{'es' if labels['distinct'] > 1 else ''}"
     elif labels["kind"] == "constant":
         yield "all the same: nothing can be learned"

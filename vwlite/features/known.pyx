@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from vwlite.core.arrays cimport grow
 from vwlite.core.elementary cimport expm1, log1p
 from vwlite.core.example cimport Feature
+from vwlite.core.pages cimport free_pages, new_pages
 
 from vwlite.core.options import Option, OptionGroup
 
@@ -100,7 +101,7 @@ cdef class KnownFeatures:
         self.reserve(1)
 
     def __dealloc__(self):
-        free(self.table.places)
+        free_pages(self.table.places)
         free(self.table.seen)
         free(self.hashes)
         free(self.ends)
@@ -191,11 +192,9 @@ cdef class KnownFeatures:
         """Move the places to a table of n, a power of two."""
         cdef size_t i
         cdef vwl_known_entry* place
-        cdef vwl_known_entry* places = <vwl_known_entry*>calloc(n, sizeof(vwl_known_entry))
-        if places == NULL:
-            with gil:
-                raise MemoryError(f"{n * sizeof(vwl_known_entry):,} bytes for names of features (--names_limit)")
-        free(self.table.places)
+        cdef vwl_known_entry* places = <vwl_known_entry*>new_pages(n, sizeof(vwl_known_entry),
+                                                                   b"for names of features (--names_limit)")
+        free_pages(self.table.places)
         self.table.places = places
         self.table.mask = n - 1
         self.table.shift = 32
