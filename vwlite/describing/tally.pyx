@@ -113,7 +113,7 @@ cdef class Tally:
 
     def __init__(self, Interactions interactions not None, size_t limit, bint classes=False,
                  size_t most_marks=1 << 21, size_t most_samples=1 << 19):
-        self.known = KnownFeatures(limit, False)
+        self.known = KnownFeatures(limit, False, numbered=True)
         self.speller = Speller(interactions, self.known)
         self.ex = Example()
         self.classes, self.most_marks, self.most_samples = classes, most_marks, most_samples

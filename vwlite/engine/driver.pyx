@@ -11,7 +11,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, SimpleExample, groups_of, source_of
+from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, NameSpan, Row, SimpleExample, groups_of, source_of
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
@@ -29,8 +29,12 @@ from vwlite.errors import ModelError
 from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
 
 
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void* address) nogil
+
 cdef enum:
     FEW = 16
+    MOST_FETCHED = 512                # bytes of a line
 
 
 cdef class Driver:
@@ -79,23 +83,31 @@ cdef class Driver:
     def keep_names(self, KnownFeatures known not None):
         """Has the names and statistics of features that are learned kept in `known`."""
         self.known, self.speller, self.named = known, Speller(self.interactions, known), Example()
+        self.names_later = (self.training and type(self) is Driver and not self.needs_names and self.transforms is None
+                            and not self.interactions.choice.removes)
         self.needs_names = self.needs_names or self.training
 
-    cdef int know(self, Example ex, bint learns) except -1 nogil:
+    cdef int know(self, Block block, const Row* row, Example ex, bint learns) except -1 nogil:
         """Counts the features of an example, and names those that are new, if it is learned."""
         if not learns:
             return self.known.look(ex.features, ex.n)
         self.known.examples += 1
         self.known.n_numbers = 0
-        return self.know_features(ex)
+        return self.know_features(block, row, ex)
 
-    cdef int know_features(self, Example ex) except -1 nogil:
+    cdef int know_features(self, Block block, const Row* row, Example ex) except -1 nogil:
         self.known.find(ex.features, ex.n)
         if self.known.n_missed:
-            self.speller.spell(ex)
+            self.name_new(block, row, ex)
         if self.known.counts:
-            self.known.count(ex.features, ex.n, self.known.n_numbers - ex.n, self.known.examples)
+            self.known.count(ex.features, ex.n, self.known.first, self.known.examples)
         return 0
+
+    cdef int name_new(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """Names the new features of an example, which is a row of a block."""
+        if ex.names == NULL and self.names_from is not None:
+            ex.names = self.names_from.names_of(block, row)
+        return self.speller.spell(ex)
 
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil:
         """The same for rows that were run together, from the row `first` on."""
@@ -105,20 +117,24 @@ cdef class Driver:
             for i in range(n):
                 self.known.look(each[i].features, each[i].n)
             return 0
-        self.known.n_numbers = 0
-        for i in range(n):
-            self.known.find(each[i].features, each[i].n)
-            if self.known.n_missed:
-                row = first + (i if self.skipped == NULL else self.places[i])
-                ex.bind(block, &block.rows[row], self.constant)
-                if self.expansions != NULL:
-                    use_crossing(self.crossed, self.expansions + row, ex)
-                self.speller.spell(ex)
-        for i in range(n):
-            self.known.examples += 1
-            if self.known.counts:     # when what they need has come from memory
-                self.known.count(each[i].features, each[i].n, at, self.known.examples)
+        self.known.find_rows(each, n)
+        for i in range(self.known.n_missing_rows):
+            row = self.known.missing_rows[i].row
+            fetch_names(block, &block.rows[first + (row if self.skipped == NULL else self.places[row])])
+        for i in range(self.known.n_missing_rows):
+            if self.known.take_row(each, i) == 0:
+                continue
+            row = self.known.missing_rows[i].row
+            row = first + (row if self.skipped == NULL else self.places[row])
+            ex.bind(block, &block.rows[row], self.constant)
+            if self.expansions != NULL:
+                use_crossing(self.crossed, self.expansions + row, ex)
+            self.name_new(block, &block.rows[row], ex)
+        if self.known.counts:         # when what they need has come from memory
+            for i in range(n):
+                self.known.count(each[i].features, each[i].n, at, self.known.examples + i + 1)
                 at += each[i].n
+        self.known.examples += n
         return 0
 
     @property
@@ -322,7 +338,7 @@ cdef class Driver:
             self.learn_one(block, row, ex)
         else:
             if self.known is not None:
-                self.know(ex, False)
+                self.know(block, row, ex, False)
             self.top.predict(ex)
         return self.note(block, row, ex)
 
@@ -345,7 +361,7 @@ cdef class Driver:
     cdef int learn_one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Passes an example to the stack, and its line to where those learned are collected."""
         if self.known is not None:
-            self.know(ex, True)
+            self.know(block, row, ex, True)
         self.top.learn(ex)
         if self.counts_from_one and self.classes.first == 0:
             self.count_from_zero()
@@ -617,6 +633,16 @@ cdef class Driver:
             prediction = self.classes.value(ex.class_predicted)
             offset = (ex.class_predicted - self.classes.first) * self.top.step if prediction is not None else 0
         return View(groups_of(ex), features, self.constant, ex.tag[:ex.tag_length], prediction, offset)
+
+
+cdef void fetch_names(Block block, const Row* row) noexcept nogil:
+    """Has the text of a row come from memory, and where the names in it are."""
+    cdef size_t i
+    prefetch(block.extents + row.extent)
+    for i in range(0, min(row.text_length, MOST_FETCHED), 64):
+        prefetch(block.text + row.text + i)
+        if block.names != NULL and i < row.n_features * sizeof(NameSpan):
+            prefetch(<const char*>(block.names + row.feature) + i)
 
 
 cdef double seconds_now() noexcept nogil:

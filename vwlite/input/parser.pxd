@@ -8,7 +8,7 @@ c) The learning thread parses too when no block is ready and input is available,
 """
 from libc.stdint cimport uint8_t
 
-from vwlite.core.example cimport Block
+from vwlite.core.example cimport Block, NameSpan, Row
 
 cdef enum Readiness:
     MUST_WAIT                         # fill would block
@@ -23,9 +23,12 @@ cdef enum Filled:
 
 cdef class Parser:
     cdef bint stopping                # set from outside: a fill that blocks should return
+    cdef readonly bint finds_names    # has names_of()
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef int parse(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
+    # of a row of a block that was parsed without names: those of its features, until the next call
+    cdef const NameSpan* names_of(self, Block block, const Row* row) except NULL nogil
 
 cdef class Ring:
     cdef Parser parser
