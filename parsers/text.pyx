@@ -29,7 +29,7 @@ from libc.string cimport memchr, memcmp, memset
 from vwlite.core.arrays cimport grow, resize
 from vwlite.core.example cimport (
     CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
-    Noted, Row, gather_namespaces,
+    Noted, Row, extent_name_length, gather_namespaces,
 )
 from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
@@ -186,12 +186,15 @@ cdef class TextParser(SourceParser):
         cdef Row again = row[0]
         cdef Reason reason = FINE
         cdef size_t n = row.n_features + row.n_extents + 2
-        cdef const uint8_t* p = <const uint8_t*>memchr(block.text + row.text, 124, row.text_length + 1)
+        cdef const uint8_t* p
         if n > self.named_capacity:
             resize(&lines.features, 2 * n, sizeof(Feature))
             resize(&lines.extents, 2 * n, sizeof(Extent))
             resize(&lines.names, 2 * n, sizeof(NameSpan))
             self.named_capacity = 2 * n
+        if are_plain(<const uint8_t*>block.text, block.extents + row.extent, row.n_extents, row.n_features, lines.names):
+            return lines.names
+        p = <const uint8_t*>memchr(block.text + row.text, 124, row.text_length + 1)
         lines.text = <const uint8_t*>block.text
         lines.feature, lines.extent = lines.features, lines.extents
         lines.only_names, lines.repeated = True, False
@@ -463,6 +466,36 @@ cdef class TextParser(SourceParser):
         lines.feature = feature
         lines.extent = extent
         return p
+
+
+cdef bint are_plain(
+    const uint8_t* text, const Extent* extents, size_t n, size_t n_features, NameSpan* names
+) noexcept nogil:
+    """Reads the names of a row's features if all are plain words: no colon, and as many as there are features."""
+    cdef vwl_cursor cursor
+    cdef const uint8_t* p = NULL
+    cdef const uint8_t* name
+    cdef size_t i, k = 0, end
+    for i in range(n):
+        name = text + extents[i].name
+        end = extents[i + 1].begin if i + 1 < n else n_features
+        if p == NULL or name != p + 1:
+            vwl_seek(&cursor, name - 1)       # its bar
+        p = next_stop(&cursor)
+        if p != name + extent_name_length(&extents[i]):
+            return False
+        while p[0] == b" " or p[0] == b"\t":
+            name = p + 1
+            p = next_stop(&cursor)
+            if p == name:
+                continue
+            if k == end:
+                return False
+            names[k].begin, names[k].length = <uint32_t>(name - text), <uint32_t>(p - name)
+            k += 1
+        if p[0] == b":" or k != end:
+            return False
+    return True
 
 
 cdef inline bint shows_numpy(const uint8_t* text, size_t n) noexcept nogil:

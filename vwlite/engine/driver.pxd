@@ -108,6 +108,7 @@ cdef class Driver:
     cdef int know(self, Block block, const Row* row, Example ex, bint learns) except -1 nogil
     cdef int know_features(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int name_new(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil
     # rows that were made from Python objects
     cdef int run_for_python(self, Block block, bint learning, list predictions) except -1

@@ -11,7 +11,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, NameSpan, Row, SimpleExample, groups_of, source_of
+from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Extent, NameSpan, Row, SimpleExample, groups_of, source_of
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
@@ -29,12 +29,11 @@ from vwlite.errors import ModelError
 from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
 
 
-cdef extern from *:
-    void prefetch "__builtin_prefetch"(const void* address) nogil
+cdef extern from "vwlite/core/fetch.h" nogil:
+    void vwl_fetch(const void* start, size_t n)
 
 cdef enum:
     FEW = 16
-    MOST_FETCHED = 512                # bytes of a line
 
 
 cdef class Driver:
@@ -109,22 +108,28 @@ cdef class Driver:
             ex.names = self.names_from.names_of(block, row)
         return self.speller.spell(ex)
 
+    cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil:
+        """Looks the features of rows that will be learned together up, and has the names of new ones come from memory."""
+        cdef size_t i, row
+        self.known.find_rows(self.together, n)
+        for i in range(self.known.n_missing_rows):
+            row = self.known.missing_rows[i].row
+            fetch_names(block, &block.rows[first + (row if self.skipped == NULL else self.places[row])])
+        return 0
+
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil:
-        """The same for rows that were run together, from the row `first` on."""
+        """Counts and names the features of rows that were run together, from the row `first` on."""
         cdef const SimpleExample* each = self.together
         cdef size_t i, row, at = 0
         if not self.training:
             for i in range(n):
                 self.known.look(each[i].features, each[i].n)
             return 0
-        self.known.find_rows(each, n)
+        self.look_up_many(block, first, n)
         for i in range(self.known.n_missing_rows):
             row = self.known.missing_rows[i].row
-            fetch_names(block, &block.rows[first + (row if self.skipped == NULL else self.places[row])])
-        for i in range(self.known.n_missing_rows):
             if self.known.take_row(each, i) == 0:
                 continue
-            row = self.known.missing_rows[i].row
             row = first + (row if self.skipped == NULL else self.places[row])
             ex.bind(block, &block.rows[row], self.constant)
             if self.expansions != NULL:
@@ -635,14 +640,12 @@ cdef class Driver:
         return View(groups_of(ex), features, self.constant, ex.tag[:ex.tag_length], prediction, offset)
 
 
-cdef void fetch_names(Block block, const Row* row) noexcept nogil:
+cdef inline void fetch_names(Block block, const Row* row) noexcept nogil:
     """Has the text of a row come from memory, and where the names in it are."""
-    cdef size_t i
-    prefetch(block.extents + row.extent)
-    for i in range(0, min(row.text_length, MOST_FETCHED), 64):
-        prefetch(block.text + row.text + i)
-        if block.names != NULL and i < row.n_features * sizeof(NameSpan):
-            prefetch(<const char*>(block.names + row.feature) + i)
+    vwl_fetch(block.extents + row.extent, row.n_extents * sizeof(Extent))
+    vwl_fetch(block.text + row.text, row.text_length)
+    if block.names != NULL:
+        vwl_fetch(block.names + row.feature, row.n_features * sizeof(NameSpan))
 
 
 cdef double seconds_now() noexcept nogil:
