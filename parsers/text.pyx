@@ -181,7 +181,7 @@ cdef class TextParser(SourceParser):
         free(self.named.extents)
         free(self.named.names)
 
-    cdef const NameSpan* names_of(self, Block block, const Row* row) except NULL nogil:
+    cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil:
         cdef Lines* lines = &self.named
         cdef Row again = row[0]
         cdef Reason reason = FINE
@@ -192,7 +192,7 @@ cdef class TextParser(SourceParser):
             resize(&lines.extents, 2 * n, sizeof(Extent))
             resize(&lines.names, 2 * n, sizeof(NameSpan))
             self.named_capacity = 2 * n
-        if are_plain(<const uint8_t*>block.text, block.extents + row.extent, row.n_extents, row.n_features, lines.names):
+        if are_plain(<const uint8_t*>block.text, block.extents + row.extent, row, first, last, lines.names):
             return lines.names
         p = <const uint8_t*>memchr(block.text + row.text, 124, row.text_length + 1)
         lines.text = <const uint8_t*>block.text
@@ -469,16 +469,21 @@ cdef class TextParser(SourceParser):
 
 
 cdef bint are_plain(
-    const uint8_t* text, const Extent* extents, size_t n, size_t n_features, NameSpan* names
+    const uint8_t* text, const Extent* extents, const Row* row, size_t first, size_t last, NameSpan* names
 ) noexcept nogil:
-    """Reads the names of a row's features if all are plain words: no colon, and as many as there are features."""
+    """Reads the names of the namespaces with the features from `first` to `last` if all are plain words.
+
+    These have no colon, and there are as many of them as of features.
+    """
     cdef vwl_cursor cursor
     cdef const uint8_t* p = NULL
     cdef const uint8_t* name
-    cdef size_t i, k = 0, end
-    for i in range(n):
+    cdef size_t i, k, end
+    for i in range(row.n_extents):
+        k, end = extents[i].begin, extents[i + 1].begin if i + 1 < row.n_extents else row.n_features
+        if end <= first or k > last:
+            continue
         name = text + extents[i].name
-        end = extents[i + 1].begin if i + 1 < n else n_features
         if p == NULL or name != p + 1:
             vwl_seek(&cursor, name - 1)       # its bar
         p = next_stop(&cursor)

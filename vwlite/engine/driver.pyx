@@ -104,8 +104,11 @@ cdef class Driver:
 
     cdef int name_new(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Names the new features of an example, which is a row of a block."""
+        cdef size_t first = self.known.missed[0], last = self.known.missed[self.known.n_missed - 1]
         if ex.names == NULL and self.names_from is not None:
-            ex.names = self.names_from.names_of(block, row)
+            if ex.features != ex.linear:      # products of any
+                first, last = 0, row.n_features
+            ex.names = self.names_from.names_of(block, row, first, last)
         return self.speller.spell(ex)
 
     cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil:

@@ -83,7 +83,8 @@ static inline uint32_t vwl_known_number(const vwl_known *known, uint32_t hash) {
     const size_t bucket = vwl_bucket(known, key);
     const unsigned found = vwl_cells_with(known->cells + bucket, key);
     if (found) return known->numbers ? known->numbers[bucket + (size_t)__builtin_ctz(found)] : 1;
-    return known->n_more ? vwl_more_place(known, hash)->number : 0;
+    if (known->cells[bucket + VWL_WAYS - 1] == vwl_free_cell(bucket) || !known->n_more) return 0;
+    return vwl_more_place(known, hash)->number;
 }
 
 /* Fetch what a look at features will need. */

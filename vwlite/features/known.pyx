@@ -327,7 +327,6 @@ cdef class KnownFeatures:
             if before.more[i].number:
                 self.put(before.more[i].hash, before.more[i].number)
         free(before.more)
-        return 0
 
     def distinct_slots(self, uint32_t last, int shift):
         """How many slots of a table the features have, by its last slot and log2 of the slots of a feature."""

@@ -27,8 +27,8 @@ cdef class Parser:
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef int parse(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
-    # of a row of a block that was parsed without names: those of its features, until the next call
-    cdef const NameSpan* names_of(self, Block block, const Row* row) except NULL nogil
+    # of a row of a block that was parsed without names: those of its features, at least of some, until the next call
+    cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil
 
 cdef class Ring:
     cdef Parser parser
