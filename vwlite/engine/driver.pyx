@@ -11,7 +11,9 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Extent, NameSpan, Row, SimpleExample, groups_of, source_of
+from vwlite.core.example cimport (
+    ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Extent, NameSpan, Row, SimpleExample, groups_of, source_of,
+)
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
@@ -112,7 +114,7 @@ cdef class Driver:
         return self.speller.spell(ex)
 
     cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil:
-        """Looks the features of rows that will be learned together up, and has the names of new ones come from memory."""
+        """Looks up the features of rows that were learned together; has the names of new ones come from memory."""
         cdef size_t i, row
         self.known.find_rows(self.together, n)
         for i in range(self.known.n_missing_rows):

@@ -3,11 +3,14 @@
 Design:
 a) Features are identified by their hash of 32 bits, before it is masked to the size of a table. So one index serves
    tables of weights, whose slots follow from the hash, and learners that store hashes. Two names of one hash are one.
-b) One probe of a hash table per feature: open addressing, at most half full. The name is looked at only the first time.
+b) One cache line of a hash table per feature (known.h). The name is looked at only the first time.
 c) Numbers are in order of appearance: frequent features come early, so that their statistics share cache lines. And
    everything is saved in that order: two runs make the same index as one.
 d) Nothing is allocated per feature: names are adjacent in one text, and end where the next one begins.
-e) `limit` bounds the number of features; those that come later are neither named nor counted.
+e) Rows that are learned together are looked up together: those with features that no bucket has are found first, and
+   named when their text has come from memory.
+f) Numbers of features are found only where something is stored by them: statistics, or what `vwlite describe` counts.
+g) `limit` bounds the number of features; those that come later are neither named nor counted.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
