@@ -147,6 +147,18 @@ def test_only_a_run_that_keeps_names_alone_leaves_them_out_of_blocks() -> None:
         run.feed.close()
 
 
+def test_a_reader_of_names_that_comes_later_has_them_in_blocks() -> None:
+    Path("data.vw").write_text("1 |a b\n")
+    options = parse(["data.vw", "--names", "on", "--quiet"], option_groups())
+    workspace = Workspace(options, "command")
+    assert workspace.driver.names_later
+    workspace.driver.needs_names = True
+    run = Run(options, workspace)
+    assert run.feed.names_to is None
+    assert run.feed.wants_names
+    run.feed.close()
+
+
 def test_lines_of_a_pipe_have_their_names() -> None:
     command = [sys.executable, "-m", "vwlite", "--names", "on", "-f", "model", "--quiet"]
     subprocess.run(command, input=text_of(200, 5), check=True)

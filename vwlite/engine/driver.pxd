@@ -69,8 +69,7 @@ cdef class Driver:
     cdef uint32_t[ROWS_AT_ONCE] places  # of their rows after the first, where rows are skipped
     cdef bint holds_gil               # a learner takes the GIL for each example: held for a block, that costs less
     cdef bint sees                    # and the loss sees them as they are
-    cdef public bint needs_names      # names of features are wanted
-    cdef readonly bint names_later    # only to be kept: those of features that are new can be read when they come
+    cdef bint reads_names, names_kept  # names of features are read; they are kept in `known`
     cdef public Parser names_from     # reads the names of rows whose block has none, or None
     # features that were crossed ahead, of the block at hand; NULL where examples have to be crossed one by one
     cdef const Feature* crossed

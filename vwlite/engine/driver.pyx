@@ -57,7 +57,7 @@ cdef class Driver:
         self.finishers = finishers(top)
         self.classes = top.classes
         self.counts_from_one = self.classes is not None and self.classes.first == 1
-        self.needs_names = any(learner.needs_names for learner in walk(top))
+        self.reads_names = any(learner.needs_names for learner in walk(top))
         self.training = self.counting = True
         self.quiet = True
         self.holdout_period = 10
@@ -84,9 +84,22 @@ cdef class Driver:
     def keep_names(self, KnownFeatures known not None):
         """Has the names and statistics of features that are learned kept in `known`."""
         self.known, self.speller, self.named = known, Speller(self.interactions, known), Example()
-        self.names_later = (self.training and type(self) is Driver and not self.needs_names and self.transforms is None
-                            and not self.interactions.choice.removes)
-        self.needs_names = self.needs_names or self.training
+        self.names_kept = self.training
+
+    @property
+    def needs_names(self):
+        """Whether something reads the names of features."""
+        return self.reads_names or self.names_kept
+
+    @needs_names.setter
+    def needs_names(self, bint needs):
+        self.reads_names = needs
+
+    @property
+    def names_later(self):
+        """Whether names are only kept, so that those of features that are new can be read when they come."""
+        return (self.names_kept and not self.reads_names and type(self) is Driver and self.transforms is None
+                and not self.interactions.choice.removes)
 
     cdef int know(self, Block block, const Row* row, Example ex, bint learns) except -1 nogil:
         """Counts the features of an example, and names those that are new, if it is learned."""
@@ -495,7 +508,7 @@ cdef class Driver:
         otherwise they raise ModelError. The GIL is released. `first_line` is the number of the first line in messages.
         """
         cdef Example ex = self.ex
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         block.first_line = first_line
         self.answers = answering
         if text.shape[0]:
@@ -513,7 +526,7 @@ cdef class Driver:
         cdef size_t at = 0, n = text.shape[0], size, lines = 0, aim = PIECE
         cdef double until, before, now
         cdef Example ex = self.ex
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         self.answers = True
         if n == 0:
             return 0, 0
@@ -558,7 +571,7 @@ cdef class Driver:
         cdef Block block = Block()
         predictions = []
         block.first_line = 1
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         lines = iter(lines)
         while chunk := self.chunk(lines):
             for line in chunk:
@@ -610,7 +623,7 @@ cdef class Driver:
         """The stack's sensitivity to one line, None if it is not an example."""
         cdef Block block = Block()
         cdef Example ex = self.ex
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         parse_text(parser, block, line + b"\n")
         if not self.simple:
             raise ValueError("sensitivity needs a line with a numeric label, and this stack learns classes")
