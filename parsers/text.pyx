@@ -135,7 +135,6 @@ cdef class TextParser(SourceParser):
         self.head = HEADS[labels]
         self.multiline = is_multiline(labels) if multiline is None else multiline
         self.compat = options["vw_compat"]
-        self.finds_names = not self.multiline
         super().__init__(LineReader(list(paths), options["max_line_bytes"], digest, self.multiline), options,
                          entity_namespaces(options))
 

@@ -198,8 +198,9 @@ cdef class KnownFeatures:
 
     cdef int add(self, const Feature* features, size_t i, const char* name, size_t length) except -1 nogil:
         cdef uint32_t hash = features[i].hash
-        cdef uint32_t number = vwl_known_number(&self.table, hash)
-        if number == 0:               # else it came before in the same example
+        # a lone one is new; another may have come before in the same example
+        cdef uint32_t number = 0 if self.n_missed == 1 else vwl_known_number(&self.table, hash)
+        if number == 0:
             if self.n >= self.limit:
                 self.full, self.whole = True, False
                 return 0

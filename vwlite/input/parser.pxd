@@ -23,11 +23,11 @@ cdef enum Filled:
 
 cdef class Parser:
     cdef bint stopping                # set from outside: a fill that blocks should return
-    cdef readonly bint finds_names    # has names_of()
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef int parse(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
-    # of a row of a block that was parsed without names: those of its features, at least of some, until the next call
+    # of a row of a block that was parsed without names: those of its features, at least from `first` to `last`, until
+    # the next call; only for single lines of VW's text
     cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil
 
 cdef class Ring:
