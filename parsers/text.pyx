@@ -23,12 +23,13 @@ Numbers are VW's too, see number.h.
 """
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp, memset
 
-from vwlite.core.arrays cimport grow
+from vwlite.core.arrays cimport grow, resize
 from vwlite.core.example cimport (
     CONSTANT_HASH, PADDING, ROW_EMPTY, ROW_EXAMPLE, ROW_PROBLEM, Block, Choice, Extent, Feature, NameSpan,
-    Noted, Row, gather_namespaces,
+    Noted, Row, extent_name_length, gather_namespaces,
 )
 from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
@@ -112,6 +113,7 @@ cdef struct Lines:
     size_t n_noted
     uint32_t line
     vwl_queue queue                   # of names to be hashed and numbers to be read
+    bint only_names                   # nothing is hashed: the line was parsed before
     bint repeated                     # the line names a namespace twice
     uint32_t[256] seen                # the last line (counted from 1) that has features in the namespace
 
@@ -125,6 +127,9 @@ cdef class TextParser(SourceParser):
     cdef bint compat
     cdef readonly bint multiline
     cdef Head head
+    # of the line whose names are read again
+    cdef Lines named
+    cdef size_t named_capacity
 
     def __init__(self, options, paths, digest=False, labels=LabelType.SIMPLE, multiline=None):
         self.head = HEADS[labels]
@@ -169,6 +174,36 @@ cdef class TextParser(SourceParser):
         block.n_noted = lines.n_noted
         memset(<void*>lines.feature, 0, PADDING * sizeof(Feature))
         return 0
+
+    def __dealloc__(self):
+        free(self.named.features)
+        free(self.named.extents)
+        free(self.named.names)
+
+    cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil:
+        cdef Lines* lines = &self.named
+        cdef Row again = row[0]
+        cdef Reason reason = FINE
+        cdef size_t n = row.n_features + row.n_extents + 2
+        cdef const uint8_t* p
+        if n > self.named_capacity:
+            resize(&lines.features, 2 * n, sizeof(Feature))
+            resize(&lines.extents, 2 * n, sizeof(Extent))
+            resize(&lines.names, 2 * n, sizeof(NameSpan))
+            self.named_capacity = 2 * n
+        if are_plain(<const uint8_t*>block.text, block.extents + row.extent, row, first, last, lines.names):
+            return lines.names
+        p = <const uint8_t*>memchr(block.text + row.text, 124, row.text_length + 1)
+        lines.text = <const uint8_t*>block.text
+        lines.feature, lines.extent = lines.features, lines.extents
+        lines.only_names, lines.repeated = True, False
+        lines.line += 1
+        if p != NULL:
+            self.parse_namespaces(self.naming, lines, &again, p, &reason)
+        if lines.repeated:
+            gather_namespaces(lines.extents, lines.extent - lines.extents, lines.features,
+                              lines.feature - lines.features, lines.names)
+        return lines.names
 
     cdef const uint8_t* parse_line(self, Lines* lines, const uint8_t* p, bint truncated) noexcept nogil:
         """Parse the line at p into the next row; returns the start of the line after it."""
@@ -275,7 +310,8 @@ cdef class TextParser(SourceParser):
         cdef const uint8_t* behind
         cdef size_t n, n_text
         cdef uint32_t hash, ns_hash, anonymous, index
-        cdef bint all_names = naming.all_names, eight = at_eight and not all_names, usual
+        cdef bint all_names = naming.all_names, only_names = lines.only_names, usual
+        cdef bint eight = at_eight and not all_names and not only_names
         cdef NameSpan* names = lines.names
         cdef int digits
         cdef float value, scale
@@ -388,7 +424,9 @@ cdef class TextParser(SourceParser):
                         note(lines, feature, name, n)
                     feature += 1
                     continue
-                if n == 0 and n_text == 0:
+                if only_names:
+                    hash = 0
+                elif n == 0 and n_text == 0:
                     hash = ns_hash + anonymous
                     anonymous += 1        # features of value 0 count, though they are dropped
                 elif usual:
@@ -400,7 +438,7 @@ cdef class TextParser(SourceParser):
                         hash += vwl_few_digits(name, n, &digits)
                     if not digits:
                         hash = hash_name(naming, name, n, ns_hash)
-                if n_text:
+                if n_text and not only_names:
                     hash = hash_name(naming, text, n_text, hash)
                 if value != 0 or naming.keeps_zeros or naming.names_entities(ns_hash):
                     feature.hash = hash
@@ -427,6 +465,41 @@ cdef class TextParser(SourceParser):
         lines.feature = feature
         lines.extent = extent
         return p
+
+
+cdef bint are_plain(
+    const uint8_t* text, const Extent* extents, const Row* row, size_t first, size_t last, NameSpan* names
+) noexcept nogil:
+    """Reads the names of the namespaces with the features from `first` to `last` if all are plain words.
+
+    These have no colon, and there are as many of them as of features.
+    """
+    cdef vwl_cursor cursor
+    cdef const uint8_t* p = NULL
+    cdef const uint8_t* name
+    cdef size_t i, k, end
+    for i in range(row.n_extents):
+        k, end = extents[i].begin, extents[i + 1].begin if i + 1 < row.n_extents else row.n_features
+        if end <= first or k > last:
+            continue
+        name = text + extents[i].name
+        if p == NULL or name != p + 1:
+            vwl_seek(&cursor, name - 1)       # its bar
+        p = next_stop(&cursor)
+        if p != name + extent_name_length(&extents[i]):
+            return False
+        while p[0] == b" " or p[0] == b"\t":
+            name = p + 1
+            p = next_stop(&cursor)
+            if p == name:
+                continue
+            if k == end:
+                return False
+            names[k].begin, names[k].length = <uint32_t>(name - text), <uint32_t>(p - name)
+            k += 1
+        if p[0] == b":" or k != end:
+            return False
+    return True
 
 
 cdef inline bint shows_numpy(const uint8_t* text, size_t n) noexcept nogil:

@@ -15,7 +15,8 @@ from vwlite.core.hashing import feature_hash
 from vwlite.daemon.engine import Engine
 from vwlite.engine.command_line import option_groups, parse
 from vwlite.errors import ModelError, OptionError
-from vwlite.features.known import KnownFeatures, expected_collisions
+from vwlite.features.collisions import expected_collisions
+from vwlite.features.known import KnownFeatures
 
 FLAGS = [
     "",

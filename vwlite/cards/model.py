@@ -371,7 +371,7 @@ def _names_lines(names: dict[str, Any]) -> Iterator[str]:
     some = "" if names["all"] else ", not of all that were learned"
     yield f"  {'names':12}  {kind} of {_count(names['features'], 'feature')}{some}"
     if names["collisions"] is not None and names["features"]:
-        from vwlite.features.known import in_words
+        from vwlite.features.collisions import in_words
 
         yield f"  {'':12}  {in_words(names['collisions'])}"
 

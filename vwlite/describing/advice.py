@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from vwlite.describing.description import Column, Data
-from vwlite.features.known import expected_collisions
+from vwlite.features.collisions import expected_collisions
 from vwlite.input.formats import OF_TABLES
 
 DEFAULT_BITS, MOST_BITS = 18, 28

@@ -20,7 +20,9 @@ from vwlite.features.spelling cimport Speller
 
 cdef extern from * nogil:
     void prefetch "__builtin_prefetch"(const void* address)
-    size_t vwl_known_home(const vwl_known* known, uint32_t hash)
+
+cdef extern from "vwlite/features/known.h" nogil:
+    void vwl_foresee(const vwl_known* known, const void* features, size_t n)
 
 cdef enum:
     AHEAD = 64                        # features between prefetch and use
@@ -42,7 +44,7 @@ cdef class Tally:
 
     def __init__(self, Interactions interactions not None, size_t limit, bint classes=False,
                  size_t most_marks=1 << 21, size_t most_samples=1 << 19, size_t most_uncarried=1 << 31):
-        self.known = KnownFeatures(limit, False)
+        self.known = KnownFeatures(limit, False, numbered=True)
         self.speller = Speller(interactions, self.known)
         self.names = ColumnNames()
         self.repeats = Repeats(most_marks)
@@ -308,8 +310,7 @@ cdef inline void fetch(const vwl_known* known, Block block, const Row* row) noex
     cdef size_t i
     if row.kind != ROW_EXAMPLE:
         return
-    for i in range(min(row.n_features, <uint32_t>MOST_FETCHED)):
-        prefetch(&known.places[vwl_known_home(known, block.features[row.feature + i].hash)])
+    vwl_foresee(known, block.features + row.feature, min(row.n_features, <uint32_t>MOST_FETCHED))
     for i in range(0, min(row.n_features, <uint32_t>MOST_FETCHED), 8):
         prefetch(block.names + row.feature + i)
     for i in range(0, min(row.n_extents, <uint32_t>MOST_FETCHED), 4):

@@ -69,7 +69,8 @@ cdef class Driver:
     cdef uint32_t[ROWS_AT_ONCE] places  # of their rows after the first, where rows are skipped
     cdef bint holds_gil               # a learner takes the GIL for each example: held for a block, that costs less
     cdef bint sees                    # and the loss sees them as they are
-    cdef public bint needs_names      # names of features are wanted
+    cdef bint reads_names, names_kept  # names of features are read; they are kept in `known`
+    cdef public Parser names_from     # reads the names of rows whose block has none, or None
     # features that were crossed ahead, of the block at hand; NULL where examples have to be crossed one by one
     cdef const Feature* crossed
     cdef const Expansion* expansions
@@ -103,8 +104,10 @@ cdef class Driver:
     cdef Py_ssize_t run_together(self, Block block, Example ex, size_t i, size_t end) except -2 nogil
     cdef size_t most_together(self) noexcept nogil
     # counts features that are learned or predicted
-    cdef int know(self, Example ex, bint learns) except -1 nogil
-    cdef int know_features(self, Example ex) except -1 nogil
+    cdef int know(self, Block block, const Row* row, Example ex, bint learns) except -1 nogil
+    cdef int know_features(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int name_new(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil
     # rows that were made from Python objects
     cdef int run_for_python(self, Block block, bint learning, list predictions) except -1

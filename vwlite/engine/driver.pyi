@@ -37,6 +37,9 @@ class Driver:
     progress_step: float
     progress_adds: bool
     needs_names: bool
+    names_from: Any
+    @property
+    def names_later(self) -> bool: ...
     transforms: Transforms | None
     @property
     def known(self) -> KnownFeatures | None: ...

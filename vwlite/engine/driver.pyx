@@ -11,7 +11,9 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, SimpleExample, groups_of, source_of
+from vwlite.core.example cimport (
+    ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Extent, NameSpan, Row, SimpleExample, groups_of, source_of,
+)
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
@@ -28,6 +30,9 @@ from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import ModelError
 from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
 
+
+cdef extern from "vwlite/core/fetch.h" nogil:
+    void vwl_fetch(const void* start, size_t n)
 
 cdef enum:
     FEW = 16
@@ -52,7 +57,7 @@ cdef class Driver:
         self.finishers = finishers(top)
         self.classes = top.classes
         self.counts_from_one = self.classes is not None and self.classes.first == 1
-        self.needs_names = any(learner.needs_names for learner in walk(top))
+        self.reads_names = any(learner.needs_names for learner in walk(top))
         self.training = self.counting = True
         self.quiet = True
         self.holdout_period = 10
@@ -79,46 +84,80 @@ cdef class Driver:
     def keep_names(self, KnownFeatures known not None):
         """Has the names and statistics of features that are learned kept in `known`."""
         self.known, self.speller, self.named = known, Speller(self.interactions, known), Example()
-        self.needs_names = self.needs_names or self.training
+        self.names_kept = self.training
 
-    cdef int know(self, Example ex, bint learns) except -1 nogil:
+    @property
+    def needs_names(self):
+        """Whether something reads the names of features."""
+        return self.reads_names or self.names_kept
+
+    @needs_names.setter
+    def needs_names(self, bint needs):
+        self.reads_names = needs
+
+    @property
+    def names_later(self):
+        """Whether names are only kept, so that those of features that are new can be read when they come."""
+        return (self.names_kept and not self.reads_names and type(self) is Driver and self.transforms is None
+                and not self.interactions.choice.removes)
+
+    cdef int know(self, Block block, const Row* row, Example ex, bint learns) except -1 nogil:
         """Counts the features of an example, and names those that are new, if it is learned."""
         if not learns:
             return self.known.look(ex.features, ex.n)
         self.known.examples += 1
         self.known.n_numbers = 0
-        return self.know_features(ex)
+        return self.know_features(block, row, ex)
 
-    cdef int know_features(self, Example ex) except -1 nogil:
+    cdef int know_features(self, Block block, const Row* row, Example ex) except -1 nogil:
         self.known.find(ex.features, ex.n)
         if self.known.n_missed:
-            self.speller.spell(ex)
+            self.name_new(block, row, ex)
         if self.known.counts:
-            self.known.count(ex.features, ex.n, self.known.n_numbers - ex.n, self.known.examples)
+            self.known.count(ex.features, ex.n, self.known.first, self.known.examples)
+        return 0
+
+    cdef int name_new(self, Block block, const Row* row, Example ex) except -1 nogil:
+        """Names the new features of an example, which is a row of a block."""
+        cdef size_t first = self.known.missed[0], last = self.known.missed[self.known.n_missed - 1]
+        if ex.names == NULL and self.names_from is not None:
+            if ex.features != ex.linear:      # products of any
+                first, last = 0, row.n_features
+            ex.names = self.names_from.names_of(block, row, first, last)
+        return self.speller.spell(ex)
+
+    cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil:
+        """Looks up the features of rows that were learned together; has the names of new ones come from memory."""
+        cdef size_t i, row
+        self.known.find_rows(self.together, n)
+        for i in range(self.known.n_missing_rows):
+            row = self.known.missing_rows[i].row
+            fetch_names(block, &block.rows[first + (row if self.skipped == NULL else self.places[row])])
         return 0
 
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil:
-        """The same for rows that were run together, from the row `first` on."""
+        """Counts and names the features of rows that were run together, from the row `first` on."""
         cdef const SimpleExample* each = self.together
         cdef size_t i, row, at = 0
         if not self.training:
             for i in range(n):
                 self.known.look(each[i].features, each[i].n)
             return 0
-        self.known.n_numbers = 0
-        for i in range(n):
-            self.known.find(each[i].features, each[i].n)
-            if self.known.n_missed:
-                row = first + (i if self.skipped == NULL else self.places[i])
-                ex.bind(block, &block.rows[row], self.constant)
-                if self.expansions != NULL:
-                    use_crossing(self.crossed, self.expansions + row, ex)
-                self.speller.spell(ex)
-        for i in range(n):
-            self.known.examples += 1
-            if self.known.counts:     # when what they need has come from memory
-                self.known.count(each[i].features, each[i].n, at, self.known.examples)
+        self.look_up_many(block, first, n)
+        for i in range(self.known.n_missing_rows):
+            row = self.known.missing_rows[i].row
+            if self.known.take_row(each, i) == 0:
+                continue
+            row = first + (row if self.skipped == NULL else self.places[row])
+            ex.bind(block, &block.rows[row], self.constant)
+            if self.expansions != NULL:
+                use_crossing(self.crossed, self.expansions + row, ex)
+            self.name_new(block, &block.rows[row], ex)
+        if self.known.counts:         # when what they need has come from memory
+            for i in range(n):
+                self.known.count(each[i].features, each[i].n, at, self.known.examples + i + 1)
                 at += each[i].n
+        self.known.examples += n
         return 0
 
     @property
@@ -322,7 +361,7 @@ cdef class Driver:
             self.learn_one(block, row, ex)
         else:
             if self.known is not None:
-                self.know(ex, False)
+                self.know(block, row, ex, False)
             self.top.predict(ex)
         return self.note(block, row, ex)
 
@@ -345,7 +384,7 @@ cdef class Driver:
     cdef int learn_one(self, Block block, const Row* row, Example ex) except -1 nogil:
         """Passes an example to the stack, and its line to where those learned are collected."""
         if self.known is not None:
-            self.know(ex, True)
+            self.know(block, row, ex, True)
         self.top.learn(ex)
         if self.counts_from_one and self.classes.first == 0:
             self.count_from_zero()
@@ -469,7 +508,7 @@ cdef class Driver:
         otherwise they raise ModelError. The GIL is released. `first_line` is the number of the first line in messages.
         """
         cdef Example ex = self.ex
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         block.first_line = first_line
         self.answers = answering
         if text.shape[0]:
@@ -487,7 +526,7 @@ cdef class Driver:
         cdef size_t at = 0, n = text.shape[0], size, lines = 0, aim = PIECE
         cdef double until, before, now
         cdef Example ex = self.ex
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         self.answers = True
         if n == 0:
             return 0, 0
@@ -532,7 +571,7 @@ cdef class Driver:
         cdef Block block = Block()
         predictions = []
         block.first_line = 1
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         lines = iter(lines)
         while chunk := self.chunk(lines):
             for line in chunk:
@@ -584,7 +623,7 @@ cdef class Driver:
         """The stack's sensitivity to one line, None if it is not an example."""
         cdef Block block = Block()
         cdef Example ex = self.ex
-        block.wants_names = self.needs_names
+        block.wants_names = self.reads_names or self.names_kept
         parse_text(parser, block, line + b"\n")
         if not self.simple:
             raise ValueError("sensitivity needs a line with a numeric label, and this stack learns classes")
@@ -617,6 +656,14 @@ cdef class Driver:
             prediction = self.classes.value(ex.class_predicted)
             offset = (ex.class_predicted - self.classes.first) * self.top.step if prediction is not None else 0
         return View(groups_of(ex), features, self.constant, ex.tag[:ex.tag_length], prediction, offset)
+
+
+cdef inline void fetch_names(Block block, const Row* row) noexcept nogil:
+    """Has the text of a row come from memory, and where the names in it are."""
+    vwl_fetch(block.extents + row.extent, row.n_extents * sizeof(Extent))
+    vwl_fetch(block.text + row.text, row.text_length)
+    if block.names != NULL:
+        vwl_fetch(block.names + row.feature, row.n_features * sizeof(NameSpan))
 
 
 cdef double seconds_now() noexcept nogil:

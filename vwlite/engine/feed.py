@@ -78,6 +78,7 @@ class Feed:
         labels: LabelType = LabelType.SIMPLE,
         multiline: bool | None = None,
         again: bool = False,
+        names_to: Any = None,
     ) -> None:
         self.options = options
         self.others: Sequence[Options] = ()  # of other models that learn from the same blocks
@@ -113,6 +114,11 @@ class Feed:
         if self.cache_path is not None and not self.paths:
             flag = "--cache_file" if options["cache_file"] else "--cache"
             raise OptionError(f"{flag} has no effect without data: name the file that the cache was made from")
+        # a driver that asks the parser for the names of single rows, so that the others need none
+        plain = self.format == "vw" and not self.multiline and not (self.again or self.selection or self.cache_path)
+        self.names_to = names_to if plain and not (options["audit"] or options["invert_hash"]) else None
+        if self.names_to is not None:
+            self.wants_names = False
         # (descriptor, offset of its records) of an existing cache
         self.found: tuple[int, int] | None = self._find()
         # read from the cache, from the first pass or from when a pass has filled it
@@ -209,6 +215,8 @@ class Feed:
             writer = self.writer = CacheWriter(place, self._key()) if wanted else None
             self.records = self.parser.reader.records
             self.head = b""
+        if self.names_to is not None:
+            self.names_to.names_from = self.parser
         self.ring = self._ring(self.parser, stacks)
         self.ring.start()
         whole = False
@@ -229,6 +237,8 @@ class Feed:
                 writer = None
             raise
         finally:
+            if self.names_to is not None:
+                self.names_to.names_from = None
             self.ring.stop()
             if writer is not None and whole:
                 writer.commit()

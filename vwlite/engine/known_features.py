@@ -142,7 +142,7 @@ def remarks(workspace: Any) -> list[str]:
         return lines
     slots = slots_of(workspace.bottom)
     if slots is not None and known.n:
-        from vwlite.features.known import collisions, in_words
+        from vwlite.features.collisions import collisions, in_words
 
         lines.append(in_words(collisions(known.n, known.distinct_slots(*slots), *slots)))
     return lines

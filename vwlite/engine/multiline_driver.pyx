@@ -142,7 +142,7 @@ cdef class MultilineDriver(Driver):
                 self.known.look(ex.line.features, ex.line.n)
                 continue
             self.known.n_numbers = 0
-            self.know_features(ex.line)
+            self.know_features(ex.block, NULL, ex.line)
         ex.n_visited = 0
         return 0
 

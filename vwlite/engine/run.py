@@ -44,10 +44,12 @@ class Run:
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))
-        needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
+        by_name = options["time"] not in (None, "tag")
+        needs_names = self.driver.needs_names or by_name
+        later = self.driver if self.driver.names_later and not by_name and options["delay"] is None else None
         if options["time"]:
             options.noted = [options["time"]]
-        self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again)
+        self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again, later)
         self.drift: Any = None
         self.drift_stop = 0  # the example at which --on_drift ended the run
         self.saved_at_drift: dict[int, str] = {}

@@ -2,18 +2,29 @@
 import hashlib
 
 from libc.float cimport FLT_MAX
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from vwlite.core.arrays cimport grow
-from vwlite.core.elementary cimport expm1, log1p
 from vwlite.core.example cimport Feature
-from vwlite.core.pages cimport free_pages, new_pages
 
 from vwlite.core.options import Option, OptionGroup
+
+cdef extern from "vwlite/features/known.h" nogil:
+    const size_t VWL_KNOWN_AHEAD
+    void vwl_foresee(const vwl_known* known, const void* features, size_t n)
+    size_t vwl_find_missed(const vwl_known* known, const void* features, size_t n, uint32_t* missed)
+    size_t vwl_find_numbers(const vwl_known* known, const void* features, size_t n, uint32_t* numbers, uint32_t* missed)
+    void vwl_count(const vwl_known* known, const void* features, size_t n, const uint32_t* numbers, uint64_t example)
+    size_t vwl_unknown(const vwl_known* known, const void* features, size_t n)
+    uint32_t vwl_known_number(const vwl_known* known, uint32_t hash)
+    vwl_known_entry* vwl_more_place(const vwl_known* known, uint32_t hash)
+    void vwl_begin_cells(vwl_known* known)
+    bint vwl_put(vwl_known* known, uint32_t hash, uint32_t number)
+    void vwl_split(const vwl_known* known, vwl_known* wider)
 
 OPTIONS = OptionGroup("Names of features", (
     Option("names", str, "keep the names of features that were learned in the model: on; with their counts, ranges and "
@@ -30,7 +41,9 @@ OPTIONS = OptionGroup("Names of features", (
 ))
 
 cdef enum:
-    FIRST_PLACES_LOG = 10
+    FIRST_BUCKETS_LOG = 8
+    FIRST_MORE = 64                   # features beside the buckets, at most half as many
+    MOST_IN_A_BUCKET = 4              # on average
     LONGEST_NAME = 1000               # bytes that are stored of one
 
 SHORTENED = b"..."
@@ -48,42 +61,6 @@ def digest_of(bytes salt not None, bytes text not None):
     return hashlib.blake2b(text, key=hashlib.sha256(salt).digest(), digest_size=DIGEST_BYTES).hexdigest().encode()
 
 
-def expected_collisions(double n, int bits):
-    """The expected number of n random hashes whose slot, of m = 2^bits, an earlier one has: n - m (1 - (1 - 1/m)^n)."""
-    cdef double m = 2.0 ** max(bits, 0)
-    if m == 1:
-        return max(n - 1, 0.0)
-    return max(0.0, n + m * expm1(n * log1p(-1 / m)))
-
-
-def collisions(size_t n, size_t distinct, uint32_t last, int shift):
-    """Collisions among n features with so many distinct slots in a table with this last slot.
-
-    Returns:
-        "observed", "features", "expected" of so many random hashes, "bits" of the table, and "better_bits" and
-        "better_expected" of a larger one.
-    """
-    bits = int(last).bit_length()
-    better = min(bits + 4, 32)
-    return {
-        "observed": n - distinct,
-        "features": n,
-        "expected": expected_collisions(n, bits - shift),
-        "bits": bits,
-        "better_bits": better,
-        "better_expected": expected_collisions(n, better - shift),
-    }
-
-
-def in_words(dict found not None):
-    """A line about collisions, for the summary of a run and the card of a model."""
-    line = (f"collisions observed = {found['observed']:,} of {found['features']:,} names "
-            f"(expected with -b {found['bits']}: {found['expected']:,.0f}")
-    if found["better_bits"] > found["bits"] and found["observed"]:
-        line += f"; -b {found['better_bits']} would have about {found['better_expected']:,.0f}"
-    return line + ")"
-
-
 cdef class KnownFeatures:
     """The features that a model has learned from, with their names and statistics.
 
@@ -91,22 +68,27 @@ cdef class KnownFeatures:
         limit: The most features that are kept.
         counts: Whether to keep statistics.
         salt: Names are stored as digests with this salt; None: as they are.
+        numbered: Whether the numbers of features are found, as for statistics.
     """
 
-    def __init__(self, size_t limit, bint counts=True, bytes salt=None):
-        self.limit, self.counts, self.salt = limit, counts, salt
+    def __init__(self, size_t limit, bint counts=True, bytes salt=None, bint numbered=False):
+        self.limit, self.counts, self.salt, self.numbered = limit, counts, salt, numbered or counts
         self.digests = salt is not None
         self.whole = True
-        self.widen(<size_t>1 << FIRST_PLACES_LOG)
+        self.table.shift = 33 - FIRST_BUCKETS_LOG
+        self.widen()
         self.reserve(1)
 
     def __dealloc__(self):
-        free_pages(self.table.places)
+        free(self.memory)
+        free(self.table.numbers)
+        free(self.table.more)
         free(self.table.seen)
         free(self.hashes)
         free(self.ends)
         free(self.text)
-        free(self.missed)
+        free(self.missing)
+        free(self.missing_rows)
         free(self.numbers)
 
     cdef int reserve(self, size_t n) except -1 nogil:
@@ -117,16 +99,92 @@ cdef class KnownFeatures:
             grow(&self.table.seen, &self.seen_capacity, n, sizeof(vwl_seen))
         return 0
 
-    cdef int find(self, const Feature* features, size_t n) except -1 nogil:
-        if self.n_numbers + n > self.number_capacity:
+    cdef int reserve_found(self, size_t n, size_t n_rows) except -1 nogil:
+        """Allocate what is found of n features more of some rows."""
+        if self.numbered and self.n_numbers + n > self.number_capacity:
             grow(&self.numbers, &self.number_capacity, self.n_numbers + n, sizeof(uint32_t))
-        if n >= self.missed_capacity:
-            grow(&self.missed, &self.missed_capacity, n + 1, sizeof(uint32_t))
-        self.n_missed = vwl_find(&self.table, features, n, self.numbers + self.n_numbers, self.missed)
-        if self.n_missed and self.n >= self.limit:
-            self.full, self.whole = True, False
-            self.n_missed = 0
+        if n >= self.missing_capacity:
+            grow(&self.missing, &self.missing_capacity, n + 1, sizeof(uint32_t))
+        if n_rows > self.missing_row_capacity:
+            grow(&self.missing_rows, &self.missing_row_capacity, n_rows, sizeof(MissingRow))
+        return 0
+
+    cdef int find(self, const Feature* features, size_t n) except -1 nogil:
+        self.reserve_found(n, 1)
+        self.first, self.missed = self.n_numbers, self.missing
+        if self.is_wide():
+            vwl_foresee(&self.table, features + VWL_KNOWN_AHEAD, n)
+        self.n_missed = self.look_up(features, n, 0)
+        return self.settle(features) if self.n_missed else 0
+
+    cdef size_t look_up(self, const Feature* features, size_t n, size_t at) noexcept nogil:
+        """Appends the numbers of features; writes the indices of those no bucket has to missing[at:]."""
+        if not self.numbered:
+            return vwl_find_missed(&self.table, features, n, self.missing + at)
         self.n_numbers += n
+        return vwl_find_numbers(&self.table, features, n, self.numbers + self.n_numbers - n, self.missing + at)
+
+    cdef int find_rows(self, const SimpleExample* rows, size_t n) except -1 nogil:
+        cdef size_t i, end, found, first, length = 0, at = 0
+        self.n_numbers = self.n_missing_rows = 0
+        for i in range(n):
+            length += rows[i].n
+        self.reserve_found(length, n)
+        if self.is_wide():            # all of it is on its way from memory before any is needed
+            for i in range(n):
+                vwl_foresee(&self.table, rows[i].features, rows[i].n)
+        i = 0
+        while i < n:
+            end, length = i + 1, rows[i].n
+            while end < n and rows[end].features == rows[i].features + length:
+                length += rows[end].n
+                end += 1
+            first = self.n_numbers
+            found = self.look_up(rows[i].features, length, at)
+            self.allot(rows, i, at, found, first)
+            at += found
+            i = end
+        return 0
+
+    cdef int allot(self, const SimpleExample* rows, size_t i, size_t at, size_t n, size_t first) noexcept nogil:
+        """Divides n missed features among the adjacent rows from the i-th on."""
+        cdef MissingRow* row = self.missing_rows
+        cdef size_t k, begin = 0
+        for k in range(at, at + n):
+            while self.missing[k] >= begin + rows[i].n:
+                begin += rows[i].n
+                i += 1
+            if self.n_missing_rows == 0 or self.missing_rows[self.n_missing_rows - 1].row != i:
+                row = &self.missing_rows[self.n_missing_rows]
+                row.row, row.begin, row.first = <uint32_t>i, <uint32_t>k, first + begin
+                self.n_missing_rows += 1
+            self.missing[k] -= <uint32_t>begin
+            row.end = <uint32_t>(k + 1)
+        return 0
+
+    cdef int take_row(self, const SimpleExample* rows, size_t k) noexcept nogil:
+        """Go to a row that was found to miss some; the number of its features that are new."""
+        cdef const MissingRow* missing = &self.missing_rows[k]
+        self.first, self.missed = missing.first, self.missing + missing.begin
+        self.n_missed = missing.end - missing.begin
+        self.settle(rows[missing.row].features)
+        return <int>self.n_missed
+
+    cdef int settle(self, const Feature* features) noexcept nogil:
+        """Looks features that were missed up where some are that no bucket has, or that are new by now."""
+        cdef size_t i, n = 0
+        cdef uint32_t number
+        for i in range(self.n_missed):
+            number = vwl_known_number(&self.table, features[self.missed[i]].hash)
+            if number == 0:
+                self.missed[n] = self.missed[i]
+                n += 1
+            elif self.numbered:
+                self.numbers[self.first + self.missed[i]] = number
+        if n and self.n >= self.limit:
+            self.full, self.whole = True, False
+            n = 0
+        self.n_missed = n
         return 0
 
     cdef int count(self, const Feature* features, size_t n, size_t first, uint64_t example) noexcept nogil:
@@ -138,10 +196,11 @@ cdef class KnownFeatures:
         self.unknown += vwl_unknown(&self.table, features, n)
         return 0
 
-    cdef int add(self, const Feature* features, size_t n, size_t i, const char* name, size_t length) except -1 nogil:
+    cdef int add(self, const Feature* features, size_t i, const char* name, size_t length) except -1 nogil:
         cdef uint32_t hash = features[i].hash
-        cdef uint32_t number = vwl_known_place(&self.table, hash).number
-        if number == 0:               # else it came before in the same example
+        # a lone one is new; another may have come before in the same example
+        cdef uint32_t number = 0 if self.n_missed == 1 else vwl_known_number(&self.table, hash)
+        if number == 0:
             if self.n >= self.limit:
                 self.full, self.whole = True, False
                 return 0
@@ -151,7 +210,8 @@ cdef class KnownFeatures:
             else:
                 self.insert(hash, name, length)
             number = <uint32_t>self.n
-        self.numbers[self.n_numbers - n + i] = number
+        if self.numbered:
+            self.numbers[self.first + i] = number
         return 0
 
     cdef int insert_digest(self, uint32_t hash, bytes name) except -1:
@@ -163,10 +223,7 @@ cdef class KnownFeatures:
         """Stores a new feature; a long name is shortened."""
         cdef uint64_t end = self.ends[self.n - 1] if self.n else 0
         cdef size_t cut = length
-        cdef vwl_known_entry* place
         cdef vwl_seen* seen
-        if 2 * (self.n + 1) > self.table.mask:
-            self.widen(2 * (self.table.mask + 1))
         self.reserve(self.n + 1)
         if length > LONGEST_NAME:
             cut = LONGEST_NAME - 3
@@ -178,33 +235,63 @@ cdef class KnownFeatures:
         if cut < length:
             memcpy(self.text + end + cut, b"...", 3)
             cut += 3
-        place = vwl_known_place(&self.table, hash)
         self.hashes[self.n] = hash
         self.ends[self.n] = end + cut
         if self.counts:
             seen = &self.table.seen[self.n]
             seen.count, seen.last, seen.low, seen.high = 0, 0, FLT_MAX, -FLT_MAX
+        self.place(hash, <uint32_t>self.n + 1)
         self.n += 1
-        place.hash, place.number = hash, <uint32_t>self.n
         return 0
 
-    cdef int widen(self, size_t n) except -1 nogil:
-        """Move the places to a table of n, a power of two."""
-        cdef size_t i
+    cdef int place(self, uint32_t hash, uint32_t number) except -1 nogil:
+        """Store a feature that is not known, in a table that is wide enough."""
+        if (number - 1) >> (32 - self.table.shift) >= MOST_IN_A_BUCKET:
+            self.widen()
+        return self.put(hash, number)
+
+    cdef int put(self, uint32_t hash, uint32_t number) except -1 nogil:
+        """Store a feature in its bucket, or beside the buckets if that is full."""
         cdef vwl_known_entry* place
-        cdef vwl_known_entry* places = <vwl_known_entry*>new_pages(n, sizeof(vwl_known_entry),
-                                                                   b"for names of features (--names_limit)")
-        free_pages(self.table.places)
-        self.table.places = places
-        self.table.mask = n - 1
-        self.table.shift = 32
-        while n > 1:
-            n >>= 1
-            self.table.shift -= 1
-        for i in range(self.n):
-            place = vwl_known_place(&self.table, self.hashes[i])
-            place.hash, place.number = self.hashes[i], <uint32_t>(i + 1)
+        cdef vwl_known_entry* before = self.table.more
+        cdef size_t i, n = self.table.more_mask + 1
+        if vwl_put(&self.table, hash, number):
+            return 0
+        if before == NULL or 2 * (self.table.n_more + 1) > n:
+            n = 2 * n if before != NULL else FIRST_MORE
+            self.table.more = <vwl_known_entry*>zeros(n, sizeof(vwl_known_entry))
+            self.table.more_mask = n - 1
+            for i in range(n // 2 if before != NULL else 0):
+                if before[i].number:
+                    vwl_more_place(&self.table, before[i].hash)[0] = before[i]
+            free(before)
+        place = vwl_more_place(&self.table, hash)
+        place.hash, place.number = hash, number
+        self.table.n_more += 1
         return 0
+
+    cdef int widen(self) except -1 nogil:
+        """Doubles the buckets; features beside them return to them where there is room."""
+        cdef vwl_known before = self.table
+        cdef size_t i, n = <size_t>VWL_WAYS << (33 - before.shift)
+        cdef uint32_t* cells = <uint32_t*>zeros(n + VWL_WAYS, sizeof(uint32_t))
+        cdef uint32_t* numbers = NULL
+        if self.numbered:
+            numbers = <uint32_t*>zeros(n + 1, sizeof(uint32_t))
+        self.table.cells = <uint32_t*>(<uintptr_t>(<char*>cells + 31) & ~<uintptr_t>31)
+        self.table.numbers = numbers
+        self.table.shift -= 1
+        vwl_begin_cells(&self.table)
+        if before.cells != NULL:
+            vwl_split(&before, &self.table)
+        free(self.memory)
+        free(before.numbers)
+        self.memory = cells
+        self.table.more, self.table.n_more, self.table.more_mask = NULL, 0, 0
+        for i in range(before.more_mask + 1 if before.more != NULL else 0):
+            if before.more[i].number:
+                self.put(before.more[i].hash, before.more[i].number)
+        free(before.more)
 
     def distinct_slots(self, uint32_t last, int shift):
         """How many slots of a table the features have, by its last slot and log2 of the slots of a feature."""
@@ -226,13 +313,13 @@ cdef class KnownFeatures:
     def arrays(self):
         """The index as arrays of a model: name -> (type, shape, bytes), by number."""
         cdef size_t i
-        counts, lasts = bytearray(8 * self.n), bytearray(8 * self.n)
-        lows, highs = bytearray(4 * self.n), bytearray(4 * self.n)
+        cdef size_t n = self.n if self.counts else 0
+        counts, lasts, lows, highs = bytearray(8 * n), bytearray(8 * n), bytearray(4 * n), bytearray(4 * n)
         cdef uint64_t* count = <uint64_t*><char*>counts
         cdef uint64_t* last = <uint64_t*><char*>lasts
         cdef float* low = <float*><char*>lows
         cdef float* high = <float*><char*>highs
-        for i in range(self.n if self.counts else 0):
+        for i in range(n):
             count[i], last[i] = self.table.seen[i].count, self.table.seen[i].last
             low[i], high[i] = self.table.seen[i].low, self.table.seen[i].high
         end = self.ends[self.n - 1] if self.n else 0
@@ -269,7 +356,7 @@ cdef class KnownFeatures:
         for i in range(n):
             if not before <= ends[i] <= <uint64_t>text.shape[0] or ends[i] - before > LONGEST_NAME:
                 raise ValueError("names end before they begin, or are too long")
-            if vwl_known_place(&self.table, hashes[i]).number:
+            if vwl_known_number(&self.table, hashes[i]):
                 raise ValueError("a feature comes twice")
             self.insert(hashes[i], <const char*>&text[before] if ends[i] > before else NULL, ends[i] - before)
             before = ends[i]
@@ -295,6 +382,15 @@ cdef class KnownFeatures:
         if self.salt is None:
             return 0
         return int.from_bytes(digest_of(self.salt, CHECKED)[:8].ljust(8), "little") | 1
+
+
+cdef void* zeros(size_t n, size_t size) except NULL nogil:
+    """Zeroed memory for n items."""
+    cdef void* memory = calloc(n, size)
+    if memory == NULL:
+        with gil:
+            raise MemoryError(f"{n * size:,} bytes for names of features (--names_limit)")
+    return memory
 
 
 cdef bytes copied(const void* start, size_t n):

@@ -1,10 +1,14 @@
 """Names of an example's features. Design notes are in spelling.pxd."""
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from vwlite.core.arrays cimport grow
-from vwlite.core.example cimport Extent, NameSpan, extent_end, extent_index, extent_name_length
+from vwlite.core.example cimport PADDING, Extent, NameSpan, extent_end, extent_index, extent_name_length
+
+cdef extern from "vwlite/features/known.h" nogil:
+    void vwl_copy_padded(char* to, const char* text, size_t n)
+    size_t vwl_colon(const char* text, size_t n, size_t readable)
 
 
 cdef class Speller:
@@ -24,7 +28,7 @@ cdef class Speller:
     cdef int spell(self, Example ex) except -1 nogil:
         """Names the features that `known` missed; `ex` has its features selected and crossed."""
         cdef size_t i
-        self.next = 0
+        self.next = self.extent = 0
         if ex.features != ex.linear:
             return self.spell_crossed(ex, self.interactions)
         for i in range(self.known.n_missed):
@@ -99,7 +103,7 @@ cdef class Speller:
             self.length = 0
             for part in range(depth + 1):
                 if part:
-                    self.append(b"*", 1)
+                    self.sign(42)
                 self.put(ex, self.parts[part])
             self.add(ex)
         self.position = end
@@ -107,40 +111,54 @@ cdef class Speller:
 
     cdef int put(self, Example ex, size_t i) except -1 nogil:
         """Appends the name of a linear feature: its namespace, its name, and the text of one `name:text`."""
-        cdef const Extent* extent = ex.extents
+        cdef const Extent* extent
         cdef const NameSpan* span = NULL if ex.names == NULL else ex.names + i
         cdef const char* name
-        cdef const char* colon
-        cdef size_t n, k = 0
-        while k + 1 < ex.n_extents and ex.extents[k + 1].begin <= i:
-            k += 1
-        extent = &ex.extents[k]
+        cdef size_t n, k
+        if self.extent >= ex.n_extents or ex.extents[self.extent].begin > i:
+            self.extent = 0
+        while self.extent + 1 < ex.n_extents and ex.extents[self.extent + 1].begin <= i:
+            self.extent += 1
+        extent = &ex.extents[self.extent]
         if ex.n_extents and extent_name_length(extent):
-            self.append(ex.names_text + extent.name, extent_name_length(extent))
-            self.append(b"^", 1)
+            self.copy(ex, ex.names_text + extent.name, extent_name_length(extent))
+            self.sign(94)
         if span == NULL or span.length == 0:
             return 0
         name, n = ex.names_text + span.begin, span.length
-        colon = <const char*>memchr(name, 58, n)
-        if colon == NULL:
-            return self.append(name, n)
-        k = colon - name
-        self.append(name, k)
-        self.append(b"^", 1)
+        k = self.length
+        self.copy(ex, name, n)
+        k = vwl_colon(self.name + k, n, self.capacity - k)
+        if k == n:
+            return 0
+        self.length -= n - k          # the name ends there
+        self.sign(94)
         k += 1
         while k < n and (name[k] == 32 or name[k] == 9):
             k += 1
-        return self.append(name + k, n - k)
+        return self.copy(ex, name + k, n - k)
 
     cdef int append(self, const char* text, size_t n) except -1 nogil:
-        grow(&self.name, &self.capacity, self.length + n + 1, 1)
+        grow(&self.name, &self.capacity, self.length + n, 1)
         memcpy(self.name + self.length, text, n)
+        self.length += n
+        return 0
+
+    cdef int sign(self, char sign) except -1 nogil:
+        return self.append(&sign, 1)
+
+    cdef int copy(self, Example ex, const char* text, size_t n) except -1 nogil:
+        """Appends a part of the text that names are in; that of a block can be read past its end."""
+        if ex.names_text != ex.text:
+            return self.append(text, n)
+        grow(&self.name, &self.capacity, self.length + n + PADDING, 1)
+        vwl_copy_padded(self.name + self.length, text, n)
         self.length += n
         return 0
 
     cdef int add(self, Example ex) except -1 nogil:
         """Stores the name of the new feature at `position`, and goes on to the next."""
-        self.known.add(ex.features, ex.n, self.position, self.name, self.length)
+        self.known.add(ex.features, self.position, self.name, self.length)
         self.next += 1
         self.position += 1
         return 0

@@ -8,7 +8,7 @@ c) The learning thread parses too when no block is ready and input is available,
 """
 from libc.stdint cimport uint8_t
 
-from vwlite.core.example cimport Block
+from vwlite.core.example cimport Block, NameSpan, Row
 
 cdef enum Readiness:
     MUST_WAIT                         # fill would block
@@ -26,6 +26,9 @@ cdef class Parser:
     cdef Filled fill(self, Block block, bint wait) except FAILED nogil
     cdef int parse(self, Block block) except -1 nogil
     cdef Readiness ready(self) noexcept nogil
+    # of a row of a block that was parsed without names: those of its features, at least from `first` to `last`, until
+    # the next call; only for single lines of VW's text
+    cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil
 
 cdef class Ring:
     cdef Parser parser

@@ -41,6 +41,10 @@ cdef class Parser:
         """Whether fill would return without blocking."""
         return NEVER_WAITS
 
+    cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil:
+        with gil:
+            raise NotImplementedError("this format has its names in the block")
+
 
 cdef class Ring:
     """A ring buffer of blocks between a parser and the learner.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vwlite.errors import ModelError
-from vwlite.features.known import ARRAYS, collisions
+from vwlite.features.collisions import collisions
+from vwlite.features.known import ARRAYS
 
 if TYPE_CHECKING:
     from vwlite.model.model_file import ModelReader
@@ -88,7 +89,7 @@ class FeatureList:
         return {"count": found["count"], "low": found["low"], "high": found["high"], "last": found["last"]}
 
     def collisions(self) -> dict[str, Any] | None:
-        """How many features share a slot with an earlier one, as of features.known; None without a table of weights."""
+        """How many features share a slot with an earlier one (features.collisions); None without a table of weights."""
         if self.table is None:
             return None
         return collisions(len(self), len(np.unique(self.slots())), *self.table)
