@@ -52,11 +52,11 @@ endef
 
 # The checked build finds what compiled code does wrong: the loss of 150,000 lines, command lines, daemons, examples and
 # pages run the same code once more. The installed one finds what a wheel lacks and what only works beside the sources.
-IN_CHECKED := $(addprefix tests/,bases bayes core entities features input mixed model parsers reductions report \
+IN_CHECKED := $(addprefix tests/,bases bayes core describing entities features input mixed model parsers reductions report \
   engine/test_audit.py engine/test_finite_weights.py engine/test_stack.py engine/test_threads.py \
   engine/test_unmatched.py engine/test_workspace.py oracle/test_against_vw.py oracle/test_glm_reference.py oracle/test_text_against_vw.py \
   oracle/test_weights_against_vw.py daemon/test_line_buffer.py daemon/test_same_as_a_run.py daemon/test_work_limits.py \
-  cli/test_labels.py cli/test_passes.py cli/test_run.py test_contract.py test_fuzz.py) \
+  cli/test_labels.py cli/test_passes.py cli/test_run.py judging/test_comparison.py judging/test_evaluation.py test_contract.py test_fuzz.py) \
   --ignore=tests/model/test_models_of_strangers.py
 IN_INSTALLED := $(addprefix tests/,cards cli/test_help.py cli/test_run.py daemon/test_start.py engine/test_workspace.py \
   http/test_v1.py model/test_format_1.py pictures test_deploy.py test_docstrings.py test_examples.py \
