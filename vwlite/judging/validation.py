@@ -353,7 +353,7 @@ class Folded:
     ) -> tuple[Evaluation, list[dict[str, Any]]]:
         """The evaluation of all examples, and the metrics of the folds."""
         by, entities, resample = wanted
-        examples = judged_by(recorder, workspace, names)
+        examples = judged_by(recorder, workspace, names, [*entities, *([resample] if resample else [])])
         slices = {one.name: one for one in examples.slices}
         for name in names:
             if all(code == MISSING for code in slices[name].names):
