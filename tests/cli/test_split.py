@@ -123,6 +123,19 @@ def test_columns_and_keys_split_alike(tmp_path):
     assert [[[one["user"], str(one["n"])] for one in part] for part in objects] == tables
 
 
+@pytest.mark.parametrize("by", ["label", "weight", "initial"])
+def test_what_stands_before_the_features_belongs_to_no_name(by, tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("".join(f"{i % 2} |a x:{i}\n" for i in range(300)))
+    assert main(["split", str(tmp_path / "d.vw"), "0.5", "0.5", "--by", by]) == 1  # all would be in one part or two
+    assert f"no example has a feature or namespace {by} " in capsys.readouterr().err
+    (tmp_path / "d.csv").write_text(f"{by},n\n" + "".join(f"w{i % 30},{i}\n" for i in range(300)))
+    for words in ([], ["--columns_in", f"{by}:ignore /.*/:auto"]):
+        assert main(["split", str(tmp_path / "d.csv"), "0.5", "0.5", "--by", by, *words]) == 0
+        names = [{row[0] for row in list(csv.reader(io.StringIO(part)))[1:]} for part in parts(tmp_path, ".csv")]
+        assert all(names)
+        assert not names[0] & names[1]
+
+
 def test_the_number_0_is_a_name_as_others_are(tmp_path, capsys):
     (tmp_path / "d.csv").write_text("user,n\n" + "".join(f"{i % 3},{i}\n" for i in range(300)))
     (tmp_path / "d.vw").write_text("".join(f"1 |a user:{i % 3} n:{i}\n" for i in range(300)))

@@ -46,7 +46,9 @@ class Run:
         again = any(learner.asks_again for learner in walk(top))
         needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
         if options["time"]:
-            options.noted = [options["time"]]
+            from vwlite.input.where import of_feature
+
+            options.noted = [of_feature(options["time"])]
         self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again)
         self.drift: Any = None
         self.drift_stop = 0  # the example at which --on_drift ended the run
