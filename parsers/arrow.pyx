@@ -321,7 +321,7 @@ cdef class Tables:
             i += cells.offset
             return self.columns.flag(self.rows, column, (<const uint8_t*>cells.values)[i >> 3] >> (i & 7) & 1)
         if cells.kind == TIME:
-            return self.columns.time(self.rows, column, seconds_at(cells, i))
+            return self.columns.time(self.rows, column, seconds_at(cells, i), cells.seconds == 86400)
         if cells.kind >= LIST:
             return self.members(cells, column, i)
         if cells.kind == INT64:

@@ -163,11 +163,12 @@ cdef class Members(JsonText):
             elif c == b"t":
                 self.rows.plain_word(name, n)
         else:
+            begin = at
             at = self.number(at, &value)
             if self.reason != FINE:
                 return self.end
             if column >= 0:
-                self.columns.number(self.rows, column, value)
+                self.columns.written(self.rows, column, self.text + begin, at - begin, value)
             elif self.rows.is_entity(name, n):
                 self.rows.entity(name, n, words, number_in_words(value, words))
             else:

@@ -10,6 +10,7 @@ from vwlite.core.example cimport (
 from vwlite.input.naming cimport Naming
 
 from vwlite.features.interactions import namespace_hash
+from vwlite.input.naming import CUT
 
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_any_number(const uint8_t* start, float* value)
@@ -38,7 +39,6 @@ cdef enum Action:
 ACTIONS = {"==": EQUAL, "!=": DIFFERENT, "<": LESS, "<=": AT_MOST, ">": MORE, ">=": AT_LEAST, "has": HAS, "and": AND,
            "or": OR, "not": NOT}
 RESERVED = {"label": LABEL, "weight": WEIGHT, "initial": INITIAL, "tag": TAG}
-CUT = str.maketrans(dict.fromkeys(map(chr, [*range(33), 127, ord(":"), ord("|")]), "_"))  # as rows.pyx cleans names
 
 
 cdef class Predicate:
@@ -265,7 +265,7 @@ cdef class Predicate:
         if operand.kind == MISSING or step.action == HAS:
             return operand.kind != MISSING
         if operand.kind == NUMBER:
-            return value.is_number and ordered(operand.number, value.number, step.action)
+            return ordered(operand.number, value.number, step.action) if value.is_number else different
         if operand.kind == TEXT:
             return compare_text(operand.text, operand.length, value, step.action)
         if operand.reserved:
@@ -298,11 +298,11 @@ cdef bint as_number(const char* text, size_t n, float* value) noexcept nogil:
 
 
 cdef bint compare_text(const char* text, size_t n, const Value* value, int action) noexcept nogil:
-    """Compares a text with a text by its bytes, and with a number by its value."""
+    """Compares a text with a text by its bytes, and with a number by its value: what is none differs from it."""
     cdef float number = 0
     cdef int sign
     if not value.is_text:
-        return as_number(text, n, &number) and ordered(number, value.number, action)
+        return ordered(number, value.number, action) if as_number(text, n, &number) else action == DIFFERENT
     sign = memcmp(text, value.text, min(n, value.n))
     if sign == 0:
         sign = (n > value.n) - (n < value.n)
