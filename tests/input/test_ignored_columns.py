@@ -5,6 +5,8 @@ import datetime
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,10 @@ def test_decimal_commas_of_long_numbers_are_points(capsys):
     for expression, n in (("t > 30", 85), ('t == "1700000051.5"', 1), ("t == 21.5", 1)):
         assert main(["d.csv", *words, expression]) == 0
         assert f"number of examples = {n}\n" in capsys.readouterr().err
+
+
+def test_what_reads_expressions_is_imported_only_for_them():
+    program = "import sys; from vwlite import Workspace; Workspace('--quiet').learn('1 | a')\n"
+    program += "print('vwlite.input.where' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

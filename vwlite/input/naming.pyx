@@ -40,6 +40,8 @@ cdef class Naming:
 
 def looked_at(options):
     """The (namespace, name) of all that --where and `Options.noted` name, as names are written in a block."""
+    if not (options.noted or "where" in options and options["where"]):
+        return set()
     from vwlite.input.where import compile_where, name_of
     names = compile_where(options["where"]).names if "where" in options and options["where"] else []
     return {(name.namespace.translate(CUT), name.name.translate(CUT))
