@@ -156,6 +156,26 @@ def test_decisions_stay_whole(tmp_path):
         assert sorted(found) == sorted(whole)
 
 
+@pytest.mark.parametrize("by", ["line", "age", "user^id"])
+def test_decisions_in_json_are_lines(by, tmp_path, capsys):
+    costs = {"_label_cost": -1, "_label_probability": 0.5, "_labelIndex": 0}
+    actions = {"_multi": [{"ad": 1}, {"ad": 2}]}
+    lines = [
+        json.dumps(costs | {"EventId": f"e{i}", "c": {"user": {"id": i % 40}, "age": i % 30} | actions}) + "\n"
+        for i in range(400)
+    ]
+    (tmp_path / "d.dsjson").write_text("".join(lines))
+    split(str(tmp_path / "d.dsjson"), "0.5", "0.5", "--by", by, "--labels", "decisions")
+    found = [part.splitlines(keepends=True) for part in parts(tmp_path, ".dsjson")]
+    assert all(found)
+    assert sorted(line for part in found for line in part) == sorted(lines)
+    if by != "line":
+        part_of = [
+            {(json.loads(x)["c"]["age"], json.loads(x)["c"]["user"]["id"])[by != "age"] for x in p} for p in found
+        ]
+        assert not part_of[0] & part_of[1]
+
+
 def test_compressed_input_bytes_and_line_ends_are_as_they_were(tmp_path):
     data = b"1 | a\r\n\r\n1 | \xff\xfe\n2 | c"
     with gzip.open(tmp_path / "d.vw.gz", "wb") as file:

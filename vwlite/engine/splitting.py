@@ -193,7 +193,7 @@ class Split:
 
     def _records(self, file: BinaryIO) -> Iterator[Record]:
         """The records of the source, without empty lines; a last line without an end gets one."""
-        if self.multiline:
+        if self.multiline and self.feed.format == "vw":  # JSON has a decision on each line
             return _decisions(file)
         if self.feed.format in ("csv", "tsv"):
             given = {"tab": "\t", "\\t": "\t"}.get(self.options["separator"], self.options["separator"])

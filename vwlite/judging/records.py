@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,6 +107,8 @@ def judged(  # noqa: DOC502
     weights = np.ones(n) if weights is None else np.ascontiguousarray(weights, float)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise VwliteError("a weight is negative or not finite")
+    if n and not weights.max() < sys.float_info.max / n:
+        raise VwliteError("the sum of the weights is not finite: divide them all by the largest")
     if kind is None:
         kind = kind_of(labels)
     threshold, classes = 0.0, list(names)
