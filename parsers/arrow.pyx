@@ -439,8 +439,8 @@ cdef int view(Cells* cells, ArrowSchema* schema, ArrowArray* array, int64_t offs
         cells.seconds, cells.ticks, cells.wide = 1, 1, form != "tdD"
         if form == "tdD":
             cells.seconds = 86400
-        elif form == "tdm":
-            cells.ticks = 1000
+        elif form == "tdm":           # milliseconds of whole days
+            cells.seconds, cells.ticks = 86400, 86_400_000
         else:
             cells.ticks = UNITS[form[2]]
     elif cells.kind == DECIMAL:

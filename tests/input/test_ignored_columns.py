@@ -140,7 +140,7 @@ def test_keys_inside_of_others_lists_and_what_is_no_value(capsys):
 
 
 def test_long_texts_and_signs_are_compared_as_those_of_features(capsys):
-    texts = ["a b", "c:d", "e|f", "\u00e9" * 3000, ""]
+    texts = ["a b", "c:d", " e|f ", "\u00e9" * 3000, ""]
     with open("d.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["y", "x", "t"], *([i % 2, i, texts[i % 5]] for i in range(100))])
     for text in texts:

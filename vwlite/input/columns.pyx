@@ -259,12 +259,12 @@ cdef class Columns:
         if column.role == IGNORE or n == 0:
             return 0
         if column.role == ASKED:
-            while n and (text[0] == 32 or text[n - 1] == 32):
-                text += text[0] == 32
-                n -= 1
             if read_number(text, n, self.comma, &value):
                 if -LONG < value < LONG:
                     return self.number(rows, i, value)
+                while n and (text[0] == 32 or text[n - 1] == 32):
+                    text += text[0] == 32
+                    n -= 1
                 if self.comma == b"," and n <= LONGEST_CELL:
                     for k in range(n):
                         words[k] = b"." if text[k] == b"," else text[k]
