@@ -168,7 +168,7 @@ def odd(folder) -> list[dict[str, Any]]:
         row = {"y": i % 2, "x": i, "code": ["a", "5", "007", "1e99", "nan", None, "-98765432109876543"][i % 7]}
         row |= {"big": [0.5, 1e300, 2e7 + 0.5, -1.0][i % 4], "on": [True, False, None][i % 3], "user id": f"u{i % 4}"}
         at = datetime.datetime(2020, 1, 1, 0, 0, i % 60)
-        found.append(row | {"day": day, "at": at, "long": [2**60 + 1, 2**60 + 2, -(2**60) - 1, 7][i % 4]})
+        found.append(row | {"day": day, "at": at, "long": [2**60 + 1, 10**15 + i % 8, -(2**60) - 1, 7][i % 4]})
     with open("odd.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
@@ -199,6 +199,7 @@ FORMATS = ["odd.csv", "odd.ndjson", "odd.parquet"]
         ('at > "2020-01-01 00:00:30"', lambda row: row["at"].second > 30),
         (f'long == "{2**60 + 1}"', lambda row: row["long"] == 2**60 + 1),
         (f'long == "{-(2**60) - 1}"', lambda row: row["long"] == -(2**60) - 1),
+        (f'long == "{10**15 + 5}"', lambda row: row["long"] == 10**15 + 5),
         ("long == 7", lambda row: row["long"] == 7),
         ('user_id == "u1"', lambda row: row["user id"] == "u1"),  # as the name of a feature is written
         ('`user id` == "u1"', lambda row: row["user id"] == "u1"),
@@ -235,7 +236,7 @@ def test_delays_read_times_and_days(source, odd, capsys):
 
 
 def test_digits_of_a_long_number_in_json_name_an_entity(odd, capsys):
-    # as they do in CSV and Parquet: 2^60 + 1 and 2^60 + 2 were one
+    # as they do in CSV and Parquet: 10^15 + 1 and 10^15 + 5 were one
     found = []
     for source in FORMATS:
         columns = "x:auto long:category /.*/:ignore"

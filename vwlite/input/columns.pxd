@@ -95,4 +95,5 @@ cdef class Columns:
     cdef int refuse(self, Rows rows, int reason, const Column* column, const uint8_t* text, size_t n) except -1 nogil
 
 cdef bint read_number(const uint8_t* text, size_t n, char comma, double* value) noexcept nogil
+cdef bint are_digits(const uint8_t* text, size_t n) noexcept nogil
 cdef bint read_date(const uint8_t* text, size_t n, int64_t* seconds) noexcept nogil

@@ -207,7 +207,7 @@ cdef class Columns:
 
     cdef int written(self, Rows rows, size_t i, const uint8_t* text, size_t n, double value) except -1 nogil:
         """A cell that is a number of JSON; where it is a name, a whole one keeps all of its digits."""
-        if -<double>EXACT < value < <double>EXACT or not is_name(self.columns[i].role):
+        if -LONG < value < LONG or not is_name(self.columns[i].role):
             return self.number(rows, i, value)
         if are_digits(text, n) or self.columns[i].role == ASKED:
             return self.word(rows, i, text, n)
