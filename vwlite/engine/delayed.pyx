@@ -6,7 +6,8 @@ a) Examples that were predicted wait as copies in blocks of their own (input/gat
    them, and the model at the end is the same. Only the predictions before that, and their losses, are those of less
    knowledge.
 b) The time of an example is what --time names in it, or its tag, as a number or as a time of ISO 8601; of a namespace,
-   the value of its first feature, as for --forget_time. An example without it has the time of the one before. Time never goes back.
+   the value of its first feature, as for --forget_time. An example without it has the time of the one before. Time
+   never goes back.
 c) What waits at the end of the pass is learned then. Further passes know all labels.
 """
 from libc.math cimport INFINITY, NAN, isfinite, isnan
@@ -213,7 +214,7 @@ cdef class Delay:
 
 
 cdef double moment(uint8_t* text, size_t n) noexcept nogil:
-    """The seconds of a time of ISO 8601; NaN if a text is none. Names have '_' for the blank and the colons of a time."""
+    """The seconds of a time of ISO 8601, in which names have '_' for the blank and for colons; NaN of another text."""
     cdef int64_t seconds
     cdef size_t i
     if n > 10 and text[10] == b"_":
