@@ -165,7 +165,8 @@ def odd(folder) -> list[dict[str, Any]]:
     found = []
     for i in range(140):
         day = datetime.date(2020, 1, 1) + datetime.timedelta(i % 5)
-        row = {"y": i % 2, "x": i, "code": ["a", "5", "007", "1e99", "nan", None, "-98765432109876543"][i % 7]}
+        row: dict[str, Any] = {"y": i % 2, "x": i}
+        row |= {"code": ["a", "5", "007", "1e99", "nan", None, "-98765432109876543"][i % 7]}
         row |= {"big": [0.5, 1e300, 2e7 + 0.5, -1.0][i % 4], "on": [True, False, None][i % 3], "user id": f"u{i % 4}"}
         at = datetime.datetime(2020, 1, 1, 0, 0, i % 60)
         found.append(row | {"day": day, "at": at, "long": [2**60 + 1, 10**15 + i % 8, -(2**60) - 1, 7][i % 4]})
