@@ -276,3 +276,11 @@ def test_what_reads_expressions_is_imported_only_for_them():
     program += "print('vwlite.input.where' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("role", ["ignore", "category", "number"])
+def test_a_column_comes_before_a_namespace_of_its_name(role, capsys):
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("y,user,age\n" + "".join(f"{i % 2},{i % 4},{20 + i % 2}\n" for i in range(80)))
+    words = ["cv", "d.csv", "--label", "y", "--columns_in", f"user:{role} age:number@user", "-k", "2", "--by", "user"]
+    assert groups(judged(capsys, *words)["pooled"], "user") == {"0": 20, "1": 20, "2": 20, "3": 20}

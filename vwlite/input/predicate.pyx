@@ -176,6 +176,7 @@ cdef class Predicate:
     cdef void resolve(self, Block block, size_t i, Operand* operand) noexcept nogil:
         """Set what a name is in the i-th row."""
         cdef const Row* row = &block.rows[i]
+        cdef bint has_names = not self.multiline or row.flags & ROW_SHARED != 0
         operand.kind = MISSING
         if operand.reserved == LABEL and self.multiline:
             self.find_cost(block, i, operand)
@@ -191,12 +192,13 @@ cdef class Predicate:
         elif operand.reserved == TAG:
             if row.tag_length:
                 operand.kind, operand.text, operand.length = TEXT, block.text + row.tag, row.tag_length
-        elif self.multiline and not row.flags & ROW_SHARED or not self.find(block, row, operand):
-            self.find_noted(block, i, operand)
+        elif not (has_names and self.find(block, row, operand)) and not self.find_noted(block, i, operand) \
+                and has_names:
+            self.find_space(block, row, operand)
         operand.seen = operand.seen or operand.kind != MISSING
 
     cdef bint find(self, Block block, const Row* row, Operand* operand) noexcept nogil:
-        """Search a feature, or else a namespace, of a name."""
+        """Search a feature of a name."""
         cdef const Extent* extent
         cdef const NameSpan* span
         cdef const char* name
@@ -219,11 +221,15 @@ cdef class Predicate:
                         operand.kind = TEXT
                         operand.text, operand.length = name + operand.n + 1, span.length - operand.n - 1
                         return True
+        return False
+
+    cdef void find_space(self, Block block, const Row* row, Operand* operand) noexcept nogil:
+        """Search a namespace of a name, which is no feature."""
+        cdef size_t j
         for j in range(row.n_extents if operand.as_space else 0):
             if block.extents[row.extent + j].hash == operand.as_space:
                 operand.kind, operand.extent = SEVERAL, j
-                return True
-        return False
+                return
 
     cdef bint find_noted(self, Block block, size_t i, Operand* operand) noexcept nogil:
         """Search what is noted beside the features."""
