@@ -284,3 +284,17 @@ def test_a_column_comes_before_a_namespace_of_its_name(role, capsys):
         file.write("y,user,age\n" + "".join(f"{i % 2},{i % 4},{20 + i % 2}\n" for i in range(80)))
     words = ["cv", "d.csv", "--label", "y", "--columns_in", f"user:{role} age:number@user", "-k", "2", "--by", "user"]
     assert groups(judged(capsys, *words)["pooled"], "user") == {"0": 20, "1": 20, "2": 20, "3": 20}
+
+
+def test_zeros_are_one_slice(capsys):
+    zeros = ["0", "-0", "0.0", "-0.0", "-1e-46"]
+    rows_of = [{"y": i % 2, "x": i, "z": zeros[i % 5]} for i in range(100)]
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("y,x,z\n" + "".join(f"{r['y']},{r['x']},{r['z']}\n" for r in rows_of))
+    lines = (f'{{"y":{r["y"]},"x":{r["x"]},"z":{r["z"]}}}\n' for r in rows_of)
+    Path("d.ndjson").write_text("".join(lines))
+    parquet.write_table(pa.Table.from_pylist([r | {"z": float(r["z"])} for r in rows_of]), "d.parquet")
+    for name in ("d.csv", "d.ndjson", "d.parquet"):
+        for role in ("ignore", "number"):
+            words = ["--label", "y", "--columns_in", f"x:auto z:{role}", "-k", "2", "--by", "z"]
+            assert groups(judged(capsys, "cv", name, *words)["pooled"], "z") == {"0": 100}

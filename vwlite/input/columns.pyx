@@ -153,7 +153,7 @@ cdef class Columns:
             if not -LONG < value < LONG:
                 return self.word(rows, i, words, number_in_words(value, words))
             return rows.note_cell(self.name_of(rows, column), column.length, self.spaces[column.space].hash, NULL, 0,
-                                  <float>value)
+                                  <float>value + 0)      # -0 is 0
         if isnan(value) and (column.role < LABEL or column.role == TAG):
             return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
         if column.role <= NUMBER:
