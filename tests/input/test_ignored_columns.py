@@ -288,7 +288,7 @@ def test_a_column_comes_before_a_namespace_of_its_name(role, capsys):
 
 def test_zeros_are_one_slice(capsys):
     zeros = ["0", "-0", "0.0", "-0.0", "-1e-46"]
-    rows_of = [{"y": i % 2, "x": i, "z": zeros[i % 5]} for i in range(100)]
+    rows_of: list[dict[str, Any]] = [{"y": i % 2, "x": i, "z": zeros[i % 5]} for i in range(100)]
     with open("d.csv", "w", encoding="utf-8") as file:
         file.write("y,x,z\n" + "".join(f"{r['y']},{r['x']},{r['z']}\n" for r in rows_of))
     lines = (f'{{"y":{r["y"]},"x":{r["x"]},"z":{r["z"]}}}\n' for r in rows_of)

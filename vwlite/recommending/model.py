@@ -210,7 +210,7 @@ def unpacked(reader: model_file.ModelReader, prefix: str, about: Mapping[str, An
         and item.max() < len(items)
         and (np.diff(user) >= 0).all()
         and (weight > 0).all()
-        and math.isfinite(weight.sum())
+        and math.isfinite(float(weight.max()) * len(weight))
         and 0 <= how.item_l2 < math.inf
         and 0 <= how.factor_l2 < math.inf
         and 0 <= how.share < 1
