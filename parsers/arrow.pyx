@@ -321,7 +321,7 @@ cdef class Tables:
             i += cells.offset
             return self.columns.flag(self.rows, column, (<const uint8_t*>cells.values)[i >> 3] >> (i & 7) & 1)
         if cells.kind == TIME:
-            return self.columns.time(self.rows, column, seconds_at(cells, i))
+            return self.columns.time(self.rows, column, seconds_at(cells, i), cells.seconds == 86400)
         if cells.kind >= LIST:
             return self.members(cells, column, i)
         if cells.kind == INT64:
@@ -439,8 +439,8 @@ cdef int view(Cells* cells, ArrowSchema* schema, ArrowArray* array, int64_t offs
         cells.seconds, cells.ticks, cells.wide = 1, 1, form != "tdD"
         if form == "tdD":
             cells.seconds = 86400
-        elif form == "tdm":
-            cells.ticks = 1000
+        elif form == "tdm":           # milliseconds of whole days
+            cells.seconds, cells.ticks = 86400, 86_400_000
         else:
             cells.ticks = UNITS[form[2]]
     elif cells.kind == DECIMAL:

@@ -94,7 +94,7 @@ cdef class Values:
         if PyBytes_Check(value):
             return self.columns.word(self.rows, k, <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
         if isinstance(value, datetime.date):
-            return self.columns.time(self.rows, k, seconds_of(value))
+            return self.columns.time(self.rows, k, seconds_of(value), not isinstance(value, datetime.datetime))
         if PyLong_Check(value):
             return self.columns.integer(self.rows, k, value)
         if self.columns.columns[k].role == ASKED:

@@ -123,6 +123,19 @@ def test_columns_and_keys_split_alike(tmp_path):
     assert [[[one["user"], str(one["n"])] for one in part] for part in objects] == tables
 
 
+@pytest.mark.parametrize("by", ["label", "weight", "initial"])
+def test_what_stands_before_the_features_belongs_to_no_name(by, tmp_path, capsys):
+    (tmp_path / "d.vw").write_text("".join(f"{i % 2} |a x:{i}\n" for i in range(300)))
+    assert main(["split", str(tmp_path / "d.vw"), "0.5", "0.5", "--by", by]) == 1  # all would be in one part or two
+    assert f"no example has a feature or namespace {by} " in capsys.readouterr().err
+    (tmp_path / "d.csv").write_text(f"{by},n\n" + "".join(f"w{i % 30},{i}\n" for i in range(300)))
+    for words in ([], ["--columns_in", f"{by}:ignore /.*/:auto"]):
+        assert main(["split", str(tmp_path / "d.csv"), "0.5", "0.5", "--by", by, *words]) == 0
+        names = [{row[0] for row in list(csv.reader(io.StringIO(part)))[1:]} for part in parts(tmp_path, ".csv")]
+        assert all(names)
+        assert not names[0] & names[1]
+
+
 def test_the_number_0_is_a_name_as_others_are(tmp_path, capsys):
     (tmp_path / "d.csv").write_text("user,n\n" + "".join(f"{i % 3},{i}\n" for i in range(300)))
     (tmp_path / "d.vw").write_text("".join(f"1 |a user:{i % 3} n:{i}\n" for i in range(300)))
@@ -141,6 +154,26 @@ def test_decisions_stay_whole(tmp_path):
         split(str(tmp_path / "d.vw"), "0.5", "0.5", "--labels", "decisions", "--by", by)
         found = [part for piece in parts(tmp_path, ".vw") for part in piece.split("\n\n") if part]
         assert sorted(found) == sorted(whole)
+
+
+@pytest.mark.parametrize("by", ["line", "age", "user^id"])
+def test_decisions_in_json_are_lines(by, tmp_path, capsys):
+    costs = {"_label_cost": -1, "_label_probability": 0.5, "_labelIndex": 0}
+    actions = {"_multi": [{"ad": 1}, {"ad": 2}]}
+    lines = [
+        json.dumps(costs | {"EventId": f"e{i}", "c": {"user": {"id": i % 40}, "age": i % 30} | actions}) + "\n"
+        for i in range(400)
+    ]
+    (tmp_path / "d.dsjson").write_text("".join(lines))
+    split(str(tmp_path / "d.dsjson"), "0.5", "0.5", "--by", by, "--labels", "decisions")
+    found = [part.splitlines(keepends=True) for part in parts(tmp_path, ".dsjson")]
+    assert all(found)
+    assert sorted(line for part in found for line in part) == sorted(lines)
+    if by != "line":
+        part_of = [
+            {(json.loads(x)["c"]["age"], json.loads(x)["c"]["user"]["id"])[by != "age"] for x in p} for p in found
+        ]
+        assert not part_of[0] & part_of[1]
 
 
 def test_compressed_input_bytes_and_line_ends_are_as_they_were(tmp_path):

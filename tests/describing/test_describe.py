@@ -471,6 +471,15 @@ def test_growing_names_are_counted_as_by_a_counter():
             assert counts[one["value"]] == one["rows"]
 
 
+def test_a_number_that_comes_twice_in_a_row_is_in_no_more_rows_than_there_are(tmp_path):
+    (tmp_path / "d.vw").write_text("1 |a x:1 x:2 x:5\n0 |a x:3 y:4\n")
+    columns = describe([str(tmp_path / "d.vw")]).as_dict()["columns"]
+    assert [(column["name"], column["rows"], column["coverage"]) for column in columns] == [
+        ("a^x", 2, 1.0),
+        ("a^y", 1, 0.5),
+    ]
+
+
 @pytest.mark.parametrize(("lines", "last"), [(40, 0), (60_000, 5)])
 def test_rows_that_are_left_out_do_not_make_classes_of_labels(lines, last):
     numbers = [f"{i % 9}.5 | day:{i}" for i in range(lines)]

@@ -97,7 +97,7 @@ def test_the_loss_is_that_of_river_with_delayed_labels(tmp_path):
         assert found and float(found[1]) == pytest.approx(mse.get(), rel=1e-3)
 
 
-@pytest.mark.parametrize("where", ["tag", "feature", "column"])
+@pytest.mark.parametrize("where", ["tag", "feature", "column", "ignored"])
 def test_seconds_are_those_of_the_data(where, tmp_path):
     random = np.random.default_rng(1)
     times = 1.7e9 + np.cumsum(random.exponential(1, 800)).round(3)
@@ -106,8 +106,10 @@ def test_seconds_are_those_of_the_data(where, tmp_path):
         for x, t in zip(random.normal(size=800), times, strict=True)
     ]
     data, words = str(tmp_path / "d.csv"), ["--columns_in", "t:category x:number", "--label", "y"]
-    name = {"tag": "tag", "feature": "z^t", "column": "t"}[where]
-    if where == "column":
+    name = {"tag": "tag", "feature": "z^t", "column": "t", "ignored": "t"}[where]
+    if where == "ignored":
+        words[1] = words[1].replace("category", "ignore")
+    if where in ("column", "ignored"):
         (tmp_path / "d.csv").write_text("y,x,t\n" + "".join(f"{y},{x},{t}\n" for y, x, t in examples))
     elif where == "tag":
         data, words = write(tmp_path / "d.vw", [f"{y} {t}|a x:{x}" for y, x, t in examples]), []
@@ -119,12 +121,32 @@ def test_seconds_are_those_of_the_data(where, tmp_path):
     workspace, expected = Workspace(), []
     waiting: list[tuple[float, str]] = []
     for y, x, t in examples:
-        features = f"|a x:{x}" if where != "column" else f"| x:{x} t={t}"
+        features = {"column": f"| x:{x} t={t}", "ignored": f"| x:{x}"}.get(where, f"|a x:{x}")
         while waiting and waiting[0][0] + 30 <= float(t):
             workspace.learn(waiting.pop(0)[1])
         expected.append(workspace.predict(features))
         waiting.append((float(t), f"{y} {features}"))
     assert predictions == pytest.approx(expected, rel=1e-4, abs=2e-6)
+
+
+@pytest.mark.parametrize("words", [["--passes", "2", "-c"], ["--cache_file", "kept"]])
+def test_a_cache_serves_delays_by_the_tag(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "d.vw", [f"{i % 2} {i}|a x:{i % 7} y:{i % 3}" for i in range(100)])
+    said = []
+    for _ in range(2):  # the second time it is read
+        assert main(["d.vw", "--delay", "5s", "--time", "tag", "--holdout_off", *words]) == 0
+        said.append([line for line in capsys.readouterr().err.splitlines() if "loss =" in line])
+    assert said[0] == said[1] != []
+
+
+def test_a_label_is_no_time(tmp_path, capsys):
+    data = write(tmp_path / "d.vw", ["1 | label:3 x:2"] * 5)
+    assert main([data, "--delay", "2s", "--time", "label"]) == 0  # the feature
+    data = write(tmp_path / "e.vw", ["1 | x:2"] * 5)
+    capsys.readouterr()
+    assert main([data, "--delay", "2s", "--time", "label"]) == 1
+    assert "--time label: no example has" in capsys.readouterr().err
 
 
 def test_holdout_passes_and_reports_go_with_it(tmp_path):
@@ -157,7 +179,7 @@ def test_holdout_passes_and_reports_go_with_it(tmp_path):
         (["--delay", "3", "-t"], "--delay has no effect with --testonly"),
         (["--delay", "3", "--cb_explore_adf"], "--delay is of single lines"),
         (["--delay", "3s", "--time", "nothing"], "no example has a number of this name"),
-        (["--delay", "3s", "--time", "word"], "the time 'noon' is no number"),
+        (["--delay", "3s", "--time", "word"], "the time 'noon' is neither a number nor a time"),
         (["--delay", "3s", "--time", "big"], "has lost its last digits"),
     ],
 )

@@ -1,9 +1,12 @@
 """A column that the map ignores is no feature, and --where, --by, --group, --time and the like still find it."""
 
 import csv
+import datetime
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +140,7 @@ def test_keys_inside_of_others_lists_and_what_is_no_value(capsys):
 
 
 def test_long_texts_and_signs_are_compared_as_those_of_features(capsys):
-    texts = ["a b", "c:d", "e|f", "\u00e9" * 3000, ""]
+    texts = ["a b", "c:d", " e|f ", "\u00e9" * 3000, ""]
     with open("d.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["y", "x", "t"], *([i % 2, i, texts[i % 5]] for i in range(100))])
     for text in texts:
@@ -148,3 +151,150 @@ def test_long_texts_and_signs_are_compared_as_those_of_features(capsys):
             assert main(["d.csv", "--label", "y", *words]) == 0
             found += re.findall("number of examples = (.*)", capsys.readouterr().err)
         assert found[0] == found[1] == ("0" if text == "" else "20")
+
+
+def chosen(capsys, source: str, columns: str, expression: str) -> int:
+    words = ["--label", "y", "--columns_in", columns, "--where", expression, "--allow_empty"]
+    capsys.readouterr()
+    assert main([source, *words]) == 0
+    return int(re.findall("number of examples = (.*)", capsys.readouterr().err)[0])
+
+
+@pytest.fixture
+def odd(folder) -> list[dict[str, Any]]:
+    found = []
+    for i in range(140):
+        day = datetime.date(2020, 1, 1) + datetime.timedelta(i % 5)
+        row: dict[str, Any] = {"y": i % 2, "x": i}
+        row |= {"code": ["a", "5", "007", "1e99", "nan", None, "-98765432109876543"][i % 7]}
+        row |= {"big": [0.5, 1e300, 2e7 + 0.5, -1.0][i % 4], "on": [True, False, None][i % 3], "user id": f"u{i % 4}"}
+        at = datetime.datetime(2020, 1, 1, 0, 0, i % 60)
+        found.append(row | {"day": day, "at": at, "long": [2**60 + 1, 10**15 + i % 8, -(2**60) - 1, 7][i % 4]})
+    with open("odd.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(found[0]))
+        writer.writeheader()
+        writer.writerows(found)
+    Path("odd.ndjson").write_text("".join(json.dumps(row, default=str) + "\n" for row in found))
+    parquet.write_table(pa.Table.from_pylist(found), "odd.parquet")
+    return found
+
+
+FORMATS = ["odd.csv", "odd.ndjson", "odd.parquet"]
+
+
+@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ('code != "a"', lambda row: row["code"] not in ("a", None)),  # also where it looks like a number
+        ("code != 5", lambda row: row["code"] not in ("5", None)),
+        ('code == "1e99"', lambda row: row["code"] == "1e99"),
+        ('code == "nan"', lambda row: row["code"] == "nan"),
+        ('code == "-98765432109876543"', lambda row: row["code"] == "-98765432109876543"),
+        ("code is missing", lambda row: row["code"] is None),
+        ("big > 1", lambda row: row["big"] > 1),
+        ("big is missing", lambda row: False),
+        ('day < "2020-01-03"', lambda row: row["day"] < datetime.date(2020, 1, 3)),
+        ('day == "2020-01-02"', lambda row: row["day"] == datetime.date(2020, 1, 2)),
+        ('at == "2020-01-01 00:00:00"', lambda row: row["at"].second == 0),
+        ('at > "2020-01-01 00:00:30"', lambda row: row["at"].second > 30),
+        (f'long == "{2**60 + 1}"', lambda row: row["long"] == 2**60 + 1),
+        (f'long == "{-(2**60) - 1}"', lambda row: row["long"] == -(2**60) - 1),
+        (f'long == "{10**15 + 5}"', lambda row: row["long"] == 10**15 + 5),
+        ("long == 7", lambda row: row["long"] == 7),
+        ('user_id == "u1"', lambda row: row["user id"] == "u1"),  # as the name of a feature is written
+        ('`user id` == "u1"', lambda row: row["user id"] == "u1"),
+    ],
+)
+def test_a_cell_is_the_same_in_each_format(source, expression, holds, odd, capsys):
+    assert chosen(capsys, source, "x:auto /.*/:ignore", expression) == sum(map(holds, odd))
+
+
+@pytest.mark.parametrize("source", FORMATS[1:])
+def test_what_is_false_is_missing_as_where_it_is_a_feature(source, odd, capsys):
+    for role in ("ignore", "flag"):
+        columns = f"x:auto on:{role} /.*/:ignore"
+        assert chosen(capsys, source, columns, "has on") == sum(row["on"] is True for row in odd)
+
+
+@pytest.mark.parametrize("source", FORMATS)
+def test_delays_read_times_and_days(source, odd, capsys):
+    def losses(*words: str) -> list[str]:
+        capsys.readouterr()
+        assert main([source, "--label", "y", "--columns_in", "x:auto /.*/:ignore", *words]) == 0
+        return re.findall("average loss = (.*)|waiting for labels = (.*)", capsys.readouterr().err)
+
+    with open("numbers.csv", "w", encoding="utf-8") as file:
+        file.write(
+            "y,x,at,day\n" + "".join(f"{r['y']},{r['x']},{r['at'].second},{86400 * r['day'].day}\n" for r in odd)
+        )
+    for name, delay in (("at", "20s"), ("day", "100000s")):
+        found = losses("--delay", delay, "--time", name)
+        capsys.readouterr()
+        words = ["--label", "y", "--columns_in", "x:auto /.*/:ignore", "--delay", delay, "--time", name]
+        assert main(["numbers.csv", *words]) == 0
+        assert found == re.findall("average loss = (.*)|waiting for labels = (.*)", capsys.readouterr().err)
+
+
+def test_digits_of_a_long_number_in_json_name_an_entity(odd, capsys):
+    # as they do in CSV and Parquet: 10^15 + 1 and 10^15 + 5 were one
+    found = []
+    for source in FORMATS:
+        columns = "x:auto long:category /.*/:ignore"
+        assert main([source, "--label", "y", "--columns_in", columns, "-f", "m", "--quiet"]) == 0
+        found.append(arrays("m"))
+    assert found[0] == found[1] == found[2]
+
+
+def test_entities_whose_names_are_numbers_are_not_cut_into_ranges(capsys):
+    with open("ids.csv", "w", encoding="utf-8") as file:
+        file.write("y,x,id,income\n")
+        file.writelines(f"{i % 2},{i % 7},{1000 + i % 50},{(1 + i % 50) * [500, 10**6][i % 2]}\n" for i in range(1000))
+    assert main(["ids.csv", "--label", "y", "--columns_in", "x:auto /.*/:ignore", "-f", "m", "--quiet"]) == 0
+    for columns in ([], ["--columns_in", "x:auto id:number /.*/:ignore"]):
+        capsys.readouterr()
+        words = ["--label", "y", *(columns or ["--columns_in", "x:auto /.*/:ignore"]), "-k", "2"]
+        assert main(["cv", "ids.csv", *words, "--entity", "id", "--resample", "id", "--samples", "20", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["pooled"]["entities"]["id"]["entities"] == 50
+    found = judged(capsys, "eval", "m", "-d", "ids.csv", "--entity", "id", "--by", "income")
+    assert found["entities"]["id"]["entities"] == 50
+    # numbers that are noted as texts, as they are long, are in ranges with the others
+    assert len(found["slices"]["income"]) == 4
+
+
+def test_decimal_commas_of_long_numbers_are_points(capsys):
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("y;x;t\n" + "".join(f"{i % 2};{i};{(1, 1700000000)[i % 2] + i},5\n" for i in range(100)))
+    words = ["--label", "y", "--decimal", ",", "--separator", ";", "--columns_in", "t:ignore /.*/:auto", "--where"]
+    for expression, n in (("t > 30", 85), ('t == "1700000051.5"', 1), ("t == 21.5", 1)):
+        assert main(["d.csv", *words, expression]) == 0
+        assert f"number of examples = {n}\n" in capsys.readouterr().err
+
+
+def test_what_reads_expressions_is_imported_only_for_them():
+    program = "import sys; from vwlite import Workspace; Workspace('--quiet').learn('1 | a')\n"
+    program += "print('vwlite.input.where' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("role", ["ignore", "category", "number"])
+def test_a_column_comes_before_a_namespace_of_its_name(role, capsys):
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("y,user,age\n" + "".join(f"{i % 2},{i % 4},{20 + i % 2}\n" for i in range(80)))
+    words = ["cv", "d.csv", "--label", "y", "--columns_in", f"user:{role} age:number@user", "-k", "2", "--by", "user"]
+    assert groups(judged(capsys, *words)["pooled"], "user") == {"0": 20, "1": 20, "2": 20, "3": 20}
+
+
+def test_zeros_are_one_slice(capsys):
+    zeros = ["0", "-0", "0.0", "-0.0", "-1e-46"]
+    rows_of: list[dict[str, Any]] = [{"y": i % 2, "x": i, "z": zeros[i % 5]} for i in range(100)]
+    with open("d.csv", "w", encoding="utf-8") as file:
+        file.write("y,x,z\n" + "".join(f"{r['y']},{r['x']},{r['z']}\n" for r in rows_of))
+    lines = (f'{{"y":{r["y"]},"x":{r["x"]},"z":{r["z"]}}}\n' for r in rows_of)
+    Path("d.ndjson").write_text("".join(lines))
+    parquet.write_table(pa.Table.from_pylist([r | {"z": float(r["z"])} for r in rows_of]), "d.parquet")
+    for name in ("d.csv", "d.ndjson", "d.parquet"):
+        for role in ("ignore", "number"):
+            words = ["--label", "y", "--columns_in", f"x:auto z:{role}", "-k", "2", "--by", "z"]
+            assert groups(judged(capsys, "cv", name, *words)["pooled"], "z") == {"0": 100}

@@ -175,7 +175,7 @@ def compared(found: Any, sign: str, value: Any) -> bool:
     elif isinstance(value, str) and not isinstance(found, str):
         value = number(value)
     if found is None or value is None:
-        return False
+        return sign == "!="  # a text that is no number is another one than each number
     if not isinstance(found, str):
         found, value = np.float32(found), np.float32(value)
     return bool(

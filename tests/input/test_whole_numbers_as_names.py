@@ -1,12 +1,14 @@
 """Whole numbers that are names have all of their digits, in tables, dicts and rows of a database alike."""
 
 import sqlite3
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from vwlite import Workspace
+from vwlite.cli import main
 
 FLAGS = "--bayes_linear --noise 1 --noconstant --fixed none --shrink zero --effect_l2 1 --random_effect user"
 LARGE = (2**53 - 1, 2**53, 2**53 + 1, 10**17, 2**60 + 1, 2**63 - 1, -(2**53) - 1, -(2**63))
@@ -69,3 +71,15 @@ def test_rows_of_a_database_keep_digits(tmp_path):
     words = ["--label", "y", *FLAGS.split(), "-f", str(tmp_path / "m"), "--quiet"]
     assert main(["-d", f"sqlite:{tmp_path}/d.db?SELECT * FROM t", *words]) == 0
     assert names(Workspace.load(tmp_path / "m")) == sorted(map(str, LARGE))
+
+
+@pytest.mark.parametrize("words", [[], ["--label", "y", "--columns_in", "user:entity /.*/:auto"]])
+def test_objects_of_json_keep_digits(words, tmp_path):
+    numbers = (1234567, -12345678, 10**15, 10**15 + 1, *LARGE)
+    data, model = str(tmp_path / "d.ndjson"), str(tmp_path / "m")
+    (tmp_path / "d.ndjson").write_text("".join(f'{{"user":{n} , "_label":1, "y":1, "_tag":{n}}}\n' for n in numbers))
+    said = str(tmp_path / "p")
+    assert main([data, *FLAGS.split(), *words, "-f", model, "-p", said, "--quiet"]) == 0
+    assert names(Workspace(f"-i {model}")) == sorted(map(str, numbers))
+    tags = [line.split()[1] for line in Path(said).read_text().splitlines()]
+    assert tags == [str(n) for n in numbers]

@@ -172,6 +172,7 @@ def test_stacks_of_other_labels(stack, tmp_path, capsys):
         (["-k", "many"], None, "--folds wants a whole number"),
         (["-k", "9"], "1 | a\n-1 | b\n1 | c\n", "of 9 is empty, as there are 3 examples"),
         (["--group", "user", "-k", "8"], "1 |user a\n-1 |user b\n" * 20, "whose folds go by user: give a smaller -k"),
+        (["--group", "user", "-k", "2"], "1 |user a\n-1 |user a\n" * 50, "vwlite split --seed 0"),
         (["--group", "user"], "1 |user a\n-1 |user b\n" * 60, "as there are 120 examples, whose folds go by user"),
         (["--group", "city"], None, "no example has a feature, namespace or column city"),
         (["--by", "city"], None, "city: no example has a feature"),

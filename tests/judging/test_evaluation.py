@@ -345,3 +345,16 @@ def test_metrics_of_groups_are_those_of_each_group_alone():
                 else:
                     assert found[metric.name][i] == pytest.approx(metric.value, rel=1e-6)
             assert len(alone.metrics) == len(found)
+
+
+def test_weights_of_any_size():
+    y, p, _ = two_classes(60)
+    expected = evaluate(judged(y, p, kind="binary"), Resampling(10))
+    for size in (1e-60, 1e60):
+        found = evaluate(judged(y, p, np.full(60, size), kind="binary"), Resampling(10))
+        for one, other in zip(found.metrics, expected.metrics, strict=True):
+            assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
+    least = evaluate(judged(y, p, np.full(60, 1e-200), kind="binary"), Resampling(10))  # whose squares are 0
+    assert sum(one.n for one in least.calibration) == 60
+    with pytest.raises(VwliteError, match="the sum of the weights is not finite"):
+        judged(y, p, np.full(60, 1e308))

@@ -358,6 +358,9 @@ def test_models_of_strangers_are_checked(model, tmp_path):
         ({"recommend.seen_user": np.full(users, 10**6, np.uint32)}, {}),
         ({"recommend.seen_item": np.full(users, 10**6, np.uint32)}, {}),
         ({"recommend.seen_weight": np.full(users, -1.0)}, {}),
+        ({"recommend.seen_weight": np.full(users, 1e308)}, {}),  # whose sum, of which items have shares, is infinite
+        ({}, {"item_l2": "inf"}),
+        ({}, {"factor_l2": "1e999"}),
         ({"recommend.item_effect": np.full(len(model.items), np.nan)}, {}),
         ({}, {"share": 2}),
         ({}, {"share": "a"}),

@@ -143,7 +143,8 @@ def of_numbers(tally: Tally) -> Iterator[tuple[Column, int]]:
         kind = "flag" if few in ([0.0, 1.0], [0.0], [1.0]) else "number"
         association = {"correlation": correlation} | presence(tally, labelled, y)
         distinct = None if few is None else len(few)
-        yield Column(name_of(tally, feature), kind, rows, distinct, facts, association), feature
+        # a name that comes twice in a row counts twice
+        yield Column(name_of(tally, feature), kind, min(rows, tally.rows), distinct, facts, association), feature
 
 
 def of_columns(tally: Tally, spaces: list[str]) -> Iterator[tuple[Column, int]]:

@@ -5,11 +5,13 @@ a) Examples that were predicted wait as copies in blocks of their own (input/gat
    Labels become known in that order, too, so examples are learned in the order in which a run without a delay learns
    them, and the model at the end is the same. Only the predictions before that, and their losses, are those of less
    knowledge.
-b) The time of an example is what --time names in it, or its tag, as a number; of a namespace, the value of its first
-   feature, as for --forget_time. An example without it has the time of the one before. Time never goes back.
+b) The time of an example is what --time names in it, or its tag, as a number or as a time of ISO 8601; of a namespace,
+   the value of its first feature, as for --forget_time. An example without it has the time of the one before. Time
+   never goes back.
 c) What waits at the end of the pass is learned then. Further passes know all labels.
 """
-from libc.math cimport INFINITY, isfinite, isnan
+from libc.math cimport INFINITY, NAN, isfinite, isnan
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, strtod
 from libc.string cimport memcpy
 
@@ -17,6 +19,7 @@ from vwlite.core.arrays cimport resize
 from vwlite.core.example cimport ROW_EXAMPLE, Block, Example, Row, source_of
 from vwlite.core.observer cimport Observer
 from vwlite.engine.driver cimport Driver
+from vwlite.input.columns cimport read_date
 from vwlite.input.gather cimport Gather
 from vwlite.input.predicate cimport MISSING, SEVERAL, TEXT, Operand, Predicate
 
@@ -130,8 +133,10 @@ cdef class Delay:
             text[min(operand.length, <size_t>DIGITS)] = 0
             found = strtod(text, &end)
             if end == text or end[0] != 0 or not isfinite(found):
-                raise VwliteError(f"{self.place(block, i)}: the time {bytes(text).decode('utf-8', 'replace')!r} is no "
-                                  "number")
+                found = moment(<uint8_t*>text, min(operand.length, <size_t>DIGITS))
+            if isnan(found):
+                raise VwliteError(f"{self.place(block, i)}: the time {bytes(text).decode('utf-8', 'replace')!r} is "
+                                  "neither a number nor a time such as 2026-01-31T18:30:00")
         self.timed += 1
         self.now = max(self.now, found)
         return 0
@@ -206,3 +211,15 @@ cdef class Delay:
             else:
                 driver.training = True
         return 0
+
+
+cdef double moment(uint8_t* text, size_t n) noexcept nogil:
+    """The seconds of a time of ISO 8601, in which names have '_' for the blank and for colons; NaN of another text."""
+    cdef int64_t seconds
+    cdef size_t i
+    if n > 10 and text[10] == b"_":
+        text[10] = b" "
+    for i in range(11, n):
+        if text[i] == b"_":
+            text[i] = b":"
+    return <double>seconds if read_date(text, n, &seconds) else NAN

@@ -70,7 +70,7 @@ def time_of(options: Options) -> Any:
     """What finds the time in an example."""
     from vwlite.input.naming import Naming
     from vwlite.input.predicate import Predicate
-    from vwlite.input.where import looking_for
+    from vwlite.input.where import looking_for, of_feature
     from vwlite.parsers.entities import entity_namespaces
 
-    return Predicate(options, Naming(options, entity_namespaces(options)), looking_for([options["time"]]))
+    return Predicate(options, Naming(options, entity_namespaces(options)), looking_for([of_feature(options["time"])]))

@@ -261,8 +261,8 @@ class Feed:
 
     @property
     def parses_names(self) -> bool:
-        """Whether parsers store names: learners, or --where, read them."""
-        return self.wants_names or bool((self.options["where"] or self.options.noted) and not self.cached)
+        """Whether parsers store names: learners, or --where, read them. What reads `Options.noted` needs names, too."""
+        return self.wants_names or bool(self.options["where"] and not self.cached)
 
     def _ring(self, parser: Any, stacks: Sequence[Any] = (), workers: int = 1) -> Any:
         """The ring buffer of the blocks of a parser, or what makes blocks itself."""

@@ -48,7 +48,9 @@ class Run:
         needs_names = self.driver.needs_names or by_name
         later = self.driver if self.driver.names_later and not by_name and options["delay"] is None else None
         if options["time"]:
-            options.noted = [options["time"]]
+            from vwlite.input.where import of_feature
+
+            options.noted = [of_feature(options["time"])]
         self.feed = feed or Feed(options, needs_names, top.takes_label, top.multiline, again, later)
         self.drift: Any = None
         self.drift_stop = 0  # the example at which --on_drift ended the run

@@ -17,6 +17,7 @@ from vwlite.engine.feed import Feed
 from vwlite.errors import OptionError, VwliteError
 from vwlite.input.formats import IN_WORDS, OF_ROWS, PACKED
 from vwlite.input.sources import open_source
+from vwlite.input.where import looking_for, of_feature
 from vwlite.report.outputs import Progress, Sink
 
 SUFFIXES = {"vw": ".vw", "csv": ".csv", "tsv": ".tsv", "json": ".ndjson"}
@@ -56,7 +57,7 @@ class Split:
         self.path: str = options["data"][0]
         options.set("testonly", True)  # no label is needed
         if by not in ("tag", "line"):
-            options.noted = [by]
+            options.noted = [of_feature(by)]
         self.feed = Feed(options, by != "line", LABELS[labels], self.multiline)
         if self.feed.format in OF_ROWS:
             raise OptionError(
@@ -79,9 +80,10 @@ class Split:
         """What finds the name of --by in an example."""
         from vwlite.input.naming import Naming
         from vwlite.input.predicate import Predicate
-        from vwlite.input.where import looking_for
 
-        return Predicate(self.options, Naming(self.options), looking_for(["tag" if self.by == "line" else self.by]))
+        return Predicate(
+            self.options, Naming(self.options), looking_for(["tag" if self.by == "line" else of_feature(self.by)])
+        )
 
     def _names(self, output: str | None, n: int) -> list[str]:
         """The names of the parts."""
@@ -191,7 +193,7 @@ class Split:
 
     def _records(self, file: BinaryIO) -> Iterator[Record]:
         """The records of the source, without empty lines; a last line without an end gets one."""
-        if self.multiline:
+        if self.multiline and self.feed.format == "vw":  # JSON has a decision on each line
             return _decisions(file)
         if self.feed.format in ("csv", "tsv"):
             given = {"tab": "\t", "\\t": "\t"}.get(self.options["separator"], self.options["separator"])

@@ -82,8 +82,9 @@ cdef class Columns:
     cdef int whole(self, Rows rows, size_t i, uint64_t size, bint negative) except -1 nogil
     cdef int integer(self, Rows rows, size_t i, object value) except -1
     cdef int word(self, Rows rows, size_t i, const uint8_t* text, size_t n) except -1 nogil
+    cdef int written(self, Rows rows, size_t i, const uint8_t* text, size_t n, double value) except -1 nogil
     cdef int flag(self, Rows rows, size_t i, bint value) except -1 nogil
-    cdef int time(self, Rows rows, size_t i, int64_t seconds) except -1 nogil
+    cdef int time(self, Rows rows, size_t i, int64_t seconds, bint whole_day) except -1 nogil
     cdef int enter(self, Rows rows, const Column* column) except -1 nogil
     cdef int category(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil
     cdef int words(self, Rows rows, const Column* column, const uint8_t* text, size_t n) except -1 nogil
@@ -94,3 +95,5 @@ cdef class Columns:
     cdef int refuse(self, Rows rows, int reason, const Column* column, const uint8_t* text, size_t n) except -1 nogil
 
 cdef bint read_number(const uint8_t* text, size_t n, char comma, double* value) noexcept nogil
+cdef bint are_digits(const uint8_t* text, size_t n) noexcept nogil
+cdef bint read_date(const uint8_t* text, size_t n, int64_t* seconds) noexcept nogil

@@ -1,5 +1,6 @@
 """The cells of a table's columns, put into rows by a column map. See columns.pxd."""
 from libc.math cimport INFINITY, NAN, floor, isnan
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -9,6 +10,8 @@ from vwlite.core.reasons cimport (
 )
 from vwlite.input.heads cimport SIMPLE_HEAD
 from vwlite.input.rows cimport LONGEST_NUMBER, add, number_in_words
+
+from vwlite.input.naming import CUT
 
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_number(const uint8_t* p, size_t n, float* value)
@@ -20,7 +23,8 @@ cdef extern from "vwlite/core/cells.h" nogil:
 
 cdef enum:
     LONGEST_CELL = 64                 # bytes of a number
-    LONG = 10_000_000                 # whole numbers from here on are noted as texts
+    LONGEST_TIME = 64                 # of a time, however far away
+    LONG = 10_000_000                 # numbers from here on are noted as texts
     LONG_DIGITS = 8                   # that it has
 
 cdef uint64_t EXACT = 1 << 53         # whole numbers up to this are those of double precision
@@ -69,7 +73,7 @@ cdef class Columns:
         column.role = ROLES[rule.role]
         if column.role == LABEL and rule.response == "none":
             column.role = IGNORE
-        if column.role == IGNORE and (rule.namespace or "", name) in rows.naming.asked:
+        if column.role == IGNORE and ((rule.namespace or "").translate(CUT), name.translate(CUT)) in rows.naming.asked:
             column.role = ASKED
         raw = name.encode("utf-8", "surrogateescape")
         namespace = rule.namespace or (name if rule.role in ("entity", "text") else "")
@@ -143,13 +147,13 @@ cdef class Columns:
         if column.role == IGNORE or (isnan(value) and rows.skips_nan):
             return 0
         if column.role == ASKED:
-            if not -INFINITY < <float>value < INFINITY:
+            if not -INFINITY < value < INFINITY:
                 return 0
-            # as a number it would lose digits, and it may be a name
-            if not -LONG < value < LONG and floor(value) == value:
+            # in single precision it would lose digits, and it may be a name or a time
+            if not -LONG < value < LONG:
                 return self.word(rows, i, words, number_in_words(value, words))
             return rows.note_cell(self.name_of(rows, column), column.length, self.spaces[column.space].hash, NULL, 0,
-                                  <float>value)
+                                  <float>value + 0)      # -0 is 0
         if isnan(value) and (column.role < LABEL or column.role == TAG):
             return rows.refuse_number(CELL_NUMBER, self.name_of(rows, column), column.length, value)
         if column.role <= NUMBER:
@@ -201,6 +205,14 @@ cdef class Columns:
             number = INFINITY
         return self.number(rows, i, number)
 
+    cdef int written(self, Rows rows, size_t i, const uint8_t* text, size_t n, double value) except -1 nogil:
+        """A cell that is a number of JSON; where it is a name, a whole one keeps all of its digits."""
+        if -LONG < value < LONG or not is_name(self.columns[i].role):
+            return self.number(rows, i, value)
+        if are_digits(text, n) or self.columns[i].role == ASKED:
+            return self.word(rows, i, text, n)
+        return self.number(rows, i, value)
+
     cdef int flag(self, Rows rows, size_t i, bint value) except -1 nogil:
         """A cell that is true or false."""
         cdef Column* column = &self.columns[i]
@@ -209,6 +221,8 @@ cdef class Columns:
                 self.enter(rows, column)
                 add(rows, column.hash, rows.naming.plain, rows.base + column.name, column.length)
             return 0
+        if column.role == ASKED and not value:
+            return 0                  # missing, as where it is a feature
         if column.role == LABEL and column.response == BINARY:
             return self.label(rows, column, b"true" if value else b"false", 4 if value else 5)
         return self.number(rows, i, value)
@@ -240,14 +254,21 @@ cdef class Columns:
         cdef Column* column = &self.columns[i]
         cdef double value = 0
         cdef int64_t seconds
+        cdef size_t k
+        cdef uint8_t[LONGEST_CELL] words
         if column.role == IGNORE or n == 0:
             return 0
         if column.role == ASKED:
-            while n and (text[0] == 32 or text[n - 1] == 32):
-                text += text[0] == 32
-                n -= 1
-            if not are_digits(text, n) and read_number(text, n, self.comma, &value):
-                return self.number(rows, i, value)
+            if read_number(text, n, self.comma, &value):
+                if -LONG < value < LONG:
+                    return self.number(rows, i, value)
+                while n and (text[0] == 32 or text[n - 1] == 32):
+                    text += text[0] == 32
+                    n -= 1
+                if self.comma == b"," and n <= LONGEST_CELL:
+                    for k in range(n):
+                        words[k] = b"." if text[k] == b"," else text[k]
+                    text = words
             return 0 if rows.skips_nan and is_missing(text, n) else self.word(rows, i, text, n)
         if column.role == NUMBER or column.role == AUTO or column.role >= WEIGHT and column.role != TAG:
             if read_number(text, n, self.comma, &value):
@@ -267,7 +288,7 @@ cdef class Columns:
             return self.refuse(rows, CELL_FLAG, column, text, n)
         if column.role == DATE:
             if read_date(text, n, &seconds):
-                return self.time(rows, i, seconds)
+                return self.time(rows, i, seconds, False)
             return self.refuse(rows, CELL_DATE, column, text, n)
         return self.word(rows, i, text, n)
 
@@ -336,19 +357,25 @@ cdef class Columns:
             return rows.label_number(1 + bin)
         return rows.label_number(value)
 
-    cdef int time(self, Rows rows, size_t i, int64_t seconds) except -1 nogil:
-        """A cell that is a time, in seconds since 1970, in the time zone in which it is meant."""
+    cdef int time(self, Rows rows, size_t i, int64_t seconds, bint whole_day) except -1 nogil:
+        """A cell that is a time, in seconds since 1970, in the time zone in which it is meant; or a day."""
         cdef Column* column = &self.columns[i]
         cdef int64_t days = seconds // 86400, rest = seconds % 86400, year, month, day
+        cdef char[LONGEST_TIME] words
         if column.role == IGNORE:
             return 0
-        if column.role != DATE:
-            return self.number(rows, i, <double>seconds) if column.role == NUMBER or column.role == ASKED \
+        if column.role != DATE and column.role != ASKED:
+            return self.number(rows, i, <double>seconds) if column.role == NUMBER \
                 else self.refuse(rows, CELL_DATE, column, NULL, 0)
         if rest < 0:
             rest += 86400
             days -= 1
         civil(days, &year, &month, &day)
+        if column.role == ASKED:      # as tables of text have it
+            return self.word(rows, i, <const uint8_t*>words, <size_t>(
+                snprintf(words, LONGEST_TIME, b"%04lld-%02d-%02d", <long long>year, <int>month, <int>day) if whole_day
+                else snprintf(words, LONGEST_TIME, b"%04lld-%02d-%02d %02d:%02d:%02d", <long long>year, <int>month,
+                              <int>day, <int>(rest // 3600), <int>(rest // 60 % 60), <int>(rest % 60))))
         self.enter(rows, column)
         if column.parts & YEAR:
             self.part(rows, column, b".year", year)
@@ -392,8 +419,10 @@ cdef class Columns:
 
 
 cdef bint are_digits(const uint8_t* text, size_t n) noexcept nogil:
-    """Whether a text is a whole number of LONG or more."""
+    """Whether a text is a whole number of LONG or more, or of -LONG or less."""
     cdef size_t i
+    if n and text[0] == b"-":
+        text, n = text + 1, n - 1
     for i in range(n):
         if not 48 <= text[i] <= 57:
             return False

@@ -8,7 +8,7 @@ from vwlite.core.hashing cimport hash_all
 from vwlite.core.reasons cimport (
     ENTITY_NAMELESS, FINE, JSON_DEEP, JSON_LIST, JSON_NESTED, JSON_OBJECT, JSON_RULE, JSON_SPECIAL, JSON_SYNTAX,
 )
-from vwlite.input.columns cimport LONGEST_RECENT, RECENT_BITS, Columns, Recent, is_unused
+from vwlite.input.columns cimport LONGEST_RECENT, RECENT_BITS, Columns, Recent, are_digits, is_unused
 from vwlite.input.json_text cimport FEW_KEYS, MOST_DEEP, JsonText
 from vwlite.input.rows cimport LONGEST_NUMBER, Rows, Space, add, is_number, number_in_words
 
@@ -163,13 +163,17 @@ cdef class Members(JsonText):
             elif c == b"t":
                 self.rows.plain_word(name, n)
         else:
+            begin = at
             at = self.number(at, &value)
             if self.reason != FINE:
                 return self.end
             if column >= 0:
-                self.columns.number(self.rows, column, value)
+                self.columns.written(self.rows, column, self.text + begin, at - begin, value)
             elif self.rows.is_entity(name, n):
-                self.rows.entity(name, n, words, number_in_words(value, words))
+                if are_digits(self.text + begin, at - begin):
+                    self.rows.entity(name, n, self.text + begin, at - begin)
+                else:
+                    self.rows.entity(name, n, words, number_in_words(value, words))
             else:
                 self.number_of(known, name, n, value)
         if column >= 0 and self.rows.space.hash != before.hash:
@@ -200,6 +204,7 @@ cdef class Members(JsonText):
             if self.reason == FINE:
                 self.rows.label_number(c == b"t")
         elif c == b"-" or 48 <= c <= 57:
+            begin = at
             at = self.number(at, &value)
             if self.reason == FINE:
                 if label:
@@ -208,6 +213,8 @@ cdef class Members(JsonText):
                     self.rows.weigh(value)
                 elif initial:
                     self.rows.begin_at(value)
+                elif are_digits(self.text + begin, at - begin):
+                    self.rows.tag(self.text + begin, at - begin)
                 else:
                     self.rows.tag(words, number_in_words(value, words))
         else:

@@ -5,6 +5,8 @@ from vwlite.core.hashing import feature_hash, murmur3_32
 from vwlite.features.interactions import namespace_hash
 from vwlite.features.transform_rules import transforms
 
+CUT = str.maketrans(dict.fromkeys(map(chr, [*range(33), 127, ord(":"), ord("|")]), "_"))  # as rows.pyx cleans names
+
 
 cdef class Naming:
     """The naming options of a run: --hash, --hash_seed, --redefine; `entities` are namespaces that name entities."""
@@ -37,10 +39,13 @@ cdef class Naming:
 
 
 def looked_at(options):
-    """The (namespace, name) of all that --where and `Options.noted` name."""
+    """The (namespace, name) of all that --where and `Options.noted` name, as names are written in a block."""
+    if not (options.noted or "where" in options and options["where"]):
+        return set()
     from vwlite.input.where import compile_where, name_of
     names = compile_where(options["where"]).names if "where" in options and options["where"] else []
-    return {(name.namespace, name.name) for name in [*names, *map(name_of, options.noted)] if not name.reserved}
+    return {(name.namespace.translate(CUT), name.name.translate(CUT))
+            for name in [*names, *map(name_of, options.noted)] if not name.reserved}
 
 
 def redefined(rules):

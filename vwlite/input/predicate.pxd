@@ -62,6 +62,7 @@ cdef class Predicate:
     cdef bint holds(self, Block block, size_t i) noexcept nogil
     cdef void resolve(self, Block block, size_t i, Operand* operand) noexcept nogil
     cdef bint find(self, Block block, const Row* row, Operand* operand) noexcept nogil
+    cdef void find_space(self, Block block, const Row* row, Operand* operand) noexcept nogil
     cdef bint find_noted(self, Block block, size_t i, Operand* operand) noexcept nogil
     cdef void find_cost(self, Block block, size_t i, Operand* operand) noexcept nogil
     cdef bint compare(self, Block block, const Row* row, const Operand* operand, const Instruction* step) noexcept nogil

@@ -10,6 +10,7 @@ from vwlite.core.example cimport (
 from vwlite.input.naming cimport Naming
 
 from vwlite.features.interactions import namespace_hash
+from vwlite.input.naming import CUT
 
 cdef extern from "vwlite/core/number.h" nogil:
     const uint8_t* vwl_any_number(const uint8_t* start, float* value)
@@ -38,7 +39,6 @@ cdef enum Action:
 ACTIONS = {"==": EQUAL, "!=": DIFFERENT, "<": LESS, "<=": AT_MOST, ">": MORE, ">=": AT_LEAST, "has": HAS, "and": AND,
            "or": OR, "not": NOT}
 RESERVED = {"label": LABEL, "weight": WEIGHT, "initial": INITIAL, "tag": TAG}
-CUT = str.maketrans(dict.fromkeys(map(chr, [*range(33), 127, ord(":"), ord("|")]), "_"))  # as rows.pyx cleans names
 
 
 cdef class Predicate:
@@ -176,6 +176,7 @@ cdef class Predicate:
     cdef void resolve(self, Block block, size_t i, Operand* operand) noexcept nogil:
         """Set what a name is in the i-th row."""
         cdef const Row* row = &block.rows[i]
+        cdef bint has_names = not self.multiline or row.flags & ROW_SHARED != 0
         operand.kind = MISSING
         if operand.reserved == LABEL and self.multiline:
             self.find_cost(block, i, operand)
@@ -191,12 +192,13 @@ cdef class Predicate:
         elif operand.reserved == TAG:
             if row.tag_length:
                 operand.kind, operand.text, operand.length = TEXT, block.text + row.tag, row.tag_length
-        elif self.multiline and not row.flags & ROW_SHARED or not self.find(block, row, operand):
-            self.find_noted(block, i, operand)
+        elif not (has_names and self.find(block, row, operand)) and not self.find_noted(block, i, operand) \
+                and has_names:
+            self.find_space(block, row, operand)
         operand.seen = operand.seen or operand.kind != MISSING
 
     cdef bint find(self, Block block, const Row* row, Operand* operand) noexcept nogil:
-        """Search a feature, or else a namespace, of a name."""
+        """Search a feature of a name."""
         cdef const Extent* extent
         cdef const NameSpan* span
         cdef const char* name
@@ -219,11 +221,15 @@ cdef class Predicate:
                         operand.kind = TEXT
                         operand.text, operand.length = name + operand.n + 1, span.length - operand.n - 1
                         return True
+        return False
+
+    cdef void find_space(self, Block block, const Row* row, Operand* operand) noexcept nogil:
+        """Search a namespace of a name, which is no feature."""
+        cdef size_t j
         for j in range(row.n_extents if operand.as_space else 0):
             if block.extents[row.extent + j].hash == operand.as_space:
                 operand.kind, operand.extent = SEVERAL, j
-                return True
-        return False
+                return
 
     cdef bint find_noted(self, Block block, size_t i, Operand* operand) noexcept nogil:
         """Search what is noted beside the features."""
@@ -265,7 +271,7 @@ cdef class Predicate:
         if operand.kind == MISSING or step.action == HAS:
             return operand.kind != MISSING
         if operand.kind == NUMBER:
-            return value.is_number and ordered(operand.number, value.number, step.action)
+            return ordered(operand.number, value.number, step.action) if value.is_number else different
         if operand.kind == TEXT:
             return compare_text(operand.text, operand.length, value, step.action)
         if operand.reserved:
@@ -298,11 +304,11 @@ cdef bint as_number(const char* text, size_t n, float* value) noexcept nogil:
 
 
 cdef bint compare_text(const char* text, size_t n, const Value* value, int action) noexcept nogil:
-    """Compares a text with a text by its bytes, and with a number by its value."""
+    """Compares a text with a text by its bytes, and with a number by its value: what is none differs from it."""
     cdef float number = 0
     cdef int sign
     if not value.is_text:
-        return as_number(text, n, &number) and ordered(number, value.number, action)
+        return ordered(number, value.number, action) if as_number(text, n, &number) else action == DIFFERENT
     sign = memcmp(text, value.text, min(n, value.n))
     if sign == 0:
         sign = (n > value.n) - (n < value.n)

@@ -304,6 +304,7 @@ cdef class Rows:
     cdef int entity(self, const uint8_t* name, size_t n, const uint8_t* text, size_t m) except -1 nogil:
         """The entity of this name in the namespace of a random effect; afterwards, features have no namespace."""
         cdef Space space
+        self.room_for(n + m, &name, &text)      # so that the text doesn't move after the name is written
         self.namespace(name, n, &space)
         self.plain_word(text, m)
         self.space = self.plain

@@ -65,6 +65,14 @@ def name_of(text: str) -> Name:
     return Name(name, space) if sign else Name(text)
 
 
+def of_feature(text: str) -> str:
+    """What --time and `vwlite split --by` name, as name_of() reads it: a feature, or the tag.
+
+    Labels and weights are neither times nor what belongs together.
+    """
+    return f"^{text}" if text in RESERVED and text != "tag" else text
+
+
 def looking_for(names: Sequence[str]) -> Program:
     """A program whose names are what texts name, as name_of() reads them."""
     return Program([name_of(name) for name in names], [Step("has", i) for i in range(len(names))])

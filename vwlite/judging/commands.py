@@ -51,7 +51,8 @@ def evaluation_of(  # noqa: DOC502, DOC503
         VwliteError: If a file can't be read, or there is nothing to compare.
     """
     names = list(dict.fromkeys([*by, *entities, *([resample] if resample else [])]))
-    examples = examples_of(judged, data, names, kind, columns or {}, given or {})
+    drawn_whole = [*entities, *([resample] if resample else [])]
+    examples = examples_of(judged, data, names, kind, columns or {}, given or {}, drawn_whole)
     found, how = named(examples, names), drawn(examples, how, resample)
     wanted = [found[name] for name in dict.fromkeys([*by, *entities])]
     return evaluate(examples._replace(slices=wanted), how, tuple(entities), resample or "")
@@ -93,8 +94,8 @@ def comparison_of(  # noqa: DOC502, DOC503
 
     def side(path: str) -> Judged:
         if path != "-" and reading.is_model(path):
-            return examples_of(path, data, names, None, {}, given or {})
-        return examples_of(path, data, names, kind, columns or {}, given or {})
+            return examples_of(path, data, names, None, {}, given or {}, names)
+        return examples_of(path, data, names, kind, columns or {}, given or {}, names)
 
     one, two = side(first), side(other)
     named(one, names)
@@ -139,8 +140,9 @@ def examples_of(
     kind: str | None,
     columns: dict[str, Any],
     given: dict[str, Any],
+    entities: Sequence[str] = (),
 ) -> Judged:
-    """The judged examples of a model or of a file."""
+    """The judged examples of a model or of a file; `entities` are those of `names` that are no slices."""
     of_table = [f"--{name}" for name, value in columns.items() if value is not None]
     if judged != "-" and reading.is_model(judged):
         refused = [*of_table, *(["--kind"] if kind else [])]
@@ -148,11 +150,11 @@ def examples_of(
             raise OptionError(
                 f"{' and '.join(refused)}: only for files of predictions, and {judged} is a model: leave it out"
             )
-        return reading.predictions_of(judged, list(data) or ["-"], names, given)
+        return reading.predictions_of(judged, list(data) or ["-"], names, given, entities)
     if data:
         if of_table:
             raise OptionError(f"{' and '.join(of_table)} are for tables of predictions without DATA: leave them out")
-        return reading.beside_data(judged, list(data), names, kind, given)
+        return reading.beside_data(judged, list(data), names, kind, given, entities)
     given = {name: value for name, value in given.items() if value}
     label = given.pop("label", None)
     if given:

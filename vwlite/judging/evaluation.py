@@ -276,7 +276,7 @@ def calibration(data: Judged, level: float, ranking: Ranking | None) -> list[Bin
         Ranking(said, data.labels, data.weights).bins(said, sums)
     for n, weight, square, predicted, observed in sums[sums[:, 0] > 0].tolist():
         low = high = None
-        if data.kind == "binary":
+        if data.kind == "binary" and square > 0:  # weights below 1e-154 have no squares
             effective = weight * weight / square
             low, high = (float(end) for end in wilson(observed / weight * effective, effective, level))
         found.append(Bin(int(n), weight, predicted / weight, observed / weight, low, high))

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,11 @@ class Scoring(Run):
 
 
 def predictions_of(  # noqa: DOC502
-    model: str, paths: Sequence[str], by: Sequence[str] = (), given: dict[str, Any] | None = None
+    model: str,
+    paths: Sequence[str],
+    by: Sequence[str] = (),
+    given: dict[str, Any] | None = None,
+    entities: Collection[str] = (),
 ) -> Judged:
     """The predictions of a model for labelled data; the model is unchanged.
 
@@ -140,6 +144,7 @@ def predictions_of(  # noqa: DOC502
         paths: The data.
         by: Names of slices.
         given: Options about the data, by name.
+        entities: Which of the slices are entities.
 
     Returns:
         The judged examples.
@@ -151,14 +156,14 @@ def predictions_of(  # noqa: DOC502
     options = options_of(paths, given or {}, by, ["--testonly", f"--initial_regressor={model}"])
     run = Scoring(options, by)
     run.main()
-    return judged_by(run.recorder, run.workspace, by)
+    return judged_by(run.recorder, run.workspace, by, entities)
 
 
-def judged_by(recorder: Any, workspace: Workspace, by: Sequence[str]) -> Judged:
+def judged_by(recorder: Any, workspace: Workspace, by: Sequence[str], entities: Collection[str] = ()) -> Judged:
     """The judged examples that a Recorder has of a workspace's predictions."""
     top = workspace.top
     places, labels, weights, predictions, scores, *classes = columns_of(recorder)
-    slices = slices_of(by, [recorder.slice(i) for i in range(len(by))])
+    slices = slices_of(by, [recorder.slice(i) for i in range(len(by))], entities)
     if classes:
         return of_classes(recorder, top.classes, places, weights, classes, slices, top)
     if "logistic" in top.loss.name or workspace.options["link"] == "logistic":
@@ -215,6 +220,7 @@ def beside_data(  # noqa: DOC502
     by: Sequence[str] = (),
     kind: str | None = None,
     given: dict[str, Any] | None = None,
+    entities: Collection[str] = (),
 ) -> Judged:
     """Predictions in a file, one for each example of labelled data.
 
@@ -224,6 +230,7 @@ def beside_data(  # noqa: DOC502
         by: Names of slices.
         kind: One of records.KINDS; by default that which the labels show.
         given: Options about the data, by name.
+        entities: Which of the slices are entities.
 
     Returns:
         The judged examples.
@@ -247,7 +254,7 @@ def beside_data(  # noqa: DOC502
             "has to be one for each, of the same examples in the same order"
         )
     places, labels, weights = columns_of(recorder)[:3]
-    slices = slices_of(by, [recorder.slice(i) for i in range(len(by))])
+    slices = slices_of(by, [recorder.slice(i) for i in range(len(by))], entities)
     chosen = [said[place] for place in places]
     if of_class:
         names = [name.decode("utf-8", "replace") for name in recorder.label_classes()]

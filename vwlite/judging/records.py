@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -106,6 +107,8 @@ def judged(  # noqa: DOC502
     weights = np.ones(n) if weights is None else np.ascontiguousarray(weights, float)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise VwliteError("a weight is negative or not finite")
+    if n and not weights.max() < sys.float_info.max / n:
+        raise VwliteError("the sum of the weights is not finite: divide them all by the largest")
     if kind is None:
         kind = kind_of(labels)
     threshold, classes = 0.0, list(names)
@@ -182,15 +185,33 @@ def binary(labels: Floats, predictions: Floats, probabilities: Any) -> tuple[Flo
     return (labels > 0).astype(float), probabilities, 0.5 if within else 0.0
 
 
-def slices_of(names: Sequence[str], found: Sequence[tuple[list[bytes], Any, Any]]) -> list[Slice]:
-    """The slices that a Recorder stored; numbers with more than MOST_VALUES different values are cut into ranges."""
+def slices_of(
+    names: Sequence[str], found: Sequence[tuple[list[bytes], Any, Any]], entities: Collection[str] = ()
+) -> list[Slice]:
+    """The slices that a Recorder stored.
+
+    Args:
+        names: Their names.
+        found: What the Recorder has of each.
+        entities: Which of them name entities. Other numbers with more than MOST_VALUES different values are cut into
+            ranges.
+
+    Returns:
+        The slices.
+    """
     slices = []
     for name, (texts, codes, numbers) in zip(names, found, strict=True):
         numbers = np.frombuffer(numbers, np.float32).astype(float)
         codes = np.frombuffer(codes, np.int32).astype(np.int64)
         labels = [text.decode("utf-8", "replace") for text in texts]
         numeric = np.isfinite(numbers)
-        in_ranges = bool(numeric.any() and len(labels) > MOST_VALUES and numeric[codes >= 0].all())
+        if numeric.any() and not numeric[codes >= 0].all() and all(map(is_number, labels)):
+            # long numbers of columns that are ignored are texts
+            numbers = np.append([float(label) for label in labels], np.nan)[codes]
+            numeric = np.isfinite(numbers)
+        in_ranges = bool(
+            numeric.any() and len(labels) > MOST_VALUES and numeric[codes >= 0].all() and name not in entities
+        )
         if in_ranges:
             labels, codes = ranges(numbers)
         elif numeric[codes >= 0].all() and len(labels):

@@ -238,9 +238,10 @@ class Folded:
         if all(counts) or not any(counts):  # without examples, a member says so
             return
         things = f"examples, whose folds go by {self.group}" if self.group else "examples"
+        part = "; or it is a part of vwlite split --seed 0, which goes by the same hash: make it without that"
         raise VwliteError(
             f"{where}: fold {counts.index(0) + 1} of {self.k} is empty, as there are {sum(counts)} {things}: give a "
-            f"smaller -k"
+            f"smaller -k{part if sum(counts) > 20 * self.k else ''}"
         )
 
     def predict(
@@ -353,7 +354,7 @@ class Folded:
     ) -> tuple[Evaluation, list[dict[str, Any]]]:
         """The evaluation of all examples, and the metrics of the folds."""
         by, entities, resample = wanted
-        examples = judged_by(recorder, workspace, names)
+        examples = judged_by(recorder, workspace, names, [*entities, *([resample] if resample else [])])
         slices = {one.name: one for one in examples.slices}
         for name in names:
             if all(code == MISSING for code in slices[name].names):

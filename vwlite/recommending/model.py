@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -209,8 +210,9 @@ def unpacked(reader: model_file.ModelReader, prefix: str, about: Mapping[str, An
         and item.max() < len(items)
         and (np.diff(user) >= 0).all()
         and (weight > 0).all()
-        and how.item_l2 >= 0
-        and how.factor_l2 >= 0
+        and math.isfinite(float(weight.max()) * len(weight))
+        and 0 <= how.item_l2 < math.inf
+        and 0 <= how.factor_l2 < math.inf
         and 0 <= how.share < 1
         and well_formed(about)
         and depth <= MOST_EARLIER
