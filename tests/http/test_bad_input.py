@@ -346,7 +346,6 @@ def test_listeners_that_do_not_read_miss_events_and_delay_nobody(server, client)
     client.put(path, json={"options": FLAGS})
     request = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.sendall(request)
         words = {"features": {"word": "x" * 20000}, "label": True}
         for _ in range(1500):
