@@ -115,7 +115,8 @@ class Feed:
             flag = "--cache_file" if options["cache_file"] else "--cache"
             raise OptionError(f"{flag} has no effect without data: name the file that the cache was made from")
         # a driver that asks the parser for the names of single rows, so that the others need none
-        plain = self.format == "vw" and not self.multiline and not (self.again or self.selection or self.cache_path)
+        plain = self.format == "vw" and not self.multiline and not options.noted
+        plain = plain and not (self.again or self.selection or self.cache_path)
         self.names_to = names_to if plain and not (options["audit"] or options["invert_hash"]) else None
         if self.names_to is not None:
             self.wants_names = False
