@@ -356,5 +356,6 @@ def test_weights_of_any_size():
             assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
     least = evaluate(judged(y, p, np.full(60, 1e-200), kind="binary"), Resampling(10))  # whose squares are 0
     assert sum(one.n for one in least.calibration) == 60
+    assert least.metrics[0].name == "auc" and least.metrics[0].value == pytest.approx(expected.metrics[0].value)
     with pytest.raises(VwliteError, match="the sum of the weights is not finite"):
         judged(y, p, np.full(60, 1e308))

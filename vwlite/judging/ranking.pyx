@@ -141,7 +141,7 @@ cdef class Ranking:
         Returns:
             The area; None if all examples have one class.
         """
-        cdef double total_up, total_down, up, down, below, above, pairs = 0, area, of_up, of_down
+        cdef double total_up, total_down, up, down, below, above, area = 0, of_up, of_down
         cdef size_t begin = 0, end, i
         if <size_t>len(influence) != self.n:
             raise ValueError("one influence for each example")
@@ -153,18 +153,19 @@ cdef class Ranking:
         while begin < self.n:
             end = self.end_of_ties(begin)
             self.weights_of(begin, end, &up, &down)
-            pairs += up * (below + down / 2)
+            # shares, as products of tiny weights are 0
+            area += up / total_up * ((below + down / 2) / total_down)
             below += down
             begin = end
-        area = pairs / (total_up * total_down)
         begin, below, above = 0, 0, total_up
         while begin < self.n:
             end = self.end_of_ties(begin)
             self.weights_of(begin, end, &up, &down)
-            of_up = ((below + down / 2) / total_down - area) / total_up
-            of_down = ((above - up / 2) / total_up - area) / total_down
+            of_up = (below + down / 2) / total_down - area
+            of_down = (above - up / 2) / total_up - area
             for i in range(begin, end):
-                influence[self.ranked[i].place] = self.weights[i] * (of_up if self.labels[i] > 0 else of_down)
+                influence[self.ranked[i].place] = (self.weights[i] / total_up * of_up if self.labels[i] > 0
+                                                   else self.weights[i] / total_down * of_down)
             below += down
             above -= up
             begin = end
