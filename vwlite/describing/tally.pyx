@@ -9,6 +9,7 @@ from vwlite.core.arrays cimport grow
 from vwlite.core.example cimport (
     NO_NUMBER, ROW_EXAMPLE, ROW_PROBLEM, ROW_SHARED, Block, Choice, Example, Extent, Feature, Row,
 )
+from vwlite.core.fetch cimport fetch_names
 from vwlite.core.name_index cimport free_index, names_in, number_of
 from vwlite.core.pages cimport free_pages, grow_pages
 from vwlite.describing.column_names cimport Column, ColumnNames, Space
@@ -303,20 +304,13 @@ cdef class Tally:
 
 
 cdef inline void fetch(const vwl_known* known, Block block, const Row* row) noexcept nogil:
-    """Prefetches where the features of a row are looked up, and what names new ones: another core has written it.
+    """Prefetches where the features of a row are looked up, and what names new ones.
 
     Of a long row, only the beginning: looking up prefetches, too.
     """
-    cdef size_t i
-    if row.kind != ROW_EXAMPLE:
-        return
-    vwl_foresee(known, block.features + row.feature, min(row.n_features, <uint32_t>MOST_FETCHED))
-    for i in range(0, min(row.n_features, <uint32_t>MOST_FETCHED), 8):
-        prefetch(block.names + row.feature + i)
-    for i in range(0, min(row.n_extents, <uint32_t>MOST_FETCHED), 4):
-        prefetch(block.extents + row.extent + i)
-    for i in range(0, min(row.text_length, <uint32_t>(8 * MOST_FETCHED)), 64):
-        prefetch(block.text + row.text + i)
+    if row.kind == ROW_EXAMPLE:
+        vwl_foresee(known, block.features + row.feature, min(row.n_features, <uint32_t>MOST_FETCHED))
+        fetch_names(block, row)
 
 
 cdef inline void see_number(Number* number, double x, double y, bint has_label) noexcept nogil:

@@ -106,6 +106,7 @@ cdef class Driver:
     # counts features that are learned or predicted
     cdef int know(self, Block block, const Row* row, Example ex, bint learns) except -1 nogil
     cdef int know_features(self, Block block, const Row* row, Example ex) except -1 nogil
+    cdef bint wants_names(self) noexcept nogil
     cdef int name_new(self, Block block, const Row* row, Example ex) except -1 nogil
     cdef int look_up_many(self, Block block, size_t first, size_t n) except -1 nogil
     cdef int know_many(self, Block block, size_t first, size_t n, Example ex) except -1 nogil

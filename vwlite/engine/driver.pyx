@@ -11,9 +11,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from vwlite.core.example cimport (
-    ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Extent, NameSpan, Row, SimpleExample, groups_of, source_of,
-)
+from vwlite.core.example cimport ROW_EXAMPLE, ROW_PROBLEM, Block, Example, Row, SimpleExample, groups_of, source_of
+from vwlite.core.fetch cimport fetch_names
 from vwlite.core.learner cimport Learner
 from vwlite.core.losses cimport takes
 from vwlite.core.reasons cimport CLASS_MANY, CLASS_RANGE, CROSSED_MANY, FINE, LABEL_FINITE
@@ -30,9 +29,6 @@ from vwlite.core.types import LabelType, PredictionType
 from vwlite.errors import ModelError
 from vwlite.report.predictions import OF_VARIANCE, format_of, label_cell
 
-
-cdef extern from "vwlite/core/fetch.h" nogil:
-    void vwl_fetch(const void* start, size_t n)
 
 cdef enum:
     FEW = 16
@@ -89,11 +85,14 @@ cdef class Driver:
     @property
     def needs_names(self):
         """Whether something reads the names of features."""
-        return self.reads_names or self.names_kept
+        return self.wants_names()
 
     @needs_names.setter
     def needs_names(self, bint needs):
         self.reads_names = needs
+
+    cdef bint wants_names(self) noexcept nogil:
+        return self.reads_names or self.names_kept
 
     @property
     def names_later(self):
@@ -508,7 +507,7 @@ cdef class Driver:
         otherwise they raise ModelError. The GIL is released. `first_line` is the number of the first line in messages.
         """
         cdef Example ex = self.ex
-        block.wants_names = self.reads_names or self.names_kept
+        block.wants_names = self.wants_names()
         block.first_line = first_line
         self.answers = answering
         if text.shape[0]:
@@ -526,7 +525,7 @@ cdef class Driver:
         cdef size_t at = 0, n = text.shape[0], size, lines = 0, aim = PIECE
         cdef double until, before, now
         cdef Example ex = self.ex
-        block.wants_names = self.reads_names or self.names_kept
+        block.wants_names = self.wants_names()
         self.answers = True
         if n == 0:
             return 0, 0
@@ -571,7 +570,7 @@ cdef class Driver:
         cdef Block block = Block()
         predictions = []
         block.first_line = 1
-        block.wants_names = self.reads_names or self.names_kept
+        block.wants_names = self.wants_names()
         lines = iter(lines)
         while chunk := self.chunk(lines):
             for line in chunk:
@@ -623,7 +622,7 @@ cdef class Driver:
         """The stack's sensitivity to one line, None if it is not an example."""
         cdef Block block = Block()
         cdef Example ex = self.ex
-        block.wants_names = self.reads_names or self.names_kept
+        block.wants_names = self.wants_names()
         parse_text(parser, block, line + b"\n")
         if not self.simple:
             raise ValueError("sensitivity needs a line with a numeric label, and this stack learns classes")
@@ -656,14 +655,6 @@ cdef class Driver:
             prediction = self.classes.value(ex.class_predicted)
             offset = (ex.class_predicted - self.classes.first) * self.top.step if prediction is not None else 0
         return View(groups_of(ex), features, self.constant, ex.tag[:ex.tag_length], prediction, offset)
-
-
-cdef inline void fetch_names(Block block, const Row* row) noexcept nogil:
-    """Has the text of a row come from memory, and where the names in it are."""
-    vwl_fetch(block.extents + row.extent, row.n_extents * sizeof(Extent))
-    vwl_fetch(block.text + row.text, row.text_length)
-    if block.names != NULL:
-        vwl_fetch(block.names + row.feature, row.n_features * sizeof(NameSpan))
 
 
 cdef double seconds_now() noexcept nogil:
