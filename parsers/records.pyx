@@ -249,9 +249,7 @@ cdef class Mapped:
                              "/.*/:ignore for all that are left")
         number = None
         if rule.role != "auto":
-            if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date", "ignore"):
-                rule = Rule(rule.name, rule.role, namespace=outer, arguments=rule.arguments)
-            number = self.columns.append(self.rows, key, rule, path)
+            number = self.columns.append(self.rows, key, rule.inside(outer), path)
         self.numbers[path] = number
         return number
 

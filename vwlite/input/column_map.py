@@ -20,7 +20,7 @@ import re
 import shlex
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from vwlite.core.paths import explain
@@ -73,6 +73,11 @@ class Rule:
     namespace: str = ""
     arguments: tuple[str, ...] = ()
     response: str = "auto"
+
+    def inside(self, outer: str) -> Rule:
+        """The rule of a key in a record of this name, whose namespace it is in; the same for keys in no record."""
+        of_features = self.role in ("number", "category", "flag", "date", "ignore")
+        return replace(self, namespace=outer) if outer and not self.namespace and of_features else self
 
     def matches(self, column: str) -> bool:
         """Whether the rule is for a column of this name."""

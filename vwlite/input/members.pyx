@@ -341,9 +341,7 @@ cdef class Members(JsonText):
             if rule is None:
                 number = -2
             elif rule.role != "auto":
-                if outer and not rule.namespace and rule.role in ("number", "category", "flag", "date", "ignore"):
-                    namespace = outer.decode("utf-8", "replace")
-                    rule = Rule(rule.name, rule.role, namespace=namespace, arguments=rule.arguments)
+                rule = rule.inside(outer.decode("utf-8", "replace"))
                 number = self.columns.append(self.rows, name.decode("utf-8", "replace"), rule, path)
                 self.text = <uint8_t*>self.rows.block.text
             self.numbers[path] = number
