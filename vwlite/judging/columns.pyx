@@ -29,19 +29,24 @@ cdef int require(size_t n, const double[::1] column, const char* name) except -1
     return 0
 
 
-cdef int require_groups(size_t n, const int64_t[::1] groups, const double[:, ::1] found, Py_ssize_t columns) except -1:
-    """Raises ValueError if examples have no group, or found has too few columns."""
-    cdef size_t i
+cdef size_t require_all(const double[::1] labels, const double[::1] predictions, const double[::1] weights,
+                        const double[::1] probabilities, const int64_t[::1] groups, const double[:, ::1] found,
+                        Py_ssize_t columns) except? 0:
+    """Returns the number of examples; raises ValueError if lengths differ, or there are too few sums for the groups."""
+    cdef size_t i, n = len(labels)
+    require(n, predictions, b"predictions")
+    require(n, weights, b"weights")
+    require(n, probabilities, b"probabilities")
     if found.shape[1] < columns or found.shape[0] == 0:
         raise ValueError("too few sums")
     if groups is None:
-        return 0
+        return n
     if <size_t>len(groups) != n:
         raise ValueError(f"{len(groups)} groups for {n} examples")
     for i in range(n):
         if not 0 <= groups[i] < found.shape[0]:
             raise ValueError(f"there is no group {groups[i]}")
-    return 0
+    return n
 
 
 def add_numbers(const double[::1] labels not None, const double[::1] predictions not None,
@@ -57,12 +62,9 @@ def add_numbers(const double[::1] labels not None, const double[::1] predictions
         groups: int64 (n,): the row of each example; None for the first.
         found: float64 (rows, columns).
     """
-    cdef size_t i, n = len(labels)
+    cdef size_t i, n = require_all(labels, predictions, weights, None, groups, found, 6)
     cdef int64_t row = 0
     cdef double w, y, p
-    require(n, predictions, b"predictions")
-    require(n, weights, b"weights")
-    require_groups(n, groups, found, 6)
     for i in range(n):
         if groups is not None:
             row = groups[i]
@@ -90,15 +92,11 @@ def add_binary(const double[::1] labels not None, const double[::1] scores not N
         groups: int64 (n,): the row of each example; None for the first.
         found: float64 (rows, columns).
     """
-    cdef size_t i, n = len(labels)
+    cdef size_t i, n = require_all(labels, scores, weights, probabilities, groups, found, 9)
     cdef int64_t row = 0
     cdef double w, y, p
     cdef bint said, positive
-    require(n, scores, b"scores")
-    require(n, weights, b"weights")
-    require(n, probabilities, b"probabilities")
     require(n, influence, b"influences")
-    require_groups(n, groups, found, 9)
     for i in range(n):
         if groups is not None:
             row = groups[i]
@@ -132,13 +130,9 @@ def add_classes(const double[::1] labels not None, const double[::1] predictions
         groups: int64 (n,): the row of each example; None for the first.
         found: float64 (rows, columns).
     """
-    cdef size_t i, n = len(labels)
+    cdef size_t i, n = require_all(labels, predictions, weights, probabilities, groups, found, 3 + 3 * classes)
     cdef int64_t row = 0, label, said
     cdef double w
-    require(n, predictions, b"predictions")
-    require(n, weights, b"weights")
-    require(n, probabilities, b"probabilities")
-    require_groups(n, groups, found, 3 + 3 * classes)
     for i in range(n):
         if groups is not None:
             row = groups[i]

@@ -122,7 +122,7 @@ def compare(  # noqa: DOC502
     first, other, left_out, units = paired(first, other, how.units)
     how = how._replace(units=units)
     columns = Columns(first), Columns(other)
-    values = [each.metrics(each.sums()[0]) for each in columns]
+    values = [each.metrics(each.total) for each in columns]
     samples: dict[str, Any] = {}
     if how.samples and first.n > 1:
         units_of, n = dealt(first.n, how)

@@ -196,7 +196,7 @@ def evaluate(
 
 def with_intervals(data: Judged, columns: Columns, how: Resampling) -> list[Metric]:
     """The metrics of all examples, with intervals."""
-    values, samples = columns.metrics(columns.sums()[0]), {}
+    values, samples = columns.metrics(columns.total), {}
     if how.samples and data.n > 1:
         samples = columns.metrics(sampled(columns.sums(*dealt(data.n, how)), how))
     found = []
@@ -301,7 +301,7 @@ def of_each_class(columns: Columns) -> list[tuple[str, dict[str, float | None]]]
     """Weight, precision, recall and f1 of each class."""
     if columns.kind != "class":
         return []
-    found = columns.of_classes(columns.sums()[0])
+    found = columns.of_classes(columns.total)
     return [(name, {key: finite(value) for key, value in each.items()}) for name, each in found.items()]
 
 

@@ -17,6 +17,7 @@ DeLong, DeLong and Clarke-Pearson 1988.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +64,11 @@ class Columns:
             influence = np.empty(data.n)
             self.auc = self.ranking.area(influence)
             self.influence = None if self.auc is None else influence
+
+    @cached_property
+    def total(self) -> Floats:
+        """The sums of the columns over all examples, (columns,)."""
+        return self.sums()[0]
 
     def sums(self, groups: Codes | None = None, n: int = 1) -> Floats:
         """The sums of the columns over each group of examples.
