@@ -3,8 +3,7 @@
 File format: a header (magic, length, JSON with the sources and options), one record for each block, an end record. A
 block is packed (packing.pxd); of its text only tags and the beginnings of malformed lines are stored. If names are
 needed, its arrays and all of its text are stored in their memory layout, with what is noted beside the features if
-something looks at it (`noted` in the key). A cache is valid only on the machine that
-wrote it.
+something looks at it (`noted` in the key). A cache is valid only on the machine that wrote it.
 
 Caches of format 1, whose blocks all have the memory layout of version 0.1.0, can be read.
 """
@@ -63,7 +62,7 @@ cdef struct Row1:                     # of format 1
     uint8_t kind, reason, warned, shared
     uint32_t column
 
-# for tests: sizes in memory of a row, a namespace, a feature, a name and a choice
+# for tests: sizes in memory of a row, a namespace, a feature, a name, a choice, and what is noted
 SIZES = (sizeof(Row), sizeof(Extent), sizeof(Feature), sizeof(NameSpan), sizeof(Choice), sizeof(Noted))
 
 

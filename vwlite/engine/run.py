@@ -44,9 +44,8 @@ class Run:
         self.driver = self.workspace.driver
         top = self.workspace.top
         again = any(learner.asks_again for learner in walk(top))
-        by_name = options["time"] not in (None, "tag")
-        needs_names = self.driver.needs_names or by_name
-        later = self.driver if self.driver.names_later and not by_name and options["delay"] is None else None
+        needs_names = self.driver.needs_names or options["time"] not in (None, "tag")
+        later = self.driver if self.driver.names_later and options["delay"] is None else None
         if options["time"]:
             from vwlite.input.where import of_feature
 

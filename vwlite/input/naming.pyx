@@ -40,10 +40,11 @@ cdef class Naming:
 
 def looked_at(options):
     """The (namespace, name) of all that --where and `Options.noted` name, as names are written in a block."""
-    if not (options.noted or "where" in options and options["where"]):
+    where = options["where"] if "where" in options else None
+    if not where and not options.noted:
         return set()
     from vwlite.input.where import compile_where, name_of
-    names = compile_where(options["where"]).names if "where" in options and options["where"] else []
+    names = compile_where(where).names if where else []
     return {(name.namespace.translate(CUT), name.name.translate(CUT))
             for name in [*names, *map(name_of, options.noted)] if not name.reserved}
 

@@ -42,7 +42,7 @@ cdef class Parser:
         return NEVER_WAITS
 
     cdef const NameSpan* names_of(self, Block block, const Row* row, size_t first, size_t last) except NULL nogil:
-        with gil:
+        with gil:                     # Feed asks no other parser than that of VW's text
             raise NotImplementedError("this format has its names in the block")
 
 
